@@ -1,0 +1,104 @@
+//! A person calls us: one command, one file.
+//!
+//! In: the command line, files, Git and the environment. Out: data on standard output, everything
+//! else on standard error, and an exit code. Every other part of the program is wired here.
+
+use std::{error::Error, io::Write, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+mod exit;
+
+pub use exit::{CommandResult, Exit, Failure};
+
+/// Policy as code for API tokens on Bitbucket.
+#[derive(Debug, Parser)]
+#[command(name = "tokenwarden", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Work as if started in this folder
+    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
+    pub directory: PathBuf,
+    /// The settings file
+    #[arg(long, value_name = "FILE", global = true, default_value = "tokenwarden.yaml")]
+    pub config: PathBuf,
+    /// Only this target; may be repeated. All targets by default
+    #[arg(long, value_name = "NAME", global = true)]
+    pub target: Vec<String>,
+    /// When to use colour
+    #[arg(long, value_enum, value_name = "WHEN", global = true, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+    /// Say more on standard error; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Form of the log on standard error
+    #[arg(long, value_enum, value_name = "FORM", global = true, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// The moment to plan for, such as 2026-12-01T00:00:00Z, instead of the present one
+    #[arg(long, value_name = "TIME", global = true)]
+    pub now: Option<Timestamp>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs the program as `arguments` (the program's name first) say.
+///
+/// Errors of the command line and of the command are written to standard error; the answer is
+/// how the program ends.
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            let asked_for = !error.use_stderr();
+            // Nothing can be said when even this cannot be written.
+            let _ = error.print();
+            return if asked_for { Exit::Done } else { Exit::Usage };
+        }
+    };
+    let _ = &line.global;
+    match line.command {}
+}
+
+/// Writes `failure` with its causes to standard error.
+fn report_failure(failure: &Failure) {
+    let mut stderr = std::io::stderr().lock();
+    let mut cause: Option<&dyn Error> = Some(failure.error.as_ref());
+    let mut label = "error";
+    while let Some(error) = cause {
+        // Nothing can be said when standard error is gone.
+        let _ = writeln!(stderr, "{label}: {error}");
+        label = "  because";
+        cause = error.source();
+    }
+}

@@ -1,0 +1,4 @@
+//! Policy as code for API tokens on Bitbucket.
+pub mod cli;
+pub mod model;
+pub mod policy;

@@ -1,0 +1,145 @@
+//! In: words of the policy. Out: the rules there are and what may happen on a finding. It refuses
+//! to know how a rule is checked.
+
+use std::{fmt, str::FromStr};
+
+use super::Period;
+
+/// One way in which a token can fail to comply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleCode {
+    /// The directory says that the owner is not active.
+    OwnerInactive,
+    /// The owner is not in the directory.
+    OwnerUnknown,
+    /// The owner is outside `permissions.use`.
+    OwnerNotPermitted,
+    /// The scope is more than the limit.
+    Scope,
+    /// The token is older than scopes and so counts as read-write.
+    ScopeUnset,
+    /// It never expires, or lives longer than the limit.
+    Lifetime,
+    /// Its last use lies too long ago.
+    Idle,
+    /// It was never used and is older than the limit.
+    NeverUsed,
+    /// Its owner has more tokens than the limit; the least recently used are too many.
+    PerOwner,
+    /// Its description does not match.
+    Description,
+    /// Somebody made it for somebody else without being permitted to.
+    CreatorNotPermitted,
+    /// It expired and is still listed.
+    Expired,
+}
+
+impl RuleCode {
+    /// All of them, in the order in which they are tried and shown.
+    pub const ALL: [Self; 12] = [
+        Self::OwnerInactive,
+        Self::OwnerUnknown,
+        Self::OwnerNotPermitted,
+        Self::Scope,
+        Self::ScopeUnset,
+        Self::Lifetime,
+        Self::Idle,
+        Self::NeverUsed,
+        Self::PerOwner,
+        Self::Description,
+        Self::CreatorNotPermitted,
+        Self::Expired,
+    ];
+
+    /// Its code in policies and reports.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::OwnerInactive => "owner-inactive",
+            Self::OwnerUnknown => "owner-unknown",
+            Self::OwnerNotPermitted => "owner-not-permitted",
+            Self::Scope => "scope",
+            Self::ScopeUnset => "scope-unset",
+            Self::Lifetime => "lifetime",
+            Self::Idle => "idle",
+            Self::NeverUsed => "never-used",
+            Self::PerOwner => "per-owner",
+            Self::Description => "description",
+            Self::CreatorNotPermitted => "creator-not-permitted",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The kinds of action that make sense on this rule, in the order of their weight.
+    #[must_use]
+    pub fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::Scope | Self::ScopeUnset => &["report", "narrow", "expire", "revoke"],
+            Self::Expired => &["report", "revoke"],
+            _ => &["report", "expire", "revoke"],
+        }
+    }
+
+    /// Whether `action` makes sense on this rule.
+    #[must_use]
+    pub fn admits(self, action: Action) -> bool {
+        self.actions().contains(&action.word())
+    }
+}
+
+impl fmt::Display for RuleCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// The text is no rule code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no rule")]
+pub struct UnknownRule(pub String);
+
+impl FromStr for RuleCode {
+    type Err = UnknownRule;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|rule| rule.code() == text).ok_or_else(|| UnknownRule(text.to_owned()))
+    }
+}
+
+/// What happens on a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is shown, and nothing is changed.
+    Report,
+    /// The scope is lowered in place.
+    Narrow,
+    /// The expiry is brought nearer, `grace` from the first run that sees the finding.
+    Expire {
+        /// How long the token still lives.
+        grace: Period,
+    },
+    /// The token is revoked. It cannot be undone.
+    Revoke,
+}
+
+impl Action {
+    /// How long an expiring token still lives when the policy does not say.
+    pub const DEFAULT_GRACE: Period = Period::days(14);
+
+    /// Its word in policies and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Narrow => "narrow",
+            Self::Expire { .. } => "expire",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

@@ -1,0 +1,187 @@
+//! In: names as people wrote them. Out: names that compare without regard to case, as every
+//! directory behind Bitbucket does. It refuses to know who is in which group.
+
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! folded_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// Shown as it was written, compared without regard to case.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        pub struct $name {
+            written: String,
+            folded: String,
+        }
+
+        impl $name {
+            /// The name `written`, as its directory spells it.
+            #[must_use]
+            pub fn new(written: impl Into<String>) -> Self {
+                let written = written.into();
+                let folded = written.to_lowercase();
+                Self { written, folded }
+            }
+
+            /// As it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.written
+            }
+
+            /// The form that is compared: lower case.
+            #[must_use]
+            pub fn folded(&self) -> &str {
+                &self.folded
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.folded == other.folded
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.folded.cmp(&other.folded)
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.folded.hash(state);
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.written)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(written: &str) -> Self {
+                Self::new(written)
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(written: String) -> Self {
+                Self::new(written)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.written
+            }
+        }
+    };
+}
+
+folded_name! {
+    /// The name of a user.
+    UserName
+}
+folded_name! {
+    /// The name of a group.
+    GroupName
+}
+
+/// Whose a token is. A project's or a repository's token has no user behind it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A person or a service account.
+    User(UserName),
+    /// A project, by its key.
+    Project(String),
+    /// A repository, by its project's key and its own slug.
+    Repository {
+        /// Key of the project it lies in.
+        project: String,
+        /// Slug of the repository.
+        slug: String,
+    },
+}
+
+impl Owner {
+    /// Which kind of owner it is.
+    #[must_use]
+    pub fn kind(&self) -> OwnerKind {
+        match self {
+            Self::User(_) => OwnerKind::User,
+            Self::Project(_) => OwnerKind::Project,
+            Self::Repository { .. } => OwnerKind::Repository,
+        }
+    }
+
+    /// The key of the project, for the tokens of projects and repositories.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        match self {
+            Self::User(_) => None,
+            Self::Project(project) | Self::Repository { project, .. } => Some(project),
+        }
+    }
+
+    /// The user, for the tokens of users.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserName> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Project(_) | Self::Repository { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => user.fmt(f),
+            Self::Project(project) => write!(f, "project {project}"),
+            Self::Repository { project, slug } => write!(f, "repository {project}/{slug}"),
+        }
+    }
+}
+
+/// The kinds of owner that a limit can be for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnerKind {
+    /// Tokens of users.
+    User,
+    /// Tokens of projects.
+    Project,
+    /// Tokens of repositories.
+    Repository,
+}
+
+impl OwnerKind {
+    /// The word for it in policies and plans.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Project => "project",
+            Self::Repository => "repository",
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! In: `90d`, `6mo`, `1y`. Out: a length of calendar time in UTC. It refuses to know what time it
+//! is now: the moment it is counted from is always an argument.
+
+use std::{cmp::Ordering, fmt, str::FromStr};
+
+use jiff::{Span, Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// A length of calendar time, at least one hour and at most 100 years: `12h`, `90d`, `2w`, `6mo`, `1y`.
+///
+/// Months and years are calendar months and years in UTC: one month after 31 January is the last
+/// day of February. `12mo` equals `1y`, `7d` equals `1w` and `24h` equals `1d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Period {
+    months: u32,
+    hours: u32,
+}
+
+const MONTHS_AT_MOST: u32 = 1_200;
+const HOURS_AT_MOST: u32 = 876_000;
+/// A month of the mean Gregorian year, for comparing months with days.
+const HOURS_OF_MEAN_MONTH: u64 = 730;
+
+impl Period {
+    /// `count` days.
+    #[must_use]
+    pub const fn days(count: u16) -> Self {
+        Self { months: 0, hours: count as u32 * 24 }
+    }
+
+    /// The moment that lies this much later than `from`; the last one that can be written when
+    /// that is beyond the calendar.
+    #[must_use]
+    pub fn after(self, from: Timestamp) -> Timestamp {
+        let span = Span::new().months(self.months).hours(self.hours);
+        from.to_zoned_datetime(TimeZone::UTC)
+            .checked_add(span)
+            .map_or(Timestamp::MAX, |then| then.timestamp())
+    }
+
+    /// The moment that lies this much earlier than `from`; the first one that can be written when
+    /// that is beyond the calendar.
+    #[must_use]
+    pub fn before(self, from: Timestamp) -> Timestamp {
+        let span = Span::new().months(self.months).hours(self.hours);
+        from.to_zoned_datetime(TimeZone::UTC)
+            .checked_sub(span)
+            .map_or(Timestamp::MIN, |then| then.timestamp())
+    }
+
+    /// Its length in hours when a month is taken at its mean, for comparing two periods.
+    fn nominal_hours(self) -> u64 {
+        u64::from(self.months) * HOURS_OF_MEAN_MONTH + u64::from(self.hours)
+    }
+}
+
+impl PartialOrd for Period {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Period {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.nominal_hours(), self.months).cmp(&(other.nominal_hours(), other.months))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.months, self.hours) {
+            (0, hours) if hours % 24 == 0 => write!(f, "{}d", hours / 24),
+            (0, hours) => write!(f, "{hours}h"),
+            (months, _) if months % 12 == 0 => write!(f, "{}y", months / 12),
+            (months, _) => write!(f, "{months}mo"),
+        }
+    }
+}
+
+/// The text is no length of time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPeriod {
+    /// It does not have the form number and unit.
+    #[error("`{0}` is no length of time; write a number and one of h, d, w, mo, y, such as `90d`")]
+    Form(String),
+    /// It is zero.
+    #[error("`{0}` is no time at all; write at least `1h`")]
+    Zero(String),
+    /// It is longer than a hundred years.
+    #[error("`{0}` is longer than 100 years")]
+    TooLong(String),
+}
+
+impl FromStr for Period {
+    type Err = BadPeriod;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = || BadPeriod::Form(text.to_owned());
+        let too_long = || BadPeriod::TooLong(text.to_owned());
+        let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(form)?;
+        let (number, unit) = text.split_at(split);
+        if number.is_empty() {
+            return Err(form());
+        }
+        let (hours_each, months_each) = match unit {
+            "h" => (1, 0),
+            "d" => (24, 0),
+            "w" => (168, 0),
+            "mo" => (0, 1),
+            "y" => (0, 12),
+            _ => return Err(form()),
+        };
+        let number: u32 = number.parse().map_err(|_| too_long())?;
+        if number == 0 {
+            return Err(BadPeriod::Zero(text.to_owned()));
+        }
+        let months = number.checked_mul(months_each).ok_or_else(too_long)?;
+        let hours = number.checked_mul(hours_each).ok_or_else(too_long)?;
+        if months > MONTHS_AT_MOST || hours > HOURS_AT_MOST {
+            return Err(too_long());
+        }
+        Ok(Self { months, hours })
+    }
+}
+
+impl TryFrom<String> for Period {
+    type Error = BadPeriod;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Period> for String {
+    fn from(period: Period) -> Self {
+        period.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(text: &str) -> Period {
+        text.parse().unwrap_or(Period::days(0))
+    }
+
+    #[test]
+    fn units_that_mean_the_same_are_equal_and_shown_in_the_largest() {
+        assert_eq!(period("12mo"), period("1y"));
+        assert_eq!(period("2w"), period("14d"));
+        assert_eq!(period("48h"), period("2d"));
+        assert_eq!(period("24mo").to_string(), "2y");
+        assert_eq!(period("36h").to_string(), "36h");
+    }
+
+    #[test]
+    fn a_month_is_a_calendar_month_in_utc() {
+        let january: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap_or_default();
+        assert_eq!(period("1mo").after(january).to_string(), "2026-02-28T12:00:00Z");
+        assert_eq!(period("1y").before(january).to_string(), "2025-01-31T12:00:00Z");
+    }
+
+    #[test]
+    fn what_is_no_period_says_what_to_write() {
+        for bad in ["", "d", "90", "90 d", "-1d", "1.5d", "90days", "٣d"] {
+            assert_eq!(bad.parse::<Period>(), Err(BadPeriod::Form(bad.to_owned())), "{bad}");
+        }
+        assert_eq!("0d".parse::<Period>(), Err(BadPeriod::Zero("0d".to_owned())));
+        for long in ["101y", "99999999999999999999d", "4294967295y"] {
+            assert_eq!(long.parse::<Period>(), Err(BadPeriod::TooLong(long.to_owned())), "{long}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The nouns of the whole program: values that cannot be wrong once they exist.
+//!
+//! In: text and numbers from outside. Out: types whose shape forbids the mistakes that token
+//! governance cannot afford, such as an empty list that means both "nobody" and "everybody".
+//! It refuses to know where a value came from: no file, no server, no clock.
+
+pub mod client_address;
+pub mod enforcement;
+pub mod identity;
+pub mod lifetime;
+pub mod limit;
+pub mod network;
+pub mod password;
+pub mod permission;
+pub mod scope;
+pub mod secret;
+pub mod settings;
+pub mod token;
+
+pub use client_address::{ClientAddressSource, HeaderName};
+pub use enforcement::{Action, RuleCode};
+pub use identity::{GroupName, Owner, OwnerKind, UserName};
+pub use lifetime::Period;
+pub use limit::{Limit, Pattern};
+pub use network::{AddressSet, AllowedNetworks};
+pub use password::PasswordAuthentication;
+pub use permission::{Holders, Permission};
+pub use scope::Scope;
+pub use secret::TokenSecret;
+pub use settings::{SettingKey, Settings};
+pub use token::{LastUse, Token, TokenId, TokenScope};
+
+/// Values that open a door wider or less wide, so that a change can be taken in two safe steps:
+/// first open for the old and the new, later close for what only the old had.
+pub trait Reach: Sized + PartialEq {
+    /// What is open when both `self` and `other` are.
+    #[must_use]
+    fn union(&self, other: &Self) -> Self;
+}

@@ -1,0 +1,431 @@
+//! In: addresses, networks and ranges as people write them. Out: exact sets of addresses, so that
+//! `10.0.0.0/9` and `10.128.0.0/9` are `10.0.0.0/8`. It refuses to know which request came from where.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
+
+use super::Reach;
+
+/// The IPv4 form of an IPv4-mapped IPv6 address, any other address as it is: on a dual-stack
+/// socket `::ffff:10.0.0.1` is `10.0.0.1`.
+#[must_use]
+pub fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// The networks from which a client is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedNetworks {
+    /// No restriction.
+    Anywhere,
+    /// These addresses alone; never empty and never all there are.
+    Only(AddressSet),
+}
+
+impl AllowedNetworks {
+    /// Exactly `addresses`: no restriction when they are all there are, nothing when there is none.
+    #[must_use]
+    pub fn only(addresses: AddressSet) -> Option<Self> {
+        if addresses.is_empty() {
+            None
+        } else if addresses == AddressSet::everything() {
+            Some(Self::Anywhere)
+        } else {
+            Some(Self::Only(addresses))
+        }
+    }
+
+    /// Whether a client at `address` is accepted.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Only(addresses) => addresses.contains(address),
+        }
+    }
+
+    /// The accepted addresses.
+    #[must_use]
+    pub fn addresses(&self) -> AddressSet {
+        match self {
+            Self::Anywhere => AddressSet::everything(),
+            Self::Only(addresses) => addresses.clone(),
+        }
+    }
+}
+
+impl Reach for AllowedNetworks {
+    fn union(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Only(a), Self::Only(b)) => Self::only(a.union(b)).unwrap_or(Self::Anywhere),
+            _ => Self::Anywhere,
+        }
+    }
+}
+
+impl fmt::Display for AllowedNetworks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anywhere => f.write_str("anywhere"),
+            Self::Only(addresses) => addresses.fmt(f),
+        }
+    }
+}
+
+/// Inclusive ranges of one address family as numbers: sorted, none empty, none touching another.
+type Ranges = Vec<(u128, u128)>;
+
+/// A set of addresses of both families. Two sets are equal when they hold the same addresses,
+/// however they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressSet {
+    v4: Ranges,
+    v6: Ranges,
+}
+
+const V4_LAST: u128 = u32::MAX as u128;
+
+impl AddressSet {
+    /// All addresses of both families.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { v4: vec![(0, V4_LAST)], v6: vec![(0, u128::MAX)] }
+    }
+
+    /// Whether it holds no address.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Whether it holds `address`; an IPv4-mapped one counts as IPv4. Takes logarithmic time.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let (ranges, number) = match canonical(address) {
+            IpAddr::V4(v4) => (&self.v4, u128::from(v4.to_bits())),
+            IpAddr::V6(v6) => (&self.v6, v6.to_bits()),
+        };
+        let behind = ranges.partition_point(|&(first, _)| first <= number);
+        behind.checked_sub(1).and_then(|index| ranges.get(index)).is_some_and(|&(_, last)| number <= last)
+    }
+
+    /// The addresses of either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.iter_ranges().chain(other.iter_ranges()).collect()
+    }
+
+    /// The addresses of `self` that are not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self { v4: subtract(&self.v4, &other.v4), v6: subtract(&self.v6, &other.v6) }
+    }
+
+    /// The addresses of both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.difference(&self.difference(other))
+    }
+
+    /// How many addresses it holds; `u128::MAX` stands for that many or more.
+    #[must_use]
+    pub fn count(&self) -> u128 {
+        self.v4
+            .iter()
+            .chain(&self.v6)
+            .fold(0, |sum: u128, &(first, last)| sum.saturating_add((last - first).saturating_add(1)))
+    }
+
+    /// The fewest networks that hold exactly these addresses, IPv4 first, ascending.
+    #[must_use]
+    pub fn networks(&self) -> Vec<IpNet> {
+        self.iter_ranges().flat_map(AddressRange::networks).collect()
+    }
+
+    fn iter_ranges(&self) -> impl Iterator<Item = AddressRange> {
+        let v4 = self.v4.iter().filter_map(|&(first, last)| {
+            let v4 = |number: u128| Some(IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).ok()?)));
+            Some(AddressRange { first: v4(first)?, last: v4(last)? })
+        });
+        let v6 = self.v6.iter().map(|&(first, last)| AddressRange {
+            first: IpAddr::V6(Ipv6Addr::from_bits(first)),
+            last: IpAddr::V6(Ipv6Addr::from_bits(last)),
+        });
+        v4.chain(v6)
+    }
+}
+
+impl FromIterator<AddressRange> for AddressSet {
+    fn from_iter<I: IntoIterator<Item = AddressRange>>(ranges: I) -> Self {
+        let mut set = Self::default();
+        for range in ranges {
+            match (range.first, range.last) {
+                (IpAddr::V4(first), IpAddr::V4(last)) => {
+                    set.v4.push((first.to_bits().into(), last.to_bits().into()));
+                }
+                (IpAddr::V6(first), IpAddr::V6(last)) => {
+                    set.v6.push((first.to_bits(), last.to_bits()));
+                }
+                // INVARIANT: both ends of a range are of one family; `AddressRange` has no other.
+                _ => {}
+            }
+        }
+        set.v4 = merge(set.v4);
+        set.v6 = merge(set.v6);
+        set
+    }
+}
+
+impl fmt::Display for AddressSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, network) in self.networks().into_iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            write_network(network, f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a network the way people do: a single address without its length.
+fn write_network(network: IpNet, f: &mut impl fmt::Write) -> fmt::Result {
+    if network.prefix_len() == network.max_prefix_len() {
+        write!(f, "{}", network.addr())
+    } else {
+        write!(f, "{network}")
+    }
+}
+
+/// The text of a network: a single address is written without its length.
+#[must_use]
+pub fn network_text(network: IpNet) -> String {
+    let mut text = String::new();
+    // Writing into a `String` cannot fail.
+    let _ = write_network(network, &mut text);
+    text
+}
+
+fn merge(mut ranges: Ranges) -> Ranges {
+    ranges.sort_unstable();
+    let mut merged: Ranges = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some(previous) if first <= previous.1.saturating_add(1) => {
+                previous.1 = previous.1.max(last);
+            }
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+/// What is in `from` and not in `taken`, in one walk over both.
+fn subtract(from: &Ranges, taken: &Ranges) -> Ranges {
+    let mut left = Ranges::new();
+    let mut taken = taken.iter().copied().peekable();
+    for &(first, last) in from {
+        let mut open = Some(first);
+        while let (Some(start), Some(&(taken_first, taken_last))) = (open, taken.peek()) {
+            if taken_last < start {
+                taken.next();
+                continue;
+            }
+            if taken_first > last {
+                break;
+            }
+            if taken_first > start {
+                left.push((start, taken_first - 1));
+            }
+            open = (taken_last < last).then(|| taken_last + 1);
+        }
+        left.extend(open.map(|start| (start, last)));
+    }
+    left
+}
+
+/// A single address, a network or a range with both ends, all of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    first: IpAddr,
+    last: IpAddr,
+}
+
+impl AddressRange {
+    /// The fewest networks that hold exactly this range, ascending.
+    fn networks(self) -> Vec<IpNet> {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect()
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The text is no address, network or range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRange {
+    /// It has none of the three forms.
+    #[error("`{0}` is no address, network (`10.0.0.0/8`) or range (`10.0.0.1-10.0.0.9`)")]
+    Form(String),
+    /// A network with bits set behind its length.
+    #[error("`{text}` has bits set behind its length; the network is `{meant}`")]
+    HostBits {
+        /// As written.
+        text: String,
+        /// The network that holds it.
+        meant: String,
+    },
+    /// A range that ends before it begins.
+    #[error("`{text}` ends before it begins; write `{meant}`")]
+    Reversed {
+        /// As written.
+        text: String,
+        /// The same ends the right way round.
+        meant: String,
+    },
+    /// A range from one address family to the other.
+    #[error("`{0}` goes from one address family to the other")]
+    Mixed(String),
+    /// An IPv4-mapped network that is wider than all of IPv4.
+    #[error("`{0}` holds more than the IPv4-mapped addresses; write the IPv4 and the IPv6 network apart")]
+    WiderThanMapped(String),
+}
+
+impl FromStr for AddressRange {
+    type Err = BadRange;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let form = || BadRange::Form(text.to_owned());
+        if let Some((first, last)) = text.split_once('-') {
+            let end = |part: &str| part.trim().parse().map(canonical).map_err(|_| form());
+            let (first, last) = (end(first)?, end(last)?);
+            if first.is_ipv4() != last.is_ipv4() {
+                return Err(BadRange::Mixed(text.to_owned()));
+            }
+            if first > last {
+                return Err(BadRange::Reversed { text: text.to_owned(), meant: format!("{last}-{first}") });
+            }
+            return Ok(Self { first, last });
+        }
+        if text.contains('/') {
+            let network: IpNet = text.parse().map_err(|_| form())?;
+            if network.addr() != network.network() {
+                return Err(BadRange::HostBits { text: text.to_owned(), meant: network.trunc().to_string() });
+            }
+            return Self::of_network(network).ok_or_else(|| BadRange::WiderThanMapped(text.to_owned()));
+        }
+        let address: IpAddr = text.parse().map_err(|_| form())?;
+        let address = canonical(address);
+        Ok(Self { first: address, last: address })
+    }
+}
+
+impl AddressRange {
+    /// The addresses of `network`, an IPv4-mapped one as IPv4; nothing when it is one that also
+    /// holds other addresses than mapped ones, although its own address is mapped.
+    fn of_network(network: IpNet) -> Option<Self> {
+        match network {
+            IpNet::V4(v4) => Some(Self::of_v4(v4)),
+            IpNet::V6(v6) => match v6.addr().to_ipv4_mapped() {
+                None => Some(Self::of_v6(v6)),
+                Some(mapped) => {
+                    let length = v6.prefix_len().checked_sub(96)?;
+                    Ipv4Net::new(mapped, length).ok().map(Self::of_v4)
+                }
+            },
+        }
+    }
+
+    fn of_v4(network: Ipv4Net) -> Self {
+        Self { first: network.network().into(), last: network.broadcast().into() }
+    }
+
+    fn of_v6(network: Ipv6Net) -> Self {
+        Self { first: network.network().into(), last: network.broadcast().into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn set(texts: &[&str]) -> AddressSet {
+        texts.iter().filter_map(|text| text.parse::<AddressRange>().ok()).collect()
+    }
+
+    #[test]
+    fn the_same_addresses_are_the_same_set_however_they_were_written() {
+        assert_eq!(set(&["10.0.0.0/9", "10.128.0.0/9"]), set(&["10.0.0.0/8"]));
+        assert_eq!(set(&["192.0.2.0-192.0.2.255"]), set(&["192.0.2.0/24"]));
+        assert_eq!(set(&["::ffff:10.0.0.0/104"]), set(&["10.0.0.0/8"]));
+        assert_eq!(AllowedNetworks::only(set(&["0.0.0.0/0", "::/0"])), Some(AllowedNetworks::Anywhere));
+        assert_eq!(AllowedNetworks::only(AddressSet::default()), None);
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_address_it_maps() {
+        let office = set(&["10.0.0.0/8"]);
+        assert!(office.contains("::ffff:10.1.2.3".parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
+        let all_v6 = set(&["::/0"]);
+        assert!(!all_v6.contains("::ffff:10.1.2.3".parse().unwrap_or(IpAddr::V6(Ipv6Addr::LOCALHOST))));
+    }
+
+    #[test]
+    fn a_mistake_in_a_network_says_what_was_meant() {
+        let error = |text: &str| text.parse::<AddressRange>().map(|_| ()).map_err(|e| e.to_string());
+        assert_eq!(
+            error("10.0.0.1/8"),
+            Err("`10.0.0.1/8` has bits set behind its length; the network is `10.0.0.0/8`".to_owned())
+        );
+        assert_eq!(
+            error("10.0.0.9-10.0.0.1"),
+            Err("`10.0.0.9-10.0.0.1` ends before it begins; write `10.0.0.1-10.0.0.9`".to_owned())
+        );
+        assert!(matches!("10.0.0.1-::1".parse::<AddressRange>(), Err(BadRange::Mixed(_))));
+        assert!(matches!("::ffff:0:0/95".parse::<AddressRange>(), Err(BadRange::HostBits { .. })));
+        for bad in ["", "10.0.0", "10.0.0.0/33", "fe80::1%eth0", "a-b", "10.0.0.0/8/8", "-"] {
+            assert!(matches!(bad.parse::<AddressRange>(), Err(BadRange::Form(_))), "{bad}");
+        }
+    }
+
+    prop_compose! {
+        fn small_sets()(ranges in proptest::collection::vec((0u32..64, 0u32..64), 0..6)) -> AddressSet {
+            ranges.into_iter().map(|(a, b)| AddressRange {
+                first: IpAddr::V4(Ipv4Addr::from_bits(a.min(b))),
+                last: IpAddr::V4(Ipv4Addr::from_bits(a.max(b))),
+            }).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sets_behave_like_sets(a in small_sets(), b in small_sets()) {
+            let (union, difference) = (a.union(&b), a.difference(&b));
+            let intersection = a.intersection(&b);
+            for number in 0..64u32 {
+                let at = IpAddr::V4(Ipv4Addr::from_bits(number));
+                prop_assert_eq!(union.contains(at), a.contains(at) || b.contains(at));
+                prop_assert_eq!(difference.contains(at), a.contains(at) && !b.contains(at));
+                prop_assert_eq!(intersection.contains(at), a.contains(at) && b.contains(at));
+            }
+            prop_assert_eq!(difference.count() + intersection.count(), a.count());
+            let written_again: AddressSet = a
+                .networks()
+                .into_iter()
+                .filter_map(|network| network_text(network).parse::<AddressRange>().ok())
+                .collect();
+            prop_assert_eq!(written_again, a);
+        }
+    }
+}

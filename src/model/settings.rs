@@ -1,0 +1,504 @@
+//! In: the settings document that servers exchange. Out: the settings of one server, complete and
+//! valid, and the document again. It refuses to know who may change them and over which wire.
+
+use std::{collections::BTreeSet, fmt};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Holders, Limit, OwnerKind,
+    PasswordAuthentication, Pattern, Period, Permission, Scope, UserName,
+    network::{AddressRange, network_text},
+    password::PasswordExceptions,
+    permission::Groups,
+};
+
+/// Everything a server enforces on tokens and on the requests made with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Who may use, create and manage tokens.
+    pub permissions: Permissions,
+    /// From which networks a client is accepted, with whatever credentials.
+    pub networks: AllowedNetworks,
+    /// Where the address of a client is found.
+    pub client_address: ClientAddressSource,
+    /// Whether passwords still work.
+    pub password_authentication: PasswordAuthentication,
+    /// How far new tokens may reach; the first entry that matches the owner counts.
+    pub limits: Vec<Limit>,
+}
+
+/// Who holds each permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// Who may be let in with a token.
+    pub use_tokens: Holders,
+    /// Who may create tokens for themselves.
+    pub create: Holders,
+    /// Who of those may create read-write tokens.
+    pub create_read_write: Holders,
+    /// Who may create and revoke tokens for other people; never everyone.
+    pub manage_others: Holders,
+}
+
+impl Permissions {
+    /// The holders of `permission`.
+    #[must_use]
+    pub fn of(&self, permission: Permission) -> &Holders {
+        match permission {
+            Permission::Use => &self.use_tokens,
+            Permission::Create => &self.create,
+            Permission::CreateReadWrite => &self.create_read_write,
+            Permission::ManageOthers => &self.manage_others,
+        }
+    }
+
+    /// The place where the holders of `permission` are kept.
+    pub fn of_mut(&mut self, permission: Permission) -> &mut Holders {
+        match permission {
+            Permission::Use => &mut self.use_tokens,
+            Permission::Create => &mut self.create,
+            Permission::CreateReadWrite => &mut self.create_read_write,
+            Permission::ManageOthers => &mut self.manage_others,
+        }
+    }
+}
+
+impl Settings {
+    /// What a new server has: everyone may use and create tokens, the members of
+    /// `administrators` manage those of others, and nothing else is restricted.
+    #[must_use]
+    pub fn initial(administrators: GroupName) -> Self {
+        Self {
+            permissions: Permissions {
+                use_tokens: Holders::Everyone,
+                create: Holders::Everyone,
+                create_read_write: Holders::Everyone,
+                manage_others: Holders::of([administrators]),
+            },
+            networks: AllowedNetworks::Anywhere,
+            client_address: ClientAddressSource::Peer,
+            password_authentication: PasswordAuthentication::Allowed,
+            limits: Vec::new(),
+        }
+    }
+}
+
+/// One setting that can be managed by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SettingKey {
+    /// Who holds a permission.
+    Permission(Permission),
+    /// From which networks a client is accepted.
+    Networks,
+    /// Where the address of a client is found.
+    ClientAddress,
+    /// Whether passwords still work.
+    PasswordAuthentication,
+    /// How far new tokens may reach.
+    Limits,
+}
+
+impl SettingKey {
+    /// All of them, in the order of the policy document.
+    pub const ALL: [Self; 8] = [
+        Self::Permission(Permission::Use),
+        Self::Permission(Permission::Create),
+        Self::Permission(Permission::CreateReadWrite),
+        Self::Permission(Permission::ManageOthers),
+        Self::Networks,
+        Self::ClientAddress,
+        Self::PasswordAuthentication,
+        Self::Limits,
+    ];
+
+    /// Its path in the policy document, which is also its name in plans.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Permission(Permission::Use) => "permissions.use",
+            Self::Permission(Permission::Create) => "permissions.create",
+            Self::Permission(Permission::CreateReadWrite) => "permissions.create_read_write",
+            Self::Permission(Permission::ManageOthers) => "permissions.manage_others",
+            Self::Networks => "network.allow",
+            Self::ClientAddress => "network.client_address",
+            Self::PasswordAuthentication => "password_authentication",
+            Self::Limits => "tokens.limits",
+        }
+    }
+}
+
+impl fmt::Display for SettingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+/// The settings as JSON, in the words of the policy: what `GET` and `PUT` of the settings resource
+/// carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsDocument {
+    /// Who may use, create and manage tokens.
+    pub permissions: PermissionsDocument,
+    /// Where clients are accepted from, and how their address is found.
+    pub network: NetworkDocument,
+    /// Whether passwords still work.
+    pub password_authentication: PasswordAuthenticationDocument,
+    /// How far new tokens may reach; the first entry that matches the owner counts.
+    pub limits: Vec<LimitDocument>,
+}
+
+/// Who holds each permission, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PermissionsDocument {
+    /// Who may be let in with a token.
+    #[serde(rename = "use")]
+    pub use_tokens: WordOrList,
+    /// Who may create tokens for themselves.
+    pub create: WordOrList,
+    /// Who of those may create read-write tokens.
+    pub create_read_write: WordOrList,
+    /// Who may create and revoke tokens for other people: groups or nobody.
+    pub manage_others: WordOrList,
+}
+
+/// The network settings, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkDocument {
+    /// `anywhere`, or a list of networks.
+    pub allow: WordOrList,
+    /// `peer`, or a header and the proxies that may be believed.
+    pub client_address: ClientAddressDocument,
+}
+
+/// A word such as `everyone`, or a list of one or more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum WordOrList {
+    /// The word.
+    Word(String),
+    /// The list; never empty.
+    List(#[schemars(length(min = 1))] Vec<String>),
+}
+
+/// Where the address of a client is found, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ClientAddressDocument {
+    /// `peer`.
+    Word(String),
+    /// A header.
+    Header(HeaderDocument),
+}
+
+/// A header that carries the addresses of clients, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderDocument {
+    /// Its name, such as `X-Forwarded-For`.
+    pub header: String,
+    /// The proxies whose header is believed: addresses or networks.
+    #[schemars(length(min = 1))]
+    pub trusted_proxies: Vec<String>,
+}
+
+/// Whether passwords still work, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PasswordAuthenticationDocument {
+    /// `allowed` or `disabled`.
+    Word(String),
+    /// `disabled` with exceptions.
+    Exceptions(PasswordExceptionsDocument),
+}
+
+/// Passwords disabled, with exceptions, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordExceptionsDocument {
+    /// `disabled`.
+    pub state: String,
+    /// Users who may still use a password; `*` stands for any text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_users: Vec<String>,
+    /// Paths on which a password still works; `*` stands for any text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_paths: Vec<String>,
+}
+
+/// One entry of the limits, as JSON and in the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitDocument {
+    /// The owner is in one of these groups; without groups the entry is for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub groups: Option<Vec<String>>,
+    /// Kinds of owner: `user` (the default), `project`, `repository`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub owner_kind: Option<Vec<OwnerKind>>,
+    /// Keys of projects; `*` stands for any text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub projects: Option<Vec<String>>,
+    /// The largest scope a token may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_scope: Option<Scope>,
+    /// The longest time from creation to expiry, such as `180d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lifetime: Option<String>,
+    /// The longest time since the last use, such as `90d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_idle: Option<String>,
+    /// The longest time since creation without any use, such as `30d`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unused: Option<String>,
+    /// The most tokens one owner may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_per_owner: Option<u32>,
+    /// A regular expression that the description must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+impl From<&Settings> for SettingsDocument {
+    fn from(settings: &Settings) -> Self {
+        let permissions = &settings.permissions;
+        Self {
+            permissions: PermissionsDocument {
+                use_tokens: (&permissions.use_tokens).into(),
+                create: (&permissions.create).into(),
+                create_read_write: (&permissions.create_read_write).into(),
+                manage_others: (&permissions.manage_others).into(),
+            },
+            network: NetworkDocument {
+                allow: (&settings.networks).into(),
+                client_address: (&settings.client_address).into(),
+            },
+            password_authentication: (&settings.password_authentication).into(),
+            limits: settings.limits.iter().map(LimitDocument::from).collect(),
+        }
+    }
+}
+
+impl From<&Holders> for WordOrList {
+    fn from(holders: &Holders) -> Self {
+        match holders {
+            Holders::Groups(groups) => {
+                Self::List(groups.iter().map(|group| group.as_str().to_owned()).collect())
+            }
+            word => Self::Word(word.to_string()),
+        }
+    }
+}
+
+impl From<&AllowedNetworks> for WordOrList {
+    fn from(networks: &AllowedNetworks) -> Self {
+        match networks {
+            AllowedNetworks::Anywhere => Self::Word("anywhere".to_owned()),
+            AllowedNetworks::Only(addresses) => Self::List(network_texts(addresses)),
+        }
+    }
+}
+
+impl From<&ClientAddressSource> for ClientAddressDocument {
+    fn from(source: &ClientAddressSource) -> Self {
+        match source {
+            ClientAddressSource::Peer => Self::Word("peer".to_owned()),
+            ClientAddressSource::Header { name, trusted_proxies } => Self::Header(HeaderDocument {
+                header: name.as_str().to_owned(),
+                trusted_proxies: network_texts(trusted_proxies),
+            }),
+        }
+    }
+}
+
+impl From<&PasswordAuthentication> for PasswordAuthenticationDocument {
+    fn from(password: &PasswordAuthentication) -> Self {
+        match password {
+            PasswordAuthentication::Allowed => Self::Word("allowed".to_owned()),
+            PasswordAuthentication::Disabled(except) if *except == PasswordExceptions::default() => {
+                Self::Word("disabled".to_owned())
+            }
+            PasswordAuthentication::Disabled(except) => Self::Exceptions(PasswordExceptionsDocument {
+                state: "disabled".to_owned(),
+                except_users: except.users.iter().map(|user| user.as_str().to_owned()).collect(),
+                except_paths: except.paths.iter().cloned().collect(),
+            }),
+        }
+    }
+}
+
+impl From<&Limit> for LimitDocument {
+    fn from(limit: &Limit) -> Self {
+        let list = |texts: Vec<String>| (!texts.is_empty()).then_some(texts);
+        Self {
+            groups: limit
+                .groups
+                .as_ref()
+                .map(|groups| groups.iter().map(|group| group.as_str().to_owned()).collect()),
+            owner_kind: (!limit.owner_kinds.is_empty()).then(|| limit.owner_kinds.iter().copied().collect()),
+            projects: list(limit.projects.iter().cloned().collect()),
+            max_scope: limit.max_scope,
+            max_lifetime: limit.max_lifetime.map(String::from),
+            max_idle: limit.max_idle.map(String::from),
+            max_unused: limit.max_unused.map(String::from),
+            max_per_owner: limit.max_per_owner,
+            description: limit.description.as_ref().map(|pattern| pattern.as_str().to_owned()),
+        }
+    }
+}
+
+fn network_texts(addresses: &AddressSet) -> Vec<String> {
+    addresses.networks().into_iter().map(network_text).collect()
+}
+
+/// A settings document that is well-formed but means nothing that can be enforced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{at}`: {problem}")]
+pub struct BadSettings {
+    /// Path of the value, such as `network.allow`.
+    pub at: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl BadSettings {
+    fn at(at: impl Into<String>) -> impl FnOnce(String) -> Self {
+        let at = at.into();
+        move |problem| Self { at, problem }
+    }
+}
+
+impl TryFrom<&SettingsDocument> for Settings {
+    type Error = BadSettings;
+
+    fn try_from(document: &SettingsDocument) -> Result<Self, Self::Error> {
+        let permissions = &document.permissions;
+        let holders = |written: &WordOrList, permission: Permission| {
+            holders(written, permission).map_err(BadSettings::at(SettingKey::Permission(permission).path()))
+        };
+        let mut limits = Vec::with_capacity(document.limits.len());
+        for (index, entry) in document.limits.iter().enumerate() {
+            limits.push(limit(entry, index)?);
+        }
+        Ok(Self {
+            permissions: Permissions {
+                use_tokens: holders(&permissions.use_tokens, Permission::Use)?,
+                create: holders(&permissions.create, Permission::Create)?,
+                create_read_write: holders(&permissions.create_read_write, Permission::CreateReadWrite)?,
+                manage_others: holders(&permissions.manage_others, Permission::ManageOthers)?,
+            },
+            networks: networks(&document.network.allow)
+                .map_err(BadSettings::at(SettingKey::Networks.path()))?,
+            client_address: client_address(&document.network.client_address)
+                .map_err(BadSettings::at(SettingKey::ClientAddress.path()))?,
+            password_authentication: password_authentication(&document.password_authentication)
+                .map_err(BadSettings::at(SettingKey::PasswordAuthentication.path()))?,
+            limits,
+        })
+    }
+}
+
+fn holders(written: &WordOrList, permission: Permission) -> Result<Holders, String> {
+    match written {
+        WordOrList::Word(word) if word == "everyone" && permission == Permission::ManageOthers => {
+            Err("`everyone` cannot manage the tokens of others; name groups, or write `nobody`".to_owned())
+        }
+        WordOrList::Word(word) if word == "everyone" => Ok(Holders::Everyone),
+        WordOrList::Word(word) if word == "nobody" => Ok(Holders::Nobody),
+        WordOrList::Word(word) => {
+            Err(format!("`{word}` is neither a list of groups, `everyone` nor `nobody`"))
+        }
+        WordOrList::List(names) => group_list(names).map(Holders::Groups),
+    }
+}
+
+fn group_list(names: &[String]) -> Result<Groups, String> {
+    if names.iter().any(|name| name.trim().is_empty()) {
+        return Err("a group has no name".to_owned());
+    }
+    Groups::new(names.iter().map(|name| GroupName::new(name.as_str())))
+        .ok_or_else(|| "the list of groups is empty; write `nobody`".to_owned())
+}
+
+fn networks(written: &WordOrList) -> Result<AllowedNetworks, String> {
+    match written {
+        WordOrList::Word(word) if word == "anywhere" => Ok(AllowedNetworks::Anywhere),
+        WordOrList::Word(word) => Err(format!("`{word}` is neither a list of networks nor `anywhere`")),
+        WordOrList::List(texts) => AllowedNetworks::only(address_set(texts)?)
+            .ok_or_else(|| "the list of networks is empty; write `anywhere`".to_owned()),
+    }
+}
+
+fn address_set(texts: &[String]) -> Result<AddressSet, String> {
+    texts.iter().map(|text| text.parse::<AddressRange>().map_err(|error| error.to_string())).collect()
+}
+
+fn client_address(written: &ClientAddressDocument) -> Result<ClientAddressSource, String> {
+    match written {
+        ClientAddressDocument::Word(word) if word == "peer" => Ok(ClientAddressSource::Peer),
+        ClientAddressDocument::Word(word) => Err(format!("`{word}` is neither a header nor `peer`")),
+        ClientAddressDocument::Header(written) => {
+            let trusted_proxies = address_set(&written.trusted_proxies)?;
+            if trusted_proxies.is_empty() {
+                return Err("a header needs `trusted_proxies`; without one write `peer`".to_owned());
+            }
+            let name = HeaderName::new(written.header.as_str()).map_err(|error| error.to_string())?;
+            Ok(ClientAddressSource::Header { name, trusted_proxies })
+        }
+    }
+}
+
+fn password_authentication(
+    written: &PasswordAuthenticationDocument,
+) -> Result<PasswordAuthentication, String> {
+    match written {
+        PasswordAuthenticationDocument::Word(word) => match word.as_str() {
+            "allowed" => Ok(PasswordAuthentication::Allowed),
+            "disabled" => Ok(PasswordAuthentication::disabled()),
+            other => Err(format!("`{other}` is neither `allowed` nor `disabled`")),
+        },
+        PasswordAuthenticationDocument::Exceptions(written) if written.state == "disabled" => {
+            Ok(PasswordAuthentication::Disabled(PasswordExceptions {
+                users: written.except_users.iter().map(|user| UserName::new(user.as_str())).collect(),
+                paths: written.except_paths.iter().cloned().collect(),
+            }))
+        }
+        PasswordAuthenticationDocument::Exceptions(_) => {
+            Err("exceptions go with `state: disabled` alone".to_owned())
+        }
+    }
+}
+
+fn limit(written: &LimitDocument, index: usize) -> Result<Limit, BadSettings> {
+    let at = |key: &str| BadSettings::at(format!("limits[{index}].{key}"));
+    let period = |text: &Option<String>, key: &str| {
+        text.as_deref().map(str::parse::<Period>).transpose().map_err(|error| at(key)(error.to_string()))
+    };
+    if written.max_per_owner == Some(0) {
+        return Err(at("max_per_owner")("`0` lets nobody have a token; use `permissions.use`".to_owned()));
+    }
+    Ok(Limit {
+        groups: written.groups.as_deref().map(group_list).transpose().map_err(at("groups"))?,
+        owner_kinds: written.owner_kind.iter().flatten().copied().collect::<BTreeSet<OwnerKind>>(),
+        projects: written.projects.iter().flatten().cloned().collect(),
+        max_scope: written.max_scope,
+        max_lifetime: period(&written.max_lifetime, "max_lifetime")?,
+        max_idle: period(&written.max_idle, "max_idle")?,
+        max_unused: period(&written.max_unused, "max_unused")?,
+        max_per_owner: written.max_per_owner,
+        description: written
+            .description
+            .as_deref()
+            .map(Pattern::new)
+            .transpose()
+            .map_err(|error| at("description")(error.to_string()))?,
+    })
+}

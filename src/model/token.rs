@@ -1,0 +1,135 @@
+//! In: what a server says of a token. Out: a token as everything else sees it, without its secret.
+//! It refuses to know whether the token complies.
+
+use std::{cmp::Ordering, fmt, net::IpAddr};
+
+use jiff::Timestamp;
+
+use super::{Owner, Scope, UserName};
+
+/// The identifier of a token on its server. Text, since Bitbucket's have leading zeros; numbers
+/// come in the order of their value, before other text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenId(String);
+
+impl TokenId {
+    /// The identifier `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// As the server writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn order(&self) -> (bool, usize, &str, &str) {
+        let is_text = self.0.is_empty() || !self.0.bytes().all(|c| c.is_ascii_digit());
+        if is_text {
+            (true, 0, &self.0, "")
+        } else {
+            let value = self.0.trim_start_matches('0');
+            (false, value.len(), value, &self.0)
+        }
+    }
+}
+
+impl PartialOrd for TokenId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TokenId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The scope of a token that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenScope {
+    /// The token is older than scopes; it reaches as far as read-write.
+    Unset,
+    /// The token was given this scope.
+    Set(Scope),
+}
+
+impl TokenScope {
+    /// How far the token really reaches.
+    #[must_use]
+    pub fn effective(self) -> Scope {
+        match self {
+            Self::Unset => Scope::ReadWrite,
+            Self::Set(scope) => scope,
+        }
+    }
+}
+
+impl fmt::Display for TokenScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unset => f.write_str("unset"),
+            Self::Set(scope) => scope.fmt(f),
+        }
+    }
+}
+
+/// When a token was used last, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// The moment, UTC.
+    pub at: Timestamp,
+    /// The address of the client, where the server records it.
+    pub from: Option<IpAddr>,
+}
+
+/// One API token as its server shows it. It never holds the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its identifier on the server.
+    pub id: TokenId,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What people wrote to tell it from others. Text from a server: hostile until escaped.
+    pub description: String,
+    /// How far it reaches.
+    pub scope: TokenScope,
+    /// When it was made, UTC.
+    pub created: Timestamp,
+    /// Who made it, where the server tells.
+    pub created_by: Option<UserName>,
+    /// Its last use; nothing when it was never used.
+    pub last_used: Option<LastUse>,
+    /// The moment from which on it is refused, UTC; nothing when it never expires.
+    pub expires: Option<Timestamp>,
+}
+
+impl Token {
+    /// Whether it is refused at `now` because it expired.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TokenId;
+
+    #[test]
+    fn identifiers_come_in_the_order_of_their_value_and_keep_their_zeros() {
+        let mut ids: Vec<_> = ["b", "10", "007", "9", "7", "a1"].map(TokenId::new).into();
+        ids.sort();
+        let texts: Vec<_> = ids.iter().map(TokenId::as_str).collect();
+        assert_eq!(texts, ["007", "7", "9", "10", "a1", "b"]);
+    }
+}

@@ -1,0 +1,149 @@
+//! What should be: from the text of policy files to a `Policy`, or to every mistake in them.
+//!
+//! In: the text of one or more layers, with their paths. Out: a [`Policy`] in which every value
+//! remembers the file, line and column that it came from, or all diagnostics at once. It refuses
+//! to know files (it is given their bytes), servers and the time.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::model::{
+    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication,
+    Permission, RuleCode, SettingKey, settings::LimitDocument,
+};
+
+/// Where in a file something stands. Ordered by file, then line, then column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Path of the file, as the settings file or the command line names it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    /// `file:line`, the form that terminals and editors make a link of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A value and the place in the policy that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// The place of its key, or of the list entry that it is.
+    pub place: Place,
+}
+
+/// What the policy says of one setting. A key that no layer has is not managed: the server keeps
+/// what it has. That is never the same as an empty value.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Managed<T> {
+    /// No layer has the key, or a later layer says `unmanaged`.
+    #[default]
+    Unmanaged,
+    /// The value that the server must have.
+    Set(Sourced<T>),
+}
+
+impl<T> Managed<T> {
+    /// The value and its place, when the key is managed.
+    pub fn get(&self) -> Option<&Sourced<T>> {
+        match self {
+            Self::Unmanaged => None,
+            Self::Set(sourced) => Some(sourced),
+        }
+    }
+}
+
+/// A valid policy: all layers merged, every value checked. Only the reading of a policy makes one.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Who may use, create and manage tokens.
+    pub permissions: BTreeMap<Permission, Sourced<Holders>>,
+    /// From which networks clients are accepted.
+    pub networks: Managed<AllowedNetworks>,
+    /// The names that the policy gives to ranges, for showing them; in the order of the policy.
+    pub network_names: Vec<(String, AddressSet)>,
+    /// Where the address of a client is found.
+    pub client_address: Managed<ClientAddressSource>,
+    /// Whether passwords still work.
+    pub password_authentication: Managed<PasswordAuthentication>,
+    /// How far tokens may reach; the first entry that matches the owner counts.
+    pub limits: Managed<Vec<LimitEntry>>,
+    /// What happens on a finding.
+    pub enforcement: Enforcement,
+    /// The merged policy in one fixed form: equal policies have equal bytes, whatever their layout
+    /// and layers. What a plan's fingerprint is made from.
+    pub canonical: String,
+}
+
+impl Policy {
+    /// The place of a managed setting; nothing when it is not managed.
+    #[must_use]
+    pub fn place_of(&self, key: SettingKey) -> Option<&Place> {
+        match key {
+            SettingKey::Permission(permission) => self.permissions.get(&permission).map(|set| &set.place),
+            SettingKey::Networks => self.networks.get().map(|set| &set.place),
+            SettingKey::ClientAddress => self.client_address.get().map(|set| &set.place),
+            SettingKey::PasswordAuthentication => self.password_authentication.get().map(|set| &set.place),
+            SettingKey::Limits => self.limits.get().map(|set| &set.place),
+        }
+    }
+}
+
+/// One entry of `tokens.limits` with the places of what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitEntry {
+    /// What it says.
+    pub limit: Limit,
+    /// Where the entry begins.
+    pub place: Place,
+    /// Where each of its keys stands, by the key's name in the document, such as `max_scope`.
+    pub keys: BTreeMap<String, Place>,
+}
+
+impl LimitEntry {
+    /// The place of `key`, or of the whole entry when it does not have that key.
+    #[must_use]
+    pub fn place_of(&self, key: &str) -> &Place {
+        self.keys.get(key).unwrap_or(&self.place)
+    }
+}
+
+/// What happens on a finding of each rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enforcement {
+    /// For the rules that are not named: `report` unless the policy says otherwise.
+    pub default: Action,
+    /// For the named ones, each an action that its rule admits.
+    pub rules: BTreeMap<RuleCode, Sourced<Action>>,
+}
+
+impl Default for Enforcement {
+    fn default() -> Self {
+        Self { default: Action::Report, rules: BTreeMap::new() }
+    }
+}
+
+impl Enforcement {
+    /// What happens on a finding of `rule`. The default counts as `report` for a rule that does
+    /// not admit it, and for `owner-unknown`, which acts only when it is named.
+    #[must_use]
+    pub fn action(&self, rule: RuleCode) -> Action {
+        match self.rules.get(&rule) {
+            Some(named) => named.value,
+            None if rule == RuleCode::OwnerUnknown || !rule.admits(self.default) => Action::Report,
+            None => self.default,
+        }
+    }
+
+    /// Where the policy names what happens on a finding of `rule`.
+    #[must_use]
+    pub fn place_of(&self, rule: RuleCode) -> Option<&Place> {
+        self.rules.get(&rule).map(|action| &action.place)
+    }
+}
