@@ -3,6 +3,8 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::Timestamp;
+
 use super::Period;
 
 /// One way in which a token can fail to comply.
@@ -141,5 +143,34 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+/// The moment to which a finding seen at `now` brings an expiry: `grace` later, rounded up to
+/// midnight UTC, so that people can be told a date and runs on one day agree on it.
+#[must_use]
+pub fn deadline(now: Timestamp, grace: Period) -> Timestamp {
+    const DAY: i64 = 24 * 60 * 60;
+    let end = grace.after(now);
+    let seconds = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
+    let days = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
+    Timestamp::from_second(days * DAY).unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_the_midnight_that_leaves_at_least_the_grace() {
+        let grace = Period::days(14);
+        for (now, then) in [
+            ("2026-11-23T00:00:00Z", "2026-12-07T00:00:00Z"),
+            ("2026-11-23T00:00:00.001Z", "2026-12-08T00:00:00Z"),
+            ("2026-11-23T23:59:59Z", "2026-12-08T00:00:00Z"),
+        ] {
+            let now: Timestamp = now.parse().unwrap();
+            assert_eq!(deadline(now, grace).to_string(), then, "{now}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
     Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication,
-    Permission, RuleCode, SettingKey, settings::LimitDocument,
+    Permission, RuleCode, SettingKey,
 };
 
 /// Where in a file something stands. Ordered by file, then line, then column.

@@ -1,0 +1,33 @@
+//! The target `gateway`: our own server, over HTTP, whether it runs elsewhere or embedded.
+//!
+//! In: a client of the server. Out: a reader, and against an approved plan a writer. It refuses to
+//! know what the server enforces: it speaks the same REST as everybody else.
+
+mod reader;
+mod wire;
+mod writer;
+
+use std::sync::Arc;
+
+use crate::{plan::ApprovedPlan, target::http::HttpClient};
+
+pub use writer::GatewayWriter;
+
+/// A gateway that policy is applied to.
+pub struct Gateway {
+    client: Arc<HttpClient>,
+}
+
+impl Gateway {
+    /// The gateway that `client` speaks to.
+    #[must_use]
+    pub fn new(client: HttpClient) -> Self {
+        Self { client: Arc::new(client) }
+    }
+
+    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    #[must_use]
+    pub fn writer(&self, _approved: &ApprovedPlan) -> GatewayWriter {
+        GatewayWriter::new(Arc::clone(&self.client))
+    }
+}
