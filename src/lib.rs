@@ -6,4 +6,5 @@ pub mod inventory;
 pub mod model;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod target;

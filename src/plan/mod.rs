@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     compliance::{Compliance, Findings, TokenFindings},
     inventory::{Coverage, Inventory, InventoryReader, ReadError, Server},
-    model::{GroupName, RuleCode, SettingKey, Token},
+    model::{AddressSet, GroupName, RuleCode, SettingKey, Token},
     policy::{Place, Policy},
 };
 
@@ -53,6 +53,8 @@ pub struct Plan {
     pub tokens: TokenCounts,
     /// How many tokens were last used from each network that would be refused.
     pub refused_use: Vec<(IpNet, u64)>,
+    /// The names that the policy gives to ranges of addresses.
+    pub network_names: Vec<(String, AddressSet)>,
     /// What could not be seen.
     pub coverage: Coverage,
 }
@@ -171,6 +173,7 @@ impl Plan {
             reported: token_plan.reported,
             tokens,
             refused_use,
+            network_names: policy.network_names.clone(),
             coverage: inventory.coverage,
         }
     }

@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long one call may take, its answer included.
-const CALL: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_mins(1);
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES: usize = 64 << 20;
 /// How much of a server's own words is shown, in characters.

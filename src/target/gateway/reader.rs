@@ -121,7 +121,7 @@ impl Gateway {
             let page: Page<T> = self.client.get(path, &paged).await?.body;
             values.extend(page.values);
             // A page that does not lead on would be asked for without an end.
-            start = page.next_page_start.filter(|next| !page.is_last_page && *next > from);
+            start = page.next_start.filter(|next| !page.is_last && *next > from);
         }
         Ok(values)
     }

@@ -29,12 +29,12 @@ pub(super) struct Properties {
 
 /// A page in Bitbucket's form.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Page<T> {
     pub(super) values: Vec<T>,
-    #[serde(default)]
-    pub(super) is_last_page: bool,
-    pub(super) next_page_start: Option<u64>,
+    #[serde(default, rename = "isLastPage")]
+    pub(super) is_last: bool,
+    #[serde(rename = "nextPageStart")]
+    pub(super) next_start: Option<u64>,
 }
 
 /// A user or member.
