@@ -257,6 +257,18 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
+    /// The lowest of its addresses.
+    #[must_use]
+    pub fn first(self) -> IpAddr {
+        self.first
+    }
+
+    /// The highest of its addresses; of the same family as the lowest.
+    #[must_use]
+    pub fn last(self) -> IpAddr {
+        self.last
+    }
+
     /// The fewest networks that hold exactly this range, ascending.
     fn networks(self) -> Vec<IpNet> {
         match (self.first, self.last) {

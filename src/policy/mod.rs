@@ -11,6 +11,19 @@ use crate::model::{
     Permission, RuleCode, SettingKey,
 };
 
+pub mod diagnostic;
+pub mod document;
+mod layer;
+mod node;
+mod read;
+mod source;
+mod structure;
+mod validate;
+
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
+pub use read::{Layer, Reading, read, read_layers};
+pub use source::FILE_BYTES_AT_MOST;
+
 /// Where in a file something stands. Ordered by file, then line, then column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
