@@ -69,9 +69,8 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
     let roots: Option<Vec<Node>> = layers.iter().map(|layer| layer.root.clone()).collect();
     // A layer that could not be read could hold anything: what all say together is unknown.
     let policy = roots.map(|roots| {
-        merge(roots).map_or_else(Policy::default, |root| {
-            validate::policy(&root, Extent::Whole, &mut diagnostics)
-        })
+        merge(roots)
+            .map_or_else(Policy::default, |root| validate::policy(&root, Extent::Whole, &mut diagnostics))
     });
     Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources }
 }

@@ -1,1 +1,5 @@
 //! The integration tests, one binary.
+
+mod laws;
+mod rules;
+mod world;
