@@ -1,5 +1,7 @@
 //! The architecture as a test: who may use whom, and what the pure parts never touch.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -136,8 +136,7 @@ impl<'a> Compliance<'a> {
         let counted = self.per_owner.entry(token.owner.clone()).or_insert_with(|| PerOwner::new(at_most));
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
-            let message =
-                format!("{} has more than {at_most} tokens, and uses this one least", surplus.owner);
+            let message = format!("more tokens than the limit of {at_most}, this one used least recently");
             let finding = self.finding(RuleCode::PerOwner, message, place);
             self.add(surplus, vec![finding], narrow_to);
         }

@@ -6,27 +6,29 @@
 
 mod change;
 mod order;
+mod rails;
 mod refused_use;
 mod settings;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use order::{Phase, phase};
+pub use rails::{Allowed, Refusal, Refused};
+pub use refused_use::RefusedUse;
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
     compliance::{Compliance, Findings, TokenFindings},
     inventory::{Coverage, Inventory, InventoryReader, ReadError, Server},
-    model::{AddressSet, GroupName, RuleCode, SettingKey, Token},
+    model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token},
     policy::{Place, Policy},
 };
 
-use refused_use::RefusedUse;
+use refused_use::RefusedUseFold;
 use tokens::TokenPlan;
 
 /// Ordered changes for one target, and everything that a person needs to judge them. The same
@@ -51,8 +53,10 @@ pub struct Plan {
     pub reported: Vec<TokenFindings>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
-    /// How many tokens were last used from each network that would be refused.
-    pub refused_use: Vec<(IpNet, u64)>,
+    /// Who would no longer be let in from where they came from.
+    pub refused_use: RefusedUse,
+    /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
+    pub holders: u64,
     /// The names that the policy gives to ranges of addresses.
     pub network_names: Vec<(String, AddressSet)>,
     /// What could not be seen.
@@ -129,7 +133,7 @@ impl Plan {
     ) -> Result<Self, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
-        let mut refused_use = RefusedUse::new(policy, &inventory.settings, now);
+        let mut refused_use = RefusedUseFold::new(policy, &inventory.settings, now);
         let mut observe = |token: Token| {
             compliance.observe(&token);
             refused_use.observe(&token);
@@ -145,7 +149,7 @@ impl Plan {
         policy: &Policy,
         inventory: Inventory,
         findings: Findings,
-        refused_use: Vec<(IpNet, u64)>,
+        refused_use: RefusedUse,
     ) -> Self {
         let (mut changes, mut held_back) = settings::diff(policy, &inventory);
         let tokens = TokenCounts { seen: findings.seen, complying: findings.complying() };
@@ -173,6 +177,7 @@ impl Plan {
             reported: token_plan.reported,
             tokens,
             refused_use,
+            holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),
             coverage: inventory.coverage,
         }
@@ -188,12 +193,6 @@ impl Plan {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.held_back.is_empty() && self.coverage == Coverage::Complete
-    }
-
-    /// The plan as one that may be applied.
-    #[must_use]
-    pub fn approve(self) -> ApprovedPlan {
-        ApprovedPlan(self)
     }
 }
 
@@ -212,6 +211,15 @@ impl ApprovedPlan {
 /// Every group that `policy` names: those whose members must be read.
 fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
     SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key)).cloned().collect()
+}
+
+/// How many groups hold a permission, "everyone" counted as one, each permission for itself.
+fn holders(settings: &Settings) -> u64 {
+    let count = |permission| match settings.permissions.of(permission) {
+        Holders::Everyone => 1,
+        holders => holders.groups().count() as u64,
+    };
+    Permission::ALL.into_iter().map(count).sum()
 }
 
 fn fingerprint(policy: &Policy) -> String {

@@ -121,7 +121,7 @@ impl<W: Write> PlanText<'_, W> {
     fn networks(&mut self, before: &AllowedNetworks, after: &AllowedNetworks) -> fmt::Result {
         match (before, after) {
             (AllowedNetworks::Anywhere, AllowedNetworks::Only(kept)) => {
-                let uses: u64 = self.plan.refused_use.iter().map(|(_, count)| count).sum();
+                let uses: u64 = self.plan.refused_use.tokens.iter().map(|(_, count)| count).sum();
                 self.network(
                     "-",
                     "anywhere else",
@@ -150,7 +150,7 @@ impl<W: Write> PlanText<'_, W> {
                 let _ = write!(text, " ({})", escape(name));
             }
             if sign == "-" {
-                let uses = self.plan.refused_use.iter().find(|(used, _)| *used == network);
+                let uses = self.plan.refused_use.tokens.iter().find(|(used, _)| *used == network);
                 text.push_str(&last_used(uses.map_or(0, |(_, count)| *count)));
             }
             self.network(sign, &network_text(network), &text)?;

@@ -165,7 +165,7 @@ fn per_owner_fires_on_the_least_recently_used_beyond_the_limit() {
         with("4", "sam", "2026-11-01T00:00:00Z"),
         with("5", "sam", "2026-11-02T00:00:00Z"),
     ];
-    let expected = ["2 per-owner: mary has more than 2 tokens, and uses this one least"];
+    let expected = ["2 per-owner: more tokens than the limit of 2, this one used least recently"];
     assert_eq!(found(&yaml, &tokens), expected);
     let reversed: Vec<_> = tokens.iter().rev().cloned().collect();
     assert_eq!(found(&yaml, &reversed), expected, "the order of the pages does not matter");
@@ -186,7 +186,7 @@ fn per_owner_stays_with_the_token_that_it_chose_first() {
         "tokens: {limits: [{max_per_owner: 1}], enforcement: {per-owner: {action: expire, grace: 14d}}}";
     let ending = Token { id: TokenId::new("2"), expires: at("2026-12-01T00:00:00Z"), ..token() };
     let used_less = Token { last_used: used("2026-11-02T00:00:00Z"), ..token() };
-    let expected = ["2 per-owner: mary has more than 1 tokens, and uses this one least"];
+    let expected = ["2 per-owner: more tokens than the limit of 1, this one used least recently"];
     assert_eq!(found(yaml, &[used_less, ending]), expected);
 }
 
