@@ -9,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod exit;
+pub mod files;
+mod output;
+mod schema;
+mod validate;
 
 pub use exit::{CommandResult, Exit, Failure};
 
@@ -70,7 +74,19 @@ pub enum LogFormat {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Validate(validate::Validate),
+    Schema(schema::Schema),
+}
+
+impl Command {
+    fn run(&self, global: &Global) -> CommandResult {
+        match self {
+            Self::Validate(command) => command.run(global),
+            Self::Schema(command) => command.run(global),
+        }
+    }
+}
 
 /// Runs the program as `arguments` (the program's name first) say.
 ///
@@ -86,8 +102,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             return if asked_for { Exit::Done } else { Exit::Usage };
         }
     };
-    let _ = &line.global;
-    match line.command {}
+    line.command.run(&line.global).unwrap_or_else(|failure| {
+        report_failure(&failure);
+        failure.exit
+    })
 }
 
 /// Writes `failure` with its causes to standard error.

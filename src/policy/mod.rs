@@ -16,6 +16,7 @@ pub mod document;
 mod layer;
 mod node;
 mod read;
+pub mod settings_file;
 mod source;
 mod structure;
 mod validate;

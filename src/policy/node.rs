@@ -38,17 +38,26 @@ pub(crate) struct Entry {
 pub(crate) struct Map {
     entries: Vec<Entry>,
     index: HashMap<String, usize>,
+    repeated: Vec<Entry>,
 }
 
 impl Map {
-    /// Adds `entry`; gives it back when its key is there already.
-    pub(crate) fn insert(&mut self, entry: Entry) -> Result<(), Entry> {
-        if self.index.contains_key(&entry.key) {
-            return Err(entry);
+    /// Adds `entry`, or puts it aside when its key is there already: then the answer is where the
+    /// key stands for the first time.
+    pub(crate) fn insert(&mut self, entry: Entry) -> Option<Mark> {
+        if let Some(first) = self.get(&entry.key) {
+            let first = first.mark.clone();
+            self.repeated.push(entry);
+            return Some(first);
         }
         self.index.insert(entry.key.clone(), self.entries.len());
         self.entries.push(entry);
-        Ok(())
+        None
+    }
+
+    /// The entries whose keys stand there for another time.
+    pub(crate) fn repeated(&self) -> &[Entry] {
+        &self.repeated
     }
 
     /// The entry of `key`, in constant time.
@@ -69,8 +78,7 @@ impl FromIterator<Entry> for Map {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
         let mut map = Self::default();
         for entry in entries {
-            // Of keys that stand twice the first counts.
-            let _ = map.insert(entry);
+            map.insert(entry);
         }
         map
     }

@@ -35,6 +35,12 @@ impl Layer {
         }
         Self { path, text: text.map(Arc::from), root, diagnostics }
     }
+
+    /// The path, as people know it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 /// What came of reading.
@@ -76,7 +82,7 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
 }
 
 static STRUCTURE: LazyLock<Structure> =
-    LazyLock::new(|| Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning }));
+    LazyLock::new(|| Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning, is_secret: |_| false }));
 
 /// Keys that the format will have, by the path of their mapping.
 const NOT_SUPPORTED_YET: [(&str, &str); 3] = [("", "waivers"), ("", "mark_key_env"), ("tokens", "rules")];

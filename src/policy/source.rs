@@ -240,13 +240,12 @@ impl Marker<'_> {
             let path = key_path(path, &key.value);
             let mark = mark_of(self.file, self.text, key.defined);
             let node = self.node(value, &path);
-            if let Err(twice) = map.insert(Entry { key: key.value, mark, node }) {
-                let first = map.get(&twice.key).map_or(&twice.mark, |first| &first.mark);
-                let message = format!("the key `{}` stands here for the second time", twice.key);
+            let message = format!("the key `{}` stands here for the second time", key.value);
+            if let Some(first) = map.insert(Entry { key: key.value, mark: mark.clone(), node }) {
                 self.diagnostics.push(
-                    Diagnostic::error(Code::DuplicateKey, &twice.mark, path, message)
+                    Diagnostic::error(Code::DuplicateKey, &mark, path, message)
                         .help("keep one of the two")
-                        .relate(first, "the first time"),
+                        .relate(&first, "the first time"),
                 );
             }
         }

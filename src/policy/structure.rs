@@ -26,6 +26,8 @@ pub(crate) struct OwnWords {
     pub(crate) unknown_key: fn(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic>,
     /// Whether the check of meaning says more of a wrong word here.
     pub(crate) word_has_meaning: fn(&At<'_>) -> bool,
+    /// Whether a wrong value here may be a secret, and is not to be shown.
+    pub(crate) is_secret: fn(&At<'_>) -> bool,
 }
 
 impl Structure {
@@ -88,6 +90,10 @@ impl Structure {
                 let message = "the key has no value".to_owned();
                 Diagnostic::error(Code::NullValue, at.key, at.path.as_str(), message)
                     .help(format!("leave it out, or write {expected}"))
+            }
+            _ if (self.own_words.is_secret)(at) => {
+                let message = format!("expected {expected}, found something else");
+                Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
             }
             Value::Text(_) if !words.is_empty() && (self.own_words.word_has_meaning)(at) => return None,
             Value::Text(text) if !words.is_empty() => {

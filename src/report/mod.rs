@@ -3,6 +3,7 @@
 //! In: plans, outcomes, diagnostics. Out: text for a terminal and JSON for programs. It refuses to
 //! know where its text goes, and trusts no text that came from a server.
 
+pub mod diagnostics;
 mod escape;
 pub mod json;
 pub mod outcome;

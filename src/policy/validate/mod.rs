@@ -92,6 +92,13 @@ pub(super) fn names<'a>(at: &At<'a>, twice: Code, out: &mut Diagnostics) -> Vec<
     names
 }
 
+/// Reports the list of `key` when it is empty; it is one that can be left out.
+pub(super) fn refuse_empty(at: &At<'_>, key: &str, out: &mut Diagnostics) {
+    if at.is_empty_list() {
+        out.push(empty_list(at, Code::EmptyList, key, &format!("leave `{key}` out")));
+    }
+}
+
 /// Reports that the list `at` is empty.
 fn empty_list(at: &At<'_>, code: Code, what: &str, help: &str) -> Diagnostic {
     Diagnostic::error(code, at.mark(), at.path.as_str(), format!("the list of {what} is empty")).help(help)
