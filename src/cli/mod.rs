@@ -8,7 +8,12 @@ use std::{error::Error, io::Write, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod directory;
 mod exit;
+mod log;
+mod runtime;
+mod serve;
+mod settings;
 
 pub use exit::{CommandResult, Exit, Failure};
 
@@ -69,8 +74,24 @@ pub enum LogFormat {
     Json,
 }
 
+impl Global {
+    /// The path `written`, which counts from the folder that the program works in.
+    fn resolve(&self, written: &std::path::Path) -> PathBuf {
+        self.directory.join(written)
+    }
+}
+
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Run the server that issues API tokens and enforces what was applied to it
+    Serve(serve::ServeArgs),
+    /// Users and groups of a store
+    #[command(subcommand)]
+    Directory(directory::DirectoryCommand),
+    /// The settings of a store, without its server: the way back in
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
+}
 
 /// Runs the program as `arguments` (the program's name first) say.
 ///
@@ -86,8 +107,16 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             return if asked_for { Exit::Done } else { Exit::Usage };
         }
     };
-    let _ = &line.global;
-    match line.command {}
+    let global = &line.global;
+    let result = match &line.command {
+        Command::Serve(arguments) => serve::run(global, arguments),
+        Command::Directory(command) => directory::run(global, command),
+        Command::Settings(command) => settings::run(global, command),
+    };
+    result.unwrap_or_else(|failure| {
+        report_failure(&failure);
+        failure.exit
+    })
 }
 
 /// Writes `failure` with its causes to standard error.
