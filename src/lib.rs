@@ -1,4 +1,5 @@
 //! Policy as code for API tokens on Bitbucket.
+pub mod access;
 pub mod apply;
 pub mod cli;
 pub mod compliance;
@@ -7,4 +8,5 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod serve;
 pub mod target;

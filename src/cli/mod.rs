@@ -8,10 +8,15 @@ use std::{error::Error, io::Write, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod directory;
 mod exit;
 pub mod files;
+mod log;
 mod output;
+mod runtime;
 mod schema;
+mod serve;
+mod settings;
 mod validate;
 
 pub use exit::{CommandResult, Exit, Failure};
@@ -73,10 +78,25 @@ pub enum LogFormat {
     Json,
 }
 
+impl Global {
+    /// The path `written`, which counts from the folder that the program works in.
+    fn resolve(&self, written: &std::path::Path) -> PathBuf {
+        self.directory.join(written)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Validate(validate::Validate),
     Schema(schema::Schema),
+    /// Run the server that issues API tokens and enforces what was applied to it
+    Serve(serve::ServeArgs),
+    /// Users and groups of a store
+    #[command(subcommand)]
+    Directory(directory::DirectoryCommand),
+    /// The settings of a store, without its server: the way back in
+    #[command(subcommand)]
+    Settings(settings::SettingsCommand),
 }
 
 impl Command {
@@ -84,6 +104,9 @@ impl Command {
         match self {
             Self::Validate(command) => command.run(global),
             Self::Schema(command) => command.run(global),
+            Self::Serve(arguments) => serve::run(global, arguments),
+            Self::Directory(command) => directory::run(global, command),
+            Self::Settings(command) => settings::run(global, command),
         }
     }
 }

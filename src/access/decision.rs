@@ -1,0 +1,238 @@
+//! In: settings and a request. Out: the decision on it, in the one order in which a server asks.
+//! It refuses to know what each operation needs: that is the subject of `operation`.
+
+use std::{fmt, net::IpAddr};
+
+use super::{
+    Credentials, Held, Operation, Origin, Person, Request, client_address,
+    operation::{self, require},
+};
+use crate::model::{Permission, Settings, UserName, network::canonical};
+
+/// What is decided on a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It passes.
+    Permit(Permit),
+    /// It does not.
+    Denied(Reason),
+}
+
+/// The proof that a request was decided on and passes: what carries an operation out asks for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permit {
+    // INVARIANT: private, so that `decide` alone can make a permit.
+    caller: Caller,
+    client: Option<IpAddr>,
+    operation: Operation,
+}
+
+impl Permit {
+    /// Who is permitted.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The address of the client; nothing when it could not be found and does not matter.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
+    /// What is permitted.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+}
+
+/// Who stands behind a request that passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever it may be; only for what is open to all.
+    Anybody,
+    /// A person with a password.
+    Password(Person),
+    /// A person with a token.
+    Token(Held),
+    /// The process that runs the server for itself.
+    Operator,
+}
+
+impl Caller {
+    /// The person, when there is one.
+    #[must_use]
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Password(person) => Some(person),
+            Self::Token(held) => Some(&held.owner),
+            Self::Anybody | Self::Operator => None,
+        }
+    }
+
+    /// The token, when there is one.
+    #[must_use]
+    pub fn token(&self) -> Option<&Held> {
+        match self {
+            Self::Token(held) => Some(held),
+            Self::Anybody | Self::Password(_) | Self::Operator => None,
+        }
+    }
+}
+
+/// Why a request does not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A trusted proxy sent what is no address.
+    ClientAddress,
+    /// The client's address is not allowed.
+    Network,
+    /// There are no credentials.
+    NoCredentials,
+    /// The credentials are wrong.
+    InvalidCredentials,
+    /// Passwords are disabled.
+    PasswordDisabled,
+    /// The user is not active.
+    OwnerInactive,
+    /// The user may not use tokens.
+    Use,
+    /// The token's scope does not allow the method.
+    Scope,
+    /// The user may not create tokens.
+    Create,
+    /// The user may not create read-write tokens.
+    CreateReadWrite,
+    /// The user may not manage the tokens of others.
+    ManageOthers,
+    /// It takes an administrator.
+    Administrator,
+    /// It is about the caller's own tokens, and the caller is no user.
+    NoUser,
+}
+
+impl Reason {
+    /// All of them, in the order in which they are found.
+    pub const ALL: [Self; 13] = [
+        Self::ClientAddress,
+        Self::Network,
+        Self::NoCredentials,
+        Self::InvalidCredentials,
+        Self::PasswordDisabled,
+        Self::OwnerInactive,
+        Self::Use,
+        Self::Scope,
+        Self::Create,
+        Self::CreateReadWrite,
+        Self::ManageOthers,
+        Self::Administrator,
+        Self::NoUser,
+    ];
+
+    /// Its code in logs and explanations.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ClientAddress => "client-address",
+            Self::Network => "network",
+            Self::NoCredentials => "no-credentials",
+            Self::InvalidCredentials => "invalid-credentials",
+            Self::PasswordDisabled => "password-disabled",
+            Self::OwnerInactive => "owner-inactive",
+            Self::Use => "use",
+            Self::Scope => "scope",
+            Self::Create => "create",
+            Self::CreateReadWrite => "create-read-write",
+            Self::ManageOthers => "manage-others",
+            Self::Administrator => "administrator",
+            Self::NoUser => "no-user",
+        }
+    }
+
+    /// The HTTP status that the client gets.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::NoCredentials | Self::InvalidCredentials => 401,
+            _ => 403,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// The first stage of a decision: whether a client from `origin` is let in, and its address. The
+/// credentials of a client that is not let in must not be looked at.
+///
+/// # Errors
+///
+/// [`Reason::ClientAddress`] or [`Reason::Network`].
+pub fn admit(settings: &Settings, origin: &Origin) -> Result<IpAddr, Reason> {
+    let client = match origin {
+        Origin::Client(address) => canonical(*address),
+        Origin::Connection { peer, header_lines } => {
+            client_address(&settings.client_address, *peer, header_lines)
+                .map_err(|_| Reason::ClientAddress)?
+        }
+    };
+    require(settings.networks.contains(client), Reason::Network)?;
+    Ok(client)
+}
+
+/// The second stage: whether a password of `user` is looked at for a request to `path`. When not,
+/// the credentials are [`Credentials::UnverifiedPassword`], right or wrong.
+#[must_use]
+pub fn looks_at_password(settings: &Settings, user: &UserName, path: &str) -> bool {
+    settings.password_authentication.accepts(user, path)
+}
+
+/// The whole decision on `request`: client address, network, credentials, whether the user is
+/// active, the permission to use tokens, the scope, and the operation's own permission, in this
+/// order. It always agrees with the stages.
+#[must_use]
+pub fn decide(settings: &Settings, request: &Request<'_>) -> Decision {
+    match permit(settings, request) {
+        Ok(permit) => Decision::Permit(permit),
+        Err(reason) => Decision::Denied(reason),
+    }
+}
+
+fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> {
+    let client = match admit(settings, &request.origin) {
+        Err(_) if request.credentials == Credentials::Operator => None,
+        admitted => Some(admitted?),
+    };
+    let caller = match request.operation {
+        Operation::ReadOpen => Caller::Anybody,
+        _ => identify(settings, request)?,
+    };
+    if let Some(person) = caller.person() {
+        require(person.active, Reason::OwnerInactive)?;
+    }
+    if let Caller::Token(held) = &caller {
+        require(operation::holds(settings, &held.owner, Permission::Use), Reason::Use)?;
+        require(held.scope.effective().allows(request.method), Reason::Scope)?;
+    }
+    operation::permit(settings, &caller, request.operation)?;
+    Ok(Permit { caller, client, operation: request.operation })
+}
+
+fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {
+    let password_counts = |user| looks_at_password(settings, user, request.path);
+    match &request.credentials {
+        Credentials::None => Err(Reason::NoCredentials),
+        Credentials::Invalid => Err(Reason::InvalidCredentials),
+        Credentials::UnverifiedPassword { user } if password_counts(user) => Err(Reason::InvalidCredentials),
+        Credentials::Password(person) if password_counts(&person.name) => {
+            Ok(Caller::Password(person.clone()))
+        }
+        Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => Err(Reason::PasswordDisabled),
+        Credentials::Token(held) => Ok(Caller::Token(held.clone())),
+        Credentials::Operator => Ok(Caller::Operator),
+    }
+}

@@ -1,0 +1,159 @@
+//! In: the limits of a server, the owner of a token to be made, and what is asked for. Out: what
+//! the token may be, or which limit it breaks. It refuses to know who asks: that is decided before.
+
+use jiff::Timestamp;
+
+use super::Person;
+use crate::model::{Limit, Owner, Period, Scope};
+
+/// What is asked of a new token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// How far it is to reach.
+    pub scope: Scope,
+    /// When it is to expire, UTC; nothing when that was left open.
+    pub expires: Option<Timestamp>,
+    /// What tells it from others.
+    pub description: &'a str,
+}
+
+/// What a token that is made with another token inherits from it at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// How far the other one reaches.
+    pub scope: Scope,
+    /// When the other one expires, UTC; nothing when it never does.
+    pub expires: Option<Timestamp>,
+}
+
+/// What a new token gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// How far it reaches.
+    pub scope: Scope,
+    /// When it expires, UTC; nothing when it never does.
+    pub expires: Option<Timestamp>,
+    /// The most tokens that its owner may have, with it, that have not expired.
+    pub max_per_owner: Option<u32>,
+}
+
+/// The limit that a new token would break. The words are those that the client is shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitBroken {
+    /// It would expire in the past.
+    #[error("The expiration you've provided lies in the past.")]
+    Past,
+    /// It would live too long.
+    #[error(
+        "The custom expiration you've provided is greater than the maximum defined by your administrator. \
+         You need to provide a date within the next {0}."
+    )]
+    Lifetime(Words),
+    /// It would outlive the token that it is made with.
+    #[error("A token made with another token cannot expire later than that one. You need to provide a date until {0}.")]
+    ParentLifetime(Timestamp),
+    /// It would reach too far.
+    #[error("The scope you've asked for is wider than the maximum defined by your administrator, which is {0}.")]
+    Scope(Scope),
+    /// It would reach farther than the token that it is made with.
+    #[error("A token made with another token cannot reach farther than that one, which is {0}.")]
+    ParentScope(Scope),
+    /// Its description has another form than asked for.
+    #[error("The description must match the pattern defined by your administrator: {0}")]
+    Description(String),
+    /// Its owner has as many tokens as allowed.
+    #[error("The owner already has {0} tokens, the maximum defined by your administrator.")]
+    PerOwner(u32),
+}
+
+/// A period in the words of the app's messages: `12 months`, `90 days`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words(pub Period);
+
+impl std::fmt::Display for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.to_string();
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        match (number.parse::<u32>().unwrap_or(0), unit) {
+            (years, "y") => write!(f, "{} months", years.saturating_mul(12)),
+            (1, "mo") => f.write_str("month"),
+            (months, "mo") => write!(f, "{months} months"),
+            (1, "d") => f.write_str("day"),
+            (days, "d") => write!(f, "{days} days"),
+            (1, _) => f.write_str("hour"),
+            (hours, _) => write!(f, "{hours} hours"),
+        }
+    }
+}
+
+/// The entry of `limits` that the tokens of `owner` are under: the first that matches.
+#[must_use]
+pub fn limit_for<'a>(limits: &'a [Limit], owner: &Person) -> Option<&'a Limit> {
+    let user = Owner::User(owner.name.clone());
+    limits.iter().find(|limit| {
+        limit.selects(&user)
+            && limit
+                .groups
+                .as_ref()
+                .is_none_or(|groups| groups.iter().any(|group| owner.groups.contains(group)))
+    })
+}
+
+/// What a token for `owner` gets at `now`, made with the token `parent` or with a password.
+///
+/// Who leaves the expiry open gets the latest one that is allowed. How many tokens the owner has
+/// is for the store to count, in the same transaction in which it makes the token.
+///
+/// # Errors
+///
+/// The limit that what was asked for breaks.
+pub fn grant(
+    limits: &[Limit],
+    owner: &Person,
+    asked: Asked<'_>,
+    parent: Option<Parent>,
+    now: Timestamp,
+) -> Result<Granted, LimitBroken> {
+    let limit = limit_for(limits, owner);
+    let of = |part: fn(&Limit) -> Option<Scope>| limit.and_then(part);
+    if let Some(max) = of(|limit| limit.max_scope).filter(|&max| asked.scope > max) {
+        return Err(LimitBroken::Scope(max));
+    }
+    if let Some(parent) = parent.filter(|parent| asked.scope > parent.scope) {
+        return Err(LimitBroken::ParentScope(parent.scope));
+    }
+    if let Some(pattern) = limit.and_then(|limit| limit.description.as_ref())
+        && !pattern.matches(asked.description)
+    {
+        return Err(LimitBroken::Description(pattern.to_string()));
+    }
+    let max_lifetime = limit.and_then(|limit| limit.max_lifetime);
+    let parent_expires = parent.and_then(|parent| parent.expires);
+    Ok(Granted {
+        scope: asked.scope,
+        expires: expiry(asked.expires, max_lifetime, parent_expires, now)?,
+        max_per_owner: limit.and_then(|limit| limit.max_per_owner),
+    })
+}
+
+fn expiry(
+    asked: Option<Timestamp>,
+    max_lifetime: Option<Period>,
+    parent_expires: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, LimitBroken> {
+    let latest = max_lifetime.map(|period| period.after(now));
+    let Some(asked) = asked else {
+        return Ok([latest, parent_expires].into_iter().flatten().min());
+    };
+    if asked <= now {
+        return Err(LimitBroken::Past);
+    }
+    if let Some(period) = max_lifetime.filter(|period| asked > period.after(now)) {
+        return Err(LimitBroken::Lifetime(Words(period)));
+    }
+    if let Some(parent) = parent_expires.filter(|&parent| asked > parent) {
+        return Err(LimitBroken::ParentLifetime(parent));
+    }
+    Ok(Some(asked))
+}

@@ -1,0 +1,99 @@
+//! In: what is known of one request. Out: the value that a decision is made on. It refuses to know
+//! HTTP: whoever asks has already taken the request apart.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use jiff::Timestamp;
+
+use super::Operation;
+use crate::model::{GroupName, TokenId, TokenScope, UserName};
+
+/// One request as far as a decision needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The HTTP method, upper case.
+    pub method: &'a str,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// Who sends it, as far as that was found out.
+    pub credentials: Credentials,
+    /// What it wants.
+    pub operation: Operation,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A connection: its peer, and the lines of the declared header in order. Bytes that are no
+    /// text are to be given as the replacement character: they are no address either.
+    Connection {
+        /// The other end of the connection.
+        peer: IpAddr,
+        /// The values of the declared header; empty when the settings declare none.
+        header_lines: Vec<String>,
+    },
+    /// A client whose address is known.
+    Client(IpAddr),
+}
+
+/// Who sends a request, as far as that was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// There are none.
+    None,
+    /// A secret shaped like a token that is no token, has expired or is not of the user named with
+    /// it; or something that cannot be read at all.
+    Invalid,
+    /// A password that is wrong, or was not looked at because passwords are disabled for `user`.
+    UnverifiedPassword {
+        /// The user that was named with it.
+        user: UserName,
+    },
+    /// The password of a person.
+    Password(Person),
+    /// A token that is valid.
+    Token(Held),
+    /// The credential of the process that runs the server for itself. It is exempt from the rules
+    /// on networks and passwords, and may do whatever does not need a user.
+    Operator,
+}
+
+/// A valid token and its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The token.
+    pub id: TokenId,
+    /// Whose it is.
+    pub owner: Person,
+    /// How far it reaches.
+    pub scope: TokenScope,
+    /// The moment from which on it is refused, UTC.
+    pub expires: Option<Timestamp>,
+}
+
+/// A user of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The user's name.
+    pub name: UserName,
+    /// The groups the user is in.
+    pub groups: BTreeSet<GroupName>,
+    /// Whether the directory says that the user is active.
+    pub active: bool,
+    /// Whether the user administers the server.
+    pub administrator: bool,
+}
+
+impl Credentials {
+    /// The person behind verified credentials.
+    #[must_use]
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Password(person) => Some(person),
+            Self::Token(held) => Some(&held.owner),
+            Self::None | Self::Invalid | Self::UnverifiedPassword { .. } | Self::Operator => None,
+        }
+    }
+}

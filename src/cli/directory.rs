@@ -1,0 +1,83 @@
+//! `directory`. In: a directory file and a store. Out: the users, groups and passwords of the file in
+//! the store. It refuses a file with a mistake as a whole.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use tracing::Level;
+
+use super::{CommandResult, Exit, Failure, Global, log, runtime};
+use crate::serve::{
+    directory,
+    store::{Store, StoreError, StoreUrl},
+};
+
+/// What `directory` understands.
+#[derive(Debug, Subcommand)]
+pub(super) enum DirectoryCommand {
+    /// Make users, groups and passwords of a store equal to a file; users missing from it become
+    /// inactive, tokens are never deleted
+    Import {
+        /// The directory file
+        file: PathBuf,
+        /// Where they are kept: `sqlite:FILE`; made when it is not there
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
+}
+
+/// A file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` cannot be read", file.display())]
+pub(super) struct CannotRead {
+    pub(super) file: PathBuf,
+    #[source]
+    pub(super) cause: std::io::Error,
+}
+
+/// A directory file has a mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` cannot be imported", file.display())]
+struct CannotImport {
+    file: PathBuf,
+    #[source]
+    cause: directory::DirectoryError,
+}
+
+pub(super) fn run(global: &Global, command: &DirectoryCommand) -> CommandResult {
+    log::start(global, Level::WARN);
+    let DirectoryCommand::Import { file, store } = command;
+    runtime::block_on(async {
+        let store = open_or_create(global, store).await?;
+        let imported = import(&store, &global.resolve(file)).await;
+        store.close().await;
+        imported?;
+        writeln!(std::io::stderr(), "imported {}", file.display())?;
+        Ok(Exit::Done)
+    })
+}
+
+/// The store that `url` names, counted from the folder the program works in.
+pub(super) async fn open_or_create(global: &Global, url: &StoreUrl) -> Result<Store, StoreError> {
+    Store::open_or_create(&StoreUrl { file: global.resolve(&url.file) }).await
+}
+
+/// Imports the directory file at `file`; passwords come from the environment.
+///
+/// # Errors
+///
+/// When the file cannot be read or has a mistake (exit 3), or the store fails.
+pub(super) async fn import(store: &Store, file: &Path) -> Result<(), Failure> {
+    let reading = |cause| CannotRead { file: file.to_owned(), cause };
+    let text = std::fs::read_to_string(file).map_err(reading)?;
+    directory::import(store, &text, |variable| std::env::var(variable).ok()).await.map_err(|cause| {
+        let exit = match cause {
+            directory::DirectoryError::Store(_) | directory::DirectoryError::Password(_) => Exit::Error,
+            _ => Exit::Invalid,
+        };
+        Failure::new(exit, CannotImport { file: file.to_owned(), cause })
+    })
+}

@@ -1,0 +1,110 @@
+//! `serve`. In: a store, an address and how to listen there. Out: a server that runs until it is told to
+//! stop. It refuses to send credentials in the clear over a network without being told to.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+};
+
+use clap::Args;
+use tracing::Level;
+
+use super::{CommandResult, Exit, Failure, Global, directory, log, runtime};
+use crate::{
+    model::GroupName,
+    serve::{self, Clock, Options, Tls, store::StoreUrl},
+};
+
+/// What `serve` understands.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Where users, groups, settings and tokens are kept: `sqlite:FILE`; made when it is not there
+    #[arg(long, value_name = "URL")]
+    store: StoreUrl,
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7991")]
+    listen: SocketAddr,
+    /// The group whose members administer the server
+    #[arg(long, value_name = "GROUP", default_value = "administrators")]
+    admin_group: String,
+    /// Make users and groups equal to this directory file before the start
+    #[arg(long, value_name = "FILE")]
+    directory: Option<PathBuf>,
+    /// Certificate chain for TLS, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key for TLS, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen without TLS although others can listen in
+    #[arg(long, conflicts_with = "tls_cert")]
+    insecure_http: bool,
+}
+
+/// The server would send tokens and passwords over a network for everybody to read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "tokens and passwords would cross the network unencrypted on `{0}`; give `--tls-cert` and `--tls-key`, \
+     listen on a loopback address, or say `--insecure-http`"
+)]
+struct Unencrypted(SocketAddr);
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("`{address}` cannot be listened on")]
+struct CannotListen {
+    address: SocketAddr,
+    #[source]
+    cause: io::Error,
+}
+
+pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
+    log::start(global, Level::INFO);
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(Tls { certificate: global.resolve(certificate), key: global.resolve(key) })
+        }
+        _ => None,
+    };
+    if tls.is_none() && !arguments.insecure_http && !arguments.listen.ip().to_canonical().is_loopback() {
+        return Err(Failure::new(Exit::Usage, Unencrypted(arguments.listen)));
+    }
+    runtime::block_on(async {
+        let stop = asked_to_stop()?;
+        let store = directory::open_or_create(global, &arguments.store).await?;
+        if let Some(file) = &arguments.directory {
+            directory::import(&store, &global.resolve(file)).await?;
+        }
+        let listening = |cause| CannotListen { address: arguments.listen, cause };
+        let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
+        let clock = global.now.map_or(Clock::System, Clock::Fixed);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let options =
+            Options { tls, clock, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
+        let running = serve::start(store, listener, options).await?;
+        tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
+        running.run_until(stop).await?;
+        tracing::info!("stopped");
+        Ok(Exit::Done)
+    })
+}
+
+/// Ready when the process is asked to stop: by the terminal or by whoever runs services.
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    #[cfg(unix)]
+    let terminated = async move { terminated.recv().await };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
+    Ok(async {
+        tokio::select! {
+            _ = terminated => (),
+            // Without a handler there is nothing to wait for.
+            _ = tokio::signal::ctrl_c() => (),
+        }
+        tracing::info!("stopping: requests in flight finish");
+    })
+}

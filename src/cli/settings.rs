@@ -1,0 +1,79 @@
+//! `settings`. In: a store, and a settings document from a file or standard input. Out: the settings in
+//! the store, or the document on standard output. It refuses a document that cannot be enforced.
+
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use tracing::Level;
+
+use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, log, runtime};
+use crate::serve::{
+    settings::{self, TransferError},
+    store::{Store, StoreUrl},
+};
+
+/// What `settings` understands.
+#[derive(Debug, Subcommand)]
+pub(super) enum SettingsCommand {
+    /// Write the settings of a store to standard output, as JSON
+    Export {
+        /// Where they are kept: `sqlite:FILE`
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
+    /// Put settings into a store; a server that runs on it obeys them at once
+    Import {
+        /// The settings as JSON; `-` is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Where they are kept: `sqlite:FILE`
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
+}
+
+pub(super) fn run(global: &Global, command: &SettingsCommand) -> CommandResult {
+    log::start(global, Level::WARN);
+    runtime::block_on(async {
+        let (SettingsCommand::Export { store } | SettingsCommand::Import { store, .. }) = command;
+        let store = Store::open(&StoreUrl { file: global.resolve(&store.file) }).await?;
+        let done = match command {
+            SettingsCommand::Export { .. } => export(&store).await,
+            SettingsCommand::Import { file, .. } => import(&store, global, file).await,
+        };
+        store.close().await;
+        done
+    })
+}
+
+async fn export(store: &Store) -> CommandResult {
+    let text = settings::export(store).await?;
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(Exit::Done)
+}
+
+async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
+    let text = read(global, file).map_err(|cause| CannotRead { file: file.to_owned(), cause })?;
+    settings::import(store, &text).await.map_err(|error| {
+        let exit = match error {
+            TransferError::Document(_) | TransferError::Meaning(_) => Exit::Invalid,
+            TransferError::Store(_) | TransferError::Absent => Exit::Error,
+        };
+        Failure::new(exit, error)
+    })?;
+    writeln!(std::io::stderr(), "imported settings")?;
+    Ok(Exit::Done)
+}
+
+fn read(global: &Global, file: &Path) -> std::io::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        Ok(text)
+    } else {
+        std::fs::read_to_string(global.resolve(file))
+    }
+}

@@ -1,0 +1,105 @@
+//! In: one method of one path. Out: the handler and the description of it, side by side. It refuses
+//! to know what the handler does.
+
+use std::sync::Arc;
+
+use axum::routing::{self, MethodRouter};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::serve::App;
+
+/// Who gets to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Entry {
+    /// Everybody from everywhere: what load balancers ask.
+    Outside,
+    /// Everybody from an allowed network.
+    Open,
+    /// Whoever has a permit.
+    Permitted,
+}
+
+impl Entry {
+    /// Who gets to `path`.
+    pub(in crate::serve) fn of(path: &str) -> Self {
+        match path {
+            "/healthz" | "/readyz" => Self::Outside,
+            "/rest/tokenwarden/1/openapi.json"
+            | "/rest/api/1.0/application-properties"
+            | "/rest/api/latest/application-properties" => Self::Open,
+            _ => Self::Permitted,
+        }
+    }
+}
+
+/// What makes a schema when it is given the generator that collects those it refers to.
+pub(super) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
+
+/// The schema of `T`, or a reference to it.
+pub(super) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// One method of one path.
+pub(super) struct Endpoint {
+    pub(super) method: &'static str,
+    pub(super) path: String,
+    pub(super) summary: &'static str,
+    /// Names and meanings of the query parameters.
+    pub(super) query: &'static [(&'static str, &'static str)],
+    /// Names and meanings of the headers beside the usual ones.
+    pub(super) headers: &'static [(&'static str, &'static str)],
+    pub(super) body: Option<MakeSchema>,
+    /// What a good answer holds.
+    pub(super) answer: MakeSchema,
+    /// The statuses that it answers beside the good one and those of the guard.
+    pub(super) statuses: &'static [(u16, &'static str)],
+    pub(super) handler: MethodRouter<Arc<App>>,
+}
+
+macro_rules! methods {
+    ($($method:ident)+) => {
+        impl Endpoint {
+            $(
+                #[doc = concat!("`", stringify!($method), "` of `path`, which answers a `T`.")]
+                pub(super) fn $method<T: JsonSchema, H, A>(path: &str, summary: &'static str, handler: H) -> Self
+                where
+                    H: axum::handler::Handler<A, Arc<App>>,
+                    A: 'static,
+                {
+                    Self {
+                        method: stringify!($method),
+                        path: path.to_owned(),
+                        summary,
+                        query: &[],
+                        headers: &[],
+                        body: None,
+                        answer: schema_of::<T>,
+                        statuses: &[],
+                        handler: routing::$method(handler),
+                    }
+                }
+            )+
+        }
+    };
+}
+
+methods!(get post put patch delete);
+
+impl Endpoint {
+    pub(super) fn query(self, query: &'static [(&'static str, &'static str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    pub(super) fn headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    pub(super) fn body<T: JsonSchema>(self) -> Self {
+        Self { body: Some(schema_of::<T>), ..self }
+    }
+
+    pub(super) fn statuses(self, statuses: &'static [(u16, &'static str)]) -> Self {
+        Self { statuses, ..self }
+    }
+}

@@ -1,0 +1,32 @@
+//! In: the question of a load balancer. Out: whether the server can do its work. It refuses to say why
+//! not: that is in the log.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::endpoint::Endpoint;
+use crate::serve::{App, problem::Problem};
+
+/// The server can do its work.
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let statuses = &[(503, "The store is away or its settings cannot be read: everything is refused")];
+    let endpoint = |path, summary| Endpoint::get::<Health, _, _>(path, summary, health).statuses(statuses);
+    vec![
+        endpoint("/healthz", "Whether the server can do its work"),
+        endpoint("/readyz", "Whether the server takes requests"),
+    ]
+}
+
+async fn health(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
+    app.settings.current(&app.store).await?;
+    Ok(Json(Health { status: "ok" }))
+}

@@ -1,0 +1,143 @@
+//! In: the table of endpoints. Out: the OpenAPI document that describes them. It refuses to describe
+//! what the router does not have.
+
+use axum::Json;
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    endpoint::{Endpoint, Entry, MakeSchema, schema_of},
+    endpoints as all_endpoints,
+};
+use crate::{
+    access::Operation,
+    serve::{guard::Session, problem::Problem},
+};
+
+/// An error of the token and settings resources.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ErrorMessage {
+    /// What is wrong.
+    error_message: String,
+}
+
+/// Errors of the directory resources, as Bitbucket has them.
+#[derive(Serialize, JsonSchema)]
+struct Errors {
+    errors: Vec<BitbucketError>,
+}
+
+/// One of them.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BitbucketError {
+    context: Option<String>,
+    message: String,
+    exception_name: Option<String>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let path = "/rest/tokenwarden/1/openapi.json";
+    vec![Endpoint::get::<Map<String, Value>, _, _>(path, "This document", document)]
+}
+
+async fn document(session: Session) -> Result<Json<Value>, Problem> {
+    session.permit(Operation::ReadOpen)?;
+    Ok(Json(describe(&all_endpoints())))
+}
+
+/// The OpenAPI document for `endpoints`.
+fn describe(endpoints: &[Endpoint]) -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator();
+    let mut paths = Map::new();
+    for endpoint in endpoints {
+        let operation = operation(endpoint, &mut generator);
+        let path = paths.entry(endpoint.path.clone()).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.insert(endpoint.method.to_owned(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "tokenwarden",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "API tokens, the settings that govern them, and the directory of their owners. \
+                Every answer carries `X-Request-Id`.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic", "description": "User and token, or user and password"},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "Token"},
+            },
+        },
+        "security": [{"basic": []}, {"bearer": []}],
+    })
+}
+
+fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
+    let mut operation = Map::new();
+    operation.insert("summary".to_owned(), endpoint.summary.into());
+    operation.insert("parameters".to_owned(), parameters(endpoint).into());
+    if let Some(body) = endpoint.body {
+        let content = content(body, generator);
+        operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+    }
+    operation.insert("responses".to_owned(), responses(endpoint, generator).into());
+    if Entry::of(&endpoint.path) != Entry::Permitted {
+        operation.insert("security".to_owned(), json!([]));
+    }
+    operation.into()
+}
+
+fn parameters(endpoint: &Endpoint) -> Vec<Value> {
+    let in_path = endpoint
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let beside = |place: &'static str, given: &'static [(&str, &str)]| {
+        given.iter().map(move |(name, meaning)| {
+            let schema = json!({"type": "string"});
+            json!({"name": name, "in": place, "description": meaning, "schema": schema})
+        })
+    };
+    in_path.chain(beside("query", endpoint.query)).chain(beside("header", endpoint.headers)).collect()
+}
+
+fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String, Value> {
+    let good = content(endpoint.answer, generator);
+    let error: MakeSchema = if endpoint.path.starts_with("/rest/api/") {
+        schema_of::<Errors>
+    } else {
+        schema_of::<ErrorMessage>
+    };
+    let error = content(error, generator);
+    let of_guard: &[(u16, &str)] = match Entry::of(&endpoint.path) {
+        Entry::Outside => &[],
+        Entry::Open => &[(403, "The client is not let in"), (503, "The server cannot do its work")],
+        Entry::Permitted => &[
+            (401, "There are no credentials, or they are wrong"),
+            (403, "The request is not permitted"),
+            (429, "Too many attempts with a password failed"),
+            (503, "The server cannot do its work"),
+        ],
+    };
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), json!({"description": "Done", "content": good}));
+    for (status, meaning) in endpoint.statuses.iter().chain(of_guard) {
+        responses.insert(status.to_string(), json!({"description": meaning, "content": error}));
+    }
+    responses
+}
+
+fn content(schema: MakeSchema, generator: &mut SchemaGenerator) -> Value {
+    json!({"application/json": {"schema": schema(generator)}})
+}

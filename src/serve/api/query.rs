@@ -1,0 +1,96 @@
+//! In: query strings and bodies as clients send them. Out: their parts, or words on what is wrong with
+//! them. It refuses to know what the parts mean.
+
+use std::time::Duration;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{StatusCode, request::Parts},
+};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
+use crate::serve::problem::Problem;
+
+/// How long a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
+/// The parts of a query string, in order; a name may come more than once.
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(parameters)| Self(parameters))
+            .map_err(|_| Problem::bad_request("The query string cannot be read."))
+    }
+}
+
+impl Parameters {
+    /// All values of `name` that are not empty.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(given, value)| given == name && !value.is_empty()).map(|(_, value)| &**value)
+    }
+
+    /// The value of `name`; nothing when it is empty or not given.
+    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(Problem::bad_request(format!("`{name}` can be given once only."))),
+            (value, None) => Ok(value),
+        }
+    }
+
+    /// The number `name`, from `least` on.
+    pub(super) fn number(&self, name: &str, least: i64) -> Result<Option<i64>, Problem> {
+        let bad = || Problem::bad_request(format!("`{name}` takes a whole number from {least} on."));
+        self.one(name)?
+            .map(|text| text.parse().ok().filter(|&number| number >= least).ok_or_else(bad))
+            .transpose()
+    }
+
+    /// The moment `name`, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(super) fn moment(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let bad = || Problem::bad_request(format!("`{name}` takes milliseconds since 1970-01-01T00:00:00Z."));
+        self.one(name)?
+            .map(|text| text.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).ok_or_else(bad))
+            .transpose()
+    }
+
+    /// Whether `name` is given, or something whose name begins with it and a dot.
+    pub(super) fn mentions(&self, name: &str) -> bool {
+        self.0.iter().any(|(given, _)| {
+            given.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+}
+
+/// A body, read within its time and size.
+pub(super) struct Body(Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {
+            Ok(Ok(bytes)) => Ok(Self(bytes)),
+            Ok(Err(rejection)) => {
+                Err(Problem::new(rejection.status(), "body", "The body cannot be read, or is larger than 1 MiB."))
+            }
+            Err(_) => {
+                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "The body did not arrive in time."))
+            }
+        }
+    }
+}
+
+impl Body {
+    /// The body as JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_slice(&self.0)
+            .map_err(|error| Problem::bad_request(format!("The body cannot be read: {error}.")))
+    }
+}

@@ -1,0 +1,82 @@
+//! In: settings documents. Out: the one that is enforced, with a strong entity tag. It refuses to
+//! replace settings that somebody else has changed meanwhile.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{endpoint::Endpoint, query::Body};
+use crate::{
+    access::Operation,
+    model::{Settings, settings::SettingsDocument},
+    serve::{
+        App,
+        guard::Session,
+        live_settings::{etag, settings_text},
+        problem::Problem,
+    },
+};
+
+const PATH: &str = "/rest/tokenwarden/1/settings";
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get::<SettingsDocument, _, _>(PATH, "The settings that are enforced; takes an administrator", read),
+        Endpoint::put::<SettingsDocument, _, _>(PATH, "Replace the settings; takes an administrator", replace)
+            .headers(&[("If-Match", "The entity tag of the settings that are to be replaced; required")])
+            .body::<SettingsDocument>()
+            .statuses(&[
+                (400, "The document says what cannot be enforced; the message names the place"),
+                (412, "The settings are not those of `If-Match` any more"),
+                (428, "`If-Match` is missing"),
+            ]),
+    ]
+}
+
+async fn read(session: Session) -> Result<Response, Problem> {
+    session.permit(Operation::ReadSettings)?;
+    let revision = &session.revision;
+    Ok(([(header::ETAG, revision.etag.clone())], Json(revision.document.clone())).into_response())
+}
+
+async fn replace(
+    session: Session,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    session.permit(Operation::WriteSettings)?;
+    let moved = || {
+        let message = "The settings have changed meanwhile; read them again.";
+        Problem::new(StatusCode::PRECONDITION_FAILED, "precondition", message)
+    };
+    if !matches(&headers, &session.revision.etag)? {
+        return Err(moved());
+    }
+    let document: SettingsDocument = body.json()?;
+    let settings = Settings::try_from(&document).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let text = settings_text(&settings)?;
+    let number =
+        app.store.replace_settings(session.revision.number, &text).await?.ok_or_else(moved)?;
+    let document = SettingsDocument::from(&settings);
+    Ok(([(header::ETAG, etag(number, &text))], Json(document)).into_response())
+}
+
+/// Whether `If-Match` names `etag`, by strong comparison (RFC 9110, section 13.1.1).
+fn matches(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
+    let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
+    if values.peek().is_none() {
+        let message = "Send the entity tag of the settings you read as `If-Match`.";
+        return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition", message));
+    }
+    // No entity tag of this server has a comma in it.
+    Ok(values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == etag || tag.trim() == "*"))
+}

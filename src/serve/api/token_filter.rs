@@ -1,0 +1,96 @@
+//! In: the query of a listing of tokens. Out: which tokens are asked for, and which page of them. It
+//! refuses to know whether they may be shown.
+
+use super::query::Parameters;
+use crate::{
+    model::{Scope, TokenScope, UserName},
+    serve::{
+        problem::Problem,
+        store::{Between, TokenFilter, TokenPage},
+    },
+};
+
+const LIMIT_BY_DEFAULT: i64 = 50;
+const LIMIT_AT_MOST: i64 = 1_000;
+/// So many users can be asked for at a time: each is a parameter of the query.
+const OWNERS_AT_MOST: usize = 1_000;
+
+/// Names and meanings of the parameters that say which page is asked for.
+pub(super) const PAGING: &[(&str, &str)] = &[
+    ("page", "Number of the page, from 0"),
+    ("limit", "The most items a page has; 50 by default, 1000 at most"),
+    ("afterId", "Page by id: only ids greater than this. No total is counted then"),
+    ("untilId", "Page by id: only ids up to this one"),
+];
+
+/// Names and meanings of the parameters of the listing of all tokens.
+pub(super) const FILTER: &[(&str, &str)] = &[
+    ("userFilter", "Only tokens of this user; may be repeated"),
+    ("descriptionFilter", "Only with this in the description"),
+    ("notValidAfter", "Only those that are not valid after this moment, in milliseconds since 1970"),
+    ("tokenScope", "Only of this scope: 0 unset, 1 read-only, 2 read-write"),
+    ("fromCreated", "Only created from this moment on, in milliseconds since 1970"),
+    ("untilCreated", "Only created until this moment, in milliseconds since 1970"),
+    ("fromLastUsed", "Only used last from this moment on, in milliseconds since 1970"),
+    ("untilLastUsed", "Only used last until this moment, in milliseconds since 1970"),
+    ("fromExpiresDuring", "Only expiring from this moment on, in milliseconds since 1970"),
+    ("untilExpiresDuring", "Only expiring until this moment, in milliseconds since 1970"),
+    ("page", "Number of the page, from 0"),
+    ("limit", "The most items a page has; 50 by default, 1000 at most"),
+    ("afterId", "Page by id: only ids greater than this. No total is counted then"),
+    ("untilId", "Page by id: only ids up to this one"),
+];
+
+/// Which tokens are asked for.
+pub(super) fn filter(parameters: &Parameters) -> Result<TokenFilter, Problem> {
+    let owners: Vec<UserName> = parameters.all("userFilter").map(UserName::new).collect();
+    if owners.len() > OWNERS_AT_MOST {
+        return Err(Problem::bad_request(format!("`userFilter` can be repeated {OWNERS_AT_MOST} times at most.")));
+    }
+    let between = |from, until| {
+        Ok::<_, Problem>(Between { from: parameters.moment(from)?, until: parameters.moment(until)? })
+    };
+    Ok(TokenFilter {
+        owners,
+        description: parameters.one("descriptionFilter")?.map(str::to_owned),
+        not_valid_after: parameters.moment("notValidAfter")?,
+        scope: parameters.one("tokenScope")?.map(scope).transpose()?,
+        created: between("fromCreated", "untilCreated")?,
+        last_used: between("fromLastUsed", "untilLastUsed")?,
+        expires: between("fromExpiresDuring", "untilExpiresDuring")?,
+    })
+}
+
+fn scope(text: &str) -> Result<TokenScope, Problem> {
+    match text {
+        "0" => Ok(TokenScope::Unset),
+        "1" => Ok(TokenScope::Set(Scope::ReadOnly)),
+        "2" => Ok(TokenScope::Set(Scope::ReadWrite)),
+        _ => Err(Problem::bad_request("`tokenScope` takes 0 (unset), 1 (read-only) or 2 (read-write).")),
+    }
+}
+
+/// A page of a listing, as it is asked for.
+pub(super) struct Asked {
+    pub(super) page: TokenPage,
+    /// Its number when pages are counted.
+    pub(super) number: Option<i64>,
+    pub(super) limit: i64,
+}
+
+/// Which page is asked for.
+pub(super) fn page(parameters: &Parameters) -> Result<Asked, Problem> {
+    let limit = parameters.number("limit", 1)?.unwrap_or(LIMIT_BY_DEFAULT).min(LIMIT_AT_MOST);
+    let number = parameters.number("page", 0)?;
+    let (after, until) = (parameters.number("afterId", 0)?, parameters.number("untilId", 0)?);
+    if after.is_none() && until.is_none() {
+        let number = number.unwrap_or(0);
+        let page = TokenPage::Offset { skip: number.saturating_mul(limit), limit };
+        return Ok(Asked { page, number: Some(number), limit });
+    }
+    if number.is_some() {
+        return Err(Problem::bad_request("`page` cannot be combined with `afterId` and `untilId`."));
+    }
+    let page = TokenPage::After { after: after.unwrap_or(0), until: until.unwrap_or(i64::MAX), limit };
+    Ok(Asked { page, number: None, limit })
+}

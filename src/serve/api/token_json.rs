@@ -1,0 +1,236 @@
+//! In: tokens, and what clients ask of them. Out: the JSON of the app "API Token Authentication", so
+//! that scripts written for it work. It refuses to know what is allowed.
+
+use jiff::{Timestamp, tz::TimeZone};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::Held,
+    model::{Scope, TokenScope},
+    serve::{problem::Problem, store::TokenRow},
+};
+
+/// Stands for the process that runs the server for itself wherever a user is named. No user can have
+/// this name.
+pub(super) const OPERATOR: &str = "(operator)";
+
+/// Longest description, in characters.
+const DESCRIPTION_AT_MOST: usize = 1_000;
+/// Longest lifetime that can be asked for, in months: a hundred years.
+const MONTHS_AT_MOST: i64 = 1_200;
+
+/// A token to be made. Unknown fields are ignored: scripts written for the app may send more.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct CreateToken {
+    /// What tells it from others.
+    #[serde(default)]
+    pub(super) token_description: Option<String>,
+    /// 1 read-only, 2 read-write; read-only when it is left out.
+    #[serde(default)]
+    pub(super) token_scope: Option<i64>,
+    /// Whose it is to be; the caller's own when it is left out.
+    #[serde(default)]
+    pub(super) token_for_user_key: Option<String>,
+    /// When it is to expire, ISO 8601 with an offset; wins over the two others. The latest expiry
+    /// allowed when all three are left out.
+    #[serde(default)]
+    pub(super) token_expiration_date_time: Option<String>,
+    /// When it is to expire, in milliseconds since 1970-01-01T00:00:00Z; wins over months.
+    #[serde(default)]
+    pub(super) token_expiration_date_time_millis: Option<i64>,
+    /// In how many calendar months it is to expire.
+    #[serde(default)]
+    pub(super) token_validity_time_in_months: Option<i64>,
+}
+
+impl CreateToken {
+    pub(super) fn description(&self) -> Result<&str, Problem> {
+        description(self.token_description.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn scope(&self) -> Result<Scope, Problem> {
+        scope(self.token_scope.unwrap_or(1))
+    }
+
+    /// When it is to expire, as far as that is said.
+    pub(super) fn expires(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        if let Some(text) = &self.token_expiration_date_time {
+            let bad = |_| {
+                let example = "2026-12-01T00:00:00.000+01:00";
+                Problem::bad_request(format!("`tokenExpirationDateTime` takes a time such as {example}."))
+            };
+            // The store keeps whole milliseconds.
+            let asked: Timestamp = text.parse().map_err(bad)?;
+            return moment(asked.as_millisecond(), "tokenExpirationDateTime").map(Some);
+        }
+        if let Some(millis) = self.token_expiration_date_time_millis {
+            return moment(millis, "tokenExpirationDateTimeMillis").map(Some);
+        }
+        self.token_validity_time_in_months.map(|months| in_months(months, now)).transpose()
+    }
+}
+
+fn in_months(months: i64, now: Timestamp) -> Result<Timestamp, Problem> {
+    let bad = || {
+        let field = "tokenValidityTimeInMonths";
+        Problem::bad_request(format!("`{field}` takes a number from 1 to {MONTHS_AT_MOST}."))
+    };
+    let months = Some(months).filter(|months| (1..=MONTHS_AT_MOST).contains(months)).ok_or_else(bad)?;
+    let then = now.to_zoned_datetime(TimeZone::UTC).checked_add(jiff::Span::new().months(months));
+    Ok(then.map_err(|_| bad())?.timestamp())
+}
+
+/// What is to change on a token. Unknown fields are ignored.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", expecting = "an object")]
+pub(super) struct PatchToken {
+    /// What tells it from others from now on.
+    #[serde(default)]
+    pub(super) token_description: Option<String>,
+    /// A lower scope: 1 read-only.
+    #[serde(default)]
+    pub(super) token_scope: Option<i64>,
+    /// A nearer expiry, in milliseconds since 1970-01-01T00:00:00Z.
+    #[serde(default)]
+    pub(super) token_expiration_date_time_millis: Option<i64>,
+}
+
+impl PatchToken {
+    pub(super) fn narrowing(&self) -> Result<crate::serve::store::Narrowing, Problem> {
+        let field = "tokenExpirationDateTimeMillis";
+        Ok(crate::serve::store::Narrowing {
+            description: self.token_description.as_deref().map(description).transpose()?.map(str::to_owned),
+            scope: self.token_scope.map(scope).transpose()?,
+            expires: self
+                .token_expiration_date_time_millis
+                .map(|millis| moment(millis, field))
+                .transpose()?,
+        })
+    }
+}
+
+fn description(text: &str) -> Result<&str, Problem> {
+    if text.chars().count() > DESCRIPTION_AT_MOST {
+        let message = format!("`tokenDescription` takes {DESCRIPTION_AT_MOST} characters at most.");
+        return Err(Problem::bad_request(message));
+    }
+    Ok(text)
+}
+
+fn scope(number: i64) -> Result<Scope, Problem> {
+    match number {
+        1 => Ok(Scope::ReadOnly),
+        2 => Ok(Scope::ReadWrite),
+        _ => Err(Problem::bad_request("`tokenScope` takes 1 (read-only) or 2 (read-write).")),
+    }
+}
+
+/// A moment that an expiry can be; 0, which stands for never in answers, cannot be asked for.
+fn moment(millis: i64, field: &str) -> Result<Timestamp, Problem> {
+    let bad = || Problem::bad_request(format!("`{field}` takes a moment after 1970-01-01T00:00:00Z."));
+    Some(millis).filter(|&millis| millis > 0).and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or_else(bad)
+}
+
+/// 0 unset, 1 read-only, 2 read-write.
+pub(super) fn scope_number(scope: TokenScope) -> u8 {
+    match scope {
+        TokenScope::Unset => 0,
+        TokenScope::Set(Scope::ReadOnly) => 1,
+        TokenScope::Set(Scope::ReadWrite) => 2,
+    }
+}
+
+/// A token that was just made. The one time that its secret is shown.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreatedToken {
+    pub(super) id: i64,
+    /// The secret.
+    pub(super) plain_text_token: String,
+    pub(super) token_description: String,
+    /// 1 read-only, 2 read-write.
+    pub(super) token_scope: u8,
+    pub(super) user_key: String,
+    pub(super) user_name: String,
+    /// As it was asked for; 0 when it was not.
+    pub(super) token_validity_time_in_months: i64,
+    /// When it expires, ISO 8601; nothing when it never does.
+    pub(super) token_expiration_date_time: Option<String>,
+    /// The same in milliseconds since 1970-01-01T00:00:00Z; 0 when it never does.
+    pub(super) token_expiration_date_time_millis: i64,
+}
+
+/// A moment as the app writes it: `2020-10-19T08:29:00.000+00:00`.
+pub(super) fn date_time(moment: Timestamp) -> String {
+    let text = moment.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S.%3f+00:00");
+    text.to_string()
+}
+
+/// A token in a list. Moments are milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenItem {
+    pub(super) id: i64,
+    pub(super) user_key: String,
+    pub(super) user_name: String,
+    pub(super) token_description: String,
+    /// The same as `tokenDescription`, under the name that the app's first versions had.
+    pub(super) description: String,
+    /// 0 unset, 1 read-only, 2 read-write.
+    pub(super) token_scope: u8,
+    pub(super) created: i64,
+    /// Who made it, where that is known.
+    pub(super) created_by: Option<String>,
+    /// The last use; 0 when it was never used.
+    pub(super) last_accessed: i64,
+    /// Where it was used last from.
+    pub(super) last_accessed_address: Option<String>,
+    /// When it expires; 0 when it never does.
+    pub(super) valid_until: i64,
+}
+
+impl From<TokenRow> for TokenItem {
+    fn from(token: TokenRow) -> Self {
+        let owner = token.owner.to_string();
+        Self {
+            id: token.id,
+            user_key: owner.clone(),
+            user_name: owner,
+            token_description: token.description.clone(),
+            description: token.description,
+            token_scope: scope_number(token.scope),
+            created: token.created.as_millisecond(),
+            created_by: token.created_by.map(String::from),
+            last_accessed: token.last_used.map_or(0, |used| used.at.as_millisecond()),
+            last_accessed_address: token
+                .last_used
+                .and_then(|used| used.from)
+                .map(|address| address.to_string()),
+            valid_until: token.expires.map_or(0, Timestamp::as_millisecond),
+        }
+    }
+}
+
+/// A page of tokens, in the order of their ids.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenList {
+    pub(super) content: Vec<TokenItem>,
+    /// The number of the page, from 0; left out when paging by id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) page: Option<i64>,
+    /// The most items that a page of this list has.
+    pub(super) limit: i64,
+    /// How many tokens match; left out when paging by id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) total_elements: Option<i64>,
+    /// The highest id of a token on the server; 0 when there is none.
+    pub(super) last_id: i64,
+}
+
+/// The number of a token in the store.
+pub(super) fn number_of(held: &Held) -> Option<i64> {
+    held.id.as_str().parse().ok()
+}

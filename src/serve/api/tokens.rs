@@ -1,0 +1,247 @@
+//! In: requests on tokens. Out: the answers of the app "API Token Authentication", whose paths these
+//! are. It refuses to show a secret a second time.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+
+use super::{
+    endpoint::Endpoint,
+    query::{Body, Parameters},
+    token_filter::{self, FILTER, PAGING},
+    token_json::{
+        CreateToken, CreatedToken, OPERATOR, PatchToken, TokenItem, TokenList, date_time, number_of,
+        scope_number,
+    },
+};
+use crate::{
+    access::{
+        Operation, Permit, Person, Target,
+        limits::{self, Asked, LimitBroken, Parent},
+    },
+    model::{TokenScope, TokenSecret, UserName},
+    serve::{
+        App,
+        guard::Session,
+        problem::Problem,
+        random::random_bytes,
+        store::{NewToken, TokenFilter, TokenRow},
+    },
+};
+
+macro_rules! path {
+    ($rest:literal) => {
+        concat!("/rest/de.resolution.apitokenauth/latest/user/", $rest)
+    };
+}
+
+const NO_SUCH_TOKEN: &[(u16, &str)] = &[(404, "There is no such token")];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post::<CreatedToken, _, _>(path!("token"), "Create a token", create)
+            .body::<CreateToken>()
+            .statuses(&[(400, "The body cannot be read, or asks for more than the limits allow")]),
+        Endpoint::get::<TokenList, _, _>(path!("token"), "List one's own tokens", list_own).query(PAGING),
+        Endpoint::get::<TokenList, _, _>(path!("token/"), "List one's own tokens", list_own).query(PAGING),
+        Endpoint::get::<TokenList, _, _>(path!("tokensByFilter"), "List the tokens of all users", list_all)
+            .query(FILTER),
+        Endpoint::patch::<TokenItem, _, _>(
+            path!("token/{id}"),
+            "Rename a token, lower its scope or bring its expiry nearer",
+            narrow,
+        )
+        .body::<PatchToken>()
+        .statuses(&[
+            (400, "The body cannot be read, or would make the token reach farther or live longer"),
+            (404, "There is no such token"),
+        ]),
+        Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke).statuses(NO_SUCH_TOKEN),
+        Endpoint::delete::<bool, _, _>(
+            path!("token/deleteAllFor/{userKey}"),
+            "Revoke all tokens of a user",
+            revoke_all_for,
+        ),
+    ]
+}
+
+async fn create(
+    session: Session,
+    State(app): State<Arc<App>>,
+    body: Body,
+) -> Result<Json<CreatedToken>, Problem> {
+    let asked: CreateToken = body.json()?;
+    let (permit, owner) = permit_to_create(&session, &app, &asked).await?;
+    let now = app.clock.now();
+    let parent = permit.caller().token();
+    let granted = limits::grant(
+        &session.revision.settings.limits,
+        &owner,
+        Asked { scope: asked.scope()?, expires: asked.expires(now)?, description: asked.description()? },
+        parent.map(|held| Parent { scope: held.scope.effective(), expires: held.expires }),
+        now,
+    )?;
+    let secret = TokenSecret::from_random(random_bytes()?);
+    let new = NewToken {
+        owner: owner.name.clone(),
+        description: asked.description()?.to_owned(),
+        scope: TokenScope::Set(granted.scope),
+        created: now,
+        created_by: Some(name_of(&permit)),
+        parent: parent.and_then(number_of),
+        last_used: None,
+        expires: granted.expires,
+        secret_hash: secret.hash(),
+    };
+    let most = granted.max_per_owner;
+    let id = app.store.create_token(&new, most).await?;
+    let id = id.ok_or_else(|| LimitBroken::PerOwner(most.unwrap_or_default()))?;
+    Ok(Json(CreatedToken {
+        id,
+        plain_text_token: secret.expose().to_owned(),
+        token_description: new.description,
+        token_scope: scope_number(new.scope),
+        user_key: owner.name.to_string(),
+        user_name: owner.name.to_string(),
+        token_validity_time_in_months: asked.token_validity_time_in_months.unwrap_or(0),
+        token_expiration_date_time: new.expires.map(date_time),
+        token_expiration_date_time_millis: new.expires.map_or(0, jiff::Timestamp::as_millisecond),
+    }))
+}
+
+/// The permit to create what is `asked` for, and whose the token is going to be.
+async fn permit_to_create(
+    session: &Session,
+    app: &App,
+    asked: &CreateToken,
+) -> Result<(Permit, Person), Problem> {
+    let caller = session.permit(Operation::Enter)?;
+    let own = caller.caller().person();
+    let named = asked.token_for_user_key.as_deref().map(UserName::new);
+    let other = named.filter(|named| own.is_none_or(|own| own.name != *named));
+    let Some(other) = other else {
+        let permit = session.permit(Operation::CreateOwn { scope: asked.scope()? })?;
+        return own.cloned().map(|own| (permit, own)).ok_or_else(|| crate::access::Reason::NoUser.into());
+    };
+    let owner = app.store.account(&other).await?.map(|account| app.person(account));
+    let owner_is_administrator = owner.as_ref().is_some_and(|owner| owner.administrator);
+    let permit = session.permit(Operation::CreateFor { owner_is_administrator })?;
+    match owner {
+        Some(owner) if owner.active => Ok((permit, owner)),
+        _ => Err(Problem::bad_request("`tokenForUserKey` names no active user.")),
+    }
+}
+
+fn name_of(permit: &Permit) -> UserName {
+    permit.caller().person().map_or_else(|| UserName::new(OPERATOR), |person| person.name.clone())
+}
+
+async fn list_own(
+    session: Session,
+    State(app): State<Arc<App>>,
+    parameters: Parameters,
+) -> Result<Json<TokenList>, Problem> {
+    let permit = session.permit(Operation::ListOwn)?;
+    let filter = TokenFilter { owners: vec![name_of(&permit)], ..TokenFilter::default() };
+    list(&app, &filter, &parameters).await
+}
+
+async fn list_all(
+    session: Session,
+    State(app): State<Arc<App>>,
+    parameters: Parameters,
+) -> Result<Json<TokenList>, Problem> {
+    session.permit(Operation::ListAll)?;
+    list(&app, &token_filter::filter(&parameters)?, &parameters).await
+}
+
+async fn list(app: &App, filter: &TokenFilter, parameters: &Parameters) -> Result<Json<TokenList>, Problem> {
+    let asked = token_filter::page(parameters)?;
+    app.uses.flush(&app.store).await?;
+    let tokens = app.store.tokens(filter, asked.page).await?;
+    // Counting on every page would be quadratic: only who pages by counting gets a count.
+    let total_elements = match asked.number {
+        Some(_) => Some(app.store.count_tokens(filter).await?),
+        None => None,
+    };
+    Ok(Json(TokenList {
+        content: tokens.into_iter().map(TokenItem::from).collect(),
+        page: asked.number,
+        limit: asked.limit,
+        total_elements,
+        last_id: app.store.last_token().await?,
+    }))
+}
+
+async fn narrow(
+    session: Session,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<TokenItem>, Problem> {
+    let token = permitted_token(&session, &app, &id, Operation::Narrow).await?;
+    let patch: PatchToken = body.json()?;
+    app.uses.flush(&app.store).await?;
+    let narrowed = app.store.narrow_token(token.id, &patch.narrowing()?).await?;
+    match narrowed {
+        Some(token) => Ok(Json(token.into())),
+        None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
+        None => Err(Problem::bad_request(
+            "A token's scope can only be lowered, and its expiry only be brought nearer.",
+        )),
+    }
+}
+
+async fn revoke(
+    session: Session,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<bool>, Problem> {
+    let token = permitted_token(&session, &app, &id, Operation::Revoke).await?;
+    if app.store.revoke_token(token.id).await? { Ok(Json(true)) } else { Err(no_such_token()) }
+}
+
+/// The token `id`, once it is permitted to do `operation` to it. Who may not manage the tokens of
+/// others does not learn which ids exist.
+async fn permitted_token(
+    session: &Session,
+    app: &App,
+    id: &str,
+    operation: fn(Target) -> Operation,
+) -> Result<TokenRow, Problem> {
+    let caller = session.permit(Operation::Enter)?;
+    let token = match id.parse() {
+        Ok(id) => app.store.token(id).await?,
+        Err(_) => None,
+    };
+    let own = caller.caller().person().map(|person| &person.name);
+    let target = match &token {
+        Some(token) if own == Some(&token.owner) => Target::Own,
+        Some(token) => Target::Others { owner_is_administrator: is_administrator(app, &token.owner).await? },
+        None => Target::Others { owner_is_administrator: false },
+    };
+    session.permit(operation(target))?;
+    token.ok_or_else(no_such_token)
+}
+
+async fn is_administrator(app: &App, name: &UserName) -> Result<bool, Problem> {
+    let account = app.store.account(name).await?;
+    Ok(account.is_some_and(|account| app.person(account).administrator))
+}
+
+fn no_such_token() -> Problem {
+    Problem::not_found("There is no such token.")
+}
+
+async fn revoke_all_for(
+    session: Session,
+    State(app): State<Arc<App>>,
+    Path(user): Path<String>,
+) -> Result<Json<bool>, Problem> {
+    session.permit(Operation::RevokeAllFor)?;
+    app.store.revoke_all_for(&UserName::new(user)).await?;
+    Ok(Json(true))
+}

@@ -1,0 +1,58 @@
+//! In: a session. Out: who is behind it, as the server sees it. It refuses to tell that to anybody else.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    endpoint::Endpoint,
+    token_json::{OPERATOR, number_of},
+};
+use crate::{
+    access::{Caller, Operation},
+    model::Scope,
+    serve::{guard::Session, problem::Problem},
+};
+
+/// Who sends a request, as the server sees it.
+#[derive(Serialize, JsonSchema)]
+struct WhoAmI {
+    /// Name of the user; `(operator)` for the process that runs the server for itself.
+    user: String,
+    /// The groups the user is in.
+    groups: Vec<String>,
+    /// Whether the user administers the server.
+    administrator: bool,
+    /// The token; nothing for a password.
+    token_id: Option<i64>,
+    /// How far the token reaches: `read-only`, or `read-write`, also when it was never set.
+    scope: Option<Scope>,
+    /// When the token expires; nothing when it never does.
+    #[schemars(with = "Option<String>")]
+    expires: Option<Timestamp>,
+    /// The address of the client, found as the settings say.
+    #[schemars(with = "Option<String>")]
+    client_address: Option<IpAddr>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get::<WhoAmI, _, _>("/rest/tokenwarden/1/whoami", "Who one is, as the server sees it", whoami)]
+}
+
+async fn whoami(session: Session) -> Result<Json<WhoAmI>, Problem> {
+    let permit = session.permit(Operation::WhoAmI)?;
+    let (caller, token) = (permit.caller(), permit.caller().token());
+    let person = caller.person();
+    Ok(Json(WhoAmI {
+        user: person.map_or_else(|| OPERATOR.to_owned(), |person| person.name.to_string()),
+        groups: person.iter().flat_map(|person| &person.groups).map(ToString::to_string).collect(),
+        administrator: *caller == Caller::Operator || person.is_some_and(|person| person.administrator),
+        token_id: token.and_then(number_of),
+        scope: token.map(|held| held.scope.effective()),
+        expires: token.and_then(|held| held.expires),
+        client_address: permit.client(),
+    }))
+}

@@ -1,0 +1,123 @@
+//! In: the `Authorization` header of a request whose client is let in. Out: who sends it. It refuses
+//! to look at a password that the settings do not accept, and to decide what follows.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, header};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{App, passwords::Attempt, problem::Problem, store::Account};
+use crate::{
+    access::{Credentials, Held, Person, looks_at_password},
+    model::{Settings, TokenId, TokenSecret, UserName},
+};
+
+/// What a request carries, before anything is verified.
+pub(super) enum Presented {
+    None,
+    /// It has no form that is understood.
+    Unreadable,
+    Bearer(SecretString),
+    Basic {
+        user: UserName,
+        secret: SecretString,
+    },
+}
+
+impl Presented {
+    /// What `headers` carry. More than one `Authorization` is not understood.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Self::None,
+            (Some(value), None) => value,
+            (Some(_), Some(_)) => return Self::Unreadable,
+        };
+        value.to_str().ok().and_then(Self::parse).unwrap_or(Self::Unreadable)
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        let (scheme, rest) = value.trim().split_once(' ')?;
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(Self::Bearer(SecretString::from(rest)));
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = SecretString::from(String::from_utf8(STANDARD.decode(rest).ok()?).ok()?);
+        let (user, secret) = decoded.expose_secret().split_once(':')?;
+        Some(Self::Basic { user: UserName::new(user), secret: SecretString::from(secret) })
+    }
+}
+
+impl App {
+    /// Whether `presented` is the credential of the process that runs the server for itself.
+    pub(super) fn is_operator(&self, presented: &Presented) -> bool {
+        let Presented::Bearer(secret) = presented else { return false };
+        let hash = TokenSecret::parse(secret.expose_secret()).map(|secret| secret.hash());
+        self.operator.is_some() && self.operator == hash
+    }
+
+    /// Who sends a request to `path` with `presented` from `client`.
+    pub(super) async fn authenticate(
+        &self,
+        settings: &Settings,
+        presented: Presented,
+        path: &str,
+        client: IpAddr,
+    ) -> Result<Credentials, Problem> {
+        match presented {
+            Presented::None => Ok(Credentials::None),
+            Presented::Unreadable => Ok(Credentials::Invalid),
+            Presented::Bearer(secret) => match TokenSecret::parse(secret.expose_secret()) {
+                Some(secret) => self.token(&secret, None).await,
+                None => Ok(Credentials::Invalid),
+            },
+            Presented::Basic { user, secret } => match TokenSecret::parse(secret.expose_secret()) {
+                Some(secret) => self.token(&secret, Some(&user)).await,
+                None if looks_at_password(settings, &user, path) => self.password(user, secret, client).await,
+                None => Ok(Credentials::UnverifiedPassword { user }),
+            },
+        }
+    }
+
+    /// The token with this secret, when it is valid and of the user that was `named` with it.
+    async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Credentials, Problem> {
+        let Some((token, Some(account))) = self.store.token_by_hash(&secret.hash()).await? else {
+            return Ok(Credentials::Invalid);
+        };
+        let expired = token.expires.is_some_and(|expires| expires <= self.clock.now());
+        if expired || named.is_some_and(|named| *named != account.name) {
+            return Ok(Credentials::Invalid);
+        }
+        Ok(Credentials::Token(Held {
+            id: TokenId::new(token.id.to_string()),
+            owner: self.person(account),
+            scope: token.scope,
+            expires: token.expires,
+        }))
+    }
+
+    async fn password(
+        &self,
+        user: UserName,
+        password: SecretString,
+        client: IpAddr,
+    ) -> Result<Credentials, Problem> {
+        let account = self.store.account(&user).await?;
+        let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+        match (self.passwords.check(password, hash, client).await?, account) {
+            (Attempt::Throttled, _) => Err(Problem::throttled()),
+            (Attempt::Right, Some(account)) => Ok(Credentials::Password(self.person(account))),
+            (Attempt::Right | Attempt::Wrong, _) => Ok(Credentials::UnverifiedPassword { user }),
+        }
+    }
+
+    /// The person behind `account`.
+    pub(super) fn person(&self, account: Account) -> Person {
+        let administrator = account.groups.contains(&self.administrators);
+        Person { name: account.name, groups: account.groups, active: account.active, administrator }
+    }
+}

@@ -1,0 +1,169 @@
+//! In: the text of a directory file. Out: users, groups and passwords in a store that are equal to it.
+//! It refuses a file with any mistake as a whole, and never deletes a user or a token.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use serde::Deserialize;
+
+use super::{
+    passwords::{PasswordError, hash_password, is_password_hash},
+    store::{DirectoryRows, NewUser, Store, StoreError},
+};
+use crate::model::{GroupName, UserName};
+
+/// The directory file, as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `users` and `groups`")]
+struct DirectoryDocument {
+    users: Vec<UserDocument>,
+    #[serde(default)]
+    groups: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a user: a mapping with `name`")]
+struct UserDocument {
+    name: String,
+    display_name: Option<String>,
+    email: Option<String>,
+    #[serde(default = "yes")]
+    active: bool,
+    /// Name of the environment variable that holds the password.
+    password_env: Option<String>,
+    /// The password's argon2 hash, as a PHC string.
+    password_hash: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A directory file that cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It is not written as a directory file is.
+    #[error("the directory file cannot be read: {0}")]
+    Form(String),
+    /// A name that cannot be one.
+    #[error("`{0}` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`")]
+    Name(String),
+    /// Two users, or two groups, with names that are the same but for case.
+    #[error("`{0}` is there twice; names are compared without regard to case")]
+    Twice(String),
+    /// A member who is no user.
+    #[error("group `{group}` has the member `{member}`, who is not among the users")]
+    Member {
+        /// The group.
+        group: String,
+        /// Who is no user.
+        member: String,
+    },
+    /// Two sources for one password.
+    #[error("user `{0}` has both `password_env` and `password_hash`; write one of them")]
+    TwoPasswords(String),
+    /// The environment variable is not set.
+    #[error("the environment variable `{variable}` with the password of `{user}` is not set")]
+    Environment {
+        /// The user.
+        user: String,
+        /// The variable.
+        variable: String,
+    },
+    /// The hash is none.
+    #[error("`password_hash` of `{0}` is no argon2 hash, such as `$argon2id$v=19$m=19456,t=2,p=1$..`")]
+    Hash(String),
+    /// A password cannot be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The store failed; everything is as before.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes users, groups and passwords in `store` equal to the directory file `text`, in one step. A user
+/// who is not in the file becomes inactive; tokens stay. `environment` answers the value of a variable.
+///
+/// # Errors
+///
+/// When the file has a mistake, a variable is not set, or the store fails; then nothing was changed.
+pub async fn import(
+    store: &Store,
+    text: &str,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<(), DirectoryError> {
+    let rows = read(text, environment)?;
+    Ok(store.import_directory(&rows).await?)
+}
+
+/// The directory that the file `text` declares, with hashed passwords.
+///
+/// # Errors
+///
+/// When the file has a mistake or a variable is not set.
+pub fn read(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<DirectoryRows, DirectoryError> {
+    let document: DirectoryDocument =
+        serde_yaml::from_str(text).map_err(|error| DirectoryError::Form(error.to_string()))?;
+    let mut known = BTreeSet::new();
+    let mut users = Vec::with_capacity(document.users.len());
+    for written in document.users {
+        let user = user(written, &environment)?;
+        if !known.insert(user.name.clone()) {
+            return Err(DirectoryError::Twice(user.name.into()));
+        }
+        users.push(user);
+    }
+    Ok(DirectoryRows { users, groups: groups(document.groups, &known)? })
+}
+
+fn user(
+    written: UserDocument,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<NewUser, DirectoryError> {
+    let name = written.name;
+    check_name(&name)?;
+    let password_hash = match (written.password_env, written.password_hash) {
+        (None, None) => None,
+        (Some(_), Some(_)) => return Err(DirectoryError::TwoPasswords(name)),
+        (None, Some(hash)) if is_password_hash(&hash) => Some(hash),
+        (None, Some(_)) => return Err(DirectoryError::Hash(name)),
+        (Some(variable), None) => match environment(&variable) {
+            Some(password) => Some(hash_password(&password)?),
+            None => return Err(DirectoryError::Environment { user: name, variable }),
+        },
+    };
+    Ok(NewUser {
+        display_name: written.display_name.unwrap_or_else(|| name.clone()),
+        name: UserName::new(name),
+        email: written.email,
+        active: written.active,
+        password_hash,
+    })
+}
+
+fn groups(
+    written: BTreeMap<String, Vec<String>>,
+    users: &BTreeSet<UserName>,
+) -> Result<Vec<(GroupName, BTreeSet<UserName>)>, DirectoryError> {
+    let mut groups = BTreeMap::new();
+    for (name, members) in written {
+        check_name(&name)?;
+        let members: BTreeSet<UserName> = members.into_iter().map(UserName::new).collect();
+        if let Some(member) = members.difference(users).next() {
+            return Err(DirectoryError::Member { group: name, member: member.to_string() });
+        }
+        match groups.entry(GroupName::new(name)) {
+            Entry::Vacant(place) => place.insert(members),
+            Entry::Occupied(place) => return Err(DirectoryError::Twice(place.key().to_string())),
+        };
+    }
+    Ok(groups.into_iter().collect())
+}
+
+/// What separates names elsewhere, or stands for no user, can be no part of one.
+fn check_name(name: &str) -> Result<(), DirectoryError> {
+    let bad = name.is_empty()
+        || name.trim() != name
+        || name.starts_with('(')
+        || name.contains(|c: char| c.is_control() || c == ':' || c == '/');
+    if bad { Err(DirectoryError::Name(name.to_owned())) } else { Ok(()) }
+}

@@ -1,0 +1,190 @@
+//! In: every request. Out: the same with a [`Session`], when its client is let in and its sender is
+//! known; otherwise the refusal. Each leaves one line in the log, without secrets: no header, no query.
+//! It refuses to know what a request wants: the handler asks its session for the permit to do that.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    App,
+    api::{Entry, error_body},
+    authentication::Presented,
+    live_settings::Revision,
+    problem::Problem,
+    random::random_bytes,
+    store::Use,
+};
+use crate::{
+    access::{self, Credentials, Decision, Operation, Origin, Permit},
+    model::{ClientAddressSource, LastUse, Settings},
+};
+
+/// One request whose client is let in, and everything that a decision on it needs.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    /// The settings that hold for this request from its beginning to its end.
+    pub(super) revision: Arc<Revision>,
+    request: Arc<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    origin: Origin,
+    method: String,
+    path: String,
+    credentials: Credentials,
+}
+
+impl Session {
+    /// The permit to do `operation`, or the refusal.
+    pub(super) fn permit(&self, operation: Operation) -> Result<Permit, Problem> {
+        let request = access::Request {
+            origin: self.request.origin.clone(),
+            method: &self.request.method,
+            path: &self.request.path,
+            credentials: self.request.credentials.clone(),
+            operation,
+        };
+        match access::decide(&self.revision.settings, &request) {
+            Decision::Permit(permit) => Ok(permit),
+            Decision::Denied(reason) => Err(reason.into()),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Every route that asks for a session lies behind the guard.
+        let missing = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-session", "Something went wrong.");
+        parts.extensions.get::<Self>().cloned().ok_or_else(missing)
+    }
+}
+
+/// What the log tells of a request, as far as it got.
+#[derive(Default)]
+struct Seen {
+    client: Option<IpAddr>,
+    user: Option<String>,
+}
+
+/// Lets `request` through, or refuses it, and logs it.
+pub(super) async fn guard(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Infallible> {
+    let began = Instant::now();
+    let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
+    let id = format!("{id:016x}");
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut seen = Seen::default();
+    let mut response = match enter(&app, peer.ip(), request, &mut seen).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let problem = response.extensions_mut().remove::<Problem>();
+    if let Some(problem) = &problem {
+        response = with_body(response, problem, &path, &id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    if let Some(name) = seen.user.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
+        response.headers_mut().insert("x-ausername", name);
+    }
+    tracing::info!(
+        request = id,
+        %method,
+        path,
+        status = response.status().as_u16(),
+        user = seen.user,
+        client = seen.client.map(tracing::field::display),
+        peer = %peer.ip(),
+        reason = problem.as_ref().map_or("permit", |problem| problem.code),
+        cause = problem.as_ref().and_then(|problem| problem.cause.as_deref()).map(|cause| cause as &dyn std::error::Error),
+        microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    Ok(response)
+}
+
+/// Gives `request` its session, in the order of `access`: client address, network, credentials.
+async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -> Result<Request, Problem> {
+    let entry = Entry::of(request.uri().path());
+    if entry == Entry::Outside {
+        return Ok(request);
+    }
+    let revision = app.settings.current(&app.store).await?;
+    let presented = Presented::of(request.headers());
+    let origin = origin(&revision.settings, peer, request.headers());
+    let path = request.uri().path().to_owned();
+    let admitted = access::admit(&revision.settings, &origin);
+    seen.client = admitted.ok();
+    let credentials = if app.is_operator(&presented) {
+        Credentials::Operator
+    } else {
+        // INVARIANT: behind this line the client is let in; nothing was looked up before.
+        let client = admitted?;
+        match entry {
+            Entry::Permitted => app.authenticate(&revision.settings, presented, &path, client).await?,
+            Entry::Open | Entry::Outside => Credentials::None,
+        }
+    };
+    seen.user = credentials.person().map(|person| person.name.to_string());
+    let method = request.method().as_str().to_owned();
+    let session = Session { revision, request: Arc::new(Known { origin, method, path, credentials }) };
+    if entry == Entry::Permitted {
+        // What would be refused whatever it wants is refused before its body is read.
+        let permit = session.permit(Operation::Enter)?;
+        record_use(app, &permit).await;
+    }
+    request.extensions_mut().insert(session);
+    Ok(request)
+}
+
+async fn record_use(app: &App, permit: &Permit) {
+    let number = permit.caller().token().and_then(|held| held.id.as_str().parse().ok());
+    if let Some(token) = number {
+        let last_use = LastUse { at: app.clock.now(), from: permit.client() };
+        app.uses.record(&app.store, Use { token, last_use }).await;
+    }
+}
+
+fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Origin {
+    let header_lines = match &settings.client_address {
+        ClientAddressSource::Peer => Vec::new(),
+        ClientAddressSource::Header { name, .. } => headers
+            .get_all(name.as_str())
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect(),
+    };
+    Origin::Connection { peer, header_lines }
+}
+
+/// The refusal with a body in the form that clients of `path` read.
+fn with_body(response: Response, problem: &Problem, path: &str, id: &str) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let message = if problem.status.is_server_error() || problem.status == StatusCode::FORBIDDEN {
+        format!("{} The request is {id} in the server's log.", problem.message)
+    } else {
+        problem.message.clone()
+    };
+    let body = error_body(path, &message);
+    (parts.status, parts.headers, axum::Json(body)).into_response()
+}

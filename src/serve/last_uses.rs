@@ -1,0 +1,88 @@
+//! In: uses of tokens as they happen. Out: the last one of each, in the store, a few times a second:
+//! a request does not wait for the disk. It refuses to be the reason why a request fails.
+//!
+//! A crash loses what was used in the last [`DELAY`]. Whoever lists tokens flushes first, so that a
+//! use is seen from then on.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::store::{Store, StoreError, Use};
+use crate::model::LastUse;
+
+/// How long a use waits for others before it is written.
+const DELAY: Duration = Duration::from_millis(250);
+/// So many tokens wait at most; the request that brings one more writes them itself.
+const MOST: usize = 10_000;
+
+/// Uses that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct LastUses {
+    waiting: Mutex<HashMap<i64, LastUse>>,
+    /// Held while writing, so that a flush ends after the one that is under way.
+    writing: tokio::sync::Mutex<()>,
+    arrived: Notify,
+}
+
+impl LastUses {
+    /// Takes note of `used`.
+    pub(super) async fn record(&self, store: &Store, used: Use) {
+        let count = {
+            let mut waiting = self.waiting();
+            waiting.insert(used.token, used.last_use);
+            waiting.len()
+        };
+        self.arrived.notify_one();
+        if count >= MOST {
+            self.flush_or_warn(store).await;
+        }
+    }
+
+    /// Writes everything that came in before the call.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then everything waits for the next time.
+    pub(super) async fn flush(&self, store: &Store) -> Result<(), StoreError> {
+        let _writing = self.writing.lock().await;
+        let batch = mem::take(&mut *self.waiting());
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let uses: Vec<Use> =
+            batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
+        let written = store.record_uses(&uses).await;
+        if written.is_err() {
+            let mut waiting = self.waiting();
+            for (token, last_use) in batch {
+                waiting.entry(token).or_insert(last_use);
+            }
+        }
+        written
+    }
+
+    /// Writes whatever comes in, until it is dropped.
+    pub(super) async fn keep_writing(&self, store: &Store) {
+        loop {
+            self.arrived.notified().await;
+            tokio::time::sleep(DELAY).await;
+            self.flush_or_warn(store).await;
+        }
+    }
+
+    async fn flush_or_warn(&self, store: &Store) {
+        if let Err(error) = self.flush(store).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "last uses of tokens wait to be written");
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<i64, LastUse>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,243 @@
+//! They call us: the server that issues API tokens and obeys the settings that a policy gave it.
+//!
+//! In: a store, a socket, and requests. Out: answers, each after a decision by `access`. It refuses to
+//! know policy files and plans: it enforces settings, whoever made them.
+//!
+//! A request goes through the guard (client address, network, credentials, log line), to the handler of
+//! its endpoint, which asks for the permit to do what the request wants and then does it on the store.
+
+mod api;
+mod authentication;
+mod clock;
+pub mod directory;
+mod guard;
+mod last_uses;
+mod live_settings;
+mod passwords;
+mod problem;
+mod random;
+pub mod seed;
+pub mod settings;
+pub mod store;
+mod throttle;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use tokio::task::JoinHandle;
+
+use crate::model::{GroupName, Settings, TokenSecret, secret::SecretHash};
+pub use clock::Clock;
+use last_uses::LastUses;
+use live_settings::LiveSettings;
+use passwords::{PasswordError, Passwords};
+pub use random::{NoRandomness, random_bytes};
+use store::{Store, StoreError};
+
+/// How long the head of a request may take to arrive.
+const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// How long requests in flight may take to finish when the server stops.
+const FINISH_WITHIN: Duration = Duration::from_secs(30);
+
+/// How a server is to be run.
+pub struct Options {
+    /// The group whose members administer the server.
+    pub administrators: GroupName,
+    /// What time it is for the server.
+    pub clock: Clock,
+    /// The credential of the process that runs the server for itself, sent as `Bearer`; it is exempt
+    /// from the rules on networks and passwords. Nothing for a server that others use.
+    pub operator: Option<TokenSecret>,
+    /// Certificate chain and private key; nothing for plain HTTP.
+    pub tls: Option<Tls>,
+    /// How many attempts with a password may fail in a minute from one address (IPv4) or network
+    /// (IPv6, 64 bits) before the next is refused unseen.
+    pub password_failures_per_minute: u32,
+}
+
+impl Options {
+    /// The failed attempts with a password that a server allows in a minute.
+    pub const PASSWORD_FAILURES_PER_MINUTE: u32 = 20;
+
+    /// A server on the system's clock, without TLS and without an operator.
+    #[must_use]
+    pub fn new(administrators: GroupName) -> Self {
+        Self {
+            administrators,
+            clock: Clock::System,
+            operator: None,
+            tls: None,
+            password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
+        }
+    }
+}
+
+/// The files that TLS needs, both in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// The server cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The passwords cannot be checked.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// The settings of a new store cannot be written.
+    #[error("the settings cannot be written")]
+    Settings(#[from] serde_json::Error),
+    /// Certificate or key cannot be used.
+    #[error("the certificate `{}` and its key cannot be used", certificate.display())]
+    Tls {
+        /// Path of the certificate.
+        certificate: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The socket failed.
+    #[error("the socket failed")]
+    Socket(#[from] io::Error),
+    /// The server ended in a way that it never should.
+    #[error("the server ended unexpectedly")]
+    Ended(#[from] tokio::task::JoinError),
+}
+
+/// What all requests share.
+struct App {
+    store: Store,
+    clock: Clock,
+    administrators: GroupName,
+    operator: Option<SecretHash>,
+    settings: LiveSettings,
+    uses: LastUses,
+    passwords: Passwords,
+}
+
+/// A server that runs.
+pub struct Running {
+    address: SocketAddr,
+    handle: Handle<SocketAddr>,
+    serving: JoinHandle<io::Result<()>>,
+    writing: JoinHandle<()>,
+    app: Arc<App>,
+}
+
+/// Runs a server on `listener` over `store`, which it closes at the end. A store without settings
+/// gets the initial ones.
+///
+/// # Errors
+///
+/// When the store, the socket or the TLS files cannot be used.
+pub async fn start(store: Store, listener: TcpListener, options: Options) -> Result<Running, ServeError> {
+    begin_settings(&store, options.administrators.clone()).await?;
+    let app = Arc::new(App {
+        store,
+        clock: options.clock,
+        administrators: options.administrators,
+        operator: options.operator.map(|secret| secret.hash()),
+        settings: LiveSettings::default(),
+        uses: LastUses::default(),
+        passwords: Passwords::new(options.password_failures_per_minute)?,
+    });
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let handle = Handle::new();
+    let serving = serve(listener, handle.clone(), options.tls, &app).await?;
+    let for_writing = Arc::clone(&app);
+    let writing = tokio::spawn(async move { for_writing.uses.keep_writing(&for_writing.store).await });
+    Ok(Running { address, handle, serving, writing, app })
+}
+
+/// Gives a store that has no settings those of a new server.
+///
+/// # Errors
+///
+/// When the store fails.
+async fn begin_settings(store: &Store, administrators: GroupName) -> Result<(), ServeError> {
+    let text = live_settings::settings_text(&Settings::initial(administrators))?;
+    Ok(store.begin_settings(&text).await?)
+}
+
+async fn serve(
+    listener: TcpListener,
+    handle: Handle<SocketAddr>,
+    tls: Option<Tls>,
+    app: &Arc<App>,
+) -> Result<JoinHandle<io::Result<()>>, ServeError> {
+    let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let Some(tls) = tls else {
+        let mut server = axum_server::from_tcp(listener)?.handle(handle);
+        limit_heads(server.http_builder());
+        return Ok(tokio::spawn(server.serve(service)));
+    };
+    let config = tls_config(&tls.certificate, &tls.key).await?;
+    let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+    limit_heads(server.http_builder());
+    Ok(tokio::spawn(server.serve(service)))
+}
+
+fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_WITHIN);
+}
+
+async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, ServeError> {
+    // An error means that a provider is installed already, which is all that is needed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    RustlsConfig::from_pem_file(certificate, key)
+        .await
+        .map_err(|cause| ServeError::Tls { certificate: certificate.to_owned(), cause })
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `stop` is ready, or its socket fails. At the end no new connection is taken, requests
+    /// in flight finish, everything is written and the store is closed.
+    ///
+    /// # Errors
+    ///
+    /// When the socket failed, or the last uses cannot be written.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let served = tokio::select! {
+            served = &mut self.serving => served,
+            () = stop => {
+                self.handle.graceful_shutdown(Some(FINISH_WITHIN));
+                self.serving.await
+            }
+        };
+        self.writing.abort();
+        let flushed = self.app.uses.flush(&self.app.store).await;
+        self.app.store.close().await;
+        served??;
+        Ok(flushed?)
+    }
+
+    /// Stops as [`Self::run_until`] does at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the socket failed before, or the last uses cannot be written.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        self.run_until(std::future::ready(())).await
+    }
+}

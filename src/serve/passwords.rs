@@ -1,0 +1,106 @@
+//! In: a password, and what is kept of the right one. Out: whether it is right. An unknown user takes
+//! as long as a known one, and only so many are checked at a time. It refuses to keep passwords.
+
+use std::{net::IpAddr, time::Instant};
+
+use argon2::{
+    Argon2, PasswordVerifier,
+    password_hash::{PasswordHash, PasswordHasher, SaltString},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use super::{
+    random::{NoRandomness, random_bytes},
+    throttle::Throttle,
+};
+
+/// The password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// No salt could be made.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The hash could not be made.
+    #[error("the password cannot be hashed")]
+    Hash(#[source] argon2::password_hash::Error),
+    /// The server stops.
+    #[error("the server stops")]
+    Stopping,
+}
+
+/// What an attempt with a password came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    Right,
+    Wrong,
+    /// Too many failed from this address; this one was not looked at.
+    Throttled,
+}
+
+/// Checks passwords.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    at_a_time: Semaphore,
+    /// The hash of a password that nobody has, for users that nobody knows.
+    nobodys: String,
+    failures: Throttle,
+}
+
+impl Passwords {
+    /// At most `failures_per_minute` are let through for one address.
+    pub(super) fn new(failures_per_minute: u32) -> Result<Self, PasswordError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let nobodys = hash_password(&u128::from_le_bytes(random_bytes()?).to_string())?;
+        Ok(Self { at_a_time: Semaphore::new(cores), nobodys, failures: Throttle::new(failures_per_minute) })
+    }
+
+    /// Whether `password` is the one that hashes to `hash`; it never is when there is no hash.
+    pub(super) async fn check(
+        &self,
+        password: SecretString,
+        hash: Option<String>,
+        client: IpAddr,
+    ) -> Result<Attempt, PasswordError> {
+        if !self.failures.begin(client, Instant::now()) {
+            return Ok(Attempt::Throttled);
+        }
+        let _turn = self.at_a_time.acquire().await.map_err(|_| PasswordError::Stopping)?;
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobodys.clone());
+        let matches = tokio::task::spawn_blocking(move || matches(&password, &hash))
+            .await
+            .map_err(|_| PasswordError::Stopping)?;
+        if known && matches {
+            self.failures.forgive(client);
+            Ok(Attempt::Right)
+        } else {
+            Ok(Attempt::Wrong)
+        }
+    }
+}
+
+fn matches(password: &SecretString, hash: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| {
+        Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok()
+    })
+}
+
+/// The argon2id hash of `password`, as a PHC string.
+///
+/// # Errors
+///
+/// When the system gives no random bytes for the salt.
+pub(super) fn hash_password(password: &str) -> Result<String, PasswordError> {
+    let salt = SaltString::encode_b64(&random_bytes::<16>()?).map_err(PasswordError::Hash)?;
+    let hash = Argon2::default().hash_password(password.as_bytes(), &salt).map_err(PasswordError::Hash)?;
+    Ok(hash.to_string())
+}
+
+/// Whether `text` is a hash that [`hash_password`] could have made.
+#[must_use]
+pub(super) fn is_password_hash(text: &str) -> bool {
+    PasswordHash::new(text).is_ok_and(|hash| {
+        hash.algorithm.as_str().starts_with("argon2") && hash.salt.is_some() && hash.hash.is_some()
+    })
+}

@@ -1,0 +1,107 @@
+//! In: why a request is not answered with what it asked for. Out: a status and words for the client,
+//! and the reason for the log. It refuses to tell the client more than it may know: why somebody is
+//! refused stays in the log.
+
+use std::{error::Error, sync::Arc};
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    live_settings::SettingsError, passwords::PasswordError, random::NoRandomness,
+    store::StoreError, throttle,
+};
+use crate::access::{Reason, limits::LimitBroken};
+
+/// A request that is not answered with what it asked for. What a handler answers becomes a body in
+/// the middleware, which knows the form that the path's clients read.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    /// For the log: the reason of a decision, or what else it was.
+    pub(super) code: &'static str,
+    /// For the client.
+    pub(super) message: String,
+    /// For the log.
+    pub(super) cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), cause: None }
+    }
+
+    /// What the client sent cannot be understood.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", message)
+    }
+
+    pub(super) fn throttled() -> Self {
+        let message = "Too many attempts with a password failed from your address.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", message)
+    }
+
+    /// The server cannot do its work; everything is refused meanwhile.
+    pub(super) fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
+        let message = "The server cannot do its work at the moment.";
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+        problem.cause = Some(Arc::new(cause));
+        problem
+    }
+}
+
+impl From<Reason> for Problem {
+    fn from(reason: Reason) -> Self {
+        let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::FORBIDDEN);
+        let message = if status == StatusCode::UNAUTHORIZED {
+            "Authentication is required, or it failed."
+        } else {
+            "You are not permitted to do this."
+        };
+        Self::new(status, reason.code(), message)
+    }
+}
+
+impl From<LimitBroken> for Problem {
+    fn from(broken: LimitBroken) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "limit", broken.to_string())
+    }
+}
+
+macro_rules! unavailable_on {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Problem {
+            fn from(error: $error) -> Self {
+                Self::unavailable(error)
+            }
+        })+
+    };
+}
+
+unavailable_on!(StoreError, SettingsError, PasswordError, NoRandomness, serde_json::Error);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenges = HeaderValue::from_static("Basic realm=\"tokenwarden\", charset=\"UTF-8\"");
+            headers.append(header::WWW_AUTHENTICATE, challenges);
+            headers.append(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"tokenwarden\""),
+            );
+        }
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(throttle::WINDOW.as_secs()));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,17 @@
+//! In: nothing. Out: bytes that nobody can guess, from the system. It refuses to know what for.
+
+/// The system gives no random bytes.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoRandomness(#[source] getrandom::Error);
+
+/// `N` random bytes.
+///
+/// # Errors
+///
+/// When the system gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(bytes)
+}

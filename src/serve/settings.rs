@@ -1,0 +1,52 @@
+//! In: a settings document from a person, or a store. Out: the settings in the store, or the document,
+//! without a server in between: the way back in for administrators whom the settings keep out. It
+//! refuses a document that cannot be enforced.
+
+use super::{
+    live_settings::settings_text,
+    store::{Store, StoreError},
+};
+use crate::model::{
+    Settings,
+    settings::{BadSettings, SettingsDocument},
+};
+
+/// The settings cannot be exported or imported.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store is new: no server has run on it, and nothing was imported.
+    #[error("the store has no settings yet; it gets them when the server first runs, or by `settings import`")]
+    Absent,
+    /// The text is no settings document.
+    #[error("the text is no settings document")]
+    Document(#[from] serde_json::Error),
+    /// The document says what cannot be enforced.
+    #[error(transparent)]
+    Meaning(#[from] BadSettings),
+}
+
+/// The document of the settings in `store`, as JSON that people can read.
+///
+/// # Errors
+///
+/// When the store fails or has no settings.
+pub async fn export(store: &Store) -> Result<String, TransferError> {
+    let text = store.settings(None).await?.and_then(|row| row.document).ok_or(TransferError::Absent)?;
+    let document: SettingsDocument = serde_json::from_str(&text)?;
+    Ok(serde_json::to_string_pretty(&document)?)
+}
+
+/// Puts the settings of the JSON `text` into `store`, whatever it had before. A server that runs on it
+/// obeys them from the next request on.
+///
+/// # Errors
+///
+/// When the text is no settings document, says what cannot be enforced, or the store fails.
+pub async fn import(store: &Store, text: &str) -> Result<(), TransferError> {
+    let document: SettingsDocument = serde_json::from_str(text)?;
+    let settings = Settings::try_from(&document)?;
+    Ok(store.force_settings(&settings_text(&settings)?).await?)
+}

@@ -1,0 +1,271 @@
+//! Where the server keeps users, groups, settings and tokens.
+//!
+//! In: what is to be kept, and questions. Out: what was kept, one look-up a question. It refuses to
+//! know who asks and whether that one may. All SQL is in the submodule of the database.
+
+mod sqlite;
+
+use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
+
+use jiff::Timestamp;
+
+use crate::model::{GroupName, LastUse, Scope, TokenScope, UserName, secret::SecretHash};
+
+pub use sqlite::Store;
+
+/// Where a store lies: `sqlite:FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreUrl {
+    /// Path of the SQLite file.
+    pub file: PathBuf,
+}
+
+impl FromStr for StoreUrl {
+    type Err = BadStoreUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest)) {
+            Some(file) if !file.is_empty() => Ok(Self { file: file.into() }),
+            _ => Err(BadStoreUrl(text.to_owned())),
+        }
+    }
+}
+
+/// The text names no store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no store; write `sqlite:` and the path of a file, such as `sqlite:tokenwarden.db`")]
+pub struct BadStoreUrl(pub String);
+
+/// The store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no file where one was expected.
+    #[error("there is no store at `{}`", .0.display())]
+    Missing(PathBuf),
+    /// The file cannot be opened.
+    #[error("the store `{}` cannot be opened", file.display())]
+    Open {
+        /// Its path.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: sqlx::Error,
+    },
+    /// The file cannot be created.
+    #[error("the store `{}` cannot be created", file.display())]
+    Create {
+        /// Its path.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file cannot be brought to the form that this version needs.
+    #[error("the store `{}` has a form that this version cannot use", file.display())]
+    Migrate {
+        /// Its path.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        cause: Box<sqlx::migrate::MigrateError>,
+    },
+    /// A question or a change failed.
+    #[error("the store failed")]
+    Query(#[from] sqlx::Error),
+    /// Something in it has a form that it cannot have.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// A user as the store keeps one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    /// Its number; the place in a listing.
+    pub id: i64,
+    /// The name.
+    pub name: UserName,
+    /// The name in the form that is used in paths.
+    pub slug: String,
+    /// The name that people read.
+    pub display_name: String,
+    /// The address for mail.
+    pub email: Option<String>,
+    /// Whether the directory says that the user is active.
+    pub active: bool,
+}
+
+/// A group as the store keeps one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRow {
+    /// Its number; the place in a listing.
+    pub id: i64,
+    /// The name.
+    pub name: GroupName,
+}
+
+/// A user together with everything that authentication needs.
+#[derive(Clone)]
+pub struct Account {
+    /// The name.
+    pub name: UserName,
+    /// Whether the directory says that the user is active.
+    pub active: bool,
+    /// The groups the user is in.
+    pub groups: BTreeSet<GroupName>,
+    /// The hash of the password, as argon2 writes it; nothing when the user has none.
+    pub password_hash: Option<String>,
+}
+
+/// A token as the store keeps one, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its number, never given twice.
+    pub id: i64,
+    /// Whose it is.
+    pub owner: UserName,
+    /// What tells it from others.
+    pub description: String,
+    /// How far it reaches.
+    pub scope: TokenScope,
+    /// When it was made, UTC.
+    pub created: Timestamp,
+    /// Who made it.
+    pub created_by: Option<UserName>,
+    /// Its last use.
+    pub last_used: Option<LastUse>,
+    /// The moment from which on it is refused, UTC; nothing when it never expires.
+    pub expires: Option<Timestamp>,
+}
+
+/// A token to be kept.
+pub struct NewToken {
+    /// Whose it is.
+    pub owner: UserName,
+    /// What tells it from others.
+    pub description: String,
+    /// How far it reaches.
+    pub scope: TokenScope,
+    /// When it was made, UTC.
+    pub created: Timestamp,
+    /// Who made it.
+    pub created_by: Option<UserName>,
+    /// The number of the token that it was made with.
+    pub parent: Option<i64>,
+    /// Its last use.
+    pub last_used: Option<LastUse>,
+    /// The moment from which on it is refused, UTC; nothing when it never expires.
+    pub expires: Option<Timestamp>,
+    /// What is kept of its secret.
+    pub secret_hash: SecretHash,
+}
+
+/// What is to change on a token: a field that is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// The new description.
+    pub description: Option<String>,
+    /// The new scope, no wider than the present one.
+    pub scope: Option<Scope>,
+    /// The new expiry, UTC, no later than the present one.
+    pub expires: Option<Timestamp>,
+}
+
+/// Which tokens are asked for; every part that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenFilter {
+    /// Of one of these users; empty means of anybody.
+    pub owners: Vec<UserName>,
+    /// With this in the description, without regard to the case of ASCII letters.
+    pub description: Option<String>,
+    /// Not valid any more after this moment.
+    pub not_valid_after: Option<Timestamp>,
+    /// With exactly this scope.
+    pub scope: Option<TokenScope>,
+    /// Created from here to there, both included.
+    pub created: Between,
+    /// Used last from here to there, both included; one that was never used is not.
+    pub last_used: Between,
+    /// Expiring from here to there, both included; one that never expires is not.
+    pub expires: Between,
+}
+
+/// A stretch of time, both ends included; an end that is left out is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Between {
+    /// From this moment on.
+    pub from: Option<Timestamp>,
+    /// Until this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// Which part of a listing of tokens, in the order of the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenPage {
+    /// By counting: so many are left out.
+    Offset {
+        /// How many are left out.
+        skip: i64,
+        /// How many are answered at most.
+        limit: i64,
+    },
+    /// By number: takes the same time wherever the page lies.
+    After {
+        /// Numbers greater than this.
+        after: i64,
+        /// And no greater than this.
+        until: i64,
+        /// How many are answered at most.
+        limit: i64,
+    },
+}
+
+/// Which part of a listing of users or groups: from number `start` on, `limit` at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The first number.
+    pub start: i64,
+    /// How many are answered at most.
+    pub limit: i64,
+}
+
+/// One use of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The number of the token.
+    pub token: i64,
+    /// When and from where.
+    pub last_use: LastUse,
+}
+
+/// Users, groups and passwords as they are to be; the passwords are hashed already.
+#[derive(Clone, Default)]
+pub struct DirectoryRows {
+    /// Each user once.
+    pub users: Vec<NewUser>,
+    /// Each group once, with its members, who are all among the users.
+    pub groups: Vec<(GroupName, BTreeSet<UserName>)>,
+}
+
+/// A user to be kept.
+#[derive(Clone)]
+pub struct NewUser {
+    /// The name.
+    pub name: UserName,
+    /// The name that people read.
+    pub display_name: String,
+    /// The address for mail.
+    pub email: Option<String>,
+    /// Whether the user is active.
+    pub active: bool,
+    /// The hash of the password, as argon2 writes it.
+    pub password_hash: Option<String>,
+}
+
+/// The settings as they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsRow {
+    /// Counts the changes.
+    pub revision: i64,
+    /// The document as JSON; nothing when the revision is the one that was known already.
+    pub document: Option<String>,
+}

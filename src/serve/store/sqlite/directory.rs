@@ -1,0 +1,256 @@
+//! In: users, groups and who is in which. Out: the same, one by one or page by page. A page begins
+//! at a number, so that every page takes the same time wherever it lies. It refuses to know how
+//! passwords are hashed.
+
+use std::collections::BTreeSet;
+
+use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::Store;
+use crate::{
+    model::{GroupName, UserName},
+    serve::store::{Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow},
+};
+
+macro_rules! users {
+    ($rest:literal) => {
+        concat!("SELECT u.id, u.name, u.slug, u.display_name, u.email, u.active FROM users u ", $rest)
+    };
+}
+
+impl Store {
+    /// The user `name` with groups and the hash of the password.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
+        let row = sqlx::query(
+            "SELECT u.name AS account, u.active, u.password_hash, \
+             (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
+              WHERE m.user_id = u.id) AS member_of FROM users u WHERE u.folded = ?1",
+        )
+        .bind(name.folded())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.as_ref().map_or(Ok(None), account)
+    }
+
+    /// The users with `filter` in their name, display name or mail address.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn users(&self, filter: Option<&str>, page: PageRequest) -> Result<Vec<UserRow>, StoreError> {
+        let mut query = QueryBuilder::new(users!("WHERE u.id >= "));
+        query.push_bind(page.start);
+        filter_users(&mut query, filter);
+        query.push(" ORDER BY u.id LIMIT ").push_bind(page.limit);
+        query.build().fetch_all(&self.readers).await?.iter().map(user).collect()
+    }
+
+    /// The members of `group` with `filter` in their name, display name or mail address.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn members(
+        &self,
+        group: &GroupRow,
+        filter: Option<&str>,
+        page: PageRequest,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let mut query = QueryBuilder::new(users!("JOIN members m ON m.user_id = u.id WHERE m.group_id = "));
+        query.push_bind(group.id).push(" AND m.user_id >= ").push_bind(page.start);
+        filter_users(&mut query, filter);
+        query.push(" ORDER BY m.user_id LIMIT ").push_bind(page.limit);
+        query.build().fetch_all(&self.readers).await?.iter().map(user).collect()
+    }
+
+    /// The user whose slug this is; an active one before one who left.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn user_by_slug(&self, slug: &str) -> Result<Option<UserRow>, StoreError> {
+        sqlx::query(users!("WHERE u.slug = ?1 ORDER BY u.active DESC, u.id LIMIT 1"))
+            .bind(slug)
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(user)
+            .transpose()
+    }
+
+    /// The user of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn user(&self, name: &UserName) -> Result<Option<UserRow>, StoreError> {
+        sqlx::query(users!("WHERE u.folded = ?1"))
+            .bind(name.folded())
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(user)
+            .transpose()
+    }
+
+    /// The groups with `filter` in their name.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn groups(&self, filter: Option<&str>, page: PageRequest) -> Result<Vec<GroupRow>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT id, name FROM groups WHERE id >= ?1 AND (?2 IS NULL OR instr(folded, ?2) > 0) \
+             ORDER BY id LIMIT ?3",
+        )
+        .bind(page.start)
+        .bind(filter.map(str::to_lowercase))
+        .bind(page.limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(group).collect())
+    }
+
+    /// The groups that `user` is in.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn groups_of(&self, user: &UserRow, page: PageRequest) -> Result<Vec<GroupRow>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT g.id, g.name FROM members m JOIN groups g ON g.id = m.group_id \
+             WHERE m.user_id = ?1 AND m.group_id >= ?2 ORDER BY m.group_id LIMIT ?3",
+        )
+        .bind(user.id)
+        .bind(page.start)
+        .bind(page.limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(group).collect())
+    }
+
+    /// The group of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn group(&self, name: &GroupName) -> Result<Option<GroupRow>, StoreError> {
+        let row: Option<(i64, String)> = sqlx::query_as("SELECT id, name FROM groups WHERE folded = ?1")
+            .bind(name.folded())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(row.map(group))
+    }
+
+    /// Makes users, groups and passwords equal to `directory`, in one transaction. A user who is not
+    /// in it becomes inactive, has no password and is in no group; tokens stay.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then everything is as before.
+    pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
+        for user in &directory.users {
+            import_user(&mut writing, user).await?;
+        }
+        sqlx::query("DELETE FROM members").execute(&mut *writing).await?;
+        let names: Vec<&str> = directory.groups.iter().map(|(name, _)| name.folded()).collect();
+        sqlx::query("DELETE FROM groups WHERE folded NOT IN (SELECT value FROM json_each(?1))")
+            .bind(serde_json::Value::from(names).to_string())
+            .execute(&mut *writing)
+            .await?;
+        for (name, members) in &directory.groups {
+            import_group(&mut writing, name, members).await?;
+        }
+        Ok(writing.commit().await?)
+    }
+}
+
+async fn import_user(writing: &mut SqliteConnection, user: &NewUser) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO users (name, folded, slug, display_name, email, active, password_hash) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (folded) DO UPDATE SET name = excluded.name, \
+         display_name = excluded.display_name, email = excluded.email, active = excluded.active, \
+         password_hash = excluded.password_hash",
+    )
+    .bind(user.name.as_str())
+    .bind(user.name.folded())
+    .bind(slug(&user.name))
+    .bind(&user.display_name)
+    .bind(user.email.as_deref())
+    .bind(user.active)
+    .bind(user.password_hash.as_deref())
+    .execute(writing)
+    .await?;
+    Ok(())
+}
+
+async fn import_group(
+    writing: &mut SqliteConnection,
+    name: &GroupName,
+    members: &BTreeSet<UserName>,
+) -> Result<(), StoreError> {
+    let id: i64 = sqlx::query_scalar(
+        "INSERT INTO groups (name, folded) VALUES (?1, ?2) \
+         ON CONFLICT (folded) DO UPDATE SET name = excluded.name RETURNING id",
+    )
+    .bind(name.as_str())
+    .bind(name.folded())
+    .fetch_one(&mut *writing)
+    .await?;
+    let members: Vec<&str> = members.iter().map(UserName::folded).collect();
+    sqlx::query(
+        "INSERT INTO members (group_id, user_id) \
+         SELECT ?1, u.id FROM json_each(?2) j JOIN users u ON u.folded = j.value",
+    )
+    .bind(id)
+    .bind(serde_json::Value::from(members).to_string())
+    .execute(writing)
+    .await?;
+    Ok(())
+}
+
+/// The form of a name that is used in paths: lower case, every other character than letters, digits,
+/// `.`, `_` and `-` as `_`, as Bitbucket has it.
+fn slug(name: &UserName) -> String {
+    let in_paths = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    name.folded().chars().map(in_paths).collect()
+}
+
+fn filter_users(query: &mut QueryBuilder<sqlx::Sqlite>, filter: Option<&str>) {
+    let Some(text) = filter else { return };
+    let folded = text.to_lowercase();
+    query.push(" AND (instr(u.folded, ").push_bind(folded.clone());
+    query.push(") > 0 OR instr(lower(u.display_name), ").push_bind(folded.clone());
+    query.push(") > 0 OR instr(lower(u.email), ").push_bind(folded).push(") > 0)");
+}
+
+fn user(row: &SqliteRow) -> Result<UserRow, StoreError> {
+    let (id, name, slug, display_name, email, active): (i64, String, _, _, _, _) = FromRow::from_row(row)?;
+    Ok(UserRow { id, name: UserName::new(name), slug, display_name, email, active })
+}
+
+fn group((id, name): (i64, String)) -> GroupRow {
+    GroupRow { id, name: GroupName::new(name) }
+}
+
+/// The account in a row with the columns `account`, `active`, `password_hash` and `member_of`.
+pub(super) fn account(row: &SqliteRow) -> Result<Option<Account>, StoreError> {
+    let Some(name) = row.try_get::<Option<String>, _>("account")? else {
+        return Ok(None);
+    };
+    let member_of: String = row.try_get("member_of")?;
+    let groups: Vec<String> = serde_json::from_str(&member_of)
+        .map_err(|_| StoreError::Damaged("a list of groups cannot be read".to_owned()))?;
+    Ok(Some(Account {
+        name: UserName::new(name),
+        active: row.try_get("active")?,
+        groups: groups.into_iter().map(GroupName::new).collect(),
+        password_hash: row.try_get("password_hash")?,
+    }))
+}

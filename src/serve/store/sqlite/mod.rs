@@ -1,0 +1,112 @@
+//! In: the path of a file. Out: the store in it, in SQLite with a write-ahead log. Several processes
+//! may use one file at a time. It refuses to know what the tables mean: that is the submodules' part.
+
+mod directory;
+mod settings;
+mod tokens;
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+use sqlx::{
+    Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{StoreError, StoreUrl};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/serve/store/migrations");
+
+/// How long a connection waits for another process that writes.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long a request waits for a free connection before the store counts as away.
+const ACQUIRE: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+
+/// A store. A clone is another handle on the same one.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// One connection: SQLite has one writer at a time, and waiting here is fair and needs no polling.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the store at `url`, brings it to the form that this version needs, and creates it,
+    /// readable by its owner alone, when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created or opened, or has a form that this version does not know.
+    pub async fn open_or_create(url: &StoreUrl) -> Result<Self, StoreError> {
+        create(&url.file)?;
+        Self::open(url).await
+    }
+
+    /// Opens the store at `url` and brings it to the form that this version needs.
+    ///
+    /// # Errors
+    ///
+    /// When there is no file, it cannot be opened, or has a form that this version does not know.
+    pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        let file = url.file.clone();
+        if !file.exists() {
+            return Err(StoreError::Missing(file));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An acknowledged change must survive a crash of the machine.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let opening = |cause| StoreError::Open { file: file.clone(), cause };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(opening)?;
+        MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) })?;
+        let readers =
+            pool(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Closes the store after everything under way, so that its file is complete by itself.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that can write from the start, so that it never fails half way for being late.
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        // A local file has no connection that dies unseen.
+        .test_before_acquire(false)
+}
+
+/// Makes an empty file when there is none: SQLite would let others read it.
+fn create(file: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => Err(StoreError::Create { file: file.to_owned(), cause }),
+    }
+}
+
+/// The moment that is kept as `milliseconds`.
+fn moment(milliseconds: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(milliseconds)
+        .map_err(|_| StoreError::Damaged(format!("{milliseconds} is no moment")))
+}

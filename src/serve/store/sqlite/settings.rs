@@ -1,0 +1,72 @@
+//! In: settings documents, as text. Out: the one that is kept, and its revision. It refuses to know
+//! what they say.
+
+use super::Store;
+use crate::serve::store::{SettingsRow, StoreError};
+
+impl Store {
+    /// The settings, without the document when their revision is `known`; nothing when there are none yet.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn settings(&self, known: Option<i64>) -> Result<Option<SettingsRow>, StoreError> {
+        let row: Option<(i64, Option<String>)> = sqlx::query_as(
+            "SELECT revision, CASE WHEN revision IS NOT ?1 THEN document END FROM settings WHERE id = 1",
+        )
+        .bind(known)
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(row.map(|(revision, document)| SettingsRow { revision, document }))
+    }
+
+    /// Keeps `document` when there are no settings yet.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn begin_settings(&self, document: &str) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING")
+            .bind(document)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps `document` and answers its revision; nothing, when the present revision is not `expected`
+    /// any more.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn replace_settings(
+        &self,
+        expected: i64,
+        document: &str,
+    ) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "UPDATE settings SET document = ?1, revision = revision + 1 \
+             WHERE id = 1 AND revision = ?2 RETURNING revision",
+        )
+        .bind(document)
+        .bind(expected)
+        .fetch_optional(&self.writer)
+        .await?)
+    }
+
+    /// Keeps `document` whatever was kept before.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn force_settings(&self, document: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) \
+             ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1",
+        )
+        .bind(document)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+}

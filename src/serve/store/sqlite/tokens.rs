@@ -1,0 +1,341 @@
+//! In: tokens, and what is asked of them. Out: their rows, by hash, by number or page by page. It
+//! refuses to know secrets: their hashes are all it sees.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Store, moment};
+use crate::{
+    model::{LastUse, Scope, TokenScope, UserName, secret::SecretHash},
+    serve::store::{
+        Account, Between, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Use,
+    },
+};
+
+macro_rules! columns {
+    () => {
+        "id, owner, description, scope, created, created_by, last_used, last_used_from, expires"
+    };
+}
+
+impl Store {
+    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows one.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn token_by_hash(
+        &self,
+        hash: &SecretHash,
+    ) -> Result<Option<(TokenRow, Option<Account>)>, StoreError> {
+        let row = sqlx::query(
+            "SELECT t.id, owner, description, scope, created, created_by, last_used, last_used_from, expires, \
+             u.name AS account, u.active, u.password_hash, \
+             (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
+              WHERE m.user_id = u.id) AS member_of \
+             FROM tokens t LEFT JOIN users u ON u.folded = t.owner_folded WHERE t.secret_hash = ?1",
+        )
+        .bind(hash.as_bytes().as_slice())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| Ok((token(&row)?, super::directory::account(&row)?))).transpose()
+    }
+
+    /// The token with this number.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn token(&self, id: i64) -> Result<Option<TokenRow>, StoreError> {
+        sqlx::query(concat!("SELECT ", columns!(), " FROM tokens WHERE id = ?1"))
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?
+            .as_ref()
+            .map(token)
+            .transpose()
+    }
+
+    /// Keeps `new` and answers its number; nothing, when its owner already has `max_per_owner`
+    /// tokens that have not expired when it is made.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn create_token(
+        &self,
+        new: &NewToken,
+        max_per_owner: Option<u32>,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut writing = self.write().await?;
+        if let Some(max) = max_per_owner {
+            let live: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM tokens WHERE owner_folded = ?1 AND (expires IS NULL OR expires > ?2)",
+            )
+            .bind(new.owner.folded())
+            .bind(new.created.as_millisecond())
+            .fetch_one(&mut *writing)
+            .await?;
+            if live >= i64::from(max) {
+                return Ok(None);
+            }
+        }
+        let id = insert(&mut writing, new).await?;
+        writing.commit().await?;
+        Ok(Some(id))
+    }
+
+    /// Changes the token with this number as `narrowing` says and answers it; nothing, when there is
+    /// none, or the change would make it reach farther or live longer. The same change may be made twice.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn narrow_token(
+        &self,
+        id: i64,
+        narrowing: &Narrowing,
+    ) -> Result<Option<TokenRow>, StoreError> {
+        sqlx::query(concat!(
+            "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
+             expires = coalesce(?4, expires) WHERE id = ?1 \
+             AND (?3 IS NULL OR ?3 <= coalesce(scope, 2)) \
+             AND (?4 IS NULL OR expires IS NULL OR ?4 <= expires) RETURNING ",
+            columns!()
+        ))
+        .bind(id)
+        .bind(narrowing.description.as_deref())
+        .bind(narrowing.scope.map(scope_number))
+        .bind(narrowing.expires.map(Timestamp::as_millisecond))
+        .fetch_optional(&self.writer)
+        .await?
+        .as_ref()
+        .map(token)
+        .transpose()
+    }
+
+    /// Deletes the token with this number and answers whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn revoke_token(&self, id: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id).execute(&self.writer).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Deletes all tokens of `owner` and answers how many there were.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn revoke_all_for(&self, owner: &UserName) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM tokens WHERE owner_folded = ?1")
+            .bind(owner.folded())
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// The tokens of a page, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn tokens(&self, filter: &TokenFilter, page: TokenPage) -> Result<Vec<TokenRow>, StoreError> {
+        let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM tokens WHERE 1"));
+        restrict(&mut query, filter);
+        if let TokenPage::After { after, until, .. } = page {
+            query.push(" AND id > ").push_bind(after).push(" AND id <= ").push_bind(until);
+        }
+        query.push(" ORDER BY id LIMIT ");
+        match page {
+            TokenPage::After { limit, .. } => query.push_bind(limit),
+            TokenPage::Offset { skip, limit } => query.push_bind(limit).push(" OFFSET ").push_bind(skip),
+        };
+        query.build().fetch_all(&self.readers).await?.iter().map(token).collect()
+    }
+
+    /// How many tokens `filter` selects.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn count_tokens(&self, filter: &TokenFilter) -> Result<i64, StoreError> {
+        let mut query = QueryBuilder::new("SELECT count(*) FROM tokens WHERE 1");
+        restrict(&mut query, filter);
+        Ok(query.build_query_scalar().fetch_one(&self.readers).await?)
+    }
+
+    /// The highest number of a token; 0 when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn last_token(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM tokens").fetch_one(&self.readers).await?)
+    }
+
+    /// Keeps the last use of tokens, in one transaction. An earlier use than the one that is kept
+    /// already changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then none is kept.
+    pub async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        for used in uses {
+            sqlx::query(
+                "UPDATE tokens SET last_used = ?2, last_used_from = ?3 \
+                 WHERE id = ?1 AND (last_used IS NULL OR last_used <= ?2)",
+            )
+            .bind(used.token)
+            .bind(used.last_use.at.as_millisecond())
+            .bind(used.last_use.from.map(|address| address.to_string()))
+            .execute(&mut *writing)
+            .await?;
+        }
+        Ok(writing.commit().await?)
+    }
+
+    /// Puts `tokens` and, where given, `settings` into a store that has no token and was never seeded,
+    /// in one transaction with the mark that says so. Answers whether it did.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then nothing was put there.
+    pub async fn seed(
+        &self,
+        tokens: &[NewToken],
+        settings: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.write().await?;
+        let begun: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM tokens) OR EXISTS (SELECT 1 FROM marks WHERE name = 'seeded')",
+        )
+        .fetch_one(&mut *writing)
+        .await?;
+        if begun {
+            return Ok(false);
+        }
+        for new in tokens {
+            insert(&mut writing, new).await?;
+        }
+        if let Some(document) = settings {
+            sqlx::query("UPDATE settings SET document = ?1, revision = revision + 1 WHERE id = 1")
+                .bind(document)
+                .execute(&mut *writing)
+                .await?;
+        }
+        sqlx::query("INSERT INTO marks (name, at) VALUES ('seeded', ?1)")
+            .bind(now.as_millisecond())
+            .execute(&mut *writing)
+            .await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+}
+
+async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "INSERT INTO tokens (owner, owner_folded, description, scope, created, created_by, parent, last_used, \
+         last_used_from, expires, secret_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+         RETURNING id",
+    )
+    .bind(new.owner.as_str())
+    .bind(new.owner.folded())
+    .bind(&new.description)
+    .bind(token_scope_number(new.scope))
+    .bind(new.created.as_millisecond())
+    .bind(new.created_by.as_ref().map(UserName::as_str))
+    .bind(new.parent)
+    .bind(new.last_used.map(|used| used.at.as_millisecond()))
+    .bind(new.last_used.and_then(|used| used.from).map(|address| address.to_string()))
+    .bind(new.expires.map(Timestamp::as_millisecond))
+    .bind(new.secret_hash.as_bytes().as_slice())
+    .fetch_one(writing)
+    .await?)
+}
+
+fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
+    if !filter.owners.is_empty() {
+        query.push(" AND owner_folded IN (");
+        let mut owners = query.separated(", ");
+        for owner in &filter.owners {
+            owners.push_bind(owner.folded().to_owned());
+        }
+        query.push(")");
+    }
+    if let Some(text) = &filter.description {
+        query.push(" AND instr(lower(description), lower(").push_bind(text.clone()).push(")) > 0");
+    }
+    if let Some(at) = filter.not_valid_after {
+        query.push(" AND expires <= ").push_bind(at.as_millisecond());
+    }
+    if let Some(scope) = filter.scope {
+        query.push(" AND scope IS ").push_bind(token_scope_number(scope));
+    }
+    for (column, Between { from, until }) in
+        [("created", filter.created), ("last_used", filter.last_used), ("expires", filter.expires)]
+    {
+        for (comparison, end) in [(" >= ", from), (" <= ", until)] {
+            if let Some(end) = end {
+                query.push(" AND ").push(column).push(comparison).push_bind(end.as_millisecond());
+            }
+        }
+    }
+}
+
+fn scope_number(scope: Scope) -> i64 {
+    match scope {
+        Scope::ReadOnly => 1,
+        Scope::ReadWrite => 2,
+    }
+}
+
+fn token_scope_number(scope: TokenScope) -> Option<i64> {
+    match scope {
+        TokenScope::Unset => None,
+        TokenScope::Set(scope) => Some(scope_number(scope)),
+    }
+}
+
+/// A row with the columns of `columns!`, before they are believed.
+#[derive(FromRow)]
+struct Raw {
+    id: i64,
+    owner: String,
+    description: String,
+    scope: Option<i64>,
+    created: i64,
+    created_by: Option<String>,
+    last_used: Option<i64>,
+    last_used_from: Option<String>,
+    expires: Option<i64>,
+}
+
+fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
+    let raw = Raw::from_row(row)?;
+    let address = |text: &String| {
+        text.parse::<IpAddr>().map_err(|_| StoreError::Damaged(format!("`{text}` is no address")))
+    };
+    let from = raw.last_used_from.as_ref().map(address).transpose()?;
+    Ok(TokenRow {
+        id: raw.id,
+        owner: UserName::new(raw.owner),
+        description: raw.description,
+        scope: match raw.scope {
+            None => TokenScope::Unset,
+            Some(1) => TokenScope::Set(Scope::ReadOnly),
+            Some(2) => TokenScope::Set(Scope::ReadWrite),
+            Some(other) => return Err(StoreError::Damaged(format!("{other} is no scope"))),
+        },
+        created: moment(raw.created)?,
+        created_by: raw.created_by.map(UserName::new),
+        last_used: raw.last_used.map(|at| Ok::<_, StoreError>(LastUse { at: moment(at)?, from })).transpose()?,
+        expires: raw.expires.map(moment).transpose()?,
+    })
+}
