@@ -1,9 +1,12 @@
 //! In: text and data of a command. Out: the same on standard output or standard error, with colour
 //! where it is wanted.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    error::Error,
+    io::{self, IsTerminal, Write},
+};
 
-use super::ColorChoice;
+use super::{ColorChoice, Failure};
 
 /// Whether to write colour to `stream`: on a terminal, unless `NO_COLOR` is set to something
 /// (<https://no-color.org>).
@@ -28,4 +31,28 @@ pub(super) fn write(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Writes `failure` with its causes to standard error; `about` names the target, when it is about one.
+pub(super) fn failure(failure: &Failure, about: Option<&str>) {
+    let about = about.map_or(String::new(), |target| format!("{target}: "));
+    note(&format!("error: {about}{}", chain(failure.error.as_ref())));
+}
+
+/// Writes a line to standard error.
+pub(super) fn note(line: &str) {
+    // Nothing can be said when standard error is gone.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// An error with its causes in one line.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -81,8 +81,7 @@ pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
         let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
         let clock = global.now.map_or(Clock::System, Clock::Fixed);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let options =
-            Options { tls, clock, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
+        let options = Options { tls, clock, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
         let running = serve::start(store, listener, options).await?;
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
         running.run_until(stop).await?;

@@ -36,7 +36,7 @@ pub struct Inventory {
 /// A server, as it presents itself to our credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Its address, without credentials.
+    /// Its address without credentials, or what an embedded one is called.
     pub url: String,
     /// Its version, where it tells.
     pub version: Option<String>,

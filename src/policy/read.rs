@@ -81,8 +81,9 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
     Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources }
 }
 
-static STRUCTURE: LazyLock<Structure> =
-    LazyLock::new(|| Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning, is_secret: |_| false }));
+static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
+    Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning, is_secret: |_| false })
+});
 
 /// Keys that the format will have, by the path of their mapping.
 const NOT_SUPPORTED_YET: [(&str, &str); 3] = [("", "waivers"), ("", "mark_key_env"), ("tokens", "rules")];

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use similar::{ChangeTag, TextDiff};
 
 use crate::{
-    model::{AddressSet, AllowedNetworks, Holders, Limit, network::network_text, settings::LimitDocument},
+    model::{AddressSet, AllowedNetworks, Holders, Limit, settings::LimitDocument},
     plan::{Change, HoldersChange, NetworksChange, Object, Plan, PlannedChange, Reason},
     policy::Place,
 };
@@ -22,7 +22,7 @@ use super::{
 /// Column at which the line of the policy stands.
 const PLACE_COLUMN: usize = 68;
 /// Column at which the reason stands, behind what happens.
-const REASON_COLUMN: usize = 48;
+const REASON_COLUMN: usize = 52;
 /// How many networks of one change are listed.
 const NETWORKS: usize = 24;
 
@@ -141,21 +141,21 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn network_list(&mut self, sign: &str, addresses: &AddressSet, verb: &str) -> fmt::Result {
-        let networks = addresses.networks();
-        for &network in networks.iter().take(NETWORKS) {
-            let set: AddressSet = network_text(network).parse().into_iter().collect();
+        let pieces = addresses.pieces();
+        for &piece in pieces.iter().take(NETWORKS) {
+            let set: AddressSet = [piece].into_iter().collect();
             let mut text = format!("{} {verb}", addresses_text(set.count()));
-            let named = self.plan.network_names.iter().find(|(_, named)| named.intersection(&set) == set);
+            let named = self.plan.network_names.iter().find(|(_, named)| set.difference(named).is_empty());
             if let Some((name, _)) = named {
                 let _ = write!(text, " ({})", escape(name));
             }
             if sign == "-" {
-                let uses = self.plan.refused_use.tokens.iter().find(|(used, _)| *used == network);
+                let uses = self.plan.refused_use.tokens.iter().find(|(used, _)| *used == piece);
                 text.push_str(&last_used(uses.map_or(0, |(_, count)| *count)));
             }
-            self.network(sign, &network_text(network), &text)?;
+            self.network(sign, &piece.to_string(), &text)?;
         }
-        match networks.len().checked_sub(NETWORKS) {
+        match pieces.len().checked_sub(NETWORKS) {
             Some(more) if more > 0 => {
                 self.network(sign, &format!("and {more} more"), &format!("networks {verb}"))
             }
@@ -164,7 +164,7 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn network(&mut self, sign: &str, network: &str, text: &str) -> fmt::Result {
-        self.sign(sign, &format!("{network:<21} {text}"))
+        self.sign(sign, &format!("{network:<25} {text}"))
     }
 
     fn limits(&mut self, before: &[Limit], after: &[Limit]) -> fmt::Result {
@@ -334,7 +334,11 @@ fn limits_text(limits: &[Limit]) -> String {
         let mut lead = "- ";
         for (key, value) in &entry {
             let value = match value {
-                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::String(text)
+                    if text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') =>
+                {
+                    text.clone()
+                }
                 serde_json::Value::Array(items) => {
                     let items: Vec<_> = items.iter().filter_map(serde_json::Value::as_str).collect();
                     format!("[{}]", items.join(", "))

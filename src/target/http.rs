@@ -68,12 +68,6 @@ impl HttpClient {
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client, credential })
     }
 
-    /// The address of the server.
-    #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
     /// `GET path` with `query`.
     ///
     /// # Errors

@@ -143,7 +143,8 @@ fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
     if let Some(user) = user.as_ref().filter(|_| !matches!(*way, "password_env" | "token_env")) {
         let message = format!("`user` does not go with `{way}`");
         out.push(
-            Diagnostic::error(Code::ConflictingKeys, user.key, user.path.as_str(), message).help("remove `user`"),
+            Diagnostic::error(Code::ConflictingKeys, user.key, user.path.as_str(), message)
+                .help("remove `user`"),
         );
     }
     let user = user.and_then(|at| at.text().map(str::to_owned));
@@ -223,7 +224,12 @@ fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapping> {
         }
         fields.extend(setting.zip(field(&field_at, out)));
     }
-    Some(SettingsMapping { path: path.text()?.to_owned(), read: method("read", "GET")?, write: method("write", "PUT")?, fields })
+    Some(SettingsMapping {
+        path: path.text()?.to_owned(),
+        read: method("read", "GET")?,
+        write: method("write", "PUT")?,
+        fields,
+    })
 }
 
 fn field(at: &At<'_>, out: &mut Diagnostics) -> Option<Field> {

@@ -32,7 +32,10 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
 impl Parameters {
     /// All values of `name` that are not empty.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(given, value)| given == name && !value.is_empty()).map(|(_, value)| &**value)
+        self.0
+            .iter()
+            .filter(move |(given, value)| given == name && !value.is_empty())
+            .map(|(_, value)| &**value)
     }
 
     /// The value of `name`; nothing when it is empty or not given.
@@ -77,9 +80,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(rejection)) => {
-                Err(Problem::new(rejection.status(), "body", "The body cannot be read, or is larger than 1 MiB."))
-            }
+            Ok(Err(rejection)) => Err(Problem::new(
+                rejection.status(),
+                "body",
+                "The body cannot be read, or is larger than 1 MiB.",
+            )),
             Err(_) => {
                 Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "The body did not arrive in time."))
             }

@@ -16,13 +16,14 @@ pub use writer::GatewayWriter;
 /// A gateway that policy is applied to.
 pub struct Gateway {
     client: Arc<HttpClient>,
+    shown: String,
 }
 
 impl Gateway {
-    /// The gateway that `client` speaks to.
+    /// The gateway that `client` speaks to; people know it as `shown`.
     #[must_use]
-    pub fn new(client: HttpClient) -> Self {
-        Self { client: Arc::new(client) }
+    pub fn new(client: HttpClient, shown: impl Into<String>) -> Self {
+        Self { client: Arc::new(client), shown: shown.into() }
     }
 
     /// A writer, for doing what `_approved` says: without an approved plan there is none.

@@ -57,7 +57,7 @@ impl InventoryReader for Gateway {
 
 impl Gateway {
     fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
-        let server = self.client.base().to_owned();
+        let server = self.shown.clone();
         move |cause| ReadError { what, server, cause: cause.into() }
     }
 
@@ -71,7 +71,7 @@ impl Gateway {
         let (caller, properties) = (caller.body, properties.body);
         Ok(Overview {
             server: Server {
-                url: self.client.base().to_owned(),
+                url: self.shown.clone(),
                 version: Some(properties.version),
                 caller: Caller {
                     user: caller.user,
