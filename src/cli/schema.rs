@@ -30,6 +30,8 @@ enum Document {
     Settings,
     /// What `validate --format json` writes
     Diagnostics,
+    /// What `plan` and `apply` write with `--format json`
+    Plan,
 }
 
 impl Document {
@@ -38,6 +40,7 @@ impl Document {
             Self::Policy => policy::document::schema(),
             Self::Settings => policy::settings_file::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
+            Self::Plan => report::json::schema(),
         }
     }
 

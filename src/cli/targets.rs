@@ -89,7 +89,7 @@ pub(super) async fn plan<'a>(
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
-    let now = global.now.unwrap_or_else(Timestamp::now);
+    let now = global.now.unwrap_or_else(present);
     let policies: Vec<_> = targets.iter().map(|target| workspace.load_policy(target)).collect();
     let policies = policies.into_iter().collect::<Result<Vec<_>, _>>()?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
@@ -97,6 +97,12 @@ pub(super) async fn plan<'a>(
         Planned { declaration, policy, plan }
     });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
+}
+
+/// The present moment, in whole seconds: nothing here is finer.
+fn present() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 async fn plan_one(

@@ -4,7 +4,7 @@
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
 
-/// The JSON schema of the document `T`, draft 2020-12. A key that may be left out may still not be
+/// The JSON schema of the document `T` that this program reads, draft 2020-12. A key that may be left out may still not be
 /// null: an absent key and an empty one are never the same here.
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> Value {
@@ -13,6 +13,13 @@ pub fn schema_of<T: JsonSchema>() -> Value {
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value()
+}
+
+/// The JSON schema of the document `T` that this program writes, draft 2020-12: it says what is
+/// always there, and what may be null.
+#[must_use]
+pub fn schema_of_output<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Takes `null` out of what may stand somewhere; optional keys bring it along.

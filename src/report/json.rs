@@ -11,6 +11,7 @@ use crate::{
     compliance::TokenFindings,
     model::{
         Token,
+        schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
     plan::{Change, HeldBack, Pending, Plan, PlannedChange, Reason},
@@ -160,6 +161,12 @@ pub struct OutcomeEntry {
     /// Why it was not done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The JSON schema of [`PlanDocument`].
+#[must_use]
+pub fn schema() -> Value {
+    schema_of_output::<PlanDocument>()
 }
 
 impl PlanDocument {

@@ -1,5 +1,15 @@
 //! The integration tests, one binary.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod laws;
+mod program;
+mod quickstart;
 mod rules;
 mod world;
