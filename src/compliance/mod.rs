@@ -115,7 +115,7 @@ impl<'a> Compliance<'a> {
             && !token.is_expired(self.now)
             && !findings.iter().any(|finding| finding.action == Action::Revoke)
         {
-            self.count(token, at_most, narrow_to);
+            self.count(token, &findings, at_most, narrow_to);
         }
         if !findings.is_empty() {
             self.add(token.clone(), findings, narrow_to);
@@ -130,9 +130,8 @@ impl<'a> Compliance<'a> {
 
     /// Counts a token of an owner who may have `at_most`; the one that is then too many, if any,
     /// has a finding.
-    fn count(&mut self, token: &Token, at_most: u32, narrow_to: Option<Scope>) {
-        let ending =
-            per_owner::is_ending(token, self.policy.enforcement.action(RuleCode::PerOwner), self.now);
+    fn count(&mut self, token: &Token, findings: &[Finding], at_most: u32, narrow_to: Option<Scope>) {
+        let ending = self.ends_in_time(token, findings);
         let counted = self.per_owner.entry(token.owner.clone()).or_insert_with(|| PerOwner::new(at_most));
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
@@ -140,6 +139,16 @@ impl<'a> Compliance<'a> {
             let finding = self.finding(RuleCode::PerOwner, message, place);
             self.add(surplus, vec![finding], narrow_to);
         }
+    }
+
+    /// Whether `token` ends, or is brought to its end by `findings`, no later than `per-owner` would
+    /// make it. Such a token is the first to be too many: the choice is the same before, during and
+    /// after a run that acts on it, whatever is used meanwhile.
+    fn ends_in_time(&self, token: &Token, findings: &[Finding]) -> bool {
+        let made_to_end = findings.iter().filter_map(|finding| finding.action.deadline(self.now));
+        let ends = made_to_end.chain(token.expires).min();
+        let in_time = self.policy.enforcement.action(RuleCode::PerOwner).deadline(self.now);
+        ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
     }
 
     fn finding(&self, rule: RuleCode, message: String, place: Option<Place>) -> Finding {

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::model::{Action, Token, TokenId, enforcement::deadline};
+use crate::model::{Token, TokenId};
 
 /// The tokens of one owner that are most worth keeping, at most as many as the owner may have.
 pub(super) struct PerOwner {
@@ -29,15 +29,6 @@ impl PerOwner {
             return None;
         }
         self.kept.pop().map(|Reverse(least)| least.token)
-    }
-}
-
-/// Whether the expiry of `token` already is what `action` would bring it to: once a token was
-/// chosen as too many, it stays the chosen one, whatever is used meanwhile.
-pub(super) fn is_ending(token: &Token, action: Action, now: Timestamp) -> bool {
-    match action {
-        Action::Expire { grace } => token.expires.is_some_and(|expires| expires <= deadline(now, grace)),
-        Action::Report | Action::Narrow | Action::Revoke => false,
     }
 }
 

@@ -128,6 +128,19 @@ impl Action {
     /// How long an expiring token still lives when the policy does not say.
     pub const DEFAULT_GRACE: Period = Period::days(14);
 
+    /// The moment to which it brings the expiry of a token whose finding is seen at `now`: the grace
+    /// later, rounded up to midnight UTC, so that people can be told a date and runs on one day agree
+    /// on it. Nothing for the actions that set no expiry.
+    #[must_use]
+    pub fn deadline(self, now: Timestamp) -> Option<Timestamp> {
+        const DAY: i64 = 24 * 60 * 60;
+        let Self::Expire { grace } = self else { return None };
+        let end = grace.after(now);
+        let seconds = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
+        let days = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
+        Some(Timestamp::from_second(days * DAY).unwrap_or(end))
+    }
+
     /// Its word in policies and reports.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -146,31 +159,20 @@ impl fmt::Display for Action {
     }
 }
 
-/// The moment to which a finding seen at `now` brings an expiry: `grace` later, rounded up to
-/// midnight UTC, so that people can be told a date and runs on one day agree on it.
-#[must_use]
-pub fn deadline(now: Timestamp, grace: Period) -> Timestamp {
-    const DAY: i64 = 24 * 60 * 60;
-    let end = grace.after(now);
-    let seconds = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
-    let days = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
-    Timestamp::from_second(days * DAY).unwrap_or(end)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_deadline_is_the_midnight_that_leaves_at_least_the_grace() {
-        let grace = Period::days(14);
+        let action = Action::Expire { grace: Period::days(14) };
         for (now, then) in [
             ("2026-11-23T00:00:00Z", "2026-12-07T00:00:00Z"),
             ("2026-11-23T00:00:00.001Z", "2026-12-08T00:00:00Z"),
             ("2026-11-23T23:59:59Z", "2026-12-08T00:00:00Z"),
         ] {
             let now: Timestamp = now.parse().unwrap();
-            assert_eq!(deadline(now, grace).to_string(), then, "{now}");
+            assert_eq!(action.deadline(now).unwrap().to_string(), then, "{now}");
         }
     }
 }

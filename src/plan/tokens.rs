@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     compliance::{Finding, TokenFindings},
     inventory::Caller,
-    model::{Action, Scope, TokenScope, enforcement::deadline},
+    model::{Action, Scope, TokenScope},
 };
 
 use super::{Change, HeldBack, Pending, PlannedChange, Reason};
@@ -62,7 +62,7 @@ impl TokenPlan {
                 }),
                 Some(_) | None => {}
             }
-            let at = expiring.iter().filter_map(|finding| grace_end(finding.action, now)).min();
+            let at = expiring.iter().filter_map(|finding| finding.action.deadline(now)).min();
             if let Some(at) = at {
                 let reasons = expiring.iter().copied().map(reason).collect();
                 match token.expires {
@@ -89,13 +89,6 @@ fn lowers(scope: TokenScope, to: Scope) -> bool {
     match scope {
         TokenScope::Unset => true,
         TokenScope::Set(scope) => scope > to,
-    }
-}
-
-fn grace_end(action: Action, now: Timestamp) -> Option<Timestamp> {
-    match action {
-        Action::Expire { grace } => Some(deadline(now, grace)),
-        Action::Report | Action::Narrow | Action::Revoke => None,
     }
 }
 

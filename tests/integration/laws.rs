@@ -306,6 +306,22 @@ proptest! {
     }
 
     #[test]
+    fn a_run_that_broke_half_way_and_the_next_one_end_where_one_whole_run_does(
+        text in policies(), state in states(), writes in 0usize..12,
+    ) {
+        let (policy, now) = (policy(&text), time(NOW));
+        let (whole, broken) = (World::new(state.clone()), World::new(state));
+        whole.apply(&policy, now);
+        broken.fail_after(writes);
+        broken.apply(&policy, now);
+        broken.fail_after(usize::MAX);
+        broken.apply(&policy, now);
+        let (whole, broken) = (whole.state(), broken.state());
+        prop_assert_eq!(whole.settings, broken.settings);
+        prop_assert_eq!(whole.tokens, broken.tokens);
+    }
+
+    #[test]
     fn settings_survive_the_way_through_their_document(state in states()) {
         let document = SettingsDocument::from(&state.settings);
         let text = serde_json::to_string(&document).unwrap();

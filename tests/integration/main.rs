@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod crash;
 mod laws;
 mod program;
 mod quickstart;

@@ -41,12 +41,23 @@ impl Default for State {
 /// The target, and every settings state that it went through.
 pub(crate) struct World {
     state: Mutex<State>,
+    /// How many changes are made before every further one fails.
+    writes_left: Mutex<usize>,
     pub(crate) settings_seen: Mutex<Vec<Settings>>,
 }
 
 impl World {
     pub(crate) fn new(state: State) -> Self {
-        Self { settings_seen: Mutex::new(vec![state.settings.clone()]), state: Mutex::new(state) }
+        Self {
+            settings_seen: Mutex::new(vec![state.settings.clone()]),
+            state: Mutex::new(state),
+            writes_left: Mutex::new(usize::MAX),
+        }
+    }
+
+    /// Lets every change after the next `writes` fail.
+    pub(crate) fn fail_after(&self, writes: usize) {
+        *self.writes_left.lock().unwrap() = writes;
     }
 
     pub(crate) fn state(&self) -> State {
@@ -123,6 +134,10 @@ impl InventoryReader for World {
 
 impl TargetWriter for World {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        {
+            let mut left = self.writes_left.lock().unwrap();
+            *left = left.checked_sub(1).ok_or_else(|| WriteError::Failed("the connection broke".into()))?;
+        }
         let mut state = self.state.lock().unwrap();
         match (change, change.object()) {
             (_, Object::Setting(_)) => match change.standing_in(&state.settings) {
