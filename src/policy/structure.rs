@@ -85,7 +85,7 @@ impl Structure {
             Value::Null => {
                 let message = "the key has no value".to_owned();
                 Diagnostic::error(Code::NullValue, at.key, at.path.as_str(), message)
-                    .help(format!("leave it out, or write {expected}"))
+                    .help(format!("leave the key out, or give it a value: {expected}"))
             }
             _ if (self.own_words.is_secret)(at) => {
                 let message = format!("expected {expected}, found something else");
@@ -98,10 +98,10 @@ impl Structure {
                     .help(format!("write {expected}"))
                     .suggest(text, words.iter().copied())
             }
-            Value::Bool(_) | Value::Number(_) if wants_text(error) && words.is_empty() => {
+            Value::Number { written, .. } if wants_text(error) && words.is_empty() => {
                 let message = format!("expected text, found {}", at.node.describe());
                 Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
-                    .replace_by(format!("\"{}\"", at.node.to_json()))
+                    .replace_by(format!("\"{written}\""))
             }
             _ => {
                 let message = format!("expected {expected}, found {}", at.node.describe());
@@ -168,7 +168,7 @@ impl Structure {
 }
 
 fn unknown_version(at: &At<'_>) -> Diagnostic {
-    let message = format!("this program knows version 1 of the format, not {}", at.node.describe());
+    let message = format!("this program knows version `1` of the format alone, found {}", at.node.describe());
     Diagnostic::error(Code::UnknownVersion, at.mark(), "version", message).replace_by("1")
 }
 

@@ -17,13 +17,17 @@ const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
 
 /// How `target` is reached; nothing when that cannot be read.
 pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
+    // Checked whatever the kind: an unknown kind hides no secret in them.
+    let url = target.get("url").and_then(|at| base_url(&at, out));
+    let auth = target.get("auth").and_then(|at| authentication(&at, out));
     let kind = target.get("kind")?.text()?;
     let (_, own) = KEYS_OF_KINDS.into_iter().find(|(known, _)| *known == kind)?;
     report_foreign_keys(target, kind, own, out);
     if kind == "embedded" {
         return embedded(target, out);
     }
-    let server = server(target, kind, out);
+    report_missing(target, kind, out);
+    let server = url.zip(auth).map(|(url, auth)| Server { url, auth, tls_ca: owned(target, "tls_ca") });
     let connection = match kind {
         "gateway" => Connection::Gateway(server?),
         "resolution" => {
@@ -89,18 +93,14 @@ fn embedded(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
     })
 }
 
-fn server(target: &At<'_>, kind: &str, out: &mut Diagnostics) -> Option<Server> {
-    let url = target.get("url");
-    let auth = target.get("auth");
-    if url.is_none() {
-        out.push(missing(target, kind, "url", "https://bitbucket.example.com"));
+fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
+    for (key, example) in
+        [("url", "https://bitbucket.example.com"), ("auth", "{ bearer_env: TOKENWARDEN_TOKEN }")]
+    {
+        if target.get(key).is_none() {
+            out.push(missing(target, kind, key, example));
+        }
     }
-    if auth.is_none() {
-        out.push(missing(target, kind, "auth", "{ bearer_env: TOKENWARDEN_TOKEN }"));
-    }
-    let url = url.and_then(|at| base_url(&at, out));
-    let auth = auth.and_then(|at| authentication(&at, out));
-    Some(Server { url: url?, auth: auth?, tls_ca: owned(target, "tls_ca") })
 }
 
 /// A base address: `http` or `https`, a host, no credentials, no query.
