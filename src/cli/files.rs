@@ -52,7 +52,8 @@ pub(super) fn load(global: &Global) -> Loaded {
             };
         }
     };
-    let SettingsReading { settings, policies, mut diagnostics, sources } = settings_file::read(&shown, &bytes);
+    let SettingsReading { settings, policies, mut diagnostics, sources } =
+        settings_file::read(&shown, &bytes);
     let layers = Layers::read(&policies, &path, &shown, &mut diagnostics);
     Loaded { settings, policies, layers, diagnostics, sources }
 }
@@ -76,8 +77,7 @@ pub struct Workspace {
 pub fn load_settings(global: &Global) -> Result<Workspace, Failure> {
     let Loaded { settings, layers, diagnostics, sources, .. } = load(global);
     show(&diagnostics, &sources, global.color)?;
-    let settings =
-        settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
+    let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
     let folder = folder_of(&global.directory.join(&global.config));
     Ok(Workspace { settings, folder, layers, color: global.color })
 }

@@ -119,6 +119,8 @@ codes! {
     EmptyNetworks = "empty-networks",
     /// Another list without an entry.
     EmptyList = "empty-list",
+    /// A mapping without a key where at least one is needed.
+    EmptyMapping = "empty-mapping",
     /// A name without a character.
     BlankName = "blank-name",
     /// A group that stands twice in one list.

@@ -75,15 +75,15 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
     let roots: Option<Vec<Node>> = layers.iter().map(|layer| layer.root.clone()).collect();
     // A layer that could not be read could hold anything: what all say together is unknown.
     let policy = roots.map(|roots| {
-        merge(roots).map_or_else(Policy::default, |root| {
-            validate::policy(&root, Extent::Whole, &mut diagnostics)
-        })
+        merge(roots)
+            .map_or_else(Policy::default, |root| validate::policy(&root, Extent::Whole, &mut diagnostics))
     });
     Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources }
 }
 
-static STRUCTURE: LazyLock<Structure> =
-    LazyLock::new(|| Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning, is_secret: |_| false }));
+static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
+    Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning, is_secret: |_| false })
+});
 
 /// Keys that the format will have, by the path of their mapping.
 const NOT_SUPPORTED_YET: [(&str, &str); 3] = [("", "waivers"), ("", "mark_key_env"), ("tokens", "rules")];

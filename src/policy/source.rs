@@ -250,7 +250,8 @@ impl Marker<'_> {
             Raw::Null => Value::Null,
             Raw::Bool(value) => Value::Bool(value),
             Raw::Number(number) => {
-                let written = self.text.get(mark.start..mark.end).map_or_else(|| number.to_string(), str::to_owned);
+                let written =
+                    self.text.get(mark.start..mark.end).map_or_else(|| number.to_string(), str::to_owned);
                 Value::Number { number, written }
             }
             Raw::Text(text) => Value::Text(text),

@@ -65,11 +65,19 @@ impl Structure {
             Kind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
                 let message = format!("the key `{key}` is missing");
-                let help = if key == "version" { "begin with `version: 1`".to_owned() } else { format!("add `{key}:`") };
+                let help = if key == "version" {
+                    "begin with `version: 1`".to_owned()
+                } else {
+                    format!("add `{key}:`")
+                };
                 out.push(Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help));
             }
             // An empty list is a matter of meaning: only that can name the word to write instead.
             Kind::MinItems { .. } => {}
+            Kind::MinProperties { .. } => {
+                let message = "there is nothing below this key";
+                out.push(Diagnostic::error(Code::EmptyMapping, at.key, at.path.as_str(), message));
+            }
             Kind::Minimum { limit } => out.push(out_of_range(at, "less", limit)),
             Kind::Maximum { limit } => out.push(out_of_range(at, "more", limit)),
             _ => out.extend_some(self.wrong_value(at, error)),
@@ -218,7 +226,9 @@ fn denies_shape(error: &ValidationError<'_>) -> bool {
 /// The words that could stand where `error` was found.
 fn collect_words<'e>(error: &'e ValidationError<'_>, words: &mut Vec<&'e str>) {
     match error.kind() {
-        Kind::Enum { options } => words.extend(options.as_array().into_iter().flatten().filter_map(Json::as_str)),
+        Kind::Enum { options } => {
+            words.extend(options.as_array().into_iter().flatten().filter_map(Json::as_str));
+        }
         Kind::Constant { expected_value } => words.extend(expected_value.as_str()),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
             let here = |inner: &&ValidationError<'_>| inner.instance_path() == error.instance_path();

@@ -1,12 +1,7 @@
 //! In: diagnostics and the texts that they point into. Out: the same as text with the source lines,
 //! in the manner of rustc, or as JSON. It refuses to judge: what is an error was decided before.
 
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    ops::Range,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt::Write as _, ops::Range, sync::Arc};
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 use schemars::JsonSchema;
@@ -55,9 +50,11 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
     for related in &diagnostic.related {
         if let Some((line, span)) = lines.excerpt(&related.mark) {
             let label = escape(&related.message, MESSAGE_AT_MOST);
-            group = group
-                .element(origin(&related.mark, ""))
-                .element(snippet(&related.mark, line, AnnotationKind::Context.span(span).label(label)));
+            group = group.element(origin(&related.mark, "")).element(snippet(
+                &related.mark,
+                line,
+                AnnotationKind::Context.span(span).label(label),
+            ));
         }
     }
     let mut text = String::new();
@@ -105,7 +102,8 @@ struct Lines<'a>(HashMap<&'a Arc<str>, (&'a str, Vec<usize>)>);
 
 impl<'a> Lines<'a> {
     fn of(sources: &'a Sources) -> Self {
-        let starts = |text: &str| std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let starts =
+            |text: &str| std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self(sources.iter().map(|(path, text)| (path, (text.as_ref(), starts(text)))).collect())
     }
 

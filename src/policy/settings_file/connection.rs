@@ -143,7 +143,8 @@ fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
     if let Some(user) = user.as_ref().filter(|_| !matches!(*way, "password_env" | "token_env")) {
         let message = format!("`user` does not go with `{way}`");
         out.push(
-            Diagnostic::error(Code::ConflictingKeys, user.key, user.path.as_str(), message).help("remove `user`"),
+            Diagnostic::error(Code::ConflictingKeys, user.key, user.path.as_str(), message)
+                .help("remove `user`"),
         );
     }
     let user = user.and_then(|at| at.text().map(str::to_owned));
@@ -170,18 +171,14 @@ fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
 
 fn not_one_way(at: &At<'_>, ways: &[(&str, At<'_>)]) -> Diagnostic {
     let help = format!("write exactly one of {}", quoted_list(&WAYS));
-    match ways {
-        [(first, first_at), (second, second_at), ..] => {
-            let message = format!("`{second}` does not go with `{first}`");
-            Diagnostic::error(Code::ConflictingKeys, second_at.key, second_at.path.as_str(), message)
-                .help(help)
-                .relate(first_at.key, "the other key")
-        }
-        _ => {
-            let message = "nothing says where the credential comes from";
-            Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help)
-        }
+    if let [(first, first_at), (second, second_at), ..] = ways {
+        let message = format!("`{second}` does not go with `{first}`");
+        return Diagnostic::error(Code::ConflictingKeys, second_at.key, second_at.path.as_str(), message)
+            .help(help)
+            .relate(first_at.key, "the other key");
     }
+    let message = "nothing says where the credential comes from";
+    Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help)
 }
 
 /// The name of an environment variable. What is none is not shown: it may be the secret itself.
@@ -223,7 +220,12 @@ fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapping> {
         }
         fields.extend(setting.zip(field(&field_at, out)));
     }
-    Some(SettingsMapping { path: path.text()?.to_owned(), read: method("read", "GET")?, write: method("write", "PUT")?, fields })
+    Some(SettingsMapping {
+        path: path.text()?.to_owned(),
+        read: method("read", "GET")?,
+        write: method("write", "PUT")?,
+        fields,
+    })
 }
 
 fn field(at: &At<'_>, out: &mut Diagnostics) -> Option<Field> {

@@ -59,7 +59,9 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     let instead = secrets::instead_of(key)?;
     let message = format!("`{key}` would hold a secret, and a settings file must not");
-    let help = format!("put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`");
+    let help = format!(
+        "put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`"
+    );
     Some(Diagnostic::error(Code::LiteralSecret, mark, key_path(&parent.path, key), message).help(help))
 }
 
@@ -76,12 +78,6 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
         let policy = at.get("policy").map(|at| layers(&at, out)).unwrap_or_default();
         policies.push(policy.clone());
         targets.extend(target(name, &at, policy, out));
-    }
-    if let Some(at) = targets_at.filter(|at| at.is_map() && at.entries().next().is_none()) {
-        let message = "there is no target";
-        out.push(
-            Diagnostic::error(Code::EmptyList, at.mark(), at.path, message).help("add a name with a `kind` below it"),
-        );
     }
     SettingsFile { journal: root.get("journal").and_then(|at| journal(&at, out)), targets }
 }
@@ -179,7 +175,8 @@ fn rails(at: &At<'_>) -> Rails {
             let number = |key: &str| at.get(key).and_then(|at| at.number());
             let mut rail = class.default_rail();
             rail.amount = number("amount").unwrap_or(rail.amount);
-            rail.percent = number("percent").and_then(|percent| u8::try_from(percent).ok()).unwrap_or(rail.percent);
+            rail.percent =
+                number("percent").and_then(|percent| u8::try_from(percent).ok()).unwrap_or(rail.percent);
             rail.floor = number("floor").unwrap_or(rail.floor);
             rails.set(class, rail);
         }

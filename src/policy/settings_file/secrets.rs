@@ -33,17 +33,19 @@ const HARMLESS: [&str; 1] = ["user"];
 /// `text` with every value masked that is a secret or may be one.
 pub(super) fn masked(text: &str, root: Option<&Node>) -> String {
     let mut ranges = Vec::new();
-    match root {
-        Some(root) => collect(root, false, &mut ranges),
+    if let Some(root) = root {
+        collect(root, false, &mut ranges);
+    } else {
         // Without a tree only the lines can tell.
-        None => ranges.extend(SECRET_LINE.captures_iter(text).filter_map(|found| Some(found.get(1)?.range()))),
+        ranges.extend(SECRET_LINE.captures_iter(text).filter_map(|found| Some(found.get(1)?.range())));
     }
     mask(text, &ranges)
 }
 
 #[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of this file")]
 static SECRET_LINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?im)(?:pass|token|secret|bearer|pat|url)[a-z_]*["']?\s*:[ \t]*(\S.*)$"#).expect("a valid pattern")
+    Regex::new(r#"(?im)(?:pass|token|secret|bearer|pat|url)[a-z_]*["']?\s*:[ \t]*(\S.*)$"#)
+        .expect("a valid pattern")
 });
 
 /// The bytes of every value in `node` that is a secret or may be one; all of them when
@@ -58,7 +60,9 @@ fn collect(node: &Node, everything: bool, ranges: &mut Vec<Range<usize>>) {
         }
         Value::List(items) => items.iter().for_each(|item| collect(item, everything, ranges)),
         Value::Text(text) if !everything && !has_user_info(text) => {}
-        _ if everything || matches!(node.value, Value::Text(_)) => ranges.push(node.mark.start..node.mark.end),
+        _ if everything || matches!(node.value, Value::Text(_)) => {
+            ranges.push(node.mark.start..node.mark.end);
+        }
         _ => {}
     }
 }
@@ -74,7 +78,9 @@ pub(super) fn has_user_info(text: &str) -> bool {
 fn mask(text: &str, ranges: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for range in ranges {
-        for byte in bytes.get_mut(range.clone()).into_iter().flatten().filter(|byte| !byte.is_ascii_whitespace()) {
+        for byte in
+            bytes.get_mut(range.clone()).into_iter().flatten().filter(|byte| !byte.is_ascii_whitespace())
+        {
             *byte = b'*';
         }
     }

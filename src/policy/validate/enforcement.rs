@@ -5,10 +5,7 @@ use crate::model::{Action, RuleCode};
 
 use super::{
     super::{
-        Code, Diagnostic, Diagnostics, Enforcement,
-        document::EnforcementKeys,
-        layer::UNMANAGED,
-        node::At,
+        Code, Diagnostic, Diagnostics, Enforcement, document::EnforcementKeys, layer::UNMANAGED, node::At,
         structure::quoted_list,
     },
     Extent, period, sourced,

@@ -77,8 +77,9 @@ fn bad_pattern(at: &At<'_>, error: &BadPattern) -> Diagnostic {
     let cause = error.cause.to_string();
     let reason = cause.lines().last().unwrap_or_default().trim_start_matches("error: ");
     let message = format!("{error}: {reason}");
-    Diagnostic::error(Code::BadPattern, at.mark(), at.path.as_str(), message)
-        .help("the syntax is that of https://docs.rs/regex#syntax; it has no look-around and no back-references")
+    Diagnostic::error(Code::BadPattern, at.mark(), at.path.as_str(), message).help(
+        "the syntax is that of https://docs.rs/regex#syntax; it has no look-around and no back-references",
+    )
 }
 
 fn warn_of_ignored_projects(limit: &Limit, at: &At<'_>, out: &mut Diagnostics) {
@@ -180,7 +181,8 @@ pub(super) fn warn_of_useless_grants(policy: &Policy, root: &At<'_>, out: &mut D
     for (name, item) in list.texts() {
         let group = crate::model::GroupName::new(name);
         if groups.contains(&group) && fate.is_read_only(group.folded()) {
-            let message = format!("`{name}` may create read-write tokens, and its members meet read-only limits alone");
+            let message =
+                format!("`{name}` may create read-write tokens, and its members meet read-only limits alone");
             out.push(
                 Diagnostic::warning(Code::ReadWriteNeverAllowed, item.mark(), item.path.as_str(), message)
                     .help("give the group an entry in `tokens.limits` with `max_scope: read-write`"),
