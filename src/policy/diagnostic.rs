@@ -147,6 +147,8 @@ codes! {
     ProxiesWithoutHeader = "proxies-without-header",
     /// `except_users` or `except_paths` without `state: disabled`.
     ExceptionsWithoutState = "exceptions-without-state",
+    /// A path that no request can have.
+    BadPath = "bad-path",
     /// Text that is no length of time.
     BadDuration = "bad-duration",
     /// Text that is no regular expression.
@@ -260,7 +262,11 @@ impl Diagnostic {
     #[must_use]
     pub fn suggest<'a>(self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match closest(written, known) {
-            Some(meant) => self.help(format!("did you mean `{meant}`?")).replace_by(meant),
+            Some(meant) => {
+                let otherwise = self.help.as_ref().map(|help| format!(" ({help})"));
+                let help = format!("did you mean `{meant}`?{}", otherwise.unwrap_or_default());
+                self.help(help).replace_by(meant)
+            }
             None => self,
         }
     }

@@ -256,7 +256,7 @@ pub struct TokensKeys {
 #[expect(missing_docs, reason = "the ways of writing it are on the type")]
 pub enum LimitsValue {
     Unmanaged(Unmanaged),
-    List(#[schemars(length(min = 1))] Vec<LimitDocument>),
+    List(#[schemars(length(min = 1, max = 1000))] Vec<LimitDocument>),
 }
 
 /// a mapping from rules to actions, or `unmanaged`

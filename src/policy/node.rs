@@ -200,13 +200,6 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(crate) fn number(&self) -> Option<u64> {
-        match &self.node.value {
-            Value::Number { number, .. } => number.as_u64(),
-            _ => None,
-        }
-    }
-
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node.value, Value::List(_))
     }

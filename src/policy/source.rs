@@ -74,6 +74,7 @@ fn options() -> Options {
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
+        reject_unsupported_tags: true,
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
@@ -158,6 +159,9 @@ fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
         | Error::TaggedScalarCannotDeserializeIntoString { .. }
         | Error::UnexpectedContainerEndWhileReadingKeyNode { .. } => {
             refuse(Code::Syntax, "a key must be text").help("write a plain word before the colon")
+        }
+        Error::UnsupportedTag { tag, .. } => {
+            refuse(Code::Syntax, &format!("the tag `{tag}` means nothing here")).help("remove the tag")
         }
         other => syntax(file, text, &mark, &parser_words(other)),
     }

@@ -74,6 +74,10 @@ impl Structure {
             }
             // An empty list is a matter of meaning: only that can name the word to write instead.
             Kind::MinItems { .. } => {}
+            Kind::MaxItems { limit } => {
+                let message = format!("the list has more than {limit} entries");
+                out.push(Diagnostic::error(Code::OutOfRange, at.key, at.path.as_str(), message));
+            }
             Kind::MinProperties { .. } => {
                 let message = "there is nothing below this key";
                 out.push(Diagnostic::error(Code::EmptyMapping, at.key, at.path.as_str(), message));

@@ -330,3 +330,40 @@ fn all_addresses_there_are_is_anywhere() {
     let policy = valid("version: 1\nnetwork: { allow: [0.0.0.0/0, \"::/0\"] }\n");
     assert_eq!(policy.networks.get().map(|set| &set.value), Some(&AllowedNetworks::Anywhere));
 }
+
+#[test]
+fn a_number_that_cannot_be_meant_is_never_passed_over() {
+    let limit =
+        |number: &str| found(&format!("version: 1\ntokens: {{ limits: [{{ max_per_owner: {number} }}] }}\n"));
+    assert_eq!(limit("5"), []);
+    for number in
+        ["0", "-1", "1.0", "4294967296", "1e3", "1e300", "99999999999999999999999999999999999999999"]
+    {
+        assert_eq!(limit(number), [("out-of-range", 2)], "{number}");
+    }
+    for number in ["1.5", "ten", "'5'"] {
+        assert_eq!(limit(number), [("wrong-type", 2)], "{number}");
+    }
+}
+
+#[test]
+fn paths_are_told_apart_by_case_and_users_are_not() {
+    let except =
+        |keys: &str| found(&format!("version: 1\npassword_authentication: {{ state: disabled, {keys} }}\n"));
+    assert_eq!(except("except_paths: [/a, /A]"), []);
+    assert_eq!(except("except_paths: [/a, /a]"), [("duplicate-entry", 2)]);
+    assert_eq!(except("except_users: [a, A]"), [("duplicate-entry", 2)]);
+    assert_eq!(except("except_paths: [rest/x]"), [("bad-path", 2)]);
+}
+
+#[test]
+fn a_list_of_limits_has_an_end() {
+    let entries = "{ groups: [a] }, ".repeat(1_001);
+    let codes: Vec<_> = found(&format!("version: 1\ntokens: {{ limits: [{entries}] }}\n"));
+    assert!(codes.contains(&("out-of-range", 2)));
+}
+
+#[test]
+fn a_tag_is_refused_instead_of_passed_over() {
+    assert_eq!(found("version: 1\npermissions: { use: !include everyone }\n"), [("syntax", 2)]);
+}

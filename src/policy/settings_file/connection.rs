@@ -67,7 +67,7 @@ fn list<'a>(target: &At<'a>, key: &str, out: &mut Diagnostics) -> Vec<&'a str> {
         return Vec::new();
     };
     validate::refuse_empty(&at, key, out);
-    validate::names(&at, Code::DuplicateEntry, out)
+    validate::names(&at, Code::DuplicateEntry, validate::without_case, out)
 }
 
 fn owner_kind(word: &str) -> Option<OwnerKind> {

@@ -105,7 +105,7 @@ fn target(
         connection: connection::connection(at, out)?,
         policy,
         unsupported,
-        rails: at.get("rails").map(|at| rails(&at)).unwrap_or_default(),
+        rails: at.get("rails").map(|at| rails(&at, out)).unwrap_or_default(),
         lockout,
     })
 }
@@ -132,7 +132,7 @@ fn layers(at: &At<'_>, out: &mut Diagnostics) -> Vec<LayerPath> {
                 .help("list at least one file, such as `policy/base.yaml`"),
         );
     }
-    validate::names(at, Code::DuplicateEntry, out);
+    validate::names(at, Code::DuplicateEntry, str::to_owned, out);
     at.texts()
         .filter(|(text, item)| stays_inside(text, item, out))
         .map(|(text, item)| LayerPath { path: text.to_owned(), mark: item.mark().clone(), key: item.path })
@@ -160,24 +160,30 @@ fn lockout(at: &At<'_>, out: &mut Diagnostics) -> Lockout {
     let default = Lockout::default();
     let break_glass = at.get("break_glass").map(|at| {
         validate::refuse_empty(&at, "break_glass", out);
-        validate::names(&at, Code::DuplicateEntry, out).into_iter().map(UserName::new).collect()
+        validate::names(&at, Code::DuplicateEntry, validate::without_case, out)
+            .into_iter()
+            .map(UserName::new)
+            .collect()
     });
     Lockout {
         break_glass: break_glass.unwrap_or(default.break_glass),
-        min_admins: at.get("min_admins").and_then(|at| at.number()).unwrap_or(default.min_admins),
+        min_admins: at
+            .get("min_admins")
+            .and_then(|at| validate::whole_number(&at, out))
+            .map_or(default.min_admins, u64::from),
     }
 }
 
-fn rails(at: &At<'_>) -> Rails {
+fn rails(at: &At<'_>, out: &mut Diagnostics) -> Rails {
     let mut rails = Rails::default();
     for class in RailClass::ALL {
         if let Some(at) = at.get(class.key()) {
-            let number = |key: &str| at.get(key).and_then(|at| at.number());
+            let mut number = |key: &str| at.get(key).and_then(|at| validate::whole_number(&at, out));
             let mut rail = class.default_rail();
-            rail.amount = number("amount").unwrap_or(rail.amount);
-            rail.percent =
-                number("percent").and_then(|percent| u8::try_from(percent).ok()).unwrap_or(rail.percent);
-            rail.floor = number("floor").unwrap_or(rail.floor);
+            rail.amount = number("amount").map_or(rail.amount, u64::from);
+            let percent = number("percent").and_then(|percent| u8::try_from(percent).ok());
+            rail.percent = percent.unwrap_or(rail.percent);
+            rail.floor = number("floor").map_or(rail.floor, u64::from);
             rails.set(class, rail);
         }
     }
