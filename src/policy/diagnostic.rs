@@ -173,6 +173,8 @@ codes! {
     BadVariableName = "bad-variable-name",
     /// Text that is no URL of a server.
     BadUrl = "bad-url",
+    /// A credential would go over the network in the clear.
+    UnencryptedUrl = "unencrypted-url",
     /// A key that does not go with the kind of the target.
     KeyNotForKind = "key-not-for-kind",
     /// Keys that exclude each other.

@@ -8,7 +8,9 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::model::{Action, Period, RuleCode, schema::schema_of, settings::LimitDocument};
+use crate::model::{
+    Action, Period, RuleCode, lifetime::PERIOD_PATTERN, schema::schema_of, settings::LimitDocument,
+};
 
 /// The JSON schema of a policy document, draft 2020-12.
 #[must_use]
@@ -317,7 +319,8 @@ fn action(actions: &[&str], about: &str) -> Value {
                             "With `expire` alone: how long the token still lives, such as `90d`; `{}` when left out.",
                             Period::to_string(&grace)
                         ),
-                        "type": "string"
+                        "type": "string",
+                        "pattern": PERIOD_PATTERN
                     }
                 },
                 "additionalProperties": false

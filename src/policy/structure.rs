@@ -24,8 +24,8 @@ pub(crate) struct Structure {
 pub(crate) struct OwnWords {
     /// What to say of a key that is not in the schema, where there is more to say than that.
     pub(crate) unknown_key: fn(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic>,
-    /// Whether the check of meaning says more of a wrong word here.
-    pub(crate) word_has_meaning: fn(&At<'_>) -> bool,
+    /// Whether the check of meaning says more of a wrong word or number here.
+    pub(crate) has_meaning: fn(&At<'_>) -> bool,
     /// Whether a wrong value here may be a secret, and is not to be shown.
     pub(crate) is_secret: fn(&At<'_>) -> bool,
 }
@@ -72,8 +72,8 @@ impl Structure {
                 };
                 out.push(Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help));
             }
-            // An empty list is a matter of meaning: only that can name the word to write instead.
-            Kind::MinItems { .. } => {}
+            // Matters of meaning: only that can name what to write instead.
+            Kind::MinItems { .. } | Kind::Pattern { .. } => {}
             Kind::MaxItems { limit } => {
                 let message = format!("the list has more than {limit} entries");
                 out.push(Diagnostic::error(Code::OutOfRange, at.key, at.path.as_str(), message));
@@ -103,7 +103,7 @@ impl Structure {
                 let message = format!("expected {expected}, found something else");
                 Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
             }
-            Value::Text(_) if !words.is_empty() && (self.own_words.word_has_meaning)(at) => return None,
+            Value::Text(_) | Value::Number { .. } if (self.own_words.has_meaning)(at) => return None,
             Value::Text(text) if !words.is_empty() => {
                 let message = format!("`{text}` cannot stand here");
                 Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)

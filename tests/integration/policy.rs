@@ -347,6 +347,19 @@ fn a_number_that_cannot_be_meant_is_never_passed_over() {
 }
 
 #[test]
+fn a_length_of_time_has_a_number_and_a_unit() {
+    let limit =
+        |period: &str| found(&format!("version: 1\ntokens: {{ limits: [{{ max_idle: {period} }}] }}\n"));
+    for period in ["12h", "90d", "2w", "6mo", "1y", "'1y'"] {
+        assert_eq!(limit(period), [], "{period}");
+    }
+    for period in ["90", "1.5", "90 days", "-1d", "0d", "101y", "P90D", "''"] {
+        assert_eq!(limit(period), [("bad-duration", 2)], "{period}");
+    }
+    assert_eq!(limit("[90d]"), [("wrong-type", 2)]);
+}
+
+#[test]
 fn paths_are_told_apart_by_case_and_users_are_not() {
     let except =
         |keys: &str| found(&format!("version: 1\npassword_authentication: {{ state: disabled, {keys} }}\n"));

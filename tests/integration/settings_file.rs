@@ -193,6 +193,22 @@ fn the_address_of_a_server_is_an_address_of_a_server() {
 }
 
 #[test]
+fn a_credential_that_would_go_unencrypted_over_the_network_is_warned_of() {
+    for (url, warned) in [
+        ("http://bitbucket.example.com", true),
+        ("http://192.0.2.1:7990/x", true),
+        ("http://localhost.example.com", true),
+        ("http://localhost:7990", false),
+        ("http://127.0.0.2", false),
+        ("http://[::1]:7990/x", false),
+        ("https://bitbucket.example.com", false),
+    ] {
+        let found = codes(&format!("kind: gateway\n    url: {url}\n    auth: {{ bearer_env: X }}"));
+        assert_eq!(found == ["unencrypted-url"], warned, "{url}: {found:?}");
+    }
+}
+
+#[test]
 fn layer_paths_stay_in_the_folder_of_the_settings_file() {
     let layers = |paths: &str| {
         let text = format!(

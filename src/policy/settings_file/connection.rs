@@ -1,5 +1,7 @@
 //! In: the keys of one target. Out: how it is reached, and the mistakes in saying so.
 
+use std::net::IpAddr;
+
 use crate::model::{OwnerKind, SettingKey};
 
 use super::{
@@ -120,11 +122,29 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
         Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => "it has no host",
         Some(rest) if rest.contains(['?', '#']) => "it has a query or a fragment",
         Some(rest) if rest.chars().any(|c| c.is_whitespace() || c.is_control()) => "it has white space",
-        Some(_) => return Some(text.trim_end_matches('/').to_owned()),
+        Some(rest) => {
+            if text.starts_with("http://") && !is_loopback(rest) {
+                out.push(unencrypted(at));
+            }
+            return Some(text.trim_end_matches('/').to_owned());
+        }
     };
     let message = format!("`{text}` is no address of a server: {problem}");
     out.push(mistake(Code::BadUrl, &message).help("write something like `https://bitbucket.example.com`"));
     None
+}
+
+/// Whether what follows the scheme of an address names this very machine.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+    let address = authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host);
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn unencrypted(at: &At<'_>) -> Diagnostic {
+    let message = "the credential goes over the network unencrypted";
+    Diagnostic::warning(Code::UnencryptedUrl, at.mark(), at.path.as_str(), message).help("use https")
 }
 
 /// The keys of which `auth` has exactly one.

@@ -51,7 +51,7 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> SettingsReading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, word_has_meaning: |_| false, is_secret };
+    let own_words = OwnWords { unknown_key, has_meaning: validate::is_period, is_secret };
     Structure::new(document::schema(), own_words)
 });
 

@@ -10,7 +10,7 @@ mod permissions;
 
 use std::collections::BTreeMap;
 
-use crate::model::Period;
+use crate::model::{Period, lifetime::BadPeriod};
 
 use super::{
     Code, Diagnostic, Diagnostics, Managed, Policy, Sourced,
@@ -58,14 +58,28 @@ fn managed<T>(at: &At<'_>, value: Option<T>) -> Managed<T> {
     value.map_or(Managed::Unmanaged, |value| Managed::Set(sourced(at, value)))
 }
 
-/// A length of time; nothing when there is none that can be read, which is reported.
+/// Whether a length of time stands at `at`, by its key.
+pub(super) fn is_period(at: &At<'_>) -> bool {
+    let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window"];
+    keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
+}
+
+/// A length of time; nothing when there is none that can be read, which is reported, a number
+/// without its unit too.
 pub(super) fn period(at: &At<'_>, out: &mut Diagnostics) -> Option<Period> {
-    at.text()?
-        .parse()
-        .map_err(|error: crate::model::lifetime::BadPeriod| {
+    let written = match &at.node.value {
+        Value::Text(text) => text,
+        Value::Number { written, .. } => written,
+        _ => return None,
+    };
+    match written.parse() {
+        Ok(period) => Some(period),
+        Err(error) => {
+            let error: BadPeriod = error;
             out.push(Diagnostic::error(Code::BadDuration, at.mark(), at.path.as_str(), error.to_string()));
-        })
-        .ok()
+            None
+        }
+    }
 }
 
 /// A whole number; nothing when there is none that can be read. Reports the numbers that the
