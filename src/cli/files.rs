@@ -83,6 +83,23 @@ pub fn load_settings(global: &Global) -> Result<Workspace, Failure> {
 }
 
 impl Workspace {
+    /// The targets that `--target` names, in the order of the settings file; all when it names none.
+    ///
+    /// # Errors
+    ///
+    /// When there is no target with a name that was given.
+    pub fn targets(&self, global: &Global) -> Result<Vec<&TargetDeclaration>, Failure> {
+        let names: Vec<&str> = self.settings.targets.iter().map(|target| target.name.as_str()).collect();
+        if let Some(unknown) = global.target.iter().find(|name| !names.contains(&name.as_str())) {
+            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let error = format!("there is no target `{unknown}`; the settings file has {known}");
+            return Err(Failure::new(Exit::Usage, error));
+        }
+        let wanted =
+            |target: &&TargetDeclaration| global.target.is_empty() || global.target.contains(&target.name);
+        Ok(self.settings.targets.iter().filter(wanted).collect())
+    }
+
     /// The policy of `target`, from all its layers. Shows what is wrong on standard error, warnings
     /// too.
     ///

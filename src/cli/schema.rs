@@ -1,7 +1,7 @@
 //! `schema`: the JSON schemas of every document, for editors and for checking. In: the document types.
 //! Out: one schema on standard output, or all of them as files.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
@@ -50,6 +50,14 @@ impl Document {
     }
 }
 
+/// A file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`", path.display())]
+struct CannotWrite {
+    path: PathBuf,
+    source: io::Error,
+}
+
 impl Schema {
     /// Runs the command.
     ///
@@ -62,11 +70,11 @@ impl Schema {
         }
         if let Some(folder) = &self.write {
             let folder = global.directory.join(folder);
-            fs::create_dir_all(&folder)?;
+            fs::create_dir_all(&folder).map_err(|source| CannotWrite { path: folder.clone(), source })?;
             for document in Document::value_variants() {
                 let name = document.to_possible_value().map(|value| value.get_name().to_owned());
-                let file = format!("{}.schema.json", name.unwrap_or_default());
-                fs::write(folder.join(file), document.text()?)?;
+                let path = folder.join(format!("{}.schema.json", name.unwrap_or_default()));
+                fs::write(&path, document.text()?).map_err(|source| CannotWrite { path, source })?;
             }
         }
         Ok(Exit::Done)

@@ -119,6 +119,8 @@ codes! {
     EmptyNetworks = "empty-networks",
     /// Another list without an entry.
     EmptyList = "empty-list",
+    /// A mapping without a key where at least one is needed.
+    EmptyMapping = "empty-mapping",
     /// A name without a character.
     BlankName = "blank-name",
     /// A group that stands twice in one list.
@@ -145,6 +147,8 @@ codes! {
     ProxiesWithoutHeader = "proxies-without-header",
     /// `except_users` or `except_paths` without `state: disabled`.
     ExceptionsWithoutState = "exceptions-without-state",
+    /// A path that no request can have.
+    BadPath = "bad-path",
     /// Text that is no length of time.
     BadDuration = "bad-duration",
     /// Text that is no regular expression.
@@ -169,6 +173,8 @@ codes! {
     BadVariableName = "bad-variable-name",
     /// Text that is no URL of a server.
     BadUrl = "bad-url",
+    /// A credential would go over the network in the clear.
+    UnencryptedUrl = "unencrypted-url",
     /// A key that does not go with the kind of the target.
     KeyNotForKind = "key-not-for-kind",
     /// Keys that exclude each other.
@@ -258,7 +264,11 @@ impl Diagnostic {
     #[must_use]
     pub fn suggest<'a>(self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match closest(written, known) {
-            Some(meant) => self.help(format!("did you mean `{meant}`?")).replace_by(meant),
+            Some(meant) => {
+                let otherwise = self.help.as_ref().map(|help| format!(" ({help})"));
+                let help = format!("did you mean `{meant}`?{}", otherwise.unwrap_or_default());
+                self.help(help).replace_by(meant)
+            }
             None => self,
         }
     }

@@ -8,7 +8,9 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::model::{Action, Period, RuleCode, schema::schema_of, settings::LimitDocument};
+use crate::model::{
+    Action, Period, RuleCode, lifetime::PERIOD_PATTERN, schema::schema_of, settings::LimitDocument,
+};
 
 /// The JSON schema of a policy document, draft 2020-12.
 #[must_use]
@@ -256,7 +258,7 @@ pub struct TokensKeys {
 #[expect(missing_docs, reason = "the ways of writing it are on the type")]
 pub enum LimitsValue {
     Unmanaged(Unmanaged),
-    List(#[schemars(length(min = 1))] Vec<LimitDocument>),
+    List(#[schemars(length(min = 1, max = 1000))] Vec<LimitDocument>),
 }
 
 /// a mapping from rules to actions, or `unmanaged`
@@ -317,7 +319,8 @@ fn action(actions: &[&str], about: &str) -> Value {
                             "With `expire` alone: how long the token still lives, such as `90d`; `{}` when left out.",
                             Period::to_string(&grace)
                         ),
-                        "type": "string"
+                        "type": "string",
+                        "pattern": PERIOD_PATTERN
                     }
                 },
                 "additionalProperties": false

@@ -62,3 +62,61 @@ fn without_unmanaged(node: Node) -> Node {
 fn is_unmanaged(node: &Node) -> bool {
     matches!(&node.value, Value::Text(text) if text == UNMANAGED)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::source::parse;
+
+    fn tree(yaml: &str) -> Node {
+        parse(&Arc::from("layer.yaml"), yaml.as_bytes()).root.unwrap()
+    }
+
+    fn merged(layers: &[&Node]) -> String {
+        layers.iter().map(|layer| (*layer).clone()).reduce(over).unwrap().canonical()
+    }
+
+    prop_compose! {
+        /// A layer in which every key has the same shape as in every other layer.
+        fn layers()(
+            words in proptest::collection::btree_map("[a-c]", "[x-z]|unmanaged", 0..3),
+            inner in proptest::collection::btree_map("[d-f]", "\\[[x-z], [x-z]\\]", 0..3),
+        ) -> Node {
+            let lines = |keys: std::collections::BTreeMap<String, String>| {
+                keys.into_iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ")
+            };
+            tree(&format!("{{words: {{{}}}, inner: {{{}}}}}", lines(words), lines(inner)))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_associative(a in layers(), b in layers(), c in layers()) {
+            let left = over(over(a.clone(), b.clone()), c.clone()).canonical();
+            let right = over(a, over(b, c)).canonical();
+            prop_assert_eq!(left, right);
+        }
+
+        #[test]
+        fn merging_is_idempotent_and_an_empty_layer_changes_nothing(layer in layers()) {
+            let empty = tree("{}");
+            prop_assert_eq!(merged(&[&layer, &layer]), layer.canonical());
+            prop_assert_eq!(merged(&[&empty, &layer]), layer.canonical());
+            prop_assert_eq!(merged(&[&layer, &empty]), layer.canonical());
+        }
+    }
+
+    #[test]
+    fn every_value_keeps_the_mark_of_its_layer() {
+        let first = tree("a:\n  b: 1\n  c: 2\n");
+        let second = tree("\n\na:\n  c: 3\n");
+        let merged = merge([first, second]).unwrap();
+        let at = crate::policy::node::At::root(&merged);
+        let line = |key: &str| at.find(&["a", key]).unwrap().mark().place.line;
+        assert_eq!((line("b"), line("c")), (2, 4));
+    }
+}

@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod document;
 mod layer;
 mod node;
+mod raw;
 mod read;
 pub mod settings_file;
 mod source;

@@ -19,7 +19,11 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Null,
     Bool(bool),
-    Number(Number),
+    /// A number, and how it was written.
+    Number {
+        number: Number,
+        written: String,
+    },
     Text(String),
     List(Vec<Node>),
     Map(Map),
@@ -90,7 +94,7 @@ impl Node {
         match &self.value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
-            Value::Number(number) => Json::Number(number.clone()),
+            Value::Number { number, .. } => Json::Number(number.clone()),
             Value::Text(text) => Json::String(text.clone()),
             Value::List(items) => items.iter().map(Self::to_json).collect(),
             Value::Map(map) => map.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect(),
@@ -118,8 +122,8 @@ impl Node {
         match &self.value {
             Value::Null => "nothing".to_owned(),
             Value::Bool(value) => format!("`{value}`"),
-            Value::Number(number) => format!("the number `{number}`"),
-            Value::Text(text) => format!("`{text}`"),
+            Value::Number { written, .. } => format!("the number `{written}`"),
+            Value::Text(text) => format!("the text `{text}`"),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
         }
@@ -192,13 +196,6 @@ impl<'a> At<'a> {
     pub(crate) fn text(&self) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn number(&self) -> Option<u64> {
-        match &self.node.value {
-            Value::Number(number) => number.as_u64(),
             _ => None,
         }
     }

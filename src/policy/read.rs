@@ -82,7 +82,7 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    Structure::new(document::schema(), OwnWords { unknown_key, word_has_meaning, is_secret: |_| false })
+    Structure::new(document::schema(), OwnWords { unknown_key, has_meaning, is_secret: |_| false })
 });
 
 /// Keys that the format will have, by the path of their mapping.
@@ -104,7 +104,9 @@ fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     None
 }
 
-fn word_has_meaning(at: &At<'_>) -> bool {
-    at.path.starts_with("tokens.enforcement.")
+fn has_meaning(at: &At<'_>) -> bool {
+    let is_word = at.text().is_some();
+    validate::is_period(at)
+        || (is_word && at.path.starts_with("tokens.enforcement."))
         || (at.path == "permissions.manage_others" && at.text() == Some("everyone"))
 }

@@ -3,10 +3,8 @@
 //! tree. It refuses to know what the document means. Nothing makes it panic, hang or grow without
 //! bound: size, depth, nodes and aliases are limited.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, de};
-use serde_json::Number;
 use serde_yaml::{
     DuplicateKeyPolicy, Error, Location, NonFiniteFloatPolicy, Options, Spanned, budget::BudgetBreach,
 };
@@ -14,6 +12,7 @@ use serde_yaml::{
 use super::{
     Code, Diagnostic, Diagnostics, Mark, Place,
     node::{Entry, Map, Node, Value, key_path},
+    raw::Raw,
 };
 
 /// The largest file that is read, in bytes.
@@ -22,10 +21,12 @@ pub const FILE_BYTES_AT_MOST: usize = 1 << 20;
 const DEPTH_AT_MOST: usize = 32;
 /// Keys and values of one document with its aliases written out, at most.
 const NODES_AT_MOST: usize = 400_000;
+/// Keys and values that aliases stand for, at most.
+const ALIASED_AT_MOST: usize = 50_000;
 
 /// One file as it was read.
 pub(crate) struct Source {
-    /// The text, for showing lines of it; nothing when the bytes are no text.
+    /// The text, for showing lines of it; nothing when there is too much of it.
     pub(crate) text: Option<String>,
     /// The tree; nothing when the file cannot be read as one.
     pub(crate) root: Option<Node>,
@@ -39,8 +40,10 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> Source {
     let text = match decode(file, bytes) {
         Ok(text) => text,
         Err(problem) => {
+            let shown = problem.code != Code::FileTooLarge;
             diagnostics.push(*problem);
-            return Source { text: None, root: None, diagnostics };
+            let text = shown.then(|| String::from_utf8_lossy(bytes).into_owned());
+            return Source { text, root: None, diagnostics };
         }
     };
     let root = match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()) {
@@ -66,10 +69,13 @@ fn options() -> Options {
             flow_nesting_limit: DEPTH_AT_MOST,
         },
         alias_limits: serde_yaml::alias_limits! {
-            max_total_replayed_events: NODES_AT_MOST,
+            max_total_replayed_events: ALIASED_AT_MOST,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
+        reject_unsupported_tags: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     }
@@ -146,16 +152,29 @@ fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
             "the document has too many values, or its aliases multiply into too many",
         )
         .help("write the values out instead of using anchors and aliases"),
-        _ if is_tab(text, &mark) => {
-            refuse(Code::TabIndentation, "a tab cannot indent a line").help("indent with spaces")
+        // Keys alone are read as text; every value is read as what it is.
+        Error::NullIntoString { .. }
+        | Error::Unexpected { .. }
+        | Error::TaggedScalarCannotDeserializeIntoString { .. }
+        | Error::UnexpectedContainerEndWhileReadingKeyNode { .. } => {
+            refuse(Code::Syntax, "a key must be text").help("write a plain word before the colon")
         }
-        other => {
-            let message = plain_message(other);
-            if message.contains("nest") && message.contains("limit") {
-                return too_deep(&mark);
-            }
-            refuse(Code::Syntax, &format!("this is no YAML: {message}"))
+        Error::UnsupportedTag { tag, .. } => {
+            refuse(Code::Syntax, &format!("the tag `{tag}` means nothing here")).help("remove the tag")
         }
+        other => syntax(file, text, &mark, &parser_words(other)),
+    }
+}
+
+/// What the parser says of a text that is no YAML.
+fn syntax(file: &Arc<str>, text: &str, mark: &Mark, message: &str) -> Diagnostic {
+    if message.contains("recursion limit") || message.contains("nesting") {
+        too_deep(mark)
+    } else if let Some(tab) = message.contains("tab").then(|| indenting_tab(text, mark)).flatten() {
+        Diagnostic::error(Code::TabIndentation, &mark_at(file, text, tab), "", "a tab cannot indent a line")
+            .help("indent with spaces")
+    } else {
+        Diagnostic::error(Code::Syntax, mark, "", format!("this is no YAML: {message}"))
     }
 }
 
@@ -173,7 +192,7 @@ fn innermost(error: &Error) -> &Error {
 }
 
 /// The first line of what the parser says, without the place, which is shown anyway.
-fn plain_message(error: &Error) -> String {
+fn parser_words(error: &Error) -> String {
     let text = match error {
         Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => msg.clone(),
         other => other.to_string(),
@@ -183,23 +202,41 @@ fn plain_message(error: &Error) -> String {
     line.trim_end_matches('.').to_owned()
 }
 
-/// Whether a tab stands at `mark` or in the white space at the beginning of its line.
-fn is_tab(text: &str, mark: &Mark) -> bool {
-    let line_start = text.get(..mark.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let indent = line.len() - line.trim_start().len();
-    line.get(..indent).is_some_and(|white| white.contains('\t'))
-        || text.get(mark.start..).is_some_and(|rest| rest.starts_with('\t'))
+/// Where, from the line of `mark` on, the first tab stands in the white space that begins a line.
+fn indenting_tab(text: &str, mark: &Mark) -> Option<usize> {
+    let mut line_start = line_start(text, mark.start);
+    for line in text.get(line_start..)?.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        if let Some(tab) = line.get(..indent).and_then(|white| white.find('\t')) {
+            return Some(line_start + tab);
+        }
+        line_start += line.len();
+    }
+    None
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
 }
 
 fn mark_of(file: &Arc<str>, text: &str, at: Location) -> Mark {
     let coordinate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).max(1);
     let place =
         Place { file: Arc::clone(file), line: coordinate(at.line()), column: coordinate(at.column()) };
-    let byte = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(0);
-    let start = byte(at.span().byte_offset()).min(text.len());
-    let end = start.saturating_add(byte(at.span().byte_len())).min(text.len());
+    let byte = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+    // The places of syntax errors come without bytes.
+    let start = byte(at.span().byte_offset()).unwrap_or_else(|| byte_at(text, &place)).min(text.len());
+    let end = start.saturating_add(byte(at.span().byte_len()).unwrap_or(0)).min(text.len());
     Mark { place, start, end: end.max(start) }
+}
+
+/// The byte at which the character at `place` begins.
+fn byte_at(text: &str, place: &Place) -> usize {
+    let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(index(place.line)).map(str::len).sum();
+    let line = lines.next().unwrap_or_default();
+    before + line.char_indices().nth(index(place.column)).map_or(line.trim_end().len(), |(at, _)| at)
 }
 
 /// Turns what the parser gives into nodes, and reports keys that stand twice.
@@ -215,7 +252,11 @@ impl Marker<'_> {
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Bool(value) => Value::Bool(value),
-            Raw::Number(number) => Value::Number(number),
+            Raw::Number(number) => {
+                let written =
+                    self.text.get(mark.start..mark.end).map_or_else(|| number.to_string(), str::to_owned);
+                Value::Number { number, written }
+            }
             Raw::Text(text) => Value::Text(text),
             Raw::List(items) => {
                 if items.is_empty() {
@@ -225,10 +266,14 @@ impl Marker<'_> {
                 Value::List(items.into_iter().enumerate().map(item).collect())
             }
             Raw::Map(entries) => {
-                if entries.is_empty() {
-                    self.widen(&mut mark);
+                let map = self.map(entries, path);
+                match map.iter().next() {
+                    None => self.widen(&mut mark),
+                    // A mapping without braces is marked by its first key.
+                    Some(first) if first.mark.start == mark.start => mark.end = first.mark.end,
+                    Some(_) => {}
                 }
-                Value::Map(self.map(entries, path))
+                Value::Map(map)
             }
         };
         Node { value, mark }
@@ -278,91 +323,5 @@ impl Marker<'_> {
                 None
             }
         }
-    }
-}
-
-/// A YAML value as the parser gives it, each part with its place.
-enum Raw {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> de::Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, a number, a list or a mapping")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Number(value.into()))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_string()))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_string()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Number::from_f64(value).map_or_else(|| Raw::Text(value.to_string()), Raw::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
-        Ok(Raw::Text(value))
-    }
-
-    fn visit_bytes<E>(self, value: &[u8]) -> Result<Raw, E> {
-        Ok(Raw::Text(String::from_utf8_lossy(value).into_owned()))
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Raw::List(items))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw::Map(entries))
     }
 }

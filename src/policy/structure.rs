@@ -24,8 +24,8 @@ pub(crate) struct Structure {
 pub(crate) struct OwnWords {
     /// What to say of a key that is not in the schema, where there is more to say than that.
     pub(crate) unknown_key: fn(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic>,
-    /// Whether the check of meaning says more of a wrong word here.
-    pub(crate) word_has_meaning: fn(&At<'_>) -> bool,
+    /// Whether the check of meaning says more of a wrong word or number here.
+    pub(crate) has_meaning: fn(&At<'_>) -> bool,
     /// Whether a wrong value here may be a secret, and is not to be shown.
     pub(crate) is_secret: fn(&At<'_>) -> bool,
 }
@@ -72,8 +72,16 @@ impl Structure {
                 };
                 out.push(Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help));
             }
-            // An empty list is a matter of meaning: only that can name the word to write instead.
-            Kind::MinItems { .. } => {}
+            // Matters of meaning: only that can name what to write instead.
+            Kind::MinItems { .. } | Kind::Pattern { .. } => {}
+            Kind::MaxItems { limit } => {
+                let message = format!("the list has more than {limit} entries");
+                out.push(Diagnostic::error(Code::OutOfRange, at.key, at.path.as_str(), message));
+            }
+            Kind::MinProperties { .. } => {
+                let message = "there is nothing below this key";
+                out.push(Diagnostic::error(Code::EmptyMapping, at.key, at.path.as_str(), message));
+            }
             Kind::Minimum { limit } => out.push(out_of_range(at, "less", limit)),
             Kind::Maximum { limit } => out.push(out_of_range(at, "more", limit)),
             _ => out.extend_some(self.wrong_value(at, error)),
@@ -89,23 +97,23 @@ impl Structure {
             Value::Null => {
                 let message = "the key has no value".to_owned();
                 Diagnostic::error(Code::NullValue, at.key, at.path.as_str(), message)
-                    .help(format!("leave it out, or write {expected}"))
+                    .help(format!("leave the key out, or give it a value: {expected}"))
             }
             _ if (self.own_words.is_secret)(at) => {
                 let message = format!("expected {expected}, found something else");
                 Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
             }
-            Value::Text(_) if !words.is_empty() && (self.own_words.word_has_meaning)(at) => return None,
+            Value::Text(_) | Value::Number { .. } if (self.own_words.has_meaning)(at) => return None,
             Value::Text(text) if !words.is_empty() => {
                 let message = format!("`{text}` cannot stand here");
                 Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)
                     .help(format!("write {expected}"))
                     .suggest(text, words.iter().copied())
             }
-            Value::Bool(_) | Value::Number(_) if wants_text(error) && words.is_empty() => {
+            Value::Number { written, .. } if wants_text(error) && words.is_empty() => {
                 let message = format!("expected text, found {}", at.node.describe());
                 Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
-                    .replace_by(format!("\"{}\"", at.node.to_json()))
+                    .replace_by(format!("\"{written}\""))
             }
             _ => {
                 let message = format!("expected {expected}, found {}", at.node.describe());
@@ -172,7 +180,7 @@ impl Structure {
 }
 
 fn unknown_version(at: &At<'_>) -> Diagnostic {
-    let message = format!("this program knows version 1 of the format, not {}", at.node.describe());
+    let message = format!("this program knows version `1` of the format alone, found {}", at.node.describe());
     Diagnostic::error(Code::UnknownVersion, at.mark(), "version", message).replace_by("1")
 }
 
@@ -223,7 +231,7 @@ fn denies_shape(error: &ValidationError<'_>) -> bool {
 fn collect_words<'e>(error: &'e ValidationError<'_>, words: &mut Vec<&'e str>) {
     match error.kind() {
         Kind::Enum { options } => {
-            words.extend(options.as_array().into_iter().flatten().filter_map(Json::as_str))
+            words.extend(options.as_array().into_iter().flatten().filter_map(Json::as_str));
         }
         Kind::Constant { expected_value } => words.extend(expected_value.as_str()),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {

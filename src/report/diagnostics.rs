@@ -15,6 +15,8 @@ use crate::{
 
 /// The longest part of a source line that is shown, in characters.
 const LINE_AT_MOST: usize = 160;
+/// Wide enough that the renderer cuts no line again; escapes take more columns than characters.
+const TERMINAL_COLUMNS: usize = 20 * LINE_AT_MOST;
 /// The longest message that is shown, in characters.
 const MESSAGE_AT_MOST: usize = 400;
 
@@ -23,11 +25,12 @@ const MESSAGE_AT_MOST: usize = 400;
 #[must_use]
 pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(TERMINAL_COLUMNS);
     let lines = Lines::of(sources);
     let mut text = String::new();
     for diagnostic in diagnostics.iter() {
         text.push_str(&one(diagnostic, &lines, &renderer));
-        text.push_str("\n\n");
+        text.push('\n');
     }
     text
 }
@@ -54,11 +57,28 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
             ));
         }
     }
-    let rendered = renderer.render(&[group]);
-    match &diagnostic.help {
-        Some(help) => format!("{}\nhelp: {}", rendered.trim_end(), escape(help, MESSAGE_AT_MOST)),
-        None => rendered.trim_end().to_owned(),
+    let mut text = String::new();
+    for line in renderer.render(&[group]).lines().filter(|line| !is_bare_separator(line)) {
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
+    if let Some(help) = &diagnostic.help {
+        text.push_str("help: ");
+        text.push_str(&escape(help, MESSAGE_AT_MOST));
+        text.push('\n');
+    }
+    text
+}
+
+/// Whether `line` is the `:::` that the renderer puts before a source line whose place stands above
+/// it already: the place is written by us, since it also names the key.
+fn is_bare_separator(line: &str) -> bool {
+    let mut rest = line.to_owned();
+    while let Some(start) = rest.find("\u{1b}[") {
+        let end = rest.get(start..).and_then(|code| code.find('m')).map_or(rest.len(), |at| start + at + 1);
+        rest.replace_range(start..end, "");
+    }
+    rest.trim() == ":::"
 }
 
 /// `file:line:column`, and the path of the key when there is one.

@@ -9,8 +9,14 @@
 )]
 
 mod crash;
+mod hostile_input;
 mod laws;
+mod layers;
+mod policy;
 mod program;
 mod quickstart;
 mod rules;
+mod schema;
+mod settings_file;
+mod validate;
 mod world;

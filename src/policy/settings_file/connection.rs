@@ -1,5 +1,7 @@
 //! In: the keys of one target. Out: how it is reached, and the mistakes in saying so.
 
+use std::net::IpAddr;
+
 use crate::model::{OwnerKind, SettingKey};
 
 use super::{
@@ -17,13 +19,17 @@ const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
 
 /// How `target` is reached; nothing when that cannot be read.
 pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
+    // Checked whatever the kind: an unknown kind hides no secret in them.
+    let url = target.get("url").and_then(|at| base_url(&at, out));
+    let auth = target.get("auth").and_then(|at| authentication(&at, out));
     let kind = target.get("kind")?.text()?;
     let (_, own) = KEYS_OF_KINDS.into_iter().find(|(known, _)| *known == kind)?;
     report_foreign_keys(target, kind, own, out);
     if kind == "embedded" {
         return embedded(target, out);
     }
-    let server = server(target, kind, out);
+    report_missing(target, kind, out);
+    let server = url.zip(auth).map(|(url, auth)| Server { url, auth, tls_ca: owned(target, "tls_ca") });
     let connection = match kind {
         "gateway" => Connection::Gateway(server?),
         "resolution" => {
@@ -63,7 +69,7 @@ fn list<'a>(target: &At<'a>, key: &str, out: &mut Diagnostics) -> Vec<&'a str> {
         return Vec::new();
     };
     validate::refuse_empty(&at, key, out);
-    validate::names(&at, Code::DuplicateEntry, out)
+    validate::names(&at, Code::DuplicateEntry, validate::without_case, out)
 }
 
 fn owner_kind(word: &str) -> Option<OwnerKind> {
@@ -89,18 +95,14 @@ fn embedded(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
     })
 }
 
-fn server(target: &At<'_>, kind: &str, out: &mut Diagnostics) -> Option<Server> {
-    let url = target.get("url");
-    let auth = target.get("auth");
-    if url.is_none() {
-        out.push(missing(target, kind, "url", "https://bitbucket.example.com"));
+fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
+    for (key, example) in
+        [("url", "https://bitbucket.example.com"), ("auth", "{ bearer_env: TOKENWARDEN_TOKEN }")]
+    {
+        if target.get(key).is_none() {
+            out.push(missing(target, kind, key, example));
+        }
     }
-    if auth.is_none() {
-        out.push(missing(target, kind, "auth", "{ bearer_env: TOKENWARDEN_TOKEN }"));
-    }
-    let url = url.and_then(|at| base_url(&at, out));
-    let auth = auth.and_then(|at| authentication(&at, out));
-    Some(Server { url: url?, auth: auth?, tls_ca: owned(target, "tls_ca") })
 }
 
 /// A base address: `http` or `https`, a host, no credentials, no query.
@@ -120,11 +122,29 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
         Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => "it has no host",
         Some(rest) if rest.contains(['?', '#']) => "it has a query or a fragment",
         Some(rest) if rest.chars().any(|c| c.is_whitespace() || c.is_control()) => "it has white space",
-        Some(_) => return Some(text.trim_end_matches('/').to_owned()),
+        Some(rest) => {
+            if text.starts_with("http://") && !is_loopback(rest) {
+                out.push(unencrypted(at));
+            }
+            return Some(text.trim_end_matches('/').to_owned());
+        }
     };
     let message = format!("`{text}` is no address of a server: {problem}");
     out.push(mistake(Code::BadUrl, &message).help("write something like `https://bitbucket.example.com`"));
     None
+}
+
+/// Whether what follows the scheme of an address names this very machine.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+    let address = authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host);
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn unencrypted(at: &At<'_>) -> Diagnostic {
+    let message = "the credential goes over the network unencrypted";
+    Diagnostic::warning(Code::UnencryptedUrl, at.mark(), at.path.as_str(), message).help("use https")
 }
 
 /// The keys of which `auth` has exactly one.
@@ -171,18 +191,14 @@ fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
 
 fn not_one_way(at: &At<'_>, ways: &[(&str, At<'_>)]) -> Diagnostic {
     let help = format!("write exactly one of {}", quoted_list(&WAYS));
-    match ways {
-        [(first, first_at), (second, second_at), ..] => {
-            let message = format!("`{second}` does not go with `{first}`");
-            Diagnostic::error(Code::ConflictingKeys, second_at.key, second_at.path.as_str(), message)
-                .help(help)
-                .relate(first_at.key, "the other key")
-        }
-        _ => {
-            let message = "nothing says where the credential comes from";
-            Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help)
-        }
+    if let [(first, first_at), (second, second_at), ..] = ways {
+        let message = format!("`{second}` does not go with `{first}`");
+        return Diagnostic::error(Code::ConflictingKeys, second_at.key, second_at.path.as_str(), message)
+            .help(help)
+            .relate(first_at.key, "the other key");
     }
+    let message = "nothing says where the credential comes from";
+    Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help)
 }
 
 /// The name of an environment variable. What is none is not shown: it may be the secret itself.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::model::{OwnerKind, schema::schema_of};
+use crate::model::{OwnerKind, lifetime::PERIOD_PATTERN, schema::schema_of};
 
 /// The JSON schema of a settings file, draft 2020-12.
 #[must_use]
@@ -36,6 +36,7 @@ pub struct JournalDocument {
     /// The folder, relative to this file.
     pub directory: String,
     /// How far back a run looks for what other runs did, such as `24h`, which is the default.
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
     pub window: Option<String>,
 }
 

@@ -51,7 +51,7 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> SettingsReading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, word_has_meaning: |_| false, is_secret };
+    let own_words = OwnWords { unknown_key, has_meaning: validate::is_period, is_secret };
     Structure::new(document::schema(), own_words)
 });
 
@@ -79,13 +79,6 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
         policies.push(policy.clone());
         targets.extend(target(name, &at, policy, out));
     }
-    if let Some(at) = targets_at.filter(|at| at.is_map() && at.entries().next().is_none()) {
-        let message = "there is no target";
-        out.push(
-            Diagnostic::error(Code::EmptyList, at.mark(), at.path, message)
-                .help("add a name with a `kind` below it"),
-        );
-    }
     SettingsFile { journal: root.get("journal").and_then(|at| journal(&at, out)), targets }
 }
 
@@ -112,7 +105,7 @@ fn target(
         connection: connection::connection(at, out)?,
         policy,
         unsupported,
-        rails: at.get("rails").map(|at| rails(&at)).unwrap_or_default(),
+        rails: at.get("rails").map(|at| rails(&at, out)).unwrap_or_default(),
         lockout,
     })
 }
@@ -139,7 +132,7 @@ fn layers(at: &At<'_>, out: &mut Diagnostics) -> Vec<LayerPath> {
                 .help("list at least one file, such as `policy/base.yaml`"),
         );
     }
-    validate::names(at, Code::DuplicateEntry, out);
+    validate::names(at, Code::DuplicateEntry, str::to_owned, out);
     at.texts()
         .filter(|(text, item)| stays_inside(text, item, out))
         .map(|(text, item)| LayerPath { path: text.to_owned(), mark: item.mark().clone(), key: item.path })
@@ -167,24 +160,30 @@ fn lockout(at: &At<'_>, out: &mut Diagnostics) -> Lockout {
     let default = Lockout::default();
     let break_glass = at.get("break_glass").map(|at| {
         validate::refuse_empty(&at, "break_glass", out);
-        validate::names(&at, Code::DuplicateEntry, out).into_iter().map(UserName::new).collect()
+        validate::names(&at, Code::DuplicateEntry, validate::without_case, out)
+            .into_iter()
+            .map(UserName::new)
+            .collect()
     });
     Lockout {
         break_glass: break_glass.unwrap_or(default.break_glass),
-        min_admins: at.get("min_admins").and_then(|at| at.number()).unwrap_or(default.min_admins),
+        min_admins: at
+            .get("min_admins")
+            .and_then(|at| validate::whole_number(&at, out))
+            .map_or(default.min_admins, u64::from),
     }
 }
 
-fn rails(at: &At<'_>) -> Rails {
+fn rails(at: &At<'_>, out: &mut Diagnostics) -> Rails {
     let mut rails = Rails::default();
     for class in RailClass::ALL {
         if let Some(at) = at.get(class.key()) {
-            let number = |key: &str| at.get(key).and_then(|at| at.number());
+            let mut number = |key: &str| at.get(key).and_then(|at| validate::whole_number(&at, out));
             let mut rail = class.default_rail();
-            rail.amount = number("amount").unwrap_or(rail.amount);
-            rail.percent =
-                number("percent").and_then(|percent| u8::try_from(percent).ok()).unwrap_or(rail.percent);
-            rail.floor = number("floor").unwrap_or(rail.floor);
+            rail.amount = number("amount").map_or(rail.amount, u64::from);
+            let percent = number("percent").and_then(|percent| u8::try_from(percent).ok());
+            rail.percent = percent.unwrap_or(rail.percent);
+            rail.floor = number("floor").map_or(rail.floor, u64::from);
             rails.set(class, rail);
         }
     }

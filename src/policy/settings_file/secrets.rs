@@ -33,12 +33,11 @@ const HARMLESS: [&str; 1] = ["user"];
 /// `text` with every value masked that is a secret or may be one.
 pub(super) fn masked(text: &str, root: Option<&Node>) -> String {
     let mut ranges = Vec::new();
-    match root {
-        Some(root) => collect(root, false, &mut ranges),
+    if let Some(root) = root {
+        collect(root, false, &mut ranges);
+    } else {
         // Without a tree only the lines can tell.
-        None => {
-            ranges.extend(SECRET_LINE.captures_iter(text).filter_map(|found| Some(found.get(1)?.range())))
-        }
+        ranges.extend(SECRET_LINE.captures_iter(text).filter_map(|found| Some(found.get(1)?.range())));
     }
     mask(text, &ranges)
 }
@@ -62,7 +61,7 @@ fn collect(node: &Node, everything: bool, ranges: &mut Vec<Range<usize>>) {
         Value::List(items) => items.iter().for_each(|item| collect(item, everything, ranges)),
         Value::Text(text) if !everything && !has_user_info(text) => {}
         _ if everything || matches!(node.value, Value::Text(_)) => {
-            ranges.push(node.mark.start..node.mark.end)
+            ranges.push(node.mark.start..node.mark.end);
         }
         _ => {}
     }

@@ -9,6 +9,7 @@ use super::{
     super::{Code, Diagnostic, Diagnostics, LimitEntry, Managed, Policy, node::At},
     empty_list, managed, names, period,
     permissions::groups,
+    whole_number, without_case,
 };
 
 /// The entries in their order.
@@ -48,13 +49,15 @@ fn entry(at: &At<'_>, out: &mut Diagnostics) -> LimitEntry {
         groups: list("groups", out).and_then(|at| groups(&at, out)),
         owner_kinds: list("owner_kind", out).map(|at| owner_kinds(&at, out)).unwrap_or_default(),
         projects: list("projects", out)
-            .map(|at| names(&at, Code::DuplicateEntry, out).into_iter().map(str::to_owned).collect())
+            .map(|at| {
+                names(&at, Code::DuplicateEntry, without_case, out).into_iter().map(str::to_owned).collect()
+            })
             .unwrap_or_default(),
         max_scope: at.get("max_scope").and_then(|at| at.text()?.parse::<Scope>().ok()),
         max_lifetime: at.get("max_lifetime").and_then(|at| period(&at, out)),
         max_idle: at.get("max_idle").and_then(|at| period(&at, out)),
         max_unused: at.get("max_unused").and_then(|at| period(&at, out)),
-        max_per_owner: at.get("max_per_owner").and_then(|at| u32::try_from(at.number()?).ok()),
+        max_per_owner: at.get("max_per_owner").and_then(|at| whole_number(&at, out)),
         description: at.get("description").and_then(|at| pattern(&at, out)),
     };
     let keys = at.entries().map(|(key, value)| (key.to_owned(), value.key.place.clone())).collect();
@@ -63,7 +66,7 @@ fn entry(at: &At<'_>, out: &mut Diagnostics) -> LimitEntry {
 
 fn owner_kinds(at: &At<'_>, out: &mut Diagnostics) -> BTreeSet<OwnerKind> {
     let known = [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository];
-    names(at, Code::DuplicateEntry, out)
+    names(at, Code::DuplicateEntry, without_case, out)
         .into_iter()
         .filter_map(|word| known.into_iter().find(|kind| kind.word() == word))
         .collect()

@@ -10,11 +10,11 @@ mod permissions;
 
 use std::collections::BTreeMap;
 
-use crate::model::Period;
+use crate::model::{Period, lifetime::BadPeriod};
 
 use super::{
     Code, Diagnostic, Diagnostics, Managed, Policy, Sourced,
-    node::{At, Node},
+    node::{At, Node, Value},
 };
 
 /// How much of the policy the tree holds.
@@ -58,26 +58,65 @@ fn managed<T>(at: &At<'_>, value: Option<T>) -> Managed<T> {
     value.map_or(Managed::Unmanaged, |value| Managed::Set(sourced(at, value)))
 }
 
-/// A length of time; nothing when there is none that can be read, which is reported.
+/// Whether a length of time stands at `at`, by its key.
+pub(super) fn is_period(at: &At<'_>) -> bool {
+    let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window"];
+    keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
+}
+
+/// A length of time; nothing when there is none that can be read, which is reported, a number
+/// without its unit too.
 pub(super) fn period(at: &At<'_>, out: &mut Diagnostics) -> Option<Period> {
-    at.text()?
-        .parse()
-        .map_err(|error: crate::model::lifetime::BadPeriod| {
+    let written = match &at.node.value {
+        Value::Text(text) => text,
+        Value::Number { written, .. } => written,
+        _ => return None,
+    };
+    match written.parse() {
+        Ok(period) => Some(period),
+        Err(error) => {
+            let error: BadPeriod = error;
             out.push(Diagnostic::error(Code::BadDuration, at.mark(), at.path.as_str(), error.to_string()));
-        })
-        .ok()
+            None
+        }
+    }
+}
+
+/// A whole number; nothing when there is none that can be read. Reports the numbers that the
+/// structure lets pass: JSON schema takes `1.0` for a whole number, and knows no largest one.
+pub(super) fn whole_number(at: &At<'_>, out: &mut Diagnostics) -> Option<u32> {
+    let Value::Number { number, written } = &at.node.value else {
+        return None;
+    };
+    let whole = number.as_u64().and_then(|number| u32::try_from(number).ok());
+    let passed = number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0);
+    if whole.is_none() && passed {
+        let message = format!("`{written}` is no whole number of at most {}", u32::MAX);
+        out.push(Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message));
+    }
+    whole
+}
+
+/// How names compare: without regard to case, as every directory behind Bitbucket does.
+pub(super) fn without_case(name: &str) -> String {
+    name.to_lowercase()
 }
 
 /// The texts of the list `at`, each of which must have a character and stand there once, by its
-/// form in lower case.
-pub(super) fn names<'a>(at: &At<'a>, twice: Code, out: &mut Diagnostics) -> Vec<&'a str> {
+/// form under `same`.
+pub(super) fn names<'a>(
+    at: &At<'a>,
+    twice: Code,
+    same: fn(&str) -> String,
+    out: &mut Diagnostics,
+) -> Vec<&'a str> {
     let mut seen: BTreeMap<String, At<'a>> = BTreeMap::new();
     let mut names = Vec::new();
     for (name, item) in at.texts() {
         if name.trim().is_empty() {
             let message = "a name without a character";
             out.push(Diagnostic::error(Code::BlankName, item.mark(), item.path.as_str(), message));
-        } else if let Some(first) = seen.get(&name.to_lowercase()) {
+        } else if let Some(first) = seen.get(&same(name)) {
             let message = format!("`{name}` stands here for the second time");
             out.push(
                 Diagnostic::error(twice, item.mark(), item.path.as_str(), message)
@@ -85,7 +124,7 @@ pub(super) fn names<'a>(at: &At<'a>, twice: Code, out: &mut Diagnostics) -> Vec<
                     .relate(first.mark(), "the first time"),
             );
         } else {
-            seen.insert(name.to_lowercase(), item);
+            seen.insert(same(name), item);
             names.push(name);
         }
     }

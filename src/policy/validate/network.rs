@@ -31,7 +31,7 @@ pub(super) fn allowed(
         return (Managed::Unmanaged, Vec::new());
     }
     let mut ranges = Vec::new();
-    let mut names: HashMap<&str, At<'_>> = HashMap::new();
+    let mut taken: HashMap<&str, At<'_>> = HashMap::new();
     let mut named = Vec::new();
     for entry in at.items() {
         if !entry.is_map() {
@@ -40,7 +40,7 @@ pub(super) fn allowed(
         }
         let own = named_ranges(&entry, out);
         if let Some((name, name_at)) = entry.get("name").and_then(|at| at.text().map(|name| (name, at))) {
-            check_name(name, &name_at, &mut names, out);
+            check_name(name, &name_at, &mut taken, out);
             named.push((name.to_owned(), own.iter().map(|(range, _)| *range).collect()));
         }
         ranges.extend(own);
@@ -50,11 +50,11 @@ pub(super) fn allowed(
     (managed(&at, networks), named)
 }
 
-fn check_name<'a>(name: &'a str, at: &At<'a>, names: &mut HashMap<&'a str, At<'a>>, out: &mut Diagnostics) {
+fn check_name<'a>(name: &'a str, at: &At<'a>, taken: &mut HashMap<&'a str, At<'a>>, out: &mut Diagnostics) {
     if name.trim().is_empty() {
         let message = "a name without a character";
         out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
-    } else if let Some(first) = names.get(name) {
+    } else if let Some(first) = taken.get(name) {
         let message = format!("the name `{name}` is given for the second time");
         out.push(
             Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
@@ -62,7 +62,7 @@ fn check_name<'a>(name: &'a str, at: &At<'a>, names: &mut HashMap<&'a str, At<'a
                 .relate(first.mark(), "the first time"),
         );
     } else {
-        names.insert(name, at.clone());
+        taken.insert(name, at.clone());
     }
 }
 

@@ -4,7 +4,7 @@ use crate::model::{PasswordAuthentication, UserName, password::PasswordException
 
 use super::{
     super::{Code, Diagnostic, Diagnostics, Managed, node::At},
-    Extent, empty_list, managed, names,
+    Extent, managed, names, refuse_empty, without_case,
 };
 
 /// Whether passwords still work.
@@ -29,8 +29,11 @@ pub(super) fn authentication(
 }
 
 fn with_exceptions(at: &At<'_>, extent: Extent, out: &mut Diagnostics) -> Option<PasswordAuthentication> {
-    let users = exceptions(at, "except_users", "users", out);
-    let paths = exceptions(at, "except_paths", "paths", out);
+    let users = exceptions(at, "except_users", without_case, out);
+    let paths = exceptions(at, "except_paths", str::to_owned, out);
+    if let Some(list) = at.get("except_paths") {
+        report_odd_paths(&list, out);
+    }
     let state = at.get("state");
     let exception = ["except_users", "except_paths"].iter().find_map(|key| at.get(key));
     match (state.as_ref().map(At::text), exception) {
@@ -65,12 +68,23 @@ fn without_disabled(exception: &At<'_>) -> Diagnostic {
         .help("write `state: disabled` beside it, or remove the exceptions")
 }
 
-fn exceptions<'a>(at: &At<'a>, key: &str, what: &str, out: &mut Diagnostics) -> Vec<&'a str> {
+fn exceptions<'a>(at: &At<'a>, key: &str, same: fn(&str) -> String, out: &mut Diagnostics) -> Vec<&'a str> {
     let Some(list) = at.get(key) else {
         return Vec::new();
     };
-    if list.is_empty_list() {
-        out.push(empty_list(&list, Code::EmptyList, what, &format!("leave `{key}` out")));
+    refuse_empty(&list, key, out);
+    names(&list, Code::DuplicateEntry, same, out)
+}
+
+/// Reports paths that no request can have.
+fn report_odd_paths(list: &At<'_>, out: &mut Diagnostics) {
+    for (path, at) in
+        list.texts().filter(|(path, _)| !path.trim().is_empty() && !path.starts_with(['/', '*']))
+    {
+        let message = format!("no path of a request begins like `{path}`");
+        out.push(
+            Diagnostic::error(Code::BadPath, at.mark(), at.path.as_str(), message)
+                .replace_by(format!("/{path}")),
+        );
     }
-    names(&list, Code::DuplicateEntry, out)
 }

@@ -6,7 +6,7 @@ use crate::model::{GroupName, Holders, Permission, permission::Groups};
 
 use super::{
     super::{Code, Diagnostic, Diagnostics, Sourced, node::At},
-    empty_list, names, sourced,
+    empty_list, names, sourced, without_case,
 };
 
 /// The holders of each permission that is managed.
@@ -52,5 +52,5 @@ fn holders_of(permission: Permission, at: &At<'_>, out: &mut Diagnostics) -> Opt
 
 /// The groups of a list; nothing when none of its entries can be read.
 pub(super) fn groups(at: &At<'_>, out: &mut Diagnostics) -> Option<Groups> {
-    Groups::new(names(at, Code::DuplicateGroup, out).into_iter().map(GroupName::new))
+    Groups::new(names(at, Code::DuplicateGroup, without_case, out).into_iter().map(GroupName::new))
 }
