@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn the_rightmost_address_that_is_no_trusted_proxy_is_the_client() {
         assert_eq!(found("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), some("198.51.100.1"));
-        assert_eq!(found("10.0.0.1", &["1.1.1.1", "198.51.100.1,10.0.0.2", "10.0.0.3"]), some("198.51.100.1"));
+        assert_eq!(
+            found("10.0.0.1", &["1.1.1.1", "198.51.100.1,10.0.0.2", "10.0.0.3"]),
+            some("198.51.100.1")
+        );
         assert_eq!(found("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]), some("198.51.100.1"));
     }
 
@@ -126,7 +129,9 @@ mod tests {
 
     #[test]
     fn garbage_and_zones_from_a_trusted_proxy_are_refused() {
-        for garbage in ["", "unknown", "fe80::1%eth0", "[fe80::1%1]:80", "198.51.100.1, ", "1.2.3", "\u{fffd}"] {
+        for garbage in
+            ["", "unknown", "fe80::1%eth0", "[fe80::1%1]:80", "198.51.100.1, ", "1.2.3", "\u{fffd}"]
+        {
             assert_eq!(found("10.0.0.1", &[garbage]), None, "{garbage}");
         }
     }

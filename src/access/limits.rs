@@ -50,10 +50,14 @@ pub enum LimitBroken {
     )]
     Lifetime(Words),
     /// It would outlive the token that it is made with.
-    #[error("A token made with another token cannot expire later than that one. You need to provide a date until {0}.")]
+    #[error(
+        "A token made with another token cannot expire later than that one. You need to provide a date until {0}."
+    )]
     ParentLifetime(Timestamp),
     /// It would reach too far.
-    #[error("The scope you've asked for is wider than the maximum defined by your administrator, which is {0}.")]
+    #[error(
+        "The scope you've asked for is wider than the maximum defined by your administrator, which is {0}."
+    )]
     Scope(Scope),
     /// It would reach farther than the token that it is made with.
     #[error("A token made with another token cannot reach farther than that one, which is {0}.")]

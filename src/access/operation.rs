@@ -76,10 +76,7 @@ pub(super) fn permit(settings: &Settings, caller: &Caller, operation: Operation)
         | Operation::Revoke(Target::Own) => Ok(()),
         Operation::CreateOwn { scope } => {
             require(holds(Permission::Create), Reason::Create)?;
-            require(
-                scope == Scope::ReadOnly || holds(Permission::CreateReadWrite),
-                Reason::CreateReadWrite,
-            )
+            require(scope == Scope::ReadOnly || holds(Permission::CreateReadWrite), Reason::CreateReadWrite)
         }
         Operation::CreateFor { owner_is_administrator } => {
             require(holds(Permission::ManageOthers), Reason::ManageOthers)?;

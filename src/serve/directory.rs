@@ -45,7 +45,9 @@ pub enum DirectoryError {
     #[error("the directory file cannot be read: {0}")]
     Form(String),
     /// A name that cannot be one.
-    #[error("`{0}` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`")]
+    #[error(
+        "`{0}` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`"
+    )]
     Name(String),
     /// Two users, or two groups, with names that are the same but for case.
     #[error("`{0}` is there twice; names are compared without regard to case")]
@@ -100,9 +102,12 @@ pub async fn import(
 /// # Errors
 ///
 /// When the file has a mistake or a variable is not set.
-pub fn read(text: &str, environment: impl Fn(&str) -> Option<String>) -> Result<DirectoryRows, DirectoryError> {
-    let document: DirectoryDocument =
-        serde_yaml::from_str(text).map_err(|error| DirectoryError::Form(error.to_string()))?;
+pub fn read(
+    text: &str,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<DirectoryRows, DirectoryError> {
+    let document: DirectoryDocument = serde_yaml::from_str(text)
+        .map_err(|error| DirectoryError::Form(error.without_snippet().to_string()))?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
     for written in document.users {

@@ -68,7 +68,8 @@ impl<S: Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // Every route that asks for a session lies behind the guard.
-        let missing = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-session", "Something went wrong.");
+        let missing =
+            || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-session", "Something went wrong.");
         parts.extensions.get::<Self>().cloned().ok_or_else(missing)
     }
 }

@@ -55,8 +55,7 @@ impl LastUses {
         if batch.is_empty() {
             return Ok(());
         }
-        let uses: Vec<Use> =
-            batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
+        let uses: Vec<Use> = batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
         let written = store.record_uses(&uses).await;
         if written.is_err() {
             let mut waiting = self.waiting();
@@ -78,7 +77,10 @@ impl LastUses {
 
     async fn flush_or_warn(&self, store: &Store) {
         if let Err(error) = self.flush(store).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "last uses of tokens wait to be written");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "last uses of tokens wait to be written"
+            );
         }
     }
 

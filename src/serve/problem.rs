@@ -10,8 +10,7 @@ use axum::{
 };
 
 use super::{
-    live_settings::SettingsError, passwords::PasswordError, random::NoRandomness,
-    store::StoreError, throttle,
+    live_settings::SettingsError, passwords::PasswordError, random::NoRandomness, store::StoreError, throttle,
 };
 use crate::access::{Reason, limits::LimitBroken};
 
@@ -93,10 +92,8 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let challenges = HeaderValue::from_static("Basic realm=\"tokenwarden\", charset=\"UTF-8\"");
             headers.append(header::WWW_AUTHENTICATE, challenges);
-            headers.append(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"tokenwarden\""),
-            );
+            headers
+                .append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tokenwarden\""));
         }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(throttle::WINDOW.as_secs()));

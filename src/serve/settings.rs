@@ -18,7 +18,9 @@ pub enum TransferError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store is new: no server has run on it, and nothing was imported.
-    #[error("the store has no settings yet; it gets them when the server first runs, or by `settings import`")]
+    #[error(
+        "the store has no settings yet; it gets them when the server first runs, or by `settings import`"
+    )]
     Absent,
     /// The text is no settings document.
     #[error("the text is no settings document")]

@@ -135,7 +135,8 @@ fn below(base: &str) -> [Endpoint; 8] {
             .query(USERS)
             .statuses(no_group),
         Endpoint::get::<User, _, _>(&path("users/{slug}"), "One user", user).statuses(no_user),
-        Endpoint::get::<Page<Group>, _, _>(&path("admin/groups"), "List groups", admin_groups).query(FILTERED),
+        Endpoint::get::<Page<Group>, _, _>(&path("admin/groups"), "List groups", admin_groups)
+            .query(FILTERED),
         Endpoint::get::<Page<String>, _, _>(&path("groups"), "List names of groups", groups).query(FILTERED),
         Endpoint::get::<Page<User>, _, _>(&path("admin/groups/more-members"), "Members of a group", members)
             .query(MEMBERS)

@@ -26,8 +26,8 @@ use super::{
     problem::Problem,
 };
 use crate::access::Operation;
-pub(super) use endpoint::Entry;
 use endpoint::Endpoint;
+pub(super) use endpoint::Entry;
 
 /// The largest body that is read, in bytes.
 const BODY_AT_MOST: usize = 1 << 20;

@@ -114,11 +114,8 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
 
 fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String, Value> {
     let good = content(endpoint.answer, generator);
-    let error: MakeSchema = if endpoint.path.starts_with("/rest/api/") {
-        schema_of::<Errors>
-    } else {
-        schema_of::<ErrorMessage>
-    };
+    let error: MakeSchema =
+        if endpoint.path.starts_with("/rest/api/") { schema_of::<Errors> } else { schema_of::<ErrorMessage> };
     let error = content(error, generator);
     let of_guard: &[(u16, &str)] = match Entry::of(&endpoint.path) {
         Entry::Outside => &[],

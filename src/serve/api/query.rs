@@ -10,6 +10,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::serve::problem::Problem;
 
@@ -32,7 +33,10 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
 impl Parameters {
     /// All values of `name` that are not empty.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(given, value)| given == name && !value.is_empty()).map(|(_, value)| &**value)
+        self.0
+            .iter()
+            .filter(move |(given, value)| given == name && !value.is_empty())
+            .map(|(_, value)| &**value)
     }
 
     /// The value of `name`; nothing when it is empty or not given.
@@ -77,9 +81,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(rejection)) => {
-                Err(Problem::new(rejection.status(), "body", "The body cannot be read, or is larger than 1 MiB."))
-            }
+            Ok(Err(rejection)) => Err(Problem::new(
+                rejection.status(),
+                "body",
+                "The body cannot be read, or is larger than 1 MiB.",
+            )),
             Err(_) => {
                 Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "The body did not arrive in time."))
             }
@@ -88,9 +94,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 impl Body {
-    /// The body as JSON.
+    /// The body as the JSON object that it must be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.0)
-            .map_err(|error| Problem::bad_request(format!("The body cannot be read: {error}.")))
+        let bad = |error| Problem::bad_request(format!("The body cannot be read: {error}."));
+        // First as any object: the fields of a type could also be read from a list.
+        let object: Map<String, Value> = serde_json::from_slice(&self.0).map_err(bad)?;
+        serde_json::from_value(object.into()).map_err(bad)
     }
 }

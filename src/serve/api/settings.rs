@@ -26,15 +26,23 @@ const PATH: &str = "/rest/tokenwarden/1/settings";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get::<SettingsDocument, _, _>(PATH, "The settings that are enforced; takes an administrator", read),
-        Endpoint::put::<SettingsDocument, _, _>(PATH, "Replace the settings; takes an administrator", replace)
-            .headers(&[("If-Match", "The entity tag of the settings that are to be replaced; required")])
-            .body::<SettingsDocument>()
-            .statuses(&[
-                (400, "The document says what cannot be enforced; the message names the place"),
-                (412, "The settings are not those of `If-Match` any more"),
-                (428, "`If-Match` is missing"),
-            ]),
+        Endpoint::get::<SettingsDocument, _, _>(
+            PATH,
+            "The settings that are enforced; takes an administrator",
+            read,
+        ),
+        Endpoint::put::<SettingsDocument, _, _>(
+            PATH,
+            "Replace the settings; takes an administrator",
+            replace,
+        )
+        .headers(&[("If-Match", "The entity tag of the settings that are to be replaced; required")])
+        .body::<SettingsDocument>()
+        .statuses(&[
+            (400, "The document says what cannot be enforced; the message names the place"),
+            (412, "The settings are not those of `If-Match` any more"),
+            (428, "`If-Match` is missing"),
+        ]),
     ]
 }
 
@@ -61,8 +69,7 @@ async fn replace(
     let document: SettingsDocument = body.json()?;
     let settings = Settings::try_from(&document).map_err(|error| Problem::bad_request(error.to_string()))?;
     let text = settings_text(&settings)?;
-    let number =
-        app.store.replace_settings(session.revision.number, &text).await?.ok_or_else(moved)?;
+    let number = app.store.replace_settings(session.revision.number, &text).await?.ok_or_else(moved)?;
     let document = SettingsDocument::from(&settings);
     Ok(([(header::ETAG, etag(number, &text))], Json(document)).into_response())
 }

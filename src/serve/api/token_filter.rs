@@ -45,7 +45,9 @@ pub(super) const FILTER: &[(&str, &str)] = &[
 pub(super) fn filter(parameters: &Parameters) -> Result<TokenFilter, Problem> {
     let owners: Vec<UserName> = parameters.all("userFilter").map(UserName::new).collect();
     if owners.len() > OWNERS_AT_MOST {
-        return Err(Problem::bad_request(format!("`userFilter` can be repeated {OWNERS_AT_MOST} times at most.")));
+        return Err(Problem::bad_request(format!(
+            "`userFilter` can be repeated {OWNERS_AT_MOST} times at most."
+        )));
     }
     let between = |from, until| {
         Ok::<_, Problem>(Between { from: parameters.moment(from)?, until: parameters.moment(until)? })

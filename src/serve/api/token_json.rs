@@ -130,7 +130,10 @@ fn scope(number: i64) -> Result<Scope, Problem> {
 /// A moment that an expiry can be; 0, which stands for never in answers, cannot be asked for.
 fn moment(millis: i64, field: &str) -> Result<Timestamp, Problem> {
     let bad = || Problem::bad_request(format!("`{field}` takes a moment after 1970-01-01T00:00:00Z."));
-    Some(millis).filter(|&millis| millis > 0).and_then(|millis| Timestamp::from_millisecond(millis).ok()).ok_or_else(bad)
+    Some(millis)
+        .filter(|&millis| millis > 0)
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .ok_or_else(bad)
 }
 
 /// 0 unset, 1 read-only, 2 read-write.

@@ -39,7 +39,11 @@ struct WhoAmI {
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![Endpoint::get::<WhoAmI, _, _>("/rest/tokenwarden/1/whoami", "Who one is, as the server sees it", whoami)]
+    vec![Endpoint::get::<WhoAmI, _, _>(
+        "/rest/tokenwarden/1/whoami",
+        "Who one is, as the server sees it",
+        whoami,
+    )]
 }
 
 async fn whoami(session: Session) -> Result<Json<WhoAmI>, Problem> {

@@ -39,11 +39,7 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn replace_settings(
-        &self,
-        expected: i64,
-        document: &str,
-    ) -> Result<Option<i64>, StoreError> {
+    pub async fn replace_settings(&self, expected: i64, document: &str) -> Result<Option<i64>, StoreError> {
         Ok(sqlx::query_scalar(
             "UPDATE settings SET document = ?1, revision = revision + 1 \
              WHERE id = 1 AND revision = ?2 RETURNING revision",

@@ -93,11 +93,7 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn narrow_token(
-        &self,
-        id: i64,
-        narrowing: &Narrowing,
-    ) -> Result<Option<TokenRow>, StoreError> {
+    pub async fn narrow_token(&self, id: i64, narrowing: &Narrowing) -> Result<Option<TokenRow>, StoreError> {
         sqlx::query(concat!(
             "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
              expires = coalesce(?4, expires) WHERE id = ?1 \
@@ -335,7 +331,10 @@ fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
         },
         created: moment(raw.created)?,
         created_by: raw.created_by.map(UserName::new),
-        last_used: raw.last_used.map(|at| Ok::<_, StoreError>(LastUse { at: moment(at)?, from })).transpose()?,
+        last_used: raw
+            .last_used
+            .map(|at| Ok::<_, StoreError>(LastUse { at: moment(at)?, from }))
+            .transpose()?,
         expires: raw.expires.map(moment).transpose()?,
     })
 }
