@@ -2,16 +2,17 @@
 //! what opens, then a look whether we still get in, then what closes. It refuses to go on to the
 //! next phase after a failure, and to repeat anything.
 
-use std::error::Error;
+use std::{collections::HashSet, error::Error};
 
 use futures_util::{StreamExt, stream};
 
 use crate::{
     inventory::InventoryReader,
+    model::TokenId,
     plan::{ApprovedPlan, Change, Object, Phase, Standing, phase},
 };
 
-use super::{ChangeResult, Outcome, TargetWriter, WriteError};
+use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError};
 
 /// How many changes of tokens are under way at once.
 const TOKENS_AT_ONCE: usize = 8;
@@ -82,27 +83,59 @@ async fn make_settings(
     }
 }
 
-/// Tokens are changed in the order of the plan as far as verbs go: revocations begin only when
-/// everything else has ended.
+/// Tokens are changed verb by verb, several at once. The expiry of a token comes before its scope,
+/// and the scope only once the expiry is set: the finding that asks for both may be gone with the
+/// first, and the next run must still see what is left. Revocations begin when all else has ended.
 async fn make_tokens(
     outcome: &mut Outcome,
     now: Phase,
     writer: &impl TargetWriter,
     done: &(dyn Fn(&Change) + Sync),
 ) {
-    for irreversible in [false, true] {
-        let tokens = outcome.changes.iter_mut().filter(|change| {
-            let planned = &change.planned.change;
-            phase(planned) == now
-                && matches!(planned.object(), Object::Token(_))
-                && planned.is_irreversible() == irreversible
+    let mut unfinished = HashSet::new();
+    for verb in [Verb::Expire, Verb::Narrow, Verb::Revoke] {
+        let of_verb = outcome.changes.iter_mut().filter(|change| {
+            phase(&change.planned.change) == now && Verb::of(&change.planned.change) == Some(verb)
         });
-        stream::iter(tokens)
+        let (blocked, free): (Vec<_>, Vec<_>) =
+            of_verb.partition(|change| token_of(change).is_some_and(|id| unfinished.contains(id)));
+        for change in blocked {
+            change.result = ChangeResult::NotTried("another change of the token failed".to_owned());
+        }
+        stream::iter(free)
             .for_each_concurrent(TOKENS_AT_ONCE, async |change| {
                 change.result = result(writer.make(&change.planned.change).await);
                 done(&change.planned.change);
             })
             .await;
+        let failed = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Failed(_)));
+        unfinished.extend(failed.filter_map(token_of).cloned());
+    }
+}
+
+/// What is done to a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Expire,
+    Narrow,
+    Revoke,
+}
+
+impl Verb {
+    fn of(change: &Change) -> Option<Self> {
+        match change {
+            Change::Expire { .. } => Some(Self::Expire),
+            Change::Narrow { .. } => Some(Self::Narrow),
+            Change::Revoke { .. } => Some(Self::Revoke),
+            _ => None,
+        }
+    }
+}
+
+fn token_of(change: &ChangeOutcome) -> Option<&TokenId> {
+    match change.planned.change.object() {
+        Object::Token(token) => Some(&token.id),
+        Object::Setting(_) => None,
     }
 }
 
@@ -121,7 +154,7 @@ async fn verify(outcome: &Outcome, after: Phase, reader: &impl InventoryReader) 
     let overview = reader
         .overview()
         .await
-        .map_err(|error| format!("cannot get in after the {} phase: {}", after.word(), chain(&error)))?;
+        .map_err(|error| format!("cannot get in after the {} phase: {}", after.word(), one_line(&error)))?;
     match changed.into_iter().find(|change| change.standing_in(&overview.settings) != Standing::After) {
         Some(change) => match change.object() {
             Object::Setting(key) => Err(format!("`{key}` is not as it was left")),
@@ -134,12 +167,13 @@ async fn verify(outcome: &Outcome, after: Phase, reader: &impl InventoryReader) 
 fn result(made: Result<super::Effect, WriteError>) -> ChangeResult {
     match made {
         Ok(effect) => ChangeResult::Done(effect),
-        Err(error) => ChangeResult::Failed(chain(&error)),
+        Err(error) => ChangeResult::Failed(one_line(&error)),
     }
 }
 
 /// An error with its causes in one line.
-fn chain(error: &dyn Error) -> String {
+#[must_use]
+pub fn one_line(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -8,6 +8,6 @@ mod executor;
 mod outcome;
 mod writer;
 
-pub use executor::execute;
+pub use executor::{execute, one_line};
 pub use outcome::{ChangeOutcome, ChangeResult, Outcome};
 pub use writer::{Effect, TargetWriter, WriteError};

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing::Level;
 
 use crate::{
-    apply::{Outcome, execute},
+    apply::{Outcome, execute, one_line},
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, Plan},
     policy::Policy,
@@ -188,7 +188,7 @@ async fn apply_one(ready: Ready) -> Applied {
     } else {
         match Plan::make(&plan.target, &session.gateway, &policy, plan.made_for).await {
             Ok(left) => Afterwards::Planned(Box::new(left)),
-            Err(error) => Afterwards::Unread(output::chain(&error)),
+            Err(error) => Afterwards::Unread(one_line(&error)),
         }
     };
     session.close().await;

@@ -1,10 +1,7 @@
 //! In: text and data of a command. Out: the same on standard output or standard error, with colour
 //! where it is wanted.
 
-use std::{
-    error::Error,
-    io::{self, IsTerminal, Write},
-};
+use std::io::{self, IsTerminal, Write};
 
 use super::{ColorChoice, Failure};
 
@@ -33,26 +30,20 @@ pub(super) fn write(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes `failure` with its causes to standard error; `about` names the target, when it is about one.
+/// Writes `failure` with its causes to standard error, a line each; `about` names the target, when it
+/// is about one.
 pub(super) fn failure(failure: &Failure, about: Option<&str>) {
     let about = about.map_or(String::new(), |target| format!("{target}: "));
-    note(&format!("error: {about}{}", chain(failure.error.as_ref())));
+    note(&format!("error: {about}{}", failure.error));
+    let mut cause = failure.error.source();
+    while let Some(error) = cause {
+        note(&format!("  because: {error}"));
+        cause = error.source();
+    }
 }
 
 /// Writes a line to standard error.
 pub(super) fn note(line: &str) {
     // Nothing can be said when standard error is gone.
     let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
-/// An error with its causes in one line.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

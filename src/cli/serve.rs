@@ -14,7 +14,7 @@ use tracing::Level;
 use super::{CommandResult, Exit, Failure, Global, directory, log, runtime};
 use crate::{
     model::GroupName,
-    serve::{self, Clock, Options, Tls, store::StoreUrl},
+    serve::{self, Options, Tls, store::StoreUrl},
 };
 
 /// What `serve` understands.
@@ -30,8 +30,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "GROUP", default_value = "administrators")]
     admin_group: String,
     /// Make users and groups equal to this directory file before the start
-    #[arg(long, value_name = "FILE")]
-    directory: Option<PathBuf>,
+    #[arg(long = "directory", value_name = "FILE")]
+    directory_file: Option<PathBuf>,
     /// Certificate chain for TLS, PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -51,6 +51,11 @@ pub(super) struct ServeArgs {
 )]
 struct Unencrypted(SocketAddr);
 
+/// A server whose clock stands still would accept tokens for ever.
+#[derive(Debug, thiserror::Error)]
+#[error("`--now` cannot be given to a server: no token would ever expire")]
+struct StoppedClock;
+
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("`{address}` cannot be listened on")]
@@ -62,6 +67,9 @@ struct CannotListen {
 
 pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
     log::start(global, Level::INFO);
+    if global.now.is_some() {
+        return Err(Failure::new(Exit::Usage, StoppedClock));
+    }
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             Some(Tls { certificate: global.resolve(certificate), key: global.resolve(key) })
@@ -74,14 +82,13 @@ pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
     runtime::block_on(async {
         let stop = asked_to_stop()?;
         let store = directory::open_or_create(global, &arguments.store).await?;
-        if let Some(file) = &arguments.directory {
+        if let Some(file) = &arguments.directory_file {
             directory::import(&store, &global.resolve(file)).await?;
         }
         let listening = |cause| CannotListen { address: arguments.listen, cause };
         let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
-        let clock = global.now.map_or(Clock::System, Clock::Fixed);
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let options = Options { tls, clock, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
+        let options = Options { tls, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
         let running = serve::start(store, listener, options).await?;
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
         running.run_until(stop).await?;

@@ -56,8 +56,8 @@ pub(super) fn sort(changes: &mut [PlannedChange]) {
 
 fn key(change: &Change) -> (Phase, u8, Option<SettingKey>, Option<&TokenId>) {
     let rank = match change {
-        Change::Narrow { .. } => 1,
-        Change::Expire { .. } => 2,
+        Change::Expire { .. } => 1,
+        Change::Narrow { .. } => 2,
         Change::Revoke { .. } => 3,
         _ => 0,
     };

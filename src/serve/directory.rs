@@ -106,8 +106,8 @@ pub fn read(
     text: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<DirectoryRows, DirectoryError> {
-    let document: DirectoryDocument =
-        serde_yaml::from_str(text).map_err(|error| DirectoryError::Form(error.to_string()))?;
+    let document: DirectoryDocument = serde_yaml::from_str(text)
+        .map_err(|error| DirectoryError::Form(error.without_snippet().to_string()))?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
     for written in document.users {

@@ -152,7 +152,7 @@ pub async fn plant(
     now: Timestamp,
 ) -> Result<bool, SeedError> {
     let document: SeedDocument =
-        serde_yaml::from_str(text).map_err(|error| SeedError::Form(error.to_string()))?;
+        serde_yaml::from_str(text).map_err(|error| SeedError::Form(error.without_snippet().to_string()))?;
     let initial = Settings::initial(administrators);
     store.begin_settings(&settings_text(&initial)?).await?;
     let settings = document.settings.map(|part| settings(&initial, part)).transpose()?;

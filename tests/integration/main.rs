@@ -9,14 +9,22 @@
 )]
 
 mod crash;
+mod decisions;
+mod directory;
+mod gateway;
 mod hostile_input;
 mod laws;
 mod layers;
+mod openapi;
 mod policy;
 mod program;
 mod quickstart;
 mod rules;
 mod schema;
+mod serve_process;
 mod settings_file;
+mod settings_rest;
+mod support;
+mod tokens;
 mod validate;
 mod world;

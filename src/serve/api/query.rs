@@ -10,6 +10,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::serve::problem::Problem;
 
@@ -93,9 +94,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 }
 
 impl Body {
-    /// The body as JSON.
+    /// The body as the JSON object that it must be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.0)
-            .map_err(|error| Problem::bad_request(format!("The body cannot be read: {error}.")))
+        let bad = |error| Problem::bad_request(format!("The body cannot be read: {error}."));
+        // First as any object: the fields of a type could also be read from a list.
+        let object: Map<String, Value> = serde_json::from_slice(&self.0).map_err(bad)?;
+        serde_json::from_value(object.into()).map_err(bad)
     }
 }

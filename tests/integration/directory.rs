@@ -1,0 +1,176 @@
+//! The directory: what its file says, what importing it again changes, and how it reads in Bitbucket's
+//! REST.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokenwarden::serve::{
+    directory,
+    store::{Store, StoreUrl},
+};
+
+use crate::support::{Setup, TestServer, WHOAMI, answer, status};
+
+async fn read(server: &TestServer, path: &str) -> Value {
+    answer(server.with_password("mary", Method::GET, &format!("/rest/api/latest/{path}")), StatusCode::OK)
+        .await
+}
+
+fn names(page: &Value) -> Vec<&str> {
+    page["values"].as_array().unwrap().iter().filter_map(|value| value["name"].as_str()).collect()
+}
+
+async fn import(server: &TestServer, text: &str) -> Result<(), directory::DirectoryError> {
+    let store = Store::open(&StoreUrl { file: server.store_file() }).await.unwrap();
+    let done = directory::import(&store, text, |variable| Some(variable.to_owned())).await;
+    store.close().await;
+    done
+}
+
+#[tokio::test]
+async fn users_groups_and_members_read_as_bitbucket_shows_them() {
+    let server = TestServer::new().await;
+    let mary = json!({
+        "name": "mary", "emailAddress": "mary@example.com", "id": 3, "displayName": "Mary Smith",
+        "active": true, "slug": "mary", "type": "NORMAL",
+    });
+    assert_eq!(read(&server, "users/mary").await, mary);
+    let page = read(&server, "users?filter=SMITH").await;
+    let expected = json!({"size": 1, "limit": 25, "isLastPage": true, "values": [mary], "start": 0});
+    assert_eq!(page, expected);
+    let everybody = read(&server, "admin/users").await;
+    assert_eq!(names(&everybody), ["root", "toor", "mary", "sam", "bot", "gone"]);
+    assert_eq!(everybody["values"][5]["active"], false);
+    assert_eq!(names(&read(&server, "users?group=Developers").await), ["mary", "sam", "gone"]);
+    assert_eq!(
+        names(&read(&server, "admin/groups/more-members?context=developers&filter=sam").await),
+        ["sam"]
+    );
+    assert_eq!(
+        names(&read(&server, "admin/users/more-members?context=SAM").await),
+        ["developers", "token-admins"]
+    );
+    assert_eq!(
+        read(&server, "groups?filter=admin").await["values"],
+        json!(["administrators", "token-admins"])
+    );
+    let groups = read(&server, "admin/groups?limit=1").await;
+    assert_eq!(groups["values"], json!([{"name": "administrators", "deletable": false}]));
+}
+
+#[tokio::test]
+async fn following_next_page_start_gives_every_value_once() {
+    let users: String = (0..57).map(|number| format!("  - {{name: user{number}}}\n")).collect();
+    let members: String = (0..57).step_by(2).map(|number| format!("user{number}, ")).collect();
+    let directory =
+        format!("users:\n  - {{name: mary, password_env: mary}}\n{users}groups: {{even: [{members}]}}\n");
+    let server = TestServer::start(Setup { directory, ..Setup::default() }).await;
+    for (path, count) in
+        [("admin/users?limit=10", 58), ("admin/groups/more-members?context=even&limit=7", 29)]
+    {
+        let (mut found, mut start) = (Vec::new(), Some(0));
+        while let Some(from) = start {
+            let page = read(&server, &format!("{path}&start={from}")).await;
+            assert_eq!(page["start"], from);
+            assert_eq!(page["size"], names(&page).len());
+            start = page.get("nextPageStart").and_then(Value::as_i64);
+            assert_eq!(page["isLastPage"], start.is_none());
+            found.extend(names(&page).into_iter().map(str::to_owned));
+        }
+        assert_eq!(found.len(), count, "{path}");
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), count, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_an_error_in_bitbuckets_form() {
+    let server = TestServer::new().await;
+    for (path, expected) in [
+        ("admin/groups/more-members?context=nobodys", 404),
+        ("users?group=nobodys", 404),
+        ("admin/users/more-members?context=nobody", 404),
+        ("users/nobody", 404),
+        ("admin/groups/more-members", 400),
+        ("users?limit=x", 400),
+        ("users?permission.1=LICENSED_USER", 400),
+    ] {
+        for version in ["1.0", "latest"] {
+            let request = server.with_password("mary", Method::GET, &format!("/rest/api/{version}/{path}"));
+            let told = answer(request, StatusCode::from_u16(expected).unwrap()).await;
+            assert!(told["errors"][0]["message"].is_string(), "{path}: {told}");
+        }
+    }
+    let anonymous =
+        answer(server.request(Method::GET, "/rest/api/1.0/users"), StatusCode::UNAUTHORIZED).await;
+    assert!(anonymous["errors"][0]["message"].is_string());
+}
+
+#[tokio::test]
+async fn application_properties_are_open() {
+    let server = TestServer::new().await;
+    let told =
+        answer(server.request(Method::GET, "/rest/api/1.0/application-properties"), StatusCode::OK).await;
+    assert_eq!(told["displayName"], "tokenwarden");
+    assert!(told["version"].as_str().unwrap().split('.').all(|part| part.parse::<u32>().is_ok()));
+}
+
+#[tokio::test]
+async fn importing_makes_users_groups_and_passwords_equal_to_the_file_and_keeps_tokens() {
+    let server = TestServer::new().await;
+    let (mary, sam) = (server.make_token("mary", 2).await, server.make_token("sam", 2).await);
+    let text = "
+users:
+  - {name: Mary, password_env: new-secret}
+  - {name: eve}
+groups: {developers: [mary, eve]}
+";
+    import(&server, text).await.unwrap();
+    assert_eq!(status(server.with_password("mary", Method::GET, WHOAMI)).await, 401, "the old password");
+    let whoami = server.request(Method::GET, WHOAMI).basic_auth("mary", Some("new-secret"));
+    let whoami = answer(whoami, StatusCode::OK).await;
+    assert_eq!((&whoami["user"], &whoami["groups"]), (&json!("Mary"), &json!(["developers"])));
+    assert_eq!(status(server.with_token(&mary.secret, Method::GET, WHOAMI)).await, 200);
+    assert_eq!(status(server.with_token(&sam.secret, Method::GET, WHOAMI)).await, 403, "sam is inactive");
+    assert_eq!(server.all_tokens().await.len(), 2);
+    let path = "/rest/api/latest/admin/groups";
+    let groups = answer(server.as_operator(Method::GET, path), StatusCode::OK).await;
+    assert_eq!(names(&groups), ["developers"]);
+    let path = "/rest/api/latest/admin/users";
+    let before = answer(server.as_operator(Method::GET, path), StatusCode::OK).await;
+    import(&server, text).await.unwrap();
+    assert_eq!(answer(server.as_operator(Method::GET, path), StatusCode::OK).await, before);
+}
+
+#[tokio::test]
+async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
+    let server = TestServer::new().await;
+    let mut told = Vec::new();
+    for text in [
+        "users: []\nteams: {}\n",
+        "users:\n  - {name: a}\n  - {name: b, password: hunter2}\n",
+        "users: [{name: a}, {name: A}]\n",
+        "users: [{name: a}]\ngroups: {g: [a, b]}\n",
+        "users: [{name: a}]\ngroups: {g: [a], G: []}\n",
+        "users: [{name: 'a:b'}]\n",
+        "users: [{name: a, password_env: X, password_hash: y}]\n",
+        "users: [{name: a, password_hash: secret}]\n",
+        "",
+    ] {
+        told.push(import(&server, text).await.unwrap_err().to_string());
+    }
+    assert_eq!(names(&read(&server, "users").await).len(), 6);
+    let told = told.join("\n");
+    assert!(!told.contains("secret") && !told.contains("hunter2"), "what could be a password is not shown");
+    insta::assert_snapshot!(told, @"
+    the directory file cannot be read: unknown field `teams`, expected one of users, groups at line 2, column 1
+    the directory file cannot be read: unknown field `password`, expected one of name, display_name, email, active, password_env, password_hash at line 3, column 15
+    `A` is there twice; names are compared without regard to case
+    group `g` has the member `b`, who is not among the users
+    `G` is there twice; names are compared without regard to case
+    `a:b` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`
+    user `a` has both `password_env` and `password_hash`; write one of them
+    `password_hash` of `a` is no argon2 hash, such as `$argon2id$v=19$m=19456,t=2,p=1$..`
+    the directory file cannot be read: unexpected end of input at line 1, column 1
+    ");
+}

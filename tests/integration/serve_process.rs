@@ -1,0 +1,253 @@
+//! The program itself as a process: how it starts, what it logs, and how it ends, asked or killed.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{DIRECTORY, TOKENS, WHOAMI, answer, client, status};
+
+fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwarden"));
+    command.current_dir(folder).env("NO_COLOR", "1");
+    for user in ["root", "toor", "mary", "sam", "bot", "gone"] {
+        command.env(user, user);
+    }
+    command
+}
+
+/// A folder with a directory file.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("directory.yaml"), DIRECTORY).unwrap();
+    folder
+}
+
+/// What a command that ends by itself answers: exit code, standard output and standard error.
+fn run(folder: &TempDir, arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = program(folder.path())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The server as a process of its own; killed when it is dropped.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    log: BufReader<ChildStderr>,
+}
+
+impl Process {
+    fn start(folder: &TempDir) -> Self {
+        let mut child = program(folder.path())
+            .args(["serve", "--store", "sqlite:store.db", "--listen", "127.0.0.1:0"])
+            .args(["--directory", "directory.yaml", "--log-format", "json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let line: Value = serde_json::from_str(&next_line(&mut log)).unwrap();
+        let url = line["url"].as_str().unwrap_or_else(|| panic!("no address in {line}"));
+        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        Self { child, address, log }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Asks it to stop, as whoever runs services does.
+    fn terminate(&self) {
+        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// The rest of the log, and the exit code.
+    fn end(mut self) -> (String, Option<i32>) {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (rest, self.child.wait().unwrap().code())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn next_line(log: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    line
+}
+
+async fn make(client: &Client, url: &str) -> Option<(i64, String)> {
+    let body = json!({"tokenScope": 2, "tokenDescription": "made"});
+    let response = client.post(url).basic_auth("root", Some("root")).json(&body).send().await.ok()?;
+    assert_eq!(response.status(), 200);
+    let made: Value = response.json().await.ok()?;
+    Some((made["id"].as_i64()?, made["plainTextToken"].as_str()?.to_owned()))
+}
+
+#[tokio::test]
+async fn a_request_in_flight_finishes_after_the_server_is_asked_to_stop() {
+    let folder = folder();
+    let mut process = Process::start(&folder);
+    let body = br#"{"tokenDescription": "in flight", "tokenScope": 1}"#;
+    let mut stream = TcpStream::connect(process.address).unwrap();
+    write!(
+        stream,
+        "POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cm9vdDpyb290\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    let mut answered = BufReader::new(stream.try_clone().unwrap());
+    assert_eq!(next_line(&mut answered), "HTTP/1.1 100 Continue\r\n", "the handler waits for the body");
+    process.terminate();
+    while !next_line(&mut process.log).contains("stopping") {}
+    stream.write_all(body).unwrap();
+    let mut rest = String::new();
+    answered.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("HTTP/1.1 200 OK") && rest.contains("plainTextToken"), "{rest}");
+    let (log, code) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+
+    let again = Process::start(&folder);
+    let request = client().get(again.url(&format!("{TOKENS}/token"))).basic_auth("root", Some("root"));
+    assert_eq!(answer(request, StatusCode::OK).await["totalElements"], 1);
+}
+
+#[tokio::test]
+async fn a_killed_server_has_lost_no_token_that_it_acknowledged() {
+    let folder = folder();
+    let client = client();
+    let mut acknowledged = Vec::new();
+    for round in 1..=4 {
+        let mut process = Process::start(&folder);
+        let url = process.url(&format!("{TOKENS}/token"));
+        let (sender, mut made) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..4 {
+            let (client, url, sender) = (client.clone(), url.clone(), sender.clone());
+            tokio::spawn(async move {
+                while let Some(token) = make(&client, &url).await {
+                    if sender.send(token).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for _ in 0..round * 3 {
+            acknowledged.extend(made.recv().await);
+        }
+        process.child.kill().unwrap();
+        while let Some(token) = made.recv().await {
+            acknowledged.push(token);
+        }
+    }
+    assert!(acknowledged.len() >= 30);
+    let process = Process::start(&folder);
+    for (id, secret) in acknowledged {
+        let told = answer(client.get(process.url(WHOAMI)).bearer_auth(secret), StatusCode::OK).await;
+        assert_eq!(told["token_id"], id);
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_for_each_request_and_no_secret() {
+    let folder = folder();
+    let process = Process::start(&folder);
+    let client = client();
+    let (id, secret) = make(&client, &process.url(&format!("{TOKENS}/token"))).await.unwrap();
+    let query = format!("{TOKENS}/tokensByFilter?descriptionFilter={secret}");
+    assert_eq!(status(client.get(process.url(&query)).bearer_auth(&secret)).await, 200);
+    assert_eq!(status(client.get(process.url(WHOAMI)).basic_auth("root", Some("wrong-password"))).await, 401);
+    let refused = client.request(Method::DELETE, process.url(&format!("{TOKENS}/token/{id}")));
+    assert_eq!(status(refused.basic_auth("mary", Some("mary"))).await, 403);
+    process.terminate();
+    let (log, code) = process.end();
+    assert_eq!(code, Some(0));
+    let requests: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["message"] == "request")
+        .collect();
+    let told: Vec<String> = requests
+        .iter()
+        .map(|line| format!("{} {} {} {}", line["method"], line["status"], line["user"], line["reason"]))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    "POST" 200 "root" "permit"
+    "GET" 200 "root" "permit"
+    "GET" 401 null "invalid-credentials"
+    "DELETE" 403 "mary" "manage-others"
+    "#);
+    for hidden in [&*secret, "wrong-password", "cm9vdDp", "descriptionFilter"] {
+        assert!(!log.contains(hidden), "{hidden}");
+    }
+}
+
+#[test]
+fn a_server_that_others_could_listen_in_on_does_not_start() {
+    let folder = folder();
+    let serve = ["serve", "--store", "sqlite:store.db", "--listen", "0.0.0.0:0"];
+    let (code, _, told) = run(&folder, &serve, "");
+    assert_eq!(code, 64);
+    assert!(told.contains("--insecure-http") && told.contains("--tls-cert"), "{told}");
+    assert!(!folder.path().join("store.db").exists());
+}
+
+#[test]
+fn settings_go_out_and_in_without_a_server() {
+    let folder = folder();
+    let store = ["--store", "sqlite:store.db"];
+    let (code, _, told) = run(&folder, &["settings", "export", store[0], store[1]], "");
+    assert_eq!((code, told.contains("there is no store")), (1, true), "{told}");
+    drop(Process::start(&folder));
+    let (code, exported, _) = run(&folder, &["settings", "export", store[0], store[1]], "");
+    assert_eq!(code, 0);
+    let changed = exported.replace("\"anywhere\"", "[\n      \"10.0.0.0/8\"\n    ]");
+    assert_ne!(changed, exported);
+    assert_eq!(run(&folder, &["settings", "import", store[0], store[1]], &changed).0, 0);
+    assert_eq!(run(&folder, &["settings", "export", store[0], store[1]], "").1, changed);
+    let wrong = exported.replace("\"anywhere\"", "[]");
+    let (code, _, told) = run(&folder, &["settings", "import", "-", store[0], store[1]], &wrong);
+    assert_eq!(code, 3);
+    assert_eq!(told, "error: `network.allow`: the list of networks is empty; write `anywhere`\n");
+    assert_eq!(run(&folder, &["settings", "export", store[0], store[1]], "").1, changed);
+}
+
+#[test]
+fn a_directory_is_imported_without_a_server_and_its_mistakes_exit_with_3() {
+    let folder = folder();
+    let import = ["directory", "import", "directory.yaml", "--store", "sqlite:store.db"];
+    assert_eq!(run(&folder, &import, "").0, 0);
+    std::fs::write(folder.path().join("directory.yaml"), "users: [{name: x, password_env: NOT_SET}]")
+        .unwrap();
+    let (code, _, told) = run(&folder, &import, "");
+    assert_eq!(code, 3);
+    let expected = "error: `directory.yaml` cannot be imported\n  because: the environment variable `NOT_SET` \
+        with the password of `x` is not set\n";
+    assert_eq!(told.replace("./", ""), expected);
+    let elsewhere = ["directory", "import", "directory.yaml", "--store", "postgres://x"];
+    let (code, _, told) = run(&folder, &elsewhere, "");
+    assert_eq!((code, told.contains("sqlite:")), (64, true), "{told}");
+}
