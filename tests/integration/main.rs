@@ -19,6 +19,7 @@ mod openapi;
 mod policy;
 mod program;
 mod quickstart;
+mod reconcile;
 mod rules;
 mod schema;
 mod serve_process;
