@@ -6,3 +6,4 @@ mod policy;
 mod schema;
 mod settings_file;
 mod validate;
+mod workspace;
