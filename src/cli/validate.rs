@@ -102,7 +102,9 @@ fn workspace(global: &Global) -> Checked {
             checked.add(read_layers(&read));
         } else {
             // What all say together is unknown without the one that is missing.
-            read.iter().for_each(|layer| checked.add(layer.by_itself()));
+            for layer in read {
+                checked.add(layer.by_itself());
+            }
         }
     }
     checked
