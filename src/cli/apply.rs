@@ -73,7 +73,7 @@ impl ApplyCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
-        let chosen = targets::chosen(&workspace, global)?;
+        let chosen = workspace.targets(global)?;
         if global.now.is_some() && chosen.iter().any(|target| target.connection.server().is_some()) {
             let message =
                 "--now goes with `apply` only for embedded targets: other servers have their own clock";

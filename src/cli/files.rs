@@ -42,7 +42,8 @@ pub(super) fn load(global: &Global) -> Loaded {
         Ok(bytes) => bytes,
         Err(problem) => {
             let mut diagnostics = Diagnostics::default();
-            diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown));
+            let help = "say where it is with `--config FILE`, or where to work with `-C DIR`";
+            diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown).help(help));
             return Loaded {
                 settings: None,
                 policies: Vec::new(),

@@ -46,7 +46,7 @@ impl PlanCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
-        let chosen = targets::chosen(&workspace, global)?;
+        let chosen = workspace.targets(global)?;
         let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
         let mut exit = Exit::Done;
         for one in &planned {

@@ -55,28 +55,6 @@ impl Session {
     }
 }
 
-/// The targets that were chosen, all when none was.
-///
-/// # Errors
-///
-/// When a name is no target of the settings file.
-pub(super) fn chosen<'a>(
-    workspace: &'a Workspace,
-    global: &Global,
-) -> Result<Vec<&'a TargetDeclaration>, Failure> {
-    let targets = &workspace.settings.targets;
-    if let Some(unknown) =
-        global.target.iter().find(|name| targets.iter().all(|target| target.name != **name))
-    {
-        let known: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
-        let message = format!("there is no target `{unknown}`; the targets are {}", known.join(", "));
-        return Err(Failure::new(Exit::Usage, message));
-    }
-    let is_chosen =
-        |target: &&TargetDeclaration| global.target.is_empty() || global.target.contains(&target.name);
-    Ok(targets.iter().filter(is_chosen).collect())
-}
-
 /// Reads the policies of `targets`, then the targets, several at once, and plans each for the
 /// moment `now`. A target that cannot be read does not keep the others from being read.
 ///

@@ -97,7 +97,15 @@ fn workspace(global: &Global) -> Checked {
     let Loaded { policies, layers, diagnostics, sources, .. } = files::load(global);
     let mut checked = Checked { files: 1 + layers.count(), diagnostics, sources };
     for policy in &policies {
-        checked.add(read_layers(&layers.of(policy)));
+        let read = layers.of(policy);
+        if read.len() == policy.len() {
+            checked.add(read_layers(&read));
+        } else {
+            // What all say together is unknown without the one that is missing.
+            for layer in read {
+                checked.add(layer.by_itself());
+            }
+        }
     }
     checked
 }

@@ -72,6 +72,27 @@ impl RuleCode {
         }
     }
 
+    /// What a finding of it says of a token, as words that follow "the token".
+    #[must_use]
+    pub fn finds(self) -> &'static str {
+        match self {
+            Self::OwnerInactive => "belongs to somebody whom the directory calls inactive",
+            Self::OwnerUnknown => "belongs to somebody who is not in the directory",
+            Self::OwnerNotPermitted => "belongs to somebody outside `permissions.use`",
+            Self::Scope => "has a larger scope than its limit",
+            Self::ScopeUnset => "is older than scopes, and counts as read-write",
+            Self::Lifetime => "never expires, or lives longer than its limit",
+            Self::Idle => "was used last too long ago",
+            Self::NeverUsed => "was never used, and is older than its limit",
+            Self::PerOwner => "is one of too many of its owner, and among the least recently used",
+            Self::Description => "has a description that does not match",
+            Self::CreatorNotPermitted => {
+                "was made for somebody else by somebody outside `permissions.manage_others`"
+            }
+            Self::Expired => "expired, and is still listed",
+        }
+    }
+
     /// The kinds of action that make sense on this rule, in the order of their weight.
     #[must_use]
     pub fn actions(self) -> &'static [&'static str] {

@@ -345,3 +345,33 @@ impl Diagnostics {
 
 /// The texts that diagnostics point into, by the path of the file. Literal secrets are masked.
 pub type Sources = BTreeMap<Arc<str>, Arc<str>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_kebab_case_and_each_is_another_one() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            let text = code.as_str();
+            assert!(text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{text}");
+            assert!(seen.insert(text), "{text} twice");
+        }
+    }
+
+    #[test]
+    fn a_word_is_suggested_when_it_is_close_and_only_then() {
+        let known = ["lifetime", "idle", "scope-unset"];
+        for (written, meant) in [
+            ("lifetim", Some("lifetime")),
+            ("LIFETIME", Some("lifetime")),
+            ("scope_unset", Some("scope-unset")),
+            ("idel", Some("idle")),
+            ("revoke", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(written, known), meant, "{written}");
+        }
+    }
+}

@@ -290,7 +290,7 @@ impl JsonSchema for EnforcementKeys {
         let mut properties = Map::new();
         properties.insert(Self::DEFAULT.to_owned(), action(Self::DEFAULT_ACTIONS, "the rules not named"));
         for rule in RuleCode::ALL {
-            let about = format!("the rule `{rule}`");
+            let about = format!("`{rule}`: the token {}", rule.finds());
             properties.insert(rule.code().to_owned(), action(rule.actions(), &about));
         }
         json_schema!({

@@ -36,10 +36,11 @@ impl Layer {
         Self { path, text: text.map(Arc::from), root, diagnostics }
     }
 
-    /// The path, as people know it.
+    /// What is wrong with this file whatever the other layers say; never a policy.
     #[must_use]
-    pub fn path(&self) -> &str {
-        &self.path
+    pub fn by_itself(&self) -> Reading {
+        let text = self.text.clone().map(|text| (Arc::clone(&self.path), text));
+        Reading { policy: None, diagnostics: self.diagnostics.clone(), sources: text.into_iter().collect() }
     }
 }
 
@@ -68,9 +69,9 @@ pub fn read(files: &[(Arc<str>, Vec<u8>)]) -> Reading {
 pub fn read_layers(layers: &[&Layer]) -> Reading {
     let mut diagnostics = Diagnostics::default();
     let mut sources = Sources::new();
-    for layer in layers {
-        diagnostics.append(layer.diagnostics.clone());
-        sources.extend(layer.text.clone().map(|text| (Arc::clone(&layer.path), text)));
+    for reading in layers.iter().map(|layer| layer.by_itself()) {
+        diagnostics.append(reading.diagnostics);
+        sources.extend(reading.sources);
     }
     let roots: Option<Vec<Node>> = layers.iter().map(|layer| layer.root.clone()).collect();
     // A layer that could not be read could hold anything: what all say together is unknown.

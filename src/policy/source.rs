@@ -159,9 +159,9 @@ fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
         | Error::UnexpectedContainerEndWhileReadingKeyNode { .. } => {
             refuse(Code::Syntax, "a key must be text").help("write a plain word before the colon")
         }
-        Error::UnsupportedTag { tag, .. } => {
-            refuse(Code::Syntax, &format!("the tag `{tag}` means nothing here")).help("remove the tag")
-        }
+        // What follows the `!` is not shown: it may be the beginning of a secret without quotes.
+        Error::UnsupportedTag { .. } => refuse(Code::Syntax, "a tag (`!`) means nothing here")
+            .help("remove the tag, or put the text into quotes"),
         other => syntax(file, text, &mark, &parser_words(other)),
     }
 }

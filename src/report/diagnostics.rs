@@ -59,6 +59,8 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
     }
     let mut text = String::new();
     for line in renderer.render(&[group]).lines().filter(|line| !is_bare_separator(line)) {
+        // Without a source line the renderer leaves no room for line numbers.
+        text.push_str(if line.starts_with("-->") { " " } else { "" });
         text.push_str(line.trim_end());
         text.push('\n');
     }

@@ -111,14 +111,14 @@ const WORDS: &[&str] = &[
     "!!int",
 ];
 
-/// `text` with a stretch of it replaced by something else.
-fn mutated(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
+/// `text` with a stretch of less than `longest` bytes replaced by something else.
+fn mutated(text: &'static str, longest: usize) -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop_oneof![
         any::<Vec<u8>>(),
         "[\\[\\]{}:,&*!|>'\"%@`#?\\- \\t\\n]{0,8}".prop_map(String::into_bytes),
         proptest::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
     ];
-    (0..text.len(), 0usize..40, pieces).prop_map(move |(start, length, piece)| {
+    (0..text.len(), 0..longest, pieces).prop_map(move |(start, length, piece)| {
         let mut bytes = text.as_bytes().to_vec();
         bytes.splice(start..(start + length).min(text.len()), piece);
         bytes
@@ -141,7 +141,38 @@ fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A settings file with the secret `hunter2` in every wrong place.
+const SECRETS: &str = "\
+version: 1
+targets:
+  prod:
+    kind: gateway
+    url: https://me:hunter2@example.com
+    auth: { user: me, password: hunter2, password: 'hunter2' }
+    policy: [policy.yaml]
+  other:
+    kind: gateway
+    url: https://example.com
+    auth:
+      token: |
+        hunter2
+      bearer_env: hunter2 hunter2
+    policy: [policy.yaml]
+    secret: !hunter2
+";
+
 proptest! {
+    // Something is put in and nothing taken out, so that every secret stays under its key.
+    #[test]
+    fn no_secret_comes_out_of_a_settings_file_however_broken(bytes in mutated(SECRETS, 1)) {
+        let reading = settings_file::read(&Arc::from("tokenwarden.yaml"), &bytes);
+        let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+        prop_assert!(reading.diagnostics.have_errors());
+        prop_assert!(!text.contains("hunter2"), "{}", text);
+        let document = serde_json::to_string(&report::diagnostics::document(&reading.diagnostics, 1));
+        prop_assert!(!document.expect("JSON").contains("hunter2"));
+    }
+
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
         read_as_everything(&bytes)?;
@@ -153,12 +184,12 @@ proptest! {
     }
 
     #[test]
-    fn no_change_to_a_valid_policy_makes_the_reader_panic(bytes in mutated(COMPLETE)) {
+    fn no_change_to_a_valid_policy_makes_the_reader_panic(bytes in mutated(COMPLETE, 40)) {
         read_as_everything(&bytes)?;
     }
 
     #[test]
-    fn no_change_to_a_valid_settings_file_makes_the_reader_panic(bytes in mutated(SETTINGS)) {
+    fn no_change_to_a_valid_settings_file_makes_the_reader_panic(bytes in mutated(SETTINGS, 40)) {
         read_as_everything(&bytes)?;
     }
 }

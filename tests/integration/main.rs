@@ -28,4 +28,5 @@ mod settings_rest;
 mod support;
 mod tokens;
 mod validate;
+mod workspace;
 mod world;

@@ -291,6 +291,11 @@ fn a_limit_that_no_owner_can_reach_is_warned_of() {
         [("unreachable-limit", 5)]
     );
     assert_eq!(limits(&["{ projects: [A, B] }", "{ projects: [b] }"]), [("unreachable-limit", 5)]);
+    assert_eq!(
+        limits(&["{ groups: [] }", "{ groups: [b] }"]),
+        [("empty-list", 4)],
+        "nothing follows from a mistake"
+    );
     assert_eq!(limits(&["{ groups: [a], owner_kind: [project] }"]), [("unreachable-limit", 4)]);
     assert_eq!(limits(&["{ groups: [a], projects: [X] }"]), [("projects-ignored", 4)]);
 }

@@ -117,6 +117,19 @@ fn policy_files_are_checked_by_themselves_without_a_settings_file() {
 }
 
 #[test]
+fn a_missing_layer_brings_no_mistake_that_it_might_mend() {
+    let targets = format!("  a: {{ {EMBEDDED}, policy: [base.yaml, gone.yaml] }}\n");
+    let folder = folder(&[
+        ("tokenwarden.yaml", &settings(&targets)),
+        ("base.yaml", "version: 1\nnetwork: { client_address: { header: X-Real-IP } }\n"),
+    ]);
+    let (code, text) = validate(folder.path(), &[]);
+    assert_eq!(code, 3);
+    assert!(text.starts_with("error[unreadable-file]: `gone.yaml`"), "{text}");
+    assert!(text.ends_with("\n1 error in 2 files\n"), "{text}");
+}
+
+#[test]
 fn a_missing_settings_file_is_said_and_exits_with_3() {
     let folder = folder(&[]);
     let (code, text) = validate(folder.path(), &[]);

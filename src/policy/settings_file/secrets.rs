@@ -1,11 +1,16 @@
-//! In: a settings file in which somebody may have written a secret. Out: its text with every such
-//! value masked, so that no report shows it, and which keys hold secrets. Byte positions stay.
+//! In: a settings file in which somebody may have written a secret, anywhere. Out: its text, safe to
+//! show: every value is masked that does not stand under a key known to hold no secret. Byte
+//! positions stay. It refuses to guess what looks like a secret.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use regex::Regex;
+use serde_json::Value as Json;
 
-use super::super::node::{Entry, Node, Value};
+use super::{
+    super::node::{Entry, Node, Value},
+    document,
+};
 
 /// Keys under which people write a secret itself, with the key to use instead.
 const LITERALS: [(&str, &str); 10] = [
@@ -27,46 +32,6 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
     LITERALS.iter().find(|(literal, _)| *literal == key).map(|(_, instead)| *instead)
 }
 
-/// Keys below `auth` whose values are no secrets and may be shown.
-const HARMLESS: [&str; 1] = ["user"];
-
-/// `text` with every value masked that is a secret or may be one.
-pub(super) fn masked(text: &str, root: Option<&Node>) -> String {
-    let mut ranges = Vec::new();
-    if let Some(root) = root {
-        collect(root, false, &mut ranges);
-    } else {
-        // Without a tree only the lines can tell.
-        ranges.extend(SECRET_LINE.captures_iter(text).filter_map(|found| Some(found.get(1)?.range())));
-    }
-    mask(text, &ranges)
-}
-
-#[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of this file")]
-static SECRET_LINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?im)(?:pass|token|secret|bearer|pat|url)[a-z_]*["']?\s*:[ \t]*(\S.*)$"#)
-        .expect("a valid pattern")
-});
-
-/// The bytes of every value in `node` that is a secret or may be one; all of them when
-/// `everything`.
-fn collect(node: &Node, everything: bool, ranges: &mut Vec<Range<usize>>) {
-    match &node.value {
-        Value::Map(map) => {
-            for Entry { key, node, .. } in map.iter().chain(map.repeated()) {
-                let secret = key == "auth" || instead_of(key).is_some() || everything;
-                collect(node, secret && !HARMLESS.contains(&key.as_str()), ranges);
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| collect(item, everything, ranges)),
-        Value::Text(text) if !everything && !has_user_info(text) => {}
-        _ if everything || matches!(node.value, Value::Text(_)) => {
-            ranges.push(node.mark.start..node.mark.end);
-        }
-        _ => {}
-    }
-}
-
 /// Whether `text` is a URL with credentials in it.
 pub(super) fn has_user_info(text: &str) -> bool {
     text.split_once("://").is_some_and(|(_, rest)| {
@@ -74,16 +39,104 @@ pub(super) fn has_user_info(text: &str) -> bool {
     })
 }
 
-/// `text` with a star for every byte in `ranges`; line ends stay.
+/// `text`, the document `root` unless it could not be read, with every value masked that may be a
+/// secret.
+pub(super) fn masked(text: &str, root: Option<&Node>) -> String {
+    let mut ranges = Vec::new();
+    match root {
+        Some(root) => collect(text, "", root, true, &mut ranges),
+        None => collect_lines(text, &mut ranges),
+    }
+    mask(text, &ranges)
+}
+
+/// The keys of the document whose values may be shown: all but those that say where a credential
+/// comes from, under which somebody may have written the credential itself.
+static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let mut keys = HashSet::new();
+    collect_keys(&document::schema(), &mut keys);
+    keys.retain(|key| {
+        !["auth", "password_env", "token_env", "bearer_env", "bearer_file", "command"].contains(&key.as_str())
+    });
+    keys
+});
+
+fn collect_keys(schema: &Json, keys: &mut HashSet<String>) {
+    if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
+        keys.extend(properties.keys().cloned());
+    }
+    match schema {
+        Json::Object(members) => members.values().for_each(|member| collect_keys(member, keys)),
+        Json::Array(items) => items.iter().for_each(|item| collect_keys(item, keys)),
+        _ => {}
+    }
+}
+
+/// Mappings whose keys are names that people choose.
+const NAMED: [&str; 2] = ["targets", "fields"];
+
+/// The bytes of every value in `node`, the value of the key `parent`, that may be a secret; of all
+/// of them unless `harmless`.
+fn collect(text: &str, parent: &str, node: &Node, harmless: bool, ranges: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Map(map) => {
+            for entry in map.iter().chain(map.repeated()) {
+                let key = entry.key.as_str();
+                // `user` stands below `auth`, and is no secret there either.
+                let known = HARMLESS.contains(key) || NAMED.contains(&parent);
+                let harmless = (harmless && known) || (parent == "auth" && key == "user");
+                if !harmless {
+                    ranges.push(behind_key(text, entry));
+                }
+                collect(text, key, &entry.node, harmless, ranges);
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(text, parent, item, harmless, ranges)),
+        Value::Text(value) if harmless && !has_user_info(value) => {}
+        Value::Null | Value::Bool(_) | Value::Number { .. } if harmless => {}
+        _ => ranges.push(node.mark.start..node.mark.end),
+    }
+}
+
+/// What stands between a key and its value, such as an anchor; the rest of the line when the value
+/// is nothing or stands elsewhere.
+fn behind_key(text: &str, entry: &Entry) -> Range<usize> {
+    let key_end = entry.mark.end;
+    let rest = text.get(key_end..).unwrap_or_default();
+    let start = if rest.starts_with(':') { key_end + 1 } else { key_end };
+    let follows = entry.node.mark.start >= start && !matches!(entry.node.value, Value::Null);
+    let line = rest.lines().next().map_or(0, str::len);
+    start..if follows { entry.node.mark.start } else { (key_end + line).max(start) }
+}
+
+#[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of an unreadable file")]
+static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^\s*(?:-\s+)?["']?(?<key>[A-Za-z_]+)["']?\s*:(?<value>[^:]*)$"#).expect("a valid pattern")
+});
+
+/// The bytes of every line of `text`, which could not be read, that may hold a secret: all but
+/// those that are a harmless key with its value and nothing else.
+fn collect_lines(text: &str, ranges: &mut Vec<Range<usize>>) {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let end = start + line.trim_end().len();
+        let found = KEY_AND_VALUE.captures(line.trim_end());
+        match found.as_ref().and_then(|found| Some((found.name("key")?, found.name("value")?))) {
+            Some((key, _)) if HARMLESS.contains(key.as_str()) => {}
+            Some((_, value)) => ranges.push(start + value.start()..end),
+            None => ranges.push(start..end),
+        }
+        start += line.len();
+    }
+}
+
+/// `text` with a star for every byte in `ranges`; white space stays.
 fn mask(text: &str, ranges: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for range in ranges {
-        for byte in
-            bytes.get_mut(range.clone()).into_iter().flatten().filter(|byte| !byte.is_ascii_whitespace())
-        {
-            *byte = b'*';
-        }
+        let masked = bytes.get_mut(range.clone()).into_iter().flatten();
+        masked.filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b'*');
     }
-    // A range that cuts a character leaves bytes that are none.
-    String::from_utf8(bytes).unwrap_or_else(|_| text.lines().map(|_| "\n").collect())
+    // A range that cuts a character, which the parser gives none of, leaves bytes that are none.
+    String::from_utf8(bytes).unwrap_or_default()
 }

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::model::{Holders, Limit, OwnerKind, Pattern, Permission, Scope, limit::BadPattern};
+use crate::model::{GroupName, Holders, Limit, OwnerKind, Pattern, Permission, Scope, limit::BadPattern};
 
 use super::{
-    super::{Code, Diagnostic, Diagnostics, LimitEntry, Managed, Policy, node::At},
+    super::{Code, Diagnostic, Diagnostics, LimitEntry, Managed, Mark, Policy, Severity, node::At},
     empty_list, managed, names, period,
     permissions::groups,
-    whole_number, without_case,
+    refuse_empty, whole_number, without_case,
 };
 
 /// The entries in their order.
@@ -28,8 +28,10 @@ pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> Managed
         .filter(At::is_map)
         .map(|item| {
             let entry = entry(&item, out);
-            warn_of_ignored_projects(&entry.limit, &item, out);
-            reached.check(&entry.limit, &item, out);
+            if says_whom_it_is_for(&entry.limit, &item) {
+                warn_of_ignored_projects(&entry.limit, &item, out);
+                reached.check(&entry.limit, &item, out);
+            }
             entry
         })
         .collect();
@@ -39,10 +41,7 @@ pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> Managed
 fn entry(at: &At<'_>, out: &mut Diagnostics) -> LimitEntry {
     let list = |key: &str, out: &mut Diagnostics| {
         let list = at.get(key)?;
-        if list.is_empty_list() {
-            out.push(empty_list(&list, Code::EmptyList, key, &format!("leave `{key}` out")));
-            return None;
-        }
+        refuse_empty(&list, key, out);
         Some(list)
     };
     let limit = Limit {
@@ -62,6 +61,17 @@ fn entry(at: &At<'_>, out: &mut Diagnostics) -> LimitEntry {
     };
     let keys = at.entries().map(|(key, value)| (key.to_owned(), value.key.place.clone())).collect();
     LimitEntry { limit, place: at.key.place.clone(), keys }
+}
+
+/// Whether everything that says whom the entry is for could be read: otherwise what it seems to
+/// match is not what was meant.
+fn says_whom_it_is_for(limit: &Limit, at: &At<'_>) -> bool {
+    let read = [
+        ("groups", limit.groups.is_some()),
+        ("owner_kind", !limit.owner_kinds.is_empty()),
+        ("projects", !limit.projects.is_empty()),
+    ];
+    read.into_iter().all(|(key, read)| read || at.get(key).is_none())
 }
 
 fn owner_kinds(at: &At<'_>, out: &mut Diagnostics) -> BTreeSet<OwnerKind> {
@@ -100,8 +110,8 @@ fn warn_of_ignored_projects(limit: &Limit, at: &At<'_>, out: &mut Diagnostics) {
 /// The owners that the entries so far match for certain, by what an entry can say of them.
 #[derive(Default)]
 struct Reached {
-    /// Kinds of which every owner is matched, with the place of the entry.
-    kinds: HashMap<OwnerKind, String>,
+    /// Kinds of which every owner is matched, with the entry that does.
+    kinds: HashMap<OwnerKind, Mark>,
     /// Groups whose members are matched.
     groups: HashSet<String>,
     /// Kinds and patterns of project keys.
@@ -119,7 +129,12 @@ impl Reached {
         }
         if kinds.iter().all(|kind| self.covers(*kind, limit)) {
             let message = "this entry never matches: the ones before it match all of its owners";
-            out.push(unreachable(at, message).help("put it before them, or remove it"));
+            let catch_all = kinds.iter().find_map(|kind| self.kinds.get(kind));
+            let warning = unreachable(at, message).help("put it before them, or remove it");
+            out.push(match catch_all {
+                Some(entry) => warning.relate(entry, "this one is for everybody left"),
+                None => warning,
+            });
         }
         for kind in kinds {
             self.count(kind, limit, at);
@@ -156,7 +171,7 @@ impl Reached {
                 self.projects.extend(limit.projects.iter().map(|key| (kind, key.to_lowercase())));
             }
             _ => {
-                self.kinds.entry(kind).or_insert_with(|| at.path.clone());
+                self.kinds.entry(kind).or_insert_with(|| at.mark().clone());
             }
         }
     }
@@ -177,12 +192,16 @@ pub(super) fn warn_of_useless_grants(policy: &Policy, root: &At<'_>, out: &mut D
     let Holders::Groups(groups) = &granted.value else {
         return;
     };
+    // A mistake in the limits makes them say what nobody meant.
+    if out.iter().any(|found| found.severity == Severity::Error && found.path.starts_with("tokens.limits")) {
+        return;
+    }
     let fate = Fate::of(&limits.value);
     let Some(list) = root.find(&["permissions", Permission::CreateReadWrite.key()]) else {
         return;
     };
     for (name, item) in list.texts() {
-        let group = crate::model::GroupName::new(name);
+        let group = GroupName::new(name);
         if groups.contains(&group) && fate.is_read_only(group.folded()) {
             let message =
                 format!("`{name}` may create read-write tokens, and its members meet read-only limits alone");
