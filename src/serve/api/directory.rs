@@ -74,18 +74,18 @@ impl From<GroupRow> for Group {
 
 /// A page, as Bitbucket has them.
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 struct Page<T> {
     /// How many values this page has.
     size: usize,
     /// The most values that a page has.
     limit: i64,
-    is_last_page: bool,
+    #[serde(rename = "isLastPage")]
+    is_last: bool,
     values: Vec<T>,
     start: i64,
     /// The `start` of the next page; nothing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_page_start: Option<i64>,
+    #[serde(rename = "nextPageStart", skip_serializing_if = "Option::is_none")]
+    next_start: Option<i64>,
 }
 
 /// What the server is. Numbers are text, as Bitbucket has them.
@@ -158,7 +158,11 @@ async fn admin_users(
     parameters: Parameters,
 ) -> Result<Json<Page<User>>, Problem> {
     session.permit(Operation::ReadDirectory)?;
-    let asked = Asked::of(&parameters)?;
+    all_users(&app, &parameters).await
+}
+
+async fn all_users(app: &App, parameters: &Parameters) -> Result<Json<Page<User>>, Problem> {
+    let asked = Asked::of(parameters)?;
     let rows = app.store.users(parameters.one("filter")?, asked.one_more()).await?;
     Ok(asked.page(rows, |user| user.id))
 }
@@ -174,11 +178,7 @@ async fn users(
     }
     match parameters.one("group")? {
         Some(group) => members_of(&app, group, &parameters).await,
-        None => {
-            let asked = Asked::of(&parameters)?;
-            let rows = app.store.users(parameters.one("filter")?, asked.one_more()).await?;
-            Ok(asked.page(rows, |user| user.id))
-        }
+        None => all_users(&app, &parameters).await,
     }
 }
 
@@ -288,10 +288,9 @@ impl Asked {
     fn page<R, T: From<R>>(self, mut rows: Vec<R>, number: fn(&R) -> i64) -> Json<Page<T>> {
         let PageRequest { start, limit } = self.0;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let next_page_start = rows.get(most).map(number);
+        let next_start = rows.get(most).map(number);
         rows.truncate(most);
         let values: Vec<T> = rows.into_iter().map(T::from).collect();
-        let is_last_page = next_page_start.is_none();
-        Json(Page { size: values.len(), limit, is_last_page, values, start, next_page_start })
+        Json(Page { size: values.len(), limit, is_last: next_start.is_none(), values, start, next_start })
     }
 }
