@@ -133,13 +133,12 @@ async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -
     let presented = Presented::of(request.headers());
     let origin = origin(&revision.settings, peer, request.headers());
     let path = request.uri().path().to_owned();
-    let admitted = access::admit(&revision.settings, &origin);
-    seen.client = admitted.ok();
+    seen.client = origin.client(&revision.settings.client_address).ok();
     let credentials = if app.is_operator(&presented) {
         Credentials::Operator
     } else {
         // INVARIANT: behind this line the client is let in; nothing was looked up before.
-        let client = admitted?;
+        let client = access::admit(&revision.settings, &origin)?;
         match entry {
             Entry::Permitted => app.authenticate(&revision.settings, presented, &path, client).await?,
             Entry::Open | Entry::Outside => Credentials::None,
