@@ -9,7 +9,7 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -60,7 +60,8 @@ impl Store {
             // An acknowledged change must survive a crash of the machine.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            .disable_statement_logging();
         let opening = |cause| StoreError::Open { file: file.clone(), cause };
         let writer = pool(1).connect_with(options.clone()).await.map_err(opening)?;
         MIGRATIONS
