@@ -3,7 +3,6 @@
 //! It refuses to know what a request wants: the handler asks its session for the permit to do that.
 
 use std::{
-    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Instant,
@@ -87,7 +86,7 @@ pub(super) async fn guard(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
-) -> Result<Response, Infallible> {
+) -> Response {
     let began = Instant::now();
     let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
     let id = format!("{id:016x}");
@@ -120,7 +119,7 @@ pub(super) async fn guard(
         microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
-    Ok(response)
+    response
 }
 
 /// Gives `request` its session, in the order of `access`: client address, network, credentials.

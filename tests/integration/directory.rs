@@ -80,6 +80,7 @@ async fn what_is_not_there_is_an_error_in_bitbuckets_form() {
     for (path, expected) in [
         ("admin/groups/more-members?context=nobodys", 404),
         ("users?group=nobodys", 404),
+        ("users?group=", 404),
         ("admin/users/more-members?context=nobody", 404),
         ("users/nobody", 404),
         ("admin/groups/more-members", 400),

@@ -45,10 +45,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post::<CreatedToken, _, _>(path!("token"), "Create a token", create)
             .body::<CreateToken>()
             .statuses(&[(400, "The body cannot be read, or asks for more than the limits allow")]),
-        Endpoint::get::<TokenList, _, _>(path!("token"), "List one's own tokens", list_own).query(PAGING),
-        Endpoint::get::<TokenList, _, _>(path!("token/"), "List one's own tokens", list_own).query(PAGING),
+        Endpoint::get::<TokenList, _, _>(path!("token"), "List one's own tokens", list_own).query(&[PAGING]),
+        Endpoint::get::<TokenList, _, _>(path!("token/"), "List one's own tokens", list_own).query(&[PAGING]),
         Endpoint::get::<TokenList, _, _>(path!("tokensByFilter"), "List the tokens of all users", list_all)
-            .query(FILTER),
+            .query(&[FILTER, PAGING]),
         Endpoint::patch::<TokenItem, _, _>(
             path!("token/{id}"),
             "Rename a token, lower its scope or bring its expiry nearer",

@@ -79,7 +79,8 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// A transaction that can write from the start, so that it never fails half way for being late.
+    /// A transaction that can write from the start, so that it never fails half way for being late. What
+    /// answers rows needs one too: without it the failure of the last step, the commit, goes unseen.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
