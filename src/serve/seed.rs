@@ -100,7 +100,7 @@ impl ExpiryText {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "`never`, or a mapping with `ago` and `from`")]
+#[serde(untagged, expecting = "`last_used` takes `never`, or a mapping with `ago` and `from`")]
 enum LastUsedDocument {
     Word(NeverWord),
     Use(UseDocument),

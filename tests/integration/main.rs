@@ -9,6 +9,8 @@ mod gateway;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]
+mod seed;
+#[cfg(test)]
 mod serve_process;
 #[cfg(test)]
 mod settings_rest;
