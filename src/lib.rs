@@ -1,6 +1,60 @@
 //! Policy as code for API tokens on Bitbucket.
-pub mod access;
-pub mod cli;
+//!
+//! A YAML policy in Git says who may use and create tokens, how far a token may reach and how long it
+//! may live, from which networks it is accepted, how the client's address is found behind a proxy, and
+//! whether passwords still work. `tokenwarden` compares that with what a server really has, shows the
+//! difference as a plan, applies it, and narrows, expires or revokes the tokens that do not comply.
+//!
+//! ```text
+//! policy files ──> Policy ─┐
+//!                          ├─> findings ─> Plan ─> ApprovedPlan ─> Outcome ─> report
+//! target ─> Inventory ─────┘                 ^rails    │apply (expand, verify, contract)
+//! ```
+//!
+//! The modules below stand in the order of the data. The pure ones know no clock, no file, no socket and
+//! no environment: [`model`], [`policy`], [`inventory`], [`access`], [`compliance`], [`plan`], [`report`].
+//! The world: [`target`] (we call out), [`serve`] (they call us), [`cli`] (a person calls us). Who may use
+//! whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
+//! reach with which it could write, and that a target hands out its writer against an
+//! [`ApprovedPlan`](plan::ApprovedPlan) alone.
+//!
+//! # Words
+//!
+//! | word | means |
+//! |---|---|
+//! | policy | what should be; only a valid one can be held in a [`Policy`](policy::Policy) |
+//! | layer | one policy file; later layers override earlier ones |
+//! | target | one server that policy is applied to |
+//! | inventory | what was seen on a target, and when |
+//! | coverage | whether everything was seen; nothing is removed on the ground of what was not |
+//! | rule | one way in which a token can fail to comply; a kebab-case code |
+//! | finding | one token breaking one rule, with the policy line that says so |
+//! | change | one thing to do, complete in itself, with before and after |
+//! | plan | ordered changes, and what was held back and why; data, never closures |
+//! | rail | a limit on what one run may do |
+//! | outcome | per change: done, failed and why, not tried and why |
+//! | gateway | the server that enforces |
+//! | scope | `read-only` or `read-write` of an API token |
+//! | permission | who may use, create and manage tokens, given to groups |
+
 pub mod model;
+
 pub mod policy;
+
+pub mod inventory;
+
+pub mod access;
+
+pub mod compliance;
+
+pub mod plan;
+
+pub mod apply;
+
+pub mod report;
+
+pub mod target;
+
 pub mod serve;
+
+pub mod cli;

@@ -3,17 +3,26 @@
 //! In: the command line, files, Git and the environment. Out: data on standard output, everything
 //! else on standard error, and an exit code. Every other part of the program is wired here.
 
-use std::{error::Error, io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+mod apply;
+mod credential;
 mod directory;
+mod embedded;
 mod exit;
+pub mod files;
 mod log;
+mod output;
+mod plan;
 mod runtime;
+mod schema;
 mod serve;
 mod settings;
+mod targets;
+mod validate;
 
 pub use exit::{CommandResult, Exit, Failure};
 
@@ -83,6 +92,10 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Validate(validate::Validate),
+    Plan(plan::PlanCommand),
+    Apply(apply::ApplyCommand),
+    Schema(schema::Schema),
     /// Run the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
     /// Users and groups of a store
@@ -91,6 +104,20 @@ enum Command {
     /// The settings of a store, without its server: the way back in
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+}
+
+impl Command {
+    fn run(&self, global: &Global) -> CommandResult {
+        match self {
+            Self::Validate(command) => command.run(global),
+            Self::Plan(command) => command.run(global),
+            Self::Apply(command) => command.run(global),
+            Self::Schema(command) => command.run(global),
+            Self::Serve(arguments) => serve::run(global, arguments),
+            Self::Directory(command) => directory::run(global, command),
+            Self::Settings(command) => settings::run(global, command),
+        }
+    }
 }
 
 /// Runs the program as `arguments` (the program's name first) say.
@@ -107,27 +134,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             return if asked_for { Exit::Done } else { Exit::Usage };
         }
     };
-    let global = &line.global;
-    let result = match &line.command {
-        Command::Serve(arguments) => serve::run(global, arguments),
-        Command::Directory(command) => directory::run(global, command),
-        Command::Settings(command) => settings::run(global, command),
-    };
-    result.unwrap_or_else(|failure| {
-        report_failure(&failure);
+    line.command.run(&line.global).unwrap_or_else(|failure| {
+        output::failure(&failure, None);
         failure.exit
     })
-}
-
-/// Writes `failure` with its causes to standard error.
-fn report_failure(failure: &Failure) {
-    let mut stderr = std::io::stderr().lock();
-    let mut cause: Option<&dyn Error> = Some(failure.error.as_ref());
-    let mut label = "error";
-    while let Some(error) = cause {
-        // Nothing can be said when standard error is gone.
-        let _ = writeln!(stderr, "{label}: {error}");
-        label = "  because";
-        cause = error.source();
-    }
 }

@@ -3,6 +3,8 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::Timestamp;
+
 use super::Period;
 
 /// One way in which a token can fail to comply.
@@ -70,6 +72,27 @@ impl RuleCode {
         }
     }
 
+    /// What a finding of it says of a token, as words that follow "the token".
+    #[must_use]
+    pub fn finds(self) -> &'static str {
+        match self {
+            Self::OwnerInactive => "belongs to somebody whom the directory calls inactive",
+            Self::OwnerUnknown => "belongs to somebody who is not in the directory",
+            Self::OwnerNotPermitted => "belongs to somebody outside `permissions.use`",
+            Self::Scope => "has a larger scope than its limit",
+            Self::ScopeUnset => "is older than scopes, and counts as read-write",
+            Self::Lifetime => "never expires, or lives longer than its limit",
+            Self::Idle => "was used last too long ago",
+            Self::NeverUsed => "was never used, and is older than its limit",
+            Self::PerOwner => "is one of too many of its owner, and among the least recently used",
+            Self::Description => "has a description that does not match",
+            Self::CreatorNotPermitted => {
+                "was made for somebody else by somebody outside `permissions.manage_others`"
+            }
+            Self::Expired => "expired, and is still listed",
+        }
+    }
+
     /// The kinds of action that make sense on this rule, in the order of their weight.
     #[must_use]
     pub fn actions(self) -> &'static [&'static str] {
@@ -126,6 +149,19 @@ impl Action {
     /// How long an expiring token still lives when the policy does not say.
     pub const DEFAULT_GRACE: Period = Period::days(14);
 
+    /// The moment to which it brings the expiry of a token whose finding is seen at `now`: the grace
+    /// later, rounded up to midnight UTC, so that people can be told a date and runs on one day agree
+    /// on it. Nothing for the actions that set no expiry.
+    #[must_use]
+    pub fn deadline(self, now: Timestamp) -> Option<Timestamp> {
+        const DAY: i64 = 24 * 60 * 60;
+        let Self::Expire { grace } = self else { return None };
+        let end = grace.after(now);
+        let seconds = end.as_second() + i64::from(end.subsec_nanosecond() > 0);
+        let days = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
+        Some(Timestamp::from_second(days * DAY).unwrap_or(end))
+    }
+
     /// Its word in policies and reports.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -141,5 +177,23 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_the_midnight_that_leaves_at_least_the_grace() {
+        let action = Action::Expire { grace: Period::days(14) };
+        for (now, then) in [
+            ("2026-11-23T00:00:00Z", "2026-12-07T00:00:00Z"),
+            ("2026-11-23T00:00:00.001Z", "2026-12-08T00:00:00Z"),
+            ("2026-11-23T23:59:59Z", "2026-12-08T00:00:00Z"),
+        ] {
+            let now: Timestamp = now.parse().unwrap();
+            assert_eq!(action.deadline(now).unwrap().to_string(), then, "{now}");
+        }
     }
 }

@@ -17,6 +17,9 @@ pub struct Period {
     hours: u32,
 }
 
+/// How a [`Period`] is written, as a regular expression for schemas.
+pub const PERIOD_PATTERN: &str = "^[0-9]+(h|d|w|mo|y)$";
+
 const MONTHS_AT_MOST: u32 = 1_200;
 const HOURS_AT_MOST: u32 = 876_000;
 /// A month of the mean Gregorian year, for comparing months with days.

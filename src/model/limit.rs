@@ -64,15 +64,16 @@ impl Limit {
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
-/// Compiled form of one pattern, at most, in bytes.
-const PATTERN_BYTES: usize = 1 << 20;
+/// Compiled form of one pattern, at most, in bytes: thousands of characters that match one another,
+/// and few enough that a document full of patterns is still read in no time.
+const PATTERN_BYTES: usize = 1 << 18;
 
 impl Pattern {
     /// Compiles `text`.
     ///
     /// # Errors
     ///
-    /// When it is no regular expression, or one that would take more than a mebibyte.
+    /// When it is no regular expression, or one that would take more than 256 KiB.
     pub fn new(text: &str) -> Result<Self, BadPattern> {
         RegexBuilder::new(text)
             .size_limit(PATTERN_BYTES)

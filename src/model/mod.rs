@@ -12,6 +12,8 @@ pub mod limit;
 pub mod network;
 pub mod password;
 pub mod permission;
+pub mod rails;
+pub mod schema;
 pub mod scope;
 pub mod secret;
 pub mod settings;

@@ -147,6 +147,20 @@ impl AddressSet {
         self.iter_ranges().flat_map(AddressRange::networks).collect()
     }
 
+    /// The addresses in the way people like to read them: as networks, or with both ends where that
+    /// would take more than two networks. IPv4 first, ascending, disjoint.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<AddressRange> {
+        let as_people_read = |range: AddressRange| match range.networks() {
+            networks if networks.len() <= 2 => networks
+                .into_iter()
+                .map(|net| AddressRange { first: net.network(), last: net.broadcast() })
+                .collect(),
+            _ => vec![range],
+        };
+        self.iter_ranges().flat_map(as_people_read).collect()
+    }
+
     fn iter_ranges(&self) -> impl Iterator<Item = AddressRange> {
         let v4 = self.v4.iter().filter_map(|&(first, last)| {
             let v4 = |number: u128| Some(IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).ok()?)));
@@ -183,32 +197,24 @@ impl FromIterator<AddressRange> for AddressSet {
 
 impl fmt::Display for AddressSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, network) in self.networks().into_iter().enumerate() {
+        for (index, piece) in self.pieces().into_iter().enumerate() {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            write_network(network, f)?;
+            piece.fmt(f)?;
         }
         Ok(())
-    }
-}
-
-/// Writes a network the way people do: a single address without its length.
-fn write_network(network: IpNet, f: &mut impl fmt::Write) -> fmt::Result {
-    if network.prefix_len() == network.max_prefix_len() {
-        write!(f, "{}", network.addr())
-    } else {
-        write!(f, "{network}")
     }
 }
 
 /// The text of a network: a single address is written without its length.
 #[must_use]
 pub fn network_text(network: IpNet) -> String {
-    let mut text = String::new();
-    // Writing into a `String` cannot fail.
-    let _ = write_network(network, &mut text);
-    text
+    if network.prefix_len() == network.max_prefix_len() {
+        network.addr().to_string()
+    } else {
+        network.to_string()
+    }
 }
 
 fn merge(mut ranges: Ranges) -> Ranges {
@@ -257,6 +263,18 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
+    /// The lowest of its addresses.
+    #[must_use]
+    pub fn first(self) -> IpAddr {
+        self.first
+    }
+
+    /// The highest of its addresses; of the same family as the lowest.
+    #[must_use]
+    pub fn last(self) -> IpAddr {
+        self.last
+    }
+
     /// The fewest networks that hold exactly this range, ascending.
     fn networks(self) -> Vec<IpNet> {
         match (self.first, self.last) {
@@ -267,6 +285,16 @@ impl AddressRange {
                 Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect()
             }
             _ => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for AddressRange {
+    /// An address, a network, or both ends.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.networks().as_slice() {
+            [network] => f.write_str(&network_text(*network)),
+            _ => write!(f, "{}-{}", self.first, self.last),
         }
     }
 }
@@ -420,12 +448,11 @@ mod tests {
                 prop_assert_eq!(intersection.contains(at), a.contains(at) && b.contains(at));
             }
             prop_assert_eq!(difference.count() + intersection.count(), a.count());
-            let written_again: AddressSet = a
-                .networks()
-                .into_iter()
-                .filter_map(|network| network_text(network).parse::<AddressRange>().ok())
-                .collect();
-            prop_assert_eq!(written_again, a);
+            let parsed = |text: String| text.parse::<AddressRange>().ok();
+            let networks: AddressSet = a.networks().into_iter().map(network_text).filter_map(parsed).collect();
+            prop_assert_eq!(&networks, &a);
+            let pieces: AddressSet = a.pieces().iter().map(ToString::to_string).filter_map(parsed).collect();
+            prop_assert_eq!(&pieces, &a);
         }
     }
 }

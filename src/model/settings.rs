@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Holders, Limit, OwnerKind,
     PasswordAuthentication, Pattern, Period, Permission, Scope, UserName,
+    lifetime::PERIOD_PATTERN,
     network::{AddressRange, network_text},
     password::PasswordExceptions,
     permission::Groups,
@@ -251,12 +252,15 @@ pub struct LimitDocument {
     pub max_scope: Option<Scope>,
     /// The longest time from creation to expiry, such as `180d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
     pub max_lifetime: Option<String>,
     /// The longest time since the last use, such as `90d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
     pub max_idle: Option<String>,
     /// The longest time since creation without any use, such as `30d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
     pub max_unused: Option<String>,
     /// The most tokens one owner may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]

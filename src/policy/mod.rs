@@ -8,8 +8,23 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
     Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication,
-    Permission, RuleCode, SettingKey, settings::LimitDocument,
+    Permission, RuleCode, SettingKey,
 };
+
+pub mod diagnostic;
+pub mod document;
+mod layer;
+mod node;
+mod raw;
+mod read;
+pub mod settings_file;
+mod source;
+mod structure;
+mod validate;
+
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
+pub use read::{Layer, Reading, read, read_layers};
+pub use source::FILE_BYTES_AT_MOST;
 
 /// Where in a file something stands. Ordered by file, then line, then column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

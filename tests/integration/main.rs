@@ -1,20 +1,33 @@
 //! The integration tests, one binary.
 
-#[cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod crash;
 mod decisions;
-#[cfg(test)]
 mod directory;
-#[cfg(test)]
 mod gateway;
-#[cfg(test)]
+mod hostile_input;
+mod laws;
+mod layers;
 mod openapi;
-#[cfg(test)]
+mod policy;
+mod program;
+mod quickstart;
+mod reconcile;
+mod rules;
+mod schema;
 mod seed;
-#[cfg(test)]
 mod serve_process;
-#[cfg(test)]
+mod settings_file;
 mod settings_rest;
-#[cfg(test)]
 mod support;
-#[cfg(test)]
 mod tokens;
+mod validate;
+mod workspace;
+mod world;

@@ -1,0 +1,185 @@
+//! In: an approved plan, a writer, a reader. Out: the outcome of each change. Phase by phase:
+//! what opens, then a look whether we still get in, then what closes. It refuses to go on to the
+//! next phase after a failure, and to repeat anything.
+
+use std::{collections::HashSet, error::Error};
+
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    inventory::InventoryReader,
+    model::TokenId,
+    plan::{ApprovedPlan, Change, Object, Phase, Standing, phase},
+};
+
+use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError};
+
+/// How many changes of tokens are under way at once.
+const TOKENS_AT_ONCE: usize = 8;
+
+/// Makes the changes of `approved`. `done` is called after each one, in whatever order they end.
+///
+/// Settings are changed one after the other, tokens several at once. A failed change does not keep
+/// the others of its phase from being tried; it keeps the next phases from beginning.
+pub async fn execute(
+    approved: &ApprovedPlan,
+    reader: &impl InventoryReader,
+    writer: &impl TargetWriter,
+    done: &(dyn Fn(&Change) + Sync),
+) -> Outcome {
+    let mut outcome = Outcome::nothing_tried(approved, "nothing was begun");
+    for now in Phase::ALL {
+        if let Some(obstacle) = obstacle(&outcome, now) {
+            leave(&mut outcome, now, &obstacle);
+            return outcome;
+        }
+        make_settings(&mut outcome, now, writer, done).await;
+        make_tokens(&mut outcome, now, writer, done).await;
+        if now != Phase::Contract && !leftover(&outcome, now) {
+            outcome.verification = verify(&outcome, now, reader).await.err();
+        }
+    }
+    outcome
+}
+
+/// Why `next` must not begin, when it must not.
+fn obstacle(outcome: &Outcome, next: Phase) -> Option<String> {
+    if let Some(verification) = &outcome.verification {
+        return Some(verification.clone());
+    }
+    let failed = outcome.changes.iter().find(|change| matches!(change.result, ChangeResult::Failed(_)))?;
+    let before = phase(&failed.planned.change);
+    (before < next).then(|| format!("a change of the {} phase failed", before.word()))
+}
+
+/// Whether some change of `of` was not done.
+fn leftover(outcome: &Outcome, of: Phase) -> bool {
+    outcome
+        .changes
+        .iter()
+        .any(|change| phase(&change.planned.change) == of && !matches!(change.result, ChangeResult::Done(_)))
+}
+
+fn leave(outcome: &mut Outcome, from: Phase, reason: &str) {
+    for change in &mut outcome.changes {
+        if phase(&change.planned.change) >= from {
+            change.result = ChangeResult::NotTried(reason.to_owned());
+        }
+    }
+}
+
+async fn make_settings(
+    outcome: &mut Outcome,
+    now: Phase,
+    writer: &impl TargetWriter,
+    done: &(dyn Fn(&Change) + Sync),
+) {
+    for change in &mut outcome.changes {
+        let planned = &change.planned.change;
+        if phase(planned) == now && matches!(planned.object(), Object::Setting(_)) {
+            change.result = result(writer.make(planned).await);
+            done(planned);
+        }
+    }
+}
+
+/// Tokens are changed verb by verb, several at once. The expiry of a token comes before its scope,
+/// and the scope only once the expiry is set: the finding that asks for both may be gone with the
+/// first, and the next run must still see what is left. Revocations begin when all else has ended.
+async fn make_tokens(
+    outcome: &mut Outcome,
+    now: Phase,
+    writer: &impl TargetWriter,
+    done: &(dyn Fn(&Change) + Sync),
+) {
+    let mut unfinished = HashSet::new();
+    for verb in [Verb::Expire, Verb::Narrow, Verb::Revoke] {
+        let of_verb = outcome.changes.iter_mut().filter(|change| {
+            phase(&change.planned.change) == now && Verb::of(&change.planned.change) == Some(verb)
+        });
+        let (blocked, free): (Vec<_>, Vec<_>) =
+            of_verb.partition(|change| token_of(change).is_some_and(|id| unfinished.contains(id)));
+        for change in blocked {
+            change.result = ChangeResult::NotTried("another change of the token failed".to_owned());
+        }
+        stream::iter(free)
+            .for_each_concurrent(TOKENS_AT_ONCE, async |change| {
+                change.result = result(writer.make(&change.planned.change).await);
+                done(&change.planned.change);
+            })
+            .await;
+        let failed = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Failed(_)));
+        unfinished.extend(failed.filter_map(token_of).cloned());
+    }
+}
+
+/// What is done to a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Expire,
+    Narrow,
+    Revoke,
+}
+
+impl Verb {
+    fn of(change: &Change) -> Option<Self> {
+        match change {
+            Change::Expire { .. } => Some(Self::Expire),
+            Change::Narrow { .. } => Some(Self::Narrow),
+            Change::Revoke { .. } => Some(Self::Revoke),
+            _ => None,
+        }
+    }
+}
+
+fn token_of(change: &ChangeOutcome) -> Option<&TokenId> {
+    match change.planned.change.object() {
+        Object::Token(token) => Some(&token.id),
+        Object::Setting(_) => None,
+    }
+}
+
+/// Reads the settings back after `phase`: that alone shows that we still get in; every setting
+/// changed so far must be as it was left.
+async fn verify(outcome: &Outcome, after: Phase, reader: &impl InventoryReader) -> Result<(), String> {
+    let changed: Vec<_> = outcome
+        .changes
+        .iter()
+        .map(|change| &change.planned.change)
+        .filter(|change| phase(change) == after && matches!(change.object(), Object::Setting(_)))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let overview = reader
+        .overview()
+        .await
+        .map_err(|error| format!("cannot get in after the {} phase: {}", after.word(), one_line(&error)))?;
+    match changed.into_iter().find(|change| change.standing_in(&overview.settings) != Standing::After) {
+        Some(change) => match change.object() {
+            Object::Setting(key) => Err(format!("`{key}` is not as it was left")),
+            Object::Token(token) => Err(format!("token {} is not as it was left", token.id)),
+        },
+        None => Ok(()),
+    }
+}
+
+fn result(made: Result<super::Effect, WriteError>) -> ChangeResult {
+    match made {
+        Ok(effect) => ChangeResult::Done(effect),
+        Err(error) => ChangeResult::Failed(one_line(&error)),
+    }
+}
+
+/// An error with its causes in one line.
+#[must_use]
+pub fn one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

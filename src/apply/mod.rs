@@ -1,0 +1,13 @@
+//! Doing what an approved plan says, and nothing else.
+//!
+//! In: an [`ApprovedPlan`](crate::plan::ApprovedPlan), a reader and a writer. Out: an [`Outcome`]:
+//! for every change whether it was done, failed or was not tried, and why. It refuses to decide
+//! anything: what to do and in which order is the plan's.
+
+mod executor;
+mod outcome;
+mod writer;
+
+pub use executor::{execute, one_line};
+pub use outcome::{ChangeOutcome, ChangeResult, Outcome};
+pub use writer::{Effect, TargetWriter, WriteError};

@@ -1,0 +1,74 @@
+//! In: what became of each change. Out: what became of the run. It refuses to know how it is shown.
+
+use crate::plan::{ApprovedPlan, PlannedChange};
+
+use super::Effect;
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// One for each change of the plan, in its order.
+    pub changes: Vec<ChangeOutcome>,
+    /// What the state, read back after the expand phase, did not show although it should, if
+    /// anything: the reason why nothing was closed.
+    pub verification: Option<String>,
+}
+
+/// What became of one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeOutcome {
+    /// The change, with its reasons.
+    pub planned: PlannedChange,
+    /// What became of it.
+    pub result: ChangeResult,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeResult {
+    /// It is so now.
+    Done(Effect),
+    /// It was tried and is not so; why, the cause last. May hold text from the server.
+    Failed(String),
+    /// It was not tried; why.
+    NotTried(String),
+}
+
+impl Outcome {
+    /// An outcome in which nothing was tried yet, for `reason`.
+    pub(super) fn nothing_tried(approved: &ApprovedPlan, reason: &str) -> Self {
+        let changes = approved.plan().changes.iter().map(|planned| ChangeOutcome {
+            planned: planned.clone(),
+            result: ChangeResult::NotTried(reason.to_owned()),
+        });
+        Self { changes: changes.collect(), verification: None }
+    }
+
+    /// How many changes were made or were already so.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.count(|result| matches!(result, ChangeResult::Done(_)))
+    }
+
+    /// How many changes failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.count(|result| matches!(result, ChangeResult::Failed(_)))
+    }
+
+    /// How many changes were not tried.
+    #[must_use]
+    pub fn not_tried(&self) -> usize {
+        self.count(|result| matches!(result, ChangeResult::NotTried(_)))
+    }
+
+    /// Whether every change is so now.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.done() == self.changes.len()
+    }
+
+    fn count(&self, of: impl Fn(&ChangeResult) -> bool) -> usize {
+        self.changes.iter().filter(|change| of(&change.result)).count()
+    }
+}

@@ -1,0 +1,43 @@
+//! In: one change. Out: the only way in which anything is changed on a target. It refuses to know
+//! other changes, and to repeat what may already have taken effect.
+
+use std::error::Error;
+
+use crate::plan::Change;
+
+/// Changes a target. A target hands out its writer only against an approved plan.
+pub trait TargetWriter: Sync {
+    /// Makes one change. When the answer is lost on the way, what happened is read back before
+    /// anything is repeated.
+    ///
+    /// # Errors
+    ///
+    /// When the change was not made, or when nobody can tell whether it was.
+    fn make(&self, change: &Change) -> impl Future<Output = Result<Effect, WriteError>> + Send;
+}
+
+/// What making a change came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It was made.
+    Made,
+    /// Somebody else had made it, or the token is gone: nothing was left to do.
+    AlreadySo,
+}
+
+/// A change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The setting is neither as the plan saw it nor as the plan wants it.
+    #[error("it was changed by somebody else since the plan was made")]
+    Moved,
+    /// Others kept writing the settings at the same time.
+    #[error("the settings were written by others {0} times in a row meanwhile")]
+    Contended(u32),
+    /// The server refused, or could not be reached.
+    #[error("the server did not do it")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+    /// The answer was lost, and so was the attempt to read back.
+    #[error("the answer was lost; whether it was done is not known")]
+    Unknown(#[source] Box<dyn Error + Send + Sync>),
+}

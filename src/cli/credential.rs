@@ -1,0 +1,89 @@
+//! In: where the settings file says that a credential comes from. Out: the credential, in memory
+//! alone. It refuses to show what it read, in errors too, and to run a program that nobody allowed.
+
+use std::{env, fs, path::Path, process};
+
+use secrecy::SecretString;
+
+use crate::{policy::settings_file::Auth, target::http::Credential};
+
+/// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only
+/// when `may_run` says so.
+///
+/// # Errors
+///
+/// When it is not there, empty, or not allowed.
+pub(super) fn find(auth: &Auth, folder: &Path, may_run: bool) -> Result<Credential, NoCredential> {
+    match auth {
+        Auth::Password { user, password_env } => {
+            Ok(Credential::Basic { user: user.clone(), secret: variable(password_env)? })
+        }
+        Auth::Token { user: Some(user), token_env } => {
+            Ok(Credential::Basic { user: user.clone(), secret: variable(token_env)? })
+        }
+        Auth::Token { user: None, token_env } => Ok(Credential::Bearer(variable(token_env)?)),
+        Auth::BearerVariable(name) => Ok(Credential::Bearer(variable(name)?)),
+        Auth::BearerFile(path) => {
+            let text = fs::read_to_string(folder.join(path))
+                .map_err(|source| NoCredential::File { path: path.clone(), source })?;
+            Ok(Credential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
+        }
+        Auth::Command(argv) if may_run => command(argv, folder),
+        Auth::Command(_) => Err(NoCredential::NotAllowed),
+    }
+}
+
+fn variable(name: &str) -> Result<SecretString, NoCredential> {
+    let text = env::var(name).map_err(|_| NoCredential::Variable { name: name.to_owned() })?;
+    one_line(&text, || format!("the environment variable `{name}`"))
+}
+
+fn command(argv: &[String], folder: &Path) -> Result<Credential, NoCredential> {
+    let [program, arguments @ ..] = argv else {
+        return Err(NoCredential::Empty { place: "`auth.command`".to_owned() });
+    };
+    let failed = |source| NoCredential::Command { program: program.clone(), source };
+    let output = process::Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(process::Stdio::null())
+        .stderr(process::Stdio::inherit())
+        .output()
+        .map_err(|source| failed(Some(source)))?;
+    if !output.status.success() {
+        return Err(failed(None));
+    }
+    let text = String::from_utf8(output.stdout).map_err(|_| failed(None))?;
+    one_line(&text, || format!("the output of `{program}`")).map(Credential::Bearer)
+}
+
+fn one_line(text: &str, place: impl FnOnce() -> String) -> Result<SecretString, NoCredential> {
+    let line = text.trim();
+    if line.is_empty() || line.contains(char::is_control) {
+        return Err(NoCredential::Empty { place: place() });
+    }
+    Ok(SecretString::from(line))
+}
+
+/// There is no credential where the settings file says.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoCredential {
+    #[error("the environment variable `{name}` is not set")]
+    Variable { name: String },
+    #[error("cannot read the file `{path}`")]
+    File {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{place} does not hold one line of text")]
+    Empty { place: String },
+    #[error("`{program}` did not give a credential")]
+    Command {
+        program: String,
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    #[error("`auth.command` would run a program; allow it with --allow-auth-command")]
+    NotAllowed,
+}

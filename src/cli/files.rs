@@ -1,0 +1,243 @@
+//! In: the settings file and the policy layers on disk. Out: their contents, each file read once and
+//! only when it is a regular file below the folder of the settings file; or diagnostics, written to
+//! standard error. It refuses to know what the files say.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    policy::{
+        Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Layer, Mark, Policy, Sources, read_layers,
+        settings_file::{self, LayerPath, SettingsFile, SettingsReading, TargetDeclaration},
+    },
+    report,
+};
+
+use super::{ColorChoice, Exit, Failure, Global, output};
+
+/// What came of reading the settings file and its layers.
+pub(super) struct Loaded {
+    /// What the settings file says; nothing when it is invalid.
+    pub(super) settings: Option<SettingsFile>,
+    /// The layers of each target, also of an invalid settings file.
+    pub(super) policies: Vec<Vec<LayerPath>>,
+    /// The layers.
+    pub(super) layers: Layers,
+    /// What is wrong with the settings file and with the paths of the layers.
+    pub(super) diagnostics: Diagnostics,
+    /// The text of the settings file, with secrets masked.
+    pub(super) sources: Sources,
+}
+
+/// Reads the settings file and every layer that it names.
+pub(super) fn load(global: &Global) -> Loaded {
+    let shown: Arc<str> = global.config.display().to_string().into();
+    let path = global.directory.join(&global.config);
+    let bytes = match read_regular(&path) {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            let mut diagnostics = Diagnostics::default();
+            let help = "say where it is with `--config FILE`, or where to work with `-C DIR`";
+            diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown).help(help));
+            return Loaded {
+                settings: None,
+                policies: Vec::new(),
+                layers: Layers::default(),
+                diagnostics,
+                sources: Sources::new(),
+            };
+        }
+    };
+    let SettingsReading { settings, policies, mut diagnostics, sources } =
+        settings_file::read(&shown, &bytes);
+    let layers = Layers::read(&policies, &path, &shown, &mut diagnostics);
+    Loaded { settings, policies, layers, diagnostics, sources }
+}
+
+/// A valid settings file with all the policy layers that it names.
+pub struct Workspace {
+    /// What the settings file says.
+    pub settings: SettingsFile,
+    /// The folder it lies in; paths in it are relative to this one.
+    pub folder: PathBuf,
+    layers: Layers,
+    color: ColorChoice,
+}
+
+/// Reads the settings file and its layers, for a command that needs them all to be there. Shows
+/// what is wrong on standard error.
+///
+/// # Errors
+///
+/// When the settings file is invalid, or the path of a layer is.
+pub fn load_settings(global: &Global) -> Result<Workspace, Failure> {
+    let Loaded { settings, layers, diagnostics, sources, .. } = load(global);
+    show(&diagnostics, &sources, global.color)?;
+    let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
+    let folder = folder_of(&global.directory.join(&global.config));
+    Ok(Workspace { settings, folder, layers, color: global.color })
+}
+
+impl Workspace {
+    /// The targets that `--target` names, in the order of the settings file; all when it names none.
+    ///
+    /// # Errors
+    ///
+    /// When there is no target with a name that was given.
+    pub fn targets(&self, global: &Global) -> Result<Vec<&TargetDeclaration>, Failure> {
+        let names: Vec<&str> = self.settings.targets.iter().map(|target| target.name.as_str()).collect();
+        if let Some(unknown) = global.target.iter().find(|name| !names.contains(&name.as_str())) {
+            let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let error = format!("there is no target `{unknown}`; the settings file has {known}");
+            return Err(Failure::new(Exit::Usage, error));
+        }
+        let wanted =
+            |target: &&TargetDeclaration| global.target.is_empty() || global.target.contains(&target.name);
+        Ok(self.settings.targets.iter().filter(wanted).collect())
+    }
+
+    /// The policy of `target`, from all its layers. Shows what is wrong on standard error, warnings
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// When the policy is invalid.
+    pub fn load_policy(&self, target: &TargetDeclaration) -> Result<Policy, Failure> {
+        let layers = self.layers.of(&target.policy);
+        let reading = read_layers(&layers);
+        show(&reading.diagnostics, &reading.sources, self.color)?;
+        reading.policy.ok_or_else(|| invalid(&reading.diagnostics, layers.len()))
+    }
+}
+
+fn show(diagnostics: &Diagnostics, sources: &Sources, color: ColorChoice) -> io::Result<()> {
+    let stderr = io::stderr();
+    let text = report::diagnostics::text(diagnostics, sources, output::colour(color, &stderr));
+    stderr.lock().write_all(text.as_bytes())
+}
+
+fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
+    Failure::new(Exit::Invalid, report::diagnostics::summary(diagnostics, files))
+}
+
+/// Policy layers by the paths that the settings file gives them, each read once.
+#[derive(Default)]
+pub(super) struct Layers(HashMap<String, Layer>);
+
+impl Layers {
+    /// Reads the layers of all `policies`; what cannot be read is reported at the place that names it.
+    fn read(
+        policies: &[Vec<LayerPath>],
+        settings_path: &Path,
+        settings_shown: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let folder = folder_of(settings_path);
+        // The folder as the command line names it, so that places can be followed from there.
+        let shown_folder = Path::new(settings_shown).parent().unwrap_or(Path::new(""));
+        let mut read: HashMap<String, Result<Layer, Unusable>> = HashMap::new();
+        for layer in policies.iter().flatten() {
+            let result = read.entry(layer.path.clone()).or_insert_with(|| {
+                let bytes = read_below(&folder, &layer.path)?;
+                let shown = shown_folder.join(&layer.path).display().to_string();
+                Ok(Layer::read(shown.into(), &bytes))
+            });
+            if let Err(problem) = result {
+                diagnostics.push(problem.at(&layer.mark, &layer.key, &layer.path));
+            }
+        }
+        Self(read.into_iter().filter_map(|(path, result)| Some((path, result.ok()?))).collect())
+    }
+
+    /// How many files were read.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those of `paths` that could be read, in their order.
+    pub(super) fn of(&self, paths: &[LayerPath]) -> Vec<&Layer> {
+        paths.iter().filter_map(|layer| self.0.get(&layer.path)).collect()
+    }
+}
+
+/// The folder that the file at `path` lies in.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The content of a layer, when it really lies below `folder`.
+fn read_below(folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
+    let root = fs::canonicalize(folder).map_err(Unusable::Unreadable)?;
+    let path = fs::canonicalize(folder.join(layer)).map_err(Unusable::Unreadable)?;
+    if !path.starts_with(&root) {
+        return Err(Unusable::Outside);
+    }
+    // INVARIANT: what is opened is the path that was checked, which has no link in it.
+    read_regular(&path)
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// It leads out of the folder of the settings file.
+    Outside,
+    /// It is a folder, a pipe, a device.
+    NoRegularFile,
+    /// The system refuses it.
+    Unreadable(io::Error),
+}
+
+impl Unusable {
+    /// The problem as a diagnostic at the place that names the file.
+    pub(super) fn at(&self, mark: &Mark, key: &str, path: &str) -> Diagnostic {
+        match self {
+            Self::Outside => {
+                let message = format!("`{path}` is a link that leads out of the folder of the settings file");
+                Diagnostic::error(Code::PathOutside, mark, key, message)
+                    .help("put the file itself below the folder of the settings file")
+            }
+            Self::NoRegularFile => {
+                let message = format!("`{path}` is no regular file");
+                Diagnostic::error(Code::NoRegularFile, mark, key, message)
+            }
+            Self::Unreadable(error) => {
+                let message = format!("`{path}` cannot be read: {}", reason(error));
+                Diagnostic::error(Code::UnreadableFile, mark, key, message)
+            }
+        }
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// The content of a regular file; one byte more than is allowed, at most, so that a file that is too
+/// long is known for one and an endless one ends.
+///
+/// # Errors
+///
+/// When it is no regular file or cannot be read.
+pub(super) fn read_regular(path: &Path) -> Result<Vec<u8>, Unusable> {
+    let metadata = fs::metadata(path).map_err(Unusable::Unreadable)?;
+    if !metadata.is_file() {
+        return Err(Unusable::NoRegularFile);
+    }
+    let limit = u64::try_from(FILE_BYTES_AT_MOST).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Unusable::Unreadable)?;
+    file.take(limit).read_to_end(&mut bytes).map_err(Unusable::Unreadable)?;
+    Ok(bytes)
+}

@@ -1,0 +1,82 @@
+//! `schema`: the JSON schemas of every document, for editors and for checking. In: the document types.
+//! Out: one schema on standard output, or all of them as files.
+
+use std::{fs, io, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::{policy, report};
+
+use super::{CommandResult, Exit, Failure, Global, output};
+
+/// Prints the JSON schema of a document, or writes them all
+#[derive(Debug, Args)]
+pub(super) struct Schema {
+    /// Which document
+    #[arg(value_enum, value_name = "DOCUMENT", required_unless_present = "write")]
+    document: Option<Document>,
+    /// Write the schemas of all documents into this folder, as NAME.schema.json
+    #[arg(long, value_name = "DIR", conflicts_with = "document")]
+    write: Option<PathBuf>,
+}
+
+/// The documents that have a schema. A new one is a line here and a line in [`Document::schema`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Document {
+    /// Policy files
+    Policy,
+    /// The settings file `tokenwarden.yaml`
+    Settings,
+    /// What `validate --format json` writes
+    Diagnostics,
+    /// What `plan` and `apply` write with `--format json`
+    Plan,
+}
+
+impl Document {
+    fn schema(self) -> Value {
+        match self {
+            Self::Policy => policy::document::schema(),
+            Self::Settings => policy::settings_file::document::schema(),
+            Self::Diagnostics => report::diagnostics::schema(),
+            Self::Plan => report::json::schema(),
+        }
+    }
+
+    /// The schema as it stands in a file: pretty, with a line end.
+    fn text(self) -> Result<String, Failure> {
+        Ok(serde_json::to_string_pretty(&self.schema())? + "\n")
+    }
+}
+
+/// A file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`", path.display())]
+struct CannotWrite {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Schema {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When a file or standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        if let Some(document) = self.document {
+            output::write(&document.text()?)?;
+        }
+        if let Some(folder) = &self.write {
+            let folder = global.directory.join(folder);
+            fs::create_dir_all(&folder).map_err(|source| CannotWrite { path: folder.clone(), source })?;
+            for document in Document::value_variants() {
+                let name = document.to_possible_value().map(|value| value.get_name().to_owned());
+                let path = folder.join(format!("{}.schema.json", name.unwrap_or_default()));
+                fs::write(&path, document.text()?).map_err(|source| CannotWrite { path, source })?;
+            }
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,111 @@
+//! `validate`: is what was written a policy at all? In: the settings file and its layers, or policy
+//! files by themselves. Out: every mistake in them on standard output. It knows no network.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    policy::{Diagnostics, Layer, Mark, Reading, Sources, read_layers},
+    report,
+};
+
+use super::{
+    CommandResult, Exit, Global,
+    files::{self, Loaded},
+    output,
+};
+
+/// Checks the settings file and every policy layer, and shows all mistakes at once
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// Policy files to check, each by itself and without a settings file
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Form of the report on standard output
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// Everything that was read and what is wrong with it.
+#[derive(Default)]
+struct Checked {
+    files: usize,
+    diagnostics: Diagnostics,
+    sources: Sources,
+}
+
+impl Checked {
+    fn add(&mut self, reading: Reading) {
+        self.diagnostics.append(reading.diagnostics);
+        self.sources.extend(reading.sources);
+    }
+}
+
+impl Validate {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        let checked = if self.paths.is_empty() { workspace(global) } else { self.single_files(global) };
+        let text = match self.format {
+            Format::Text => {
+                let colour = output::colour(global.color, &std::io::stdout());
+                let text = report::diagnostics::text(&checked.diagnostics, &checked.sources, colour);
+                text + &report::diagnostics::summary(&checked.diagnostics, checked.files) + "\n"
+            }
+            Format::Json => {
+                let document = report::diagnostics::document(&checked.diagnostics, checked.files);
+                serde_json::to_string_pretty(&document)? + "\n"
+            }
+        };
+        output::write(&text)?;
+        Ok(if checked.diagnostics.have_errors() { Exit::Invalid } else { Exit::Done })
+    }
+
+    fn single_files(&self, global: &Global) -> Checked {
+        let paths: BTreeSet<&PathBuf> = self.paths.iter().collect();
+        let mut checked = Checked { files: paths.len(), ..Checked::default() };
+        for path in paths {
+            let shown = path.display().to_string();
+            match files::read_regular(&global.directory.join(path)) {
+                Ok(bytes) => {
+                    let layer = Layer::read(shown.into(), &bytes);
+                    checked.add(read_layers(&[&layer]));
+                }
+                Err(problem) => {
+                    let whole = Mark::of_file(&Arc::from(shown.as_str()));
+                    checked.diagnostics.push(problem.at(&whole, "", &shown));
+                }
+            }
+        }
+        checked
+    }
+}
+
+fn workspace(global: &Global) -> Checked {
+    let Loaded { policies, layers, diagnostics, sources, .. } = files::load(global);
+    let mut checked = Checked { files: 1 + layers.count(), diagnostics, sources };
+    for policy in &policies {
+        let read = layers.of(policy);
+        if read.len() == policy.len() {
+            checked.add(read_layers(&read));
+        } else {
+            // What all say together is unknown without the one that is missing.
+            for layer in read {
+                checked.add(layer.by_itself());
+            }
+        }
+    }
+    checked
+}

@@ -1,0 +1,169 @@
+//! Which tokens fail to comply, and why.
+//!
+//! In: a [`Policy`], the people of a target, the time, and every token one by one. Out: findings,
+//! each with its rule, its reason and the policy line that says so. It refuses to know what is done
+//! about a finding, and never holds all tokens: it is a fold.
+
+mod owner;
+mod per_owner;
+pub mod rules;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use crate::{
+    inventory::People,
+    model::{Action, Owner, RuleCode, Scope, Token, TokenId},
+    policy::{Place, Policy},
+};
+
+use owner::OwnerBook;
+use per_owner::PerOwner;
+use rules::{Subject, Verdict};
+
+/// One token breaking one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule.
+    pub rule: RuleCode,
+    /// What is wrong, such as `no expiry, limit 1y`. May hold text from the server.
+    pub message: String,
+    /// The line of the policy that demands it, when one does.
+    pub place: Option<Place>,
+    /// What the policy does about it.
+    pub action: Action,
+}
+
+/// A token with everything that is wrong with it; never without a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFindings {
+    /// The token.
+    pub token: Token,
+    /// In the order of the rules.
+    pub findings: Vec<Finding>,
+    /// What `narrow` lowers the scope to: the limit's `max_scope`, read-only where there is none;
+    /// nothing when it rests on a group that the server does not know.
+    pub narrow_to: Option<Scope>,
+}
+
+/// Everything that was found on one target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Tokens with findings, in the order of their identifiers.
+    pub tokens: Vec<TokenFindings>,
+    /// How many tokens were seen.
+    pub seen: u64,
+    /// Rules that could not be decided: which, for what reason, and on how many tokens.
+    pub undecided: BTreeMap<(RuleCode, String), u64>,
+}
+
+impl Findings {
+    /// How many tokens comply with every rule that could be decided.
+    #[must_use]
+    pub fn complying(&self) -> u64 {
+        self.seen.saturating_sub(self.tokens.len() as u64)
+    }
+}
+
+/// The fold over all tokens of a target.
+pub struct Compliance<'a> {
+    policy: &'a Policy,
+    now: Timestamp,
+    owners: OwnerBook<'a>,
+    per_owner: HashMap<Owner, PerOwner>,
+    found: BTreeMap<TokenId, TokenFindings>,
+    undecided: BTreeMap<(RuleCode, String), u64>,
+    seen: u64,
+}
+
+impl<'a> Compliance<'a> {
+    /// Begins a fold for `policy` over the tokens of `people`, at the moment `now`.
+    #[must_use]
+    pub fn new(policy: &'a Policy, people: &'a People, now: Timestamp) -> Self {
+        Self {
+            policy,
+            now,
+            owners: OwnerBook::new(policy, people),
+            per_owner: HashMap::new(),
+            found: BTreeMap::new(),
+            undecided: BTreeMap::new(),
+            seen: 0,
+        }
+    }
+
+    /// Looks at one token. A token is kept only when something is wrong with it, or while it is
+    /// among the most recently used ones of an owner whose number of tokens is limited.
+    pub fn observe(&mut self, token: &Token) {
+        self.seen += 1;
+        let owner = self.owners.standing(&token.owner);
+        let subject =
+            Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
+        let mut findings = Vec::new();
+        for rule in RuleCode::ALL {
+            match rules::check(rule, &subject) {
+                Verdict::NotTried | Verdict::Complies => {}
+                Verdict::Fails { message, place } => findings.push(self.finding(rule, message, place)),
+                Verdict::Undecided { reason } => {
+                    *self.undecided.entry((rule, reason)).or_default() += 1;
+                }
+            }
+        }
+        let narrow_to = subject.narrow_to();
+        let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
+        if let Some(at_most) = at_most
+            && !token.is_expired(self.now)
+            && !findings.iter().any(|finding| finding.action == Action::Revoke)
+        {
+            self.count(token, &findings, at_most, narrow_to);
+        }
+        if !findings.is_empty() {
+            self.add(token.clone(), findings, narrow_to);
+        }
+    }
+
+    /// Ends the fold.
+    #[must_use]
+    pub fn finish(self) -> Findings {
+        Findings { tokens: self.found.into_values().collect(), seen: self.seen, undecided: self.undecided }
+    }
+
+    /// Counts a token of an owner who may have `at_most`; the one that is then too many, if any,
+    /// has a finding.
+    fn count(&mut self, token: &Token, findings: &[Finding], at_most: u32, narrow_to: Option<Scope>) {
+        let ending = self.ends_in_time(token, findings);
+        let counted = self.per_owner.entry(token.owner.clone()).or_insert_with(|| PerOwner::new(at_most));
+        if let Some(surplus) = counted.add(token.clone(), ending) {
+            let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
+            let message = format!("more tokens than the limit of {at_most}, this one used least recently");
+            let finding = self.finding(RuleCode::PerOwner, message, place);
+            self.add(surplus, vec![finding], narrow_to);
+        }
+    }
+
+    /// Whether `token` ends, or is brought to its end by `findings`, no later than `per-owner` would
+    /// make it. Such a token is the first to be too many: the choice is the same before, during and
+    /// after a run that acts on it, whatever is used meanwhile.
+    fn ends_in_time(&self, token: &Token, findings: &[Finding]) -> bool {
+        let made_to_end = findings.iter().filter_map(|finding| finding.action.deadline(self.now));
+        let ends = made_to_end.chain(token.expires).min();
+        let in_time = self.policy.enforcement.action(RuleCode::PerOwner).deadline(self.now);
+        ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
+    }
+
+    fn finding(&self, rule: RuleCode, message: String, place: Option<Place>) -> Finding {
+        let enforcement = &self.policy.enforcement;
+        let place = place.or_else(|| enforcement.place_of(rule).cloned());
+        Finding { rule, message, place, action: enforcement.action(rule) }
+    }
+
+    fn add(&mut self, token: Token, findings: Vec<Finding>, narrow_to: Option<Scope>) {
+        let entry = self.found.entry(token.id.clone()).or_insert_with(|| TokenFindings {
+            token,
+            findings: Vec::new(),
+            narrow_to,
+        });
+        entry.findings.extend(findings);
+        entry.findings.sort_by_key(|finding| finding.rule);
+    }
+}

@@ -1,0 +1,140 @@
+//! In: the policy and the people. Out: how an owner stands: present, permitted, and under which
+//! entry of the limits. It refuses to know tokens, and looks every owner up once.
+
+use std::collections::HashMap;
+
+use crate::{
+    inventory::{Membership, People, Presence},
+    model::{GroupName, Holders, Owner, OwnerKind, Permission, UserName},
+    policy::{LimitEntry, Place, Policy},
+};
+
+/// How an owner stands under the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What the directory says of the user; nothing for projects and repositories.
+    pub presence: Option<Presence>,
+    /// Whether the user may use tokens; always for projects and repositories, and when the
+    /// permission is not managed.
+    pub may_use: Membership,
+    /// Which entry of the limits counts.
+    pub limit: LimitChoice,
+}
+
+/// Which entry of the limits counts for an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitChoice {
+    /// None matches.
+    None,
+    /// The entry at this index.
+    Entry(usize),
+    /// It depends on a group that the server does not know.
+    Undecided(GroupName),
+}
+
+/// Every owner that was looked up, and the limits in a form that is quick to search.
+pub(super) struct OwnerBook<'a> {
+    policy: &'a Policy,
+    people: &'a People,
+    limits: &'a [LimitEntry],
+    first_of_group: HashMap<&'a GroupName, usize>,
+    first_unknown: Option<(usize, &'a GroupName)>,
+    first_for_rest: Option<usize>,
+    standings: HashMap<Owner, Standing>,
+}
+
+impl<'a> OwnerBook<'a> {
+    pub(super) fn new(policy: &'a Policy, people: &'a People) -> Self {
+        let limits = policy.limits.get().map_or(&[][..], |limits| &limits.value);
+        let mut book = Self {
+            policy,
+            people,
+            limits,
+            first_of_group: HashMap::new(),
+            first_unknown: None,
+            first_for_rest: None,
+            standings: HashMap::new(),
+        };
+        let for_users =
+            limits.iter().enumerate().filter(|(_, entry)| entry.limit.kinds().contains(&OwnerKind::User));
+        for (index, entry) in for_users {
+            let Some(groups) = &entry.limit.groups else {
+                book.first_for_rest.get_or_insert(index);
+                continue;
+            };
+            for group in groups.iter() {
+                book.first_of_group.entry(group).or_insert(index);
+                if people.is_unknown(group) {
+                    book.first_unknown.get_or_insert((index, group));
+                }
+            }
+        }
+        book
+    }
+
+    pub(super) fn people(&self) -> &'a People {
+        self.people
+    }
+
+    /// How `owner` stands; looked up once.
+    pub(super) fn standing(&mut self, owner: &Owner) -> Standing {
+        if let Some(known) = self.standings.get(owner) {
+            return known.clone();
+        }
+        let standing = self.look_up(owner);
+        self.standings.insert(owner.clone(), standing.clone());
+        standing
+    }
+
+    /// Where the entry that counts for `owner` has `key`.
+    pub(super) fn limit_place(&mut self, owner: &Owner, key: &str) -> Option<Place> {
+        match self.standing(owner).limit {
+            LimitChoice::Entry(index) => self.limits.get(index).map(|entry| entry.place_of(key).clone()),
+            LimitChoice::None | LimitChoice::Undecided(_) => None,
+        }
+    }
+
+    fn look_up(&self, owner: &Owner) -> Standing {
+        match owner {
+            Owner::User(user) => Standing {
+                presence: Some(self.people.presence(user)),
+                may_use: holding(self.policy, self.people, Permission::Use, user),
+                limit: self.limit_of_user(user),
+            },
+            Owner::Project(_) | Owner::Repository { .. } => Standing {
+                presence: None,
+                may_use: Membership::Member,
+                limit: self
+                    .limits
+                    .iter()
+                    .position(|entry| entry.limit.groups.is_none() && entry.limit.selects(owner))
+                    .map_or(LimitChoice::None, LimitChoice::Entry),
+            },
+        }
+    }
+
+    fn limit_of_user(&self, user: &UserName) -> LimitChoice {
+        let by_group =
+            self.people.groups_of(user).filter_map(|group| self.first_of_group.get(group).copied()).min();
+        let sure = [by_group, self.first_for_rest].into_iter().flatten().min();
+        match (sure, self.first_unknown) {
+            (Some(index), Some((unknown, group))) if unknown < index => LimitChoice::Undecided(group.clone()),
+            (None, Some((_, group))) => LimitChoice::Undecided(group.clone()),
+            (Some(index), _) => LimitChoice::Entry(index),
+            (None, None) => LimitChoice::None,
+        }
+    }
+}
+
+/// Whether `user` holds `permission` under the policy; everybody does when it is not managed.
+pub(super) fn holding(
+    policy: &Policy,
+    people: &People,
+    permission: Permission,
+    user: &UserName,
+) -> Membership {
+    match policy.permissions.get(&permission).map(|set| &set.value) {
+        None | Some(Holders::Everyone) => Membership::Member,
+        Some(holders) => people.membership(user, holders.groups()),
+    }
+}

@@ -1,0 +1,22 @@
+//! `lifetime`: the token never expires, or lives longer than `max_lifetime`. In: the limit. Out: a
+//! verdict. A day more than the limit is forgiven: servers round an expiry to the end of a day.
+
+use super::{Subject, Verdict, day};
+use crate::model::Period;
+
+const FORGIVEN: Period = Period::days(1);
+
+pub(super) fn check(subject: &Subject<'_>) -> Verdict {
+    let token = subject.token;
+    subject.limited(
+        "max_lifetime",
+        |limit| limit.max_lifetime,
+        |most| match token.expires {
+            None => Some(format!("no expiry, limit {most}")),
+            Some(expires) if expires > FORGIVEN.after(most.after(token.created)) => {
+                Some(format!("lives from {} to {}, limit {most}", day(token.created), day(expires)))
+            }
+            Some(_) => None,
+        },
+    )
+}

@@ -1,0 +1,19 @@
+//! `never-used`: the token was never used and is older than `max_unused`. In: the limit. Out: a
+//! verdict. A token with any use is the subject of `idle`.
+
+use super::{Subject, Verdict, day};
+
+pub(super) fn check(subject: &Subject<'_>) -> Verdict {
+    if subject.token.last_used.is_some() {
+        return Verdict::NotTried;
+    }
+    let created = subject.token.created;
+    subject.limited(
+        "max_unused",
+        |limit| limit.max_unused,
+        |most| {
+            (created < most.before(subject.now))
+                .then(|| format!("never used since {}, limit {most}", day(created)))
+        },
+    )
+}

@@ -1,0 +1,48 @@
+//! In: what could not be seen. Out: whether everything was. It refuses to know what follows from it.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::model::GroupName;
+
+/// How much of a target was seen. Nothing is removed on the ground of what was not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Everything that was asked for.
+    Complete,
+    /// Something is missing; never empty.
+    Partial(BTreeSet<Missing>),
+}
+
+/// Something that could not be seen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Missing {
+    /// The server does not know the group. That is not an empty group.
+    Group(GroupName),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
+        }
+    }
+}
+
+impl Coverage {
+    /// What is missing; nothing when the coverage is complete.
+    pub fn missing(&self) -> impl Iterator<Item = &Missing> {
+        match self {
+            Self::Complete => None,
+            Self::Partial(missing) => Some(missing),
+        }
+        .into_iter()
+        .flatten()
+    }
+}
+
+impl FromIterator<Missing> for Coverage {
+    fn from_iter<I: IntoIterator<Item = Missing>>(missing: I) -> Self {
+        let missing: BTreeSet<_> = missing.into_iter().collect();
+        if missing.is_empty() { Self::Complete } else { Self::Partial(missing) }
+    }
+}

@@ -1,0 +1,101 @@
+//! In: users and members as the directory lists them. Out: who is active and who is in which of
+//! the groups that matter. It refuses to know what a group is good for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::{GroupName, UserName};
+
+/// What the directory says of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The user is there and active.
+    Active,
+    /// The user is there and not active.
+    Inactive,
+    /// The directory does not know the user. That is not the same as inactive.
+    Unknown,
+}
+
+/// Whether somebody is in one of several groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// In at least one of them.
+    Member,
+    /// In none of them.
+    NotMember,
+    /// In none of those that the server knows, and this one it does not know.
+    Unsure(GroupName),
+}
+
+/// The users of a target and their membership in the groups that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct People {
+    active: HashMap<UserName, bool>,
+    groups_of: HashMap<UserName, BTreeSet<GroupName>>,
+    known: BTreeMap<GroupName, bool>,
+}
+
+impl People {
+    /// Adds a user.
+    pub fn add_user(&mut self, name: UserName, active: bool) {
+        self.active.insert(name, active);
+    }
+
+    /// Adds a group that the server knows, with all its members.
+    pub fn add_group(&mut self, group: &GroupName, members: impl IntoIterator<Item = UserName>) {
+        self.known.insert(group.clone(), true);
+        for member in members {
+            self.groups_of.entry(member).or_default().insert(group.clone());
+        }
+    }
+
+    /// Adds a group that the server does not know.
+    pub fn add_unknown_group(&mut self, group: GroupName) {
+        self.known.insert(group, false);
+    }
+
+    /// The groups that were asked for and that the server does not know.
+    pub fn unknown_groups(&self) -> impl Iterator<Item = &GroupName> {
+        self.known.iter().filter(|(_, known)| !**known).map(|(group, _)| group)
+    }
+
+    /// Whether the server does not know `group`, or nobody asked for it.
+    #[must_use]
+    pub fn is_unknown(&self, group: &GroupName) -> bool {
+        !self.known.get(group).copied().unwrap_or(false)
+    }
+
+    /// What the directory says of `user`.
+    #[must_use]
+    pub fn presence(&self, user: &UserName) -> Presence {
+        match self.active.get(user) {
+            Some(true) => Presence::Active,
+            Some(false) => Presence::Inactive,
+            None => Presence::Unknown,
+        }
+    }
+
+    /// The groups of `user`, of those that were asked for.
+    pub fn groups_of(&self, user: &UserName) -> impl Iterator<Item = &GroupName> {
+        self.groups_of.get(user).into_iter().flatten()
+    }
+
+    /// Whether `user` is in one of `groups`.
+    pub fn membership<'a>(
+        &self,
+        user: &UserName,
+        groups: impl IntoIterator<Item = &'a GroupName>,
+    ) -> Membership {
+        let groups_of_user = self.groups_of.get(user);
+        let mut unsure = None;
+        for group in groups {
+            if groups_of_user.is_some_and(|of_user| of_user.contains(group)) {
+                return Membership::Member;
+            }
+            if unsure.is_none() && self.is_unknown(group) {
+                unsure = Some(group);
+            }
+        }
+        unsure.map_or(Membership::NotMember, |group| Membership::Unsure(group.clone()))
+    }
+}

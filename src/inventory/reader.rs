@@ -1,0 +1,48 @@
+//! In: nothing but questions. Out: the only way in which anything is read from a target. It
+//! refuses to know how: HTTP, a file and a test implement it alike.
+
+use std::{collections::BTreeSet, error::Error};
+
+use crate::model::{GroupName, Token};
+
+use super::{Overview, People};
+
+/// Reads a target. Nothing that plans has a type with more than this in reach.
+pub trait InventoryReader: Sync {
+    /// The server, whom it takes us for, and its settings.
+    ///
+    /// # Errors
+    ///
+    /// When the server could not be reached, refused the credential or answered nonsense.
+    fn overview(&self) -> impl Future<Output = Result<Overview, ReadError>> + Send;
+
+    /// All users, and the members of each of `groups`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::overview`]. A group that the server does not know is no error.
+    fn people(&self, groups: &BTreeSet<GroupName>) -> impl Future<Output = Result<People, ReadError>> + Send;
+
+    /// Hands every token to `each`, once, in any order.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::overview`].
+    fn tokens(
+        &self,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> impl Future<Output = Result<(), ReadError>> + Send;
+}
+
+/// A part of a target could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {what} of {server}")]
+pub struct ReadError {
+    /// What was to be read, such as `tokens`.
+    pub what: &'static str,
+    /// Address of the server, without credentials.
+    pub server: String,
+    /// Why it could not be read.
+    #[source]
+    pub cause: Box<dyn Error + Send + Sync>,
+}

@@ -1,0 +1,233 @@
+//! What would be done to make a target comply.
+//!
+//! In: a [`Policy`], what an [`InventoryReader`] shows, and the time. Out: a [`Plan`]: ordered
+//! changes, what was held back and why. It refuses to change anything: it has a reader alone, and
+//! a plan becomes something that can be applied only by passing the rails.
+
+mod change;
+mod order;
+mod rails;
+mod refused_use;
+mod settings;
+mod tokens;
+
+pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
+pub use order::{Phase, phase};
+pub use rails::{Allowed, Refusal, Refused};
+pub use refused_use::RefusedUse;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    compliance::{Compliance, Findings, TokenFindings},
+    inventory::{Coverage, Inventory, InventoryReader, ReadError, Server},
+    model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token},
+    policy::{Place, Policy},
+};
+
+use refused_use::RefusedUseFold;
+use tokens::TokenPlan;
+
+/// Ordered changes for one target, and everything that a person needs to judge them. The same
+/// policy, state and time make the same plan to the byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The name of the target in the settings file.
+    pub target: String,
+    /// The server that was read.
+    pub server: Server,
+    /// The moment that it was made for, UTC.
+    pub made_for: Timestamp,
+    /// SHA-256 of the canonical form of the policy, in hexadecimal.
+    pub policy_fingerprint: String,
+    /// What would be done, in the order in which it would be.
+    pub changes: Vec<PlannedChange>,
+    /// What the policy wants and cannot be done for now.
+    pub held_back: Vec<HeldBack>,
+    /// Tokens whose remedy is in place and whose deadline has not come.
+    pub pending: Vec<Pending>,
+    /// Findings that the policy only reports.
+    pub reported: Vec<TokenFindings>,
+    /// How many tokens there are.
+    pub tokens: TokenCounts,
+    /// Who would no longer be let in from where they came from.
+    pub refused_use: RefusedUse,
+    /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
+    pub holders: u64,
+    /// The names that the policy gives to ranges of addresses.
+    pub network_names: Vec<(String, AddressSet)>,
+    /// What could not be seen.
+    pub coverage: Coverage,
+}
+
+/// How many tokens there are, and how many of them comply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// All that were seen.
+    pub seen: u64,
+    /// Those without a finding.
+    pub complying: u64,
+}
+
+/// A change with the reasons for it; never without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// What is to be done.
+    pub change: Change,
+    /// Why.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why something is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The rule that failed, for changes of tokens.
+    pub rule: Option<RuleCode>,
+    /// What is wrong; empty for changes of settings. May hold text from the server.
+    pub text: String,
+    /// The line of the policy that demands it.
+    pub place: Option<Place>,
+}
+
+/// Something that the policy wants and that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// What it is about: a setting, a rule or a token.
+    pub subject: String,
+    /// The line of the policy that wants it.
+    pub place: Option<Place>,
+    /// Why it is not done.
+    pub reason: String,
+    /// How many tokens it is about, when it is about tokens.
+    pub tokens: Option<u64>,
+}
+
+/// A token that will be refused by itself on a day that is already set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The token.
+    pub token: Token,
+    /// Its expiry, UTC.
+    pub until: Timestamp,
+    /// Why it must end.
+    pub reasons: Vec<Reason>,
+}
+
+impl Plan {
+    /// Reads a target and plans what would make it comply with `policy` at the moment `now`.
+    ///
+    /// Tokens are looked at as they come and are not kept.
+    ///
+    /// # Errors
+    ///
+    /// When a part of the target could not be read at all. What is merely unknown, such as a group
+    /// that does not exist, is no error: what rests on it is held back.
+    pub async fn make(
+        target: &str,
+        reader: &impl InventoryReader,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, ReadError> {
+        let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
+        let mut compliance = Compliance::new(policy, &inventory.people, now);
+        let mut refused_use = RefusedUseFold::new(policy, &inventory.settings, now);
+        let mut observe = |token: Token| {
+            compliance.observe(&token);
+            refused_use.observe(&token);
+        };
+        reader.tokens(&mut observe).await?;
+        let findings = compliance.finish();
+        let refused_use = refused_use.finish();
+        Ok(Self::assemble(target, policy, inventory, findings, refused_use))
+    }
+
+    fn assemble(
+        target: &str,
+        policy: &Policy,
+        inventory: Inventory,
+        findings: Findings,
+        refused_use: RefusedUse,
+    ) -> Self {
+        let (mut changes, mut held_back) = settings::diff(policy, &inventory);
+        let tokens = TokenCounts { seen: findings.seen, complying: findings.complying() };
+        held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
+            subject: format!("rule {rule}"),
+            place: policy.enforcement.place_of(rule).cloned(),
+            reason,
+            tokens: Some(count),
+        }));
+        let mut token_plan = TokenPlan::default();
+        for found in findings.tokens {
+            token_plan.add(&found, &inventory.server.caller, inventory.seen_at);
+        }
+        changes.extend(token_plan.changes);
+        held_back.extend(token_plan.held_back);
+        order::sort(&mut changes);
+        Self {
+            target: target.to_owned(),
+            server: inventory.server,
+            made_for: inventory.seen_at,
+            policy_fingerprint: fingerprint(policy),
+            changes,
+            held_back,
+            pending: token_plan.pending,
+            reported: token_plan.reported,
+            tokens,
+            refused_use,
+            holders: holders(&inventory.settings),
+            network_names: policy.network_names.clone(),
+            coverage: inventory.coverage,
+        }
+    }
+
+    /// Whether everything was seen and nothing is to be done or held back.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        self.changes.is_empty() && self.is_whole()
+    }
+
+    /// Whether everything was seen and nothing is held back.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.held_back.is_empty() && self.coverage == Coverage::Complete
+    }
+}
+
+/// A plan that passed the rails. Without one no target hands out its writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovedPlan(Plan);
+
+impl ApprovedPlan {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+/// Every group that `policy` names: those whose members must be read.
+fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
+    SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key)).cloned().collect()
+}
+
+/// How many groups hold a permission, "everyone" counted as one, each permission for itself.
+fn holders(settings: &Settings) -> u64 {
+    let count = |permission| match settings.permissions.of(permission) {
+        Holders::Everyone => 1,
+        holders => holders.groups().count() as u64,
+    };
+    Permission::ALL.into_iter().map(count).sum()
+}
+
+fn fingerprint(policy: &Policy) -> String {
+    use std::fmt::Write;
+    let hash = Sha256::digest(policy.canonical.as_bytes());
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing into a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

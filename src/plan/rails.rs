@@ -1,0 +1,120 @@
+//! In: a plan and the rails. Out: the plan approved, or every rail that it runs into. It refuses to
+//! know who would override a rail: an exception is given by name and count, and is for this run.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::model::{
+    Holders,
+    rails::{Rail, RailClass, Rails},
+};
+
+use super::{ApprovedPlan, Change, Plan};
+
+/// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
+pub type Allowed = BTreeMap<RailClass, u64>;
+
+/// A plan that ran into rails, with the reasons. Nothing of it may be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The plan.
+    pub plan: Plan,
+    /// The rails, in the order of their classes; never empty.
+    pub refusals: Vec<Refusal>,
+}
+
+/// One rail that a plan ran into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is counted.
+    pub class: RailClass,
+    /// How many the plan would change.
+    pub count: u64,
+    /// Of how many live objects.
+    pub live: u64,
+    /// The limit.
+    pub rail: Rail,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class, count, live, rail } = self;
+        write!(f, "{class}: {count} of {live}, the limit is {} or {} %", rail.amount, rail.percent)?;
+        write!(
+            f,
+            " (up to {} always pass); to let these pass in this run: --allow {class}={count}",
+            rail.floor
+        )
+    }
+}
+
+impl Plan {
+    /// The rails that the plan runs into, beyond what is `allowed` for this run.
+    #[must_use]
+    pub fn refusals(&self, rails: &Rails, allowed: &Allowed) -> Vec<Refusal> {
+        let check = |class: RailClass| {
+            let (count, live) = self.counts(class);
+            let rail = rails.of(class);
+            let passes = rail.admits(count, live) || allowed.get(&class).is_some_and(|most| count <= *most);
+            (!passes).then_some(Refusal { class, count, live, rail })
+        };
+        RailClass::ALL.into_iter().filter_map(check).collect()
+    }
+
+    /// The plan as one that may be applied. This is the only door to applying it.
+    ///
+    /// # Errors
+    ///
+    /// When it runs into a rail.
+    pub fn approve(self, rails: &Rails, allowed: &Allowed) -> Result<ApprovedPlan, Box<Refused>> {
+        let refusals = self.refusals(rails, allowed);
+        if refusals.is_empty() {
+            Ok(ApprovedPlan(self))
+        } else {
+            Err(Box::new(Refused { plan: self, refusals }))
+        }
+    }
+
+    /// How many objects of `class` the plan changes, and how many live ones there are.
+    fn counts(&self, class: RailClass) -> (u64, u64) {
+        let of_class = self.changes.iter().filter(|planned| rail_of(&planned.change) == Some(class));
+        match class {
+            RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
+                (of_class.count() as u64, self.tokens.seen)
+            }
+            RailClass::WithdrawnGroups => {
+                let withdrawn = of_class.map(|planned| withdrawn_holders(&planned.change)).sum();
+                (withdrawn, self.holders)
+            }
+            RailClass::RefusedCallers => (self.refused_use.owners, self.refused_use.of_owners),
+            // The addresses of callers are known, so that the owners behind them are counted instead.
+            RailClass::WithdrawnNetworks => (0, 0),
+        }
+    }
+}
+
+/// The rail that a change counts for; nothing for what only opens or can be set back at once.
+fn rail_of(change: &Change) -> Option<RailClass> {
+    match change {
+        Change::Revoke { .. } => Some(RailClass::Revocations),
+        Change::Expire { .. } => Some(RailClass::Expiries),
+        Change::Narrow { .. } => Some(RailClass::Narrowings),
+        Change::Withdraw(_) => Some(RailClass::WithdrawnGroups),
+        Change::Refuse(_) => Some(RailClass::RefusedCallers),
+        Change::Grant(_)
+        | Change::Admit(_)
+        | Change::SetClientAddress { .. }
+        | Change::SetPasswordAuthentication { .. }
+        | Change::SetLimits { .. } => None,
+    }
+}
+
+/// How many groups lose a permission; "everyone" counts as one.
+fn withdrawn_holders(change: &Change) -> u64 {
+    let Change::Withdraw(change) = change else { return 0 };
+    let kept = |group| matches!(&change.after, Holders::Groups(groups) if groups.contains(group));
+    match &change.before {
+        Holders::Everyone => 1,
+        Holders::Nobody => 0,
+        Holders::Groups(groups) => groups.iter().filter(|group| !kept(group)).count() as u64,
+    }
+}

@@ -1,0 +1,147 @@
+//! In: the settings as they are and as the policy wants them. Out: the changes of settings, each
+//! in up to two steps that never shut anybody out half way. It refuses to know tokens.
+
+use crate::{
+    inventory::Inventory,
+    model::{GroupName, Holders, Permission, Reach, SettingKey},
+    policy::{Place, Policy},
+};
+
+use super::{
+    Change, HeldBack, PlannedChange, Reason,
+    change::{HoldersChange, NetworksChange},
+};
+
+/// The changes of settings that `policy` asks for, and those that are held back.
+pub(super) fn diff(policy: &Policy, inventory: &Inventory) -> (Vec<PlannedChange>, Vec<HeldBack>) {
+    let mut diff = Diff { policy, inventory, changes: Vec::new(), held_back: Vec::new() };
+    for key in SettingKey::ALL {
+        let Some(place) = policy.place_of(key) else { continue };
+        if let Some(reason) = diff.obstacle(key) {
+            diff.hold_back(key, place, reason);
+        } else {
+            diff.setting(key, place);
+        }
+    }
+    (diff.changes, diff.held_back)
+}
+
+struct Diff<'a> {
+    policy: &'a Policy,
+    inventory: &'a Inventory,
+    changes: Vec<PlannedChange>,
+    held_back: Vec<HeldBack>,
+}
+
+impl Diff<'_> {
+    fn setting(&mut self, key: SettingKey, place: &Place) {
+        let (policy, settings) = (self.policy, &self.inventory.settings);
+        match key {
+            SettingKey::Permission(permission) => {
+                if let Some(wanted) = policy.permissions.get(&permission) {
+                    self.permission(permission, &wanted.value, place);
+                }
+            }
+            SettingKey::Networks => {
+                if let Some(wanted) = policy.networks.get() {
+                    let change = |before, after| NetworksChange { before, after };
+                    let steps = steps(&settings.networks, &wanted.value);
+                    self.add(steps.open.map(|(b, a)| Change::Admit(change(b, a))), place);
+                    self.add(steps.close.map(|(b, a)| Change::Refuse(change(b, a))), place);
+                }
+            }
+            SettingKey::ClientAddress => {
+                if let Some(wanted) = policy.client_address.get() {
+                    let (before, after) = (&settings.client_address, &wanted.value);
+                    let change = (before != after)
+                        .then(|| Change::SetClientAddress { before: before.clone(), after: after.clone() });
+                    self.add(change, place);
+                }
+            }
+            SettingKey::PasswordAuthentication => {
+                if let Some(wanted) = policy.password_authentication.get() {
+                    let steps = steps(&settings.password_authentication, &wanted.value);
+                    for (before, after) in steps.open.into_iter().chain(steps.close) {
+                        self.add(Some(Change::SetPasswordAuthentication { before, after }), place);
+                    }
+                }
+            }
+            SettingKey::Limits => {
+                if let Some(wanted) = policy.limits.get() {
+                    let before = &settings.limits;
+                    let after: Vec<_> = wanted.value.iter().map(|entry| entry.limit.clone()).collect();
+                    let change =
+                        (*before != after).then(|| Change::SetLimits { before: before.clone(), after });
+                    self.add(change, place);
+                }
+            }
+        }
+    }
+
+    fn permission(&mut self, permission: Permission, wanted: &Holders, place: &Place) {
+        let change = |before, after| HoldersChange { permission, before, after };
+        let steps = steps(self.inventory.settings.permissions.of(permission), wanted);
+        self.add(steps.open.map(|(b, a)| Change::Grant(change(b, a))), place);
+        self.add(steps.close.map(|(b, a)| Change::Withdraw(change(b, a))), place);
+    }
+
+    fn add(&mut self, change: Option<Change>, place: &Place) {
+        let reason = Reason { rule: None, text: String::new(), place: Some(place.clone()) };
+        self.changes.extend(change.map(|change| PlannedChange { change, reasons: vec![reason] }));
+    }
+
+    /// Why a setting cannot be changed as the policy wants, when it cannot.
+    fn obstacle(&self, key: SettingKey) -> Option<String> {
+        if !self.inventory.server.manageable.contains(&key) {
+            return Some("this kind of target has no such setting".to_owned());
+        }
+        let unknown = groups_of(self.policy, key).find(|group| self.inventory.people.is_unknown(group))?;
+        Some(format!("group `{unknown}` is not known to the server"))
+    }
+
+    fn hold_back(&mut self, key: SettingKey, place: &Place, reason: String) {
+        self.held_back.push(HeldBack {
+            subject: key.path().to_owned(),
+            place: Some(place.clone()),
+            reason,
+            tokens: None,
+        });
+    }
+}
+
+/// The groups that the wanted value of `key` names.
+pub(super) fn groups_of(policy: &Policy, key: SettingKey) -> Box<dyn Iterator<Item = &GroupName> + '_> {
+    match key {
+        SettingKey::Permission(permission) => {
+            Box::new(policy.permissions.get(&permission).into_iter().flat_map(|set| set.value.groups()))
+        }
+        SettingKey::Limits => Box::new(
+            policy
+                .limits
+                .get()
+                .into_iter()
+                .flat_map(|limits| &limits.value)
+                .filter_map(|entry| entry.limit.groups.as_ref())
+                .flat_map(crate::model::permission::Groups::iter),
+        ),
+        SettingKey::Networks | SettingKey::ClientAddress | SettingKey::PasswordAuthentication => {
+            Box::new(std::iter::empty())
+        }
+    }
+}
+
+/// The way from one value to another in up to two steps, each with before and after.
+struct Steps<T> {
+    /// To the union of both.
+    open: Option<(T, T)>,
+    /// From the union to the wanted value.
+    close: Option<(T, T)>,
+}
+
+fn steps<T: Reach + Clone>(is: &T, wanted: &T) -> Steps<T> {
+    let both = is.union(wanted);
+    Steps {
+        open: (both != *is).then(|| (is.clone(), both.clone())),
+        close: (both != *wanted).then(|| (both.clone(), wanted.clone())),
+    }
+}

@@ -1,0 +1,330 @@
+//! In: nothing but the types below. Out: the JSON schema of the policy document, which checks its
+//! structure and is what editors show while one is written. It refuses to know what values mean:
+//! a document that has this shape can still be wrong.
+//!
+//! The first paragraph on a type that may be written in several ways says which ways these are; it
+//! is what errors answer with, too.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use crate::model::{
+    Action, Period, RuleCode, lifetime::PERIOD_PATTERN, schema::schema_of, settings::LimitDocument,
+};
+
+/// The JSON schema of a policy document, draft 2020-12.
+#[must_use]
+pub fn schema() -> Value {
+    schema_of::<PolicyDocument>()
+}
+
+/// A tokenwarden policy: who may use and create API tokens, how far they reach, how long they live
+/// and from where they are accepted. What is left out is not managed: the server keeps what it has.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "tokenwarden policy")]
+pub struct PolicyDocument {
+    /// Version of the format of this file: `1`.
+    #[schemars(schema_with = "version_one")]
+    pub version: u32,
+    /// Who may use, create and manage tokens.
+    pub permissions: Option<PermissionsSection>,
+    /// From which networks clients are accepted, and how their address is found.
+    pub network: Option<NetworkSection>,
+    /// Whether passwords still work in place of tokens.
+    pub password_authentication: Option<PasswordsValue>,
+    /// How far tokens may reach and how long they may live, and what happens to those that do not comply.
+    pub tokens: Option<TokensSection>,
+}
+
+pub(super) fn version_one(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "const": 1 })
+}
+
+/// Un-sets what an earlier layer says: the server keeps what it has.
+#[derive(Debug, JsonSchema)]
+pub enum Unmanaged {
+    #[schemars(rename = "unmanaged")]
+    #[expect(missing_docs, reason = "documented on the type; its only word")]
+    Unmanaged,
+}
+
+/// a mapping of permissions, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum PermissionsSection {
+    Unmanaged(Unmanaged),
+    Keys(PermissionsKeys),
+}
+
+/// Who holds each permission.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PermissionsKeys {
+    /// Who may be let in with a token.
+    #[schemars(rename = "use")]
+    pub use_tokens: Option<HoldersValue>,
+    /// Who may create tokens for themselves.
+    pub create: Option<HoldersValue>,
+    /// Who of those may create read-write tokens; the others get read-only ones.
+    pub create_read_write: Option<HoldersValue>,
+    /// Who may create and revoke tokens for other people.
+    pub manage_others: Option<ManagersValue>,
+}
+
+/// `everyone`, `nobody`, a list of groups, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum HoldersValue {
+    Word(HoldersWord),
+    Groups(#[schemars(length(min = 1))] Vec<String>),
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum HoldersWord {
+    Everyone,
+    Nobody,
+    Unmanaged,
+}
+
+/// `nobody`, a list of groups, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum ManagersValue {
+    Word(ManagersWord),
+    Groups(#[schemars(length(min = 1))] Vec<String>),
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum ManagersWord {
+    Nobody,
+    Unmanaged,
+}
+
+/// a mapping with `allow` and `client_address`, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum NetworkSection {
+    Unmanaged(Unmanaged),
+    Keys(NetworkKeys),
+}
+
+/// From which networks clients are accepted, and how their address is found.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct NetworkKeys {
+    /// The networks from which clients are accepted, with whatever credentials.
+    pub allow: Option<NetworksValue>,
+    /// Where the address of a client is found: the peer of the connection, or a header that trusted
+    /// proxies set.
+    pub client_address: Option<ClientAddressValue>,
+}
+
+/// `anywhere`, a list of networks, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum NetworksValue {
+    Word(NetworksWord),
+    List(#[schemars(length(min = 1))] Vec<NetworkEntry>),
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum NetworksWord {
+    Anywhere,
+    Unmanaged,
+}
+
+/// an address, a network such as `10.0.0.0/8`, a range such as `192.0.2.10-192.0.2.20`, or a mapping with `name` and `ranges`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum NetworkEntry {
+    Range(String),
+    Named(NamedRanges),
+}
+
+/// Ranges with a name that plans show.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct NamedRanges {
+    /// The name.
+    pub name: String,
+    /// Addresses, networks or ranges.
+    #[schemars(length(min = 1))]
+    pub ranges: Vec<String>,
+}
+
+/// `peer`, a mapping with `header` and `trusted_proxies`, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum ClientAddressValue {
+    Word(ClientAddressWord),
+    Header(HeaderKeys),
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum ClientAddressWord {
+    Peer,
+    Unmanaged,
+}
+
+/// A header that carries the addresses of clients. Both keys are needed, in one layer or in several.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HeaderKeys {
+    /// Its name, such as `X-Forwarded-For`. `Forwarded` (RFC 7239) is not supported.
+    pub header: Option<String>,
+    /// The proxies whose header is believed: addresses, networks or ranges.
+    #[schemars(length(min = 1))]
+    pub trusted_proxies: Option<Vec<String>>,
+}
+
+/// `allowed`, `disabled`, a mapping with `state: disabled` and exceptions, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum PasswordsValue {
+    Word(PasswordsWord),
+    Exceptions(PasswordsKeys),
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum PasswordsWord {
+    Allowed,
+    Disabled,
+    Unmanaged,
+}
+
+/// Passwords, with exceptions.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PasswordsKeys {
+    /// Whether passwords work; exceptions go with `disabled` alone.
+    pub state: Option<PasswordsState>,
+    /// Users who may still use a password; `*` stands for any text.
+    #[schemars(length(min = 1))]
+    pub except_users: Option<Vec<String>>,
+    /// Paths on which a password still works; `*` stands for any text.
+    #[schemars(length(min = 1))]
+    pub except_paths: Option<Vec<String>>,
+}
+
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum PasswordsState {
+    Allowed,
+    Disabled,
+}
+
+/// a mapping with `limits` and `enforcement`, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum TokensSection {
+    Unmanaged(Unmanaged),
+    Keys(Box<TokensKeys>),
+}
+
+/// What tokens may be, and what happens to those that are more.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TokensKeys {
+    /// How far tokens may reach and how long they may live. The first entry that matches the owner
+    /// counts; an entry without groups is for the rest and stands last.
+    pub limits: Option<LimitsValue>,
+    /// What happens on a finding of each rule. Rules that are not named are reported.
+    pub enforcement: Option<EnforcementSection>,
+}
+
+/// a list of limits, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum LimitsValue {
+    Unmanaged(Unmanaged),
+    List(#[schemars(length(min = 1, max = 1000))] Vec<LimitDocument>),
+}
+
+/// a mapping from rules to actions, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum EnforcementSection {
+    Unmanaged(Unmanaged),
+    Keys(EnforcementKeys),
+}
+
+/// What happens on a finding of each rule: one key a rule, and `default`.
+#[derive(Debug)]
+pub struct EnforcementKeys;
+
+impl EnforcementKeys {
+    /// The key for the rules that are not named.
+    pub const DEFAULT: &str = "default";
+    /// What may happen where every rule admits it.
+    pub const DEFAULT_ACTIONS: &[&str] = &["report", "narrow", "expire", "revoke"];
+}
+
+impl JsonSchema for EnforcementKeys {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EnforcementKeys".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut properties = Map::new();
+        properties.insert(Self::DEFAULT.to_owned(), action(Self::DEFAULT_ACTIONS, "the rules not named"));
+        for rule in RuleCode::ALL {
+            let about = format!("`{rule}`: the token {}", rule.finds());
+            properties.insert(rule.code().to_owned(), action(rule.actions(), &about));
+        }
+        json_schema!({
+            "description": "What happens on a finding of each rule: one key a rule, and `default`.",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false
+        })
+    }
+}
+
+/// The schema of what happens on a finding, where `actions` are possible.
+fn action(actions: &[&str], about: &str) -> Value {
+    let grace = Action::DEFAULT_GRACE;
+    let words: Vec<&str> = actions.iter().copied().chain(["unmanaged"]).collect();
+    json!({
+        "description": format!("What happens on a finding of {about}."),
+        "anyOf": [
+            { "type": "string", "enum": words },
+            {
+                "type": "object",
+                "properties": {
+                    "action": { "description": "What happens.", "type": "string", "enum": actions },
+                    "grace": {
+                        "description": format!(
+                            "With `expire` alone: how long the token still lives, such as `90d`; `{}` when left out.",
+                            Period::to_string(&grace)
+                        ),
+                        "type": "string",
+                        "pattern": PERIOD_PATTERN
+                    }
+                },
+                "additionalProperties": false
+            }
+        ]
+    })
+}

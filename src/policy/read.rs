@@ -1,0 +1,113 @@
+//! In: the bytes of policy files. Out: the valid [`Policy`] that they make together, or every mistake
+//! in them. It refuses to know where the bytes come from.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::model::RuleCode;
+
+use super::{
+    Code, Diagnostic, Diagnostics, Mark, Policy, Sources,
+    document::{self, EnforcementKeys},
+    layer::merge,
+    node::{At, Node, key_path},
+    source,
+    structure::{OwnWords, Structure, quoted_list},
+    validate::{self, Extent},
+};
+
+/// One policy file, read and checked by itself.
+pub struct Layer {
+    path: Arc<str>,
+    text: Option<Arc<str>>,
+    root: Option<Node>,
+    diagnostics: Diagnostics,
+}
+
+impl Layer {
+    /// Reads `bytes`, the content of the file that people know as `path`. Never fails: what is wrong
+    /// comes out of [`read_layers`].
+    #[must_use]
+    pub fn read(path: Arc<str>, bytes: &[u8]) -> Self {
+        let source::Source { text, root, mut diagnostics } = source::parse(&path, bytes);
+        if let Some(root) = &root {
+            STRUCTURE.check(root, &mut diagnostics);
+            validate::policy(root, Extent::Layer, &mut diagnostics);
+        }
+        Self { path, text: text.map(Arc::from), root, diagnostics }
+    }
+
+    /// What is wrong with this file whatever the other layers say; never a policy.
+    #[must_use]
+    pub fn by_itself(&self) -> Reading {
+        let text = self.text.clone().map(|text| (Arc::clone(&self.path), text));
+        Reading { policy: None, diagnostics: self.diagnostics.clone(), sources: text.into_iter().collect() }
+    }
+}
+
+/// What came of reading.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The policy; nothing when there is an error.
+    pub policy: Option<Policy>,
+    /// Every mistake, and every warning.
+    pub diagnostics: Diagnostics,
+    /// The texts that the diagnostics point into.
+    pub sources: Sources,
+}
+
+/// Reads the policy that the files `(path, content)` make together; later ones override earlier
+/// ones.
+#[must_use]
+pub fn read(files: &[(Arc<str>, Vec<u8>)]) -> Reading {
+    let layers: Vec<Layer> = files.iter().map(|(path, bytes)| Layer::read(Arc::clone(path), bytes)).collect();
+    read_layers(&layers.iter().collect::<Vec<_>>())
+}
+
+/// The policy that `layers` make together; later ones override earlier ones. Without a layer
+/// nothing is managed.
+#[must_use]
+pub fn read_layers(layers: &[&Layer]) -> Reading {
+    let mut diagnostics = Diagnostics::default();
+    let mut sources = Sources::new();
+    for reading in layers.iter().map(|layer| layer.by_itself()) {
+        diagnostics.append(reading.diagnostics);
+        sources.extend(reading.sources);
+    }
+    let roots: Option<Vec<Node>> = layers.iter().map(|layer| layer.root.clone()).collect();
+    // A layer that could not be read could hold anything: what all say together is unknown.
+    let policy = roots.map(|roots| {
+        merge(roots)
+            .map_or_else(Policy::default, |root| validate::policy(&root, Extent::Whole, &mut diagnostics))
+    });
+    Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources }
+}
+
+static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
+    Structure::new(document::schema(), OwnWords { unknown_key, has_meaning, is_secret: |_| false })
+});
+
+/// Keys that the format will have, by the path of their mapping.
+const NOT_SUPPORTED_YET: [(&str, &str); 3] = [("", "waivers"), ("", "mark_key_env"), ("tokens", "rules")];
+
+fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
+    let path = key_path(&parent.path, key);
+    if NOT_SUPPORTED_YET.contains(&(parent.path.as_str(), key)) {
+        let message = format!("`{path}` is not supported yet by this version");
+        return Some(Diagnostic::error(Code::NotSupportedYet, mark, path, message).help("remove the key"));
+    }
+    if parent.path == "tokens.enforcement" {
+        let rules: Vec<&str> =
+            RuleCode::ALL.into_iter().map(RuleCode::code).chain([EnforcementKeys::DEFAULT]).collect();
+        let mistake = Diagnostic::error(Code::UnknownRule, mark, path, format!("there is no rule `{key}`"))
+            .help(format!("the rules are {}", quoted_list(&rules)));
+        return Some(mistake.suggest(key, rules));
+    }
+    None
+}
+
+fn has_meaning(at: &At<'_>) -> bool {
+    let is_word = at.text().is_some();
+    validate::is_period(at)
+        || (is_word && at.path.starts_with("tokens.enforcement."))
+        || (at.path == "permissions.manage_others" && at.text() == Some("everyone"))
+}

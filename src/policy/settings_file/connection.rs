@@ -1,0 +1,270 @@
+//! In: the keys of one target. Out: how it is reached, and the mistakes in saying so.
+
+use std::net::IpAddr;
+
+use crate::model::{OwnerKind, SettingKey};
+
+use super::{
+    super::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, validate},
+    Auth, Connection, Field, FieldKind, Product, Server, SettingsMapping, secrets,
+};
+
+/// The keys of each kind beside those of every target.
+const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
+    ("gateway", &["url", "auth", "tls_ca"]),
+    ("embedded", &["store", "directory", "seed"]),
+    ("resolution", &["url", "auth", "tls_ca", "product", "settings"]),
+    ("bitbucket", &["url", "auth", "tls_ca", "areas", "projects"]),
+];
+
+/// How `target` is reached; nothing when that cannot be read.
+pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
+    // Checked whatever the kind: an unknown kind hides no secret in them.
+    let url = target.get("url").and_then(|at| base_url(&at, out));
+    let auth = target.get("auth").and_then(|at| authentication(&at, out));
+    let kind = target.get("kind")?.text()?;
+    let (_, own) = KEYS_OF_KINDS.into_iter().find(|(known, _)| *known == kind)?;
+    report_foreign_keys(target, kind, own, out);
+    if kind == "embedded" {
+        return embedded(target, out);
+    }
+    report_missing(target, kind, out);
+    let server = url.zip(auth).map(|(url, auth)| Server { url, auth, tls_ca: owned(target, "tls_ca") });
+    let connection = match kind {
+        "gateway" => Connection::Gateway(server?),
+        "resolution" => {
+            let settings = target.get("settings").and_then(|at| mapping(&at, out));
+            Connection::Resolution { server: server?, product: product(target), settings }
+        }
+        _ => {
+            let areas = list(target, "areas", out).into_iter().filter_map(owner_kind).collect();
+            let projects = list(target, "projects", out).into_iter().map(str::to_owned).collect();
+            Connection::Bitbucket { server: server?, areas, projects }
+        }
+    };
+    Some(connection)
+}
+
+fn report_foreign_keys(target: &At<'_>, kind: &str, own: &[&str], out: &mut Diagnostics) {
+    let of_other_kinds = |key: &str| KEYS_OF_KINDS.iter().any(|(_, keys)| keys.contains(&key));
+    for (key, at) in target.entries().filter(|(key, _)| !own.contains(key) && of_other_kinds(key)) {
+        let message = format!("`{key}` does not go with `kind: {kind}`");
+        let help = format!("remove it; beside the keys of every target it takes {}", quoted_list(own));
+        out.push(Diagnostic::error(Code::KeyNotForKind, at.key, at.path, message).help(help));
+    }
+}
+
+fn missing(target: &At<'_>, kind: &str, key: &str, example: &str) -> Diagnostic {
+    let message = format!("a target of `kind: {kind}` needs the key `{key}`");
+    Diagnostic::error(Code::MissingKey, target.key, target.path.as_str(), message)
+        .help(format!("add `{key}: {example}`"))
+}
+
+fn owned(target: &At<'_>, key: &str) -> Option<String> {
+    target.get(key)?.text().map(str::to_owned)
+}
+
+fn list<'a>(target: &At<'a>, key: &str, out: &mut Diagnostics) -> Vec<&'a str> {
+    let Some(at) = target.get(key) else {
+        return Vec::new();
+    };
+    validate::refuse_empty(&at, key, out);
+    validate::names(&at, Code::DuplicateEntry, validate::without_case, out)
+}
+
+fn owner_kind(word: &str) -> Option<OwnerKind> {
+    [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository].into_iter().find(|kind| kind.word() == word)
+}
+
+fn product(target: &At<'_>) -> Product {
+    match target.get("product").and_then(|at| at.text()) {
+        Some("jira") => Product::Jira,
+        Some("confluence") => Product::Confluence,
+        _ => Product::Bitbucket,
+    }
+}
+
+fn embedded(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
+    if target.get("store").is_none() {
+        out.push(missing(target, "embedded", "store", "tokenwarden.db"));
+    }
+    Some(Connection::Embedded {
+        store: owned(target, "store")?,
+        directory: owned(target, "directory"),
+        seed: owned(target, "seed"),
+    })
+}
+
+fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
+    for (key, example) in
+        [("url", "https://bitbucket.example.com"), ("auth", "{ bearer_env: TOKENWARDEN_TOKEN }")]
+    {
+        if target.get(key).is_none() {
+            out.push(missing(target, kind, key, example));
+        }
+    }
+}
+
+/// A base address: `http` or `https`, a host, no credentials, no query.
+fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+    let text = at.text()?;
+    let mistake = |code, message: &str| Diagnostic::error(code, at.mark(), at.path.as_str(), message);
+    if secrets::has_user_info(text) {
+        out.push(
+            mistake(Code::LiteralSecret, "the address holds credentials")
+                .help("take them out, and name their environment variable in `auth`"),
+        );
+        return None;
+    }
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let problem = match rest {
+        None => "it does not begin with `https://` or `http://`",
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => "it has no host",
+        Some(rest) if rest.contains(['?', '#']) => "it has a query or a fragment",
+        Some(rest) if rest.chars().any(|c| c.is_whitespace() || c.is_control()) => "it has white space",
+        Some(rest) => {
+            if text.starts_with("http://") && !is_loopback(rest) {
+                out.push(unencrypted(at));
+            }
+            return Some(text.trim_end_matches('/').to_owned());
+        }
+    };
+    let message = format!("`{text}` is no address of a server: {problem}");
+    out.push(mistake(Code::BadUrl, &message).help("write something like `https://bitbucket.example.com`"));
+    None
+}
+
+/// Whether what follows the scheme of an address names this very machine.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+    let address = authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host);
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn unencrypted(at: &At<'_>) -> Diagnostic {
+    let message = "the credential goes over the network unencrypted";
+    Diagnostic::warning(Code::UnencryptedUrl, at.mark(), at.path.as_str(), message).help("use https")
+}
+
+/// The keys of which `auth` has exactly one.
+const WAYS: [&str; 5] = ["password_env", "token_env", "bearer_env", "bearer_file", "command"];
+
+fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
+    let ways: Vec<(&str, At<'_>)> = WAYS.iter().filter_map(|way| Some((*way, at.get(way)?))).collect();
+    let user = at.get("user");
+    let [(way, value)] = ways.as_slice() else {
+        // A secret written out was reported, with the key to write instead.
+        if !at.entries().any(|(key, _)| secrets::instead_of(key).is_some()) && at.is_map() {
+            out.push(not_one_way(at, &ways));
+        }
+        return None;
+    };
+    if let Some(user) = user.as_ref().filter(|_| !matches!(*way, "password_env" | "token_env")) {
+        let message = format!("`user` does not go with `{way}`");
+        out.push(
+            Diagnostic::error(Code::ConflictingKeys, user.key, user.path.as_str(), message)
+                .help("remove `user`"),
+        );
+    }
+    let user = user.and_then(|at| at.text().map(str::to_owned));
+    match *way {
+        "password_env" => {
+            if at.get("user").is_none() {
+                let message = "`password_env` needs the key `user`";
+                out.push(
+                    Diagnostic::error(Code::MissingKey, value.key, at.path.as_str(), message)
+                        .help("add `user:` with the name of the user"),
+                );
+            }
+            Some(Auth::Password { password_env: variable(value, out)?, user: user? })
+        }
+        "token_env" => Some(Auth::Token { token_env: variable(value, out)?, user }),
+        "bearer_env" => Some(Auth::BearerVariable(variable(value, out)?)),
+        "bearer_file" => Some(Auth::BearerFile(value.text()?.to_owned())),
+        _ => {
+            validate::refuse_empty(value, "command", out);
+            Some(Auth::Command(value.texts().map(|(text, _)| text.to_owned()).collect()))
+        }
+    }
+}
+
+fn not_one_way(at: &At<'_>, ways: &[(&str, At<'_>)]) -> Diagnostic {
+    let help = format!("write exactly one of {}", quoted_list(&WAYS));
+    if let [(first, first_at), (second, second_at), ..] = ways {
+        let message = format!("`{second}` does not go with `{first}`");
+        return Diagnostic::error(Code::ConflictingKeys, second_at.key, second_at.path.as_str(), message)
+            .help(help)
+            .relate(first_at.key, "the other key");
+    }
+    let message = "nothing says where the credential comes from";
+    Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help)
+}
+
+/// The name of an environment variable. What is none is not shown: it may be the secret itself.
+fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+    let name = at.text()?;
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Some(name.to_owned());
+    }
+    let message = "this is no name of an environment variable";
+    out.push(
+        Diagnostic::error(Code::BadVariableName, at.mark(), at.path.as_str(), message)
+            .help("write the name of the variable that holds the secret, such as `BITBUCKET_PASSWORD`"),
+    );
+    None
+}
+
+/// Where the app's settings are.
+fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapping> {
+    let path = at.get("path")?;
+    if path.text().is_some_and(|text| !text.starts_with('/')) {
+        let message = "the path of the settings does not begin with `/`";
+        out.push(Diagnostic::error(Code::BadUrl, path.mark(), path.path.as_str(), message));
+    }
+    let method = |key: &str, default: &str| {
+        at.get(key).map_or_else(|| Some(default.to_owned()), |at| at.text().map(str::to_owned))
+    };
+    let mut fields = std::collections::BTreeMap::new();
+    for (key, field_at) in at.get("fields")?.entries() {
+        let setting = SettingKey::ALL.into_iter().find(|setting| setting.path() == key);
+        if setting.is_none() {
+            let known: Vec<&str> = SettingKey::ALL.into_iter().map(SettingKey::path).collect();
+            let message = format!("`{key}` is no setting of the policy");
+            out.push(
+                Diagnostic::error(Code::UnknownKey, field_at.key, field_at.path.as_str(), message)
+                    .help(format!("the settings are {}", quoted_list(&known)))
+                    .suggest(key, known),
+            );
+        }
+        fields.extend(setting.zip(field(&field_at, out)));
+    }
+    Some(SettingsMapping {
+        path: path.text()?.to_owned(),
+        read: method("read", "GET")?,
+        write: method("write", "PUT")?,
+        fields,
+    })
+}
+
+fn field(at: &At<'_>, out: &mut Diagnostics) -> Option<Field> {
+    let pointer_at = at.get("pointer")?;
+    let pointer = pointer_at.text()?;
+    if !pointer.starts_with('/') {
+        let message = format!("`{pointer}` is no JSON pointer");
+        out.push(
+            Diagnostic::error(Code::BadPointer, pointer_at.mark(), pointer_at.path.as_str(), message)
+                .help("write the keys with `/` before each, such as `/network/allowed` (RFC 6901)"),
+        );
+    }
+    let kind = match at.get("kind")?.text()? {
+        "text" => FieldKind::Text,
+        "number" => FieldKind::Number,
+        "boolean" => FieldKind::Boolean,
+        "list" => FieldKind::List,
+        "comma-separated" => FieldKind::CommaSeparated,
+        _ => return None,
+    };
+    Some(Field { pointer: pointer.to_owned(), kind })
+}

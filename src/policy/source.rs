@@ -1,0 +1,327 @@
+//! In: the bytes of one file. Out: its tree, in which every key and value is marked with file, line,
+//! column and bytes, or the one reason why it cannot be read; duplicate keys are reported beside the
+//! tree. It refuses to know what the document means. Nothing makes it panic, hang or grow without
+//! bound: size, depth, nodes and aliases are limited.
+
+use std::sync::Arc;
+
+use serde_yaml::{
+    DuplicateKeyPolicy, Error, Location, NonFiniteFloatPolicy, Options, Spanned, budget::BudgetBreach,
+};
+
+use super::{
+    Code, Diagnostic, Diagnostics, Mark, Place,
+    node::{Entry, Map, Node, Value, key_path},
+    raw::Raw,
+};
+
+/// The largest file that is read, in bytes.
+pub const FILE_BYTES_AT_MOST: usize = 1 << 20;
+/// Lists and mappings inside each other, at most.
+const DEPTH_AT_MOST: usize = 32;
+/// Keys and values of one document with its aliases written out, at most.
+const NODES_AT_MOST: usize = 400_000;
+/// Keys and values that aliases stand for, at most.
+const ALIASED_AT_MOST: usize = 50_000;
+
+/// One file as it was read.
+pub(crate) struct Source {
+    /// The text, for showing lines of it; nothing when there is too much of it.
+    pub(crate) text: Option<String>,
+    /// The tree; nothing when the file cannot be read as one.
+    pub(crate) root: Option<Node>,
+    /// What is wrong with the file as YAML.
+    pub(crate) diagnostics: Diagnostics,
+}
+
+/// Reads `bytes`, the content of `file`.
+pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> Source {
+    let mut diagnostics = Diagnostics::default();
+    let text = match decode(file, bytes) {
+        Ok(text) => text,
+        Err(problem) => {
+            let shown = problem.code != Code::FileTooLarge;
+            diagnostics.push(*problem);
+            let text = shown.then(|| String::from_utf8_lossy(bytes).into_owned());
+            return Source { text, root: None, diagnostics };
+        }
+    };
+    let root = match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()) {
+        Ok(raw) => {
+            let mut marker = Marker { file, text, diagnostics: &mut diagnostics };
+            let root = marker.node(raw, "");
+            marker.mapping(root)
+        }
+        Err(error) => {
+            diagnostics.push(refusal(file, text, error.without_snippet()));
+            None
+        }
+    };
+    Source { text: Some(text.to_owned()), root, diagnostics }
+}
+
+fn options() -> Options {
+    serde_yaml::options! {
+        budget: serde_yaml::budget! {
+            max_depth: DEPTH_AT_MOST,
+            max_nodes: NODES_AT_MOST,
+            max_events: 2 * NODES_AT_MOST,
+            flow_nesting_limit: DEPTH_AT_MOST,
+        },
+        alias_limits: serde_yaml::alias_limits! {
+            max_total_replayed_events: ALIASED_AT_MOST,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        with_snippet: false,
+    }
+}
+
+/// The text of a file: UTF-8, not too long, without NUL; a byte order mark is left out.
+fn decode<'a>(file: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
+    let whole = Mark::of_file(file);
+    let refuse = |code, mark: &Mark, message: String, help: &str| {
+        Err(Box::new(Diagnostic::error(code, mark, "", message).help(help)))
+    };
+    if bytes.len() > FILE_BYTES_AT_MOST {
+        return refuse(
+            Code::FileTooLarge,
+            &whole,
+            "the file is larger than 1 MiB".to_owned(),
+            "split it into layers",
+        );
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let mark = mark_at(file, &String::from_utf8_lossy(valid), valid.len());
+            return refuse(
+                Code::NotUtf8,
+                &mark,
+                format!("the file is not UTF-8: byte {} cannot be read", valid.len() + 1),
+                "save it as UTF-8",
+            );
+        }
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(at) = text.find('\0') {
+        let message = "the file holds a NUL character".to_owned();
+        return refuse(Code::NulCharacter, &mark_at(file, text, at), message, "remove the character");
+    }
+    Ok(text)
+}
+
+/// The mark of the character that begins at byte `at` of `text`.
+fn mark_at(file: &Arc<str>, text: &str, at: usize) -> Mark {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+    let place = Place { file: Arc::clone(file), line: number(line), column: number(column) };
+    let width = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    Mark { place, start: at, end: at + width }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Why `text` cannot be read, in our words.
+fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
+    let error = innermost(error);
+    let mark = error.location().map_or_else(|| Mark::of_file(file), |at| mark_of(file, text, at));
+    let refuse = |code, message: &str| Diagnostic::error(code, &mark, "", message);
+    match error {
+        Error::Eof { .. } => refuse(Code::EmptyFile, "the file is empty").help("begin with `version: 1`"),
+        Error::MultipleDocuments { .. } => {
+            refuse(Code::SeveralDocuments, "the file holds more than one YAML document")
+                .help("remove the line `---`, or make it two files")
+        }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(&mark),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::RecursiveReferencesRequireWeakTypes { .. } => refuse(
+            Code::DocumentTooLarge,
+            "the document has too many values, or its aliases multiply into too many",
+        )
+        .help("write the values out instead of using anchors and aliases"),
+        // Keys alone are read as text; every value is read as what it is.
+        Error::NullIntoString { .. }
+        | Error::Unexpected { .. }
+        | Error::TaggedScalarCannotDeserializeIntoString { .. }
+        | Error::UnexpectedContainerEndWhileReadingKeyNode { .. } => {
+            refuse(Code::Syntax, "a key must be text").help("write a plain word before the colon")
+        }
+        // What follows the `!` is not shown: it may be the beginning of a secret without quotes.
+        Error::UnsupportedTag { .. } => refuse(Code::Syntax, "a tag (`!`) means nothing here")
+            .help("remove the tag, or put the text into quotes"),
+        other => syntax(file, text, &mark, &parser_words(other)),
+    }
+}
+
+/// What the parser says of a text that is no YAML.
+fn syntax(file: &Arc<str>, text: &str, mark: &Mark, message: &str) -> Diagnostic {
+    if message.contains("recursion limit") || message.contains("nesting") {
+        too_deep(mark)
+    } else if let Some(tab) = message.contains("tab").then(|| indenting_tab(text, mark)).flatten() {
+        Diagnostic::error(Code::TabIndentation, &mark_at(file, text, tab), "", "a tab cannot indent a line")
+            .help("indent with spaces")
+    } else {
+        Diagnostic::error(Code::Syntax, mark, "", format!("this is no YAML: {message}"))
+    }
+}
+
+fn too_deep(mark: &Mark) -> Diagnostic {
+    let message = format!("lists and mappings are nested more than {DEPTH_AT_MOST} deep");
+    Diagnostic::error(Code::NestedTooDeeply, mark, "", message).help("no key of the format lies that deep")
+}
+
+/// The error at the root of one that happened behind an alias.
+fn innermost(error: &Error) -> &Error {
+    match error {
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => innermost(error),
+        other => other,
+    }
+}
+
+/// The first line of what the parser says, without the place, which is shown anyway.
+fn parser_words(error: &Error) -> String {
+    let text = match error {
+        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    };
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.split(" at line ").next().unwrap_or(line);
+    line.trim_end_matches('.').to_owned()
+}
+
+/// Where, from the line of `mark` on, the first tab stands in the white space that begins a line.
+fn indenting_tab(text: &str, mark: &Mark) -> Option<usize> {
+    let mut line_start = line_start(text, mark.start);
+    for line in text.get(line_start..)?.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        if let Some(tab) = line.get(..indent).and_then(|white| white.find('\t')) {
+            return Some(line_start + tab);
+        }
+        line_start += line.len();
+    }
+    None
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
+}
+
+fn mark_of(file: &Arc<str>, text: &str, at: Location) -> Mark {
+    let coordinate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).max(1);
+    let place =
+        Place { file: Arc::clone(file), line: coordinate(at.line()), column: coordinate(at.column()) };
+    let byte = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+    // The places of syntax errors come without bytes.
+    let start = byte(at.span().byte_offset()).unwrap_or_else(|| byte_at(text, &place)).min(text.len());
+    let end = start.saturating_add(byte(at.span().byte_len()).unwrap_or(0)).min(text.len());
+    Mark { place, start, end: end.max(start) }
+}
+
+/// The byte at which the character at `place` begins.
+fn byte_at(text: &str, place: &Place) -> usize {
+    let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let mut lines = text.split_inclusive('\n');
+    let before: usize = lines.by_ref().take(index(place.line)).map(str::len).sum();
+    let line = lines.next().unwrap_or_default();
+    before + line.char_indices().nth(index(place.column)).map_or(line.trim_end().len(), |(at, _)| at)
+}
+
+/// Turns what the parser gives into nodes, and reports keys that stand twice.
+struct Marker<'a> {
+    file: &'a Arc<str>,
+    text: &'a str,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Marker<'_> {
+    fn node(&mut self, raw: Spanned<Raw>, path: &str) -> Node {
+        let mut mark = mark_of(self.file, self.text, raw.defined);
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Bool(value) => Value::Bool(value),
+            Raw::Number(number) => {
+                let written =
+                    self.text.get(mark.start..mark.end).map_or_else(|| number.to_string(), str::to_owned);
+                Value::Number { number, written }
+            }
+            Raw::Text(text) => Value::Text(text),
+            Raw::List(items) => {
+                if items.is_empty() {
+                    self.widen(&mut mark);
+                }
+                let item = |(index, item)| self.node(item, &format!("{path}[{index}]"));
+                Value::List(items.into_iter().enumerate().map(item).collect())
+            }
+            Raw::Map(entries) => {
+                let map = self.map(entries, path);
+                match map.iter().next() {
+                    None => self.widen(&mut mark),
+                    // A mapping without braces is marked by its first key.
+                    Some(first) if first.mark.start == mark.start => mark.end = first.mark.end,
+                    Some(_) => {}
+                }
+                Value::Map(map)
+            }
+        };
+        Node { value, mark }
+    }
+
+    fn map(&mut self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: &str) -> Map {
+        let mut map = Map::default();
+        for (key, value) in entries {
+            let path = key_path(path, &key.value);
+            let mark = mark_of(self.file, self.text, key.defined);
+            let node = self.node(value, &path);
+            let message = format!("the key `{}` stands here for the second time", key.value);
+            if let Some(first) = map.insert(Entry { key: key.value, mark: mark.clone(), node }) {
+                self.diagnostics.push(
+                    Diagnostic::error(Code::DuplicateKey, &mark, path, message)
+                        .help("keep one of the two")
+                        .relate(&first, "the first time"),
+                );
+            }
+        }
+        map
+    }
+
+    /// Lets the mark of an empty list or mapping reach to its closing bracket: the parser marks
+    /// only the opening one.
+    fn widen(&self, mark: &mut Mark) {
+        let rest = self.text.get(mark.start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let closing = if line.starts_with('[') { line.find(']') } else { line.find('}') };
+        mark.end = closing.map_or(mark.end, |at| mark.start + at + 1);
+    }
+
+    /// `root`, when it is a mapping.
+    fn mapping(&mut self, root: Node) -> Option<Node> {
+        let refuse = |code, message: String| {
+            Diagnostic::error(code, &Mark::of_file(self.file), "", message).help("begin with `version: 1`")
+        };
+        match root.value {
+            Value::Map(_) => Some(root),
+            Value::Null => {
+                self.diagnostics.push(refuse(Code::EmptyFile, "the file is empty".to_owned()));
+                None
+            }
+            _ => {
+                let message = "the file is not made of keys and values".to_owned();
+                self.diagnostics.push(refuse(Code::NoMapping, message));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! In: the section `permissions`. Out: who holds each permission, and the mistakes in it.
+
+use std::collections::BTreeMap;
+
+use crate::model::{GroupName, Holders, Permission, permission::Groups};
+
+use super::{
+    super::{Code, Diagnostic, Diagnostics, Sourced, node::At},
+    empty_list, names, sourced, without_case,
+};
+
+/// The holders of each permission that is managed.
+pub(super) fn holders(root: &At<'_>, out: &mut Diagnostics) -> BTreeMap<Permission, Sourced<Holders>> {
+    let Some(section) = root.get("permissions") else {
+        return BTreeMap::new();
+    };
+    Permission::ALL
+        .into_iter()
+        .filter_map(|permission| {
+            let at = section.get(permission.key())?;
+            let holders = holders_of(permission, &at, out)?;
+            Some((permission, sourced(&at, holders)))
+        })
+        .collect()
+}
+
+fn holders_of(permission: Permission, at: &At<'_>, out: &mut Diagnostics) -> Option<Holders> {
+    match at.text() {
+        Some("everyone") if permission == Permission::ManageOthers => {
+            let message = "`everyone` cannot manage the tokens of others";
+            out.push(
+                Diagnostic::error(Code::EveryoneManages, at.mark(), at.path.as_str(), message)
+                    .help("list groups, or write `nobody`"),
+            );
+            None
+        }
+        Some("everyone") => Some(Holders::Everyone),
+        Some("nobody") => Some(Holders::Nobody),
+        Some(_) => None,
+        None if at.is_empty_list() => {
+            let help = match permission {
+                Permission::ManageOthers => "write `nobody`, or list at least one group",
+                _ => "write `nobody` or `everyone`, or list at least one group",
+            };
+            let mistake = empty_list(at, Code::EmptyGroups, "groups", help);
+            out.push(mistake.replace_by("nobody"));
+            None
+        }
+        None => groups(at, out).map(Holders::Groups),
+    }
+}
+
+/// The groups of a list; nothing when none of its entries can be read.
+pub(super) fn groups(at: &At<'_>, out: &mut Diagnostics) -> Option<Groups> {
+    Groups::new(names(at, Code::DuplicateGroup, without_case, out).into_iter().map(GroupName::new))
+}

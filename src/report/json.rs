@@ -1,0 +1,351 @@
+//! In: plans and what became of them. Out: JSON for programs, with the names that tools for
+//! Terraform plans know. It refuses to hold anything secret: nothing it is given does.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    apply::{ChangeResult, Outcome},
+    compliance::TokenFindings,
+    model::{
+        Token,
+        schema::schema_of_output,
+        settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
+    },
+    plan::{Change, HeldBack, Pending, Plan, PlannedChange, Reason},
+    policy::Place,
+};
+
+use super::{outcome::Afterwards, subject::address};
+
+/// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// Plans of one run, as JSON.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "tokenwarden plan")]
+pub struct PlanDocument {
+    /// Version of this form.
+    pub format_version: &'static str,
+    /// The targets, in the order of the settings file.
+    pub targets: Vec<TargetEntry>,
+    /// What would be done, in the order in which it would be. What is as it should be is left out.
+    pub resource_changes: Vec<ResourceChange>,
+    /// What the policy wants and cannot be done for now.
+    pub held_back: Vec<HeldBackEntry>,
+    /// Tokens that end by themselves on a day that is already set.
+    pub pending: Vec<FindingEntry>,
+    /// Findings that the policy only reports.
+    pub reported: Vec<FindingEntry>,
+    /// After `apply`: what became of each change, in the order of `resource_changes`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<OutcomeEntry>,
+}
+
+/// One target of a run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TargetEntry {
+    /// Its name in the settings file.
+    pub name: String,
+    /// Its address, without credentials.
+    pub url: String,
+    /// Its version, where it tells.
+    pub version: Option<String>,
+    /// The moment that the plan is for, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    pub planned_for: Timestamp,
+    /// SHA-256 of the merged policy, in hexadecimal.
+    pub policy_sha256: String,
+    /// Tokens that were seen.
+    pub tokens_seen: u64,
+    /// Tokens without a finding.
+    pub tokens_complying: u64,
+    /// What could not be seen; empty when everything was.
+    pub missing: Vec<String>,
+    /// After `apply`: whether the target, read back, needs no further change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converged: Option<bool>,
+}
+
+/// One change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ResourceChange {
+    /// `<target>/settings/<key>` or `<target>/token/<id>`.
+    pub address: String,
+    /// What is done.
+    pub change: ChangeEntry,
+    /// Why, for people.
+    pub action_reason: String,
+    /// The rules that failed, for tokens.
+    #[schemars(with = "Vec<String>")]
+    pub rules: Vec<&'static str>,
+    /// Whether it cannot be undone.
+    pub irreversible: bool,
+    /// The part of a run in which it is done: `expand`, `verify` or `contract`.
+    pub phase: &'static str,
+    /// The line of the policy that demands it.
+    pub source: Option<SourceEntry>,
+}
+
+/// What a change does.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ChangeEntry {
+    /// One of `grant`, `withdraw`, `admit`, `refuse`, `set`, `narrow`, `expire`, `revoke`.
+    #[schemars(with = "Vec<String>")]
+    pub actions: [&'static str; 1],
+    /// What is there now.
+    pub before: Value,
+    /// What will be there; null for a token that is revoked.
+    pub after: Value,
+}
+
+/// A place in a policy file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SourceEntry {
+    /// Path of the file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// Something that is held back.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HeldBackEntry {
+    /// Name of the target.
+    pub target: String,
+    /// A setting, a rule or a token.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+    /// How many tokens it is about, when it is about tokens.
+    pub tokens: Option<u64>,
+    /// The line of the policy that wants it.
+    pub source: Option<SourceEntry>,
+}
+
+/// A token and what is wrong with it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct FindingEntry {
+    /// `<target>/token/<id>`.
+    pub address: String,
+    /// The token.
+    pub token: Value,
+    /// What is wrong.
+    pub findings: Vec<ReasonEntry>,
+}
+
+/// Why something is wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReasonEntry {
+    /// The code of the rule.
+    pub rule: Option<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// The line of the policy that demands it.
+    pub source: Option<SourceEntry>,
+}
+
+/// What became of one change.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OutcomeEntry {
+    /// As in `resource_changes`.
+    pub address: String,
+    /// As in `resource_changes`.
+    pub action: &'static str,
+    /// `done`, `failed` or `not-tried`.
+    pub result: &'static str,
+    /// Why it was not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The JSON schema of [`PlanDocument`].
+#[must_use]
+pub fn schema() -> Value {
+    schema_of_output::<PlanDocument>()
+}
+
+impl PlanDocument {
+    /// A document without any target.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            targets: Vec::new(),
+            resource_changes: Vec::new(),
+            held_back: Vec::new(),
+            pending: Vec::new(),
+            reported: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Adds the plan of a target.
+    pub fn add_plan(&mut self, plan: &Plan) {
+        let target = plan.target.as_str();
+        self.targets.push(TargetEntry {
+            name: plan.target.clone(),
+            url: plan.server.url.clone(),
+            version: plan.server.version.clone(),
+            planned_for: plan.made_for,
+            policy_sha256: plan.policy_fingerprint.clone(),
+            tokens_seen: plan.tokens.seen,
+            tokens_complying: plan.tokens.complying,
+            missing: plan.coverage.missing().map(ToString::to_string).collect(),
+            converged: None,
+        });
+        self.resource_changes.extend(plan.changes.iter().map(|planned| resource_change(target, planned)));
+        self.held_back.extend(plan.held_back.iter().map(|held| held_back(target, held)));
+        self.pending.extend(plan.pending.iter().map(|pending| pending_entry(target, pending)));
+        self.reported.extend(plan.reported.iter().map(|found| reported_entry(target, found)));
+    }
+
+    /// Adds what became of the plan of `target`, which was added before.
+    pub fn add_outcome(&mut self, target: &str, outcome: &Outcome, afterwards: &Afterwards) {
+        if let Some(entry) = self.targets.iter_mut().find(|entry| entry.name == target) {
+            entry.converged = Some(afterwards.is_converged());
+        }
+        self.outcomes.extend(outcome.changes.iter().map(|change| {
+            let (result, reason) = match &change.result {
+                ChangeResult::Done(_) => ("done", None),
+                ChangeResult::Failed(why) => ("failed", Some(why.clone())),
+                ChangeResult::NotTried(why) => ("not-tried", Some(why.clone())),
+            };
+            OutcomeEntry {
+                address: address(target, change.planned.change.object()),
+                action: change.planned.change.action(),
+                result,
+                reason,
+            }
+        }));
+    }
+}
+
+impl Default for PlanDocument {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
+    let (before, after) = before_and_after(&planned.change);
+    let reasons = planned.reasons.iter().map(|reason| match reason.rule {
+        Some(rule) => format!("{rule}: {}", reason.text),
+        None => "the policy says so".to_owned(),
+    });
+    ResourceChange {
+        address: address(target, planned.change.object()),
+        change: ChangeEntry { actions: [planned.change.action()], before, after },
+        action_reason: reasons.collect::<Vec<_>>().join("; "),
+        rules: planned
+            .reasons
+            .iter()
+            .filter_map(|reason| reason.rule)
+            .map(crate::model::RuleCode::code)
+            .collect(),
+        irreversible: planned.change.is_irreversible(),
+        phase: crate::plan::phase(&planned.change).word(),
+        source: planned.reasons.iter().find_map(|reason| reason.place.as_ref()).map(source),
+    }
+}
+
+fn before_and_after(change: &Change) -> (Value, Value) {
+    match change {
+        Change::Grant(change) | Change::Withdraw(change) => {
+            (json!(WordOrList::from(&change.before)), json!(WordOrList::from(&change.after)))
+        }
+        Change::Admit(change) | Change::Refuse(change) => {
+            (json!(WordOrList::from(&change.before)), json!(WordOrList::from(&change.after)))
+        }
+        Change::SetClientAddress { before, after } => {
+            (json!(ClientAddressDocument::from(before)), json!(ClientAddressDocument::from(after)))
+        }
+        Change::SetPasswordAuthentication { before, after } => (
+            json!(PasswordAuthenticationDocument::from(before)),
+            json!(PasswordAuthenticationDocument::from(after)),
+        ),
+        Change::SetLimits { before, after } => {
+            let documents = |limits: &[_]| limits.iter().map(LimitDocument::from).collect::<Vec<_>>();
+            (json!(documents(before)), json!(documents(after)))
+        }
+        Change::Narrow { token: before, to } => {
+            let mut after = token(before);
+            replace(&mut after, "scope", json!(to));
+            (token(before), after)
+        }
+        Change::Expire { token: before, at } => {
+            let mut after = token(before);
+            replace(&mut after, "expires", json!(at));
+            (token(before), after)
+        }
+        Change::Revoke { token: before } => (token(before), Value::Null),
+    }
+}
+
+fn replace(object: &mut Value, key: &str, value: Value) {
+    if let Some(place) = object.get_mut(key) {
+        *place = value;
+    }
+}
+
+fn token(token: &Token) -> Value {
+    json!({
+        "id": token.id.as_str(),
+        "owner": token.owner.to_string(),
+        "owner_kind": token.owner.kind().word(),
+        "description": token.description,
+        "scope": token.scope.to_string(),
+        "created": token.created,
+        "created_by": token.created_by,
+        "last_used": token.last_used.map(|last| last.at),
+        "last_used_from": token.last_used.and_then(|last| last.from),
+        "expires": token.expires,
+    })
+}
+
+fn source(place: &Place) -> SourceEntry {
+    SourceEntry { file: place.file.to_string(), line: place.line, column: place.column }
+}
+
+fn reason_entry(reason: &Reason) -> ReasonEntry {
+    ReasonEntry {
+        rule: reason.rule.map(crate::model::RuleCode::code),
+        message: reason.text.clone(),
+        source: reason.place.as_ref().map(source),
+    }
+}
+
+fn held_back(target: &str, held: &HeldBack) -> HeldBackEntry {
+    HeldBackEntry {
+        target: target.to_owned(),
+        subject: held.subject.clone(),
+        reason: held.reason.clone(),
+        tokens: held.tokens,
+        source: held.place.as_ref().map(source),
+    }
+}
+
+fn pending_entry(target: &str, pending: &Pending) -> FindingEntry {
+    FindingEntry {
+        address: address(target, crate::plan::Object::Token(&pending.token)),
+        token: token(&pending.token),
+        findings: pending.reasons.iter().map(reason_entry).collect(),
+    }
+}
+
+fn reported_entry(target: &str, found: &TokenFindings) -> FindingEntry {
+    let findings = found.findings.iter().map(|finding| ReasonEntry {
+        rule: Some(finding.rule.code()),
+        message: finding.message.clone(),
+        source: finding.place.as_ref().map(source),
+    });
+    FindingEntry {
+        address: address(target, crate::plan::Object::Token(&found.token)),
+        token: token(&found.token),
+        findings: findings.collect(),
+    }
+}

@@ -1,0 +1,15 @@
+//! What people and programs read.
+//!
+//! In: plans, outcomes, diagnostics. Out: text for a terminal and JSON for programs. It refuses to
+//! know where its text goes, and trusts no text that came from a server.
+
+pub mod diagnostics;
+mod escape;
+pub mod json;
+pub mod outcome;
+mod paint;
+mod subject;
+pub mod text;
+
+pub use escape::escape;
+pub use paint::Paint;

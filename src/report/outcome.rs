@@ -1,0 +1,82 @@
+//! In: what became of a run, and the plan that the state after it leads to. Out: what a person
+//! reads. It refuses to call anything done that was not read back.
+
+use std::fmt::{self, Write};
+
+use crate::{
+    apply::{ChangeResult, Outcome},
+    plan::Plan,
+};
+
+use super::{
+    Paint,
+    escape::{counted, escape},
+    subject::name,
+};
+
+/// What the state was found to be after a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// The target was read again: this is what would still be done.
+    Planned(Box<Plan>),
+    /// The target could not be read again; why.
+    Unread(String),
+}
+
+impl Afterwards {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        match self {
+            Self::Planned(plan) => plan.changes.is_empty(),
+            Self::Unread(_) => false,
+        }
+    }
+}
+
+/// Writes what became of a run on `target`.
+///
+/// # Errors
+///
+/// When `out` fails.
+pub fn outcome(
+    target: &str,
+    outcome: &Outcome,
+    afterwards: &Afterwards,
+    paint: Paint,
+    out: &mut impl Write,
+) -> fmt::Result {
+    for change in &outcome.changes {
+        let (label, why) = match &change.result {
+            ChangeResult::Done(_) => continue,
+            ChangeResult::Failed(why) => (paint.removed("failed"), why),
+            ChangeResult::NotTried(why) => (paint.changed("not tried"), why),
+        };
+        let action = change.planned.change.action();
+        writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
+        writeln!(out, "      {}", escape(why))?;
+    }
+    write!(out, "{} {}: {} done", paint.strong("Applied on"), target, counted(outcome.done(), "change"))?;
+    if outcome.failed() > 0 {
+        write!(out, ", {} failed", outcome.failed())?;
+    }
+    if outcome.not_tried() > 0 {
+        write!(out, ", {} not tried", outcome.not_tried())?;
+    }
+    writeln!(out, ".")?;
+    match afterwards {
+        Afterwards::Planned(plan) if plan.changes.is_empty() => {
+            writeln!(out, "{} {target} was read back: nothing is left to do.", paint.added("Converged:"))
+        }
+        Afterwards::Planned(plan) => writeln!(
+            out,
+            "{} {target} was read back: {} left to do. Run again to finish.",
+            paint.removed("Not converged:"),
+            counted(plan.changes.len(), "change")
+        ),
+        Afterwards::Unread(why) => {
+            let label = paint.removed("Not known:");
+            writeln!(out, "{label} {target} could not be read back: {}", escape(why))
+        }
+    }
+}

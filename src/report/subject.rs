@@ -1,0 +1,32 @@
+//! In: what a change or a finding is about. Out: its name for people, and its address for
+//! programs. It refuses to know what happens to it.
+
+use crate::{model::Token, plan::Object};
+
+use super::escape::{escape, quoted};
+
+/// What people read: `permissions.create`, `token 4711 "nightly build" of ci-deploy`.
+pub(super) fn name(object: Object<'_>) -> String {
+    match object {
+        Object::Setting(key) => key.path().to_owned(),
+        Object::Token(token) => token_name(token),
+    }
+}
+
+/// What people read of a token.
+pub(super) fn token_name(token: &Token) -> String {
+    format!(
+        "token {} {} of {}",
+        escape(token.id.as_str()),
+        quoted(&token.description),
+        escape(&token.owner.to_string())
+    )
+}
+
+/// What programs read: `prod/settings/permissions.create`, `prod/token/4711`.
+pub(super) fn address(target: &str, object: Object<'_>) -> String {
+    match object {
+        Object::Setting(key) => format!("{target}/settings/{}", key.path()),
+        Object::Token(token) => format!("{target}/token/{}", token.id),
+    }
+}

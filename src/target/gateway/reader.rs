@@ -1,0 +1,208 @@
+//! In: questions. Out: what the gateway answers, as an inventory. Pages of tokens are fetched on
+//! several chains at once, each by key, so that the work grows with the number of tokens alone.
+
+use std::{collections::BTreeSet, error::Error};
+
+use futures_util::{StreamExt, TryStreamExt, future, stream};
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    model::{GroupName, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
+    target::http::{HttpClient, HttpError},
+};
+
+use super::{
+    Gateway,
+    wire::{
+        MEMBERS, Members, PROPERTIES, Page, Properties, SETTINGS, TOKENS, TokenItem, TokenPage, USERS, User,
+        WHOAMI, WhoAmI,
+    },
+};
+
+/// Tokens or users on a page.
+const PAGE: &str = "1000";
+/// Chains of pages of tokens, and groups, that are read at once.
+const AT_ONCE: usize = 4;
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+impl InventoryReader for Gateway {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        self.read_overview().await.map_err(self.cannot_read("settings"))
+    }
+
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        let users = async { self.read_users().await.map_err(self.cannot_read("users")) };
+        let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
+        let (users, members) = future::try_join(users, members).await?;
+        let mut people = People::default();
+        for user in users {
+            people.add_user(user.name, user.active);
+        }
+        for (group, members) in members {
+            match members {
+                Some(members) => people.add_group(&group, members),
+                None => people.add_unknown_group(group),
+            }
+        }
+        Ok(people)
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+        self.read_tokens(each).await.map_err(self.cannot_read("tokens"))
+    }
+}
+
+impl Gateway {
+    fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
+        let server = self.shown.clone();
+        move |cause| ReadError { what, server, cause: cause.into() }
+    }
+
+    async fn read_overview(&self) -> Result<Overview, Cause> {
+        let (settings, caller, properties) = future::try_join3(
+            self.client.get::<SettingsDocument>(SETTINGS, &[]),
+            self.client.get::<WhoAmI>(WHOAMI, &[]),
+            self.client.get::<Properties>(PROPERTIES, &[]),
+        )
+        .await?;
+        let (caller, properties) = (caller.body, properties.body);
+        Ok(Overview {
+            server: Server {
+                url: self.shown.clone(),
+                version: Some(properties.version),
+                caller: Caller {
+                    user: caller.user,
+                    token: caller.token_id.map(|id| TokenId::new(id.to_string())),
+                },
+                manageable: SettingKey::ALL.into(),
+            },
+            settings: Settings::try_from(&settings.body)?,
+        })
+    }
+
+    async fn read_users(&self) -> Result<Vec<User>, HttpError> {
+        self.pages(USERS, &[]).await
+    }
+
+    async fn read_members(&self, groups: &BTreeSet<GroupName>) -> Result<Vec<Members>, HttpError> {
+        let groups = groups.iter().cloned().collect::<Vec<_>>();
+        stream::iter(groups.into_iter().map(|group| self.members(group)))
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn members(&self, group: GroupName) -> Result<Members, HttpError> {
+        match self.pages::<User>(MEMBERS, &[("context", group.as_str())]).await {
+            Ok(members) => {
+                let names = members.into_iter().map(|member| member.name).collect();
+                Ok((group, Some(names)))
+            }
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok((group, None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All values of a paged resource, in Bitbucket's form: the next page begins where the answer
+    /// says, which need not be where this one ended.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<T>, HttpError> {
+        let mut values = Vec::new();
+        let mut start = Some(0);
+        while let Some(from) = start {
+            let from_text = from.to_string();
+            let paged = [query, &[("limit", PAGE), ("start", &from_text)]].concat();
+            let page: Page<T> = self.client.get(path, &paged).await?.body;
+            values.extend(page.values);
+            // A page that does not lead on would be asked for without an end.
+            start = page.next_start.filter(|next| !page.is_last && *next > from);
+        }
+        Ok(values)
+    }
+
+    async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), Cause> {
+        let first = self.token_page(0, i64::MAX).await?;
+        let last_seen = first.content.last().map_or(first.last_id, |token| token.id);
+        let chains = split(last_seen, first.last_id).map(|(after, until)| {
+            let pages = stream::try_unfold(after, move |after| self.token_page_after(after, until));
+            Box::pin(pages)
+        });
+        for item in first.content {
+            each(Token::try_from(item)?);
+        }
+        let mut pages = stream::select_all(chains);
+        while let Some(page) = pages.try_next().await? {
+            for item in page {
+                each(Token::try_from(item)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The page of tokens behind `after`, up to `until`, and where the next one begins; nothing
+    /// when there is none.
+    async fn token_page_after(
+        &self,
+        after: i64,
+        until: i64,
+    ) -> Result<Option<(Vec<TokenItem>, i64)>, HttpError> {
+        if after >= until {
+            return Ok(None);
+        }
+        let page = self.token_page(after, until).await?;
+        // The identifiers ascend: a page that does not go beyond `after` is empty or repeats itself.
+        let next = page.content.last().map(|token| token.id).filter(|last| *last > after);
+        Ok(next.map(|next| (page.content, next)))
+    }
+
+    async fn token_page(&self, after: i64, until: i64) -> Result<TokenPage, HttpError> {
+        let (after, until) = (after.to_string(), until.to_string());
+        let query = [("limit", PAGE), ("afterId", after.as_str()), ("untilId", until.as_str())];
+        Ok(self.client.get(TOKENS, &query).await?.body)
+    }
+
+    /// The token `id` as it is now; nothing when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub(super) async fn token(client: &HttpClient, id: &TokenId) -> Result<Option<Token>, Cause> {
+        let number: i64 = id.as_str().parse()?;
+        let (after, until) = ((number - 1).to_string(), number.to_string());
+        let query = [("limit", "1"), ("afterId", after.as_str()), ("untilId", until.as_str())];
+        let page: TokenPage = client.get(TOKENS, &query).await?.body;
+        Ok(page.content.into_iter().next().map(Token::try_from).transpose()?)
+    }
+}
+
+/// Cuts the identifiers behind `after`, up to `until`, into as many spans as are read at once.
+fn split(after: i64, until: i64) -> impl Iterator<Item = (i64, i64)> {
+    let parts = i64::try_from(AT_ONCE).unwrap_or(1);
+    let each = until.saturating_sub(after).max(0).div_euclid(parts) + 1;
+    (0..parts).map(move |part| {
+        let from = after.saturating_add(each.saturating_mul(part));
+        (from, from.saturating_add(each).min(until))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_spans_hold_every_identifier_once(after in 0i64..500, length in 0i64..500) {
+            let until = after + length;
+            let mut seen: Vec<i64> = split(after, until).flat_map(|(from, to)| from + 1..=to).collect();
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (after + 1..=until).collect::<Vec<_>>());
+        }
+    }
+}

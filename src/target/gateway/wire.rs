@@ -1,0 +1,127 @@
+//! In: JSON of the gateway's REST. Out: the nouns of the program, and the other way round. It
+//! refuses to know when which call is made.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName};
+
+pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
+pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
+pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
+pub(super) const USERS: &str = "/rest/api/latest/admin/users";
+pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
+pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
+pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
+
+/// Whom the server takes us for.
+#[derive(Deserialize)]
+pub(super) struct WhoAmI {
+    pub(super) user: Option<UserName>,
+    pub(super) token_id: Option<i64>,
+}
+
+/// Version of the server.
+#[derive(Deserialize)]
+pub(super) struct Properties {
+    pub(super) version: String,
+}
+
+/// A page in Bitbucket's form.
+#[derive(Deserialize)]
+pub(super) struct Page<T> {
+    pub(super) values: Vec<T>,
+    #[serde(default, rename = "isLastPage")]
+    pub(super) is_last: bool,
+    #[serde(rename = "nextPageStart")]
+    pub(super) next_start: Option<u64>,
+}
+
+/// A user or member.
+#[derive(Deserialize)]
+pub(super) struct User {
+    pub(super) name: UserName,
+    pub(super) active: bool,
+}
+
+/// A page of tokens in the app's form, with our `lastId`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenPage {
+    pub(super) content: Vec<TokenItem>,
+    pub(super) last_id: i64,
+}
+
+/// A token in a list. Times are milliseconds since the epoch; 0 is never.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenItem {
+    pub(super) id: i64,
+    user_name: UserName,
+    token_description: String,
+    token_scope: u8,
+    created: i64,
+    created_by: Option<UserName>,
+    last_accessed: i64,
+    last_accessed_address: Option<String>,
+    valid_until: i64,
+}
+
+/// A moment or scope that no calendar and no server has.
+#[derive(Debug, thiserror::Error)]
+#[error("token {id}: `{field}` has the value {value}, which means nothing")]
+pub(super) struct BadItem {
+    id: i64,
+    field: &'static str,
+    value: i64,
+}
+
+impl TryFrom<TokenItem> for Token {
+    type Error = BadItem;
+
+    fn try_from(item: TokenItem) -> Result<Self, BadItem> {
+        let bad = |field, value| BadItem { id: item.id, field, value };
+        let moment = |field, value| Timestamp::from_millisecond(value).map_err(|_| bad(field, value));
+        let never_or = |field, value| if value == 0 { Ok(None) } else { moment(field, value).map(Some) };
+        let last_used = never_or("lastAccessed", item.last_accessed)?.map(|at| LastUse {
+            at,
+            from: item.last_accessed_address.as_deref().and_then(|from| from.parse().ok()),
+        });
+        Ok(Self {
+            id: TokenId::new(item.id.to_string()),
+            owner: Owner::User(item.user_name),
+            description: item.token_description,
+            scope: match item.token_scope {
+                0 => TokenScope::Unset,
+                1 => TokenScope::Set(Scope::ReadOnly),
+                2 => TokenScope::Set(Scope::ReadWrite),
+                other => return Err(bad("tokenScope", other.into())),
+            },
+            created: moment("created", item.created)?,
+            created_by: item.created_by,
+            last_used,
+            expires: never_or("validUntil", item.valid_until)?,
+        })
+    }
+}
+
+/// What is changed of a token; what is left out stays.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token_scope: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token_expiration_date_time_millis: Option<i64>,
+}
+
+/// The number that the app has for a scope.
+pub(super) fn scope_number(scope: Scope) -> u8 {
+    match scope {
+        Scope::ReadOnly => 1,
+        Scope::ReadWrite => 2,
+    }
+}
+
+/// The members of `group`, as far as a page shows them; nothing when the server does not know it.
+pub(super) type Members = (GroupName, Option<Vec<UserName>>);

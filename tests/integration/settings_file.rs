@@ -1,0 +1,257 @@
+//! What a settings file means, what is said of its mistakes, and that no secret comes out of it.
+
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokenwarden::{
+    model::{
+        OwnerKind, SettingKey, UserName,
+        rails::{Rail, RailClass},
+    },
+    policy::settings_file::{
+        self, Auth, Connection, Field, FieldKind, Product, Server, SettingsFile, SettingsMapping,
+        SettingsReading, Unsupported,
+    },
+    report,
+};
+
+fn read(text: &str) -> SettingsReading {
+    settings_file::read(&Arc::from("tokenwarden.yaml"), text.as_bytes())
+}
+
+fn valid(text: &str) -> SettingsFile {
+    let reading = read(text);
+    let shown = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+    reading.settings.unwrap_or_else(|| panic!("{shown}"))
+}
+
+/// Everything that is said of a target with these keys, as text.
+fn said(keys: &str) -> String {
+    let reading = read(&format!("version: 1\ntargets:\n  prod:\n    policy: [p.yaml]\n    {keys}\n"));
+    report::diagnostics::text(&reading.diagnostics, &reading.sources, false)
+}
+
+fn codes(keys: &str) -> Vec<&'static str> {
+    let reading = read(&format!("version: 1\ntargets:\n  prod:\n    policy: [p.yaml]\n    {keys}\n"));
+    reading.diagnostics.iter().map(|found| found.code.as_str()).collect()
+}
+
+#[test]
+fn the_complete_settings_file_is_valid_and_means_what_it_says() {
+    let settings = valid(include_str!("fixtures/settings/complete.yaml"));
+    let names: Vec<_> = settings.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["prod", "try-it", "edge", "app"]);
+    let journal = settings.journal.expect("a journal");
+    assert_eq!(
+        (journal.directory.as_str(), journal.window.to_string().as_str()),
+        ("/var/lib/tokenwarden", "2d")
+    );
+
+    let [prod, try_it, edge, app] = settings.targets.as_slice() else { panic!("four targets") };
+    assert_eq!(
+        prod.connection,
+        Connection::Bitbucket {
+            server: Server {
+                url: "https://bitbucket.example.com".to_owned(),
+                auth: Auth::Password { user: "warden".to_owned(), password_env: "BB_PASSWORD".to_owned() },
+                tls_ca: Some("ca.pem".to_owned()),
+            },
+            areas: vec![OwnerKind::User, OwnerKind::Project],
+            projects: vec!["PLAT*".to_owned()],
+        }
+    );
+    let layers: Vec<_> = prod.policy.iter().map(|layer| layer.path.as_str()).collect();
+    assert_eq!(layers, ["policy/base.yaml", "policy/prod.yaml"]);
+    assert_eq!(prod.unsupported, Unsupported::Warn);
+    assert_eq!(prod.rails.of(RailClass::Revocations), Rail { amount: 40, percent: 5, floor: 3 });
+    assert_eq!(prod.rails.of(RailClass::RefusedCallers), Rail { amount: 1, percent: 1, floor: 1 });
+    assert_eq!(prod.rails.of(RailClass::Expiries), RailClass::Expiries.default_rail());
+    assert_eq!(
+        (prod.lockout.break_glass.as_slice(), prod.lockout.min_admins),
+        ([UserName::new("root")].as_slice(), 2)
+    );
+
+    assert_eq!(
+        try_it.connection,
+        Connection::Embedded {
+            store: "try.db".to_owned(),
+            directory: Some("directory.yaml".to_owned()),
+            seed: Some("seed.yaml".to_owned()),
+        }
+    );
+    assert_eq!(try_it.unsupported, Unsupported::Error);
+    let command = ["vault", "read", "-field=token", "secret/tokenwarden"].map(str::to_owned).to_vec();
+    assert_eq!(edge.connection.server().map(|server| &server.auth), Some(&Auth::Command(command)));
+
+    let Connection::Resolution { product, settings, .. } = &app.connection else { panic!("the app") };
+    let field = |pointer: &str, kind| Field { pointer: pointer.to_owned(), kind };
+    assert_eq!(*product, Product::Jira);
+    assert_eq!(
+        settings.as_ref(),
+        Some(&SettingsMapping {
+            path: "/rest/app/1/configuration".to_owned(),
+            read: "GET".to_owned(),
+            write: "POST".to_owned(),
+            fields: BTreeMap::from([
+                (SettingKey::Networks, field("/network/allowed", FieldKind::CommaSeparated)),
+                (
+                    SettingKey::Permission(tokenwarden::model::Permission::Use),
+                    field("/permissions/use", FieldKind::List)
+                ),
+            ]),
+        })
+    );
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_never_shown() {
+    for keys in [
+        "kind: gateway\n    url: https://h\n    auth: { user: me, password: hunter2 }",
+        "kind: gateway\n    url: https://h\n    auth: { token: hunter2 }",
+        "kind: gateway\n    url: https://h\n    auth: { token: hunter2, token: hunter2 }",
+        "kind: gateway\n    url: https://h\n    auth: { pasword: hunter2, bearer_env: X }",
+        "kind: gateway\n    url: https://me:hunter2@h\n    auth: { bearer_env: X }",
+        "kind: gatway\n    url: https://me:hunter2@h\n    auth: { bearer_env: X }",
+        "kind: gateway\n    url: https://h\n    auth: { bearer_env: \"hunter2 or so\" }",
+        "kind: gateway\n    url: https://h\n    auth: hunter2",
+        "kind: gateway\n    url: https://h\n    auth: [hunter2]",
+        "kind: gateway\n    url: https://h\n    auth: { bearer_env: [hunter2] }",
+        "kind: gateway\n    url: https://h\n    password: hunter2\n    auth: { bearer_env: X }",
+        "kind: gateway\n    url: https://h\n    auth: { user: me, password: hunter2 }\n    broken: [",
+    ] {
+        let text = said(keys);
+        assert!(text.contains("error["), "{keys}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_literal_secret_names_the_key_to_use_instead() {
+    insta::assert_snapshot!(said("kind: gateway\n    url: https://h\n    auth: { user: me, password: hunter2 }"), @r"
+    error[literal-secret]: `password` would hold a secret, and a settings file must not
+     --> tokenwarden.yaml:7:23, at `targets.prod.auth.password`
+      |
+    7 |     auth: { user: me, password: ******* }
+      |                       ^^^^^^^^
+    help: put it into an environment variable, and write `auth: { password_env: NAME_OF_THE_VARIABLE }`
+    ");
+}
+
+#[test]
+fn the_keys_of_a_target_are_those_of_its_kind() {
+    let auth = "auth: { bearer_env: X }";
+    assert_eq!(codes(&format!("kind: gateway\n    url: https://h\n    {auth}")), [""; 0]);
+    assert_eq!(codes("kind: embedded\n    store: a.db"), [""; 0]);
+    assert_eq!(codes("kind: embedded"), ["missing-key"]);
+    assert_eq!(codes("kind: embedded\n    store: a.db\n    url: https://h"), ["key-not-for-kind"]);
+    assert_eq!(codes(&format!("kind: embedded\n    store: a.db\n    {auth}")), ["key-not-for-kind"]);
+    assert_eq!(codes("kind: embedded\n    store: a.db\n    tls_ca: ca.pem"), ["key-not-for-kind"]);
+    assert_eq!(
+        codes(&format!("kind: gateway\n    url: https://h\n    {auth}\n    store: a.db")),
+        ["key-not-for-kind"]
+    );
+    assert_eq!(
+        codes(&format!("kind: bitbucket\n    url: https://h\n    {auth}\n    product: jira")),
+        ["key-not-for-kind"]
+    );
+    assert_eq!(codes("kind: gateway"), ["missing-key", "missing-key"]);
+    assert_eq!(codes("url: https://h"), ["missing-key"]);
+    assert_eq!(codes("kind: gitlab"), ["unknown-word"]);
+}
+
+#[test]
+fn the_credential_comes_from_one_place() {
+    let auth = |keys: &str| codes(&format!("kind: gateway\n    url: https://h\n    auth: {{ {keys} }}"));
+    assert_eq!(auth("user: me, password_env: P"), [""; 0]);
+    assert_eq!(auth("token_env: T"), [""; 0]);
+    assert_eq!(auth("bearer_file: token.txt"), [""; 0]);
+    assert_eq!(auth("password_env: P"), ["missing-key"]);
+    assert_eq!(auth("user: me"), ["missing-key"]);
+    assert_eq!(auth("token_env: T, bearer_env: B"), ["conflicting-keys"]);
+    assert_eq!(auth("user: me, bearer_env: B"), ["conflicting-keys"]);
+    assert_eq!(auth("command: []"), ["empty-list"]);
+    assert_eq!(auth("bearer_env: 'a b'"), ["bad-variable-name"]);
+}
+
+#[test]
+fn the_address_of_a_server_is_an_address_of_a_server() {
+    for (url, accepted) in [
+        ("https://bitbucket.example.com", true),
+        ("http://[::1]:7990/context/", true),
+        ("bitbucket.example.com", false),
+        ("ftp://bitbucket.example.com", false),
+        ("https://", false),
+        ("https:///path", false),
+        ("https://h?x=1", false),
+        ("'https://h h'", false),
+    ] {
+        let found = codes(&format!("kind: gateway\n    url: {url}\n    auth: {{ bearer_env: X }}"));
+        assert_eq!(found.is_empty(), accepted, "{url}: {found:?}");
+        assert!(accepted || found == ["bad-url"], "{url}: {found:?}");
+    }
+}
+
+#[test]
+fn a_credential_that_would_go_unencrypted_over_the_network_is_warned_of() {
+    for (url, warned) in [
+        ("http://bitbucket.example.com", true),
+        ("http://192.0.2.1:7990/x", true),
+        ("http://localhost.example.com", true),
+        ("http://localhost:7990", false),
+        ("http://127.0.0.2", false),
+        ("http://[::1]:7990/x", false),
+        ("https://bitbucket.example.com", false),
+    ] {
+        let found = codes(&format!("kind: gateway\n    url: {url}\n    auth: {{ bearer_env: X }}"));
+        assert_eq!(found == ["unencrypted-url"], warned, "{url}: {found:?}");
+    }
+}
+
+#[test]
+fn layer_paths_stay_in_the_folder_of_the_settings_file() {
+    let layers = |paths: &str| {
+        let text = format!(
+            "version: 1\ntargets: {{ prod: {{ kind: embedded, store: a.db, policy: [{paths}] }} }}\n"
+        );
+        read(&text).diagnostics.iter().map(|found| found.code.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(layers("policy/base.yaml, ./prod.yaml"), [""; 0]);
+    for path in
+        ["../base.yaml", "policy/../../base.yaml", "/etc/base.yaml", "'C:\\base.yaml'", "'..\\base.yaml'"]
+    {
+        assert_eq!(layers(path), ["path-outside"], "{path}");
+    }
+    assert_eq!(layers("a.yaml, a.yaml"), ["duplicate-entry"]);
+    assert_eq!(layers(""), ["empty-list"]);
+}
+
+#[test]
+fn other_mistakes_of_a_settings_file_have_their_codes() {
+    let embedded = "kind: embedded\n    store: a.db";
+    assert_eq!(
+        codes(&format!("{embedded}\n    rails: {{ revocations: {{ percent: 101 }} }}")),
+        ["out-of-range"]
+    );
+    assert_eq!(codes(&format!("{embedded}\n    rails: {{ revocation: {{ percent: 1 }} }}")), ["unknown-key"]);
+    assert_eq!(codes(&format!("{embedded}\n    lockout: {{ min_admins: 0 }}")), ["out-of-range"]);
+    assert_eq!(codes(&format!("{embedded}\n    unsupported: ignore")), ["unknown-word"]);
+    let found =
+        |text: &str| read(text).diagnostics.iter().map(|found| found.code.as_str()).collect::<Vec<_>>();
+    assert_eq!(found("version: 1\n"), ["missing-key"]);
+    assert_eq!(found("version: 1\ntargets: {}\n"), ["empty-mapping"]);
+    assert_eq!(found("targets: { a: { kind: embedded, store: a.db, policy: [p] } }\n"), ["missing-key"]);
+    assert_eq!(
+        found("version: 1\ntargets: { a/b: { kind: embedded, store: a.db, policy: [p] } }\n"),
+        ["bad-target-name"]
+    );
+    let app = |field: &str| {
+        codes(&format!(
+            "kind: resolution\n    url: https://h\n    auth: {{ bearer_env: X }}\n    settings: {{ path: /x, fields: {{ {field} }} }}"
+        ))
+    };
+    assert_eq!(app("network.allow: { pointer: /a, kind: list }"), [""; 0]);
+    assert_eq!(app("network.alow: { pointer: /a, kind: list }"), ["unknown-key"]);
+    assert_eq!(app("network.allow: { pointer: a, kind: list }"), ["bad-pointer"]);
+    assert_eq!(app("network.allow: { pointer: /a, kind: lists }"), ["unknown-word"]);
+}

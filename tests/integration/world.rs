@@ -1,0 +1,175 @@
+//! A target in memory, for laws that are tried on thousands of states: it does what the traits
+//! promise and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+use tokenwarden::{
+    apply::{Effect, Outcome, TargetWriter, WriteError, execute},
+    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    model::rails::{RailClass, Rails},
+    model::{GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
+    plan::{Change, Object, Plan, Standing},
+    policy::Policy,
+};
+
+/// What the target has.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) users: BTreeMap<UserName, bool>,
+    pub(crate) groups: BTreeMap<GroupName, BTreeSet<UserName>>,
+    pub(crate) tokens: BTreeMap<TokenId, Token>,
+    pub(crate) own_token: Option<TokenId>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            settings: Settings::initial("administrators".into()),
+            users: BTreeMap::new(),
+            groups: BTreeMap::from([("administrators".into(), BTreeSet::new())]),
+            tokens: BTreeMap::new(),
+            own_token: None,
+        }
+    }
+}
+
+/// The target, and every settings state that it went through.
+pub(crate) struct World {
+    state: Mutex<State>,
+    /// How many changes are made before every further one fails.
+    writes_left: Mutex<usize>,
+    pub(crate) settings_seen: Mutex<Vec<Settings>>,
+}
+
+impl World {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            settings_seen: Mutex::new(vec![state.settings.clone()]),
+            state: Mutex::new(state),
+            writes_left: Mutex::new(usize::MAX),
+        }
+    }
+
+    /// Lets every change after the next `writes` fail.
+    pub(crate) fn fail_after(&self, writes: usize) {
+        *self.writes_left.lock().unwrap() = writes;
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.lock().unwrap().clone()
+    }
+
+    pub(crate) fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
+        block_on(Plan::make("world", self, policy, now)).unwrap()
+    }
+
+    /// Plans and applies, whatever the rails would say.
+    pub(crate) fn apply(&self, policy: &Policy, now: Timestamp) -> (Plan, Outcome) {
+        let plan = self.plan(policy, now);
+        let approved = approve(plan.clone());
+        let outcome = block_on(execute(&approved, self, self, &|_| {}));
+        (plan, outcome)
+    }
+}
+
+/// The plan as one that may be applied, whatever the rails would say.
+pub(crate) fn approve(plan: Plan) -> tokenwarden::plan::ApprovedPlan {
+    let allowed = RailClass::ALL.map(|class| (class, u64::MAX)).into();
+    plan.approve(&Rails::default(), &allowed).expect("every rail is lifted")
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The policy that `yaml` is; panics with its mistakes.
+pub(crate) fn policy(yaml: &str) -> Policy {
+    let reading = tokenwarden::policy::read(&[(Arc::from("policy.yaml"), yaml.as_bytes().to_vec())]);
+    reading.policy.unwrap_or_else(|| panic!("{:#?}\n{yaml}", reading.diagnostics))
+}
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+impl InventoryReader for World {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        let state = self.state();
+        Ok(Overview {
+            server: Server {
+                url: "memory".to_owned(),
+                version: None,
+                caller: Caller { user: None, token: state.own_token },
+                manageable: SettingKey::ALL.into(),
+            },
+            settings: state.settings,
+        })
+    }
+
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        let state = self.state();
+        let mut people = People::default();
+        for (user, active) in state.users {
+            people.add_user(user, active);
+        }
+        for group in groups {
+            match state.groups.get(group) {
+                Some(members) => people.add_group(group, members.iter().cloned()),
+                None => people.add_unknown_group(group.clone()),
+            }
+        }
+        Ok(people)
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+        self.state().tokens.into_values().for_each(each);
+        Ok(())
+    }
+}
+
+impl TargetWriter for World {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        {
+            let mut left = self.writes_left.lock().unwrap();
+            *left = left.checked_sub(1).ok_or_else(|| WriteError::Failed("the connection broke".into()))?;
+        }
+        let mut state = self.state.lock().unwrap();
+        match (change, change.object()) {
+            (_, Object::Setting(_)) => match change.standing_in(&state.settings) {
+                Standing::Before => {
+                    change.write_into(&mut state.settings);
+                    self.settings_seen.lock().unwrap().push(state.settings.clone());
+                    Ok(Effect::Made)
+                }
+                Standing::After => Ok(Effect::AlreadySo),
+                Standing::Moved => Err(WriteError::Moved),
+            },
+            (Change::Revoke { .. }, Object::Token(token)) => {
+                Ok(state.tokens.remove(&token.id).map_or(Effect::AlreadySo, |_| Effect::Made))
+            }
+            (change, Object::Token(token)) => {
+                let live = state.tokens.get_mut(&token.id).expect("a token that is changed is there");
+                match change {
+                    Change::Narrow { to, .. } => {
+                        assert!(*to <= live.scope.effective(), "narrowing never widens");
+                        live.scope = TokenScope::Set(*to);
+                    }
+                    Change::Expire { at, .. } => {
+                        assert!(
+                            live.expires.is_none_or(|expires| *at < expires),
+                            "an expiry only comes nearer"
+                        );
+                        live.expires = Some(*at);
+                    }
+                    _ => unreachable!("only these are changes of tokens"),
+                }
+                Ok(Effect::Made)
+            }
+        }
+    }
+}
