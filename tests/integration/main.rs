@@ -26,6 +26,7 @@ mod seed;
 mod serve_process;
 mod settings_file;
 mod settings_rest;
+mod store;
 mod support;
 mod tokens;
 mod validate;

@@ -10,7 +10,7 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use sqlx::{
     ConnectOptions, Sqlite, SqlitePool, Transaction,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -64,10 +64,8 @@ impl Store {
             .disable_statement_logging();
         let opening = |cause| StoreError::Open { file: file.clone(), cause };
         let writer = pool(1).connect_with(options.clone()).await.map_err(opening)?;
-        MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) })?;
+        let migrating = |cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) };
+        migrate(&writer).await.map_err(migrating)?;
         let readers =
             pool(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
         Ok(Self { writer, readers })
@@ -92,6 +90,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .acquire_timeout(ACQUIRE)
         // A local file has no connection that dies unseen.
         .test_before_acquire(false)
+}
+
+/// Brings the store behind `writer` to the form that this version needs, in one transaction that keeps
+/// other processes out meanwhile: two that open a new store at a time would both make its tables.
+async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+    let mut writing = writer.begin_with("BEGIN IMMEDIATE").await?;
+    MIGRATIONS.run(&mut *writing).await?;
+    Ok(writing.commit().await?)
 }
 
 /// Makes an empty file when there is none: SQLite would let others read it.
