@@ -123,7 +123,7 @@ fn policy(size: Size) -> Policy {
     for group in 0..size.groups.min(900) {
         let _ = writeln!(
             text,
-            "    - {{groups: [group-{group}], max_scope: read-only, max_lifetime: 1y, max_per_owner: 40}}"
+            "    - {{groups: [group-{group}], max_scope: read-only, max_lifetime: 1y, max_per_owner: 1000}}"
         );
     }
     text.push_str("  enforcement: {scope: narrow, lifetime: expire}\n");
