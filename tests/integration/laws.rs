@@ -9,6 +9,7 @@ use std::{
 use jiff::{Span, Timestamp, tz::TimeZone};
 use proptest::{collection, option, prelude::*, sample};
 use tokenwarden::{
+    inventory::Caller,
     model::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
         Settings, Token, TokenId, TokenScope, UserName, settings::SettingsDocument,
@@ -228,7 +229,7 @@ fn states() -> impl Strategy<Value = State> {
                 (id.clone(), Token { id, ..token })
             })
             .collect::<BTreeMap<_, _>>(),
-        own_token: None,
+        caller: Caller::operator(),
     })
 }
 

@@ -9,12 +9,16 @@ use std::{
 use jiff::Timestamp;
 use tokenwarden::{
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
-    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::rails::{RailClass, Rails},
     model::{GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
     plan::{Change, Object, Plan, Standing},
-    policy::Policy,
+    policy::{Policy, settings_file::Lockout},
 };
+
+/// What a run calls on it.
+pub(crate) const CALLS: [Call; 2] =
+    [Call { method: "GET", path: "/settings" }, Call { method: "PUT", path: "/settings" }];
 
 /// What the target has.
 #[derive(Clone, Debug)]
@@ -23,7 +27,8 @@ pub(crate) struct State {
     pub(crate) users: BTreeMap<UserName, bool>,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<UserName>>,
     pub(crate) tokens: BTreeMap<TokenId, Token>,
-    pub(crate) own_token: Option<TokenId>,
+    /// Whom the target takes us for.
+    pub(crate) caller: Caller,
 }
 
 impl Default for State {
@@ -33,7 +38,7 @@ impl Default for State {
             users: BTreeMap::new(),
             groups: BTreeMap::from([("administrators".into(), BTreeSet::new())]),
             tokens: BTreeMap::new(),
-            own_token: None,
+            caller: Caller::operator(),
         }
     }
 }
@@ -65,10 +70,10 @@ impl World {
     }
 
     pub(crate) fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
-        block_on(Plan::make("world", self, policy, now)).unwrap()
+        block_on(Plan::make("world", self, policy, &Lockout::default(), now)).unwrap()
     }
 
-    /// Plans and applies, whatever the rails would say.
+    /// Plans and applies, whatever the rails and the check on lockouts would say.
     pub(crate) fn apply(&self, policy: &Policy, now: Timestamp) -> (Plan, Outcome) {
         let plan = self.plan(policy, now);
         let approved = approve(plan.clone());
@@ -77,8 +82,9 @@ impl World {
     }
 }
 
-/// The plan as one that may be applied, whatever the rails would say.
-pub(crate) fn approve(plan: Plan) -> tokenwarden::plan::ApprovedPlan {
+/// The plan as one that may be applied, whatever the rails and the check on lockouts would say.
+pub(crate) fn approve(mut plan: Plan) -> tokenwarden::plan::ApprovedPlan {
+    plan.shut_out.clear();
     let allowed = RailClass::ALL.map(|class| (class, u64::MAX)).into();
     plan.approve(&Rails::default(), &allowed).expect("every rail is lifted")
 }
@@ -104,7 +110,9 @@ impl InventoryReader for World {
             server: Server {
                 url: "memory".to_owned(),
                 version: None,
-                caller: Caller { user: None, token: state.own_token },
+                caller: state.caller,
+                administrators: Some("administrators".into()),
+                calls: CALLS.into(),
                 manageable: SettingKey::ALL.into(),
             },
             settings: state.settings,
