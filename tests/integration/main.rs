@@ -15,6 +15,7 @@ mod gateway;
 mod hostile_input;
 mod laws;
 mod layers;
+mod lockout;
 mod openapi;
 mod policy;
 mod program;

@@ -3,11 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 
 use jiff::Timestamp;
 use tokenwarden::{
+    access::{Credentials, Decision, Held, Operation, Origin, Person, Request, client_address, decide},
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
     inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::rails::{RailClass, Rails},
@@ -29,6 +31,45 @@ pub(crate) struct State {
     pub(crate) tokens: BTreeMap<TokenId, Token>,
     /// Whom the target takes us for.
     pub(crate) caller: Caller,
+    /// How we reach the target, unless we run it: the peer that it sees, and the lines of whatever
+    /// header it declares.
+    pub(crate) connection: Option<(IpAddr, Vec<String>)>,
+}
+
+impl State {
+    /// Whether the target would let us in with a request of `method`, if it had `settings`.
+    pub(crate) fn lets_us_in(&self, settings: &Settings, method: &str, now: Timestamp) -> bool {
+        let Some((peer, header_lines)) = self.connection.clone() else { return true };
+        let person = Person {
+            name: self.caller.user.clone().unwrap(),
+            groups: self.caller.groups.clone(),
+            active: true,
+            administrator: self.caller.administrator,
+        };
+        let credentials = match self.caller.token().map(|id| self.tokens.get(id)) {
+            None => Credentials::Password(person),
+            Some(Some(token)) if !token.is_expired(now) => Credentials::Token(Held {
+                id: token.id.clone(),
+                owner: person,
+                scope: token.scope,
+                expires: token.expires,
+            }),
+            Some(_) => Credentials::Invalid,
+        };
+        let origin = Origin::Connection { peer, header_lines };
+        let request = Request { origin, method, path: "/settings", credentials, operation: Operation::Enter };
+        matches!(decide(settings, &request), Decision::Permit(_))
+    }
+
+    /// Whom the target takes us for, and where it sees us.
+    fn caller(&self) -> Caller {
+        let mut caller = self.caller.clone();
+        if let Some((peer, lines)) = &self.connection {
+            caller.address = client_address(&self.settings.client_address, *peer, lines).ok();
+            caller.peer = Some(*peer);
+        }
+        caller
+    }
 }
 
 impl Default for State {
@@ -39,6 +80,7 @@ impl Default for State {
             groups: BTreeMap::from([("administrators".into(), BTreeSet::new())]),
             tokens: BTreeMap::new(),
             caller: Caller::operator(),
+            connection: None,
         }
     }
 }
@@ -63,6 +105,11 @@ impl World {
     /// Lets every change after the next `writes` fail.
     pub(crate) fn fail_after(&self, writes: usize) {
         *self.writes_left.lock().unwrap() = writes;
+    }
+
+    /// Changes what the target has without a plan.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
     }
 
     pub(crate) fn state(&self) -> State {
@@ -110,7 +157,7 @@ impl InventoryReader for World {
             server: Server {
                 url: "memory".to_owned(),
                 version: None,
-                caller: state.caller,
+                caller: state.caller(),
                 administrators: Some("administrators".into()),
                 calls: CALLS.into(),
                 manageable: SettingKey::ALL.into(),
