@@ -16,7 +16,7 @@ use crate::{
     target::{gateway::Gateway, http::HttpClient},
 };
 
-use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace};
+use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
 
 /// How many targets are read at once.
 const AT_ONCE: usize = 8;
@@ -67,6 +67,9 @@ pub(super) async fn plan<'a>(
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
+    if workspace.settings.journal.is_some() {
+        output::note("warning: `journal` has no effect yet: this version does not keep one");
+    }
     let now = global.now.unwrap_or_else(present);
     let policies: Vec<_> = targets.iter().map(|target| workspace.load_policy(target)).collect();
     let policies = policies.into_iter().collect::<Result<Vec<_>, _>>()?;
