@@ -16,6 +16,7 @@ mod hostile_input;
 mod laws;
 mod layers;
 mod lockout;
+mod lockout_laws;
 mod openapi;
 mod policy;
 mod program;

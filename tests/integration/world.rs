@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
 };
 
@@ -13,7 +13,7 @@ use tokenwarden::{
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
     inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::rails::{RailClass, Rails},
-    model::{GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
+    model::{AllowedNetworks, GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
     plan::{Change, Object, Plan, Standing},
     policy::{Policy, settings_file::Lockout},
 };
@@ -40,25 +40,46 @@ impl State {
     /// Whether the target would let us in with a request of `method`, if it had `settings`.
     pub(crate) fn lets_us_in(&self, settings: &Settings, method: &str, now: Timestamp) -> bool {
         let Some((peer, header_lines)) = self.connection.clone() else { return true };
-        let person = Person {
-            name: self.caller.user.clone().unwrap(),
-            groups: self.caller.groups.clone(),
-            active: true,
-            administrator: self.caller.administrator,
-        };
+        let user = self.caller.user.as_ref().unwrap();
+        let person = Person { active: true, ..self.person(user) };
         let credentials = match self.caller.token().map(|id| self.tokens.get(id)) {
             None => Credentials::Password(person),
-            Some(Some(token)) if !token.is_expired(now) => Credentials::Token(Held {
-                id: token.id.clone(),
-                owner: person,
-                scope: token.scope,
-                expires: token.expires,
-            }),
+            Some(Some(token)) if !token.is_expired(now) => token_of(token, person),
             Some(_) => Credentials::Invalid,
         };
-        let origin = Origin::Connection { peer, header_lines };
-        let request = Request { origin, method, path: "/settings", credentials, operation: Operation::Enter };
-        matches!(decide(settings, &request), Decision::Permit(_))
+        permits(settings, credentials, Origin::Connection { peer, header_lines }, method)
+    }
+
+    /// Whether `user` has a way in: the password that everybody is taken to have, or a token, from
+    /// where it was last used when `judged` by that.
+    pub(crate) fn lets_in(&self, user: &UserName, method: &str, judged: bool, now: Timestamp) -> bool {
+        let person = self.person(user);
+        let anywhere = Settings { networks: AllowedNetworks::Anywhere, ..self.settings.clone() };
+        let somewhere = Origin::Client(Ipv4Addr::UNSPECIFIED.into());
+        permits(&anywhere, Credentials::Password(person.clone()), somewhere.clone(), method)
+            || self.tokens.values().any(|token| {
+                let from = token.last_used.and_then(|last| last.from).filter(|_| judged);
+                let (settings, origin) = match from {
+                    Some(from) => (&self.settings, Origin::Client(from)),
+                    None => (&anywhere, somewhere.clone()),
+                };
+                token.owner.user() == Some(user)
+                    && !token.is_expired(now)
+                    && permits(settings, token_of(token, person.clone()), origin, method)
+            })
+    }
+
+    fn person(&self, user: &UserName) -> Person {
+        let groups = self.groups.iter().filter(|(_, members)| members.contains(user));
+        Person {
+            name: user.clone(),
+            groups: groups.map(|(group, _)| group.clone()).collect(),
+            active: self.users.get(user).copied().unwrap_or(false),
+            administrator: self
+                .groups
+                .get(&"administrators".into())
+                .is_some_and(|members| members.contains(user)),
+        }
     }
 
     /// Whom the target takes us for, and where it sees us.
@@ -83,6 +104,15 @@ impl Default for State {
             connection: None,
         }
     }
+}
+
+fn token_of(token: &Token, owner: Person) -> Credentials {
+    Credentials::Token(Held { id: token.id.clone(), owner, scope: token.scope, expires: token.expires })
+}
+
+fn permits(settings: &Settings, credentials: Credentials, origin: Origin, method: &str) -> bool {
+    let request = Request { origin, method, path: "/settings", credentials, operation: Operation::Enter };
+    matches!(decide(settings, &request), Decision::Permit(_))
 }
 
 /// The target, and every settings state that it went through.
@@ -117,7 +147,11 @@ impl World {
     }
 
     pub(crate) fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
-        block_on(Plan::make("world", self, policy, &Lockout::default(), now)).unwrap()
+        self.plan_with(policy, &Lockout::default(), now)
+    }
+
+    pub(crate) fn plan_with(&self, policy: &Policy, lockout: &Lockout, now: Timestamp) -> Plan {
+        block_on(Plan::make("world", self, policy, lockout, now)).unwrap()
     }
 
     /// Plans and applies, whatever the rails and the check on lockouts would say.

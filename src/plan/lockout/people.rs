@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::{Credentials, Held, Person},
-    inventory::{Credential, Inventory, Membership, Presence},
+    inventory::{Credential, Inventory, Presence},
     model::{Token, TokenId, TokenScope, UserName},
     policy::settings_file::Lockout,
 };
@@ -66,16 +66,15 @@ impl<'a> PeopleFold<'a> {
                 name: name.clone(),
                 groups: people.groups_of(name).cloned().collect(),
                 active: people.presence(name) == Presence::Active,
-                administrator: people.membership(name, &server.administrators) == Membership::Member,
+                administrator: server
+                    .administrators
+                    .as_ref()
+                    .is_some_and(|group| people.groups_of(name).any(|of| of == group)),
             };
             let password = Credentials::Password(person.clone());
             let mut watched =
                 Watched { person, before: Level::Shut, after: BTreeMap::new(), lost: BTreeMap::new() };
-            watched.add(
-                &fold.before.way_in(password.clone(), None),
-                &fold.after.way_in(password, None),
-                None,
-            );
+            watched.add(fold.before.way_in(password.clone(), None), fold.after.way_in(password, None), None);
             fold.watched.insert(name.clone(), watched);
         }
         fold
@@ -88,7 +87,7 @@ impl<'a> PeopleFold<'a> {
             let from = last_address(token, &self.before, &self.after);
             let credentials = watched.holding(token, token.scope);
             let before = self.before.way_in(credentials.clone(), from);
-            watched.add(&before, &self.after.way_in(credentials, from), from);
+            watched.add(before, self.after.way_in(credentials, from), from);
         }
     }
 
@@ -154,7 +153,7 @@ impl<'a> PeopleFold<'a> {
 
 impl Watched {
     /// Counts a way in.
-    fn add(&mut self, before: &Way, after: &Way, from: Option<IpAddr>) {
+    fn add(&mut self, before: Way, after: Way, from: Option<IpAddr>) {
         self.before = self.before.max(before.level);
         *self.after.entry(after.level).or_default() += 1;
         if after.level < before.level
