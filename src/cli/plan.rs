@@ -117,5 +117,9 @@ fn show_refusals(planned: &[Planned<'_>]) {
         for refusal in refusals.chain(plan.shut_out.iter().map(ToString::to_string)) {
             output::note(&format!("warning: apply would refuse this on {}: {refusal}", plan.target));
         }
+        for user in &plan.without_way_in {
+            let target = &plan.target;
+            output::note(&format!("warning: `{user}` of `break_glass` has no way in to {target} even now"));
+        }
     }
 }

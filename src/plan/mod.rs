@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     compliance::{Compliance, Findings, TokenFindings},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token},
+    model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token, UserName},
     policy::{Place, Policy, settings_file::Lockout},
 };
 
@@ -66,6 +66,8 @@ pub struct Plan {
     pub coverage: Coverage,
     /// Who would no longer get in: we, then others. Nothing lifts this but another policy.
     pub shut_out: Vec<ShutOut>,
+    /// Those of `break_glass` who have no way in even now, so that none can be kept open.
+    pub without_way_in: Vec<UserName>,
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -155,6 +157,7 @@ impl Plan {
         let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
         plan.shut_out =
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
+        plan.without_way_in = people.without_way_in();
         plan.shut_out.extend(people.finish(&plan.changes));
         Ok(plan)
     }
@@ -196,6 +199,7 @@ impl Plan {
             network_names: policy.network_names.clone(),
             coverage: inventory.coverage,
             shut_out: Vec::new(),
+            without_way_in: Vec::new(),
         }
     }
 

@@ -323,8 +323,16 @@ async fn what_was_lost_before_a_plan_does_not_stop_it() {
     server.change_settings(json!({"password_authentication": "disabled"})).await;
     let policy = "version: 1\npermissions: {use: [administrators]}\nnetwork: {allow: [127.0.0.0/8]}\n";
     let repository = with_break_glass(&server, &warden.secret, policy);
-    repository.edit_settings("break_glass: [toor]", "break_glass: [toor, gone, nobody], min_admins: 5");
-    assert_applied(&repository).await;
+    repository.edit_settings("break_glass: [toor]", "break_glass: [root, toor, gone, nobody], min_admins: 5");
+    let applied = assert_applied(&repository).await;
+    let warned =
+        |user: &str| applied.stderr.contains(&format!("`{user}` of `break_glass` has no way in to prod"));
+    assert_eq!(
+        ["root", "toor", "gone", "nobody"].map(warned),
+        [false, true, true, true],
+        "{}",
+        applied.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

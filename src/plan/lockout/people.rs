@@ -91,6 +91,13 @@ impl<'a> PeopleFold<'a> {
         }
     }
 
+    /// Those of `break_glass` who have no way in now.
+    pub(in crate::plan) fn without_way_in(&self) -> Vec<UserName> {
+        let shut =
+            |name: &&UserName| self.watched.get(*name).is_none_or(|watched| watched.before == Level::Shut);
+        self.lockout.break_glass.iter().filter(shut).cloned().collect()
+    }
+
     /// Everybody whom the plan with `changes` would shut out: users in the order of the settings file,
     /// then the administrators.
     pub(in crate::plan) fn finish(mut self, changes: &[PlannedChange]) -> Vec<ShutOut> {
