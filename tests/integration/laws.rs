@@ -121,8 +121,12 @@ pub(crate) fn policies() -> impl Strategy<Value = String> {
     let permissions = collection::vec(option::of(holders()), 4);
     let password =
         option::of(sample::select(&["allowed", "disabled", "{state: disabled, except_users: [Root]}"][..]));
-    let client =
-        option::of(sample::select(&["peer", "{header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}"][..]));
+    let sources = &[
+        "peer",
+        "{header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}",
+        "{header: X-Forwarded-For, trusted_proxies: [10.0.0.0/24]}",
+    ];
+    let client = option::of(sample::select(&sources[..]));
     (permissions, option::of(networks()), client, password, option::of(limits()), enforcement()).prop_map(
         |(permissions, networks, client, password, limits, enforcement)| {
             let mut text = "version: 1\n".to_owned();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::{
     access::{self, Credentials, Held, Person},
     inventory::{Caller, Credential, Server},
-    model::{ClientAddressSource, Scope, Settings, TokenScope, UserName, network::canonical},
+    model::{AddressSet, ClientAddressSource, Scope, Settings, TokenScope, UserName, network::canonical},
 };
 
 use super::{
@@ -121,5 +121,66 @@ fn may_refuse(before: &Settings, after: &Settings) -> bool {
 }
 
 fn everywhere(settings: &Settings) -> bool {
-    crate::model::AddressSet::everything().difference(&settings.networks.addresses()).is_empty()
+    AddressSet::everything().difference(&settings.networks.addresses()).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        access::Reason,
+        inventory::Call,
+        model::{Owner, Token, TokenId},
+        plan::Reason as Why,
+        policy::Place,
+    };
+    use jiff::Timestamp;
+
+    fn token() -> Token {
+        Token {
+            id: TokenId::new("7"),
+            owner: Owner::User("root".into()),
+            description: String::new(),
+            scope: TokenScope::Set(Scope::ReadWrite),
+            created: Timestamp::UNIX_EPOCH,
+            created_by: None,
+            last_used: None,
+            expires: None,
+        }
+    }
+
+    fn server() -> Server {
+        let credential = Credential::Token { id: token().id, scope: token().scope, expires: None };
+        let address = Some("192.0.2.9".parse().unwrap());
+        let caller =
+            Caller { user: Some("root".into()), credential, address, peer: address, ..Caller::operator() };
+        let calls = vec![Call { method: "GET", path: "/" }, Call { method: "PUT", path: "/" }];
+        let manageable = std::collections::BTreeSet::new();
+        Server { url: String::new(), version: None, caller, administrators: None, calls, manageable }
+    }
+
+    fn lost(change: Change) -> Vec<(Axis, Option<u32>)> {
+        let place = Place { file: "policy.yaml".into(), line: 5, column: 1 };
+        let why = Why { rule: None, text: String::new(), place: Some(place) };
+        let changes = [PlannedChange { change, reasons: vec![why] }];
+        let shut_out = shut_out(&changes, &Settings::initial("administrators".into()), &server());
+        let losses = shut_out.into_iter().flat_map(|shut_out| shut_out.losses);
+        losses.map(|loss| (loss.axis, loss.place.map(|place| place.line))).collect()
+    }
+
+    #[test]
+    fn our_own_token_is_neither_revoked_nor_made_to_expire_nor_narrowed() {
+        let own = || Box::new(token());
+        assert_eq!(lost(Change::Revoke { token: own() }), [(Axis::Revoked, Some(5))]);
+        let expire = Change::Expire { token: own(), at: Timestamp::MAX };
+        assert_eq!(lost(expire), [(Axis::Expired, Some(5))]);
+        let narrow = Change::Narrow { token: own(), to: Scope::ReadOnly };
+        assert_eq!(lost(narrow), [(Axis::Refused(Reason::Scope), Some(5))]);
+    }
+
+    #[test]
+    fn the_token_of_somebody_else_is_none_of_our_ways_in() {
+        let other = Box::new(Token { id: TokenId::new("8"), ..token() });
+        assert_eq!(lost(Change::Revoke { token: other }), []);
+    }
 }
