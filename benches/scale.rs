@@ -22,13 +22,13 @@ use std::{
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokenwarden::{
-    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName,
     },
     plan::Plan,
-    policy::Policy,
+    policy::{Policy, settings_file::Lockout},
     serve::{
         self, Clock, Options, random_bytes,
         store::{NewToken, Store, StoreUrl},
@@ -87,7 +87,9 @@ impl InventoryReader for Memory {
         let server = Server {
             url: "memory".to_owned(),
             version: None,
-            caller: Caller { user: None, token: None },
+            caller: Caller::operator(),
+            administrators: Some("group-0".into()),
+            calls: vec![Call { method: "PUT", path: "/settings" }],
             manageable: SettingKey::ALL.into(),
         };
         Ok(Overview { server, settings: Settings::initial("administrators".into()) })
@@ -149,7 +151,11 @@ fn planning(runtime: &tokio::runtime::Runtime) {
     let time = |size: Size| {
         let policy = policy(size);
         shortest(|| {
-            black_box(runtime.block_on(Plan::make("bench", &Memory(size), &policy, now())).unwrap());
+            black_box(
+                runtime
+                    .block_on(Plan::make("bench", &Memory(size), &policy, &Lockout::default(), now()))
+                    .unwrap(),
+            );
         })
     };
     let base = time(BASE);

@@ -95,7 +95,7 @@ async fn plan_one(
     now: Timestamp,
 ) -> Result<(Session, Plan), Failure> {
     let session = connect(workspace, declaration, reach, fixed).await?;
-    match Plan::make(&declaration.name, &session.gateway, policy, now).await {
+    match Plan::make(&declaration.name, &session.gateway, policy, &declaration.lockout, now).await {
         Ok(plan) => Ok((session, plan)),
         Err(error) => {
             session.close().await;

@@ -76,6 +76,11 @@ impl People {
         }
     }
 
+    /// The members of `group`, in no order; none when nobody asked for it.
+    pub fn members_of(&self, group: &GroupName) -> impl Iterator<Item = &UserName> {
+        self.groups_of.iter().filter(|(_, groups)| groups.contains(group)).map(|(user, _)| user)
+    }
+
     /// The groups of `user`, of those that were asked for.
     pub fn groups_of(&self, user: &UserName) -> impl Iterator<Item = &GroupName> {
         self.groups_of.get(user).into_iter().flatten()

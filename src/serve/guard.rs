@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
-    model::{ClientAddressSource, LastUse, Settings},
+    model::{ClientAddressSource, LastUse, Settings, network::canonical},
 };
 
 /// One request whose client is let in, and everything that a decision on it needs.
@@ -58,6 +58,14 @@ impl Session {
         match access::decide(&self.revision.settings, &request) {
             Decision::Permit(permit) => Ok(permit),
             Decision::Denied(reason) => Err(reason.into()),
+        }
+    }
+
+    /// The other end of the connection.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        match self.request.origin {
+            Origin::Connection { peer, .. } => Some(canonical(peer)),
+            Origin::Client(_) => None,
         }
     }
 }

@@ -16,8 +16,9 @@ async fn a_token_works_as_basic_and_as_bearer_and_tells_who_its_owner_is() {
     let server = TestServer::new().await;
     let made = server.make_token("mary", 2).await;
     let expected = json!({
-        "user": "mary", "groups": ["developers"], "administrator": false, "token_id": made.id,
-        "scope": "read-write", "expires": null, "client_address": "127.0.0.1",
+        "user": "mary", "groups": ["developers"], "administrator": false, "administrators": "administrators",
+        "credential": "token", "token_id": made.id, "scope": "read-write", "expires": null,
+        "client_address": "127.0.0.1", "peer": "127.0.0.1",
     });
     let bearer = server.with_token(&made.secret, Method::GET, WHOAMI);
     assert_eq!(answer(bearer, StatusCode::OK).await, expected);

@@ -15,6 +15,8 @@ mod gateway;
 mod hostile_input;
 mod laws;
 mod layers;
+mod lockout;
+mod lockout_laws;
 mod openapi;
 mod policy;
 mod program;
