@@ -215,7 +215,7 @@ async fn close(ready: Vec<Ready<'_>>) {
 /// How the program ends for one target after applying.
 fn standing(applied: &Applied) -> Exit {
     let Applied { outcome, afterwards, .. } = applied;
-    if outcome.is_whole() && afterwards.is_converged() {
+    if outcome.is_whole() && afterwards.is_finished() {
         Exit::Done
     } else if outcome.done() > 0 {
         Exit::Partly

@@ -75,8 +75,12 @@ pub struct Plan {
 pub struct TokenCounts {
     /// All that were seen.
     pub seen: u64,
-    /// Those without a finding.
+    /// Those that have not expired.
+    pub live: u64,
+    /// Those that comply with every rule.
     pub complying: u64,
+    /// Those without a finding of which not every rule could be decided.
+    pub unjudged: u64,
 }
 
 /// A change with the reasons for it; never without one.
@@ -170,7 +174,12 @@ impl Plan {
         findings: Findings,
         refused_use: RefusedUse,
     ) -> Self {
-        let tokens = TokenCounts { seen: findings.seen, complying: findings.complying() };
+        let tokens = TokenCounts {
+            seen: findings.seen,
+            live: findings.live,
+            complying: findings.complying(),
+            unjudged: findings.unjudged,
+        };
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
             place: policy.enforcement.place_of(rule).cloned(),

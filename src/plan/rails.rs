@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::model::{
-    Holders,
+    Holders, Token,
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, Plan};
+use super::{ApprovedPlan, Change, Object, Plan};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -79,7 +79,10 @@ impl Plan {
         let of_class = self.changes.iter().filter(|planned| rail_of(&planned.change) == Some(class));
         match class {
             RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
-                (of_class.count() as u64, self.tokens.seen)
+                // What has expired is refused anyway: it is neither a loss nor a live object.
+                let is_live = |token: &&Token| !token.is_expired(self.made_for);
+                let live = of_class.filter_map(|planned| token_of(&planned.change)).filter(is_live);
+                (live.count() as u64, self.tokens.live)
             }
             RailClass::WithdrawnGroups => {
                 let withdrawn = of_class.map(|planned| withdrawn_holders(&planned.change)).sum();
@@ -105,6 +108,13 @@ fn rail_of(change: &Change) -> Option<RailClass> {
         | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,
+    }
+}
+
+fn token_of(change: &Change) -> Option<&Token> {
+    match change.object() {
+        Object::Token(token) => Some(token),
+        Object::Setting(_) => None,
     }
 }
 

@@ -60,8 +60,10 @@ pub struct TargetEntry {
     pub policy_sha256: String,
     /// Tokens that were seen.
     pub tokens_seen: u64,
-    /// Tokens without a finding.
+    /// Tokens that comply with every rule.
     pub tokens_complying: u64,
+    /// Tokens without a finding of which not every rule could be decided.
+    pub tokens_unjudged: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
     /// After `apply`: whether the target, read back, needs no further change.
@@ -195,6 +197,7 @@ impl PlanDocument {
             policy_sha256: plan.policy_fingerprint.clone(),
             tokens_seen: plan.tokens.seen,
             tokens_complying: plan.tokens.complying,
+            tokens_unjudged: plan.tokens.unjudged,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
         });

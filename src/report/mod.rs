@@ -11,5 +11,5 @@ mod paint;
 mod subject;
 pub mod text;
 
-pub use escape::escape;
+pub use escape::{escape, escape_whole};
 pub use paint::Paint;

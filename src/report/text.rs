@@ -245,8 +245,12 @@ impl<W: Write> PlanText<'_, W> {
             });
             writeln!(self.out, "      {}{tokens}", escape(&held.reason))?;
         }
-        for missing in self.plan.coverage.missing() {
-            writeln!(self.out, "  ? {}", escape(&missing.to_string()))?;
+        // What was held back for it says so already.
+        let missing = self.plan.coverage.missing().map(ToString::to_string);
+        for missing in
+            missing.filter(|missing| self.plan.held_back.iter().all(|held| held.reason != *missing))
+        {
+            writeln!(self.out, "  ? {}", escape(&missing))?;
         }
         Ok(())
     }
@@ -259,8 +263,12 @@ impl<W: Write> PlanText<'_, W> {
             writeln!(self.out)?;
         }
         let (seen, complying) = (plan.tokens.seen, plan.tokens.complying);
-        let verb = if complying == 1 { "complies" } else { "comply" };
-        writeln!(self.out, "{} of {} {verb}.", thousands(complying.into()), tokens(seen))
+        let verb = if seen == 1 { "complies" } else { "comply" };
+        write!(self.out, "{} of {} {verb}", thousands(complying.into()), tokens(seen))?;
+        match plan.tokens.unjudged {
+            0 => writeln!(self.out, "."),
+            unjudged => writeln!(self.out, "; {} could not be judged.", thousands(unjudged.into())),
+        }
     }
 
     fn line(&mut self, symbol: &str, subject: &str, place: Option<&Place>) -> fmt::Result {
