@@ -127,7 +127,8 @@ impl<W: Write> PlanText<'_, W> {
                     "anywhere else",
                     &format!("every other address refused{}", last_used(uses)),
                 )?;
-                self.network_list(" ", kept, "accepted")
+                self.network_list(" ", kept, "accepted")?;
+                self.addresses_move()
             }
             (AllowedNetworks::Only(_), AllowedNetworks::Anywhere) => {
                 self.network("+", "anywhere", "every address admitted")
@@ -135,9 +136,22 @@ impl<W: Write> PlanText<'_, W> {
             (before, after) => {
                 let (before, after) = (before.addresses(), after.addresses());
                 self.network_list("+", &after.difference(&before), "admitted")?;
-                self.network_list("-", &before.difference(&after), "refused")
+                let refused = before.difference(&after);
+                self.network_list("-", &refused, "refused")?;
+                if refused.is_empty() { Ok(()) } else { self.addresses_move() }
             }
         }
+    }
+
+    /// That the counts of last uses say little, when they do.
+    fn addresses_move(&mut self) -> fmt::Result {
+        if self.plan.refused_use.addresses_stay {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "      the address of a client is found elsewhere then: who is refused is not known"
+        )
     }
 
     fn network_list(&mut self, sign: &str, addresses: &AddressSet, verb: &str) -> fmt::Result {
