@@ -17,6 +17,7 @@ use super::{
     Paint,
     escape::{counted, escape, thousands},
     subject::{name, token_name},
+    summary::{Tense, by_object, summary},
 };
 
 /// Column at which the line of the policy stands.
@@ -61,7 +62,7 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn changes(&mut self) -> fmt::Result {
-        for group in by_object(&self.plan.changes) {
+        for group in by_object(&self.plan.changes.iter().collect::<Vec<_>>()) {
             let Some(first) = group.first() else { continue };
             let place = first.reasons.iter().find_map(|reason| reason.place.as_ref());
             let symbol = if group.iter().any(|planned| planned.change.is_irreversible()) {
@@ -272,7 +273,8 @@ impl<W: Write> PlanText<'_, W> {
     fn summary(&mut self) -> fmt::Result {
         let plan = self.plan;
         if !plan.changes.is_empty() {
-            writeln!(self.out, "\n{} {}.", self.paint.strong("Plan:"), parts(plan).join(", "))?;
+            let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
+            writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
         } else if !plan.pending.is_empty() || !plan.reported.is_empty() || !plan.is_whole() {
             writeln!(self.out)?;
         }
@@ -301,40 +303,6 @@ impl<W: Write> PlanText<'_, W> {
         };
         writeln!(self.out, "      {}", line.trim_end())
     }
-}
-
-/// The changes, those of one setting or one token together: settings, then tokens in the order in
-/// which they are first changed.
-fn by_object(changes: &[PlannedChange]) -> Vec<Vec<&PlannedChange>> {
-    let mut sorted: Vec<&PlannedChange> = changes.iter().collect();
-    let rank = |change: &PlannedChange| match change.change.object() {
-        Object::Setting(key) => (false, Some(key), false, None),
-        Object::Token(token) => (true, None, change.change.is_irreversible(), Some(token.id.clone())),
-    };
-    sorted.sort_by_cached_key(|change| rank(change));
-    sorted.chunk_by(|a, b| rank(a) == rank(b)).map(<[_]>::to_vec).collect()
-}
-
-/// How many of what the plan does, such as `2 settings to change`.
-fn parts(plan: &Plan) -> Vec<String> {
-    let groups = by_object(&plan.changes);
-    let settings = groups
-        .iter()
-        .filter(|group| {
-            group.first().is_some_and(|first| matches!(first.change.object(), Object::Setting(_)))
-        })
-        .count();
-    let of = |action: &str| plan.changes.iter().filter(|planned| planned.change.action() == action).count();
-    [
-        (settings, "setting", "change"),
-        (of("narrow"), "token", "narrow"),
-        (of("expire"), "token", "expire"),
-        (of("revoke"), "token", "revoke"),
-    ]
-    .into_iter()
-    .filter(|(count, _, _)| *count > 0)
-    .map(|(count, noun, verb)| format!("{} to {verb}", counted(count, noun)))
-    .collect()
 }
 
 fn holder_lines(holders: &Holders) -> impl Iterator<Item = String> {
