@@ -80,8 +80,9 @@ impl ApplyCommand {
             return Err(Failure::new(Exit::Usage, message));
         }
         let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
-        if self.format == Format::Text {
-            plan::show(&planned, Format::Text, global)?;
+        match self.format {
+            Format::Text => plan::show(&planned, Format::Text, global)?,
+            Format::Json => plan::show_warnings(&planned),
         }
         let (ready, mut exit) = self.approve(planned).await?;
         let anything = ready.iter().any(|one| !one.approved.plan().changes.is_empty());

@@ -4,7 +4,7 @@
 use clap::{Args, ValueEnum};
 use tracing::Level;
 
-use crate::report::{Paint, json::PlanDocument, text};
+use crate::report::{self, Paint, json::PlanDocument, text};
 
 use super::{
     CommandResult, Exit, Failure, Global, files, log, output, runtime,
@@ -104,8 +104,18 @@ pub(super) fn show(planned: &[Planned<'_>], format: Format, global: &Global) -> 
             output::failure(failure, Some(&one.declaration.name));
         }
     }
+    show_warnings(planned);
     show_refusals(planned);
     Ok(())
+}
+
+/// Writes to standard error which waivers ended, end soon or hold nothing.
+pub(super) fn show_warnings(planned: &[Planned<'_>]) {
+    for plan in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
+        for warning in &plan.1.waiver_warnings {
+            output::note(&format!("{}: {}", plan.1.target, report::warning::line(warning)));
+        }
+    }
 }
 
 /// Writes to standard error which rails the plans would run into.

@@ -67,7 +67,7 @@ pub(super) async fn plan<'a>(
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
-    let now = global.now.unwrap_or_else(present);
+    let now = present(global);
     let policies: Vec<_> = targets.iter().map(|target| workspace.load_policy(target)).collect();
     let policies = policies.into_iter().collect::<Result<Vec<_>, _>>()?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
@@ -77,10 +77,12 @@ pub(super) async fn plan<'a>(
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
 }
 
-/// The present moment, in whole seconds: nothing here is finer.
-fn present() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
+/// The moment that `--now` says, otherwise the present one in whole seconds: nothing here is finer.
+pub(super) fn present(global: &Global) -> Timestamp {
+    global.now.unwrap_or_else(|| {
+        let now = Timestamp::now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    })
 }
 
 async fn plan_one(

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Compliance, Findings, TokenFindings},
+    compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, ReadError, Server},
     model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token},
     policy::{Place, Policy},
@@ -51,6 +51,10 @@ pub struct Plan {
     pub pending: Vec<Pending>,
     /// Findings that the policy only reports.
     pub reported: Vec<TokenFindings>,
+    /// Findings that waivers hold; each has its waiver.
+    pub waived: Vec<TokenFindings>,
+    /// What there is to say of the waivers.
+    pub waiver_warnings: Vec<WaiverWarning>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
     /// Who would no longer be let in from where they came from.
@@ -70,6 +74,8 @@ pub struct TokenCounts {
     pub seen: u64,
     /// Those without a finding.
     pub complying: u64,
+    /// Those whose every finding is held by a waiver; they are not among the complying ones.
+    pub waived: u64,
 }
 
 /// A change with the reasons for it; never without one.
@@ -152,7 +158,8 @@ impl Plan {
         refused_use: RefusedUse,
     ) -> Self {
         let (mut changes, mut held_back) = settings::diff(policy, &inventory);
-        let tokens = TokenCounts { seen: findings.seen, complying: findings.complying() };
+        let tokens =
+            TokenCounts { seen: findings.seen, complying: findings.complying(), waived: findings.waived() };
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
             place: policy.enforcement.place_of(rule).cloned(),
@@ -175,6 +182,8 @@ impl Plan {
             held_back,
             pending: token_plan.pending,
             reported: token_plan.reported,
+            waived: token_plan.waived,
+            waiver_warnings: findings.waiver_warnings,
             tokens,
             refused_use,
             holders: holders(&inventory.settings),

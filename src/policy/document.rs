@@ -34,6 +34,12 @@ pub struct PolicyDocument {
     pub password_authentication: Option<PasswordsValue>,
     /// How far tokens may reach and how long they may live, and what happens to those that do not comply.
     pub tokens: Option<TokensSection>,
+    /// Declared exceptions: findings that are shown and not acted on, each until a day. The waivers of a
+    /// later layer are added to those of the earlier ones.
+    pub waivers: Option<WaiversValue>,
+    /// How long before the end of a waiver there are warnings, such as `30d`; `14d` when left out.
+    #[schemars(default, schema_with = "period")]
+    pub waivers_warn: Option<Period>,
 }
 
 pub(super) fn version_one(_: &mut SchemaGenerator) -> Schema {
@@ -268,6 +274,54 @@ pub enum LimitsValue {
 pub enum EnforcementSection {
     Unmanaged(Unmanaged),
     Keys(EnforcementKeys),
+}
+
+/// a list of waivers, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum WaiversValue {
+    Unmanaged(Unmanaged),
+    List(#[schemars(length(min = 1))] Vec<WaiverDocument>),
+}
+
+/// A declared exception: some rules, on one token or on the tokens of an owner, until a day.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct WaiverDocument {
+    /// The identifier of the one token that it is for.
+    pub token: Option<TokenIdValue>,
+    /// Whose tokens it is for, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`.
+    pub owner: Option<String>,
+    /// With `owner`: only the tokens with such a description; `*` stands for any text.
+    pub description: Option<String>,
+    /// The rules that it is for.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<String>,
+    /// Why there is an exception.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// The last day on which it holds, UTC, such as `2027-01-31`.
+    #[schemars(schema_with = "calendar_date")]
+    pub until: String,
+}
+
+/// the identifier of a token
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum TokenIdValue {
+    Number(u64),
+    Text(String),
+}
+
+fn period(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": PERIOD_PATTERN })
+}
+
+fn calendar_date(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })
 }
 
 /// What happens on a finding of each rule: one key a rule, and `default`.

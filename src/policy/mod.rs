@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
-    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication,
+    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication, Period,
     Permission, RuleCode, SettingKey,
 };
 
@@ -21,10 +21,12 @@ pub mod settings_file;
 mod source;
 mod structure;
 mod validate;
+mod waiver;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
 pub use read::{Layer, Reading, read, read_layers};
 pub use source::FILE_BYTES_AT_MOST;
+pub use waiver::{Waiver, WaiverSubject};
 
 /// Where in a file something stands. Ordered by file, then line, then column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +93,8 @@ pub struct Policy {
     pub limits: Managed<Vec<LimitEntry>>,
     /// What happens on a finding.
     pub enforcement: Enforcement,
+    /// Declared exceptions, in the order of the layers.
+    pub waivers: Waivers,
     /// The merged policy in one fixed form: equal policies have equal bytes, whatever their layout
     /// and layers. What a plan's fingerprint is made from.
     pub canonical: String,
@@ -126,6 +130,26 @@ impl LimitEntry {
     #[must_use]
     pub fn place_of(&self, key: &str) -> &Place {
         self.keys.get(key).unwrap_or(&self.place)
+    }
+}
+
+/// Declared exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waivers {
+    /// In the order of the layers.
+    pub entries: Vec<Arc<Waiver>>,
+    /// How long before the end of one there are warnings.
+    pub warn: Period,
+}
+
+impl Waivers {
+    /// How long before the end of a waiver there are warnings when the policy does not say.
+    pub const DEFAULT_WARN: Period = Period::days(14);
+}
+
+impl Default for Waivers {
+    fn default() -> Self {
+        Self { entries: Vec::new(), warn: Self::DEFAULT_WARN }
     }
 }
 

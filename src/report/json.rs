@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{ChangeResult, Outcome},
-    compliance::TokenFindings,
+    compliance::{Finding, TokenFindings},
     model::{
         Token,
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
     plan::{Change, HeldBack, Pending, Plan, PlannedChange, Reason},
-    policy::Place,
+    policy::{Place, Waiver},
 };
 
-use super::{outcome::Afterwards, subject::address};
+use super::{outcome::Afterwards, subject::address, warning};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -39,6 +39,10 @@ pub struct PlanDocument {
     pub pending: Vec<FindingEntry>,
     /// Findings that the policy only reports.
     pub reported: Vec<FindingEntry>,
+    /// Findings that waivers hold: nothing is done about them for now.
+    pub waived: Vec<WaivedEntry>,
+    /// Waivers that ended, end soon or hold nothing.
+    pub warnings: Vec<WarningEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -62,6 +66,8 @@ pub struct TargetEntry {
     pub tokens_seen: u64,
     /// Tokens without a finding.
     pub tokens_complying: u64,
+    /// Tokens whose every finding is held by a waiver; they are not among the complying ones.
+    pub tokens_waived: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
     /// After `apply`: whether the target, read back, needs no further change.
@@ -149,6 +155,55 @@ pub struct ReasonEntry {
     pub source: Option<SourceEntry>,
 }
 
+/// A token and what waivers hold of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaivedEntry {
+    /// `<target>/token/<id>`.
+    pub address: String,
+    /// The token.
+    pub token: Value,
+    /// What is wrong, and held.
+    pub findings: Vec<WaivedFinding>,
+}
+
+/// A finding and the waiver that holds it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaivedFinding {
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: ReasonEntry,
+    /// The waiver.
+    pub waiver: WaiverEntry,
+}
+
+/// A waiver.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaiverEntry {
+    /// Which tokens it is for, such as `token 4711`.
+    pub subject: String,
+    /// Why there is an exception.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// The last day on which it holds, UTC.
+    pub until: String,
+    /// The line of the policy at which it begins.
+    pub source: SourceEntry,
+}
+
+/// Something to look after before it becomes a problem.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WarningEntry {
+    /// Name of the target.
+    pub target: String,
+    /// `waiver-ended`, `waiver-ends-soon` or `waiver-holds-nothing`.
+    pub code: &'static str,
+    /// What there is to say.
+    pub message: String,
+    /// The line of the policy that it is about.
+    pub source: SourceEntry,
+}
+
 /// What became of one change.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutcomeEntry {
@@ -180,6 +235,8 @@ impl PlanDocument {
             held_back: Vec::new(),
             pending: Vec::new(),
             reported: Vec::new(),
+            waived: Vec::new(),
+            warnings: Vec::new(),
             outcomes: Vec::new(),
         }
     }
@@ -195,6 +252,7 @@ impl PlanDocument {
             policy_sha256: plan.policy_fingerprint.clone(),
             tokens_seen: plan.tokens.seen,
             tokens_complying: plan.tokens.complying,
+            tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
         });
@@ -202,6 +260,13 @@ impl PlanDocument {
         self.held_back.extend(plan.held_back.iter().map(|held| held_back(target, held)));
         self.pending.extend(plan.pending.iter().map(|pending| pending_entry(target, pending)));
         self.reported.extend(plan.reported.iter().map(|found| reported_entry(target, found)));
+        self.waived.extend(plan.waived.iter().map(|found| waived_entry(target, found)));
+        self.warnings.extend(plan.waiver_warnings.iter().map(|warning| WarningEntry {
+            target: target.to_owned(),
+            code: warning::code(warning.standing),
+            message: warning::message(warning),
+            source: source(&warning.waiver.place),
+        }));
     }
 
     /// Adds what became of the plan of `target`, which was added before.
@@ -338,14 +403,39 @@ fn pending_entry(target: &str, pending: &Pending) -> FindingEntry {
 }
 
 fn reported_entry(target: &str, found: &TokenFindings) -> FindingEntry {
-    let findings = found.findings.iter().map(|finding| ReasonEntry {
-        rule: Some(finding.rule.code()),
-        message: finding.message.clone(),
-        source: finding.place.as_ref().map(source),
-    });
     FindingEntry {
         address: address(target, crate::plan::Object::Token(&found.token)),
         token: token(&found.token),
+        findings: found.findings.iter().map(finding_entry).collect(),
+    }
+}
+
+fn waived_entry(target: &str, found: &TokenFindings) -> WaivedEntry {
+    let findings = found.findings.iter().filter_map(|finding| {
+        let waiver = waiver_entry(finding.waiver.as_ref()?);
+        Some(WaivedFinding { finding: finding_entry(finding), waiver })
+    });
+    WaivedEntry {
+        address: address(target, crate::plan::Object::Token(&found.token)),
+        token: token(&found.token),
         findings: findings.collect(),
+    }
+}
+
+fn finding_entry(finding: &Finding) -> ReasonEntry {
+    ReasonEntry {
+        rule: Some(finding.rule.code()),
+        message: finding.message.clone(),
+        source: finding.place.as_ref().map(source),
+    }
+}
+
+fn waiver_entry(waiver: &Waiver) -> WaiverEntry {
+    WaiverEntry {
+        subject: waiver.subject.to_string(),
+        reason: waiver.reason.clone(),
+        approved_by: waiver.approved_by.clone(),
+        until: waiver.until.to_string(),
+        source: source(&waiver.place),
     }
 }

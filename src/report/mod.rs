@@ -10,6 +10,7 @@ pub mod outcome;
 mod paint;
 mod subject;
 pub mod text;
+pub mod warning;
 
 pub use escape::escape;
 pub use paint::Paint;

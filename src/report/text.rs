@@ -37,6 +37,7 @@ pub fn plan(plan: &Plan, paint: Paint, out: &mut impl Write) -> fmt::Result {
     text.changes()?;
     text.pending()?;
     text.reported()?;
+    text.waived()?;
     text.held_back()?;
     text.summary()
 }
@@ -232,6 +233,26 @@ impl<W: Write> PlanText<'_, W> {
         Ok(())
     }
 
+    fn waived(&mut self) -> fmt::Result {
+        if self.plan.waived.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out, "\nWaived, nothing is done about it for now:\n")?;
+        for found in &self.plan.waived {
+            let waivers = || found.findings.iter().filter_map(|finding| finding.waiver.as_ref());
+            self.line("-", &token_name(&found.token), waivers().next().map(|waiver| &waiver.place))?;
+            for finding in &found.findings {
+                let Some(waiver) = &finding.waiver else { continue };
+                writeln!(self.out, "      {}: {}", finding.rule, escape(&finding.message))?;
+                let approved =
+                    waiver.approved_by.as_ref().map_or(String::new(), |by| format!(", approved by {by}"));
+                let why = format!("{}{approved}", waiver.reason);
+                writeln!(self.out, "          until {}: {}", waiver.until, escape(&why))?;
+            }
+        }
+        Ok(())
+    }
+
     fn held_back(&mut self) -> fmt::Result {
         if self.plan.is_whole() {
             return Ok(());
@@ -255,12 +276,21 @@ impl<W: Write> PlanText<'_, W> {
         let plan = self.plan;
         if !plan.changes.is_empty() {
             writeln!(self.out, "\n{} {}.", self.paint.strong("Plan:"), parts(plan).join(", "))?;
-        } else if !plan.pending.is_empty() || !plan.reported.is_empty() || !plan.is_whole() {
+        } else if !plan.pending.is_empty()
+            || !plan.reported.is_empty()
+            || !plan.waived.is_empty()
+            || !plan.is_whole()
+        {
             writeln!(self.out)?;
         }
         let (seen, complying) = (plan.tokens.seen, plan.tokens.complying);
         let verb = if complying == 1 { "complies" } else { "comply" };
-        writeln!(self.out, "{} of {} {verb}.", thousands(complying.into()), tokens(seen))
+        let waived = match plan.tokens.waived {
+            0 => String::new(),
+            1 => "; 1 is waived".to_owned(),
+            more => format!("; {} are waived", thousands(more.into())),
+        };
+        writeln!(self.out, "{} of {} {verb}{waived}.", thousands(complying.into()), tokens(seen))
     }
 
     fn line(&mut self, symbol: &str, subject: &str, place: Option<&Place>) -> fmt::Result {

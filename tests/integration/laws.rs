@@ -115,8 +115,39 @@ fn enforcement() -> impl Strategy<Value = String> {
     )
 }
 
+/// Waivers that hold, that ended lately or long ago, and that match nothing.
+fn waivers() -> impl Strategy<Value = String> {
+    let subject = sample::select(
+        &[
+            "token: 1",
+            "token: 3",
+            "token: 99",
+            "owner: Mary",
+            "owner: sam, description: 'OPS-*'",
+            "owner: gone",
+        ][..],
+    );
+    let rules = sample::subsequence(
+        &["owner-inactive", "scope", "scope-unset", "lifetime", "idle", "never-used", "per-owner", "expired"]
+            [..],
+        1..=5,
+    );
+    let until = sample::select(&["2026-10-01", "2026-11-20", "2026-11-23", "2027-06-30"][..]);
+    let waiver = (subject, rules, until).prop_map(|(subject, rules, until)| {
+        format!("  - {{{subject}, rules: [{}], reason: r, until: {until}}}\n", rules.join(", "))
+    });
+    collection::vec(waiver, 0..4).prop_map(|waivers| match waivers.as_slice() {
+        [] => String::new(),
+        waivers => format!("waivers:\n{}", waivers.concat()),
+    })
+}
+
 /// The text of a policy with any of the keys.
 fn policies() -> impl Strategy<Value = String> {
+    (unwaived_policies(), waivers()).prop_map(|(policy, waivers)| policy + &waivers)
+}
+
+fn unwaived_policies() -> impl Strategy<Value = String> {
     let permissions = collection::vec(option::of(holders()), 4);
     let password =
         option::of(sample::select(&["allowed", "disabled", "{state: disabled, except_users: [Root]}"][..]));

@@ -28,5 +28,6 @@ mod settings_rest;
 mod support;
 mod tokens;
 mod validate;
+mod waivers;
 mod workspace;
 mod world;

@@ -7,6 +7,7 @@ mod limits;
 mod network;
 mod passwords;
 mod permissions;
+pub(crate) mod waivers;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,7 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
         password_authentication: passwords::authentication(&root_at, extent, out),
         limits: limits::entries(tokens.as_ref(), out),
         enforcement: enforcement::actions(tokens.as_ref(), extent, out),
+        waivers: waivers::entries(&root_at, extent, out),
         canonical: root.canonical(),
     };
     if extent == Extent::Whole {
@@ -61,7 +63,8 @@ fn managed<T>(at: &At<'_>, value: Option<T>) -> Managed<T> {
 /// Whether a length of time stands at `at`, by its key.
 pub(super) fn is_period(at: &At<'_>) -> bool {
     let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window"];
-    keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
+    at.path == "waivers_warn"
+        || keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
 }
 
 /// A length of time; nothing when there is none that can be read, which is reported, a number
@@ -95,6 +98,18 @@ pub(super) fn whole_number(at: &At<'_>, out: &mut Diagnostics) -> Option<u32> {
         out.push(Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message));
     }
     whole
+}
+
+/// The entries of a list that grows with every layer, each with the path that it has in its own file.
+fn items_in_their_files<'a>(at: &At<'a>) -> Vec<At<'a>> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let own_path = |item: At<'a>| {
+        let count = counts.entry(&item.node.mark.place.file).or_default();
+        let path = format!("{}[{count}]", at.path);
+        *count += 1;
+        At { path, ..item }
+    };
+    at.items().map(own_path).collect::<Vec<_>>().into_iter().filter(At::is_map).collect()
 }
 
 /// How names compare: without regard to case, as every directory behind Bitbucket does.
