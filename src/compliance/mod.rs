@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::People,
-    model::{Action, Owner, RuleCode, Scope, Token, TokenId},
+    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId},
     policy::{Place, Policy, Waiver},
 };
 
@@ -33,7 +33,7 @@ use waivers::WaiverBook;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule.
-    pub rule: RuleCode,
+    pub rule: Rule,
     /// What is wrong, such as `no expiry, limit 1y`. May hold text from the server.
     pub message: String,
     /// The line of the policy that demands it, when one does.
@@ -72,7 +72,7 @@ pub struct Findings {
     /// How many tokens were seen.
     pub seen: u64,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
-    pub undecided: BTreeMap<(RuleCode, String), u64>,
+    pub undecided: BTreeMap<(Rule, String), u64>,
     /// What there is to say of the waivers.
     pub waiver_warnings: Vec<WaiverWarning>,
 }
@@ -100,7 +100,7 @@ pub struct Compliance<'a> {
     per_owner: HashMap<Owner, PerOwner>,
     waivers: WaiverBook<'a>,
     found: BTreeMap<TokenId, TokenFindings>,
-    undecided: BTreeMap<(RuleCode, String), u64>,
+    undecided: BTreeMap<(Rule, String), u64>,
     seen: u64,
 }
 
@@ -128,8 +128,9 @@ impl<'a> Compliance<'a> {
         let subject =
             Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
         let mut findings = Vec::new();
-        for rule in RuleCode::ALL {
-            match rules::check(rule, &subject) {
+        let built_in = RuleCode::ALL.into_iter().map(|rule| (rule.into(), rules::check(rule, &subject)));
+        for (rule, verdict) in built_in.chain(rules::own::check_all(&subject)) {
+            match verdict {
                 Verdict::NotTried | Verdict::Complies => {}
                 Verdict::Fails { message, place } => findings.push(self.finding(rule, token, message, place)),
                 Verdict::Undecided { reason } => {
@@ -169,7 +170,7 @@ impl<'a> Compliance<'a> {
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
-            let finding = self.finding(RuleCode::PerOwner, &surplus, message, place);
+            let finding = self.finding(RuleCode::PerOwner.into(), &surplus, message, place);
             self.add(surplus, vec![finding], narrow_to);
         }
     }
@@ -182,13 +183,14 @@ impl<'a> Compliance<'a> {
         let acting = findings.iter().filter(|finding| finding.waiver.is_none());
         let made_to_end = acting.filter_map(|finding| finding.action.deadline(self.now));
         let ends = made_to_end.chain(token.expires).min();
-        let waiver = self.waivers.find(RuleCode::PerOwner, token);
-        let in_time = self.action(RuleCode::PerOwner, waiver).deadline(self.now);
+        let rule = RuleCode::PerOwner.into();
+        let waiver = self.waivers.find(&rule, token);
+        let in_time = self.action(&rule, waiver).deadline(self.now);
         ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
     }
 
     /// What happens on a finding of `rule` that falls under `waiver`, unless that holds it.
-    fn action(&self, rule: RuleCode, waiver: Option<&Arc<Waiver>>) -> Action {
+    fn action(&self, rule: &Rule, waiver: Option<&Arc<Waiver>>) -> Action {
         let action = self.policy.enforcement.action(rule);
         match waiver {
             Some(ended) if !ended.holds(self.now) => ended.soften(rule, action, self.now),
@@ -196,11 +198,11 @@ impl<'a> Compliance<'a> {
         }
     }
 
-    fn finding(&mut self, rule: RuleCode, token: &Token, message: String, place: Option<Place>) -> Finding {
-        let place = place.or_else(|| self.policy.enforcement.place_of(rule).cloned());
-        let waiver = self.waivers.find(rule, token);
-        self.waivers.mark_used(rule, token);
-        let action = self.action(rule, waiver);
+    fn finding(&mut self, rule: Rule, token: &Token, message: String, place: Option<Place>) -> Finding {
+        let place = place.or_else(|| self.policy.enforcement.place_of(&rule).cloned());
+        let waiver = self.waivers.find(&rule, token);
+        self.waivers.mark_used(&rule, token);
+        let action = self.action(&rule, waiver);
         let (message, waiver) = match waiver {
             Some(ended) if !ended.holds(self.now) => {
                 (format!("{message}; its waiver ended on {}", ended.until), None)
@@ -217,6 +219,6 @@ impl<'a> Compliance<'a> {
             narrow_to,
         });
         entry.findings.extend(findings);
-        entry.findings.sort_by_key(|finding| finding.rule);
+        entry.findings.sort_by(|a, b| a.rule.cmp(&b.rule));
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    model::{Owner, RuleCode, Token, TokenId},
+    model::{Owner, Rule, Token, TokenId},
     policy::{Waiver, WaiverSubject, Waivers},
 };
 
@@ -60,7 +60,7 @@ impl<'a> WaiverBook<'a> {
 
     /// The waiver that a finding of `rule` on `token` falls under: of several the one that ends last,
     /// of those the first. It may have ended.
-    pub(super) fn find(&self, rule: RuleCode, token: &Token) -> Option<&'a Arc<Waiver>> {
+    pub(super) fn find(&self, rule: &Rule, token: &Token) -> Option<&'a Arc<Waiver>> {
         self.indices(rule, token).next().and_then(|first| {
             let last = self.indices(rule, token).fold(first, |last, index| {
                 let until = |index: usize| self.waivers.entries.get(index).map(|waiver| waiver.until);
@@ -71,7 +71,7 @@ impl<'a> WaiverBook<'a> {
     }
 
     /// Remembers of each waiver that `rule` on `token` falls under that it is needed.
-    pub(super) fn mark_used(&mut self, rule: RuleCode, token: &Token) {
+    pub(super) fn mark_used(&mut self, rule: &Rule, token: &Token) {
         for index in self.indices(rule, token).collect::<Vec<_>>() {
             if let Some(used) = self.used.get_mut(index) {
                 *used = true;
@@ -100,7 +100,7 @@ impl<'a> WaiverBook<'a> {
         waivers.entries.iter().zip(used).filter_map(warning).collect()
     }
 
-    fn indices(&self, rule: RuleCode, token: &Token) -> impl Iterator<Item = usize> {
+    fn indices(&self, rule: &Rule, token: &Token) -> impl Iterator<Item = usize> {
         // Most policies have none, and then no owner is folded.
         let owner = (!self.by_owner.is_empty()).then(|| token.owner.folded());
         let of_owner = owner.and_then(|owner| self.by_owner.get(&owner));
@@ -110,7 +110,7 @@ impl<'a> WaiverBook<'a> {
             self.waivers
                 .entries
                 .get(index)
-                .is_some_and(|waiver| waiver.rules.contains(&rule) && waiver.describes(token))
+                .is_some_and(|waiver| waiver.rules.contains(rule) && waiver.describes(token))
         })
     }
 }

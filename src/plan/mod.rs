@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token},
+    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token},
     policy::{Place, Policy},
 };
 
@@ -91,7 +91,7 @@ pub struct PlannedChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// The rule that failed, for changes of tokens.
-    pub rule: Option<RuleCode>,
+    pub rule: Option<Rule>,
     /// What is wrong; empty for changes of settings. May hold text from the server.
     pub text: String,
     /// The line of the policy that demands it.
@@ -162,7 +162,7 @@ impl Plan {
             TokenCounts { seen: findings.seen, complying: findings.complying(), waived: findings.waived() };
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
-            place: policy.enforcement.place_of(rule).cloned(),
+            place: policy.enforcement.place_of(&rule).cloned(),
             reason,
             tokens: Some(count),
         }));
@@ -219,7 +219,9 @@ impl ApprovedPlan {
 
 /// Every group that `policy` names: those whose members must be read.
 fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
-    SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key)).cloned().collect()
+    let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
+    let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
+    of_settings.chain(of_rules).cloned().collect()
 }
 
 /// How many groups hold a permission, "everyone" counted as one, each permission for itself.

@@ -106,5 +106,5 @@ fn lowers(scope: TokenScope, to: Scope) -> bool {
 }
 
 fn reason(finding: &Finding) -> Reason {
-    Reason { rule: Some(finding.rule), text: finding.message.clone(), place: finding.place.clone() }
+    Reason { rule: Some(finding.rule.clone()), text: finding.message.clone(), place: finding.place.clone() }
 }

@@ -167,6 +167,10 @@ codes! {
     ActionNotForRule = "action-not-for-rule",
     /// `grace` on another action than `expire`.
     GraceWithoutExpire = "grace-without-expire",
+    /// Text that cannot name a rule.
+    BadRuleName = "bad-rule-name",
+    /// Text that is no expression, or names something that there is not.
+    BadExpression = "bad-expression",
     /// Text that is no day of the calendar.
     BadDate = "bad-date",
     /// A waiver whose last day is over.

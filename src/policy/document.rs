@@ -238,7 +238,7 @@ pub enum PasswordsState {
     Disabled,
 }
 
-/// a mapping with `limits` and `enforcement`, or `unmanaged`
+/// a mapping with `limits`, `rules` and `enforcement`, or `unmanaged`
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 #[expect(missing_docs, reason = "the ways of writing it are on the type")]
@@ -254,6 +254,8 @@ pub struct TokensKeys {
     /// How far tokens may reach and how long they may live. The first entry that matches the owner
     /// counts; an entry without groups is for the rest and stands last.
     pub limits: Option<LimitsValue>,
+    /// The policy's own rules. Those of a later layer are added to those of the earlier ones.
+    pub rules: Option<RulesValue>,
     /// What happens on a finding of each rule. Rules that are not named are reported.
     pub enforcement: Option<EnforcementSection>,
 }
@@ -265,6 +267,28 @@ pub struct TokensKeys {
 pub enum LimitsValue {
     Unmanaged(Unmanaged),
     List(#[schemars(length(min = 1, max = 1000))] Vec<LimitDocument>),
+}
+
+/// a list of own rules, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum RulesValue {
+    Unmanaged(Unmanaged),
+    List(#[schemars(length(min = 1))] Vec<RuleDocument>),
+}
+
+/// A rule of the policy's own.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RuleDocument {
+    /// Its name: small letters and digits with hyphens between, and not that of a built-in rule.
+    pub name: String,
+    /// When a token breaks it: an expression in CEL over `token`, `owner` and `now`, such as
+    /// `token.scope == "read-write" && "administrators" in owner.groups`.
+    pub when: String,
+    /// What is wrong with such a token.
+    pub message: String,
 }
 
 /// a mapping from rules to actions, or `unmanaged`
@@ -324,7 +348,7 @@ fn calendar_date(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })
 }
 
-/// What happens on a finding of each rule: one key a rule, and `default`.
+/// What happens on a finding of each rule: one key a rule, own ones too, and `default`.
 #[derive(Debug)]
 pub struct EnforcementKeys;
 
@@ -348,10 +372,10 @@ impl JsonSchema for EnforcementKeys {
             properties.insert(rule.code().to_owned(), action(rule.actions(), &about));
         }
         json_schema!({
-            "description": "What happens on a finding of each rule: one key a rule, and `default`.",
+            "description": "What happens on a finding of each rule: one key a rule, own ones too, and `default`.",
             "type": "object",
             "properties": properties,
-            "additionalProperties": false
+            "additionalProperties": action(Self::DEFAULT_ACTIONS, "the own rule of this name")
         })
     }
 }

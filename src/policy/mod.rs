@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
     Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication, Period,
-    Permission, RuleCode, SettingKey,
+    Permission, Rule, SettingKey,
 };
 
 pub mod diagnostic;
@@ -17,6 +17,7 @@ mod layer;
 mod node;
 mod raw;
 mod read;
+mod rule;
 pub mod settings_file;
 mod source;
 mod structure;
@@ -25,6 +26,7 @@ mod waiver;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
 pub use read::{Layer, Reading, read, read_layers};
+pub use rule::OwnRule;
 pub use source::FILE_BYTES_AT_MOST;
 pub use waiver::{Waiver, WaiverSubject};
 
@@ -91,6 +93,8 @@ pub struct Policy {
     pub password_authentication: Managed<PasswordAuthentication>,
     /// How far tokens may reach; the first entry that matches the owner counts.
     pub limits: Managed<Vec<LimitEntry>>,
+    /// The policy's own rules, in the order of the layers.
+    pub rules: Vec<Arc<OwnRule>>,
     /// What happens on a finding.
     pub enforcement: Enforcement,
     /// Declared exceptions, in the order of the layers.
@@ -159,7 +163,7 @@ pub struct Enforcement {
     /// For the rules that are not named: `report` unless the policy says otherwise.
     pub default: Action,
     /// For the named ones, each an action that its rule admits.
-    pub rules: BTreeMap<RuleCode, Sourced<Action>>,
+    pub rules: BTreeMap<Rule, Sourced<Action>>,
 }
 
 impl Default for Enforcement {
@@ -170,19 +174,20 @@ impl Default for Enforcement {
 
 impl Enforcement {
     /// What happens on a finding of `rule`. The default counts as `report` for a rule that does
-    /// not admit it, and for `owner-unknown`, which acts only when it is named.
+    /// not admit it, and for those that act only when they are named.
     #[must_use]
-    pub fn action(&self, rule: RuleCode) -> Action {
-        match self.rules.get(&rule) {
+    pub fn action(&self, rule: &Rule) -> Action {
+        let only_named = matches!(rule, Rule::BuiltIn(code) if code.acts_only_when_named());
+        match self.rules.get(rule) {
             Some(named) => named.value,
-            None if rule == RuleCode::OwnerUnknown || !rule.admits(self.default) => Action::Report,
+            None if only_named || !rule.admits(self.default) => Action::Report,
             None => self.default,
         }
     }
 
     /// Where the policy names what happens on a finding of `rule`.
     #[must_use]
-    pub fn place_of(&self, rule: RuleCode) -> Option<&Place> {
-        self.rules.get(&rule).map(|action| &action.place)
+    pub fn place_of(&self, rule: &Rule) -> Option<&Place> {
+        self.rules.get(rule).map(|action| &action.place)
     }
 }

@@ -5,15 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use crate::model::RuleCode;
-
 use super::{
-    Code, Diagnostic, Diagnostics, Mark, Policy, Sources, Waivers,
-    document::{self, EnforcementKeys},
+    Code, Diagnostic, Diagnostics, Mark, Policy, Sources, Waivers, document,
     layer::merge,
     node::{At, Node, key_path},
     source,
-    structure::{OwnWords, Structure, quoted_list},
+    structure::{OwnWords, Structure},
     validate::{self, Extent},
 };
 
@@ -110,20 +107,13 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
 });
 
 /// Keys that the format will have, by the path of their mapping.
-const NOT_SUPPORTED_YET: [(&str, &str); 2] = [("", "mark_key_env"), ("tokens", "rules")];
+const NOT_SUPPORTED_YET: [(&str, &str); 1] = [("", "mark_key_env")];
 
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     let path = key_path(&parent.path, key);
     if NOT_SUPPORTED_YET.contains(&(parent.path.as_str(), key)) {
         let message = format!("`{path}` is not supported yet by this version");
         return Some(Diagnostic::error(Code::NotSupportedYet, mark, path, message).help("remove the key"));
-    }
-    if parent.path == "tokens.enforcement" {
-        let rules: Vec<&str> =
-            RuleCode::ALL.into_iter().map(RuleCode::code).chain([EnforcementKeys::DEFAULT]).collect();
-        let mistake = Diagnostic::error(Code::UnknownRule, mark, path, format!("there is no rule `{key}`"))
-            .help(format!("the rules are {}", quoted_list(&rules)));
-        return Some(mistake.suggest(key, rules));
     }
     None
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::model::{Action, Owner, Period, RuleCode, Token, TokenId, password::wildcard};
+use crate::model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, password::wildcard};
 
 use super::{Mark, Place};
 
@@ -16,7 +16,7 @@ pub struct Waiver {
     /// Which tokens it is for.
     pub subject: WaiverSubject,
     /// Which rules it is for; never empty.
-    pub rules: BTreeSet<RuleCode>,
+    pub rules: BTreeSet<Rule>,
     /// Why there is an exception.
     pub reason: String,
     /// Who approved it, when that is said.
@@ -80,10 +80,10 @@ impl Waiver {
     /// What happens at `now` on a finding of `rule` that this waiver held until it ended, when `action`
     /// is what happens without it: nothing that stops a token from working within fourteen days.
     #[must_use]
-    pub fn soften(&self, rule: RuleCode, action: Action, now: Timestamp) -> Action {
+    pub fn soften(&self, rule: &Rule, action: Action, now: Timestamp) -> Action {
         match action {
             // An expired token does not work anyway.
-            Action::Revoke if rule == RuleCode::Expired => action,
+            Action::Revoke if *rule == RuleCode::Expired => action,
             Action::Revoke => Action::Expire { grace: Self::GRACE },
             Action::Expire { grace } => Action::Expire { grace: grace.max(Self::GRACE) },
             Action::Narrow if now < Self::GRACE.after(self.end()) => Action::Report,
@@ -115,7 +115,7 @@ mod tests {
         let file = Arc::from("policy.yaml");
         Waiver {
             subject: WaiverSubject::Token(TokenId::new("1")),
-            rules: BTreeSet::from([RuleCode::Lifetime]),
+            rules: BTreeSet::from([RuleCode::Lifetime.into()]),
             reason: "a reason".to_owned(),
             approved_by: None,
             until: day.parse().unwrap(),
@@ -157,9 +157,9 @@ mod tests {
             (RuleCode::Scope, Action::Narrow, Action::Report),
             (RuleCode::Expired, Action::Revoke, Action::Revoke),
         ] {
-            assert_eq!(waiver.soften(rule, action, now), softened, "{rule} {action:?}");
+            assert_eq!(waiver.soften(&rule.into(), action, now), softened, "{rule} {action:?}");
         }
         let later = at("2027-01-15T00:00:00Z");
-        assert_eq!(waiver.soften(RuleCode::Scope, Action::Narrow, later), Action::Narrow);
+        assert_eq!(waiver.soften(&RuleCode::Scope.into(), Action::Narrow, later), Action::Narrow);
     }
 }

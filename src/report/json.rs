@@ -85,8 +85,7 @@ pub struct ResourceChange {
     /// Why, for people.
     pub action_reason: String,
     /// The rules that failed, for tokens.
-    #[schemars(with = "Vec<String>")]
-    pub rules: Vec<&'static str>,
+    pub rules: Vec<String>,
     /// Whether it cannot be undone.
     pub irreversible: bool,
     /// The part of a run in which it is done: `expand`, `verify` or `contract`.
@@ -148,7 +147,7 @@ pub struct FindingEntry {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ReasonEntry {
     /// The code of the rule.
-    pub rule: Option<&'static str>,
+    pub rule: Option<String>,
     /// What is wrong.
     pub message: String,
     /// The line of the policy that demands it.
@@ -298,7 +297,7 @@ impl Default for PlanDocument {
 
 fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
     let (before, after) = before_and_after(&planned.change);
-    let reasons = planned.reasons.iter().map(|reason| match reason.rule {
+    let reasons = planned.reasons.iter().map(|reason| match &reason.rule {
         Some(rule) => format!("{rule}: {}", reason.text),
         None => "the policy says so".to_owned(),
     });
@@ -309,8 +308,8 @@ fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
         rules: planned
             .reasons
             .iter()
-            .filter_map(|reason| reason.rule)
-            .map(crate::model::RuleCode::code)
+            .filter_map(|reason| reason.rule.as_ref())
+            .map(ToString::to_string)
             .collect(),
         irreversible: planned.change.is_irreversible(),
         phase: crate::plan::phase(&planned.change).word(),
@@ -378,7 +377,7 @@ fn source(place: &Place) -> SourceEntry {
 
 fn reason_entry(reason: &Reason) -> ReasonEntry {
     ReasonEntry {
-        rule: reason.rule.map(crate::model::RuleCode::code),
+        rule: reason.rule.as_ref().map(ToString::to_string),
         message: reason.text.clone(),
         source: reason.place.as_ref().map(source),
     }
@@ -424,7 +423,7 @@ fn waived_entry(target: &str, found: &TokenFindings) -> WaivedEntry {
 
 fn finding_entry(finding: &Finding) -> ReasonEntry {
     ReasonEntry {
-        rule: Some(finding.rule.code()),
+        rule: Some(finding.rule.to_string()),
         message: finding.message.clone(),
         source: finding.place.as_ref().map(source),
     }

@@ -197,7 +197,7 @@ impl<W: Write> PlanText<'_, W> {
         let width = REASON_COLUMN - 6;
         let mut what = what;
         for reason in reasons {
-            let rule = reason.rule.map_or(String::new(), |rule| format!("{rule}: "));
+            let rule = reason.rule.as_ref().map_or(String::new(), |rule| format!("{rule}: "));
             writeln!(self.out, "      {what:<width$} {rule}{}", escape(&reason.text))?;
             what = "";
         }

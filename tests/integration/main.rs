@@ -16,6 +16,7 @@ mod hostile_input;
 mod laws;
 mod layers;
 mod openapi;
+mod own_rules;
 mod policy;
 mod program;
 mod quickstart;

@@ -1,6 +1,6 @@
 //! Declared exceptions: what they hold, until when, and what is said of them.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use tokenwarden::{
     compliance::{Compliance, Findings},
@@ -85,6 +85,10 @@ fn case(rule: RuleCode) -> (&'static str, Token) {
             ("permissions: {manage_others: [developers]}\n", Token { created_by: Some("sam".into()), ..mary })
         }
         RuleCode::Expired => ("", Token { expires: Some(time("2026-01-01T00:00:00Z")), ..mary }),
+        RuleCode::RuleError => (
+            "RULE {name: fails, when: 'token.description == \"OPS-1 nightly\" && token.created_by < \"x\"', message: m}",
+            mary,
+        ),
     }
 }
 
@@ -100,12 +104,13 @@ fn every_rule_acts_without_a_waiver_and_is_held_by_one() {
         };
         let others = (rule == RuleCode::PerOwner).then_some(newer);
         let tokens: Vec<_> = [broken].into_iter().chain(others).collect();
-        let (limit, rest) = match rest.strip_prefix("LIMIT ") {
-            Some(limit) => (format!("limits: [{{{limit}}}], "), ""),
-            None => (String::new(), rest),
+        let (key, rest) = match (rest.strip_prefix("LIMIT "), rest.strip_prefix("RULE ")) {
+            (Some(limit), _) => (format!("limits: [{{{limit}}}], "), ""),
+            (_, Some(rule)) => (format!("rules: [{rule}], "), ""),
+            (None, None) => (String::new(), rest),
         };
         let yaml =
-            |waivers: &str| format!("{rest}tokens: {{{limit}enforcement: {{{rule}: revoke}}}}\n{waivers}");
+            |waivers: &str| format!("{rest}tokens: {{{key}enforcement: {{{rule}: revoke}}}}\n{waivers}");
         assert_eq!(done(&plan(&yaml(""), tokens.clone())), ["1 revoke"], "{rule}");
         let waiver = format!("waivers: [{{token: 1, rules: [{rule}], reason: r, until: 2027-01-31}}]\n");
         let held = plan(&yaml(&waiver), tokens.clone());
@@ -120,6 +125,20 @@ fn others_of(tokens: &[Token]) -> u64 {
 }
 
 const REVOKE_LIFETIME: &str = "tokens: {limits: [{max_lifetime: 7d}], enforcement: {lifetime: revoke}}\n";
+
+#[test]
+fn an_own_rule_acts_without_a_waiver_and_is_held_by_one() {
+    let yaml = |waivers: &str| {
+        format!(
+            "tokens: {{rules: [{{name: no-nightly, when: 'token.description.contains(\"nightly\")', message: no}}], \
+             enforcement: {{no-nightly: revoke}}}}\n{waivers}"
+        )
+    };
+    assert_eq!(done(&plan(&yaml(""), [token("1", "mary")])), ["1 revoke"]);
+    let waiver = "waivers: [{token: 1, rules: [no-nightly], reason: r, until: 2027-01-31}]\n";
+    let held = plan(&yaml(waiver), [token("1", "mary")]);
+    assert_eq!((done(&held), waived(&held)), (vec![], vec!["1 no-nightly".to_owned()]));
+}
 
 #[test]
 fn a_waiver_for_an_owner_holds_the_tokens_with_the_right_description_alone() {
@@ -361,7 +380,7 @@ fn waivers_of_all_layers_hold_and_a_mistake_is_told_once_with_the_place_in_its_o
 fn a_policy_full_of_waivers_is_matched_in_no_time() {
     let mut yaml = format!("version: 1\n{REVOKE_LIFETIME}waivers:\n");
     for id in 0..8_000 {
-        yaml.push_str(&format!("  - {{token: {id}, rules: [lifetime], reason: r, until: 2027-01-31}}\n"));
+        let _ = writeln!(yaml, "  - {{token: {id}, rules: [lifetime], reason: r, until: 2027-01-31}}");
     }
     let policy = world::policy(&yaml);
     let mut people = People::default();

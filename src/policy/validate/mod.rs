@@ -7,6 +7,7 @@ mod limits;
 mod network;
 mod passwords;
 mod permissions;
+mod rules;
 pub(crate) mod waivers;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
     let network = root_at.get("network");
     let tokens = root_at.get("tokens");
     let (networks, network_names) = network::allowed(network.as_ref(), out);
+    let (rules, known) = rules::entries(tokens.as_ref(), out);
     let policy = Policy {
         permissions: permissions::holders(&root_at, out),
         networks,
@@ -40,8 +42,9 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
         client_address: network::client_address(network.as_ref(), extent, out),
         password_authentication: passwords::authentication(&root_at, extent, out),
         limits: limits::entries(tokens.as_ref(), out),
-        enforcement: enforcement::actions(tokens.as_ref(), extent, out),
-        waivers: waivers::entries(&root_at, extent, out),
+        enforcement: enforcement::actions(tokens.as_ref(), &known, extent, out),
+        waivers: waivers::entries(&root_at, &known, extent, out),
+        rules,
         canonical: root.canonical(),
     };
     if extent == Extent::Whole {
@@ -115,6 +118,17 @@ fn items_in_their_files<'a>(at: &At<'a>) -> Vec<At<'a>> {
 /// How names compare: without regard to case, as every directory behind Bitbucket does.
 pub(super) fn without_case(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// A text with a character.
+fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+    let text = at.text()?;
+    if text.trim().is_empty() {
+        let message = "a text without a character";
+        out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// The texts of the list `at`, each of which must have a character and stand there once, by its

@@ -6,19 +6,20 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, civil::Date};
 
-use crate::model::{Owner, RuleCode, TokenId};
+use crate::model::{Owner, Rule, TokenId};
 
 use super::{
     super::{
         Code, Diagnostic, Diagnostics, Waiver, WaiverSubject, Waivers,
         node::{At, Value},
-        structure::quoted_list,
     },
-    Extent, items_in_their_files, names, period, refuse_empty, without_case,
+    Extent, items_in_their_files, names, period, refuse_empty,
+    rules::Known,
+    said, without_case,
 };
 
 /// The waivers in their order. One with a mistake is left out.
-pub(super) fn entries(root: &At<'_>, extent: Extent, out: &mut Diagnostics) -> Waivers {
+pub(super) fn entries(root: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> Waivers {
     let mut waivers = Waivers::default();
     if let Some(warn) = root.get("waivers_warn").and_then(|at| period(&at, out)) {
         waivers.warn = warn;
@@ -26,7 +27,8 @@ pub(super) fn entries(root: &At<'_>, extent: Extent, out: &mut Diagnostics) -> W
     let Some(at) = root.get("waivers") else { return waivers };
     refuse_empty(&at, "waivers", out);
     let items = items_in_their_files(&at);
-    waivers.entries = items.iter().filter_map(|item| waiver(item, extent, out)).map(Arc::new).collect();
+    waivers.entries =
+        items.iter().filter_map(|item| waiver(item, known, extent, out)).map(Arc::new).collect();
     waivers
 }
 
@@ -50,9 +52,9 @@ pub(crate) fn judge(waivers: &Waivers, now: Timestamp, out: &mut Diagnostics) {
     }
 }
 
-fn waiver(at: &At<'_>, extent: Extent, out: &mut Diagnostics) -> Option<Waiver> {
+fn waiver(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> Option<Waiver> {
     let subject = subject(at, out);
-    let rules = at.get("rules").map(|at| rules(&at, extent, out)).unwrap_or_default();
+    let rules = at.get("rules").map(|at| rules(&at, known, extent, out)).unwrap_or_default();
     let reason = at.get("reason").and_then(|at| said(&at, out));
     let approved_by = at.get("approved_by").and_then(|at| said(&at, out));
     let until_at = at.get("until")?;
@@ -143,38 +145,20 @@ fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
     }
 }
 
-fn rules(at: &At<'_>, extent: Extent, out: &mut Diagnostics) -> BTreeSet<RuleCode> {
+fn rules(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> BTreeSet<Rule> {
     refuse_empty(at, "rules", out);
-    let codes: Vec<&str> = names(at, Code::DuplicateEntry, without_case, out);
+    let written: BTreeSet<&str> = names(at, Code::DuplicateEntry, without_case, out).into_iter().collect();
     let mut rules = BTreeSet::new();
-    for (code, item) in at.texts().filter(|(code, _)| codes.contains(code)) {
-        match code.parse::<RuleCode>() {
-            Ok(rule) => {
+    for (name, item) in at.texts().filter(|(name, _)| written.contains(name)) {
+        match known.find(name) {
+            Some(rule) => {
                 rules.insert(rule);
             }
-            Err(_) if extent == Extent::Layer => {}
-            Err(_) => out.push(unknown_rule(code, &item)),
+            None if extent == Extent::Layer => {}
+            None => out.push(known.unknown(name, item.mark(), &item.path, &[])),
         }
     }
     rules
-}
-
-fn unknown_rule(code: &str, at: &At<'_>) -> Diagnostic {
-    let known: Vec<&str> = RuleCode::ALL.into_iter().map(RuleCode::code).collect();
-    Diagnostic::error(Code::UnknownRule, at.mark(), at.path.as_str(), format!("there is no rule `{code}`"))
-        .help(format!("the rules are {}", quoted_list(&known)))
-        .suggest(code, known)
-}
-
-/// A text with a character.
-fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
-    let text = at.text()?;
-    if text.trim().is_empty() {
-        let message = "a text without a character";
-        out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
-        return None;
-    }
-    Some(text.to_owned())
 }
 
 /// A calendar date in the one form `2027-01-31`.
