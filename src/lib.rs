@@ -33,6 +33,7 @@
 //! | change | one thing to do, complete in itself, with before and after |
 //! | plan | ordered changes, and what was held back and why; data, never closures |
 //! | rail | a limit on what one run may do |
+//! | lockout | somebody who must keep a way in would lose it; a plan that does that is refused |
 //! | outcome | per change: done, failed and why, not tried and why |
 //! | gateway | the server that enforces |
 //! | scope | `read-only` or `read-write` of an API token |

@@ -84,10 +84,6 @@ mod tests {
             .map(|address| address.to_string())
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn without_a_declared_header_the_peer_is_the_client() {
         let peer = "::ffff:192.0.2.7".parse().unwrap();
@@ -99,32 +95,32 @@ mod tests {
 
     #[test]
     fn a_header_from_a_peer_that_is_no_trusted_proxy_is_ignored() {
-        assert_eq!(found("192.0.2.7", &["198.51.100.1"]), some("192.0.2.7"));
-        assert_eq!(found("192.0.2.7", &["garbage"]), some("192.0.2.7"));
+        assert_eq!(found("192.0.2.7", &["198.51.100.1"]).as_deref(), Some("192.0.2.7"));
+        assert_eq!(found("192.0.2.7", &["garbage"]).as_deref(), Some("192.0.2.7"));
     }
 
     #[test]
     fn the_rightmost_address_that_is_no_trusted_proxy_is_the_client() {
-        assert_eq!(found("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), some("198.51.100.1"));
+        assert_eq!(found("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]).as_deref(), Some("198.51.100.1"));
         assert_eq!(
-            found("10.0.0.1", &["1.1.1.1", "198.51.100.1,10.0.0.2", "10.0.0.3"]),
-            some("198.51.100.1")
+            found("10.0.0.1", &["1.1.1.1", "198.51.100.1,10.0.0.2", "10.0.0.3"]).as_deref(),
+            Some("198.51.100.1")
         );
-        assert_eq!(found("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]), some("198.51.100.1"));
+        assert_eq!(found("::ffff:10.0.0.1", &["::ffff:198.51.100.1"]).as_deref(), Some("198.51.100.1"));
     }
 
     #[test]
     fn the_leftmost_is_the_client_when_all_are_trusted_and_the_peer_when_there_is_no_header() {
-        assert_eq!(found("10.0.0.1", &["10.0.0.9, 10.0.0.2"]), some("10.0.0.9"));
-        assert_eq!(found("10.0.0.1", &[]), some("10.0.0.1"));
+        assert_eq!(found("10.0.0.1", &["10.0.0.9, 10.0.0.2"]).as_deref(), Some("10.0.0.9"));
+        assert_eq!(found("10.0.0.1", &[]).as_deref(), Some("10.0.0.1"));
     }
 
     #[test]
     fn ports_and_brackets_are_understood() {
-        assert_eq!(found("10.0.0.1", &["198.51.100.1:4711"]), some("198.51.100.1"));
-        assert_eq!(found("10.0.0.1", &["[2001:db8::1]:4711"]), some("2001:db8::1"));
-        assert_eq!(found("fd00::1", &["[2001:db8::1]"]), some("2001:db8::1"));
-        assert_eq!(found("fd00::1", &["2001:db8::1"]), some("2001:db8::1"));
+        assert_eq!(found("10.0.0.1", &["198.51.100.1:4711"]).as_deref(), Some("198.51.100.1"));
+        assert_eq!(found("10.0.0.1", &["[2001:db8::1]:4711"]).as_deref(), Some("2001:db8::1"));
+        assert_eq!(found("fd00::1", &["[2001:db8::1]"]).as_deref(), Some("2001:db8::1"));
+        assert_eq!(found("fd00::1", &["2001:db8::1"]).as_deref(), Some("2001:db8::1"));
     }
 
     #[test]
@@ -138,6 +134,6 @@ mod tests {
 
     #[test]
     fn what_the_client_itself_wrote_is_not_looked_at() {
-        assert_eq!(found("10.0.0.1", &["garbage, 198.51.100.1"]), some("198.51.100.1"));
+        assert_eq!(found("10.0.0.1", &["garbage, 198.51.100.1"]).as_deref(), Some("198.51.100.1"));
     }
 }

@@ -4,10 +4,10 @@
 use std::{fmt, net::IpAddr};
 
 use super::{
-    Credentials, Held, Operation, Origin, Person, Request, client_address,
+    Credentials, Held, Operation, Origin, Person, Request,
     operation::{self, require},
 };
-use crate::model::{Permission, Settings, UserName, network::canonical};
+use crate::model::{Permission, Settings, UserName};
 
 /// What is decided on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,13 +173,7 @@ impl fmt::Display for Reason {
 ///
 /// [`Reason::ClientAddress`] or [`Reason::Network`].
 pub fn admit(settings: &Settings, origin: &Origin) -> Result<IpAddr, Reason> {
-    let client = match origin {
-        Origin::Client(address) => canonical(*address),
-        Origin::Connection { peer, header_lines } => {
-            client_address(&settings.client_address, *peer, header_lines)
-                .map_err(|_| Reason::ClientAddress)?
-        }
-    };
+    let client = origin.client(&settings.client_address).map_err(|_| Reason::ClientAddress)?;
     require(settings.networks.contains(client), Reason::Network)?;
     Ok(client)
 }
@@ -234,5 +228,166 @@ fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason
         Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => Err(Reason::PasswordDisabled),
         Credentials::Token(held) => Ok(Caller::Token(held.clone())),
         Credentials::Operator => Ok(Caller::Operator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        access::Target,
+        model::{
+            AllowedNetworks, GroupName, Holders, PasswordAuthentication, Scope, TokenId, TokenScope,
+            network::AddressRange, password::PasswordExceptions,
+        },
+    };
+
+    fn person(name: &str, groups: &[&str]) -> Person {
+        Person {
+            name: UserName::new(name),
+            groups: groups.iter().map(|group| GroupName::new(*group)).collect(),
+            active: true,
+            administrator: groups.contains(&"administrators"),
+        }
+    }
+
+    fn token(owner: Person, scope: Scope) -> Credentials {
+        let scope = TokenScope::Set(scope);
+        Credentials::Token(Held { id: TokenId::new("1"), owner, scope, expires: None })
+    }
+
+    fn settings() -> Settings {
+        Settings::initial(GroupName::new("administrators"))
+    }
+
+    fn groups(names: &[&str]) -> Holders {
+        Holders::of(names.iter().map(|name| GroupName::new(*name)))
+    }
+
+    fn only(network: &str) -> AllowedNetworks {
+        AllowedNetworks::only([network.parse::<AddressRange>().unwrap()].into_iter().collect()).unwrap()
+    }
+
+    /// The reason for which a request from 192.0.2.7 is denied; nothing when it passes.
+    fn denied(
+        settings: &Settings,
+        credentials: &Credentials,
+        method: &str,
+        operation: Operation,
+    ) -> Option<Reason> {
+        let request = Request {
+            origin: Origin::Client("192.0.2.7".parse().unwrap()),
+            method,
+            path: "/rest",
+            credentials: credentials.clone(),
+            operation,
+        };
+        match decide(settings, &request) {
+            Decision::Permit(_) => None,
+            Decision::Denied(reason) => Some(reason),
+        }
+    }
+
+    #[test]
+    fn of_several_reasons_the_first_in_the_order_is_told() {
+        // Everything is wrong at first; each step mends what the one before told.
+        let mut settings = settings();
+        settings.networks = only("10.0.0.0/8");
+        settings.password_authentication = PasswordAuthentication::disabled();
+        settings.permissions.use_tokens = groups(&["users"]);
+        settings.permissions.create = Holders::Nobody;
+        settings.permissions.create_read_write = Holders::Nobody;
+        let create = Operation::CreateOwn { scope: Scope::ReadWrite };
+        let mut mary = Person { active: false, ..person("mary", &["staff"]) };
+        let why = |settings: &Settings, credentials: Credentials| {
+            denied(settings, &credentials, "POST", create).map(Reason::code)
+        };
+        assert_eq!(why(&settings, Credentials::None), Some("network"));
+        settings.networks = AllowedNetworks::Anywhere;
+        assert_eq!(why(&settings, Credentials::None), Some("no-credentials"));
+        assert_eq!(why(&settings, Credentials::Invalid), Some("invalid-credentials"));
+        assert_eq!(why(&settings, Credentials::Password(mary.clone())), Some("password-disabled"));
+        assert_eq!(why(&settings, token(mary.clone(), Scope::ReadOnly)), Some("owner-inactive"));
+        mary.active = true;
+        assert_eq!(why(&settings, token(mary.clone(), Scope::ReadOnly)), Some("use"));
+        settings.permissions.use_tokens = groups(&["STAFF"]);
+        assert_eq!(why(&settings, token(mary.clone(), Scope::ReadOnly)), Some("scope"));
+        assert_eq!(why(&settings, token(mary.clone(), Scope::ReadWrite)), Some("create"));
+        settings.permissions.create = Holders::Everyone;
+        assert_eq!(why(&settings, token(mary.clone(), Scope::ReadWrite)), Some("create-read-write"));
+        settings.permissions.create_read_write = groups(&["staff"]);
+        assert_eq!(why(&settings, token(mary, Scope::ReadWrite)), None);
+    }
+
+    #[test]
+    fn a_password_that_counts_is_wrong_and_one_that_does_not_is_no_oracle() {
+        let mut settings = settings();
+        let unverified = Credentials::UnverifiedPassword { user: UserName::new("mary") };
+        let why = |settings: &Settings| denied(settings, &unverified, "GET", Operation::WhoAmI);
+        assert_eq!(why(&settings), Some(Reason::InvalidCredentials));
+        let users = BTreeSet::from([UserName::new("M*")]);
+        let except = PasswordExceptions { users, ..PasswordExceptions::default() };
+        settings.password_authentication = PasswordAuthentication::Disabled(except);
+        assert_eq!(why(&settings), Some(Reason::InvalidCredentials));
+        settings.password_authentication = PasswordAuthentication::disabled();
+        assert_eq!(why(&settings), Some(Reason::PasswordDisabled));
+    }
+
+    #[test]
+    fn the_operator_passes_networks_and_administers_but_has_no_tokens() {
+        let mut settings = settings();
+        settings.networks = only("10.0.0.0/8");
+        settings.permissions.manage_others = Holders::Nobody;
+        let why = |operation| denied(&settings, &Credentials::Operator, "PUT", operation);
+        assert_eq!(why(Operation::WriteSettings), None);
+        assert_eq!(why(Operation::Revoke(Target::Others { owner_is_administrator: true })), None);
+        assert_eq!(why(Operation::CreateFor { owner_is_administrator: true }), None);
+        assert_eq!(why(Operation::ListOwn), Some(Reason::NoUser));
+        assert_eq!(why(Operation::CreateOwn { scope: Scope::ReadOnly }), Some(Reason::NoUser));
+    }
+
+    #[test]
+    fn each_operation_is_for_those_it_is_meant_for() {
+        let mut settings = settings();
+        settings.permissions.manage_others = groups(&["managers"]);
+        let people = [person("mary", &[]), person("sam", &["managers"]), person("root", &["administrators"])];
+        let others = |owner_is_administrator| Target::Others { owner_is_administrator };
+        for (operation, [mary, manager, administrator]) in [
+            (Operation::WhoAmI, [true, true, true]),
+            (Operation::ReadDirectory, [true, true, true]),
+            (Operation::ListOwn, [true, true, true]),
+            (Operation::ListAll, [false, true, true]),
+            (Operation::CreateOwn { scope: Scope::ReadWrite }, [true, true, true]),
+            (Operation::CreateFor { owner_is_administrator: false }, [false, true, false]),
+            (Operation::CreateFor { owner_is_administrator: true }, [false, false, false]),
+            (Operation::Narrow(Target::Own), [true, true, true]),
+            (Operation::Narrow(others(false)), [false, true, true]),
+            (Operation::Narrow(others(true)), [false, false, true]),
+            (Operation::Revoke(Target::Own), [true, true, true]),
+            (Operation::Revoke(others(false)), [false, true, true]),
+            (Operation::Revoke(others(true)), [false, false, true]),
+            (Operation::RevokeAllFor, [false, false, true]),
+            (Operation::ReadSettings, [false, false, true]),
+            (Operation::WriteSettings, [false, false, true]),
+        ] {
+            let passes = people.clone().map(|person| {
+                denied(&settings, &token(person, Scope::ReadWrite), "GET", operation).is_none()
+            });
+            assert_eq!(passes, [mary, manager, administrator], "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_open_needs_an_allowed_network_and_nothing_else() {
+        let mut settings = settings();
+        let why = |settings: &Settings, credentials: Credentials| {
+            denied(settings, &credentials, "GET", Operation::ReadOpen)
+        };
+        assert_eq!(why(&settings, Credentials::None), None);
+        assert_eq!(why(&settings, Credentials::Invalid), None);
+        settings.networks = only("10.0.0.0/8");
+        assert_eq!(why(&settings, Credentials::None), Some(Reason::Network));
     }
 }

@@ -161,3 +161,100 @@ fn expiry(
     }
     Ok(Some(asked))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{GroupName, Pattern, UserName, permission::Groups};
+
+    fn bot() -> Person {
+        Person {
+            name: UserName::new("bot"),
+            groups: [GroupName::new("CI-Bots")].into_iter().collect(),
+            active: true,
+            administrator: false,
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-31T00:00:00Z".parse().unwrap()
+    }
+
+    fn asked(scope: Scope, expires: Option<&str>) -> Asked<'static> {
+        Asked { scope, expires: expires.map(|text| text.parse().unwrap()), description: "OPS-1 backup" }
+    }
+
+    fn granted(limit: Limit, asked: Asked<'_>, parent: Option<Parent>) -> Result<Granted, String> {
+        grant(&[limit], &bot(), asked, parent, now()).map_err(|broken| broken.to_string())
+    }
+
+    #[test]
+    fn the_first_entry_that_matches_the_owner_counts() {
+        let of = |group: Option<&str>, max_per_owner| Limit {
+            groups: group.and_then(|name| Groups::new([GroupName::new(name)])),
+            max_per_owner: Some(max_per_owner),
+            ..Limit::default()
+        };
+        let for_projects = Limit { projects: ["*".to_owned()].into(), ..Limit::default() };
+        let limits = [for_projects, of(Some("developers"), 1), of(Some("ci-bots"), 2), of(None, 3)];
+        assert_eq!(limit_for(&limits, &bot()), limits.get(2));
+        let somebody = Person { groups: [].into(), ..bot() };
+        assert_eq!(limit_for(&limits, &somebody), limits.get(3));
+        assert_eq!(limit_for(&limits[..3], &somebody), None);
+    }
+
+    #[test]
+    fn who_leaves_the_expiry_open_gets_the_latest_that_is_allowed() {
+        let limit = Limit { max_lifetime: Some("1mo".parse().unwrap()), ..Limit::default() };
+        let open = asked(Scope::ReadOnly, None);
+        let expires = |parent| {
+            let granted = granted(limit.clone(), open, parent).unwrap();
+            granted.expires.map(|expires| expires.to_string())
+        };
+        assert_eq!(expires(None).as_deref(), Some("2026-02-28T00:00:00Z"));
+        let parent = |text: &str| Parent { scope: Scope::ReadWrite, expires: text.parse().ok() };
+        assert_eq!(expires(Some(parent("2026-02-10T00:00:00Z"))).as_deref(), Some("2026-02-10T00:00:00Z"));
+        assert_eq!(expires(Some(parent("2027-01-01T00:00:00Z"))).as_deref(), Some("2026-02-28T00:00:00Z"));
+        assert_eq!(granted(Limit::default(), open, None).unwrap().expires, None);
+    }
+
+    #[test]
+    fn what_breaks_a_limit_is_told_in_the_words_of_the_app() {
+        let lifetime = |text: &str| Limit { max_lifetime: text.parse().ok(), ..Limit::default() };
+        let far = asked(Scope::ReadOnly, Some("2036-01-01T00:00:00Z"));
+        let parent =
+            Parent { scope: Scope::ReadOnly, expires: Some("2026-03-01T00:00:00Z".parse().unwrap()) };
+        let read_only = Limit { max_scope: Some(Scope::ReadOnly), ..Limit::default() };
+        let described = Limit { description: Pattern::new("^X").ok(), ..Limit::default() };
+        let told: Vec<String> = [
+            granted(lifetime("1y"), far, None),
+            granted(lifetime("90d"), far, None),
+            granted(lifetime("1h"), far, None),
+            granted(Limit::default(), far, Some(parent)),
+            granted(Limit::default(), asked(Scope::ReadWrite, None), Some(parent)),
+            granted(Limit::default(), asked(Scope::ReadOnly, Some("2026-01-31T00:00:00Z")), None),
+            granted(read_only, asked(Scope::ReadWrite, None), None),
+            granted(described, asked(Scope::ReadOnly, None), None),
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        The custom expiration you've provided is greater than the maximum defined by your administrator. You need to provide a date within the next 12 months.
+        The custom expiration you've provided is greater than the maximum defined by your administrator. You need to provide a date within the next 90 days.
+        The custom expiration you've provided is greater than the maximum defined by your administrator. You need to provide a date within the next hour.
+        A token made with another token cannot expire later than that one. You need to provide a date until 2026-03-01T00:00:00Z.
+        A token made with another token cannot reach farther than that one, which is read-only.
+        The expiration you've provided lies in the past.
+        The scope you've asked for is wider than the maximum defined by your administrator, which is read-only.
+        The description must match the pattern defined by your administrator: ^X
+        ");
+    }
+
+    #[test]
+    fn an_expiry_at_the_very_limit_is_granted() {
+        let limit = Limit { max_lifetime: Some("1y".parse().unwrap()), ..Limit::default() };
+        assert!(granted(limit.clone(), asked(Scope::ReadWrite, Some("2027-01-31T00:00:00Z")), None).is_ok());
+        assert!(granted(limit, asked(Scope::ReadWrite, Some("2027-01-31T00:00:00.001Z")), None).is_err());
+    }
+}

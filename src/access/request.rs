@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use jiff::Timestamp;
 
-use super::Operation;
-use crate::model::{GroupName, TokenId, TokenScope, UserName};
+use super::{BadClientAddress, Operation, client_address};
+use crate::model::{ClientAddressSource, GroupName, TokenId, TokenScope, UserName, network::canonical};
 
 /// One request as far as a decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,20 @@ pub enum Origin {
     },
     /// A client whose address is known.
     Client(IpAddr),
+}
+
+impl Origin {
+    /// The address of the client, never an IPv4-mapped one, when it is found as `source` says.
+    ///
+    /// # Errors
+    ///
+    /// When a trusted proxy sent what is no address.
+    pub fn client(&self, source: &ClientAddressSource) -> Result<IpAddr, BadClientAddress> {
+        match self {
+            Self::Client(address) => Ok(canonical(*address)),
+            Self::Connection { peer, header_lines } => client_address(source, *peer, header_lines),
+        }
+    }
 }
 
 /// Who sends a request, as far as that was found out.

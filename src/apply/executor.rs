@@ -1,5 +1,5 @@
 //! In: an approved plan, a writer, a reader. Out: the outcome of each change. Phase by phase:
-//! what opens, then a look whether we still get in, then what closes. It refuses to go on to the
+//! what opens, then a look whether we still get in and will afterwards, then what closes. It refuses to go on to the
 //! next phase after a failure, and to repeat anything.
 
 use std::{collections::HashSet, error::Error};
@@ -8,8 +8,8 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     inventory::InventoryReader,
-    model::TokenId,
-    plan::{ApprovedPlan, Change, Object, Phase, Standing, phase},
+    model::{SettingKey, TokenId},
+    plan::{ApprovedPlan, Change, Object, Phase, Plan, Standing, phase},
 };
 
 use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError};
@@ -35,8 +35,8 @@ pub async fn execute(
         }
         make_settings(&mut outcome, now, writer, done).await;
         make_tokens(&mut outcome, now, writer, done).await;
-        if now != Phase::Contract && !leftover(&outcome, now) {
-            outcome.verification = verify(&outcome, now, reader).await.err();
+        if must_verify(&outcome, now) {
+            outcome.verification = verify(approved.plan(), &outcome, now, reader).await.err();
         }
     }
     outcome
@@ -139,27 +139,51 @@ fn token_of(change: &ChangeOutcome) -> Option<&TokenId> {
     }
 }
 
-/// Reads the settings back after `phase`: that alone shows that we still get in; every setting
-/// changed so far must be as it was left.
-async fn verify(outcome: &Outcome, after: Phase, reader: &impl InventoryReader) -> Result<(), String> {
-    let changed: Vec<_> = outcome
-        .changes
-        .iter()
-        .map(|change| &change.planned.change)
-        .filter(|change| phase(change) == after && matches!(change.object(), Object::Setting(_)))
-        .collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
+/// Whether the server is looked at after the phase `now`: when it changed a setting, and always before
+/// anything closes, since much time may have gone by since the plan was made.
+fn must_verify(outcome: &Outcome, now: Phase) -> bool {
+    let closes = || outcome.changes.iter().any(|change| phase(&change.planned.change) == Phase::Contract);
+    !leftover(outcome, now)
+        && match now {
+            Phase::Expand => settings_changed_in(outcome, now).next().is_some(),
+            Phase::Verify => settings_changed_in(outcome, now).next().is_some() || closes(),
+            Phase::Contract => false,
+        }
+}
+
+fn settings_changed_in(outcome: &Outcome, of: Phase) -> impl Iterator<Item = (SettingKey, &Change)> {
+    outcome.changes.iter().map(|change| &change.planned.change).filter_map(move |change| {
+        match change.object() {
+            Object::Setting(key) if phase(change) == of => Some((key, change)),
+            Object::Setting(_) | Object::Token(_) => None,
+        }
+    })
+}
+
+/// Looks at the server after a phase: that alone shows that we still get in. Every setting that was
+/// changed must be as it was left, we must be taken for the same, and what is still to come must not
+/// shut us out.
+async fn verify(
+    plan: &Plan,
+    outcome: &Outcome,
+    after: Phase,
+    reader: &impl InventoryReader,
+) -> Result<(), String> {
     let overview = reader
         .overview()
         .await
         .map_err(|error| format!("cannot get in after the {} phase: {}", after.word(), one_line(&error)))?;
-    match changed.into_iter().find(|change| change.standing_in(&overview.settings) != Standing::After) {
-        Some(change) => match change.object() {
-            Object::Setting(key) => Err(format!("`{key}` is not as it was left")),
-            Object::Token(token) => Err(format!("token {} is not as it was left", token.id)),
-        },
+    let mut changed = settings_changed_in(outcome, after);
+    if let Some((key, _)) =
+        changed.find(|(_, change)| change.standing_in(&overview.settings) != Standing::After)
+    {
+        return Err(format!("`{key}` is not as it was left"));
+    }
+    if !overview.server.caller.is_same_as(&plan.server.caller) {
+        return Err("the server takes us for somebody else than when the plan was made".to_owned());
+    }
+    match plan.caller_shut_out(&overview) {
+        Some(lockout) => Err(lockout.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")),
         None => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     apply::{Outcome, execute, one_line},
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, Plan},
-    policy::Policy,
+    policy::{Policy, settings_file::TargetDeclaration},
     report::{Paint, json::PlanDocument, outcome, outcome::Afterwards},
 };
 
@@ -47,7 +47,8 @@ fn allowance(text: &str) -> Result<(RailClass, u64), String> {
 }
 
 /// A target whose plan may be applied.
-struct Ready {
+struct Ready<'a> {
+    declaration: &'a TargetDeclaration,
     policy: Policy,
     session: Session,
     approved: ApprovedPlan,
@@ -100,9 +101,9 @@ impl ApplyCommand {
         Ok(exit)
     }
 
-    /// Sends every plan through the rails, all targets before the first change of any. Targets that
+    /// Sends every plan through the rails and the check on lockouts, all targets before the first change of any. Targets that
     /// could not be read are left out and make the run end with an error.
-    async fn approve(&self, planned: Vec<Planned<'_>>) -> Result<(Vec<Ready>, Exit), Failure> {
+    async fn approve<'a>(&self, planned: Vec<Planned<'a>>) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
         let allowed: Allowed = self.allow.iter().copied().collect();
         let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, Vec::new());
         for Planned { declaration, policy, plan } in planned {
@@ -120,11 +121,12 @@ impl ApplyCommand {
                 exit = exit.min(Exit::Error);
             }
             match plan.approve(&declaration.rails, &allowed) {
-                Ok(approved) => ready.push(Ready { policy, session, approved }),
+                Ok(approved) => ready.push(Ready { declaration, policy, session, approved }),
                 Err(stopped) => {
                     session.close().await;
                     let name = &declaration.name;
                     refused.extend(stopped.refusals.iter().map(|refusal| format!("{name}: {refusal}")));
+                    refused.extend(stopped.plan.shut_out.iter().map(|lockout| format!("{name}: {lockout}")));
                 }
             }
         }
@@ -177,8 +179,8 @@ impl ApplyCommand {
 }
 
 /// Applies one plan and looks at the target again. Without changes there is nothing to look at.
-async fn apply_one(ready: Ready) -> Applied {
-    let Ready { policy, session, approved } = ready;
+async fn apply_one(ready: Ready<'_>) -> Applied {
+    let Ready { declaration, policy, session, approved } = ready;
     let plan = approved.plan().clone();
     let bar = progress(&plan);
     let writer = session.gateway.writer(&approved);
@@ -187,7 +189,7 @@ async fn apply_one(ready: Ready) -> Applied {
     let afterwards = if plan.changes.is_empty() {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
-        match Plan::make(&plan.target, &session.gateway, &policy, plan.made_for).await {
+        match Plan::make(&plan.target, &session.gateway, &policy, &declaration.lockout, plan.made_for).await {
             Ok(left) => Afterwards::Planned(Box::new(left)),
             Err(error) => Afterwards::Unread(one_line(&error)),
         }
@@ -205,7 +207,7 @@ fn progress(plan: &Plan) -> ProgressBar {
     bar
 }
 
-async fn close(ready: Vec<Ready>) {
+async fn close(ready: Vec<Ready<'_>>) {
     for one in ready {
         one.session.close().await;
     }
@@ -214,7 +216,7 @@ async fn close(ready: Vec<Ready>) {
 /// How the program ends for one target after applying.
 fn standing(applied: &Applied) -> Exit {
     let Applied { outcome, afterwards, .. } = applied;
-    if outcome.is_whole() && afterwards.is_converged() {
+    if outcome.is_whole() && afterwards.is_finished() {
         Exit::Done
     } else if outcome.done() > 0 {
         Exit::Partly

@@ -118,12 +118,18 @@ pub(super) fn show_warnings(planned: &[Planned<'_>]) {
     }
 }
 
-/// Writes to standard error which rails the plans would run into.
+/// Writes to standard error which rails the plans would run into, and whom they would shut out.
 fn show_refusals(planned: &[Planned<'_>]) {
     for one in planned {
         let Ok((_, plan)) = &one.plan else { continue };
-        for refusal in plan.refusals(&one.declaration.rails, &crate::plan::Allowed::new()) {
+        let rails = plan.refusals(&one.declaration.rails, &crate::plan::Allowed::new());
+        let refusals = rails.iter().map(ToString::to_string);
+        for refusal in refusals.chain(plan.shut_out.iter().map(ToString::to_string)) {
             output::note(&format!("warning: apply would refuse this on {}: {refusal}", plan.target));
+        }
+        for user in &plan.without_way_in {
+            let target = &plan.target;
+            output::note(&format!("warning: `{user}` of `break_glass` has no way in to {target} even now"));
         }
     }
 }

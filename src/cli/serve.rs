@@ -81,12 +81,12 @@ pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
     }
     runtime::block_on(async {
         let stop = asked_to_stop()?;
+        let listening = |cause| CannotListen { address: arguments.listen, cause };
+        let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
         let store = directory::open_or_create(global, &arguments.store).await?;
         if let Some(file) = &arguments.directory_file {
             directory::import(&store, &global.resolve(file)).await?;
         }
-        let listening = |cause| CannotListen { address: arguments.listen, cause };
-        let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let options = Options { tls, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
         let running = serve::start(store, listener, options).await?;

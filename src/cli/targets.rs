@@ -16,7 +16,7 @@ use crate::{
     target::{gateway::Gateway, http::HttpClient},
 };
 
-use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace};
+use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
 
 /// How many targets are read at once.
 const AT_ONCE: usize = 8;
@@ -67,9 +67,11 @@ pub(super) async fn plan<'a>(
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
+    if workspace.settings.journal.is_some() {
+        output::note("warning: `journal` has no effect yet: this version does not keep one");
+    }
     let now = present(global);
-    let policies: Vec<_> = targets.iter().map(|target| workspace.load_policy(target)).collect();
-    let policies = policies.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let policies = workspace.load_policies(targets)?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
         let plan = plan_one(workspace, declaration, &policy, reach, global.now, now).await;
         Planned { declaration, policy, plan }
@@ -94,7 +96,7 @@ async fn plan_one(
     now: Timestamp,
 ) -> Result<(Session, Plan), Failure> {
     let session = connect(workspace, declaration, reach, fixed).await?;
-    match Plan::make(&declaration.name, &session.gateway, policy, now).await {
+    match Plan::make(&declaration.name, &session.gateway, policy, &declaration.lockout, now).await {
         Ok(plan) => Ok((session, plan)),
         Err(error) => {
             session.close().await;

@@ -71,6 +71,10 @@ pub struct Findings {
     pub tokens: Vec<TokenFindings>,
     /// How many tokens were seen.
     pub seen: u64,
+    /// How many of them have not expired.
+    pub live: u64,
+    /// How many have no finding, but a rule that could not be decided.
+    pub unjudged: u64,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
     pub undecided: BTreeMap<(Rule, String), u64>,
     /// What there is to say of the waivers.
@@ -78,10 +82,10 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// How many tokens comply with every rule that could be decided.
+    /// How many tokens comply with every rule.
     #[must_use]
     pub fn complying(&self) -> u64 {
-        self.seen.saturating_sub(self.tokens.len() as u64)
+        self.seen.saturating_sub(self.tokens.len() as u64).saturating_sub(self.unjudged)
     }
 
     /// How many tokens do not comply, and waivers hold everything that is wrong with them.
@@ -102,6 +106,8 @@ pub struct Compliance<'a> {
     found: BTreeMap<TokenId, TokenFindings>,
     undecided: BTreeMap<(Rule, String), u64>,
     seen: u64,
+    live: u64,
+    unjudged: u64,
 }
 
 impl<'a> Compliance<'a> {
@@ -117,6 +123,8 @@ impl<'a> Compliance<'a> {
             found: BTreeMap::new(),
             undecided: BTreeMap::new(),
             seen: 0,
+            live: 0,
+            unjudged: 0,
         }
     }
 
@@ -124,10 +132,12 @@ impl<'a> Compliance<'a> {
     /// among the most recently used ones of an owner whose number of tokens is limited.
     pub fn observe(&mut self, token: &Token) {
         self.seen += 1;
+        self.live += u64::from(!token.is_expired(self.now));
         let owner = self.owners.standing(&token.owner);
         let subject =
             Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
         let mut findings = Vec::new();
+        let mut judged = true;
         let built_in = RuleCode::ALL.into_iter().map(|rule| (rule.into(), rules::check(rule, &subject)));
         for (rule, verdict) in built_in.chain(rules::own::check_all(&subject)) {
             match verdict {
@@ -135,6 +145,7 @@ impl<'a> Compliance<'a> {
                 Verdict::Fails { message, place } => findings.push(self.finding(rule, token, message, place)),
                 Verdict::Undecided { reason } => {
                     *self.undecided.entry((rule, reason)).or_default() += 1;
+                    judged = false;
                 }
             }
         }
@@ -146,6 +157,7 @@ impl<'a> Compliance<'a> {
         {
             self.count(token, &findings, at_most, narrow_to);
         }
+        self.unjudged += u64::from(!judged && findings.is_empty());
         if !findings.is_empty() {
             self.add(token.clone(), findings, narrow_to);
         }
@@ -157,6 +169,8 @@ impl<'a> Compliance<'a> {
         Findings {
             tokens: self.found.into_values().collect(),
             seen: self.seen,
+            live: self.live,
+            unjudged: self.unjudged,
             undecided: self.undecided,
             waiver_warnings: self.waivers.warnings(),
         }

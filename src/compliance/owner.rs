@@ -135,6 +135,7 @@ pub(super) fn holding(
 ) -> Membership {
     match policy.permissions.get(&permission).map(|set| &set.value) {
         None | Some(Holders::Everyone) => Membership::Member,
-        Some(holders) => people.membership(user, holders.groups()),
+        Some(Holders::Nobody) => Membership::NotMember,
+        Some(Holders::Groups(groups)) => people.membership(user, groups),
     }
 }

@@ -4,10 +4,12 @@
 //! tokens go by as a stream and are never all held. It refuses to know what should be, and has no
 //! way to change anything.
 
+mod caller;
 mod coverage;
 mod people;
 mod reader;
 
+pub use caller::{Call, Caller, Credential};
 pub use coverage::{Coverage, Missing};
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
@@ -16,7 +18,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, SettingKey, Settings, TokenId, UserName};
+use crate::model::{GroupName, SettingKey, Settings};
 
 /// What was seen on a target, all but its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,17 +44,12 @@ pub struct Server {
     pub version: Option<String>,
     /// Whom it takes us for.
     pub caller: Caller,
+    /// The group whose members administer it, where it tells.
+    pub administrators: Option<GroupName>,
+    /// What a run calls on it: whoever may make all of these can plan and apply.
+    pub calls: Vec<Call>,
     /// The settings that it can hold.
     pub manageable: BTreeSet<SettingKey>,
-}
-
-/// Whom a server takes us for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The user behind our credential, where the server tells.
-    pub user: Option<UserName>,
-    /// The token that our credential is, when it is one.
-    pub token: Option<TokenId>,
 }
 
 /// Settings and server in one reading, so that both are of the same moment.
@@ -66,7 +63,8 @@ pub struct Overview {
 
 impl Inventory {
     /// Reads everything but the tokens: settings, server, and people with their membership in
-    /// `groups`. Groups that the server does not know make the coverage partial.
+    /// `groups`, in the groups that may use tokens now, and in that of the administrators. Those of
+    /// `groups` that the server does not know make the coverage partial.
     ///
     /// # Errors
     ///
@@ -76,10 +74,13 @@ impl Inventory {
         groups: &BTreeSet<GroupName>,
         now: Timestamp,
     ) -> Result<Self, ReadError> {
-        let (overview, people) =
-            futures_util::future::try_join(reader.overview(), reader.people(groups)).await?;
-        let unknown = people.unknown_groups().cloned().map(Missing::Group);
-        let coverage = unknown.collect();
-        Ok(Self { seen_at: now, server: overview.server, settings: overview.settings, people, coverage })
+        let Overview { server, settings } = reader.overview().await?;
+        let mut asked = groups.clone();
+        asked.extend(settings.permissions.use_tokens.groups().cloned());
+        asked.extend(server.administrators.clone());
+        let people = reader.people(&asked).await?;
+        let unknown = people.unknown_groups().filter(|group| groups.contains(*group)).cloned();
+        let coverage = unknown.map(Missing::Group).collect();
+        Ok(Self { seen_at: now, server, settings, people, coverage })
     }
 }

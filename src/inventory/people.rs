@@ -1,9 +1,9 @@
 //! In: users and members as the directory lists them. Out: who is active and who is in which of
 //! the groups that matter. It refuses to know what a group is good for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{GroupName, UserName};
+use crate::model::{GroupName, UserName, permission::Groups};
 
 /// What the directory says of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,8 @@ pub enum Membership {
 pub struct People {
     active: HashMap<UserName, bool>,
     groups_of: HashMap<UserName, BTreeSet<GroupName>>,
-    known: BTreeMap<GroupName, bool>,
+    known: BTreeSet<GroupName>,
+    unknown: BTreeSet<GroupName>,
 }
 
 impl People {
@@ -43,7 +44,7 @@ impl People {
 
     /// Adds a group that the server knows, with all its members.
     pub fn add_group(&mut self, group: &GroupName, members: impl IntoIterator<Item = UserName>) {
-        self.known.insert(group.clone(), true);
+        self.known.insert(group.clone());
         for member in members {
             self.groups_of.entry(member).or_default().insert(group.clone());
         }
@@ -51,18 +52,18 @@ impl People {
 
     /// Adds a group that the server does not know.
     pub fn add_unknown_group(&mut self, group: GroupName) {
-        self.known.insert(group, false);
+        self.unknown.insert(group);
     }
 
     /// The groups that were asked for and that the server does not know.
     pub fn unknown_groups(&self) -> impl Iterator<Item = &GroupName> {
-        self.known.iter().filter(|(_, known)| !**known).map(|(group, _)| group)
+        self.unknown.iter()
     }
 
     /// Whether the server does not know `group`, or nobody asked for it.
     #[must_use]
     pub fn is_unknown(&self, group: &GroupName) -> bool {
-        !self.known.get(group).copied().unwrap_or(false)
+        !self.known.contains(group)
     }
 
     /// What the directory says of `user`.
@@ -75,27 +76,24 @@ impl People {
         }
     }
 
+    /// The members of `group`, in no order; none when nobody asked for it.
+    pub fn members_of(&self, group: &GroupName) -> impl Iterator<Item = &UserName> {
+        self.groups_of.iter().filter(|(_, groups)| groups.contains(group)).map(|(user, _)| user)
+    }
+
     /// The groups of `user`, of those that were asked for.
     pub fn groups_of(&self, user: &UserName) -> impl Iterator<Item = &GroupName> {
         self.groups_of.get(user).into_iter().flatten()
     }
 
-    /// Whether `user` is in one of `groups`.
-    pub fn membership<'a>(
-        &self,
-        user: &UserName,
-        groups: impl IntoIterator<Item = &'a GroupName>,
-    ) -> Membership {
-        let groups_of_user = self.groups_of.get(user);
-        let mut unsure = None;
-        for group in groups {
-            if groups_of_user.is_some_and(|of_user| of_user.contains(group)) {
-                return Membership::Member;
-            }
-            if unsure.is_none() && self.is_unknown(group) {
-                unsure = Some(group);
-            }
+    /// Whether `user` is in one of `groups`. The time grows with the groups of the user and with the
+    /// unknown ones, not with `groups`.
+    #[must_use]
+    pub fn membership(&self, user: &UserName, groups: &Groups) -> Membership {
+        if self.groups_of(user).any(|group| groups.contains(group)) {
+            return Membership::Member;
         }
-        unsure.map_or(Membership::NotMember, |group| Membership::Unsure(group.clone()))
+        let unknown = self.unknown_groups().find(|group| groups.contains(group));
+        unknown.map_or(Membership::NotMember, |group| Membership::Unsure(group.clone()))
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! In: a [`Policy`], what an [`InventoryReader`] shows, and the time. Out: a [`Plan`]: ordered
 //! changes, what was held back and why. It refuses to change anything: it has a reader alone, and
-//! a plan becomes something that can be applied only by passing the rails.
+//! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
 
 mod change;
+mod lockout;
 mod order;
 mod rails;
 mod refused_use;
@@ -12,6 +13,7 @@ mod settings;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
+pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
@@ -23,11 +25,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
-    inventory::{Coverage, Inventory, InventoryReader, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token},
-    policy::{Place, Policy},
+    inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
+    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
+    policy::{Place, Policy, settings_file::Lockout},
 };
 
+use lockout::PeopleFold;
 use refused_use::RefusedUseFold;
 use tokens::TokenPlan;
 
@@ -65,6 +68,10 @@ pub struct Plan {
     pub network_names: Vec<(String, AddressSet)>,
     /// What could not be seen.
     pub coverage: Coverage,
+    /// Who would no longer get in: we, then others. Nothing lifts this but another policy.
+    pub shut_out: Vec<ShutOut>,
+    /// Those of `break_glass` who have no way in even now, so that none can be kept open.
+    pub without_way_in: Vec<UserName>,
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -72,8 +79,12 @@ pub struct Plan {
 pub struct TokenCounts {
     /// All that were seen.
     pub seen: u64,
-    /// Those without a finding.
+    /// Those that have not expired.
+    pub live: u64,
+    /// Those that comply with every rule.
     pub complying: u64,
+    /// Those without a finding of which not every rule could be decided.
+    pub unjudged: u64,
     /// Those whose every finding is held by a waiver; they are not among the complying ones.
     pub waived: u64,
 }
@@ -123,7 +134,8 @@ pub struct Pending {
 }
 
 impl Plan {
-    /// Reads a target and plans what would make it comply with `policy` at the moment `now`.
+    /// Reads a target and plans what would make it comply with `policy` at the moment `now`, and whom of
+    /// those who must keep a way in by `lockout` that would shut out.
     ///
     /// Tokens are looked at as they come and are not kept.
     ///
@@ -135,31 +147,46 @@ impl Plan {
         target: &str,
         reader: &impl InventoryReader,
         policy: &Policy,
+        lockout: &Lockout,
         now: Timestamp,
     ) -> Result<Self, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
         let mut refused_use = RefusedUseFold::new(policy, &inventory.settings, now);
+        let settings_plan = settings::diff(policy, &inventory);
+        let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
         let mut observe = |token: Token| {
             compliance.observe(&token);
             refused_use.observe(&token);
+            people.observe(&token);
         };
         reader.tokens(&mut observe).await?;
         let findings = compliance.finish();
         let refused_use = refused_use.finish();
-        Ok(Self::assemble(target, policy, inventory, findings, refused_use))
+        let settings = inventory.settings.clone();
+        let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
+        plan.shut_out =
+            lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
+        plan.without_way_in = people.without_way_in();
+        plan.shut_out.extend(people.finish(&plan.changes));
+        Ok(plan)
     }
 
     fn assemble(
         target: &str,
         policy: &Policy,
         inventory: Inventory,
+        (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
         findings: Findings,
         refused_use: RefusedUse,
     ) -> Self {
-        let (mut changes, mut held_back) = settings::diff(policy, &inventory);
-        let tokens =
-            TokenCounts { seen: findings.seen, complying: findings.complying(), waived: findings.waived() };
+        let tokens = TokenCounts {
+            seen: findings.seen,
+            live: findings.live,
+            complying: findings.complying(),
+            unjudged: findings.unjudged,
+            waived: findings.waived(),
+        };
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
             place: policy.enforcement.place_of(&rule).cloned(),
@@ -189,7 +216,16 @@ impl Plan {
             holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),
             coverage: inventory.coverage,
+            shut_out: Vec::new(),
+            without_way_in: Vec::new(),
         }
+    }
+
+    /// What of our own way in the rest of the plan would take, seen from `overview`, which was read half
+    /// way through it.
+    #[must_use]
+    pub fn caller_shut_out(&self, overview: &Overview) -> Option<ShutOut> {
+        lockout::caller_shut_out(&self.changes, &overview.settings, &overview.server)
     }
 
     /// Whether everything was seen and nothing is to be done or held back.
@@ -205,7 +241,7 @@ impl Plan {
     }
 }
 
-/// A plan that passed the rails. Without one no target hands out its writer.
+/// A plan that passed the rails and shuts nobody out. Without one no target hands out its writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovedPlan(Plan);
 

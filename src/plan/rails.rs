@@ -1,24 +1,24 @@
-//! In: a plan and the rails. Out: the plan approved, or every rail that it runs into. It refuses to
+//! In: a plan and the rails. Out: the plan approved, or every rail and lockout that it runs into. It refuses to
 //! know who would override a rail: an exception is given by name and count, and is for this run.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::model::{
-    Holders,
+    Holders, Token,
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, Plan};
+use super::{ApprovedPlan, Change, Object, Plan};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
 
-/// A plan that ran into rails, with the reasons. Nothing of it may be applied.
+/// A plan that ran into rails or shuts somebody out. Nothing of it may be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The plan.
+    /// The plan, with those whom it shuts out.
     pub plan: Plan,
-    /// The rails, in the order of their classes; never empty.
+    /// The rails, in the order of their classes.
     pub refusals: Vec<Refusal>,
 }
 
@@ -64,10 +64,10 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// When it runs into a rail.
+    /// When it runs into a rail, or shuts somebody out: that is lifted by nothing.
     pub fn approve(self, rails: &Rails, allowed: &Allowed) -> Result<ApprovedPlan, Box<Refused>> {
         let refusals = self.refusals(rails, allowed);
-        if refusals.is_empty() {
+        if refusals.is_empty() && self.shut_out.is_empty() {
             Ok(ApprovedPlan(self))
         } else {
             Err(Box::new(Refused { plan: self, refusals }))
@@ -79,7 +79,10 @@ impl Plan {
         let of_class = self.changes.iter().filter(|planned| rail_of(&planned.change) == Some(class));
         match class {
             RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
-                (of_class.count() as u64, self.tokens.seen)
+                // What has expired is refused anyway: it is neither a loss nor a live object.
+                let is_live = |token: &&Token| !token.is_expired(self.made_for);
+                let live = of_class.filter_map(|planned| token_of(&planned.change)).filter(is_live);
+                (live.count() as u64, self.tokens.live)
             }
             RailClass::WithdrawnGroups => {
                 let withdrawn = of_class.map(|planned| withdrawn_holders(&planned.change)).sum();
@@ -105,6 +108,13 @@ fn rail_of(change: &Change) -> Option<RailClass> {
         | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,
+    }
+}
+
+fn token_of(change: &Change) -> Option<&Token> {
+    match change.object() {
+        Object::Token(token) => Some(token),
+        Object::Setting(_) => None,
     }
 }
 

@@ -42,7 +42,7 @@ impl TokenPlan {
         let expiring = with(|action| matches!(action, Action::Expire { .. }));
         let reporting = with(|action| action == Action::Report);
 
-        if caller.token.as_ref() == Some(&token.id) && findings.len() > reporting.len() + waived.len() {
+        if caller.token() == Some(&token.id) && findings.len() > reporting.len() + waived.len() {
             self.held_back.push(HeldBack {
                 subject: format!("token {}", token.id),
                 place: with(|action| action != Action::Report)

@@ -64,8 +64,10 @@ pub struct TargetEntry {
     pub policy_sha256: String,
     /// Tokens that were seen.
     pub tokens_seen: u64,
-    /// Tokens without a finding.
+    /// Tokens that comply with every rule.
     pub tokens_complying: u64,
+    /// Tokens without a finding of which not every rule could be decided.
+    pub tokens_unjudged: u64,
     /// Tokens whose every finding is held by a waiver; they are not among the complying ones.
     pub tokens_waived: u64,
     /// What could not be seen; empty when everything was.
@@ -251,6 +253,7 @@ impl PlanDocument {
             policy_sha256: plan.policy_fingerprint.clone(),
             tokens_seen: plan.tokens.seen,
             tokens_complying: plan.tokens.complying,
+            tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,

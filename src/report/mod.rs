@@ -12,5 +12,5 @@ mod subject;
 pub mod text;
 pub mod warning;
 
-pub use escape::escape;
+pub use escape::{escape, escape_whole};
 pub use paint::Paint;

@@ -24,9 +24,18 @@ pub enum Afterwards {
 }
 
 impl Afterwards {
-    /// Whether nothing is left to do.
+    /// Whether everything was seen and nothing is left to do or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {
+        match self {
+            Self::Planned(plan) => plan.is_converged(),
+            Self::Unread(_) => false,
+        }
+    }
+
+    /// Whether nothing is left that another run of the same policy could do.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
         match self {
             Self::Planned(plan) => plan.changes.is_empty(),
             Self::Unread(_) => false,
@@ -65,8 +74,15 @@ pub fn outcome(
     }
     writeln!(out, ".")?;
     match afterwards {
-        Afterwards::Planned(plan) if plan.changes.is_empty() => {
+        Afterwards::Planned(plan) if plan.is_converged() => {
             writeln!(out, "{} {target} was read back: nothing is left to do.", paint.added("Converged:"))
+        }
+        Afterwards::Planned(plan) if plan.changes.is_empty() => {
+            let label = paint.changed("Not converged:");
+            writeln!(
+                out,
+                "{label} {target} was read back: all that can be done is done, the rest is held back."
+            )
         }
         Afterwards::Planned(plan) => writeln!(
             out,

@@ -266,8 +266,12 @@ impl<W: Write> PlanText<'_, W> {
             });
             writeln!(self.out, "      {}{tokens}", escape(&held.reason))?;
         }
-        for missing in self.plan.coverage.missing() {
-            writeln!(self.out, "  ? {}", escape(&missing.to_string()))?;
+        // What was held back for it says so already.
+        let missing = self.plan.coverage.missing().map(ToString::to_string);
+        for missing in
+            missing.filter(|missing| self.plan.held_back.iter().all(|held| held.reason != *missing))
+        {
+            writeln!(self.out, "  ? {}", escape(&missing))?;
         }
         Ok(())
     }
@@ -284,13 +288,17 @@ impl<W: Write> PlanText<'_, W> {
             writeln!(self.out)?;
         }
         let (seen, complying) = (plan.tokens.seen, plan.tokens.complying);
-        let verb = if complying == 1 { "complies" } else { "comply" };
-        let waived = match plan.tokens.waived {
-            0 => String::new(),
-            1 => "; 1 is waived".to_owned(),
-            more => format!("; {} are waived", thousands(more.into())),
-        };
-        writeln!(self.out, "{} of {} {verb}{waived}.", thousands(complying.into()), tokens(seen))
+        let verb = if seen == 1 { "complies" } else { "comply" };
+        write!(self.out, "{} of {} {verb}", thousands(complying.into()), tokens(seen))?;
+        match plan.tokens.waived {
+            0 => {}
+            1 => write!(self.out, "; 1 is waived")?,
+            more => write!(self.out, "; {} are waived", thousands(more.into()))?,
+        }
+        match plan.tokens.unjudged {
+            0 => writeln!(self.out, "."),
+            unjudged => writeln!(self.out, "; {} could not be judged.", thousands(unjudged.into())),
+        }
     }
 
     fn line(&mut self, symbol: &str, subject: &str, place: Option<&Place>) -> fmt::Result {

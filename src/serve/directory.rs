@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     passwords::{PasswordError, hash_password, is_password_hash},
     store::{DirectoryRows, NewUser, Store, StoreError},
+    yaml,
 };
 use crate::model::{GroupName, UserName};
 
@@ -106,8 +107,7 @@ pub fn read(
     text: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<DirectoryRows, DirectoryError> {
-    let document: DirectoryDocument = serde_yaml::from_str(text)
-        .map_err(|error| DirectoryError::Form(error.without_snippet().to_string()))?;
+    let document: DirectoryDocument = yaml::read(text).map_err(DirectoryError::Form)?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
     for written in document.users {

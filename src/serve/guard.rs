@@ -3,7 +3,6 @@
 //! It refuses to know what a request wants: the handler asks its session for the permit to do that.
 
 use std::{
-    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Instant,
@@ -27,7 +26,7 @@ use super::{
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
-    model::{ClientAddressSource, LastUse, Settings},
+    model::{ClientAddressSource, LastUse, Settings, network::canonical},
 };
 
 /// One request whose client is let in, and everything that a decision on it needs.
@@ -61,6 +60,14 @@ impl Session {
             Decision::Denied(reason) => Err(reason.into()),
         }
     }
+
+    /// The other end of the connection.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        match self.request.origin {
+            Origin::Connection { peer, .. } => Some(canonical(peer)),
+            Origin::Client(_) => None,
+        }
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Session {
@@ -87,7 +94,7 @@ pub(super) async fn guard(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
-) -> Result<Response, Infallible> {
+) -> Response {
     let began = Instant::now();
     let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
     let id = format!("{id:016x}");
@@ -120,7 +127,7 @@ pub(super) async fn guard(
         microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
-    Ok(response)
+    response
 }
 
 /// Gives `request` its session, in the order of `access`: client address, network, credentials.
@@ -133,13 +140,12 @@ async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -
     let presented = Presented::of(request.headers());
     let origin = origin(&revision.settings, peer, request.headers());
     let path = request.uri().path().to_owned();
-    let admitted = access::admit(&revision.settings, &origin);
-    seen.client = admitted.ok();
+    seen.client = origin.client(&revision.settings.client_address).ok();
     let credentials = if app.is_operator(&presented) {
         Credentials::Operator
     } else {
         // INVARIANT: behind this line the client is let in; nothing was looked up before.
-        let client = admitted?;
+        let client = access::admit(&revision.settings, &origin)?;
         match entry {
             Entry::Permitted => app.authenticate(&revision.settings, presented, &path, client).await?,
             Entry::Open | Entry::Outside => Credentials::None,

@@ -20,6 +20,7 @@ pub mod seed;
 pub mod settings;
 pub mod store;
 mod throttle;
+mod yaml;
 
 use std::{
     io,
@@ -145,6 +146,12 @@ pub struct Running {
 /// When the store, the socket or the TLS files cannot be used.
 pub async fn start(store: Store, listener: TcpListener, options: Options) -> Result<Running, ServeError> {
     begin_settings(&store, options.administrators.clone()).await?;
+    if options.operator.is_none() && !store.has_active_member(&options.administrators).await? {
+        tracing::warn!(
+            group = %options.administrators,
+            "nobody can administer this server: the group has no active member; import a directory file"
+        );
+    }
     let app = Arc::new(App {
         store,
         clock: options.clock,

@@ -12,6 +12,7 @@ use super::{
     live_settings::settings_text,
     random::{NoRandomness, random_bytes},
     store::{NewToken, Store, StoreError},
+    yaml,
 };
 use crate::model::{
     GroupName, LastUse, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
@@ -99,7 +100,7 @@ impl ExpiryText {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "`never`, or a mapping with `ago` and `from`")]
+#[serde(untagged, expecting = "`last_used` takes `never`, or a mapping with `ago` and `from`")]
 enum LastUsedDocument {
     Word(NeverWord),
     Use(UseDocument),
@@ -151,8 +152,7 @@ pub async fn plant(
     administrators: GroupName,
     now: Timestamp,
 ) -> Result<bool, SeedError> {
-    let document: SeedDocument =
-        serde_yaml::from_str(text).map_err(|error| SeedError::Form(error.without_snippet().to_string()))?;
+    let document: SeedDocument = yaml::read(text).map_err(SeedError::Form)?;
     let initial = Settings::initial(administrators);
     store.begin_settings(&settings_text(&initial)?).await?;
     let settings = document.settings.map(|part| settings(&initial, part)).transpose()?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long attempts are counted together.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 /// So many addresses are known at most.
 const MOST: usize = 10_000;
 
@@ -75,7 +75,7 @@ fn make_room(counts: &mut HashMap<IpAddr, Count>, now: Instant) {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
+        IpAddr::V4(v4) => IpAddr::V4(v4),
     }
 }
 

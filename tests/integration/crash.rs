@@ -1,12 +1,22 @@
 //! The program is killed at many points of a run: the next run finishes, and nothing takes effect twice.
 
 use std::{
+    net::SocketAddr,
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::program::{NOW, Quickstart, dump};
+use reqwest::StatusCode;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    program::{NOW, Quickstart, dump, program},
+    serve_process::{Process, folder},
+    support::{TOKENS, answer, client},
+    world::block_on,
+};
 
 /// At how many moments of a run it is killed.
 const MOMENTS: u32 = 12;
@@ -90,4 +100,89 @@ fn apply_killed_at_any_moment_from_its_very_start_is_finished_by_the_next_run() 
         applying.wait().unwrap();
         assert_the_next_run_finishes(&quickstart, &wanted);
     }
+}
+
+/// Gives a gateway some tokens to apply a policy to, and answers the secret of an administrator's.
+async fn fill(server: &Process) -> String {
+    let url = server.url(&format!("{TOKENS}/token"));
+    let own = client().post(&url).basic_auth("root", Some("root")).json(&json!({"tokenScope": 2}));
+    let made = answer(own, StatusCode::OK).await;
+    let secret = made["plainTextToken"].as_str().unwrap().to_owned();
+    for index in 0..24 {
+        let body = json!({"tokenDescription": format!("script {index}"), "tokenScope": 2, "tokenForUserKey": "mary"});
+        answer(client().post(&url).bearer_auth(&secret).json(&body), StatusCode::OK).await;
+    }
+    secret
+}
+
+const GATEWAY_POLICY: &str = "version: 1
+permissions: {use: [developers, administrators], create: [developers], create_read_write: nobody}
+network: {allow: [127.0.0.0/8, 10.0.0.0/8]}
+tokens:
+  limits: [{groups: [administrators], max_scope: read-write}, {max_scope: read-only, max_lifetime: 30d, max_per_owner: 20}]
+  enforcement: {scope: narrow, lifetime: expire, per-owner: revoke}
+";
+
+/// A folder with the files of a gateway that listens at `address`, and of the policy for it.
+fn gateway_folder(folder: &TempDir, address: SocketAddr) {
+    let settings = format!(
+        "version: 1\ntargets: {{prod: {{kind: gateway, url: 'http://{address}', auth: {{bearer_env: WARDEN_TOKEN}}, \
+         policy: [policy.yaml], rails: {{revocations: {{percent: 100}}, expiries: {{percent: 100}}, \
+         narrowings: {{percent: 100}}, withdrawn_groups: {{percent: 100}}}}}}}}\n"
+    );
+    std::fs::write(folder.path().join("tokenwarden.yaml"), settings).unwrap();
+    std::fs::write(folder.path().join("policy.yaml"), GATEWAY_POLICY).unwrap();
+}
+
+fn apply_to_gateway(folder: &TempDir, secret: &str) -> Command {
+    let mut command = program();
+    command.arg("-C").arg(folder.path()).args(["apply", "--auto-approve"]).env("WARDEN_TOKEN", secret);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// The store without what depends on the clock.
+fn timeless(folder: &TempDir) -> Vec<String> {
+    let without_times = |line: String| {
+        let fields: Vec<_> = line.split('|').collect();
+        let [owner, description, scope, .., expires] = fields.as_slice() else { return line };
+        format!("{owner}|{description}|{scope}|{}", *expires != "never")
+    };
+    dump(&folder.path().join("store.db")).into_iter().map(without_times).collect()
+}
+
+#[test]
+fn a_gateway_killed_while_policy_is_applied_to_it_ends_in_the_same_state_after_the_next_run() {
+    let reference = folder();
+    let server = Process::start_at(&reference, "127.0.0.1:0");
+    gateway_folder(&reference, server.address);
+    let secret = block_on(fill(&server));
+    let at_first = timeless(&reference);
+    assert!(apply_to_gateway(&reference, &secret).status().unwrap().success());
+    server.kill();
+    let wanted = timeless(&reference);
+
+    let mut half_way = 0;
+    for point in (1..30).step_by(7) {
+        let folder = folder();
+        let server = Process::start_at(&folder, "127.0.0.1:0");
+        let address = server.address;
+        gateway_folder(&folder, address);
+        let secret = block_on(fill(&server));
+        let store = folder.path().join("store.db");
+        let begun = dump(&store);
+        let mut applying = apply_to_gateway(&folder, &secret).spawn().unwrap();
+        while applying.try_wait().unwrap().is_none() && progress(&store, &begun) < point {}
+        server.kill();
+        let code = applying.wait().unwrap().code();
+        let left = timeless(&folder);
+        half_way += usize::from(left != at_first && left != wanted);
+        assert!(code == Some(0) || matches!(code, Some(1 | 5)), "{code:?}");
+
+        let server = Process::start_at(&folder, &address.to_string());
+        assert!(apply_to_gateway(&folder, &secret).status().unwrap().success());
+        server.kill();
+        assert_eq!(timeless(&folder), wanted, "killed after {point} writes");
+    }
+    assert!(half_way > 1, "{half_way} runs were hit in the middle of their changes");
 }

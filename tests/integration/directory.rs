@@ -1,14 +1,9 @@
 //! The directory: what its file says, what importing it again changes, and how it reads in Bitbucket's
 //! REST.
 
+use crate::support::{Setup, TestServer, WHOAMI, answer, status};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokenwarden::serve::{
-    directory,
-    store::{Store, StoreUrl},
-};
-
-use crate::support::{Setup, TestServer, WHOAMI, answer, status};
 
 async fn read(server: &TestServer, path: &str) -> Value {
     answer(server.with_password("mary", Method::GET, &format!("/rest/api/latest/{path}")), StatusCode::OK)
@@ -17,13 +12,6 @@ async fn read(server: &TestServer, path: &str) -> Value {
 
 fn names(page: &Value) -> Vec<&str> {
     page["values"].as_array().unwrap().iter().filter_map(|value| value["name"].as_str()).collect()
-}
-
-async fn import(server: &TestServer, text: &str) -> Result<(), directory::DirectoryError> {
-    let store = Store::open(&StoreUrl { file: server.store_file() }).await.unwrap();
-    let done = directory::import(&store, text, |variable| Some(variable.to_owned())).await;
-    store.close().await;
-    done
 }
 
 #[tokio::test]
@@ -59,10 +47,13 @@ async fn users_groups_and_members_read_as_bitbucket_shows_them() {
 
 #[tokio::test]
 async fn following_next_page_start_gives_every_value_once() {
-    let users: String = (0..57).map(|number| format!("  - {{name: user{number}}}\n")).collect();
-    let members: String = (0..57).step_by(2).map(|number| format!("user{number}, ")).collect();
-    let directory =
-        format!("users:\n  - {{name: mary, password_env: mary}}\n{users}groups: {{even: [{members}]}}\n");
+    let users: Vec<_> = (0..57).map(|number| format!("{{name: user{number}}}")).collect();
+    let members: Vec<_> = (0..57).step_by(2).map(|number| format!("user{number}")).collect();
+    let directory = format!(
+        "users: [{{name: mary, password_env: mary}}, {}]\ngroups: {{even: [{}]}}\n",
+        users.join(", "),
+        members.join(", ")
+    );
     let server = TestServer::start(Setup { directory, ..Setup::default() }).await;
     for (path, count) in
         [("admin/users?limit=10", 58), ("admin/groups/more-members?context=even&limit=7", 29)]
@@ -89,6 +80,7 @@ async fn what_is_not_there_is_an_error_in_bitbuckets_form() {
     for (path, expected) in [
         ("admin/groups/more-members?context=nobodys", 404),
         ("users?group=nobodys", 404),
+        ("users?group=", 404),
         ("admin/users/more-members?context=nobody", 404),
         ("users/nobody", 404),
         ("admin/groups/more-members", 400),
@@ -125,7 +117,7 @@ users:
   - {name: eve}
 groups: {developers: [mary, eve]}
 ";
-    import(&server, text).await.unwrap();
+    server.import(text).await.unwrap();
     assert_eq!(status(server.with_password("mary", Method::GET, WHOAMI)).await, 401, "the old password");
     let whoami = server.request(Method::GET, WHOAMI).basic_auth("mary", Some("new-secret"));
     let whoami = answer(whoami, StatusCode::OK).await;
@@ -138,7 +130,7 @@ groups: {developers: [mary, eve]}
     assert_eq!(names(&groups), ["developers"]);
     let path = "/rest/api/latest/admin/users";
     let before = answer(server.as_operator(Method::GET, path), StatusCode::OK).await;
-    import(&server, text).await.unwrap();
+    server.import(text).await.unwrap();
     assert_eq!(answer(server.as_operator(Method::GET, path), StatusCode::OK).await, before);
 }
 
@@ -157,7 +149,7 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
         "users: [{name: a, password_hash: secret}]\n",
         "",
     ] {
-        told.push(import(&server, text).await.unwrap_err().to_string());
+        told.push(server.import(text).await.unwrap_err().to_string());
     }
     assert_eq!(names(&read(&server, "users").await).len(), 6);
     let told = told.join("\n");

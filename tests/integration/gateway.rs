@@ -1,8 +1,13 @@
 //! Who gets in: credentials, networks, proxies, passwords and scopes, each over real HTTP.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokenwarden::model::TokenSecret;
+use tokenwarden::{
+    model::TokenSecret,
+    serve::store::{Store, StoreUrl},
+};
 
 use crate::support::{NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, status};
 
@@ -11,8 +16,9 @@ async fn a_token_works_as_basic_and_as_bearer_and_tells_who_its_owner_is() {
     let server = TestServer::new().await;
     let made = server.make_token("mary", 2).await;
     let expected = json!({
-        "user": "mary", "groups": ["developers"], "administrator": false, "token_id": made.id,
-        "scope": "read-write", "expires": null, "client_address": "127.0.0.1",
+        "user": "mary", "groups": ["developers"], "administrator": false, "administrators": "administrators",
+        "credential": "token", "token_id": made.id, "scope": "read-write", "expires": null,
+        "client_address": "127.0.0.1", "peer": "127.0.0.1",
     });
     let bearer = server.with_token(&made.secret, Method::GET, WHOAMI);
     assert_eq!(answer(bearer, StatusCode::OK).await, expected);
@@ -86,8 +92,8 @@ tokens:
         .await;
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 200);
     let path = format!("{TOKENS}/token/{}", made.id);
-    let patch = json!({"tokenExpirationDateTimeMillis": now.as_millisecond()});
-    answer(server.as_operator(Method::PATCH, &path).json(&patch), StatusCode::OK).await;
+    let at_once = json!({"tokenExpirationDateTimeMillis": now.as_millisecond()});
+    answer(server.as_operator(Method::PATCH, &path).json(&at_once), StatusCode::OK).await;
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 401);
     let ids: Vec<_> = server.all_tokens().await.iter().map(|token| token["id"].clone()).collect();
     assert_eq!(ids, [json!(1), json!(made.id)]);
@@ -188,6 +194,19 @@ async fn a_use_is_recorded_with_its_time_and_address() {
     let now: jiff::Timestamp = NOW.parse().unwrap();
     assert_eq!(used["lastAccessed"], now.as_millisecond());
     assert_eq!(used["lastAccessedAddress"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_has_written_every_use() {
+    let server = TestServer::new().await;
+    let made = server.make_token("mary", 2).await;
+    assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 200);
+    let file = server.store_file();
+    let _folder = server.stop().await;
+    let store = Store::open(&StoreUrl { file }).await.unwrap();
+    let used = store.token(made.id).await.unwrap().unwrap().last_used.unwrap();
+    assert_eq!((used.at.to_string().as_str(), used.from), (NOW, Some(IpAddr::V4(Ipv4Addr::LOCALHOST))));
+    store.close().await;
 }
 
 #[tokio::test]

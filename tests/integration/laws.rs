@@ -9,6 +9,7 @@ use std::{
 use jiff::{Span, Timestamp, tz::TimeZone};
 use proptest::{collection, option, prelude::*, sample};
 use tokenwarden::{
+    inventory::Caller,
     model::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
         Settings, Token, TokenId, TokenScope, UserName, settings::SettingsDocument,
@@ -19,11 +20,11 @@ use tokenwarden::{
 
 use crate::world::{State, World, policy, time};
 
-const USERS: [&str; 6] = ["mary", "sam", "bot", "ann", "gone", "Root"];
+pub(crate) const USERS: [&str; 6] = ["mary", "sam", "bot", "ann", "gone", "Root"];
 const GROUPS: [&str; 4] = ["developers", "ci-bots", "contractors", "administrators"];
 const NETWORKS: [&str; 6] =
     ["10.0.0.0/8", "10.0.0.0/9", "192.0.2.10-192.0.2.20", "2001:db8::/32", "203.0.113.7", "0.0.0.0/0"];
-const NOW: &str = "2026-11-23T15:04:05Z";
+pub(crate) const NOW: &str = "2026-11-23T15:04:05Z";
 
 fn holders() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -166,7 +167,7 @@ fn name_of(rule: &str) -> &str {
 }
 
 /// The text of a policy with any of the keys.
-fn policies() -> impl Strategy<Value = String> {
+pub(crate) fn policies() -> impl Strategy<Value = String> {
     (unwaived_policies(), own_rules(), waivers()).prop_map(|(policy, (rules, actions), waivers)| {
         if rules.is_empty() {
             return policy + &waivers;
@@ -184,8 +185,12 @@ fn unwaived_policies() -> impl Strategy<Value = String> {
     let permissions = collection::vec(option::of(holders()), 4);
     let password =
         option::of(sample::select(&["allowed", "disabled", "{state: disabled, except_users: [Root]}"][..]));
-    let client =
-        option::of(sample::select(&["peer", "{header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}"][..]));
+    let sources = &[
+        "peer",
+        "{header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}",
+        "{header: X-Forwarded-For, trusted_proxies: [10.0.0.0/24]}",
+    ];
+    let client = option::of(sample::select(&sources[..]));
     (permissions, option::of(networks()), client, password, option::of(limits()), enforcement()).prop_map(
         |(permissions, networks, client, password, limits, enforcement)| {
             let mut text = "version: 1\n".to_owned();
@@ -252,7 +257,7 @@ fn tokens() -> impl Strategy<Value = Token> {
         })
 }
 
-fn states() -> impl Strategy<Value = State> {
+pub(crate) fn states() -> impl Strategy<Value = State> {
     let settings = (policies(), any::<bool>()).prop_map(|(text, initial)| {
         let mut settings = Settings::initial("administrators".into());
         if !initial {
@@ -292,7 +297,8 @@ fn states() -> impl Strategy<Value = State> {
                 (id.clone(), Token { id, ..token })
             })
             .collect::<BTreeMap<_, _>>(),
-        own_token: None,
+        caller: Caller::operator(),
+        connection: None,
     })
 }
 

@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// A policy repository with one target of `kind: gateway`.
-struct Repository {
-    folder: TempDir,
+pub(crate) struct Repository {
+    pub(crate) folder: TempDir,
     secret: String,
 }
 
 impl Repository {
-    fn new(server: &TestServer, secret: &str, policy: &str) -> Self {
+    pub(crate) fn new(server: &TestServer, secret: &str, policy: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = format!(
             "version: 1\ntargets:\n  prod:\n    kind: gateway\n    url: {}\n    auth: {{ token_env: WARDEN_TOKEN }}\n    \
@@ -31,8 +31,16 @@ impl Repository {
         Self { folder, secret: secret.to_owned() }
     }
 
+    /// Puts `text` in the place of `old` in the settings file.
+    pub(crate) fn edit_settings(&self, old: &str, text: &str) {
+        let path = self.folder.path().join("tokenwarden.yaml");
+        let before = fs::read_to_string(&path).unwrap();
+        assert!(before.contains(old), "the settings file has {old}");
+        fs::write(path, before.replacen(old, text, 1)).unwrap();
+    }
+
     /// Runs the program beside the server, which lives in this process.
-    async fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
         let mut command = program();
         command.arg("-C").arg(self.folder.path()).args(arguments).env("WARDEN_TOKEN", &self.secret);
         tokio::task::spawn_blocking(move || Run::of(&mut command)).await.unwrap()
@@ -40,11 +48,11 @@ impl Repository {
 }
 
 /// The clock is the system's: the program plans for the present.
-async fn server() -> TestServer {
+pub(crate) async fn server() -> TestServer {
     TestServer::start(Setup { clock: tokenwarden::serve::Clock::System, ..Setup::default() }).await
 }
 
-async fn token(server: &TestServer, user: &str, description: &str) -> Made {
+pub(crate) async fn token(server: &TestServer, user: &str, description: &str) -> Made {
     let body = json!({"tokenDescription": description, "tokenScope": 2});
     let request = server.with_password(user, Method::POST, &format!("{TOKENS}/token")).json(&body);
     let made = answer(request, StatusCode::OK).await;

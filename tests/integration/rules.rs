@@ -1,6 +1,5 @@
 //! Every rule: when it fires, when it does not, and what it says.
 
-use jiff::Timestamp;
 use tokenwarden::{
     compliance::{Compliance, Findings},
     inventory::People,
@@ -38,7 +37,9 @@ fn token() -> Token {
 fn judge(yaml: &str, tokens: &[Token]) -> Findings {
     let (policy, people) = (policy(&format!("version: 1\n{yaml}")), people());
     let mut compliance = Compliance::new(&policy, &people, time(NOW));
-    tokens.iter().for_each(|token| compliance.observe(token));
+    for token in tokens {
+        compliance.observe(token);
+    }
     compliance.finish()
 }
 
@@ -60,12 +61,8 @@ fn limits(entry: &str) -> String {
     format!("tokens: {{limits: [{{{entry}}}]}}")
 }
 
-fn used(at: &str) -> Option<LastUse> {
-    Some(LastUse { at: time(at), from: None })
-}
-
-fn at(text: &str) -> Option<Timestamp> {
-    Some(time(text))
+fn used(at: &str) -> LastUse {
+    LastUse { at: time(at), from: None }
 }
 
 const NOTHING: &[&str] = &[];
@@ -82,7 +79,10 @@ fn owner_inactive_fires_for_users_whom_the_directory_calls_inactive() {
 #[test]
 fn owner_unknown_fires_for_users_who_are_not_listed_and_is_never_taken_for_inactive() {
     let of_stranger = Token { owner: Owner::User("stranger".into()), ..token() };
-    assert_eq!(found("", &[of_stranger.clone()]), ["1 owner-unknown: stranger is not in the directory"]);
+    assert_eq!(
+        found("", std::slice::from_ref(&of_stranger)),
+        ["1 owner-unknown: stranger is not in the directory"]
+    );
     let findings = judge("tokens: {enforcement: {default: revoke}}", &[of_stranger]);
     assert_eq!(findings.tokens[0].findings[0].action.word(), "report");
 }
@@ -100,7 +100,7 @@ fn owner_not_permitted_fires_outside_the_groups_of_use() {
 fn scope_fires_over_the_limit_and_counts_a_missing_scope_as_read_write() {
     let yaml = limits("max_scope: read-only");
     let writing = Token { scope: TokenScope::Set(Scope::ReadWrite), ..token() };
-    assert_eq!(found(&yaml, &[writing.clone()]), ["1 scope: read-write, limit read-only"]);
+    assert_eq!(found(&yaml, std::slice::from_ref(&writing)), ["1 scope: read-write, limit read-only"]);
     assert_eq!(found(&yaml, &[token()]), NOTHING);
     assert_eq!(found(&limits("max_scope: read-write"), &[writing]), NOTHING);
     let unset = Token { scope: TokenScope::Unset, ..token() };
@@ -122,18 +122,18 @@ fn lifetime_fires_without_expiry_and_more_than_a_day_over_the_limit() {
     let yaml = limits("max_lifetime: 1mo");
     let endless = Token { expires: None, ..token() };
     assert_eq!(found(&yaml, &[endless]), ["1 lifetime: no expiry, limit 1mo"]);
-    let exactly = Token { expires: at("2026-12-02T00:00:00Z"), ..token() };
+    let exactly = Token { expires: Some(time("2026-12-02T00:00:00Z")), ..token() };
     assert_eq!(found(&yaml, &[exactly]), NOTHING);
-    let over = Token { expires: at("2026-12-02T00:00:01Z"), ..token() };
+    let over = Token { expires: Some(time("2026-12-02T00:00:01Z")), ..token() };
     assert_eq!(found(&yaml, &[over]), ["1 lifetime: lives from 2026-11-01 to 2026-12-02, limit 1mo"]);
 }
 
 #[test]
 fn idle_fires_after_the_last_use_and_never_without_one() {
     let yaml = limits("max_idle: 30d");
-    let idle = Token { last_used: used("2026-10-24T11:59:59Z"), ..token() };
+    let idle = Token { last_used: Some(used("2026-10-24T11:59:59Z")), ..token() };
     assert_eq!(found(&yaml, &[idle]), ["1 idle: last used 2026-10-24, limit 30d"]);
-    let just = Token { last_used: used("2026-10-24T12:00:00Z"), ..token() };
+    let just = Token { last_used: Some(used("2026-10-24T12:00:00Z")), ..token() };
     assert_eq!(found(&yaml, &[just]), NOTHING);
     let unused = Token { last_used: None, created: time("2020-01-01T00:00:00Z"), ..token() };
     assert_eq!(found(&yaml, &[unused]), NOTHING);
@@ -155,7 +155,7 @@ fn per_owner_fires_on_the_least_recently_used_beyond_the_limit() {
     let with = |id: &str, owner: &str, at: &str| Token {
         id: TokenId::new(id),
         owner: Owner::User(owner.into()),
-        last_used: used(at),
+        last_used: Some(used(at)),
         ..token()
     };
     let tokens = [
@@ -176,7 +176,7 @@ fn per_owner_does_not_count_tokens_that_are_revoked_anyway_or_have_expired() {
     let yaml = "tokens: {limits: [{max_per_owner: 1, max_lifetime: 1y}], enforcement: {lifetime: revoke}}";
     let endless = Token { id: TokenId::new("2"), expires: None, ..token() };
     assert_eq!(found(yaml, &[token(), endless]), ["2 lifetime: no expiry, limit 1y"]);
-    let expired = Token { id: TokenId::new("3"), expires: at("2026-11-20T00:00:00Z"), ..token() };
+    let expired = Token { id: TokenId::new("3"), expires: Some(time("2026-11-20T00:00:00Z")), ..token() };
     assert_eq!(found(yaml, &[token(), expired]), NOTHING);
 }
 
@@ -184,8 +184,8 @@ fn per_owner_does_not_count_tokens_that_are_revoked_anyway_or_have_expired() {
 fn per_owner_stays_with_the_token_that_it_chose_first() {
     let yaml =
         "tokens: {limits: [{max_per_owner: 1}], enforcement: {per-owner: {action: expire, grace: 14d}}}";
-    let ending = Token { id: TokenId::new("2"), expires: at("2026-12-01T00:00:00Z"), ..token() };
-    let used_less = Token { last_used: used("2026-11-02T00:00:00Z"), ..token() };
+    let ending = Token { id: TokenId::new("2"), expires: Some(time("2026-12-01T00:00:00Z")), ..token() };
+    let used_less = Token { last_used: Some(used("2026-11-02T00:00:00Z")), ..token() };
     let expected = ["2 per-owner: more tokens than the limit of 1, this one used least recently"];
     assert_eq!(found(yaml, &[used_less, ending]), expected);
 }
@@ -203,7 +203,7 @@ fn creator_not_permitted_fires_on_tokens_made_for_others_without_the_permission(
     let yaml = "permissions: {manage_others: [ci-bots]}";
     let by_sam = Token { created_by: Some("sam".into()), ..token() };
     assert_eq!(
-        found(yaml, &[by_sam.clone()]),
+        found(yaml, std::slice::from_ref(&by_sam)),
         ["1 creator-not-permitted: made by sam, who is outside `permissions.manage_others`"]
     );
     assert_eq!(found("", &[by_sam]), NOTHING, "without a parameter the rule does not run");
@@ -219,7 +219,7 @@ fn expired_fires_a_month_later_and_an_expired_token_matches_no_other_rule() {
         owner: Owner::User("gone".into()),
         scope: TokenScope::Unset,
         created: time("2020-01-01T00:00:00Z"),
-        expires: at(at_text),
+        expires: Some(time(at_text)),
         ..token()
     };
     assert_eq!(found(&yaml, &[expired("2026-10-24T11:59:59Z")]), ["1 expired: expired on 2026-10-24"]);

@@ -23,7 +23,7 @@ fn program(folder: &Path) -> Command {
 }
 
 /// A folder with a directory file.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("directory.yaml"), DIRECTORY).unwrap();
     folder
@@ -45,16 +45,20 @@ fn run(folder: &TempDir, arguments: &[&str], input: &str) -> (i32, String, Strin
 }
 
 /// The server as a process of its own; killed when it is dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: BufReader<ChildStderr>,
 }
 
 impl Process {
     fn start(folder: &TempDir) -> Self {
+        Self::start_at(folder, "127.0.0.1:0")
+    }
+
+    pub(crate) fn start_at(folder: &TempDir, address: &str) -> Self {
         let mut child = program(folder.path())
-            .args(["serve", "--store", "sqlite:store.db", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--store", "sqlite:store.db", "--listen", address])
             .args(["--directory", "directory.yaml", "--log-format", "json"])
             .stderr(Stdio::piped())
             .spawn()
@@ -66,8 +70,14 @@ impl Process {
         Self { child, address, log }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Asks it to stop, as whoever runs services does.

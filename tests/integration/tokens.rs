@@ -289,6 +289,7 @@ async fn every_filter_selects_what_it_says() {
         (String::new(), vec![1, 2, 3, 4, 5]),
         ("userFilter=MARY".to_owned(), vec![1, 2]),
         ("userFilter=sam&userFilter=bot".to_owned(), vec![3, 4]),
+        ("userFilter=".to_owned(), vec![]),
         ("descriptionFilter=BUILD".to_owned(), vec![1]),
         ("descriptionFilter=%25".to_owned(), vec![]),
         (format!("notValidAfter={}", days_ago(0)), vec![4]),

@@ -297,7 +297,7 @@ fn the_plan_counts_and_lists_what_is_waived() {
               until 2027-01-31: vendor \u{1b}[31mintegration, approved by security
 
     Plan: 1 setting to change.
-    1 of 2 tokens complies; 1 is waived.
+    1 of 2 tokens comply; 1 is waived.
     "#);
 }
 

@@ -3,18 +3,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
 };
 
 use jiff::Timestamp;
 use tokenwarden::{
+    access::{Credentials, Decision, Held, Operation, Origin, Person, Request, client_address, decide},
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
-    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::rails::{RailClass, Rails},
-    model::{GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
+    model::{AllowedNetworks, GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
     plan::{Change, Object, Plan, Standing},
-    policy::Policy,
+    policy::{Policy, settings_file::Lockout},
 };
+
+/// What a run calls on it.
+pub(crate) const CALLS: [Call; 2] =
+    [Call { method: "GET", path: "/settings" }, Call { method: "PUT", path: "/settings" }];
 
 /// What the target has.
 #[derive(Clone, Debug)]
@@ -23,7 +29,68 @@ pub(crate) struct State {
     pub(crate) users: BTreeMap<UserName, bool>,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<UserName>>,
     pub(crate) tokens: BTreeMap<TokenId, Token>,
-    pub(crate) own_token: Option<TokenId>,
+    /// Whom the target takes us for.
+    pub(crate) caller: Caller,
+    /// How we reach the target, unless we run it: the peer that it sees, and the lines of whatever
+    /// header it declares.
+    pub(crate) connection: Option<(IpAddr, Vec<String>)>,
+}
+
+impl State {
+    /// Whether the target would let us in with a request of `method`, if it had `settings`.
+    pub(crate) fn lets_us_in(&self, settings: &Settings, method: &str, now: Timestamp) -> bool {
+        let Some((peer, header_lines)) = self.connection.clone() else { return true };
+        let user = self.caller.user.as_ref().unwrap();
+        let person = Person { active: true, ..self.person(user) };
+        let credentials = match self.caller.token().map(|id| self.tokens.get(id)) {
+            None => Credentials::Password(person),
+            Some(Some(token)) if !token.is_expired(now) => token_of(token, person),
+            Some(_) => Credentials::Invalid,
+        };
+        permits(settings, credentials, Origin::Connection { peer, header_lines }, method)
+    }
+
+    /// Whether `user` has a way in: the password that everybody is taken to have, or a token, from
+    /// where it was last used when `judged` by that.
+    pub(crate) fn lets_in(&self, user: &UserName, method: &str, judged: bool, now: Timestamp) -> bool {
+        let person = self.person(user);
+        let anywhere = Settings { networks: AllowedNetworks::Anywhere, ..self.settings.clone() };
+        let somewhere = Origin::Client(Ipv4Addr::UNSPECIFIED.into());
+        permits(&anywhere, Credentials::Password(person.clone()), somewhere.clone(), method)
+            || self.tokens.values().any(|token| {
+                let from = token.last_used.and_then(|last| last.from).filter(|_| judged);
+                let (settings, origin) = match from {
+                    Some(from) => (&self.settings, Origin::Client(from)),
+                    None => (&anywhere, somewhere.clone()),
+                };
+                token.owner.user() == Some(user)
+                    && !token.is_expired(now)
+                    && permits(settings, token_of(token, person.clone()), origin, method)
+            })
+    }
+
+    fn person(&self, user: &UserName) -> Person {
+        let groups = self.groups.iter().filter(|(_, members)| members.contains(user));
+        Person {
+            name: user.clone(),
+            groups: groups.map(|(group, _)| group.clone()).collect(),
+            active: self.users.get(user).copied().unwrap_or(false),
+            administrator: self
+                .groups
+                .get(&"administrators".into())
+                .is_some_and(|members| members.contains(user)),
+        }
+    }
+
+    /// Whom the target takes us for, and where it sees us.
+    fn caller(&self) -> Caller {
+        let mut caller = self.caller.clone();
+        if let Some((peer, lines)) = &self.connection {
+            caller.address = client_address(&self.settings.client_address, *peer, lines).ok();
+            caller.peer = Some(*peer);
+        }
+        caller
+    }
 }
 
 impl Default for State {
@@ -33,9 +100,19 @@ impl Default for State {
             users: BTreeMap::new(),
             groups: BTreeMap::from([("administrators".into(), BTreeSet::new())]),
             tokens: BTreeMap::new(),
-            own_token: None,
+            caller: Caller::operator(),
+            connection: None,
         }
     }
+}
+
+fn token_of(token: &Token, owner: Person) -> Credentials {
+    Credentials::Token(Held { id: token.id.clone(), owner, scope: token.scope, expires: token.expires })
+}
+
+fn permits(settings: &Settings, credentials: Credentials, origin: Origin, method: &str) -> bool {
+    let request = Request { origin, method, path: "/settings", credentials, operation: Operation::Enter };
+    matches!(decide(settings, &request), Decision::Permit(_))
 }
 
 /// The target, and every settings state that it went through.
@@ -60,15 +137,24 @@ impl World {
         *self.writes_left.lock().unwrap() = writes;
     }
 
+    /// Changes what the target has without a plan.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state.lock().unwrap().clone()
     }
 
     pub(crate) fn plan(&self, policy: &Policy, now: Timestamp) -> Plan {
-        block_on(Plan::make("world", self, policy, now)).unwrap()
+        self.plan_with(policy, &Lockout::default(), now)
     }
 
-    /// Plans and applies, whatever the rails would say.
+    pub(crate) fn plan_with(&self, policy: &Policy, lockout: &Lockout, now: Timestamp) -> Plan {
+        block_on(Plan::make("world", self, policy, lockout, now)).unwrap()
+    }
+
+    /// Plans and applies, whatever the rails and the check on lockouts would say.
     pub(crate) fn apply(&self, policy: &Policy, now: Timestamp) -> (Plan, Outcome) {
         let plan = self.plan(policy, now);
         let approved = approve(plan.clone());
@@ -77,8 +163,9 @@ impl World {
     }
 }
 
-/// The plan as one that may be applied, whatever the rails would say.
-pub(crate) fn approve(plan: Plan) -> tokenwarden::plan::ApprovedPlan {
+/// The plan as one that may be applied, whatever the rails and the check on lockouts would say.
+pub(crate) fn approve(mut plan: Plan) -> tokenwarden::plan::ApprovedPlan {
+    plan.shut_out.clear();
     let allowed = RailClass::ALL.map(|class| (class, u64::MAX)).into();
     plan.approve(&Rails::default(), &allowed).expect("every rail is lifted")
 }
@@ -104,7 +191,9 @@ impl InventoryReader for World {
             server: Server {
                 url: "memory".to_owned(),
                 version: None,
-                caller: Caller { user: None, token: state.own_token },
+                caller: state.caller(),
+                administrators: Some("administrators".into()),
+                calls: CALLS.into(),
                 manageable: SettingKey::ALL.into(),
             },
             settings: state.settings,

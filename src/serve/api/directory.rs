@@ -13,7 +13,10 @@ use axum::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{endpoint::Endpoint, query::Parameters};
+use super::{
+    endpoint::{Endpoint, Parameter},
+    query::Parameters,
+};
 use crate::{
     access::Operation,
     model::{GroupName, UserName},
@@ -74,18 +77,18 @@ impl From<GroupRow> for Group {
 
 /// A page, as Bitbucket has them.
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 struct Page<T> {
     /// How many values this page has.
     size: usize,
     /// The most values that a page has.
     limit: i64,
-    is_last_page: bool,
+    #[serde(rename = "isLastPage")]
+    is_last: bool,
     values: Vec<T>,
     start: i64,
     /// The `start` of the next page; nothing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_page_start: Option<i64>,
+    #[serde(rename = "nextPageStart", skip_serializing_if = "Option::is_none")]
+    next_start: Option<i64>,
 }
 
 /// What the server is. Numbers are text, as Bitbucket has them.
@@ -98,28 +101,15 @@ struct ApplicationProperties {
     display_name: &'static str,
 }
 
-const FILTERED: &[(&str, &str)] = &[
-    ("filter", "Only with this in the name, the display name or the mail address"),
-    ("start", "Where the page begins: `nextPageStart` of the page before"),
-    ("limit", "The most values a page has; 25 by default, 1000 at most"),
+const PAGING: &[Parameter] = &[
+    Parameter::number("start", "Where the page begins: `nextPageStart` of the page before"),
+    Parameter::number("limit", "The most values a page has; 25 by default, 1000 at most"),
 ];
-const USERS: &[(&str, &str)] = &[
-    ("filter", "Only with this in the name, the display name or the mail address"),
-    ("group", "Only members of this group"),
-    ("start", "Where the page begins: `nextPageStart` of the page before"),
-    ("limit", "The most values a page has; 25 by default, 1000 at most"),
-];
-const MEMBERS: &[(&str, &str)] = &[
-    ("context", "The group; required"),
-    ("filter", "Only with this in the name, the display name or the mail address"),
-    ("start", "Where the page begins: `nextPageStart` of the page before"),
-    ("limit", "The most values a page has; 25 by default, 1000 at most"),
-];
-const GROUPS_OF: &[(&str, &str)] = &[
-    ("context", "The user; required"),
-    ("start", "Where the page begins: `nextPageStart` of the page before"),
-    ("limit", "The most values a page has; 25 by default, 1000 at most"),
-];
+const FILTER: &[Parameter] =
+    &[Parameter::text("filter", "Only with this in the name, or in a user's display name or mail address")];
+const GROUP: &[Parameter] = &[Parameter::text("group", "Only members of this group")];
+const THE_GROUP: &[Parameter] = &[Parameter::text("context", "The group").required()];
+const THE_USER: &[Parameter] = &[Parameter::text("context", "The user").required()];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     ["/rest/api/1.0", "/rest/api/latest"].into_iter().flat_map(below).collect()
@@ -130,19 +120,21 @@ fn below(base: &str) -> [Endpoint; 8] {
     let no_group = &[(404, "There is no such group")];
     let no_user = &[(404, "There is no such user")];
     [
-        Endpoint::get::<Page<User>, _, _>(&path("admin/users"), "List users", admin_users).query(FILTERED),
+        Endpoint::get::<Page<User>, _, _>(&path("admin/users"), "List users", admin_users)
+            .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<User>, _, _>(&path("users"), "List users, or members of a group", users)
-            .query(USERS)
+            .query(&[GROUP, FILTER, PAGING])
             .statuses(no_group),
         Endpoint::get::<User, _, _>(&path("users/{slug}"), "One user", user).statuses(no_user),
         Endpoint::get::<Page<Group>, _, _>(&path("admin/groups"), "List groups", admin_groups)
-            .query(FILTERED),
-        Endpoint::get::<Page<String>, _, _>(&path("groups"), "List names of groups", groups).query(FILTERED),
+            .query(&[FILTER, PAGING]),
+        Endpoint::get::<Page<String>, _, _>(&path("groups"), "List names of groups", groups)
+            .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<User>, _, _>(&path("admin/groups/more-members"), "Members of a group", members)
-            .query(MEMBERS)
+            .query(&[THE_GROUP, FILTER, PAGING])
             .statuses(no_group),
         Endpoint::get::<Page<Group>, _, _>(&path("admin/users/more-members"), "Groups of a user", groups_of)
-            .query(GROUPS_OF)
+            .query(&[THE_USER, PAGING])
             .statuses(no_user),
         Endpoint::get::<ApplicationProperties, _, _>(
             &path("application-properties"),
@@ -158,7 +150,11 @@ async fn admin_users(
     parameters: Parameters,
 ) -> Result<Json<Page<User>>, Problem> {
     session.permit(Operation::ReadDirectory)?;
-    let asked = Asked::of(&parameters)?;
+    all_users(&app, &parameters).await
+}
+
+async fn all_users(app: &App, parameters: &Parameters) -> Result<Json<Page<User>>, Problem> {
+    let asked = Asked::of(parameters)?;
     let rows = app.store.users(parameters.one("filter")?, asked.one_more()).await?;
     Ok(asked.page(rows, |user| user.id))
 }
@@ -174,11 +170,7 @@ async fn users(
     }
     match parameters.one("group")? {
         Some(group) => members_of(&app, group, &parameters).await,
-        None => {
-            let asked = Asked::of(&parameters)?;
-            let rows = app.store.users(parameters.one("filter")?, asked.one_more()).await?;
-            Ok(asked.page(rows, |user| user.id))
-        }
+        None => all_users(&app, &parameters).await,
     }
 }
 
@@ -288,10 +280,9 @@ impl Asked {
     fn page<R, T: From<R>>(self, mut rows: Vec<R>, number: fn(&R) -> i64) -> Json<Page<T>> {
         let PageRequest { start, limit } = self.0;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let next_page_start = rows.get(most).map(number);
+        let next_start = rows.get(most).map(number);
         rows.truncate(most);
         let values: Vec<T> = rows.into_iter().map(T::from).collect();
-        let is_last_page = next_page_start.is_none();
-        Json(Page { size: values.len(), limit, is_last_page, values, start, next_page_start })
+        Json(Page { size: values.len(), limit, is_last: next_start.is_none(), values, start, next_start })
     }
 }

@@ -40,15 +40,43 @@ pub(super) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schem
     generator.subschema_for::<T>()
 }
 
+/// A query parameter or a header, as the OpenAPI document describes it.
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+    /// Its type in JSON Schema.
+    pub(super) kind: &'static str,
+    pub(super) required: bool,
+    pub(super) repeated: bool,
+}
+
+impl Parameter {
+    pub(super) const fn text(name: &'static str, meaning: &'static str) -> Self {
+        Self { name, meaning, kind: "string", required: false, repeated: false }
+    }
+
+    pub(super) const fn number(name: &'static str, meaning: &'static str) -> Self {
+        Self { kind: "integer", ..Self::text(name, meaning) }
+    }
+
+    pub(super) const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    pub(super) const fn repeated(self) -> Self {
+        Self { repeated: true, ..self }
+    }
+}
+
 /// One method of one path.
 pub(super) struct Endpoint {
     pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) summary: &'static str,
-    /// Names and meanings of the query parameters.
-    pub(super) query: &'static [(&'static str, &'static str)],
-    /// Names and meanings of the headers beside the usual ones.
-    pub(super) headers: &'static [(&'static str, &'static str)],
+    /// The query parameters, in lists that endpoints share.
+    pub(super) query: &'static [&'static [Parameter]],
+    /// The headers beside the usual ones.
+    pub(super) headers: &'static [Parameter],
     pub(super) body: Option<MakeSchema>,
     /// What a good answer holds.
     pub(super) answer: MakeSchema,
@@ -87,11 +115,11 @@ macro_rules! methods {
 methods!(get post put patch delete);
 
 impl Endpoint {
-    pub(super) fn query(self, query: &'static [(&'static str, &'static str)]) -> Self {
+    pub(super) fn query(self, query: &'static [&'static [Parameter]]) -> Self {
         Self { query, ..self }
     }
 
-    pub(super) fn headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+    pub(super) fn headers(self, headers: &'static [Parameter]) -> Self {
         Self { headers, ..self }
     }
 

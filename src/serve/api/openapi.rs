@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    endpoint::{Endpoint, Entry, MakeSchema, schema_of},
+    endpoint::{Endpoint, Entry, MakeSchema, Parameter, schema_of},
     endpoints as all_endpoints,
 };
 use crate::{
@@ -103,13 +103,16 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
-    let beside = |place: &'static str, given: &'static [(&str, &str)]| {
-        given.iter().map(move |(name, meaning)| {
-            let schema = json!({"type": "string"});
-            json!({"name": name, "in": place, "description": meaning, "schema": schema})
-        })
-    };
-    in_path.chain(beside("query", endpoint.query)).chain(beside("header", endpoint.headers)).collect()
+    let query = endpoint.query.iter().copied().flatten().map(|given| parameter("query", given));
+    let headers = endpoint.headers.iter().map(|given| parameter("header", given));
+    in_path.chain(query).chain(headers).collect()
+}
+
+fn parameter(place: &str, given: &Parameter) -> Value {
+    let one = json!({"type": given.kind});
+    let schema = if given.repeated { json!({"type": "array", "items": one}) } else { one };
+    let (name, meaning, required) = (given.name, given.meaning, given.required);
+    json!({"name": name, "in": place, "description": meaning, "required": required, "schema": schema})
 }
 
 fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String, Value> {

@@ -31,15 +31,12 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
 }
 
 impl Parameters {
-    /// All values of `name` that are not empty.
+    /// All values of `name`. An empty one is a value: taking it for none would answer too much.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(given, value)| given == name && !value.is_empty())
-            .map(|(_, value)| &**value)
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| &**value)
     }
 
-    /// The value of `name`; nothing when it is empty or not given.
+    /// The value of `name`; nothing when it is not given.
     pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {

@@ -10,7 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{endpoint::Endpoint, query::Body};
+use super::{
+    endpoint::{Endpoint, Parameter},
+    query::Body,
+};
 use crate::{
     access::Operation,
     model::{Settings, settings::SettingsDocument},
@@ -24,6 +27,9 @@ use crate::{
 
 const PATH: &str = "/rest/tokenwarden/1/settings";
 
+const IF_MATCH: &[Parameter] =
+    &[Parameter::text("If-Match", "The entity tag of the settings that are to be replaced").required()];
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get::<SettingsDocument, _, _>(
@@ -36,7 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Replace the settings; takes an administrator",
             replace,
         )
-        .headers(&[("If-Match", "The entity tag of the settings that are to be replaced; required")])
+        .headers(IF_MATCH)
         .body::<SettingsDocument>()
         .statuses(&[
             (400, "The document says what cannot be enforced; the message names the place"),

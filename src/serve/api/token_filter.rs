@@ -1,7 +1,7 @@
 //! In: the query of a listing of tokens. Out: which tokens are asked for, and which page of them. It
 //! refuses to know whether they may be shown.
 
-use super::query::Parameters;
+use super::{endpoint::Parameter, query::Parameters};
 use crate::{
     model::{Scope, TokenScope, UserName},
     serve::{
@@ -15,30 +15,26 @@ const LIMIT_AT_MOST: i64 = 1_000;
 /// So many users can be asked for at a time: each is a parameter of the query.
 const OWNERS_AT_MOST: usize = 1_000;
 
-/// Names and meanings of the parameters that say which page is asked for.
-pub(super) const PAGING: &[(&str, &str)] = &[
-    ("page", "Number of the page, from 0"),
-    ("limit", "The most items a page has; 50 by default, 1000 at most"),
-    ("afterId", "Page by id: only ids greater than this. No total is counted then"),
-    ("untilId", "Page by id: only ids up to this one"),
+/// The parameters that say which page is asked for.
+pub(super) const PAGING: &[Parameter] = &[
+    Parameter::number("page", "Number of the page, from 0"),
+    Parameter::number("limit", "The most items a page has; 50 by default, 1000 at most"),
+    Parameter::number("afterId", "Page by id: only ids greater than this. No total is counted then"),
+    Parameter::number("untilId", "Page by id: only ids up to this one"),
 ];
 
-/// Names and meanings of the parameters of the listing of all tokens.
-pub(super) const FILTER: &[(&str, &str)] = &[
-    ("userFilter", "Only tokens of this user; may be repeated"),
-    ("descriptionFilter", "Only with this in the description"),
-    ("notValidAfter", "Only those that are not valid after this moment, in milliseconds since 1970"),
-    ("tokenScope", "Only of this scope: 0 unset, 1 read-only, 2 read-write"),
-    ("fromCreated", "Only created from this moment on, in milliseconds since 1970"),
-    ("untilCreated", "Only created until this moment, in milliseconds since 1970"),
-    ("fromLastUsed", "Only used last from this moment on, in milliseconds since 1970"),
-    ("untilLastUsed", "Only used last until this moment, in milliseconds since 1970"),
-    ("fromExpiresDuring", "Only expiring from this moment on, in milliseconds since 1970"),
-    ("untilExpiresDuring", "Only expiring until this moment, in milliseconds since 1970"),
-    ("page", "Number of the page, from 0"),
-    ("limit", "The most items a page has; 50 by default, 1000 at most"),
-    ("afterId", "Page by id: only ids greater than this. No total is counted then"),
-    ("untilId", "Page by id: only ids up to this one"),
+/// The parameters that say which tokens are listed. Moments are milliseconds since 1970-01-01T00:00:00Z.
+pub(super) const FILTER: &[Parameter] = &[
+    Parameter::text("userFilter", "Only tokens of this user; may be repeated").repeated(),
+    Parameter::text("descriptionFilter", "Only with this in the description"),
+    Parameter::number("notValidAfter", "Only those that are not valid after this moment"),
+    Parameter::number("tokenScope", "Only of this scope: 0 unset, 1 read-only, 2 read-write"),
+    Parameter::number("fromCreated", "Only created from this moment on"),
+    Parameter::number("untilCreated", "Only created until this moment"),
+    Parameter::number("fromLastUsed", "Only used last from this moment on"),
+    Parameter::number("untilLastUsed", "Only used last until this moment"),
+    Parameter::number("fromExpiresDuring", "Only expiring from this moment on"),
+    Parameter::number("untilExpiresDuring", "Only expiring until this moment"),
 ];
 
 /// Which tokens are asked for.

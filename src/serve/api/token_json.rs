@@ -1,14 +1,17 @@
 //! In: tokens, and what clients ask of them. Out: the JSON of the app "API Token Authentication", so
 //! that scripts written for it work. It refuses to know what is allowed.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Span, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     access::Held,
     model::{Scope, TokenScope},
-    serve::{problem::Problem, store::TokenRow},
+    serve::{
+        problem::Problem,
+        store::{Narrowing, TokenRow},
+    },
 };
 
 /// Stands for the process that runs the server for itself wherever a user is named. No user can have
@@ -22,41 +25,41 @@ const MONTHS_AT_MOST: i64 = 1_200;
 
 /// A token to be made. Unknown fields are ignored: scripts written for the app may send more.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(super) struct CreateToken {
     /// What tells it from others.
-    #[serde(default)]
-    pub(super) token_description: Option<String>,
+    #[serde(default, rename = "tokenDescription")]
+    description: Option<String>,
     /// 1 read-only, 2 read-write; read-only when it is left out.
-    #[serde(default)]
-    pub(super) token_scope: Option<i64>,
+    #[serde(default, rename = "tokenScope")]
+    scope: Option<i64>,
     /// Whose it is to be; the caller's own when it is left out.
-    #[serde(default)]
-    pub(super) token_for_user_key: Option<String>,
+    #[serde(default, rename = "tokenForUserKey")]
+    pub(super) for_user: Option<String>,
     /// When it is to expire, ISO 8601 with an offset; wins over the two others. The latest expiry
     /// allowed when all three are left out.
-    #[serde(default)]
-    pub(super) token_expiration_date_time: Option<String>,
+    #[serde(default, rename = "tokenExpirationDateTime")]
+    expires: Option<String>,
     /// When it is to expire, in milliseconds since 1970-01-01T00:00:00Z; wins over months.
-    #[serde(default)]
-    pub(super) token_expiration_date_time_millis: Option<i64>,
+    #[serde(default, rename = "tokenExpirationDateTimeMillis")]
+    expires_millis: Option<i64>,
     /// In how many calendar months it is to expire.
-    #[serde(default)]
-    pub(super) token_validity_time_in_months: Option<i64>,
+    #[serde(default, rename = "tokenValidityTimeInMonths")]
+    pub(super) months: Option<i64>,
 }
 
 impl CreateToken {
     pub(super) fn description(&self) -> Result<&str, Problem> {
-        description(self.token_description.as_deref().unwrap_or_default())
+        description(self.description.as_deref().unwrap_or_default())
     }
 
     pub(super) fn scope(&self) -> Result<Scope, Problem> {
-        scope(self.token_scope.unwrap_or(1))
+        scope(self.scope.unwrap_or(1))
     }
 
     /// When it is to expire, as far as that is said.
     pub(super) fn expires(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        if let Some(text) = &self.token_expiration_date_time {
+        if let Some(text) = &self.expires {
             let bad = |_| {
                 let example = "2026-12-01T00:00:00.000+01:00";
                 Problem::bad_request(format!("`tokenExpirationDateTime` takes a time such as {example}."))
@@ -65,10 +68,10 @@ impl CreateToken {
             let asked: Timestamp = text.parse().map_err(bad)?;
             return moment(asked.as_millisecond(), "tokenExpirationDateTime").map(Some);
         }
-        if let Some(millis) = self.token_expiration_date_time_millis {
+        if let Some(millis) = self.expires_millis {
             return moment(millis, "tokenExpirationDateTimeMillis").map(Some);
         }
-        self.token_validity_time_in_months.map(|months| in_months(months, now)).transpose()
+        self.months.map(|months| in_months(months, now)).transpose()
     }
 }
 
@@ -77,36 +80,35 @@ fn in_months(months: i64, now: Timestamp) -> Result<Timestamp, Problem> {
         let field = "tokenValidityTimeInMonths";
         Problem::bad_request(format!("`{field}` takes a number from 1 to {MONTHS_AT_MOST}."))
     };
-    let months = Some(months).filter(|months| (1..=MONTHS_AT_MOST).contains(months)).ok_or_else(bad)?;
-    let then = now.to_zoned_datetime(TimeZone::UTC).checked_add(jiff::Span::new().months(months));
+    if !(1..=MONTHS_AT_MOST).contains(&months) {
+        return Err(bad());
+    }
+    let then = now.to_zoned_datetime(TimeZone::UTC).checked_add(Span::new().months(months));
     Ok(then.map_err(|_| bad())?.timestamp())
 }
 
 /// What is to change on a token. Unknown fields are ignored.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(expecting = "an object")]
 pub(super) struct PatchToken {
     /// What tells it from others from now on.
-    #[serde(default)]
-    pub(super) token_description: Option<String>,
+    #[serde(default, rename = "tokenDescription")]
+    description: Option<String>,
     /// A lower scope: 1 read-only.
-    #[serde(default)]
-    pub(super) token_scope: Option<i64>,
+    #[serde(default, rename = "tokenScope")]
+    scope: Option<i64>,
     /// A nearer expiry, in milliseconds since 1970-01-01T00:00:00Z.
-    #[serde(default)]
-    pub(super) token_expiration_date_time_millis: Option<i64>,
+    #[serde(default, rename = "tokenExpirationDateTimeMillis")]
+    expires_millis: Option<i64>,
 }
 
 impl PatchToken {
-    pub(super) fn narrowing(&self) -> Result<crate::serve::store::Narrowing, Problem> {
-        let field = "tokenExpirationDateTimeMillis";
-        Ok(crate::serve::store::Narrowing {
-            description: self.token_description.as_deref().map(description).transpose()?.map(str::to_owned),
-            scope: self.token_scope.map(scope).transpose()?,
-            expires: self
-                .token_expiration_date_time_millis
-                .map(|millis| moment(millis, field))
-                .transpose()?,
+    pub(super) fn narrowing(&self) -> Result<Narrowing, Problem> {
+        let expiry = |millis| moment(millis, "tokenExpirationDateTimeMillis");
+        Ok(Narrowing {
+            description: self.description.as_deref().map(description).transpose()?.map(str::to_owned),
+            scope: self.scope.map(scope).transpose()?,
+            expires: self.expires_millis.map(expiry).transpose()?,
         })
     }
 }
@@ -130,10 +132,10 @@ fn scope(number: i64) -> Result<Scope, Problem> {
 /// A moment that an expiry can be; 0, which stands for never in answers, cannot be asked for.
 fn moment(millis: i64, field: &str) -> Result<Timestamp, Problem> {
     let bad = || Problem::bad_request(format!("`{field}` takes a moment after 1970-01-01T00:00:00Z."));
-    Some(millis)
-        .filter(|&millis| millis > 0)
-        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
-        .ok_or_else(bad)
+    if millis <= 0 {
+        return Err(bad());
+    }
+    Timestamp::from_millisecond(millis).map_err(|_| bad())
 }
 
 /// 0 unset, 1 read-only, 2 read-write.

@@ -45,10 +45,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post::<CreatedToken, _, _>(path!("token"), "Create a token", create)
             .body::<CreateToken>()
             .statuses(&[(400, "The body cannot be read, or asks for more than the limits allow")]),
-        Endpoint::get::<TokenList, _, _>(path!("token"), "List one's own tokens", list_own).query(PAGING),
-        Endpoint::get::<TokenList, _, _>(path!("token/"), "List one's own tokens", list_own).query(PAGING),
+        Endpoint::get::<TokenList, _, _>(path!("token"), "List one's own tokens", list_own).query(&[PAGING]),
+        Endpoint::get::<TokenList, _, _>(path!("token/"), "List one's own tokens", list_own).query(&[PAGING]),
         Endpoint::get::<TokenList, _, _>(path!("tokensByFilter"), "List the tokens of all users", list_all)
-            .query(FILTER),
+            .query(&[FILTER, PAGING]),
         Endpoint::patch::<TokenItem, _, _>(
             path!("token/{id}"),
             "Rename a token, lower its scope or bring its expiry nearer",
@@ -106,7 +106,7 @@ async fn create(
         token_scope: scope_number(new.scope),
         user_key: owner.name.to_string(),
         user_name: owner.name.to_string(),
-        token_validity_time_in_months: asked.token_validity_time_in_months.unwrap_or(0),
+        token_validity_time_in_months: asked.months.unwrap_or(0),
         token_expiration_date_time: new.expires.map(date_time),
         token_expiration_date_time_millis: new.expires.map_or(0, jiff::Timestamp::as_millisecond),
     }))
@@ -120,7 +120,7 @@ async fn permit_to_create(
 ) -> Result<(Permit, Person), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let own = caller.caller().person();
-    let named = asked.token_for_user_key.as_deref().map(UserName::new);
+    let named = asked.for_user.as_deref().map(UserName::new);
     let other = named.filter(|named| own.is_none_or(|own| own.name != *named));
     let Some(other) = other else {
         let permit = session.permit(Operation::CreateOwn { scope: asked.scope()? })?;

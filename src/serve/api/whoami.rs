@@ -1,8 +1,8 @@
 //! In: a session. Out: who is behind it, as the server sees it. It refuses to tell that to anybody else.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use axum::Json;
+use axum::{Json, extract::State};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     access::{Caller, Operation},
     model::Scope,
-    serve::{guard::Session, problem::Problem},
+    serve::{App, guard::Session, problem::Problem},
 };
 
 /// Who sends a request, as the server sees it.
@@ -26,6 +26,10 @@ struct WhoAmI {
     groups: Vec<String>,
     /// Whether the user administers the server.
     administrator: bool,
+    /// The group whose members administer the server.
+    administrators: String,
+    /// What the sender proved to be who it is with.
+    credential: Credential,
     /// The token; nothing for a password.
     token_id: Option<i64>,
     /// How far the token reaches: `read-only`, or `read-write`, also when it was never set.
@@ -36,6 +40,24 @@ struct WhoAmI {
     /// The address of the client, found as the settings say.
     #[schemars(with = "Option<String>")]
     client_address: Option<IpAddr>,
+    /// The address of the other end of the connection: of the client, or of the proxy in front.
+    #[schemars(with = "Option<String>")]
+    peer: Option<IpAddr>,
+}
+
+/// What a sender proved to be who it is with.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Credential {
+    /// A token.
+    Token,
+    /// A password.
+    Password,
+    /// The credential of the process that runs the server for itself, which is exempt from the rules on
+    /// networks and passwords.
+    Operator,
+    /// None.
+    None,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -46,7 +68,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     )]
 }
 
-async fn whoami(session: Session) -> Result<Json<WhoAmI>, Problem> {
+async fn whoami(State(app): State<Arc<App>>, session: Session) -> Result<Json<WhoAmI>, Problem> {
     let permit = session.permit(Operation::WhoAmI)?;
     let (caller, token) = (permit.caller(), permit.caller().token());
     let person = caller.person();
@@ -54,9 +76,17 @@ async fn whoami(session: Session) -> Result<Json<WhoAmI>, Problem> {
         user: person.map_or_else(|| OPERATOR.to_owned(), |person| person.name.to_string()),
         groups: person.iter().flat_map(|person| &person.groups).map(ToString::to_string).collect(),
         administrator: *caller == Caller::Operator || person.is_some_and(|person| person.administrator),
+        administrators: app.administrators.to_string(),
+        credential: match caller {
+            Caller::Token(_) => Credential::Token,
+            Caller::Password(_) => Credential::Password,
+            Caller::Operator => Credential::Operator,
+            Caller::Anybody => Credential::None,
+        },
         token_id: token.and_then(number_of),
         scope: token.map(|held| held.scope.effective()),
         expires: token.and_then(|held| held.expires),
         client_address: permit.client(),
+        peer: session.peer(),
     }))
 }

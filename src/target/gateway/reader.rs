@@ -16,8 +16,8 @@ use crate::{
 use super::{
     Gateway,
     wire::{
-        MEMBERS, Members, PROPERTIES, Page, Properties, SETTINGS, TOKENS, TokenItem, TokenPage, USERS, User,
-        WHOAMI, WhoAmI,
+        CALLS, MEMBERS, Members, PROPERTIES, Page, Properties, SETTINGS, TOKENS, TokenItem, TokenPage, USERS,
+        User, WHOAMI, WhoAmI,
     },
 };
 
@@ -73,10 +73,9 @@ impl Gateway {
             server: Server {
                 url: self.shown.clone(),
                 version: Some(properties.version),
-                caller: Caller {
-                    user: caller.user,
-                    token: caller.token_id.map(|id| TokenId::new(id.to_string())),
-                },
+                administrators: Some(caller.administrators.clone()),
+                caller: Caller::try_from(caller)?,
+                calls: CALLS.into(),
                 manageable: SettingKey::ALL.into(),
             },
             settings: Settings::try_from(&settings.body)?,

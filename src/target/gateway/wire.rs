@@ -1,10 +1,15 @@
 //! In: JSON of the gateway's REST. Out: the nouns of the program, and the other way round. It
 //! refuses to know when which call is made.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName};
+use crate::{
+    inventory::{Call, Caller, Credential},
+    model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName},
+};
 
 pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
 pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
@@ -14,11 +19,70 @@ pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
 pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
 pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
 
+/// What a run calls, with `0` in the place of the identifier of a token.
+pub(super) const CALLS: [Call; 8] = [
+    Call { method: "GET", path: SETTINGS },
+    Call { method: "GET", path: WHOAMI },
+    Call { method: "GET", path: USERS },
+    Call { method: "GET", path: MEMBERS },
+    Call { method: "GET", path: TOKENS },
+    Call { method: "PUT", path: SETTINGS },
+    Call { method: "PATCH", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
+    Call { method: "DELETE", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
+];
+
 /// Whom the server takes us for.
 #[derive(Deserialize)]
 pub(super) struct WhoAmI {
-    pub(super) user: Option<UserName>,
-    pub(super) token_id: Option<i64>,
+    user: UserName,
+    groups: BTreeSet<GroupName>,
+    administrator: bool,
+    pub(super) administrators: GroupName,
+    credential: CredentialKind,
+    token_id: Option<i64>,
+    scope: Option<Scope>,
+    expires: Option<Timestamp>,
+    client_address: Option<IpAddr>,
+    peer: Option<IpAddr>,
+}
+
+/// What the server says that we proved to be who we are with.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CredentialKind {
+    Token,
+    Password,
+    Operator,
+}
+
+/// The server says that our credential is a token, and not which.
+#[derive(Debug, thiserror::Error)]
+#[error("the server does not say which token it was given")]
+pub(super) struct UnknownToken;
+
+impl TryFrom<WhoAmI> for Caller {
+    type Error = UnknownToken;
+
+    fn try_from(told: WhoAmI) -> Result<Self, UnknownToken> {
+        let credential = match (told.credential, told.token_id, told.scope) {
+            (CredentialKind::Token, Some(id), Some(scope)) => Credential::Token {
+                id: TokenId::new(id.to_string()),
+                scope: TokenScope::Set(scope),
+                expires: told.expires,
+            },
+            (CredentialKind::Token, ..) => return Err(UnknownToken),
+            (CredentialKind::Password, ..) => Credential::Password,
+            (CredentialKind::Operator, ..) => Credential::Operator,
+        };
+        Ok(Self {
+            user: (credential != Credential::Operator).then_some(told.user),
+            groups: told.groups,
+            administrator: told.administrator,
+            credential,
+            address: told.client_address,
+            peer: told.peer,
+        })
+    }
 }
 
 /// Version of the server.

@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use tokenwarden::{
     model::{GroupName, TokenSecret},
     serve::{
-        self, Clock, Options, Running, directory, random_bytes, seed,
+        self, Clock, Options, Running,
+        directory::{self, DirectoryError},
+        random_bytes, seed,
         store::{Store, StoreUrl},
     },
 };
@@ -94,7 +96,7 @@ impl TestServer {
         let folder = TempDir::new().unwrap();
         let administrators = GroupName::new("administrators");
         let store = Store::open_or_create(&store_url(&folder)).await.unwrap();
-        directory::import(&store, &setup.directory, |variable| Some(variable.to_owned())).await.unwrap();
+        import(&store, &setup.directory).await.unwrap();
         let now = setup.clock.now();
         if let Some(text) = &setup.seed {
             seed::plant(&store, text, administrators.clone(), now).await.unwrap();
@@ -182,6 +184,14 @@ impl TestServer {
         answer(request, StatusCode::OK).await;
     }
 
+    /// Imports a directory file, as another process does.
+    pub(crate) async fn import(&self, directory: &str) -> Result<(), DirectoryError> {
+        let store = Store::open(&store_url(&self.folder)).await.unwrap();
+        let done = import(&store, directory).await;
+        store.close().await;
+        done
+    }
+
     /// All tokens, by id.
     pub(crate) async fn all_tokens(&self) -> Vec<Value> {
         let path = format!("{TOKENS}/tokensByFilter?limit=1000");
@@ -199,6 +209,11 @@ impl TestServer {
         self.running.stop().await.unwrap();
         self.folder
     }
+}
+
+/// Imports a directory file; each password is the name of the variable that it comes from.
+async fn import(store: &Store, text: &str) -> Result<(), DirectoryError> {
+    directory::import(store, text, |variable| Some(variable.to_owned())).await
 }
 
 fn store_url(folder: &TempDir) -> StoreUrl {

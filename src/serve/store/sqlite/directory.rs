@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::Store;
@@ -146,6 +147,21 @@ impl Store {
         Ok(row.map(group))
     }
 
+    /// Whether an active user is in `group`.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn has_active_member(&self, group: &GroupName) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM groups g JOIN members m ON m.group_id = g.id \
+             JOIN users u ON u.id = m.user_id WHERE g.folded = ?1 AND u.active)",
+        )
+        .bind(group.folded())
+        .fetch_one(&self.readers)
+        .await?)
+    }
+
     /// Makes users, groups and passwords equal to `directory`, in one transaction. A user who is not
     /// in it becomes inactive, has no password and is in no group; tokens stay.
     ///
@@ -155,13 +171,11 @@ impl Store {
     pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<(), StoreError> {
         let mut writing = self.write().await?;
         sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
-        for user in &directory.users {
-            import_user(&mut writing, user).await?;
-        }
+        import_users(&mut writing, &directory.users).await?;
         sqlx::query("DELETE FROM members").execute(&mut *writing).await?;
         let names: Vec<&str> = directory.groups.iter().map(|(name, _)| name.folded()).collect();
         sqlx::query("DELETE FROM groups WHERE folded NOT IN (SELECT value FROM json_each(?1))")
-            .bind(serde_json::Value::from(names).to_string())
+            .bind(Value::from(names).to_string())
             .execute(&mut *writing)
             .await?;
         for (name, members) in &directory.groups {
@@ -171,20 +185,31 @@ impl Store {
     }
 }
 
-async fn import_user(writing: &mut SqliteConnection, user: &NewUser) -> Result<(), StoreError> {
+/// In one statement: a directory may have a hundred thousand users.
+async fn import_users(writing: &mut SqliteConnection, users: &[NewUser]) -> Result<(), StoreError> {
+    let rows: Vec<_> = users
+        .iter()
+        .map(|user| {
+            json!({
+                "name": user.name.as_str(),
+                "folded": user.name.folded(),
+                "slug": slug(&user.name),
+                "display_name": user.display_name,
+                "email": user.email,
+                "active": user.active,
+                "password_hash": user.password_hash,
+            })
+        })
+        .collect();
     sqlx::query(
         "INSERT INTO users (name, folded, slug, display_name, email, active, password_hash) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (folded) DO UPDATE SET name = excluded.name, \
+         SELECT value ->> 'name', value ->> 'folded', value ->> 'slug', value ->> 'display_name', \
+         value ->> 'email', value ->> 'active', value ->> 'password_hash' FROM json_each(?1) \
+         WHERE true ON CONFLICT (folded) DO UPDATE SET name = excluded.name, \
          display_name = excluded.display_name, email = excluded.email, active = excluded.active, \
          password_hash = excluded.password_hash",
     )
-    .bind(user.name.as_str())
-    .bind(user.name.folded())
-    .bind(slug(&user.name))
-    .bind(&user.display_name)
-    .bind(user.email.as_deref())
-    .bind(user.active)
-    .bind(user.password_hash.as_deref())
+    .bind(Value::from(rows).to_string())
     .execute(writing)
     .await?;
     Ok(())
@@ -209,7 +234,7 @@ async fn import_group(
          SELECT ?1, u.id FROM json_each(?2) j JOIN users u ON u.folded = j.value",
     )
     .bind(id)
-    .bind(serde_json::Value::from(members).to_string())
+    .bind(Value::from(members).to_string())
     .execute(writing)
     .await?;
     Ok(())

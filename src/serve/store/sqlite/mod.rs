@@ -9,8 +9,8 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    migrate::Migrator,
+    ConnectOptions, Sqlite, SqlitePool, Transaction,
+    migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -60,13 +60,12 @@ impl Store {
             // An acknowledged change must survive a crash of the machine.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            .disable_statement_logging();
         let opening = |cause| StoreError::Open { file: file.clone(), cause };
         let writer = pool(1).connect_with(options.clone()).await.map_err(opening)?;
-        MIGRATIONS
-            .run(&writer)
-            .await
-            .map_err(|cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) })?;
+        let migrating = |cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) };
+        migrate(&writer).await.map_err(migrating)?;
         let readers =
             pool(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
         Ok(Self { writer, readers })
@@ -78,7 +77,8 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// A transaction that can write from the start, so that it never fails half way for being late.
+    /// A transaction that can write from the start, so that it never fails half way for being late. What
+    /// answers rows needs one too: without it the failure of the last step, the commit, goes unseen.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
@@ -90,6 +90,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .acquire_timeout(ACQUIRE)
         // A local file has no connection that dies unseen.
         .test_before_acquire(false)
+}
+
+/// Brings the store behind `writer` to the form that this version needs, in one transaction that keeps
+/// other processes out meanwhile: two that open a new store at a time would both make its tables.
+async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+    let mut writing = writer.begin_with("BEGIN IMMEDIATE").await?;
+    MIGRATIONS.run(&mut *writing).await?;
+    Ok(writing.commit().await?)
 }
 
 /// Makes an empty file when there is none: SQLite would let others read it.

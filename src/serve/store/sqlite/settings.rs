@@ -40,14 +40,17 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn replace_settings(&self, expected: i64, document: &str) -> Result<Option<i64>, StoreError> {
-        Ok(sqlx::query_scalar(
+        let mut writing = self.write().await?;
+        let revision = sqlx::query_scalar(
             "UPDATE settings SET document = ?1, revision = revision + 1 \
              WHERE id = 1 AND revision = ?2 RETURNING revision",
         )
         .bind(document)
         .bind(expected)
-        .fetch_optional(&self.writer)
-        .await?)
+        .fetch_optional(&mut *writing)
+        .await?;
+        writing.commit().await?;
+        Ok(revision)
     }
 
     /// Keeps `document` whatever was kept before.

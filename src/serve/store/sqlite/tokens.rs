@@ -94,7 +94,8 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn narrow_token(&self, id: i64, narrowing: &Narrowing) -> Result<Option<TokenRow>, StoreError> {
-        sqlx::query(concat!(
+        let mut writing = self.write().await?;
+        let row = sqlx::query(concat!(
             "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
              expires = coalesce(?4, expires) WHERE id = ?1 \
              AND (?3 IS NULL OR ?3 <= coalesce(scope, 2)) \
@@ -105,11 +106,10 @@ impl Store {
         .bind(narrowing.description.as_deref())
         .bind(narrowing.scope.map(scope_number))
         .bind(narrowing.expires.map(Timestamp::as_millisecond))
-        .fetch_optional(&self.writer)
-        .await?
-        .as_ref()
-        .map(token)
-        .transpose()
+        .fetch_optional(&mut *writing)
+        .await?;
+        writing.commit().await?;
+        row.as_ref().map(token).transpose()
     }
 
     /// Deletes the token with this number and answers whether there was one.

@@ -1,0 +1,91 @@
+//! In: what a server says of who is calling it, and what is called. Out: our credential as the server
+//! sees it. It refuses to know the secret, and whether the server will let it in tomorrow.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use jiff::Timestamp;
+
+use crate::model::{GroupName, TokenId, TokenScope, UserName};
+
+/// Whom a server takes us for, and where it sees us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The user behind our credential, when there is one.
+    pub user: Option<UserName>,
+    /// The groups that the user is in.
+    pub groups: BTreeSet<GroupName>,
+    /// Whether we administer the server.
+    pub administrator: bool,
+    /// What we prove to be that with.
+    pub credential: Credential,
+    /// Our address, found as the settings of the server say, where it tells.
+    pub address: Option<IpAddr>,
+    /// The other end of the connection as the server sees it, where it tells: us, or a proxy between.
+    pub peer: Option<IpAddr>,
+}
+
+/// What a caller proves to be somebody with; never the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A token.
+    Token {
+        /// Its identifier.
+        id: TokenId,
+        /// How far it reaches.
+        scope: TokenScope,
+        /// The moment from which on it is refused, UTC; nothing when it never expires.
+        expires: Option<Timestamp>,
+    },
+    /// A password.
+    Password,
+    /// The credential of the process that runs the server for itself, which is exempt from the rules
+    /// on networks, passwords and permissions.
+    Operator,
+}
+
+impl Caller {
+    /// The process that runs the server for itself.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self {
+            user: None,
+            groups: BTreeSet::new(),
+            administrator: true,
+            credential: Credential::Operator,
+            address: None,
+            peer: None,
+        }
+    }
+
+    /// The token that our credential is, when it is one.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenId> {
+        match &self.credential {
+            Credential::Token { id, .. } => Some(id),
+            Credential::Password | Credential::Operator => None,
+        }
+    }
+
+    /// Whether `other` is the same user with the same credential, from wherever it calls.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.user == other.user && self.credential == other.credential
+    }
+}
+
+/// A call that a run makes on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The HTTP method, upper case.
+    pub method: &'static str,
+    /// The path, without the query; that of a token has an identifier that stands for any.
+    pub path: &'static str,
+}
+
+impl Call {
+    /// Whether it changes nothing: whoever may make these calls can plan.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS")
+    }
+}

@@ -1,0 +1,141 @@
+//! Who would no longer get in.
+//!
+//! In: the settings as they are and as a plan would leave them, whom the server takes us for, the people
+//! who must keep a way in, and their tokens one by one. Out: everybody whom the plan would shut out, on
+//! which axis, and what to change instead. It refuses to judge by itself: [`decide`](crate::access::decide) is asked what
+//! the server would answer.
+//!
+//! To get in is to be able to do what a run does: somebody who may make its reading calls can plan, and
+//! somebody who may make all of them can apply, and so mend the policy. Nobody is shut out who could not do
+//! it before: a plan is refused for what it makes worse alone.
+//!
+//! * **We**: our credential, from the address that the server sees. When the source of that address
+//!   changes, it is the peer where the header would not be believed; where it would be, it cannot be known
+//!   beforehand, and a plan that leaves the networks restricted is refused.
+//! * **People** (`break_glass`, administrators): by the best of their ways in, that is by a token that has
+//!   not expired and that the plan neither revokes nor makes to expire, or by a password. Every active user
+//!   is taken to have one, since no server tells. A token is judged from the address it was last used from;
+//!   where that is not known, and for passwords, the network does not count against them.
+//! * The process that runs an embedded server for itself cannot be shut out, and is one administrator.
+
+mod caller;
+mod people;
+mod text;
+mod way_in;
+
+pub(super) use caller::shut_out as caller_shut_out;
+pub(super) use people::PeopleFold;
+
+use std::net::IpAddr;
+
+use crate::{
+    access::Reason,
+    model::{Permission, SettingKey, Settings, UserName},
+    policy::Place,
+};
+
+use super::{Change, Object, PlannedChange};
+
+/// Somebody whom a plan would shut out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShutOut {
+    /// Who.
+    pub who: Who,
+    /// Every axis on which a way in is lost; never empty.
+    pub losses: Vec<Loss>,
+}
+
+/// Who must keep a way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// We, with the credential of this run.
+    Caller,
+    /// A user whom the settings file names in `break_glass`.
+    BreakGlass(UserName),
+    /// The administrators, of whom `min_admins` must be left.
+    Administrators {
+        /// How many get in now.
+        before: u64,
+        /// How many would.
+        after: u64,
+        /// How many must.
+        least: u64,
+    },
+}
+
+/// How a way in is lost, and where the policy says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// On which axis.
+    pub axis: Axis,
+    /// An address that would be refused, when it is about addresses and one is known.
+    pub address: Option<IpAddr>,
+    /// The setting whose change is to blame; nothing when it is the change of a token.
+    pub setting: Option<SettingKey>,
+    /// The line of the policy that asks for that change.
+    pub place: Option<Place>,
+}
+
+/// A side on which a way in can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Axis {
+    /// The server would refuse the request, for this reason.
+    Refused(Reason),
+    /// Which address the server would see cannot be known beforehand.
+    UnknownAddress,
+    /// The token would be made to expire.
+    Expired,
+    /// The token would be revoked.
+    Revoked,
+}
+
+impl Loss {
+    /// A loss on `axis`, with the first of `changes` that is to blame for it.
+    fn new(axis: Axis, address: Option<IpAddr>, changes: &[PlannedChange], of: &Blame<'_>) -> Self {
+        let blamed = keys(axis)
+            .iter()
+            .find_map(|key| changes.iter().find(|planned| planned.change.object() == Object::Setting(*key)));
+        let blamed = blamed.or_else(|| changes.iter().find(|planned| of(&planned.change, axis)));
+        let setting = blamed.and_then(|planned| match planned.change.object() {
+            Object::Setting(key) => Some(key),
+            Object::Token(_) => None,
+        });
+        let place = blamed.and_then(|planned| planned.reasons.iter().find_map(|reason| reason.place.clone()));
+        Self { axis, address, setting, place }
+    }
+}
+
+/// Whether a change of a token takes a way in on an axis.
+type Blame<'a> = dyn Fn(&Change, Axis) -> bool + 'a;
+
+/// The settings whose change can take a way in on `axis`, the likeliest one first.
+fn keys(axis: Axis) -> &'static [SettingKey] {
+    match axis {
+        Axis::Refused(Reason::Network) => &[SettingKey::Networks, SettingKey::ClientAddress],
+        Axis::Refused(Reason::ClientAddress) | Axis::UnknownAddress => {
+            &[SettingKey::ClientAddress, SettingKey::Networks]
+        }
+        Axis::Refused(Reason::PasswordDisabled) => &[SettingKey::PasswordAuthentication],
+        Axis::Refused(Reason::Use) => &[SettingKey::Permission(Permission::Use)],
+        Axis::Refused(_) | Axis::Expired | Axis::Revoked => &[],
+    }
+}
+
+/// The axis on which `change` takes something away from the token that it is about.
+fn axis_of(change: &Change) -> Option<Axis> {
+    match change {
+        Change::Narrow { .. } => Some(Axis::Refused(Reason::Scope)),
+        Change::Expire { .. } => Some(Axis::Expired),
+        Change::Revoke { .. } => Some(Axis::Revoked),
+        _ => None,
+    }
+}
+
+/// `settings` as `changes` would leave them.
+pub(super) fn settings_after(settings: &Settings, changes: &[PlannedChange]) -> Settings {
+    let mut after = settings.clone();
+    for planned in changes {
+        planned.change.write_into(&mut after);
+    }
+    after
+}

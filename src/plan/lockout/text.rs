@@ -1,0 +1,80 @@
+//! In: somebody who would be shut out. Out: the words for it: who, on which axis, and what to change.
+//! It refuses to show text from a server.
+
+use std::fmt;
+
+use super::{Axis, Loss, ShutOut, Who};
+use crate::{access::Reason, model::SettingKey};
+
+impl fmt::Display for ShutOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lockout: {}", self.who)?;
+        self.losses.iter().try_for_each(|loss| write!(f, "\n    {loss}"))
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller => f.write_str("the credential of this run would no longer get in as far as now"),
+            Self::BreakGlass(user) => {
+                write!(f, "`{user}` of `break_glass` would no longer get in as far as now")
+            }
+            Self::Administrators { before, after, least } => write!(
+                f,
+                "{after} of the {before} administrators who can apply a policy now would be left, \
+                 `min_admins` is {least}"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.place.as_ref().map_or(String::new(), |place| format!(" at {place}"));
+        let source_moved = self.setting == Some(SettingKey::ClientAddress);
+        match (self.axis, self.address) {
+            (Axis::Refused(Reason::Network), Some(address)) if source_moved => write!(
+                f,
+                "network: the server would see {address}, which `network.allow` does not have: add it there, or \
+                 change `network.client_address`{at}"
+            ),
+            (Axis::Refused(Reason::Network), Some(address)) => {
+                write!(f, "network: {address} would be refused: add {address} to `network.allow`{at}")
+            }
+            (Axis::Refused(Reason::Network), None) => {
+                write!(f, "network: the address would be refused: add it to `network.allow`{at}")
+            }
+            (Axis::Refused(Reason::ClientAddress) | Axis::UnknownAddress, _) => write!(
+                f,
+                "client address: which one the server would see cannot be known beforehand: apply the change of \
+                 `network.client_address`{at} by itself while `network.allow` is `anywhere`"
+            ),
+            (Axis::Refused(Reason::PasswordDisabled), _) => write!(
+                f,
+                "password: it would no longer be accepted: use a token, or add the user to `except_users` of \
+                 `password_authentication`{at}"
+            ),
+            (Axis::Refused(Reason::Use), _) => write!(
+                f,
+                "permission: tokens would no longer be accepted: add a group of the user to `permissions.use`{at}"
+            ),
+            (Axis::Refused(Reason::Scope), _) => {
+                write!(f, "scope: a token would be narrowed: make one that complies, or change the limit{at}")
+            }
+            (Axis::Refused(reason), _) => write!(f, "{reason}: the request would be refused"),
+            (Axis::Expired, _) => {
+                write!(
+                    f,
+                    "expiry: a token would be made to expire: make one that complies first, or change the rule{at}"
+                )
+            }
+            (Axis::Revoked, _) => {
+                write!(
+                    f,
+                    "revocation: a token would be revoked: make one that complies first, or change the rule{at}"
+                )
+            }
+        }
+    }
+}

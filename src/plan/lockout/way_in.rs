@@ -1,0 +1,67 @@
+//! In: settings, the calls of a run, a credential and an address. Out: how far one gets with them. It
+//! refuses to know who asks and why.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::{
+    access::{Credentials, Decision, Operation, Origin, Reason, Request, decide},
+    inventory::Call,
+    model::Settings,
+};
+
+/// How far somebody gets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Not far enough to plan.
+    Shut,
+    /// Far enough to plan.
+    Reading,
+    /// Far enough to apply.
+    Writing,
+}
+
+/// How far somebody gets in, and why not farther.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) level: Level,
+    pub(super) obstacle: Option<Reason>,
+}
+
+/// A server under some settings, for asking what it would answer.
+pub(super) struct Gate {
+    pub(super) settings: Settings,
+    calls: Vec<Call>,
+    /// An address that is let in, for whoever must not be judged by the address.
+    welcome: IpAddr,
+}
+
+impl Gate {
+    pub(super) fn new(settings: Settings, calls: &[Call]) -> Self {
+        let pieces = settings.networks.addresses().pieces();
+        let welcome = pieces.first().map_or(Ipv4Addr::UNSPECIFIED.into(), |range| range.first());
+        Self { settings, calls: calls.to_vec(), welcome }
+    }
+
+    /// How far one gets with `credentials` from the address `from`, which is one that is let in when it
+    /// is not known.
+    pub(super) fn way_in(&self, credentials: Credentials, from: Option<IpAddr>) -> Way {
+        let mut request = Request {
+            origin: Origin::Client(from.unwrap_or(self.welcome)),
+            method: "",
+            path: "",
+            credentials,
+            operation: Operation::Enter,
+        };
+        let mut way = Way { level: Level::Writing, obstacle: None };
+        for call in &self.calls {
+            (request.method, request.path) = (call.method, call.path);
+            let level = if call.reads() { Level::Shut } else { Level::Reading };
+            if level < way.level
+                && let Decision::Denied(reason) = decide(&self.settings, &request)
+            {
+                way = Way { level, obstacle: Some(reason) };
+            }
+        }
+        way
+    }
+}

@@ -1,0 +1,74 @@
+//! Opening stores: new ones, several at a time, and what is no store.
+
+use std::error::Error;
+
+use tempfile::TempDir;
+use tokenwarden::serve::store::{BadStoreUrl, Store, StoreError, StoreUrl};
+
+fn store_in(folder: &TempDir) -> StoreUrl {
+    StoreUrl { file: folder.path().join("store.db") }
+}
+
+#[test]
+fn a_store_is_named_by_its_kind_and_path() {
+    for text in ["sqlite:a/b.db", "sqlite://a/b.db"] {
+        assert_eq!(text.parse(), Ok(StoreUrl { file: "a/b.db".into() }));
+    }
+    for text in ["", "a.db", "sqlite:", "sqlite://", "postgres://host/db"] {
+        assert_eq!(text.parse::<StoreUrl>(), Err(BadStoreUrl(text.to_owned())));
+    }
+}
+
+#[tokio::test]
+async fn many_that_open_a_new_store_at_a_time_all_get_it() {
+    let folder = TempDir::new().unwrap();
+    let url = store_in(&folder);
+    let opened = futures_util::future::join_all((0..8).map(|_| Store::open_or_create(&url))).await;
+    for store in opened {
+        let store = store.unwrap();
+        assert_eq!(store.last_token().await.unwrap(), 0);
+        store.close().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_store_can_be_read_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = TempDir::new().unwrap();
+    let store = Store::open_or_create(&store_in(&folder)).await.unwrap();
+    store.force_settings("{}").await.unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_store_is_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let url = store_in(&folder);
+    assert!(matches!(Store::open(&url).await, Err(StoreError::Missing(_))));
+    assert!(!url.file.exists());
+    std::fs::write(&url.file, "users: []\n").unwrap();
+    let error = Store::open(&url).await.unwrap_err();
+    assert!(matches!(error, StoreError::Open { .. }) && error.source().is_some(), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&url.file).unwrap(), "users: []\n");
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_version_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let url = store_in(&folder);
+    Store::open_or_create(&url).await.unwrap().close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&url.file);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+        VALUES (9999, 'later', 1, x'00', 0)";
+    sqlx::query(later).execute(&pool).await.unwrap();
+    pool.close().await;
+    assert!(matches!(Store::open(&url).await, Err(StoreError::Migrate { .. })));
+}
