@@ -58,7 +58,7 @@ pub struct Global {
     /// Form of the log on standard error
     #[arg(long, value_enum, value_name = "FORM", global = true, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// The moment to plan for, such as 2026-12-01T00:00:00Z, instead of the present one
+    /// The moment to plan for or to judge waivers at, such as 2026-12-01T00:00:00Z, instead of the present one
     #[arg(long, value_name = "TIME", global = true)]
     pub now: Option<Timestamp>,
 }

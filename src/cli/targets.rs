@@ -70,7 +70,7 @@ pub(super) async fn plan<'a>(
     if workspace.settings.journal.is_some() {
         output::note("warning: `journal` has no effect yet: this version does not keep one");
     }
-    let now = global.now.unwrap_or_else(present);
+    let now = present(global);
     let policies = workspace.load_policies(targets)?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
         let plan = plan_one(workspace, declaration, &policy, reach, global.now, now).await;
@@ -79,10 +79,12 @@ pub(super) async fn plan<'a>(
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
 }
 
-/// The present moment, in whole seconds: nothing here is finer.
-fn present() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
+/// The moment that `--now` says, otherwise the present one in whole seconds: nothing here is finer.
+pub(super) fn present(global: &Global) -> Timestamp {
+    global.now.unwrap_or_else(|| {
+        let now = Timestamp::now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    })
 }
 
 async fn plan_one(

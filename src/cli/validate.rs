@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
 use crate::{
     policy::{Diagnostics, Layer, Mark, Reading, Sources, read_layers},
@@ -14,6 +15,7 @@ use super::{
     CommandResult, Exit, Global,
     files::{self, Loaded},
     output,
+    targets::present,
 };
 
 /// Checks the settings file and every policy layer, and shows all mistakes at once
@@ -36,8 +38,8 @@ enum Format {
 }
 
 /// Everything that was read and what is wrong with it.
-#[derive(Default)]
 struct Checked {
+    now: Timestamp,
     files: usize,
     diagnostics: Diagnostics,
     sources: Sources,
@@ -45,6 +47,7 @@ struct Checked {
 
 impl Checked {
     fn add(&mut self, reading: Reading) {
+        let reading = reading.judged_at(self.now);
         self.diagnostics.append(reading.diagnostics);
         self.sources.extend(reading.sources);
     }
@@ -75,7 +78,12 @@ impl Validate {
 
     fn single_files(&self, global: &Global) -> Checked {
         let paths: BTreeSet<&PathBuf> = self.paths.iter().collect();
-        let mut checked = Checked { files: paths.len(), ..Checked::default() };
+        let mut checked = Checked {
+            now: present(global),
+            files: paths.len(),
+            diagnostics: Diagnostics::default(),
+            sources: Sources::new(),
+        };
         for path in paths {
             let shown = path.display().to_string();
             match files::read_regular(&global.directory.join(path)) {
@@ -95,7 +103,7 @@ impl Validate {
 
 fn workspace(global: &Global) -> Checked {
     let Loaded { policies, layers, diagnostics, sources, .. } = files::load(global);
-    let mut checked = Checked { files: 1 + layers.count(), diagnostics, sources };
+    let mut checked = Checked { now: present(global), files: 1 + layers.count(), diagnostics, sources };
     for policy in &policies {
         let read = layers.of(policy);
         if read.len() == policy.len() {

@@ -7,32 +7,49 @@
 mod owner;
 mod per_owner;
 pub mod rules;
+mod waivers;
 
-use std::collections::{BTreeMap, HashMap};
+pub use waivers::{WaiverStanding, WaiverWarning};
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
 use crate::{
     inventory::People,
-    model::{Action, Owner, RuleCode, Scope, Token, TokenId},
-    policy::{Place, Policy},
+    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId},
+    policy::{Place, Policy, Waiver},
 };
 
 use owner::OwnerBook;
 use per_owner::PerOwner;
 use rules::{Subject, Verdict};
+use waivers::WaiverBook;
 
 /// One token breaking one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule.
-    pub rule: RuleCode,
+    pub rule: Rule,
     /// What is wrong, such as `no expiry, limit 1y`. May hold text from the server.
     pub message: String,
     /// The line of the policy that demands it, when one does.
     pub place: Option<Place>,
-    /// What the policy does about it.
+    /// What the policy does about it; nothing while a waiver holds it.
     pub action: Action,
+    /// The waiver that holds it.
+    pub waiver: Option<Arc<Waiver>>,
+}
+
+impl Finding {
+    /// Whether `action` happens because of it.
+    #[must_use]
+    pub fn leads_to(&self, action: Action) -> bool {
+        self.waiver.is_none() && self.action == action
+    }
 }
 
 /// A token with everything that is wrong with it; never without a finding.
@@ -61,7 +78,9 @@ pub struct Findings {
     /// The latest moment at which a token was made or used, UTC.
     pub latest: Option<Timestamp>,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
-    pub undecided: BTreeMap<(RuleCode, String), u64>,
+    pub undecided: BTreeMap<(Rule, String), u64>,
+    /// What there is to say of the waivers.
+    pub waiver_warnings: Vec<WaiverWarning>,
 }
 
 impl Findings {
@@ -69,6 +88,13 @@ impl Findings {
     #[must_use]
     pub fn complying(&self) -> u64 {
         self.seen.saturating_sub(self.tokens.len() as u64).saturating_sub(self.unjudged)
+    }
+
+    /// How many tokens do not comply, and waivers hold everything that is wrong with them.
+    #[must_use]
+    pub fn waived(&self) -> u64 {
+        let waived = |found: &&TokenFindings| found.findings.iter().all(|finding| finding.waiver.is_some());
+        self.tokens.iter().filter(waived).count() as u64
     }
 }
 
@@ -78,8 +104,9 @@ pub struct Compliance<'a> {
     now: Timestamp,
     owners: OwnerBook<'a>,
     per_owner: HashMap<Owner, PerOwner>,
+    waivers: WaiverBook<'a>,
     found: BTreeMap<TokenId, TokenFindings>,
-    undecided: BTreeMap<(RuleCode, String), u64>,
+    undecided: BTreeMap<(Rule, String), u64>,
     seen: u64,
     live: u64,
     unjudged: u64,
@@ -95,6 +122,7 @@ impl<'a> Compliance<'a> {
             now,
             owners: OwnerBook::new(policy, people),
             per_owner: HashMap::new(),
+            waivers: WaiverBook::new(&policy.waivers, now),
             found: BTreeMap::new(),
             undecided: BTreeMap::new(),
             seen: 0,
@@ -115,10 +143,11 @@ impl<'a> Compliance<'a> {
             Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
         let mut findings = Vec::new();
         let mut judged = true;
-        for rule in RuleCode::ALL {
-            match rules::check(rule, &subject) {
+        let built_in = RuleCode::ALL.into_iter().map(|rule| (rule.into(), rules::check(rule, &subject)));
+        for (rule, verdict) in built_in.chain(rules::own::check_all(&subject)) {
+            match verdict {
                 Verdict::NotTried | Verdict::Complies => {}
-                Verdict::Fails { message, place } => findings.push(self.finding(rule, message, place)),
+                Verdict::Fails { message, place } => findings.push(self.finding(rule, token, message, place)),
                 Verdict::Undecided { reason } => {
                     *self.undecided.entry((rule, reason)).or_default() += 1;
                     judged = false;
@@ -129,7 +158,7 @@ impl<'a> Compliance<'a> {
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
         if let Some(at_most) = at_most
             && !token.is_expired(self.now)
-            && !findings.iter().any(|finding| finding.action == Action::Revoke)
+            && !findings.iter().any(|finding| finding.leads_to(Action::Revoke))
         {
             self.count(token, &findings, at_most, narrow_to);
         }
@@ -149,6 +178,7 @@ impl<'a> Compliance<'a> {
             unjudged: self.unjudged,
             latest: self.latest,
             undecided: self.undecided,
+            waiver_warnings: self.waivers.warnings(),
         }
     }
 
@@ -160,25 +190,46 @@ impl<'a> Compliance<'a> {
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
-            let finding = self.finding(RuleCode::PerOwner, message, place);
+            let finding = self.finding(RuleCode::PerOwner.into(), &surplus, message, place);
             self.add(surplus, vec![finding], narrow_to);
         }
     }
 
     /// Whether `token` ends, or is brought to its end by `findings`, no later than `per-owner` would
     /// make it. Such a token is the first to be too many: the choice is the same before, during and
-    /// after a run that acts on it, whatever is used meanwhile.
+    /// after a run that acts on it, whatever is used meanwhile. Whether a waiver would hold the choice
+    /// does not matter to it: one token's waiver costs no other token its place.
     fn ends_in_time(&self, token: &Token, findings: &[Finding]) -> bool {
-        let made_to_end = findings.iter().filter_map(|finding| finding.action.deadline(self.now));
+        let acting = findings.iter().filter(|finding| finding.waiver.is_none());
+        let made_to_end = acting.filter_map(|finding| finding.action.deadline(self.now));
         let ends = made_to_end.chain(token.expires).min();
-        let in_time = self.policy.enforcement.action(RuleCode::PerOwner).deadline(self.now);
+        let rule = RuleCode::PerOwner.into();
+        let waiver = self.waivers.find(&rule, token);
+        let in_time = self.action(&rule, waiver).deadline(self.now);
         ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
     }
 
-    fn finding(&self, rule: RuleCode, message: String, place: Option<Place>) -> Finding {
-        let enforcement = &self.policy.enforcement;
-        let place = place.or_else(|| enforcement.place_of(rule).cloned());
-        Finding { rule, message, place, action: enforcement.action(rule) }
+    /// What happens on a finding of `rule` that falls under `waiver`, unless that holds it.
+    fn action(&self, rule: &Rule, waiver: Option<&Arc<Waiver>>) -> Action {
+        let action = self.policy.enforcement.action(rule);
+        match waiver {
+            Some(ended) if !ended.holds(self.now) => ended.soften(rule, action, self.now),
+            Some(_) | None => action,
+        }
+    }
+
+    fn finding(&mut self, rule: Rule, token: &Token, message: String, place: Option<Place>) -> Finding {
+        let place = place.or_else(|| self.policy.enforcement.place_of(&rule).cloned());
+        let waiver = self.waivers.find(&rule, token);
+        self.waivers.mark_used(&rule, token);
+        let action = self.action(&rule, waiver);
+        let (message, waiver) = match waiver {
+            Some(ended) if !ended.holds(self.now) => {
+                (format!("{message}; its waiver ended on {}", ended.until), None)
+            }
+            waiver => (message, waiver.cloned()),
+        };
+        Finding { rule, message, place, action, waiver }
     }
 
     fn add(&mut self, token: Token, findings: Vec<Finding>, narrow_to: Option<Scope>) {
@@ -188,6 +239,6 @@ impl<'a> Compliance<'a> {
             narrow_to,
         });
         entry.findings.extend(findings);
-        entry.findings.sort_by_key(|finding| finding.rule);
+        entry.findings.sort_by(|a, b| a.rule.cmp(&b.rule));
     }
 }

@@ -1,7 +1,7 @@
 //! In: words of the policy. Out: the rules there are and what may happen on a finding. It refuses
 //! to know how a rule is checked.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -34,11 +34,13 @@ pub enum RuleCode {
     CreatorNotPermitted,
     /// It expired and is still listed.
     Expired,
+    /// The expression of an own rule failed on it.
+    RuleError,
 }
 
 impl RuleCode {
     /// All of them, in the order in which they are tried and shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::OwnerInactive,
         Self::OwnerUnknown,
         Self::OwnerNotPermitted,
@@ -51,6 +53,7 @@ impl RuleCode {
         Self::Description,
         Self::CreatorNotPermitted,
         Self::Expired,
+        Self::RuleError,
     ];
 
     /// Its code in policies and reports.
@@ -69,6 +72,7 @@ impl RuleCode {
             Self::Description => "description",
             Self::CreatorNotPermitted => "creator-not-permitted",
             Self::Expired => "expired",
+            Self::RuleError => "rule-error",
         }
     }
 
@@ -90,6 +94,7 @@ impl RuleCode {
                 "was made for somebody else by somebody outside `permissions.manage_others`"
             }
             Self::Expired => "expired, and is still listed",
+            Self::RuleError => "could not be judged by an own rule, whose expression failed",
         }
     }
 
@@ -103,14 +108,69 @@ impl RuleCode {
         }
     }
 
-    /// Whether `action` makes sense on this rule.
+    /// Whether something other than `report` happens on it only when the policy names it: what it finds
+    /// may be a gap in what was seen or written, and no fault of the token.
     #[must_use]
-    pub fn admits(self, action: Action) -> bool {
-        self.actions().contains(&action.word())
+    pub fn acts_only_when_named(self) -> bool {
+        matches!(self, Self::OwnerUnknown | Self::RuleError)
     }
 }
 
 impl fmt::Display for RuleCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A rule, built in or the policy's own. Built-in ones come first, in the order in which they are
+/// tried, then own ones by their names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// One that the program has.
+    BuiltIn(RuleCode),
+    /// One of the policy, by its name.
+    Own(Arc<str>),
+}
+
+impl Rule {
+    /// Its code in policies and reports.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::BuiltIn(code) => code.code(),
+            Self::Own(name) => name,
+        }
+    }
+
+    /// The kinds of action that make sense on it, in the order of their weight.
+    #[must_use]
+    pub fn actions(&self) -> &'static [&'static str] {
+        match self {
+            Self::BuiltIn(code) => code.actions(),
+            Self::Own(_) => &["report", "narrow", "expire", "revoke"],
+        }
+    }
+
+    /// Whether `action` makes sense on it.
+    #[must_use]
+    pub fn admits(&self, action: Action) -> bool {
+        self.actions().contains(&action.word())
+    }
+}
+
+impl From<RuleCode> for Rule {
+    fn from(code: RuleCode) -> Self {
+        Self::BuiltIn(code)
+    }
+}
+
+impl PartialEq<RuleCode> for Rule {
+    fn eq(&self, code: &RuleCode) -> bool {
+        *self == Self::BuiltIn(*code)
+    }
+}
+
+impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }

@@ -140,6 +140,39 @@ impl Owner {
         }
     }
 
+    /// The same owner in the form in which owners compare without regard to case.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        match self {
+            Self::User(user) => Self::User(user.clone()),
+            Self::Project(project) => Self::Project(project.to_lowercase()),
+            Self::Repository { project, slug } => {
+                Self::Repository { project: project.to_lowercase(), slug: slug.to_lowercase() }
+            }
+        }
+    }
+
+    /// The owner whom plans show as `text`: `mary`, `project PLAT`, `repository PLAT/app`. Nothing for a
+    /// project without a key and a repository without a slug.
+    #[must_use]
+    pub fn from_shown(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let owner = if let Some(project) = text.strip_prefix("project ") {
+            Self::Project(project.trim().to_owned())
+        } else if let Some(repository) = text.strip_prefix("repository ") {
+            let (project, slug) = repository.trim().split_once('/')?;
+            Self::Repository { project: project.to_owned(), slug: slug.to_owned() }
+        } else {
+            Self::User(text.into())
+        };
+        let named = match &owner {
+            Self::User(user) => !user.as_str().is_empty(),
+            Self::Project(project) => !project.is_empty(),
+            Self::Repository { project, slug } => !project.is_empty() && !slug.is_empty(),
+        };
+        named.then_some(owner)
+    }
+
     /// The user, for the tokens of users.
     #[must_use]
     pub fn user(&self) -> Option<&UserName> {

@@ -6,6 +6,7 @@
 
 pub mod client_address;
 pub mod enforcement;
+pub mod expression;
 pub mod identity;
 pub mod lifetime;
 pub mod limit;
@@ -20,7 +21,8 @@ pub mod settings;
 pub mod token;
 
 pub use client_address::{ClientAddressSource, HeaderName};
-pub use enforcement::{Action, RuleCode};
+pub use enforcement::{Action, Rule, RuleCode};
+pub use expression::Expression;
 pub use identity::{GroupName, Owner, OwnerKind, UserName};
 pub use lifetime::Period;
 pub use limit::{Limit, Pattern};

@@ -24,9 +24,9 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Compliance, Findings, TokenFindings},
+    compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, RuleCode, SettingKey, Settings, Token, UserName},
+    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
     policy::{Place, Policy, settings_file::Lockout},
 };
 
@@ -54,6 +54,10 @@ pub struct Plan {
     pub pending: Vec<Pending>,
     /// Findings that the policy only reports.
     pub reported: Vec<TokenFindings>,
+    /// Findings that waivers hold; each has its waiver.
+    pub waived: Vec<TokenFindings>,
+    /// What there is to say of the waivers.
+    pub waiver_warnings: Vec<WaiverWarning>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
     /// The latest moment at which a token was made or used, UTC.
@@ -83,6 +87,8 @@ pub struct TokenCounts {
     pub complying: u64,
     /// Those without a finding of which not every rule could be decided.
     pub unjudged: u64,
+    /// Those whose every finding is held by a waiver; they are not among the complying ones.
+    pub waived: u64,
 }
 
 /// A change with the reasons for it; never without one.
@@ -98,7 +104,7 @@ pub struct PlannedChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// The rule that failed, for changes of tokens.
-    pub rule: Option<RuleCode>,
+    pub rule: Option<Rule>,
     /// What is wrong; empty for changes of settings. May hold text from the server.
     pub text: String,
     /// The line of the policy that demands it.
@@ -181,10 +187,11 @@ impl Plan {
             live: findings.live,
             complying: findings.complying(),
             unjudged: findings.unjudged,
+            waived: findings.waived(),
         };
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
-            place: policy.enforcement.place_of(rule).cloned(),
+            place: policy.enforcement.place_of(&rule).cloned(),
             reason,
             tokens: Some(count),
         }));
@@ -204,6 +211,8 @@ impl Plan {
             held_back,
             pending: token_plan.pending,
             reported: token_plan.reported,
+            waived: token_plan.waived,
+            waiver_warnings: findings.waiver_warnings,
             tokens,
             latest_use: findings.latest,
             refused_use,
@@ -249,7 +258,9 @@ impl ApprovedPlan {
 
 /// Every group that `policy` names: those whose members must be read.
 fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
-    SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key)).cloned().collect()
+    let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
+    let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
+    of_settings.chain(of_rules).cloned().collect()
 }
 
 /// How many groups hold a permission, "everyone" counted as one, each permission for itself.

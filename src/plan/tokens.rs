@@ -18,25 +18,36 @@ pub(super) struct TokenPlan {
     pub(super) held_back: Vec<HeldBack>,
     pub(super) pending: Vec<Pending>,
     pub(super) reported: Vec<TokenFindings>,
+    pub(super) waived: Vec<TokenFindings>,
 }
 
 impl TokenPlan {
     /// Decides what happens to one token. Revoking absorbs everything else; narrowing and expiring
-    /// are both done, with the earliest deadline; what only reports changes nothing.
+    /// are both done, with the earliest deadline; what only reports, and what a waiver holds, changes
+    /// nothing.
     pub(super) fn add(&mut self, found: &TokenFindings, caller: &Caller, now: Timestamp) {
         let TokenFindings { token, findings, narrow_to } = found;
         let with = |wanted: fn(Action) -> bool| -> Vec<&Finding> {
-            findings.iter().filter(|finding| wanted(finding.action)).collect()
+            let acting = findings.iter().filter(|finding| finding.waiver.is_none());
+            acting.filter(|finding| wanted(finding.action)).collect()
         };
+        let only = |findings: Vec<&Finding>| TokenFindings {
+            token: token.clone(),
+            findings: findings.into_iter().cloned().collect(),
+            narrow_to: *narrow_to,
+        };
+        let waived: Vec<&Finding> = findings.iter().filter(|finding| finding.waiver.is_some()).collect();
         let revoking = with(|action| action == Action::Revoke);
         let narrowing = with(|action| action == Action::Narrow);
         let expiring = with(|action| matches!(action, Action::Expire { .. }));
         let reporting = with(|action| action == Action::Report);
 
-        if caller.token() == Some(&token.id) && findings.len() > reporting.len() {
+        if caller.token() == Some(&token.id) && findings.len() > reporting.len() + waived.len() {
             self.held_back.push(HeldBack {
                 subject: format!("token {}", token.id),
-                place: findings.iter().find_map(|finding| finding.place.clone()),
+                place: with(|action| action != Action::Report)
+                    .into_iter()
+                    .find_map(|finding| finding.place.clone()),
                 reason: "it is the credential of this run: rotate it".to_owned(),
                 tokens: Some(1),
             });
@@ -77,8 +88,10 @@ impl TokenPlan {
             }
         }
         if !reporting.is_empty() {
-            let findings = reporting.into_iter().cloned().collect();
-            self.reported.push(TokenFindings { token: token.clone(), findings, narrow_to: *narrow_to });
+            self.reported.push(only(reporting));
+        }
+        if !waived.is_empty() {
+            self.waived.push(only(waived));
         }
     }
 }
@@ -93,5 +106,5 @@ fn lowers(scope: TokenScope, to: Scope) -> bool {
 }
 
 fn reason(finding: &Finding) -> Reason {
-    Reason { rule: Some(finding.rule), text: finding.message.clone(), place: finding.place.clone() }
+    Reason { rule: Some(finding.rule.clone()), text: finding.message.clone(), place: finding.place.clone() }
 }

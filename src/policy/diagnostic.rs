@@ -121,7 +121,7 @@ codes! {
     EmptyList = "empty-list",
     /// A mapping without a key where at least one is needed.
     EmptyMapping = "empty-mapping",
-    /// A name without a character.
+    /// A name, or another text, without a character.
     BlankName = "blank-name",
     /// A group that stands twice in one list.
     DuplicateGroup = "duplicate-group",
@@ -167,6 +167,16 @@ codes! {
     ActionNotForRule = "action-not-for-rule",
     /// `grace` on another action than `expire`.
     GraceWithoutExpire = "grace-without-expire",
+    /// Text that cannot name a rule.
+    BadRuleName = "bad-rule-name",
+    /// Text that is no expression, or names something that there is not.
+    BadExpression = "bad-expression",
+    /// Text that is no day of the calendar.
+    BadDate = "bad-date",
+    /// A waiver whose last day is over.
+    WaiverEnded = "waiver-ended",
+    /// A waiver whose last day is near.
+    WaiverEndsSoon = "waiver-ends-soon",
     /// A secret in the settings file itself.
     LiteralSecret = "literal-secret",
     /// Text that is no name of an environment variable.

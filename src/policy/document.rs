@@ -34,6 +34,12 @@ pub struct PolicyDocument {
     pub password_authentication: Option<PasswordsValue>,
     /// How far tokens may reach and how long they may live, and what happens to those that do not comply.
     pub tokens: Option<TokensSection>,
+    /// Declared exceptions: findings that are shown and not acted on, each until a day. The waivers of a
+    /// later layer are added to those of the earlier ones.
+    pub waivers: Option<WaiversValue>,
+    /// How long before the end of a waiver there are warnings, such as `30d`; `14d` when left out.
+    #[schemars(default, schema_with = "period")]
+    pub waivers_warn: Option<Period>,
 }
 
 pub(super) fn version_one(_: &mut SchemaGenerator) -> Schema {
@@ -232,7 +238,7 @@ pub enum PasswordsState {
     Disabled,
 }
 
-/// a mapping with `limits` and `enforcement`, or `unmanaged`
+/// a mapping with `limits`, `rules` and `enforcement`, or `unmanaged`
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 #[expect(missing_docs, reason = "the ways of writing it are on the type")]
@@ -248,6 +254,8 @@ pub struct TokensKeys {
     /// How far tokens may reach and how long they may live. The first entry that matches the owner
     /// counts; an entry without groups is for the rest and stands last.
     pub limits: Option<LimitsValue>,
+    /// The policy's own rules. Those of a later layer are added to those of the earlier ones.
+    pub rules: Option<RulesValue>,
     /// What happens on a finding of each rule. Rules that are not named are reported.
     pub enforcement: Option<EnforcementSection>,
 }
@@ -261,6 +269,28 @@ pub enum LimitsValue {
     List(#[schemars(length(min = 1, max = 1000))] Vec<LimitDocument>),
 }
 
+/// a list of own rules, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum RulesValue {
+    Unmanaged(Unmanaged),
+    List(#[schemars(length(min = 1))] Vec<RuleDocument>),
+}
+
+/// A rule of the policy's own.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RuleDocument {
+    /// Its name: small letters and digits with hyphens between, and not that of a built-in rule.
+    pub name: String,
+    /// When a token breaks it: an expression in CEL over `token`, `owner` and `now`, such as
+    /// `token.scope == "read-write" && "administrators" in owner.groups`.
+    pub when: String,
+    /// What is wrong with such a token.
+    pub message: String,
+}
+
 /// a mapping from rules to actions, or `unmanaged`
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
@@ -270,7 +300,55 @@ pub enum EnforcementSection {
     Keys(EnforcementKeys),
 }
 
-/// What happens on a finding of each rule: one key a rule, and `default`.
+/// a list of waivers, or `unmanaged`
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum WaiversValue {
+    Unmanaged(Unmanaged),
+    List(#[schemars(length(min = 1))] Vec<WaiverDocument>),
+}
+
+/// A declared exception: some rules, on one token or on the tokens of an owner, until a day.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct WaiverDocument {
+    /// The identifier of the one token that it is for.
+    pub token: Option<TokenIdValue>,
+    /// Whose tokens it is for, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`.
+    pub owner: Option<String>,
+    /// With `owner`: only the tokens with such a description; `*` stands for any text.
+    pub description: Option<String>,
+    /// The rules that it is for.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<String>,
+    /// Why there is an exception.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// The last day on which it holds, UTC, such as `2027-01-31`.
+    #[schemars(schema_with = "calendar_date")]
+    pub until: String,
+}
+
+/// the identifier of a token
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(missing_docs, reason = "the ways of writing it are on the type")]
+pub enum TokenIdValue {
+    Number(u64),
+    Text(String),
+}
+
+fn period(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": PERIOD_PATTERN })
+}
+
+fn calendar_date(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })
+}
+
+/// What happens on a finding of each rule: one key a rule, own ones too, and `default`.
 #[derive(Debug)]
 pub struct EnforcementKeys;
 
@@ -294,10 +372,10 @@ impl JsonSchema for EnforcementKeys {
             properties.insert(rule.code().to_owned(), action(rule.actions(), &about));
         }
         json_schema!({
-            "description": "What happens on a finding of each rule: one key a rule, and `default`.",
+            "description": "What happens on a finding of each rule: one key a rule, own ones too, and `default`.",
             "type": "object",
             "properties": properties,
-            "additionalProperties": false
+            "additionalProperties": action(Self::DEFAULT_ACTIONS, "the own rule of this name")
         })
     }
 }

@@ -3,29 +3,37 @@
 
 use std::collections::HashMap;
 
-use super::node::{Entry, Map, Node, Value};
+use super::node::{Entry, Map, Node, Value, key_path};
 
 /// The word that un-sets a key of an earlier layer.
 pub(crate) const UNMANAGED: &str = "unmanaged";
 
-/// Merges `layers`; nothing when there is none. Mappings merge key by key, everything else is
-/// replaced whole by the later layer, and `unmanaged` takes a key out. Takes linear time.
+/// The lists that grow with every layer: what one layer says of single tokens is no word against what
+/// another one says of others.
+const APPENDED: [&str; 2] = ["waivers", "tokens.rules"];
+
+/// Merges `layers`; nothing when there is none. Mappings merge key by key, the appended lists grow,
+/// everything else is replaced whole by the later layer, and `unmanaged` takes a key out. Takes linear
+/// time.
 pub(crate) fn merge(layers: impl IntoIterator<Item = Node>) -> Option<Node> {
-    layers.into_iter().reduce(over).map(without_unmanaged)
+    layers.into_iter().reduce(|earlier, later| over("", earlier, later)).map(without_unmanaged)
 }
 
-/// `later` laid over `earlier`.
-fn over(earlier: Node, later: Node) -> Node {
-    match (earlier.value, later.value) {
-        (Value::Map(earlier), Value::Map(later_map)) => {
-            Node { value: Value::Map(maps(earlier, later_map)), mark: later.mark }
+/// `later` laid over `earlier`, both at `path`.
+fn over(path: &str, earlier: Node, later: Node) -> Node {
+    let value = match (earlier.value, later.value) {
+        (Value::Map(earlier), Value::Map(later)) => Value::Map(maps(path, earlier, later)),
+        (Value::List(mut items), Value::List(more)) if APPENDED.contains(&path) => {
+            items.extend(more);
+            Value::List(items)
         }
-        (_, value) => Node { value, mark: later.mark },
-    }
+        (_, value) => value,
+    };
+    Node { value, mark: later.mark }
 }
 
 /// The keys of `earlier` in their order, each with what `later` makes of it, then the new ones.
-fn maps(earlier: Map, later: Map) -> Map {
+fn maps(path: &str, earlier: Map, later: Map) -> Map {
     let mut new: HashMap<String, Entry> = HashMap::new();
     let mut order = Vec::new();
     for entry in later.into_entries() {
@@ -36,7 +44,7 @@ fn maps(earlier: Map, later: Map) -> Map {
         .into_entries()
         .into_iter()
         .map(|old| match new.remove(&old.key) {
-            Some(entry) => Entry { node: over(old.node, entry.node), ..entry },
+            Some(entry) => Entry { node: over(&key_path(path, &old.key), old.node, entry.node), ..entry },
             None => old,
         })
         .collect();
@@ -76,8 +84,12 @@ mod tests {
         parse(&Arc::from("layer.yaml"), yaml.as_bytes()).root.unwrap()
     }
 
+    fn lay_over(earlier: Node, later: Node) -> Node {
+        over("", earlier, later)
+    }
+
     fn merged(layers: &[&Node]) -> String {
-        layers.iter().map(|layer| (*layer).clone()).reduce(over).unwrap().canonical()
+        layers.iter().map(|layer| (*layer).clone()).reduce(lay_over).unwrap().canonical()
     }
 
     prop_compose! {
@@ -96,8 +108,8 @@ mod tests {
     proptest! {
         #[test]
         fn merging_is_associative(a in layers(), b in layers(), c in layers()) {
-            let left = over(over(a.clone(), b.clone()), c.clone()).canonical();
-            let right = over(a, over(b, c)).canonical();
+            let left = lay_over(lay_over(a.clone(), b.clone()), c.clone()).canonical();
+            let right = lay_over(a, lay_over(b, c)).canonical();
             prop_assert_eq!(left, right);
         }
 

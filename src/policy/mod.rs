@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
-    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication,
-    Permission, RuleCode, SettingKey,
+    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication, Period,
+    Permission, Rule, SettingKey,
 };
 
 pub mod diagnostic;
@@ -17,14 +17,18 @@ mod layer;
 mod node;
 mod raw;
 mod read;
+mod rule;
 pub mod settings_file;
 mod source;
 mod structure;
 mod validate;
+mod waiver;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
 pub use read::{Layer, Reading, read, read_layers};
+pub use rule::OwnRule;
 pub use source::FILE_BYTES_AT_MOST;
+pub use waiver::{Waiver, WaiverSubject};
 
 /// Where in a file something stands. Ordered by file, then line, then column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,8 +93,12 @@ pub struct Policy {
     pub password_authentication: Managed<PasswordAuthentication>,
     /// How far tokens may reach; the first entry that matches the owner counts.
     pub limits: Managed<Vec<LimitEntry>>,
+    /// The policy's own rules, in the order of the layers.
+    pub rules: Vec<Arc<OwnRule>>,
     /// What happens on a finding.
     pub enforcement: Enforcement,
+    /// Declared exceptions, in the order of the layers.
+    pub waivers: Waivers,
     /// The merged policy in one fixed form: equal policies have equal bytes, whatever their layout
     /// and layers. What a plan's fingerprint is made from.
     pub canonical: String,
@@ -129,13 +137,33 @@ impl LimitEntry {
     }
 }
 
+/// Declared exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waivers {
+    /// In the order of the layers.
+    pub entries: Vec<Arc<Waiver>>,
+    /// How long before the end of one there are warnings.
+    pub warn: Period,
+}
+
+impl Waivers {
+    /// How long before the end of a waiver there are warnings when the policy does not say.
+    pub const DEFAULT_WARN: Period = Period::days(14);
+}
+
+impl Default for Waivers {
+    fn default() -> Self {
+        Self { entries: Vec::new(), warn: Self::DEFAULT_WARN }
+    }
+}
+
 /// What happens on a finding of each rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enforcement {
     /// For the rules that are not named: `report` unless the policy says otherwise.
     pub default: Action,
     /// For the named ones, each an action that its rule admits.
-    pub rules: BTreeMap<RuleCode, Sourced<Action>>,
+    pub rules: BTreeMap<Rule, Sourced<Action>>,
 }
 
 impl Default for Enforcement {
@@ -146,19 +174,20 @@ impl Default for Enforcement {
 
 impl Enforcement {
     /// What happens on a finding of `rule`. The default counts as `report` for a rule that does
-    /// not admit it, and for `owner-unknown`, which acts only when it is named.
+    /// not admit it, and for those that act only when they are named.
     #[must_use]
-    pub fn action(&self, rule: RuleCode) -> Action {
-        match self.rules.get(&rule) {
+    pub fn action(&self, rule: &Rule) -> Action {
+        let only_named = matches!(rule, Rule::BuiltIn(code) if code.acts_only_when_named());
+        match self.rules.get(rule) {
             Some(named) => named.value,
-            None if rule == RuleCode::OwnerUnknown || !rule.admits(self.default) => Action::Report,
+            None if only_named || !rule.admits(self.default) => Action::Report,
             None => self.default,
         }
     }
 
     /// Where the policy names what happens on a finding of `rule`.
     #[must_use]
-    pub fn place_of(&self, rule: RuleCode) -> Option<&Place> {
-        self.rules.get(&rule).map(|action| &action.place)
+    pub fn place_of(&self, rule: &Rule) -> Option<&Place> {
+        self.rules.get(rule).map(|action| &action.place)
     }
 }

@@ -3,15 +3,14 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::model::RuleCode;
+use jiff::Timestamp;
 
 use super::{
-    Code, Diagnostic, Diagnostics, Mark, Policy, Sources,
-    document::{self, EnforcementKeys},
+    Code, Diagnostic, Diagnostics, Mark, Policy, Sources, Waivers, document,
     layer::merge,
     node::{At, Node, key_path},
     source,
-    structure::{OwnWords, Structure, quoted_list},
+    structure::{OwnWords, Structure},
     validate::{self, Extent},
 };
 
@@ -20,6 +19,7 @@ pub struct Layer {
     path: Arc<str>,
     text: Option<Arc<str>>,
     root: Option<Node>,
+    waivers: Waivers,
     diagnostics: Diagnostics,
 }
 
@@ -29,18 +29,24 @@ impl Layer {
     #[must_use]
     pub fn read(path: Arc<str>, bytes: &[u8]) -> Self {
         let source::Source { text, root, mut diagnostics } = source::parse(&path, bytes);
+        let mut waivers = Waivers::default();
         if let Some(root) = &root {
             STRUCTURE.check(root, &mut diagnostics);
-            validate::policy(root, Extent::Layer, &mut diagnostics);
+            waivers = validate::policy(root, Extent::Layer, &mut diagnostics).waivers;
         }
-        Self { path, text: text.map(Arc::from), root, diagnostics }
+        Self { path, text: text.map(Arc::from), root, waivers, diagnostics }
     }
 
     /// What is wrong with this file whatever the other layers say; never a policy.
     #[must_use]
     pub fn by_itself(&self) -> Reading {
         let text = self.text.clone().map(|text| (Arc::clone(&self.path), text));
-        Reading { policy: None, diagnostics: self.diagnostics.clone(), sources: text.into_iter().collect() }
+        Reading {
+            policy: None,
+            diagnostics: self.diagnostics.clone(),
+            sources: text.into_iter().collect(),
+            waivers: self.waivers.clone(),
+        }
     }
 }
 
@@ -53,6 +59,19 @@ pub struct Reading {
     pub diagnostics: Diagnostics,
     /// The texts that the diagnostics point into.
     pub sources: Sources,
+    /// The waivers that could be read, also beside errors.
+    waivers: Waivers,
+}
+
+impl Reading {
+    /// The same, judged at the moment `now`: a waiver that ended before it is an error, and there is no
+    /// policy then; one that ends soon is a warning.
+    #[must_use]
+    pub fn judged_at(mut self, now: Timestamp) -> Self {
+        validate::waivers::judge(&self.waivers, now, &mut self.diagnostics);
+        self.policy = self.policy.filter(|_| !self.diagnostics.have_errors());
+        self
+    }
 }
 
 /// Reads the policy that the files `(path, content)` make together; later ones override earlier
@@ -79,7 +98,8 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
         merge(roots)
             .map_or_else(Policy::default, |root| validate::policy(&root, Extent::Whole, &mut diagnostics))
     });
-    Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources }
+    let waivers = policy.as_ref().map(|policy| policy.waivers.clone()).unwrap_or_default();
+    Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources, waivers }
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
@@ -87,7 +107,7 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
 });
 
 /// Keys that the format will have, by the path of their mapping.
-const NOT_SUPPORTED_YET: [(&str, &str); 3] = [("", "waivers"), ("", "mark_key_env"), ("tokens", "rules")];
+const NOT_SUPPORTED_YET: [(&str, &str); 1] = [("", "mark_key_env")];
 
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     let path = key_path(&parent.path, key);
@@ -95,19 +115,14 @@ fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
         let message = format!("`{path}` is not supported yet by this version");
         return Some(Diagnostic::error(Code::NotSupportedYet, mark, path, message).help("remove the key"));
     }
-    if parent.path == "tokens.enforcement" {
-        let rules: Vec<&str> =
-            RuleCode::ALL.into_iter().map(RuleCode::code).chain([EnforcementKeys::DEFAULT]).collect();
-        let mistake = Diagnostic::error(Code::UnknownRule, mark, path, format!("there is no rule `{key}`"))
-            .help(format!("the rules are {}", quoted_list(&rules)));
-        return Some(mistake.suggest(key, rules));
-    }
     None
 }
 
 fn has_meaning(at: &At<'_>) -> bool {
     let is_word = at.text().is_some();
-    validate::is_period(at)
+    let is_date = at.path.starts_with("waivers[") && at.path.ends_with("].until");
+    is_date
+        || validate::is_period(at)
         || (is_word && at.path.starts_with("tokens.enforcement."))
         || (at.path == "permissions.manage_others" && at.text() == Some("everyone"))
 }

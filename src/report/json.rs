@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{ChangeResult, Outcome},
-    compliance::TokenFindings,
+    compliance::{Finding, TokenFindings},
     model::{
         Token,
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
     plan::{Change, HeldBack, Pending, Plan, PlannedChange, Reason},
-    policy::Place,
+    policy::{Place, Waiver},
 };
 
-use super::{outcome::Afterwards, subject::address};
+use super::{outcome::Afterwards, subject::address, warning};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -43,6 +43,10 @@ pub struct PlanDocument {
     pub refusals: Vec<RefusalEntry>,
     /// Targets that could not be read.
     pub errors: Vec<ErrorEntry>,
+    /// Findings that waivers hold: nothing is done about them for now.
+    pub waived: Vec<WaivedEntry>,
+    /// Waivers that ended, end soon or hold nothing.
+    pub warnings: Vec<WarningEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -68,6 +72,8 @@ pub struct TargetEntry {
     pub tokens_complying: u64,
     /// Tokens without a finding of which not every rule could be decided.
     pub tokens_unjudged: u64,
+    /// Tokens whose every finding is held by a waiver; they are not among the complying ones.
+    pub tokens_waived: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
     /// After `apply`: whether the target, read back, needs no further change.
@@ -85,8 +91,7 @@ pub struct ResourceChange {
     /// Why, for people.
     pub action_reason: String,
     /// The rules that failed, for tokens.
-    #[schemars(with = "Vec<String>")]
-    pub rules: Vec<&'static str>,
+    pub rules: Vec<String>,
     /// Whether it cannot be undone.
     pub irreversible: bool,
     /// The part of a run in which it is done: `expand`, `verify` or `contract`.
@@ -148,7 +153,7 @@ pub struct FindingEntry {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ReasonEntry {
     /// The code of the rule.
-    pub rule: Option<&'static str>,
+    pub rule: Option<String>,
     /// What is wrong.
     pub message: String,
     /// The line of the policy that demands it.
@@ -171,6 +176,55 @@ pub struct ErrorEntry {
     pub target: String,
     /// What went wrong, with its causes.
     pub message: String,
+}
+
+/// A token and what waivers hold of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaivedEntry {
+    /// `<target>/token/<id>`.
+    pub address: String,
+    /// The token.
+    pub token: Value,
+    /// What is wrong, and held.
+    pub findings: Vec<WaivedFinding>,
+}
+
+/// A finding and the waiver that holds it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaivedFinding {
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: ReasonEntry,
+    /// The waiver.
+    pub waiver: WaiverEntry,
+}
+
+/// A waiver.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaiverEntry {
+    /// Which tokens it is for, such as `token 4711`.
+    pub subject: String,
+    /// Why there is an exception.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// The last day on which it holds, UTC.
+    pub until: String,
+    /// The line of the policy at which it begins.
+    pub source: SourceEntry,
+}
+
+/// Something to look after before it becomes a problem.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WarningEntry {
+    /// Name of the target.
+    pub target: String,
+    /// `waiver-ended`, `waiver-ends-soon` or `waiver-holds-nothing`.
+    pub code: &'static str,
+    /// What there is to say.
+    pub message: String,
+    /// The line of the policy that it is about.
+    pub source: SourceEntry,
 }
 
 /// What became of one change.
@@ -206,6 +260,8 @@ impl PlanDocument {
             reported: Vec::new(),
             refusals: Vec::new(),
             errors: Vec::new(),
+            waived: Vec::new(),
+            warnings: Vec::new(),
             outcomes: Vec::new(),
         }
     }
@@ -222,6 +278,7 @@ impl PlanDocument {
             tokens_seen: plan.tokens.seen,
             tokens_complying: plan.tokens.complying,
             tokens_unjudged: plan.tokens.unjudged,
+            tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
         });
@@ -229,6 +286,13 @@ impl PlanDocument {
         self.held_back.extend(plan.held_back.iter().map(|held| held_back(target, held)));
         self.pending.extend(plan.pending.iter().map(|pending| pending_entry(target, pending)));
         self.reported.extend(plan.reported.iter().map(|found| reported_entry(target, found)));
+        self.waived.extend(plan.waived.iter().map(|found| waived_entry(target, found)));
+        self.warnings.extend(plan.waiver_warnings.iter().map(|warning| WarningEntry {
+            target: target.to_owned(),
+            code: warning::code(warning.standing),
+            message: warning::message(warning),
+            source: source(&warning.waiver.place),
+        }));
     }
 
     /// Adds a reason why the plan of `target` is not applied.
@@ -270,7 +334,7 @@ impl Default for PlanDocument {
 
 fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
     let (before, after) = before_and_after(&planned.change);
-    let reasons = planned.reasons.iter().map(|reason| match reason.rule {
+    let reasons = planned.reasons.iter().map(|reason| match &reason.rule {
         Some(rule) => format!("{rule}: {}", reason.text),
         None => "the policy says so".to_owned(),
     });
@@ -281,8 +345,8 @@ fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
         rules: planned
             .reasons
             .iter()
-            .filter_map(|reason| reason.rule)
-            .map(crate::model::RuleCode::code)
+            .filter_map(|reason| reason.rule.as_ref())
+            .map(ToString::to_string)
             .collect(),
         irreversible: planned.change.is_irreversible(),
         phase: crate::plan::phase(&planned.change).word(),
@@ -350,7 +414,7 @@ fn source(place: &Place) -> SourceEntry {
 
 fn reason_entry(reason: &Reason) -> ReasonEntry {
     ReasonEntry {
-        rule: reason.rule.map(crate::model::RuleCode::code),
+        rule: reason.rule.as_ref().map(ToString::to_string),
         message: reason.text.clone(),
         source: reason.place.as_ref().map(source),
     }
@@ -375,14 +439,39 @@ fn pending_entry(target: &str, pending: &Pending) -> FindingEntry {
 }
 
 fn reported_entry(target: &str, found: &TokenFindings) -> FindingEntry {
-    let findings = found.findings.iter().map(|finding| ReasonEntry {
-        rule: Some(finding.rule.code()),
-        message: finding.message.clone(),
-        source: finding.place.as_ref().map(source),
-    });
     FindingEntry {
         address: address(target, crate::plan::Object::Token(&found.token)),
         token: token(&found.token),
+        findings: found.findings.iter().map(finding_entry).collect(),
+    }
+}
+
+fn waived_entry(target: &str, found: &TokenFindings) -> WaivedEntry {
+    let findings = found.findings.iter().filter_map(|finding| {
+        let waiver = waiver_entry(finding.waiver.as_ref()?);
+        Some(WaivedFinding { finding: finding_entry(finding), waiver })
+    });
+    WaivedEntry {
+        address: address(target, crate::plan::Object::Token(&found.token)),
+        token: token(&found.token),
         findings: findings.collect(),
+    }
+}
+
+fn finding_entry(finding: &Finding) -> ReasonEntry {
+    ReasonEntry {
+        rule: Some(finding.rule.to_string()),
+        message: finding.message.clone(),
+        source: finding.place.as_ref().map(source),
+    }
+}
+
+fn waiver_entry(waiver: &Waiver) -> WaiverEntry {
+    WaiverEntry {
+        subject: waiver.subject.to_string(),
+        reason: waiver.reason.clone(),
+        approved_by: waiver.approved_by.clone(),
+        until: waiver.until.to_string(),
+        source: source(&waiver.place),
     }
 }

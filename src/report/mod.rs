@@ -11,6 +11,7 @@ mod paint;
 mod subject;
 mod summary;
 pub mod text;
+pub mod warning;
 
 pub use escape::{escape, escape_whole};
 pub use paint::Paint;

@@ -38,6 +38,7 @@ pub fn plan(plan: &Plan, paint: Paint, out: &mut impl Write) -> fmt::Result {
     text.changes()?;
     text.pending()?;
     text.reported()?;
+    text.waived()?;
     text.held_back()?;
     text.summary()
 }
@@ -211,7 +212,7 @@ impl<W: Write> PlanText<'_, W> {
         let width = REASON_COLUMN - 6;
         let mut what = what;
         for reason in reasons {
-            let rule = reason.rule.map_or(String::new(), |rule| format!("{rule}: "));
+            let rule = reason.rule.as_ref().map_or(String::new(), |rule| format!("{rule}: "));
             writeln!(self.out, "      {what:<width$} {rule}{}", escape(&reason.text))?;
             what = "";
         }
@@ -247,6 +248,26 @@ impl<W: Write> PlanText<'_, W> {
         Ok(())
     }
 
+    fn waived(&mut self) -> fmt::Result {
+        if self.plan.waived.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out, "\nWaived, nothing is done about it for now:\n")?;
+        for found in &self.plan.waived {
+            let waivers = || found.findings.iter().filter_map(|finding| finding.waiver.as_ref());
+            self.line("-", &token_name(&found.token), waivers().next().map(|waiver| &waiver.place))?;
+            for finding in &found.findings {
+                let Some(waiver) = &finding.waiver else { continue };
+                writeln!(self.out, "      {}: {}", finding.rule, escape(&finding.message))?;
+                let approved =
+                    waiver.approved_by.as_ref().map_or(String::new(), |by| format!(", approved by {by}"));
+                let why = format!("{}{approved}", waiver.reason);
+                writeln!(self.out, "          until {}: {}", waiver.until, escape(&why))?;
+            }
+        }
+        Ok(())
+    }
+
     fn held_back(&mut self) -> fmt::Result {
         if self.plan.is_whole() {
             return Ok(());
@@ -275,12 +296,21 @@ impl<W: Write> PlanText<'_, W> {
         if !plan.changes.is_empty() {
             let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
             writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
-        } else if !plan.pending.is_empty() || !plan.reported.is_empty() || !plan.is_whole() {
+        } else if !plan.pending.is_empty()
+            || !plan.reported.is_empty()
+            || !plan.waived.is_empty()
+            || !plan.is_whole()
+        {
             writeln!(self.out)?;
         }
         let (seen, complying) = (plan.tokens.seen, plan.tokens.complying);
         let verb = if seen == 1 { "complies" } else { "comply" };
         write!(self.out, "{} of {} {verb}", thousands(complying.into()), tokens(seen))?;
+        match plan.tokens.waived {
+            0 => {}
+            1 => write!(self.out, "; 1 is waived")?,
+            more => write!(self.out, "; {} are waived", thousands(more.into()))?,
+        }
         match plan.tokens.unjudged {
             0 => writeln!(self.out, "."),
             unjudged => writeln!(self.out, "; {} could not be judged.", thousands(unjudged.into())),

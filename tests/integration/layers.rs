@@ -25,10 +25,10 @@ fn a_later_layer_overrides_key_by_key_and_every_value_keeps_its_place() {
     };
     assert_eq!(permission(Permission::Use), (Holders::Everyone, "base.yaml:3".to_owned()));
     assert_eq!(permission(Permission::Create), (Holders::of(["b".into()]), "prod.yaml:3".to_owned()));
-    assert_eq!(policy.enforcement.action(RuleCode::Scope), Action::Narrow);
-    assert_eq!(policy.enforcement.action(RuleCode::Idle), Action::Report);
+    assert_eq!(policy.enforcement.action(&RuleCode::Scope.into()), Action::Narrow);
+    assert_eq!(policy.enforcement.action(&RuleCode::Idle.into()), Action::Report);
     assert_eq!(
-        policy.enforcement.place_of(RuleCode::Idle).map(ToString::to_string),
+        policy.enforcement.place_of(&RuleCode::Idle.into()).map(ToString::to_string),
         Some("prod.yaml:6".to_owned())
     );
 }
@@ -49,7 +49,7 @@ fn unmanaged_takes_a_key_of_an_earlier_layer_out() {
     let policy = read(&[("base.yaml", base), ("prod.yaml", prod)]).policy.expect("a valid policy");
     assert_eq!(policy.permissions.keys().collect::<Vec<_>>(), [&Permission::Use]);
     assert_eq!(policy.networks, Managed::Unmanaged);
-    assert_eq!(policy.enforcement.action(RuleCode::Idle), Action::Report);
+    assert_eq!(policy.enforcement.action(&RuleCode::Idle.into()), Action::Report);
     let again = "version: 1\nnetwork: { allow: [10.0.0.0/8] }\n";
     let layers = [("base.yaml", base), ("prod.yaml", prod), ("again.yaml", again)];
     let policy = read(&layers).policy.expect("a valid policy");
@@ -115,8 +115,8 @@ proptest! {
             prop_assert_eq!(merged.permissions.get(&permission).map(|set| &set.value), last.map(|set| &set.value));
         }
         for rule in [RuleCode::Idle, RuleCode::Scope, RuleCode::Lifetime] {
-            let last = alone.iter().rev().find_map(|policy| policy.enforcement.rules.get(&rule));
-            prop_assert_eq!(merged.enforcement.rules.get(&rule).map(|set| set.value), last.map(|set| set.value));
+            let last = alone.iter().rev().find_map(|policy| policy.enforcement.rules.get(&rule.into()));
+            prop_assert_eq!(merged.enforcement.rules.get(&rule.into()).map(|set| set.value), last.map(|set| set.value));
         }
     }
 

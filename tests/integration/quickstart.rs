@@ -209,3 +209,25 @@ fn a_file_that_an_embedded_target_names_is_checked_like_the_policy() {
     assert_eq!(run.code, Some(3), "{}", run.stderr);
     assert!(run.stderr.contains("directory.yaml"), "{}", run.stderr);
 }
+
+#[test]
+fn what_is_waived_and_what_there_is_to_say_of_waivers_is_in_the_json_and_on_standard_error() {
+    let quickstart = Quickstart::new();
+    let run = |now: &str| quickstart.run(&["plan", "--format", "json", "--now", now]);
+    let plan = json(&run(NOW).stdout);
+    assert_eq!(plan["targets"][0]["tokens_waived"], 1);
+    assert_eq!(plan["warnings"], Value::Array(Vec::new()));
+    let waived = &plan["waived"][0];
+    assert_eq!(waived["address"], "quickstart/token/19");
+    assert_eq!(waived["findings"][0]["rule"], "lifetime");
+    assert_eq!(waived["findings"][0]["waiver"]["until"], "2099-12-31");
+
+    quickstart.edit("policy/platform.yaml", "until: 2099-12-31", "until: 2020-12-31");
+    let ended = run(NOW);
+    assert_eq!(ended.code, Some(0), "plan goes on");
+    assert!(ended.stderr.contains("warning[waiver-ended]: the waiver for token 19 ended on 2020-12-31"));
+    let plan = json(&ended.stdout);
+    assert_eq!(plan["warnings"][0]["code"], "waiver-ended");
+    assert_eq!(plan["waived"], Value::Array(Vec::new()));
+    assert_eq!(quickstart.run(&["validate", "--now", NOW]).code, Some(3));
+}

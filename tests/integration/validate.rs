@@ -169,3 +169,31 @@ fn a_layer_that_is_a_link_out_of_the_folder_or_no_file_is_refused_at_its_place()
         [("path-outside", 7), ("path-outside", 8), ("no-regular-file", 10), ("unreadable-file", 11)]
     );
 }
+
+#[test]
+fn a_waiver_that_ended_last_night_is_invalid_from_then_on_and_near_its_end_a_warning() {
+    let targets = format!("  a: {{ {EMBEDDED}, policy: [base.yaml] }}\n");
+    let waiver = "version: 1\nwaivers: [{ token: 4711, rules: [idle], reason: vendor, until: 2026-11-22 }]\n";
+    let folder = folder(&[("tokenwarden.yaml", &settings(&targets)), ("base.yaml", waiver)]);
+    let at = |now: &str| validate(folder.path(), &["--now", now]);
+    assert_eq!(at("2026-11-01T00:00:00Z"), (0, "2 files valid\n".to_owned()));
+    let (code, text) = at("2026-11-22T23:59:59Z");
+    assert_eq!(code, 0, "it holds through the end of its day");
+    assert!(
+        text.starts_with("warning[waiver-ends-soon]: the waiver for token 4711 ends on 2026-11-22\n"),
+        "{text}"
+    );
+    let (code, text) = at("2026-11-23T00:00:00Z");
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(text, @r"
+    error[waiver-ended]: the waiver for token 4711 ended on 2026-11-22
+     --> base.yaml:2:64, at `waivers[0].until`
+      |
+    2 | waivers: [{ token: 4711, rules: [idle], reason: vendor, until: 2026-11-22 }]
+      |                                                                ^^^^^^^^^^
+    help: remove the waiver, or have it approved again and write a later day
+
+    1 error in 2 files
+    ");
+    assert_eq!(validate(folder.path(), &["base.yaml"]).0, 3, "by the present time");
+}

@@ -9,6 +9,7 @@ mod expired;
 mod idle;
 mod lifetime;
 mod never_used;
+pub(super) mod own;
 mod owner_inactive;
 mod owner_not_permitted;
 mod owner_unknown;
@@ -83,7 +84,8 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         RuleCode::PerOwner => subject.limited("max_per_owner", |limit| limit.max_per_owner, |_| None),
         RuleCode::Description => description::check(subject),
         RuleCode::CreatorNotPermitted => creator_not_permitted::check(subject),
-        RuleCode::Expired => Verdict::NotTried,
+        // The one was tried above, the other comes of own rules.
+        RuleCode::Expired | RuleCode::RuleError => Verdict::NotTried,
     }
 }
 

@@ -1,18 +1,26 @@
 //! In: the section `tokens.enforcement`. Out: what happens on a finding of each rule, and the
-//! mistakes in it. Keys that are no rule are a matter of structure.
+//! mistakes in it. Own rules may stand in another layer than what happens on their findings: whether
+//! there is such a rule is known once all layers are.
 
-use crate::model::{Action, RuleCode};
+use crate::model::Action;
 
 use super::{
     super::{
         Code, Diagnostic, Diagnostics, Enforcement, document::EnforcementKeys, layer::UNMANAGED, node::At,
         structure::quoted_list,
     },
-    Extent, period, sourced,
+    Extent, period,
+    rules::Known,
+    sourced,
 };
 
 /// What happens on a finding of each rule.
-pub(super) fn actions(tokens: Option<&At<'_>>, extent: Extent, out: &mut Diagnostics) -> Enforcement {
+pub(super) fn actions(
+    tokens: Option<&At<'_>>,
+    known: &Known,
+    extent: Extent,
+    out: &mut Diagnostics,
+) -> Enforcement {
     let mut enforcement = Enforcement::default();
     let Some(section) = tokens.and_then(|tokens| tokens.get("enforcement")) else {
         return enforcement;
@@ -21,23 +29,25 @@ pub(super) fn actions(tokens: Option<&At<'_>>, extent: Extent, out: &mut Diagnos
         if key == EnforcementKeys::DEFAULT {
             let actions = Actions { of: "a rule", admitted: EnforcementKeys::DEFAULT_ACTIONS };
             enforcement.default = actions.read(&at, extent, out).unwrap_or(enforcement.default);
-        } else if let Ok(rule) = key.parse::<RuleCode>() {
+        } else if let Some(rule) = known.find(key) {
             let actions = Actions { of: rule.code(), admitted: rule.actions() };
             if let Some(action) = actions.read(&at, extent, out) {
                 enforcement.rules.insert(rule, sourced(&at, action));
             }
+        } else if extent == Extent::Whole {
+            out.push(known.unknown(key, at.key, &at.path, &[EnforcementKeys::DEFAULT]));
         }
     }
     enforcement
 }
 
 /// The actions that one key admits.
-struct Actions {
-    of: &'static str,
+struct Actions<'a> {
+    of: &'a str,
     admitted: &'static [&'static str],
 }
 
-impl Actions {
+impl Actions<'_> {
     fn read(&self, at: &At<'_>, extent: Extent, out: &mut Diagnostics) -> Option<Action> {
         if !at.is_map() {
             let word = at.text().filter(|word| *word != UNMANAGED)?;

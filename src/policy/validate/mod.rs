@@ -7,6 +7,8 @@ mod limits;
 mod network;
 mod passwords;
 mod permissions;
+mod rules;
+pub(crate) mod waivers;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +34,7 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
     let network = root_at.get("network");
     let tokens = root_at.get("tokens");
     let (networks, network_names) = network::allowed(network.as_ref(), out);
+    let (rules, known) = rules::entries(tokens.as_ref(), out);
     let policy = Policy {
         permissions: permissions::holders(&root_at, out),
         networks,
@@ -39,7 +42,9 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
         client_address: network::client_address(network.as_ref(), extent, out),
         password_authentication: passwords::authentication(&root_at, extent, out),
         limits: limits::entries(tokens.as_ref(), out),
-        enforcement: enforcement::actions(tokens.as_ref(), extent, out),
+        enforcement: enforcement::actions(tokens.as_ref(), &known, extent, out),
+        waivers: waivers::entries(&root_at, &known, extent, out),
+        rules,
         canonical: root.canonical(),
     };
     if extent == Extent::Whole {
@@ -61,7 +66,8 @@ fn managed<T>(at: &At<'_>, value: Option<T>) -> Managed<T> {
 /// Whether a length of time stands at `at`, by its key.
 pub(super) fn is_period(at: &At<'_>) -> bool {
     let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window"];
-    keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
+    at.path == "waivers_warn"
+        || keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
 }
 
 /// A length of time; nothing when there is none that can be read, which is reported, a number
@@ -97,9 +103,32 @@ pub(super) fn whole_number(at: &At<'_>, out: &mut Diagnostics) -> Option<u32> {
     whole
 }
 
+/// The entries of a list that grows with every layer, each with the path that it has in its own file.
+fn items_in_their_files<'a>(at: &At<'a>) -> Vec<At<'a>> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let own_path = |item: At<'a>| {
+        let count = counts.entry(&item.node.mark.place.file).or_default();
+        let path = format!("{}[{count}]", at.path);
+        *count += 1;
+        At { path, ..item }
+    };
+    at.items().map(own_path).collect::<Vec<_>>().into_iter().filter(At::is_map).collect()
+}
+
 /// How names compare: without regard to case, as every directory behind Bitbucket does.
 pub(super) fn without_case(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// A text with a character.
+fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+    let text = at.text()?;
+    if text.trim().is_empty() {
+        let message = "a text without a character";
+        out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// The texts of the list `at`, each of which must have a character and stand there once, by its

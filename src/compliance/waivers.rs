@@ -1,0 +1,116 @@
+//! In: the waivers of the policy, then each finding. Out: which waiver it falls under, in constant time
+//! by identifier and owner, and at the end what there is to say of the waivers. It refuses to know what
+//! the rules look at.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{Owner, Rule, Token, TokenId},
+    policy::{Waiver, WaiverSubject, Waivers},
+};
+
+/// What there is to say of a waiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaiverStanding {
+    /// Its last day is over: it holds nothing any more.
+    Ended,
+    /// Its last day is near.
+    EndsSoon,
+    /// It holds nothing: no token that it is for breaks one of its rules.
+    HoldsNothing,
+}
+
+/// A waiver of which there is something to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaiverWarning {
+    /// The waiver.
+    pub waiver: Arc<Waiver>,
+    /// What there is to say of it.
+    pub standing: WaiverStanding,
+}
+
+/// All waivers, by what they are for.
+pub(super) struct WaiverBook<'a> {
+    waivers: &'a Waivers,
+    now: Timestamp,
+    by_token: HashMap<&'a TokenId, Vec<usize>>,
+    by_owner: HashMap<&'a Owner, Vec<usize>>,
+    used: Vec<bool>,
+}
+
+impl<'a> WaiverBook<'a> {
+    pub(super) fn new(waivers: &'a Waivers, now: Timestamp) -> Self {
+        let mut book = Self {
+            waivers,
+            now,
+            by_token: HashMap::new(),
+            by_owner: HashMap::new(),
+            used: vec![false; waivers.entries.len()],
+        };
+        for (index, waiver) in waivers.entries.iter().enumerate() {
+            match &waiver.subject {
+                WaiverSubject::Token(id) => book.by_token.entry(id).or_default().push(index),
+                WaiverSubject::Owner { owner, .. } => book.by_owner.entry(owner).or_default().push(index),
+            }
+        }
+        book
+    }
+
+    /// The waiver that a finding of `rule` on `token` falls under: of several the one that ends last,
+    /// of those the first. It may have ended.
+    pub(super) fn find(&self, rule: &Rule, token: &Token) -> Option<&'a Arc<Waiver>> {
+        self.indices(rule, token).next().and_then(|first| {
+            let last = self.indices(rule, token).fold(first, |last, index| {
+                let until = |index: usize| self.waivers.entries.get(index).map(|waiver| waiver.until);
+                if until(index) > until(last) { index } else { last }
+            });
+            self.waivers.entries.get(last)
+        })
+    }
+
+    /// Remembers of each waiver that `rule` on `token` falls under that it is needed.
+    pub(super) fn mark_used(&mut self, rule: &Rule, token: &Token) {
+        for index in self.indices(rule, token).collect::<Vec<_>>() {
+            if let Some(used) = self.used.get_mut(index) {
+                *used = true;
+            }
+        }
+    }
+
+    /// What there is to say of the waivers, in their order, when every token was looked at.
+    pub(super) fn warnings(self) -> Vec<WaiverWarning> {
+        let Self { waivers, now, used, .. } = self;
+        let standing = |waiver: &Waiver, used: bool| {
+            if !waiver.holds(now) {
+                Some(WaiverStanding::Ended)
+            } else if !used {
+                Some(WaiverStanding::HoldsNothing)
+            } else if waiver.ends_soon(waivers.warn, now) {
+                Some(WaiverStanding::EndsSoon)
+            } else {
+                None
+            }
+        };
+        let warning = |(waiver, used): (&Arc<Waiver>, bool)| {
+            let standing = standing(waiver, used)?;
+            Some(WaiverWarning { waiver: Arc::clone(waiver), standing })
+        };
+        waivers.entries.iter().zip(used).filter_map(warning).collect()
+    }
+
+    fn indices(&self, rule: &Rule, token: &Token) -> impl Iterator<Item = usize> {
+        // Most policies have none, and then no owner is folded.
+        let owner = (!self.by_owner.is_empty()).then(|| token.owner.folded());
+        let of_owner = owner.and_then(|owner| self.by_owner.get(&owner));
+        let of_token = self.by_token.get(&token.id);
+        let selected = of_token.into_iter().chain(of_owner).flatten().copied();
+        selected.filter(move |&index| {
+            self.waivers
+                .entries
+                .get(index)
+                .is_some_and(|waiver| waiver.rules.contains(rule) && waiver.describes(token))
+        })
+    }
+}

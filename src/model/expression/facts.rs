@@ -1,0 +1,154 @@
+//! In: a token and how its owner stands. Out: the variables `token`, `owner` and `now` of expressions.
+//! It refuses to know any expression. Names of users and groups are in lower case here, as expressions
+//! are read: names compare without regard to case.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, LazyLock},
+};
+
+use cel::{Context, Env, Value};
+use chrono::DateTime;
+use jiff::Timestamp;
+
+use crate::model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope};
+
+/// The variables of expressions for one token.
+pub struct Facts(Context<'static, 'static>);
+
+impl Facts {
+    /// The facts on `token` at the moment `now`. `active` is what the directory says of its owner:
+    /// nothing for an owner whom it does not know, and for projects and repositories. `groups` are
+    /// those of the owner's groups that expressions ask for.
+    #[must_use]
+    pub fn new<'g>(
+        token: &Token,
+        active: Option<bool>,
+        groups: impl Iterator<Item = &'g GroupName>,
+        now: Timestamp,
+    ) -> Self {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        let last_used = token.last_used;
+        let members = [
+            ("id", text(token.id.as_str())),
+            ("description", text(&token.description)),
+            ("scope", text(&token.scope.to_string())),
+            ("created", time(token.created)),
+            ("created_by", or_null(token.created_by.as_ref(), |user| text(user.folded()))),
+            ("last_used", or_null(last_used, |last| time(last.at))),
+            (
+                "last_used_from",
+                or_null(last_used.and_then(|last| last.from), |from| text(&from.to_canonical().to_string())),
+            ),
+            ("expires", or_null(token.expires, time)),
+        ];
+        context.add_variable_from_value("token", HashMap::from(members));
+        context.add_variable_from_value("owner", owner(&token.owner, active, groups));
+        context.add_variable_from_value("now", time(now));
+        Self(context)
+    }
+
+    pub(super) fn context(&self) -> &Context<'static, 'static> {
+        &self.0
+    }
+}
+
+/// The members of `token`.
+pub(super) const TOKEN: &[&str] =
+    &["id", "description", "scope", "created", "created_by", "last_used", "last_used_from", "expires"];
+/// The members of `owner`.
+pub(super) const OWNER: &[&str] = &["name", "kind", "groups", "active", "project", "repository"];
+
+fn owner<'g>(
+    owner: &Owner,
+    active: Option<bool>,
+    groups: impl Iterator<Item = &'g GroupName>,
+) -> HashMap<&'static str, Value> {
+    let (name, repository) = match owner {
+        Owner::User(user) => (user.folded().to_owned(), None),
+        Owner::Project(project) => (project.to_lowercase(), None),
+        Owner::Repository { slug, .. } => (slug.to_lowercase(), Some(slug.to_lowercase())),
+    };
+    HashMap::from([
+        ("name", text(&name)),
+        ("kind", text(owner.kind().word())),
+        ("groups", Value::from(groups.map(|group| text(group.folded())).collect::<Vec<_>>())),
+        ("active", or_null(active, Value::Bool)),
+        ("project", or_null(owner.project(), |project| text(&project.to_lowercase()))),
+        ("repository", or_null(repository, |slug| text(&slug))),
+    ])
+}
+
+fn or_null<T>(value: Option<T>, known: impl FnOnce(T) -> Value) -> Value {
+    value.map_or(Value::Null, known)
+}
+
+fn text(text: &str) -> Value {
+    Value::from(text)
+}
+
+/// A moment as CEL has it: of the years 1 to 9999.
+fn time(moment: Timestamp) -> Value {
+    const FIRST: i64 = -62_135_596_800;
+    let seconds = moment.as_second().max(FIRST);
+    let nanoseconds = u32::try_from(moment.subsec_nanosecond()).unwrap_or(0);
+    DateTime::from_timestamp(seconds, nanoseconds)
+        .map_or(Value::Null, |moment| Value::Timestamp(moment.fixed_offset()))
+}
+
+/// The functions and operators of CEL without its macros, which would be loops.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::default().with_stdlib()));
+
+pub(super) fn environment() -> &'static Env {
+    &ENVIRONMENT
+}
+
+/// Facts on tokens in every state in which something can be absent, each with words for it. Owners who
+/// are users are in all of `groups`, or in none.
+pub(super) fn samples(groups: &BTreeSet<GroupName>) -> impl Iterator<Item = (Facts, String)> {
+    let day = |days: i64| Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap_or_default();
+    let owners = [
+        (Owner::User("mary".into()), Some(true), true, "an active user"),
+        (Owner::User("stranger".into()), None, false, "a user who is not in the directory"),
+        (Owner::Project("PLAT".to_owned()), None, false, "a project"),
+        (
+            Owner::Repository { project: "PLAT".to_owned(), slug: "app".to_owned() },
+            None,
+            false,
+            "a repository",
+        ),
+    ];
+    let scopes = [TokenScope::Set(Scope::ReadOnly), TokenScope::Set(Scope::ReadWrite), TokenScope::Unset];
+    let uses = [Some(Some([192, 0, 2, 1].into())), Some(None), None];
+    owners.into_iter().flat_map(move |(owner, active, is_member, whose)| {
+        scopes.into_iter().flat_map(move |scope| {
+            let owner = owner.clone();
+            uses.into_iter().flat_map(move |used| {
+                let owner = owner.clone();
+                [Some(day(90)), None].into_iter().map(move |expires| {
+                    let last_used = used.map(|from| LastUse { at: day(-1), from });
+                    let token = Token {
+                        id: TokenId::new("1"),
+                        owner: owner.clone(),
+                        description: "OPS-1 nightly build".to_owned(),
+                        scope,
+                        created: day(-30),
+                        created_by: expires.map(|_| "mary".into()),
+                        last_used,
+                        expires,
+                    };
+                    let member_of = groups.iter().filter(|_| is_member);
+                    let facts = Facts::new(&token, active, member_of, day(0));
+                    (facts, describe(&token, whose))
+                })
+            })
+        })
+    })
+}
+
+fn describe(token: &Token, whose: &str) -> String {
+    let used = if token.last_used.is_some() { "" } else { " that was never used" };
+    let expires = if token.expires.is_some() { "" } else { " without an expiry" };
+    let and = if used.is_empty() || expires.is_empty() { "" } else { " and is" };
+    format!("a token of {whose}{used}{and}{expires}")
+}

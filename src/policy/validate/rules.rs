@@ -1,0 +1,159 @@
+//! In: the list `tokens.rules`. Out: the policy's own rules, and the mistakes in them, each at its
+//! place inside the expression where that can be told. It refuses to know who else names them.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use crate::model::{Expression, Rule, RuleCode, expression::BadExpression};
+
+use super::{
+    super::{
+        Code, Diagnostic, Diagnostics, Mark, OwnRule, Place, document::EnforcementKeys, node::At,
+        structure::quoted_list,
+    },
+    items_in_their_files, refuse_empty, said,
+};
+
+/// Own rules of all layers together, at most: each is tried on every token, and reading one takes time.
+/// Those beyond are not looked at.
+const RULES_AT_MOST: usize = 200;
+
+/// The own rules in their order, and which rules there are. One with a mistake is left out, but not
+/// its name: no further mistake follows from it.
+pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> (Vec<Arc<OwnRule>>, Known) {
+    let mut known = Known { own: BTreeMap::new() };
+    let Some(at) = tokens.and_then(|tokens| tokens.get("rules")) else { return (Vec::new(), known) };
+    refuse_empty(&at, "rules", out);
+    let items = items_in_their_files(&at);
+    if items.len() > RULES_AT_MOST {
+        let message = format!("there are more than {RULES_AT_MOST} own rules");
+        out.push(Diagnostic::error(Code::OutOfRange, at.key, at.path.as_str(), message));
+    }
+    let mut rules = Vec::new();
+    for item in items.into_iter().take(RULES_AT_MOST) {
+        let named = item.get("name").and_then(|at| Some((name(&at, out)?, at)));
+        let rule = rule(&item, named.as_ref().map(|(name, _)| *name), out);
+        if let Some((name, at)) = named
+            && let Some(first) = known.own.insert(name.into(), at.mark().clone())
+        {
+            let message = format!("there is a rule `{name}` already");
+            out.push(
+                Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
+                    .help("give one of the two another name")
+                    .relate(&first, "the first one"),
+            );
+        }
+        rules.extend(rule.map(Arc::new));
+    }
+    (rules, known)
+}
+
+/// The rules that there are: the built-in ones, and own ones with the marks of their names.
+pub(super) struct Known {
+    own: BTreeMap<Arc<str>, Mark>,
+}
+
+impl Known {
+    /// The rule `name`.
+    pub(super) fn find(&self, name: &str) -> Option<Rule> {
+        let own = || self.own.get_key_value(name).map(|(name, _)| Rule::Own(Arc::clone(name)));
+        name.parse().map(Rule::BuiltIn).ok().or_else(own)
+    }
+
+    /// Says that there is no rule `name` at `mark`; `also` are other words that can stand there.
+    pub(super) fn unknown(&self, name: &str, mark: &Mark, path: &str, also: &[&str]) -> Diagnostic {
+        let mut known: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).collect();
+        known.extend(self.own.keys().map(AsRef::as_ref));
+        known.extend(also);
+        Diagnostic::error(Code::UnknownRule, mark, path, format!("there is no rule `{name}`"))
+            .help(format!("the rules are {}", quoted_list(&known)))
+            .suggest(name, known)
+    }
+}
+
+fn rule(at: &At<'_>, name: Option<&str>, out: &mut Diagnostics) -> Option<OwnRule> {
+    let message = at.get("message").and_then(|at| said(&at, out));
+    let when = at.get("when").and_then(|at| expression(&at, out));
+    Some(OwnRule { name: name?.into(), when: when?, message: message?, place: at.key.place.clone() })
+}
+
+fn name<'a>(at: &At<'a>, out: &mut Diagnostics) -> Option<&'a str> {
+    const CHARACTERS_AT_MOST: usize = 64;
+    let name = at.text()?;
+    let part =
+        |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let kebab = name.len() <= CHARACTERS_AT_MOST
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.split('-').all(part);
+    let refuse = |message: String, help: &str| {
+        Diagnostic::error(Code::BadRuleName, at.mark(), at.path.as_str(), message).help(help)
+    };
+    if !kebab {
+        let message = format!("`{name}` cannot name a rule");
+        out.push(refuse(
+            message,
+            "write small letters and digits with hyphens between, such as `admins-read-only`; 64 at most",
+        ));
+        return None;
+    }
+    if name.parse::<RuleCode>().is_ok() || name == EnforcementKeys::DEFAULT {
+        out.push(refuse(format!("`{name}` is taken by the program"), "give the rule another name"));
+        return None;
+    }
+    Some(name)
+}
+
+fn expression(at: &At<'_>, out: &mut Diagnostics) -> Option<Expression> {
+    let text = at.text()?;
+    match Expression::new(text) {
+        Ok(expression) => Some(expression),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                out.push(bad_expression(at, text, mistake));
+            }
+            None
+        }
+    }
+}
+
+/// The mistake at its place in the file; where the text is not written there in one piece, at the whole
+/// text with the place in words.
+fn bad_expression(at: &At<'_>, text: &str, mistake: BadExpression) -> Diagnostic {
+    let BadExpression { at: range, mut message, help, replacement } = mistake;
+    let mark = range.clone().and_then(|range| inside(at.mark(), text, range));
+    if let (None, Some(before)) = (&mark, range.and_then(|range| text.get(..range.start))) {
+        message = format!("{message}, at character {} of the expression", before.chars().count() + 1);
+    }
+    let shown = mark.as_ref().unwrap_or(at.mark());
+    let mut diagnostic = Diagnostic::error(Code::BadExpression, shown, at.path.as_str(), message);
+    if let Some(meant) = &replacement {
+        let otherwise = help.map(|help| format!(" ({help})")).unwrap_or_default();
+        diagnostic = diagnostic.help(format!("did you mean `{meant}`?{otherwise}"));
+    } else if let Some(help) = help {
+        diagnostic = diagnostic.help(help);
+    }
+    // What is marked must be what is replaced.
+    match replacement.filter(|_| mark.is_some()) {
+        Some(replacement) => diagnostic.replace_by(replacement),
+        None => diagnostic,
+    }
+}
+
+/// The mark of the bytes `range` of `text`, which is what `whole` marks; nothing when the
+/// file has it in another form, with escapes or over several lines.
+fn inside(whole: &Mark, text: &str, range: Range<usize>) -> Option<Mark> {
+    let quote = match whole.end.checked_sub(whole.start)?.checked_sub(text.len())? {
+        0 => 0,
+        2 => 1,
+        _ => return None,
+    };
+    if text.contains('\n') {
+        return None;
+    }
+    let before = u32::try_from(quote + text.get(..range.start)?.chars().count()).ok()?;
+    let Place { file, line, column } = &whole.place;
+    Some(Mark {
+        place: Place { file: Arc::clone(file), line: *line, column: column + before },
+        start: whole.start + quote + range.start,
+        end: whole.start + quote + range.end,
+    })
+}

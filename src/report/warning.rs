@@ -1,0 +1,37 @@
+//! In: a waiver of which there is something to say. Out: what people read, and its stable code. It
+//! refuses to know where that goes.
+
+use crate::compliance::{WaiverStanding, WaiverWarning};
+
+use super::escape::escape;
+
+/// The stable code of `standing`.
+#[must_use]
+pub(super) fn code(standing: WaiverStanding) -> &'static str {
+    match standing {
+        WaiverStanding::Ended => "waiver-ended",
+        WaiverStanding::EndsSoon => "waiver-ends-soon",
+        WaiverStanding::HoldsNothing => "waiver-holds-nothing",
+    }
+}
+
+/// What people read, on one line.
+#[must_use]
+pub(super) fn message(warning: &WaiverWarning) -> String {
+    let waiver = &warning.waiver;
+    let subject = escape(&waiver.subject.to_string());
+    match warning.standing {
+        WaiverStanding::Ended => format!("the waiver for {subject} ended on {}", waiver.until),
+        WaiverStanding::EndsSoon => format!("the waiver for {subject} ends on {}", waiver.until),
+        WaiverStanding::HoldsNothing => {
+            format!("the waiver for {subject} holds nothing: no token that it is for breaks one of its rules")
+        }
+    }
+}
+
+/// The warning as one line for a terminal, with the line of the policy.
+#[must_use]
+pub fn line(warning: &WaiverWarning) -> String {
+    let place = escape(&warning.waiver.place.to_string());
+    format!("warning[{}]: {} ({place})", code(warning.standing), message(warning))
+}

@@ -1,0 +1,373 @@
+//! Rules of the policy's own: what they see, what happens on them, and what is said of their mistakes.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokenwarden::{
+    compliance::{Compliance, Findings},
+    inventory::People,
+    model::{LastUse, Owner, Scope, Token, TokenId, TokenScope},
+    policy, report,
+};
+
+use crate::world::{self, State, World, time};
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+
+fn token(owner: Owner) -> Token {
+    Token {
+        id: TokenId::new("1"),
+        owner,
+        description: "OPS-1 nightly".to_owned(),
+        scope: TokenScope::Set(Scope::ReadWrite),
+        created: time("2026-11-01T00:00:00Z"),
+        created_by: Some("Sam".into()),
+        last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: "::ffff:192.0.2.7".parse().ok() }),
+        expires: Some(time("2026-12-24T00:00:00Z")),
+    }
+}
+
+fn mary() -> Token {
+    token(Owner::User("Mary".into()))
+}
+
+fn bare() -> Token {
+    Token { created_by: None, last_used: None, expires: None, scope: TokenScope::Unset, ..mary() }
+}
+
+/// A policy with the one rule `own-rule`.
+fn yaml(when: &str, action: &str) -> String {
+    format!(
+        "version: 1\ntokens:\n  rules:\n    - name: own-rule\n      when: {when}\n      message: it is so\n  \
+         enforcement: {{own-rule: {action}}}\n"
+    )
+}
+
+fn judge(when: &str, token: &Token) -> Findings {
+    let policy = world::policy(&yaml(when, "report"));
+    let mut people = People::default();
+    people.add_user("mary".into(), true);
+    people.add_user("gone".into(), false);
+    people.add_group(&"Developers".into(), ["mary".into()]);
+    let mut compliance = Compliance::new(&policy, &people, time(NOW));
+    compliance.observe(token);
+    compliance.finish()
+}
+
+/// Whether the own rule finds the token.
+fn finds(when: &str, token: &Token) -> bool {
+    let found = judge(when, token);
+    let found = found.tokens.iter().flat_map(|found| &found.findings);
+    found
+        .filter(|finding| finding.rule.code().starts_with("own-") || finding.rule.code() == "rule-error")
+        .map(|finding| assert_eq!((finding.rule.code(), finding.message.as_str()), ("own-rule", "it is so")))
+        .count()
+        == 1
+}
+
+#[test]
+fn an_expression_sees_the_token_its_owner_and_the_time() {
+    let repository = Owner::Repository { project: "PLAT".to_owned(), slug: "app".to_owned() };
+    for (when, token, expected) in [
+        ("token.id == '1'", mary(), true),
+        ("token.description.startsWith('OPS-')", mary(), true),
+        ("token.description.matches('^DEV-[0-9]+ ')", mary(), false),
+        ("token.scope == 'read-write'", mary(), true),
+        ("token.scope == 'unset'", bare(), true),
+        ("token.created < timestamp('2026-11-02T00:00:00Z')", mary(), true),
+        ("token.created_by != null && token.created_by != owner.name", mary(), true),
+        ("token.created_by == 'SAM'", mary(), true),
+        ("token.created_by == null", bare(), true),
+        ("token.last_used == null", bare(), true),
+        ("token.last_used != null && now - token.last_used > duration('24h')", mary(), true),
+        ("token.last_used != null && now - token.last_used > duration('48h')", mary(), false),
+        ("token.last_used_from == '192.0.2.7'", mary(), true),
+        ("token.expires == null", bare(), true),
+        ("owner.name == 'MARY' && owner.kind == 'user'", mary(), true),
+        ("owner.name in ['sam', 'Mary']", mary(), true),
+        ("owner.active == true", mary(), true),
+        ("owner.active == false", token(Owner::User("gone".into())), true),
+        ("owner.active == null", token(Owner::User("stranger".into())), true),
+        ("'developers' in owner.groups", mary(), true),
+        ("'DEVELOPERS' in owner.groups", mary(), true),
+        ("'developers' in owner.groups", token(Owner::User("gone".into())), false),
+        (
+            "owner.project == 'plat' && owner.kind == 'project'",
+            token(Owner::Project("PLAT".to_owned())),
+            true,
+        ),
+        ("owner.project == 'PLAT' && owner.repository == 'App'", token(repository), true),
+        ("owner.project == null", mary(), true),
+        ("now.getFullYear() == 2026 && now.getMonth() == 10", mary(), true),
+    ] {
+        assert_eq!(finds(&format!("\"{when}\""), &token), expected, "{when}");
+    }
+}
+
+#[test]
+fn an_own_rule_points_at_its_line_and_leads_to_its_action() {
+    let mut state = State::default();
+    state.users.insert("mary".into(), true);
+    state.tokens.insert(TokenId::new("1"), mary());
+    for (action, done) in
+        [("report", None), ("narrow", Some("narrow")), ("expire", Some("expire")), ("revoke", Some("revoke"))]
+    {
+        let plan = World::new(state.clone())
+            .plan(&world::policy(&yaml("token.scope == 'read-write'", action)), time(NOW));
+        assert_eq!(plan.changes.first().map(|planned| planned.change.action()), done);
+        let reason = plan
+            .changes
+            .first()
+            .map(|planned| (planned.reasons[0].rule.clone().unwrap(), planned.reasons[0].place.clone()));
+        if let Some((rule, place)) = reason {
+            assert_eq!((rule.code(), place.unwrap().line), ("own-rule", 4));
+        }
+    }
+}
+
+#[test]
+fn an_expired_token_breaks_no_own_rule() {
+    let expired = Token { expires: Some(time("2026-11-20T00:00:00Z")), ..mary() };
+    assert!(!finds("'true'", &expired));
+}
+
+#[test]
+fn an_expression_that_fails_is_a_finding_that_names_the_rule_and_no_value() {
+    let found = judge(
+        "token.description == 'OPS-1 nightly' && token.expires < now",
+        &Token { expires: None, ..mary() },
+    );
+    let findings: Vec<_> = found.tokens[0]
+        .findings
+        .iter()
+        .map(|finding| format!("{} {}: {}", finding.action, finding.rule, finding.message))
+        .collect();
+    assert_eq!(
+        findings,
+        ["report rule-error: the rule `own-rule` fails: `<` cannot take null and a timestamp"]
+    );
+    assert_eq!(found.complying(), 0);
+}
+
+#[test]
+fn a_group_that_the_server_does_not_know_leaves_the_rule_undecided() {
+    let found = judge("\"'ghosts' in owner.groups\"", &mary());
+    let undecided: Vec<_> =
+        found.undecided.iter().map(|((rule, reason), count)| format!("{rule}: {reason}: {count}")).collect();
+    assert_eq!(undecided, ["own-rule: group `ghosts` is not known to the server: 1"]);
+    assert_eq!(
+        judge("\"'ghosts' in owner.groups\"", &token(Owner::Project("X".to_owned()))).undecided.len(),
+        0
+    );
+}
+
+#[test]
+fn the_groups_of_expressions_are_asked_for() {
+    let mut state = State::default();
+    state.users.insert("mary".into(), true);
+    state.groups.insert("bitbucket-admins".into(), ["mary".into()].into());
+    state.tokens.insert(TokenId::new("1"), mary());
+    let world = World::new(state);
+    let policy = world::policy(&yaml("\"'Bitbucket-Admins' in owner.groups\"", "revoke"));
+    let plan = world.plan(&policy, time(NOW));
+    assert!(plan.is_whole(), "{:?}", plan.held_back);
+    assert_eq!(plan.changes[0].change.action(), "revoke");
+}
+
+/// What is found in a policy with the rule `when`, as it is shown.
+fn shown(when: &str) -> String {
+    let reading = policy::read(&[(Arc::from("policy.yaml"), yaml(when, "report").into_bytes())]);
+    report::diagnostics::text(&reading.diagnostics, &reading.sources, false)
+}
+
+/// The messages for a policy with the rule `when`.
+fn messages(when: &str) -> Vec<String> {
+    let reading = policy::read(&[(Arc::from("policy.yaml"), yaml(when, "report").into_bytes())]);
+    let rules = reading.diagnostics.iter().filter(|found| found.code.as_str() == "bad-expression");
+    rules.map(|found| found.message.clone()).collect()
+}
+
+#[test]
+fn an_unknown_member_is_shown_at_its_place_inside_the_expression() {
+    insta::assert_snapshot!(shown("owner.name == \"grüße\" || token.scop == \"read-write\""), @r#"
+    error[bad-expression]: there is no member `scop` here
+     --> policy.yaml:5:44, at `tokens.rules[0].when`
+      |
+    5 |       when: owner.name == "grüße" || token.scop == "read-write"
+      |                                            ^^^^
+    help: did you mean `scope`? (the members are `id`, `description`, `scope`, `created`, `created_by`, `last_used`, `last_used_from`, `expires`)
+    "#);
+    insta::assert_snapshot!(shown("'token.scope == \"readwrite\"'"), @r#"
+    error[bad-expression]: this is never `readwrite`
+     --> policy.yaml:5:30, at `tokens.rules[0].when`
+      |
+    5 |       when: 'token.scope == "readwrite"'
+      |                              ^^^^^^^^^
+    help: did you mean `read-write`? (it is one of `read-only`, `read-write`, `unset`)
+    "#);
+    let folded = ">-\n        token.scope == \"read-write\"\n        && token.last_use == null";
+    insta::assert_snapshot!(shown(folded), @r#"
+    error[bad-expression]: there is no member `last_use` here, at character 38 of the expression
+     --> policy.yaml:6:9, at `tokens.rules[0].when`
+      |
+    6 |         token.scope == "read-write"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    help: did you mean `last_used`? (the members are `id`, `description`, `scope`, `created`, `created_by`, `last_used`, `last_used_from`, `expires`)
+    "#);
+}
+
+#[test]
+fn a_mistake_says_what_to_write() {
+    for (when, message) in [
+        ("tokn.id == '1'", "there is no variable `tokn`"),
+        ("token == now", "`token` stands here without a member"),
+        ("token.description", "the expression must be true or false"),
+        ("now", "the expression must be true or false"),
+        ("1 +", "the expression ends too early"),
+        ("token.id = '1'", "this is no expression: token recognition error at: '= '"),
+        ("token.id.name == '1'", "there is no member `name` here"),
+        ("has(token.expires)", "there is no function `has`"),
+        ("owner.groups.exists(g, g == 'x')", "there is no function `exists` with 2 arguments here"),
+        ("owner.groups == ['x']", "`owner.groups` stands behind `in` alone, with one name before it"),
+        (
+            "token.id in owner.groups",
+            "a group is named by a text in quotes, so that its members can be asked for",
+        ),
+        ("token['id'] == '1'", "nothing is looked up in brackets"),
+        ("duration(token.id) > duration('1h')", "`duration` takes one text in quotes"),
+        ("token.description.matches('(')", "`(` is no regular expression"),
+        ("token.description.matches(token.id)", "`matches` takes a regular expression in quotes"),
+        ("owner.kind == 'users'", "this is never `users`"),
+        (
+            "token.last_used < now",
+            "the expression fails on a token of an active user that was never used: `<` cannot take null and a timestamp",
+        ),
+        (
+            "now - token.created > duration('30d')",
+            "the expression fails on a token of an active user: `duration` cannot take this",
+        ),
+    ] {
+        assert_eq!(messages(&format!("\"{when}\"")), [message], "{when}");
+    }
+}
+
+#[test]
+fn names_of_rules_are_checked() {
+    let codes = |name: &str| {
+        let text = yaml("'true'", "report").replace("own-rule", name);
+        let reading = policy::read(&[(Arc::from("policy.yaml"), text.into_bytes())]);
+        reading.diagnostics.iter().map(|found| found.code.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes("a-1"), [""; 0]);
+    for name in ["A", "a_b", "-a", "a-", "a--b", "1a", "'a b'", "lifetime", "default", &"a".repeat(65)] {
+        assert!(codes(name).contains(&"bad-rule-name"), "{name}");
+    }
+}
+
+fn layered(layers: &[&str]) -> Vec<String> {
+    let files: Vec<_> = layers
+        .iter()
+        .zip(["a.yaml", "b.yaml"])
+        .map(|(text, name)| (Arc::from(name), format!("version: 1\ntokens: {{{text}}}\n").into_bytes()))
+        .collect();
+    let reading = policy::read(&files);
+    reading
+        .diagnostics
+        .iter()
+        .map(|found| format!("{} {} {}", found.mark.place, found.code, found.path))
+        .collect()
+}
+
+#[test]
+fn own_rules_of_all_layers_are_there_and_may_be_named_in_any() {
+    let rule = |name: &str| format!("rules: [{{name: {name}, when: 'true', message: m}}]");
+    assert_eq!(layered(&["enforcement: {one: revoke}", &rule("one")]), [""; 0]);
+    assert_eq!(
+        layered(&[&rule("one"), &format!("{}, enforcement: {{one: narrow, two: report}}", rule("two"))]),
+        [""; 0]
+    );
+    assert_eq!(layered(&[&rule("one"), &rule("one")]), ["b.yaml:2 duplicate-entry tokens.rules[0].name"]);
+    assert_eq!(
+        layered(&[&rule("one"), "enforcement: {onee: revoke}"]),
+        ["b.yaml:2 unknown-rule tokens.enforcement.onee"]
+    );
+    assert_eq!(
+        layered(&[&rule("one"), "rules: unmanaged, enforcement: {one: revoke}"]),
+        ["b.yaml:2 unknown-rule tokens.enforcement.one"]
+    );
+}
+
+#[test]
+fn a_list_of_own_rules_has_an_end() {
+    let rules = |count: usize| {
+        let rule = |index| format!("{{name: r{index}, when: 'true', message: m}}");
+        format!("rules: [{}]", (0..count).map(rule).collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(layered(&[&rules(200)]), [""; 0]);
+    assert_eq!(layered(&[&rules(201)]), ["a.yaml:2 out-of-range tokens.rules"]);
+    // Each layer is short enough, all together are not.
+    assert_eq!(
+        layered(&[&rules(150), &rules(150).replace("name: r", "name: s")]),
+        ["b.yaml:2 out-of-range tokens.rules"]
+    );
+}
+
+#[test]
+fn no_expression_makes_the_reader_hang_or_overflow() {
+    let deep = |open: &str, close: &str, count| format!("{}true{}", open.repeat(count), close.repeat(count));
+    for when in [
+        "(".repeat(1_000),
+        deep("(", ")", 498),
+        deep("[", "]", 498),
+        format!("token{}", ".a".repeat(495)),
+        format!("token{}", "[0]".repeat(330)),
+        "size(".repeat(200),
+        format!("1{}", " + 1".repeat(249)),
+        format!("true{}", " && true".repeat(124)),
+        format!("{}true", "true ? true : ".repeat(70)),
+        format!("1{}", " in 1".repeat(199)),
+        format!("token.id{}", ".size()".repeat(140)),
+        "{".repeat(1_000),
+        "\"".repeat(999),
+        "€@#$%^".repeat(160),
+        "x".repeat(100_000),
+        "token.description.matches('((((a{100}){100}){100}){100})')".to_owned(),
+        "now - duration('9999999999h') < now".to_owned(),
+        "9223372036854775807 + 1 > 0".to_owned(),
+        "1 / 0 > 0".to_owned(),
+    ] {
+        let quoted = serde_json::to_string(&when).unwrap();
+        let started = std::time::Instant::now();
+        assert!(!messages(&quoted).is_empty(), "{when}");
+        assert!(started.elapsed().as_secs() < 5, "{when}");
+    }
+    for sign in ["!", "-"] {
+        assert_eq!(
+            messages(&format!("\"{}\"", deep(sign, "", 990))),
+            [""; 0],
+            "not deep at all: it is `true`"
+        );
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_an_expression_panic(when in "[a-z0-9.()\\[\\]{}!?:&|<>=+*/%\"', \\\\é€-]{0,60}") {
+        let _ = tokenwarden::model::Expression::new(&when);
+    }
+
+    #[test]
+    fn no_mixture_of_words_makes_an_expression_panic(
+        words in proptest::collection::vec(
+            proptest::sample::select(&["token", "owner", "now", ".", "scope", "groups", "in", "==", "<", "&&", "||", "(", ")",
+                "'x'", "null", "1", "!", "-", "+", "[", "]", ",", "?", ":", "last_used", "duration", "timestamp", "size", "matches"][..]),
+            0..14,
+        )
+    ) {
+        let text = words.join(" ");
+        if let Ok(expression) = tokenwarden::model::Expression::new(&text) {
+            let facts = tokenwarden::model::expression::Facts::new(&bare(), None, std::iter::empty(), Timestamp::MIN);
+            let _ = expression.holds(&facts);
+        }
+    }
+}
