@@ -42,8 +42,8 @@ impl Permit {
 
     /// What is permitted.
     #[must_use]
-    pub fn operation(&self) -> Operation {
-        self.operation
+    pub fn operation(&self) -> &Operation {
+        &self.operation
     }
 }
 
@@ -102,7 +102,7 @@ pub enum Reason {
     Scope,
     /// The user may not create tokens.
     Create,
-    /// The user may not create read-write tokens.
+    /// The user who is to own a read-write token may not have one.
     CreateReadWrite,
     /// The user may not manage the tokens of others.
     ManageOthers,
@@ -212,8 +212,8 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         require(operation::holds(settings, &held.owner, Permission::Use), Reason::Use)?;
         require(held.scope.effective().allows(request.method), Reason::Scope)?;
     }
-    operation::permit(settings, &caller, request.operation)?;
-    Ok(Permit { caller, client, operation: request.operation })
+    operation::permit(settings, &caller, &request.operation)?;
+    Ok(Permit { caller, client, operation: request.operation.clone() })
 }
 
 fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {
@@ -302,7 +302,7 @@ mod tests {
         let create = Operation::CreateOwn { scope: Scope::ReadWrite };
         let mut mary = Person { active: false, ..person("mary", &["staff"]) };
         let why = |settings: &Settings, credentials: Credentials| {
-            denied(settings, &credentials, "POST", create).map(Reason::code)
+            denied(settings, &credentials, "POST", create.clone()).map(Reason::code)
         };
         assert_eq!(why(&settings, Credentials::None), Some("network"));
         settings.networks = AllowedNetworks::Anywhere;
@@ -343,7 +343,9 @@ mod tests {
         let why = |operation| denied(&settings, &Credentials::Operator, "PUT", operation);
         assert_eq!(why(Operation::WriteSettings), None);
         assert_eq!(why(Operation::Revoke(Target::Others { owner_is_administrator: true })), None);
-        assert_eq!(why(Operation::CreateFor { owner_is_administrator: true }), None);
+        let for_root =
+            |scope| Operation::CreateFor { owner: Some(person("root", &["administrators"])), scope };
+        assert_eq!(why(for_root(Scope::ReadWrite)), None);
         assert_eq!(why(Operation::ListOwn), Some(Reason::NoUser));
         assert_eq!(why(Operation::CreateOwn { scope: Scope::ReadOnly }), Some(Reason::NoUser));
     }
@@ -353,6 +355,10 @@ mod tests {
         let mut settings = settings();
         settings.permissions.manage_others = groups(&["managers"]);
         let people = [person("mary", &[]), person("sam", &["managers"]), person("root", &["administrators"])];
+        let create_for = |name, groups| Operation::CreateFor {
+            owner: Some(person(name, groups)),
+            scope: Scope::ReadWrite,
+        };
         let others = |owner_is_administrator| Target::Others { owner_is_administrator };
         for (operation, [mary, manager, administrator]) in [
             (Operation::WhoAmI, [true, true, true]),
@@ -360,8 +366,8 @@ mod tests {
             (Operation::ListOwn, [true, true, true]),
             (Operation::ListAll, [false, true, true]),
             (Operation::CreateOwn { scope: Scope::ReadWrite }, [true, true, true]),
-            (Operation::CreateFor { owner_is_administrator: false }, [false, true, false]),
-            (Operation::CreateFor { owner_is_administrator: true }, [false, false, false]),
+            (create_for("mary", &[]), [false, true, false]),
+            (create_for("root", &["administrators"]), [false, false, false]),
             (Operation::Narrow(Target::Own), [true, true, true]),
             (Operation::Narrow(others(false)), [false, true, true]),
             (Operation::Narrow(others(true)), [false, false, true]),
@@ -373,9 +379,27 @@ mod tests {
             (Operation::WriteSettings, [false, false, true]),
         ] {
             let passes = people.clone().map(|person| {
-                denied(&settings, &token(person, Scope::ReadWrite), "GET", operation).is_none()
+                denied(&settings, &token(person, Scope::ReadWrite), "GET", operation.clone()).is_none()
             });
             assert_eq!(passes, [mary, manager, administrator], "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn a_read_write_token_is_made_for_nobody_who_may_not_have_one() {
+        let mut settings = settings();
+        settings.permissions.manage_others = groups(&["managers"]);
+        settings.permissions.create = Holders::Nobody;
+        settings.permissions.create_read_write = groups(&["ci-bots"]);
+        let manager = token(person("sam", &["managers", "ci-bots"]), Scope::ReadWrite);
+        for credentials in [&manager, &Credentials::Operator] {
+            let why = |owner_groups: &[&str], scope| {
+                let owner = Some(person("bot", owner_groups));
+                denied(&settings, credentials, "POST", Operation::CreateFor { owner, scope })
+            };
+            assert_eq!(why(&["staff"], Scope::ReadWrite), Some(Reason::CreateReadWrite));
+            assert_eq!(why(&["staff"], Scope::ReadOnly), None);
+            assert_eq!(why(&["CI-Bots"], Scope::ReadWrite), None);
         }
     }
 

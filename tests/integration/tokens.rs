@@ -130,7 +130,15 @@ async fn who_manages_others_creates_and_revokes_for_them_but_not_for_administrat
     assert_eq!(status(create(&server, "sam", &for_user("nobody"))).await, 400);
     assert_eq!(status(create(&server, "sam", &for_user("gone"))).await, 400);
 
-    let of_root = server.make_token("root", 2).await;
+    server.change_settings(json!({"permissions": {"create_read_write": ["ci-bots"]}})).await;
+    assert_eq!(
+        status(create(&server, "sam", &for_user("mary"))).await,
+        403,
+        "mary may not have such a token"
+    );
+    assert_eq!(status(create(&server, "sam", &for_user("bot"))).await, 200);
+
+    let of_root = server.make_token("root", 1).await;
     let revoke = |user: &str, id| status(server.with_password(user, Method::DELETE, &token_path(id)));
     assert_eq!(revoke("sam", of_root.id).await, 403);
     assert_eq!(revoke("mary", of_root.id).await, 403);

@@ -127,8 +127,7 @@ async fn permit_to_create(
         return own.cloned().map(|own| (permit, own)).ok_or_else(|| crate::access::Reason::NoUser.into());
     };
     let owner = app.store.account(&other).await?.map(|account| app.person(account));
-    let owner_is_administrator = owner.as_ref().is_some_and(|owner| owner.administrator);
-    let permit = session.permit(Operation::CreateFor { owner_is_administrator })?;
+    let permit = session.permit(Operation::CreateFor { owner: owner.clone(), scope: asked.scope()? })?;
     match owner {
         Some(owner) if owner.active => Ok((permit, owner)),
         _ => Err(Problem::bad_request("`tokenForUserKey` names no active user.")),
