@@ -37,7 +37,7 @@ pub struct Permissions {
     pub use_tokens: Holders,
     /// Who may create tokens for themselves.
     pub create: Holders,
-    /// Who of those may create read-write tokens.
+    /// Who of those may create read-write tokens, and for whom others may.
     pub create_read_write: Holders,
     /// Who may create and revoke tokens for other people; never everyone.
     pub manage_others: Holders,

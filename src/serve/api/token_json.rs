@@ -59,20 +59,25 @@ impl CreateToken {
 
     /// When it is to expire, as far as that is said.
     pub(super) fn expires(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        if let Some(text) = &self.expires {
-            let bad = |_| {
-                let example = "2026-12-01T00:00:00.000+01:00";
-                Problem::bad_request(format!("`tokenExpirationDateTime` takes a time such as {example}."))
-            };
-            // The store keeps whole milliseconds.
-            let asked: Timestamp = text.parse().map_err(bad)?;
-            return moment(asked.as_millisecond(), "tokenExpirationDateTime").map(Some);
+        match expiry(self.expires.as_deref(), self.expires_millis)? {
+            Some(expires) => Ok(Some(expires)),
+            None => self.months.map(|months| in_months(months, now)).transpose(),
         }
-        if let Some(millis) = self.expires_millis {
-            return moment(millis, "tokenExpirationDateTimeMillis").map(Some);
-        }
-        self.months.map(|months| in_months(months, now)).transpose()
     }
+}
+
+/// The expiry that a date or milliseconds ask for; the date wins.
+fn expiry(date: Option<&str>, millis: Option<i64>) -> Result<Option<Timestamp>, Problem> {
+    if let Some(date) = date {
+        let bad = |_| {
+            let example = "2026-12-01T00:00:00.000+01:00";
+            Problem::bad_request(format!("`tokenExpirationDateTime` takes a time such as {example}."))
+        };
+        // The store keeps whole milliseconds.
+        let asked: Timestamp = date.parse().map_err(bad)?;
+        return moment(asked.as_millisecond(), "tokenExpirationDateTime").map(Some);
+    }
+    millis.map(|millis| moment(millis, "tokenExpirationDateTimeMillis")).transpose()
 }
 
 fn in_months(months: i64, now: Timestamp) -> Result<Timestamp, Problem> {
@@ -97,18 +102,29 @@ pub(super) struct PatchToken {
     /// A lower scope: 1 read-only.
     #[serde(default, rename = "tokenScope")]
     scope: Option<i64>,
+    /// A nearer expiry, ISO 8601 with an offset; wins over the other one.
+    #[serde(default, rename = "tokenExpirationDateTime")]
+    expires: Option<String>,
     /// A nearer expiry, in milliseconds since 1970-01-01T00:00:00Z.
     #[serde(default, rename = "tokenExpirationDateTimeMillis")]
     expires_millis: Option<i64>,
+    /// Refused: it does not say from when on the months count.
+    #[serde(default, rename = "tokenValidityTimeInMonths")]
+    #[schemars(skip)]
+    months: Option<i64>,
 }
 
 impl PatchToken {
     pub(super) fn narrowing(&self) -> Result<Narrowing, Problem> {
-        let expiry = |millis| moment(millis, "tokenExpirationDateTimeMillis");
+        if self.months.is_some() {
+            return Err(Problem::bad_request(
+                "`tokenValidityTimeInMonths` is for new tokens alone; give `tokenExpirationDateTime`.",
+            ));
+        }
         Ok(Narrowing {
             description: self.description.as_deref().map(description).transpose()?.map(str::to_owned),
             scope: self.scope.map(scope).transpose()?,
-            expires: self.expires_millis.map(expiry).transpose()?,
+            expires: expiry(self.expires.as_deref(), self.expires_millis)?,
         })
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .body::<PatchToken>()
         .statuses(&[
-            (400, "The body cannot be read, or would make the token reach farther or live longer"),
+            (400, "The body cannot be read, breaks a limit, or would make the token reach farther or live longer"),
             (404, "There is no such token"),
         ]),
         Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke).statuses(NO_SUCH_TOKEN),
@@ -181,10 +181,14 @@ async fn narrow(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<TokenItem>, Problem> {
-    let token = permitted_token(&session, &app, &id, Operation::Narrow).await?;
+    let (token, owner) = permitted_token(&session, &app, &id, Operation::Narrow).await?;
     let patch: PatchToken = body.json()?;
+    let narrowing = patch.narrowing()?;
+    if let Some(description) = narrowing.description.as_ref().filter(|new| **new != token.description) {
+        limits::rename(&session.revision.settings.limits, &owner, description)?;
+    }
     app.uses.flush(&app.store).await?;
-    let narrowed = app.store.narrow_token(token.id, &patch.narrowing()?).await?;
+    let narrowed = app.store.narrow_token(token.id, &narrowing).await?;
     match narrowed {
         Some(token) => Ok(Json(token.into())),
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
@@ -199,36 +203,46 @@ async fn revoke(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, Problem> {
-    let token = permitted_token(&session, &app, &id, Operation::Revoke).await?;
+    let (token, _) = permitted_token(&session, &app, &id, Operation::Revoke).await?;
     if app.store.revoke_token(token.id).await? { Ok(Json(true)) } else { Err(no_such_token()) }
 }
 
-/// The token `id`, once it is permitted to do `operation` to it. Who may not manage the tokens of
+/// The token `id` and its owner, once it is permitted to do `operation` to it. Who may not manage the tokens of
 /// others does not learn which ids exist.
 async fn permitted_token(
     session: &Session,
     app: &App,
     id: &str,
     operation: fn(Target) -> Operation,
-) -> Result<TokenRow, Problem> {
+) -> Result<(TokenRow, Person), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let token = match id.parse() {
         Ok(id) => app.store.token(id).await?,
         Err(_) => None,
     };
-    let own = caller.caller().person().map(|person| &person.name);
-    let target = match &token {
-        Some(token) if own == Some(&token.owner) => Target::Own,
-        Some(token) => Target::Others { owner_is_administrator: is_administrator(app, &token.owner).await? },
-        None => Target::Others { owner_is_administrator: false },
+    let Some(token) = token else {
+        session.permit(operation(Target::Others { owner_is_administrator: false }))?;
+        return Err(no_such_token());
+    };
+    let (owner, target) = match caller.caller().person().filter(|own| own.name == token.owner) {
+        Some(own) => (own.clone(), Target::Own),
+        None => {
+            let owner = owner(app, &token.owner).await?;
+            let target = Target::Others { owner_is_administrator: owner.administrator };
+            (owner, target)
+        }
     };
     session.permit(operation(target))?;
-    token.ok_or_else(no_such_token)
+    Ok((token, owner))
 }
 
-async fn is_administrator(app: &App, name: &UserName) -> Result<bool, Problem> {
+/// The user `name`; somebody without groups when the directory knows no such user.
+async fn owner(app: &App, name: &UserName) -> Result<Person, Problem> {
     let account = app.store.account(name).await?;
-    Ok(account.is_some_and(|account| app.person(account).administrator))
+    Ok(account.map_or_else(
+        || Person { name: name.clone(), groups: [].into(), active: false, administrator: false },
+        |account| app.person(account),
+    ))
 }
 
 fn no_such_token() -> Problem {
