@@ -454,6 +454,11 @@ fn client_address(written: &ClientAddressDocument) -> Result<ClientAddressSource
             if trusted_proxies.is_empty() {
                 return Err("a header needs `trusted_proxies`; without one write `peer`".to_owned());
             }
+            if trusted_proxies.covers_a_family() {
+                let problem = "`trusted_proxies` hold all addresses of IPv4 or IPv6, so that anybody could \
+                               choose the address of a client; name the proxies";
+                return Err(problem.to_owned());
+            }
             let name = HeaderName::new(written.header.as_str()).map_err(|error| error.to_string())?;
             Ok(ClientAddressSource::Header { name, trusted_proxies })
         }
