@@ -94,7 +94,7 @@ pub enum Reason {
     InvalidCredentials,
     /// Passwords are disabled.
     PasswordDisabled,
-    /// The user is not active.
+    /// The owner of the token is not active.
     OwnerInactive,
     /// The user may not use tokens.
     Use,
@@ -185,9 +185,10 @@ pub fn looks_at_password(settings: &Settings, user: &UserName, path: &str) -> bo
     settings.password_authentication.accepts(user, path)
 }
 
-/// The whole decision on `request`: client address, network, credentials, whether the user is
-/// active, the permission to use tokens, the scope, and the operation's own permission, in this
-/// order. It always agrees with the stages.
+/// The whole decision on `request`: client address, network, credentials, for a token whether its
+/// owner is active, the permission to use tokens and the scope, and the operation's own permission, in
+/// this order. The password of a user who is not active counts as wrong. It always agrees with the
+/// stages.
 #[must_use]
 pub fn decide(settings: &Settings, request: &Request<'_>) -> Decision {
     match permit(settings, request) {
@@ -205,10 +206,8 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         Operation::ReadOpen => Caller::Anybody,
         _ => identify(settings, request)?,
     };
-    if let Some(person) = caller.person() {
-        require(person.active, Reason::OwnerInactive)?;
-    }
     if let Caller::Token(held) = &caller {
+        require(held.owner.active, Reason::OwnerInactive)?;
         require(operation::holds(settings, &held.owner, Permission::Use), Reason::Use)?;
         require(held.scope.effective().allows(request.method), Reason::Scope)?;
     }
@@ -223,6 +222,7 @@ fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason
         Credentials::Invalid => Err(Reason::InvalidCredentials),
         Credentials::UnverifiedPassword { user } if password_counts(user) => Err(Reason::InvalidCredentials),
         Credentials::Password(person) if password_counts(&person.name) => {
+            require(person.active, Reason::InvalidCredentials)?;
             Ok(Caller::Password(person.clone()))
         }
         Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => Err(Reason::PasswordDisabled),
@@ -333,6 +333,14 @@ mod tests {
         assert_eq!(why(&settings), Some(Reason::InvalidCredentials));
         settings.password_authentication = PasswordAuthentication::disabled();
         assert_eq!(why(&settings), Some(Reason::PasswordDisabled));
+    }
+
+    #[test]
+    fn the_password_of_somebody_inactive_counts_as_wrong() {
+        let gone = Person { active: false, ..person("gone", &[]) };
+        let why = |credentials| denied(&settings(), &credentials, "GET", Operation::WhoAmI);
+        assert_eq!(why(Credentials::Password(gone.clone())), Some(Reason::InvalidCredentials));
+        assert_eq!(why(token(gone, Scope::ReadOnly)), Some(Reason::OwnerInactive));
     }
 
     #[test]
