@@ -24,7 +24,6 @@ pub struct Permit {
     // INVARIANT: private, so that `decide` alone can make a permit.
     caller: Caller,
     client: Option<IpAddr>,
-    operation: Operation,
 }
 
 impl Permit {
@@ -38,12 +37,6 @@ impl Permit {
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         self.client
-    }
-
-    /// What is permitted.
-    #[must_use]
-    pub fn operation(&self) -> &Operation {
-        &self.operation
     }
 }
 
@@ -212,7 +205,7 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         require(held.scope.effective().allows(request.method), Reason::Scope)?;
     }
     operation::permit(settings, &caller, &request.operation)?;
-    Ok(Permit { caller, client, operation: request.operation.clone() })
+    Ok(Permit { caller, client })
 }
 
 fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {

@@ -126,13 +126,8 @@ mod tests {
         IpAddr::V4(number.into())
     }
 
-    /// What an attempt gets at once; nothing when it is to wait.
-    fn at_once(throttle: &Throttle, address: IpAddr, now: Instant) -> Option<Option<Turn>> {
-        throttle.turn(address, now).now_or_never()
-    }
-
     fn let_through(throttle: &Throttle, address: IpAddr, now: Instant) -> Option<Turn> {
-        at_once(throttle, address, now).expect("nothing to wait for")
+        throttle.turn(address, now).now_or_never().expect("nothing to wait for")
     }
 
     #[test]
@@ -156,7 +151,7 @@ mod tests {
     async fn more_at_a_time_than_may_fail_wait_for_the_end_of_the_others() {
         let (throttle, now) = (Throttle::new(2), Instant::now());
         let [good, bad] = [(); 2].map(|()| let_through(&throttle, address(1), now).unwrap());
-        assert!(at_once(&throttle, address(1), now).is_none());
+        assert!(throttle.turn(address(1), now).now_or_never().is_none());
         let waiting = throttle.turn(address(1), now);
         drop(good);
         let last = waiting.await.unwrap();
