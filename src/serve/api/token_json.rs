@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::Held,
-    model::{Scope, TokenScope},
+    model::Scope,
     serve::{
         problem::Problem,
         store::{Narrowing, TokenRow},
@@ -54,7 +54,7 @@ impl CreateToken {
     }
 
     pub(super) fn scope(&self) -> Result<Scope, Problem> {
-        scope(self.scope.unwrap_or(1))
+        self.scope.map_or(Ok(Scope::ReadOnly), scope)
     }
 
     /// When it is to expire, as far as that is said.
@@ -138,11 +138,8 @@ fn description(text: &str) -> Result<&str, Problem> {
 }
 
 fn scope(number: i64) -> Result<Scope, Problem> {
-    match number {
-        1 => Ok(Scope::ReadOnly),
-        2 => Ok(Scope::ReadWrite),
-        _ => Err(Problem::bad_request("`tokenScope` takes 1 (read-only) or 2 (read-write).")),
-    }
+    Scope::from_number(number)
+        .ok_or_else(|| Problem::bad_request("`tokenScope` takes 1 (read-only) or 2 (read-write)."))
 }
 
 /// A moment that an expiry can be; 0, which stands for never in answers, cannot be asked for.
@@ -152,15 +149,6 @@ fn moment(millis: i64, field: &str) -> Result<Timestamp, Problem> {
         return Err(bad());
     }
     Timestamp::from_millisecond(millis).map_err(|_| bad())
-}
-
-/// 0 unset, 1 read-only, 2 read-write.
-pub(super) fn scope_number(scope: TokenScope) -> u8 {
-    match scope {
-        TokenScope::Unset => 0,
-        TokenScope::Set(Scope::ReadOnly) => 1,
-        TokenScope::Set(Scope::ReadWrite) => 2,
-    }
 }
 
 /// A token that was just made. The one time that its secret is shown.
@@ -221,7 +209,7 @@ impl From<TokenRow> for TokenItem {
             user_name: owner,
             token_description: token.description.clone(),
             description: token.description,
-            token_scope: scope_number(token.scope),
+            token_scope: token.scope.number(),
             created: token.created.as_millisecond(),
             created_by: token.created_by.map(String::from),
             last_accessed: token.last_used.map_or(0, |used| used.at.as_millisecond()),

@@ -14,7 +14,6 @@ use super::{
     token_filter::{self, FILTER, PAGING},
     token_json::{
         CreateToken, CreatedToken, OPERATOR, PatchToken, TokenItem, TokenList, date_time, number_of,
-        scope_number,
     },
 };
 use crate::{
@@ -103,7 +102,7 @@ async fn create(
         id,
         plain_text_token: secret.expose().to_owned(),
         token_description: new.description,
-        token_scope: scope_number(new.scope),
+        token_scope: new.scope.number(),
         user_key: owner.name.to_string(),
         user_name: owner.name.to_string(),
         token_validity_time_in_months: asked.months.unwrap_or(0),
@@ -224,13 +223,13 @@ async fn permitted_token(
         session.permit(operation(Target::Others { owner_is_administrator: false }))?;
         return Err(no_such_token());
     };
-    let (owner, target) = match caller.caller().person().filter(|own| own.name == token.owner) {
-        Some(own) => (own.clone(), Target::Own),
-        None => {
-            let owner = owner(app, &token.owner).await?;
-            let target = Target::Others { owner_is_administrator: owner.administrator };
-            (owner, target)
-        }
+    let own = caller.caller().person().filter(|own| own.name == token.owner);
+    let (owner, target) = if let Some(own) = own {
+        (own.clone(), Target::Own)
+    } else {
+        let owner = owner(app, &token.owner).await?;
+        let target = Target::Others { owner_is_administrator: owner.administrator };
+        (owner, target)
     };
     session.permit(operation(target))?;
     Ok((token, owner))
