@@ -55,7 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .body::<PatchToken>()
         .statuses(&[
-            (400, "The body cannot be read, breaks a limit, or would make the token reach farther or live longer"),
+            (400, "The body cannot be read, breaks a limit, or would let the token reach farther or live longer"),
             (404, "There is no such token"),
         ]),
         Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke).statuses(NO_SUCH_TOKEN),
@@ -206,8 +206,8 @@ async fn revoke(
     if app.store.revoke_token(token.id).await? { Ok(Json(true)) } else { Err(no_such_token()) }
 }
 
-/// The token `id` and its owner, once it is permitted to do `operation` to it. Who may not manage the tokens of
-/// others does not learn which ids exist.
+/// The token `id` and its owner, once it is permitted to do `operation` to it. Who may not manage the
+/// tokens of others does not learn which ids exist.
 async fn permitted_token(
     session: &Session,
     app: &App,
