@@ -3,7 +3,9 @@
 //! credential is random and stays in memory.
 
 use std::{
-    env, fs,
+    env,
+    error::Error,
+    fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
@@ -20,7 +22,7 @@ use crate::{
     target::http::Credential,
 };
 
-use super::Failure;
+use super::{Exit, Failure};
 
 /// The group whose members administer an embedded server.
 const ADMINISTRATORS: &str = "administrators";
@@ -48,19 +50,18 @@ impl Embedded {
         if let Some(folder) = store.parent() {
             fs::create_dir_all(folder)?;
         }
-        let url: StoreUrl = format!("sqlite:{}", store.display()).parse()?;
-        let opened = Store::open_or_create(&url).await?;
+        let opened = Store::open_or_create(&StoreUrl { file: store.to_owned() }).await?;
         let administrators = GroupName::new(ADMINISTRATORS);
         let clock = fixed.map_or(Clock::System, Clock::Fixed);
         if let Some(path) = directory {
             let text = read(&path)?;
             let import = serve::directory::import(&opened, &text, |name| env::var(name).ok()).await;
-            import.map_err(|error| InFile::new(&path, error))?;
+            import.map_err(|error| invalid(&path, error))?;
         }
         if let Some(path) = seed {
             let text = read(&path)?;
             let planted = serve::seed::plant(&opened, &text, administrators.clone(), clock.now()).await;
-            planted.map_err(|error| InFile::new(&path, error))?;
+            planted.map_err(|error| invalid(&path, error))?;
         }
         let operator = TokenSecret::from_random(random_bytes()?);
         let secret = SecretString::from(operator.expose());
@@ -89,21 +90,20 @@ impl Embedded {
     }
 }
 
-fn read(path: &Path) -> Result<String, InFile> {
-    fs::read_to_string(path).map_err(|error| InFile::new(path, error))
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| invalid(path, error))
+}
+
+/// The settings file names a file that cannot be used.
+fn invalid(path: &Path, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::new(Exit::Invalid, InFile { path: path.to_owned(), cause: cause.into() })
 }
 
 /// A file that an embedded target names cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", path.display())]
+#[error("the file `{}` cannot be used", path.display())]
 struct InFile {
     path: PathBuf,
     #[source]
-    cause: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl InFile {
-    fn new(path: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { path: path.to_owned(), cause: cause.into() }
-    }
+    cause: Box<dyn Error + Send + Sync>,
 }

@@ -101,17 +101,24 @@ impl Workspace {
         Ok(self.settings.targets.iter().filter(wanted).collect())
     }
 
-    /// The policy of `target`, from all its layers. Shows what is wrong on standard error, warnings
-    /// too.
+    /// The policies of `targets`, each from all its layers. Shows what is wrong on standard error, once
+    /// however many targets share a layer, warnings too.
     ///
     /// # Errors
     ///
-    /// When the policy is invalid.
-    pub fn load_policy(&self, target: &TargetDeclaration) -> Result<Policy, Failure> {
-        let layers = self.layers.of(&target.policy);
-        let reading = read_layers(&layers);
-        show(&reading.diagnostics, &reading.sources, self.color)?;
-        reading.policy.ok_or_else(|| invalid(&reading.diagnostics, layers.len()))
+    /// When a policy is invalid.
+    pub fn load_policies(&self, targets: &[&TargetDeclaration]) -> Result<Vec<Policy>, Failure> {
+        let (mut diagnostics, mut sources) = (Diagnostics::default(), Sources::new());
+        let mut policies = Vec::with_capacity(targets.len());
+        for target in targets {
+            let reading = read_layers(&self.layers.of(&target.policy));
+            diagnostics.append(reading.diagnostics);
+            sources.extend(reading.sources);
+            policies.push(reading.policy);
+        }
+        show(&diagnostics, &sources, self.color)?;
+        let valid: Option<Vec<Policy>> = policies.into_iter().collect();
+        valid.ok_or_else(|| invalid(&diagnostics, sources.len()))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::report::escape_whole;
+
 use super::{ColorChoice, Failure};
 
 /// Whether to write colour to `stream`: on a terminal, unless `NO_COLOR` is set to something
@@ -42,8 +44,12 @@ pub(super) fn failure(failure: &Failure, about: Option<&str>) {
     }
 }
 
-/// Writes a line to standard error.
-pub(super) fn note(line: &str) {
-    // Nothing can be said when standard error is gone.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Writes lines to standard error. They may hold text from anywhere: what could steer a terminal is
+/// shown as an escape.
+pub(super) fn note(lines: &str) {
+    let mut stderr = io::stderr().lock();
+    for line in lines.lines() {
+        // Nothing can be said when standard error is gone.
+        let _ = writeln!(stderr, "{}", escape_whole(line));
+    }
 }

@@ -71,8 +71,7 @@ pub(super) async fn plan<'a>(
         output::note("warning: `journal` has no effect yet: this version does not keep one");
     }
     let now = global.now.unwrap_or_else(present);
-    let policies: Vec<_> = targets.iter().map(|target| workspace.load_policy(target)).collect();
-    let policies = policies.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let policies = workspace.load_policies(targets)?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
         let plan = plan_one(workspace, declaration, &policy, reach, global.now, now).await;
         Planned { declaration, policy, plan }

@@ -54,15 +54,21 @@ pub struct Findings {
     pub tokens: Vec<TokenFindings>,
     /// How many tokens were seen.
     pub seen: u64,
+    /// How many of them have not expired.
+    pub live: u64,
+    /// How many have no finding, but a rule that could not be decided.
+    pub unjudged: u64,
+    /// The latest moment at which a token was made or used, UTC.
+    pub latest: Option<Timestamp>,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
     pub undecided: BTreeMap<(RuleCode, String), u64>,
 }
 
 impl Findings {
-    /// How many tokens comply with every rule that could be decided.
+    /// How many tokens comply with every rule.
     #[must_use]
     pub fn complying(&self) -> u64 {
-        self.seen.saturating_sub(self.tokens.len() as u64)
+        self.seen.saturating_sub(self.tokens.len() as u64).saturating_sub(self.unjudged)
     }
 }
 
@@ -75,6 +81,9 @@ pub struct Compliance<'a> {
     found: BTreeMap<TokenId, TokenFindings>,
     undecided: BTreeMap<(RuleCode, String), u64>,
     seen: u64,
+    live: u64,
+    unjudged: u64,
+    latest: Option<Timestamp>,
 }
 
 impl<'a> Compliance<'a> {
@@ -89,6 +98,9 @@ impl<'a> Compliance<'a> {
             found: BTreeMap::new(),
             undecided: BTreeMap::new(),
             seen: 0,
+            live: 0,
+            unjudged: 0,
+            latest: None,
         }
     }
 
@@ -96,16 +108,20 @@ impl<'a> Compliance<'a> {
     /// among the most recently used ones of an owner whose number of tokens is limited.
     pub fn observe(&mut self, token: &Token) {
         self.seen += 1;
+        self.latest = self.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
+        self.live += u64::from(!token.is_expired(self.now));
         let owner = self.owners.standing(&token.owner);
         let subject =
             Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
         let mut findings = Vec::new();
+        let mut judged = true;
         for rule in RuleCode::ALL {
             match rules::check(rule, &subject) {
                 Verdict::NotTried | Verdict::Complies => {}
                 Verdict::Fails { message, place } => findings.push(self.finding(rule, message, place)),
                 Verdict::Undecided { reason } => {
                     *self.undecided.entry((rule, reason)).or_default() += 1;
+                    judged = false;
                 }
             }
         }
@@ -117,6 +133,7 @@ impl<'a> Compliance<'a> {
         {
             self.count(token, &findings, at_most, narrow_to);
         }
+        self.unjudged += u64::from(!judged && findings.is_empty());
         if !findings.is_empty() {
             self.add(token.clone(), findings, narrow_to);
         }
@@ -125,7 +142,14 @@ impl<'a> Compliance<'a> {
     /// Ends the fold.
     #[must_use]
     pub fn finish(self) -> Findings {
-        Findings { tokens: self.found.into_values().collect(), seen: self.seen, undecided: self.undecided }
+        Findings {
+            tokens: self.found.into_values().collect(),
+            seen: self.seen,
+            live: self.live,
+            unjudged: self.unjudged,
+            latest: self.latest,
+            undecided: self.undecided,
+        }
     }
 
     /// Counts a token of an owner who may have `at_most`; the one that is then too many, if any,

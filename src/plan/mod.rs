@@ -56,6 +56,8 @@ pub struct Plan {
     pub reported: Vec<TokenFindings>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
+    /// The latest moment at which a token was made or used, UTC.
+    pub latest_use: Option<Timestamp>,
     /// Who would no longer be let in from where they came from.
     pub refused_use: RefusedUse,
     /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
@@ -75,8 +77,12 @@ pub struct Plan {
 pub struct TokenCounts {
     /// All that were seen.
     pub seen: u64,
-    /// Those without a finding.
+    /// Those that have not expired.
+    pub live: u64,
+    /// Those that comply with every rule.
     pub complying: u64,
+    /// Those without a finding of which not every rule could be decided.
+    pub unjudged: u64,
 }
 
 /// A change with the reasons for it; never without one.
@@ -142,8 +148,8 @@ impl Plan {
     ) -> Result<Self, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
-        let mut refused_use = RefusedUseFold::new(policy, &inventory.settings, now);
         let settings_plan = settings::diff(policy, &inventory);
+        let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
         let mut observe = |token: Token| {
             compliance.observe(&token);
@@ -170,7 +176,12 @@ impl Plan {
         findings: Findings,
         refused_use: RefusedUse,
     ) -> Self {
-        let tokens = TokenCounts { seen: findings.seen, complying: findings.complying() };
+        let tokens = TokenCounts {
+            seen: findings.seen,
+            live: findings.live,
+            complying: findings.complying(),
+            unjudged: findings.unjudged,
+        };
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
             place: policy.enforcement.place_of(rule).cloned(),
@@ -194,6 +205,7 @@ impl Plan {
             pending: token_plan.pending,
             reported: token_plan.reported,
             tokens,
+            latest_use: findings.latest,
             refused_use,
             holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),

@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::model::{
-    Holders,
+    AllowedNetworks, Holders, Token,
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, Plan};
+use super::{ApprovedPlan, Change, NetworksChange, Object, Plan, PlannedChange};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -79,15 +79,22 @@ impl Plan {
         let of_class = self.changes.iter().filter(|planned| rail_of(&planned.change) == Some(class));
         match class {
             RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
-                (of_class.count() as u64, self.tokens.seen)
+                // What has expired is refused anyway: it is neither a loss nor a live object.
+                let is_live = |token: &&Token| !token.is_expired(self.made_for);
+                let live = of_class.filter_map(|planned| token_of(&planned.change)).filter(is_live);
+                (live.count() as u64, self.tokens.live)
             }
             RailClass::WithdrawnGroups => {
                 let withdrawn = of_class.map(|planned| withdrawn_holders(&planned.change)).sum();
                 (withdrawn, self.holders)
             }
             RailClass::RefusedCallers => (self.refused_use.owners, self.refused_use.of_owners),
-            // The addresses of callers are known, so that the owners behind them are counted instead.
-            RailClass::WithdrawnNetworks => (0, 0),
+            // Where the addresses of callers stay what they are, the owners behind them are counted instead.
+            RailClass::WithdrawnNetworks if self.refused_use.addresses_stay => (0, 0),
+            RailClass::WithdrawnNetworks => {
+                let ranges = |change: &PlannedChange| withdrawn_ranges(&change.change);
+                self.changes.iter().map(ranges).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+            }
         }
     }
 }
@@ -105,6 +112,25 @@ fn rail_of(change: &Change) -> Option<RailClass> {
         | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,
+    }
+}
+
+/// How many ranges are refused, and of how many; "anywhere" counts as one.
+fn withdrawn_ranges(change: &Change) -> (u64, u64) {
+    let Change::Refuse(NetworksChange { before, after }) = change else { return (0, 0) };
+    match before {
+        AllowedNetworks::Anywhere => (1, 1),
+        AllowedNetworks::Only(before) => {
+            let refused = before.difference(&after.addresses());
+            (refused.pieces().len() as u64, before.pieces().len() as u64)
+        }
+    }
+}
+
+fn token_of(change: &Change) -> Option<&Token> {
+    match change.object() {
+        Object::Token(token) => Some(token),
+        Object::Setting(_) => None,
     }
 }
 

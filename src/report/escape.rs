@@ -11,12 +11,23 @@ const SHOWN: usize = 120;
 /// characters.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(SHOWN));
-    for (index, c) in text.chars().enumerate() {
-        if index == SHOWN {
-            shown.push('…');
-            break;
-        }
+    let mut characters = text.chars();
+    let mut shown = escaped(characters.by_ref().take(SHOWN));
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// As [`escape`], but not cut: for text that is ours and has somebody else's in it.
+#[must_use]
+pub fn escape_whole(text: &str) -> String {
+    escaped(text.chars())
+}
+
+fn escaped(characters: impl Iterator<Item = char>) -> String {
+    let mut shown = String::new();
+    for c in characters {
         if matches!(c, '"' | '\'' | '\\') || !needs_escape(c) {
             shown.push(c);
         } else {

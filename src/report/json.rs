@@ -39,6 +39,10 @@ pub struct PlanDocument {
     pub pending: Vec<FindingEntry>,
     /// Findings that the policy only reports.
     pub reported: Vec<FindingEntry>,
+    /// What keeps `apply` from applying any of this: rails, and those whom it would shut out.
+    pub refusals: Vec<RefusalEntry>,
+    /// Targets that could not be read.
+    pub errors: Vec<ErrorEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -60,8 +64,10 @@ pub struct TargetEntry {
     pub policy_sha256: String,
     /// Tokens that were seen.
     pub tokens_seen: u64,
-    /// Tokens without a finding.
+    /// Tokens that comply with every rule.
     pub tokens_complying: u64,
+    /// Tokens without a finding of which not every rule could be decided.
+    pub tokens_unjudged: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
     /// After `apply`: whether the target, read back, needs no further change.
@@ -149,6 +155,24 @@ pub struct ReasonEntry {
     pub source: Option<SourceEntry>,
 }
 
+/// Why a plan is not applied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RefusalEntry {
+    /// Name of the target.
+    pub target: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// A target that could not be read.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ErrorEntry {
+    /// Name of the target.
+    pub target: String,
+    /// What went wrong, with its causes.
+    pub message: String,
+}
+
 /// What became of one change.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutcomeEntry {
@@ -180,6 +204,8 @@ impl PlanDocument {
             held_back: Vec::new(),
             pending: Vec::new(),
             reported: Vec::new(),
+            refusals: Vec::new(),
+            errors: Vec::new(),
             outcomes: Vec::new(),
         }
     }
@@ -195,6 +221,7 @@ impl PlanDocument {
             policy_sha256: plan.policy_fingerprint.clone(),
             tokens_seen: plan.tokens.seen,
             tokens_complying: plan.tokens.complying,
+            tokens_unjudged: plan.tokens.unjudged,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
         });
@@ -202,6 +229,16 @@ impl PlanDocument {
         self.held_back.extend(plan.held_back.iter().map(|held| held_back(target, held)));
         self.pending.extend(plan.pending.iter().map(|pending| pending_entry(target, pending)));
         self.reported.extend(plan.reported.iter().map(|found| reported_entry(target, found)));
+    }
+
+    /// Adds a reason why the plan of `target` is not applied.
+    pub fn add_refusal(&mut self, target: &str, reason: &impl ToString) {
+        self.refusals.push(RefusalEntry { target: target.to_owned(), message: reason.to_string() });
+    }
+
+    /// Adds a target that could not be read.
+    pub fn add_error(&mut self, target: &str, message: String) {
+        self.errors.push(ErrorEntry { target: target.to_owned(), message });
     }
 
     /// Adds what became of the plan of `target`, which was added before.

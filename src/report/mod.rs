@@ -9,7 +9,8 @@ pub mod json;
 pub mod outcome;
 mod paint;
 mod subject;
+mod summary;
 pub mod text;
 
-pub use escape::escape;
+pub use escape::{escape, escape_whole};
 pub use paint::Paint;

@@ -12,6 +12,7 @@ use super::{
     Paint,
     escape::{counted, escape},
     subject::name,
+    summary::{Tense, summary},
 };
 
 /// What the state was found to be after a run.
@@ -24,9 +25,18 @@ pub enum Afterwards {
 }
 
 impl Afterwards {
-    /// Whether nothing is left to do.
+    /// Whether everything was seen and nothing is left to do or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {
+        match self {
+            Self::Planned(plan) => plan.is_converged(),
+            Self::Unread(_) => false,
+        }
+    }
+
+    /// Whether nothing is left that another run of the same policy could do.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
         match self {
             Self::Planned(plan) => plan.changes.is_empty(),
             Self::Unread(_) => false,
@@ -56,17 +66,26 @@ pub fn outcome(
         writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
         writeln!(out, "      {}", escape(why))?;
     }
-    write!(out, "{} {}: {} done", paint.strong("Applied on"), target, counted(outcome.done(), "change"))?;
+    let done = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Done(_)));
+    let done = summary(&done.map(|change| &change.planned).collect::<Vec<_>>(), Tense::Past);
+    write!(out, "{} {target}: {done}", paint.strong("Applied on"))?;
     if outcome.failed() > 0 {
-        write!(out, ", {} failed", outcome.failed())?;
+        write!(out, "; {} failed", counted(outcome.failed(), "change"))?;
     }
     if outcome.not_tried() > 0 {
-        write!(out, ", {} not tried", outcome.not_tried())?;
+        write!(out, "; {} not tried", counted(outcome.not_tried(), "change"))?;
     }
     writeln!(out, ".")?;
     match afterwards {
-        Afterwards::Planned(plan) if plan.changes.is_empty() => {
+        Afterwards::Planned(plan) if plan.is_converged() => {
             writeln!(out, "{} {target} was read back: nothing is left to do.", paint.added("Converged:"))
+        }
+        Afterwards::Planned(plan) if plan.changes.is_empty() => {
+            let label = paint.changed("Not converged:");
+            writeln!(
+                out,
+                "{label} {target} was read back: all that can be done is done, the rest is held back."
+            )
         }
         Afterwards::Planned(plan) => writeln!(
             out,

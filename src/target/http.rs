@@ -2,7 +2,7 @@
 //! refuses to follow redirects, which could carry a credential to somebody else, and to read
 //! answers without an end.
 
-use std::{fmt, sync::Once, time::Duration};
+use std::{fmt, net::IpAddr, sync::Once, time::Duration};
 
 use reqwest::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -60,6 +60,10 @@ impl HttpClient {
             .connect_timeout(CONNECT)
             .timeout(CALL)
             .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(base) {
+            // A proxy has no business between us and a server on this machine, and would see the credential.
+            builder = builder.no_proxy();
+        }
         if let Some(pem) = extra_ca {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?;
             builder = builder.tls_certs_merge(certificates);
@@ -225,10 +229,15 @@ impl HttpError {
         }
     }
 
-    /// Whether the call may have taken effect although no answer came.
+    /// Whether the call may have taken effect although the server's own answer did not come: the
+    /// connection broke, or something between us answered in its place.
     #[must_use]
     pub fn is_lost_answer(&self) -> bool {
         match self {
+            Self::Refused { status, .. } => matches!(
+                *status,
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+            ),
             Self::Unreachable { source, .. } => !source.is_connect() && !source.is_builder(),
             _ => false,
         }
@@ -256,6 +265,14 @@ fn words(body: &[u8]) -> Words {
     });
     let shown = message.unwrap_or_default().chars().filter(|c| !c.is_control()).take(WORDS);
     Words(shown.collect())
+}
+
+/// Whether the server at `base` is on this machine.
+fn is_loopback(base: &str) -> bool {
+    let url = reqwest::Url::parse(base).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Makes ring the crypto provider of this process, once.

@@ -21,6 +21,7 @@ mod openapi;
 mod policy;
 mod program;
 mod quickstart;
+mod rails;
 mod reconcile;
 mod rules;
 mod schema;

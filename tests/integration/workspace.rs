@@ -40,7 +40,9 @@ fn each_target_gets_the_policy_of_its_layers() {
     let targets = workspace.targets(&global).expect("all targets");
     let policies: Vec<_> = targets
         .iter()
-        .map(|target| (target.name.as_str(), workspace.load_policy(target).expect("a policy").canonical))
+        .map(|target| {
+            (target.name.as_str(), workspace.load_policies(&[target]).expect("a policy")[0].canonical.clone())
+        })
         .collect();
     let expected = [
         ("b", r#"{"permissions":{"use":"nobody"},"version":1}"#.to_owned()),
@@ -86,7 +88,7 @@ fn invalid_settings_and_invalid_policies_end_with_their_exit_code() {
         .settings
         .targets
         .iter()
-        .map(|target| workspace.load_policy(target).map(|_| ()).map_err(|failure| failure.exit))
+        .map(|target| workspace.load_policies(&[target]).map(|_| ()).map_err(|failure| failure.exit))
         .collect();
     assert_eq!(exits, [Err(Exit::Invalid), Ok(())]);
 }

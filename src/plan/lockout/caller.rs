@@ -130,7 +130,7 @@ mod tests {
     use crate::{
         access::Reason,
         inventory::Call,
-        model::{Owner, Token, TokenId},
+        model::{HeaderName, Owner, Token, TokenId, network::AddressRange},
         plan::Reason as Why,
         policy::Place,
     };
@@ -176,6 +176,49 @@ mod tests {
         assert_eq!(lost(expire), [(Axis::Expired, Some(5))]);
         let narrow = Change::Narrow { token: own(), to: Scope::ReadOnly };
         assert_eq!(lost(narrow), [(Axis::Refused(Reason::Scope), Some(5))]);
+    }
+
+    fn behind(header: &str, proxies: &[&str]) -> ClientAddressSource {
+        let trusted_proxies = proxies.iter().map(|text| text.parse::<AddressRange>().unwrap()).collect();
+        ClientAddressSource::Header { name: HeaderName::new(header).unwrap(), trusted_proxies }
+    }
+
+    #[test]
+    fn the_address_that_is_foreseen_is_the_one_that_the_server_will_see() {
+        let sources = [
+            ClientAddressSource::Peer,
+            behind("X-Real-IP", &["10.0.0.1"]),
+            behind("X-Forwarded-For", &["10.0.0.1"]),
+            behind("X-Forwarded-For", &["10.0.0.2"]),
+            behind("X-Forwarded-For", &["10.0.0.0/24"]),
+            behind("X-Forwarded-For", &["10.0.0.0/24", "192.0.2.9"]),
+        ];
+        // In `X-Real-IP` stands something else.
+        let lines = [&[][..], &["192.0.2.9"], &["198.51.100.1, 192.0.2.9, 10.0.0.2"], &["10.0.0.2"]];
+        let seen = |source: &ClientAddressSource, peer, lines: &[&str]| {
+            let real = &["203.0.113.1"][..];
+            let is_real =
+                matches!(source, ClientAddressSource::Header { name, .. } if name.as_str() == "X-Real-IP");
+            access::client_address(source, peer, if is_real { real } else { lines }).unwrap()
+        };
+        let (mut known, mut unknown) = (0, 0);
+        for (now, then) in sources.iter().flat_map(|now| sources.iter().map(move |then| (now, then))) {
+            for (peer, lines) in
+                ["10.0.0.1", "10.0.0.2", "192.0.2.9"].iter().flat_map(|peer| lines.map(|lines| (peer, lines)))
+            {
+                let peer = peer.parse().unwrap();
+                let address = Some(seen(now, peer, lines));
+                let caller = Caller { address, peer: Some(peer), ..Caller::operator() };
+                match address_under(&caller, now, then) {
+                    Some(foreseen) => {
+                        assert_eq!(foreseen, seen(then, peer, lines), "{now} -> {then}, {peer} {lines:?}");
+                        known += 1;
+                    }
+                    None => unknown += 1,
+                }
+            }
+        }
+        assert!(known > unknown, "{known} are known, {unknown} are not");
     }
 
     #[test]
