@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use tracing::Level;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
-    report::{Paint, json::PlanDocument, outcome, outcome::Afterwards},
+    report::{Paint, outcome, outcome::Afterwards},
 };
 
 use super::{
@@ -80,12 +81,28 @@ impl ApplyCommand {
                 "--now goes with `apply` only for embedded targets: other servers have their own clock";
             return Err(Failure::new(Exit::Usage, message));
         }
-        let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
-        match self.format {
-            Format::Text => plan::show(&planned, Format::Text, global)?,
-            Format::Json => plan::show_warnings(&planned),
+        if self.format == Format::Json && !self.auto_approve {
+            return Err(Failure::new(
+                Exit::Usage,
+                "--format json shows nothing to say yes to; add --auto-approve",
+            ));
         }
-        let (ready, mut exit) = self.approve(planned).await?;
+        let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
+        let allowed: Allowed = self.allow.iter().copied().collect();
+        let mut document = plan::document(&planned, &allowed);
+        if self.format == Format::Text {
+            plan::show_text(&planned, global)?;
+        }
+        plan::show_obstacles(&planned, &allowed);
+        let (ready, mut exit) = match approve(planned, &allowed, global.now).await {
+            Ok(approved) => approved,
+            Err(refused) => {
+                if self.format == Format::Json {
+                    plan::show_document(&document)?;
+                }
+                return Err(refused);
+            }
+        };
         let anything = ready.iter().any(|one| !one.approved.plan().changes.is_empty());
         if anything && let Err(refused) = self.ask() {
             close(ready).await;
@@ -97,45 +114,16 @@ impl ApplyCommand {
             exit = exit.min(standing(&one));
             applied.push(one);
         }
-        self.report(&applied, global)?;
+        match self.format {
+            Format::Json => {
+                for one in &applied {
+                    document.add_outcome(&one.plan.target, &one.outcome, &one.afterwards);
+                }
+                plan::show_document(&document)?;
+            }
+            Format::Text => show_outcomes(&applied, global)?,
+        }
         Ok(exit)
-    }
-
-    /// Sends every plan through the rails and the check on lockouts, all targets before the first change of any. Targets that
-    /// could not be read are left out and make the run end with an error.
-    async fn approve<'a>(&self, planned: Vec<Planned<'a>>) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
-        let allowed: Allowed = self.allow.iter().copied().collect();
-        let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, Vec::new());
-        for Planned { declaration, policy, plan } in planned {
-            let (session, plan) = match plan {
-                Ok(plan) => plan,
-                Err(failure) => {
-                    if self.format == Format::Json {
-                        output::failure(&failure, Some(&declaration.name));
-                    }
-                    exit = exit.min(failure.exit);
-                    continue;
-                }
-            };
-            if !plan.is_whole() {
-                exit = exit.min(Exit::Error);
-            }
-            match plan.approve(&declaration.rails, &allowed) {
-                Ok(approved) => ready.push(Ready { declaration, policy, session, approved }),
-                Err(stopped) => {
-                    session.close().await;
-                    let name = &declaration.name;
-                    refused.extend(stopped.refusals.iter().map(|refusal| format!("{name}: {refusal}")));
-                    refused.extend(stopped.plan.shut_out.iter().map(|lockout| format!("{name}: {lockout}")));
-                }
-            }
-        }
-        if refused.is_empty() {
-            return Ok((ready, exit));
-        }
-        close(ready).await;
-        let message = format!("refused, nothing was changed anywhere:\n  {}", refused.join("\n  "));
-        Err(Failure::new(Exit::Refused, message))
     }
 
     fn ask(&self) -> Result<(), Failure> {
@@ -153,29 +141,68 @@ impl ApplyCommand {
         io::stdin().lock().read_line(&mut answer)?;
         if answer.trim() == "yes" { Ok(()) } else { refuse("not approved, nothing was changed") }
     }
+}
 
-    fn report(&self, applied: &[Applied], global: &Global) -> Result<(), Failure> {
-        match self.format {
-            Format::Json => {
-                let mut document = PlanDocument::new();
-                for one in applied {
-                    document.add_plan(&one.plan);
-                    document.add_outcome(&one.plan.target, &one.outcome, &one.afterwards);
-                }
-                output::write(&(serde_json::to_string_pretty(&document)? + "\n"))?;
+/// Writes what became of each target to standard output, for people.
+fn show_outcomes(applied: &[Applied], global: &Global) -> Result<(), Failure> {
+    let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+    let mut shown = String::new();
+    for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
+        shown.push('\n');
+        outcome::outcome(&one.plan.target, &one.outcome, &one.afterwards, paint, &mut shown)?;
+    }
+    Ok(output::write(&shown)?)
+}
+
+/// Sends every plan through the rails and the check on lockouts, all targets before the first change
+/// of any. Targets that could not be read are left out and make the run end with an error.
+async fn approve<'a>(
+    planned: Vec<Planned<'a>>,
+    allowed: &Allowed,
+    now: Option<Timestamp>,
+) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
+    let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None);
+    for Planned { declaration, policy, plan } in planned {
+        let (session, plan) = match plan {
+            Ok(plan) => plan,
+            Err(failure) => {
+                exit = exit.min(failure.exit);
+                continue;
             }
-            Format::Text => {
-                let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
-                let mut shown = String::new();
-                for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
-                    shown.push('\n');
-                    outcome::outcome(&one.plan.target, &one.outcome, &one.afterwards, paint, &mut shown)?;
-                }
-                output::write(&shown)?;
+        };
+        if !plan.is_whole() {
+            exit = exit.min(Exit::Error);
+        }
+        let too_early = plan.latest_use.filter(|latest| now.is_some_and(|now| now < *latest));
+        let approved = match too_early {
+            Some(latest) => Err(Failure::new(Exit::Usage, TooEarly { target: plan.target, latest })),
+            None => plan
+                .approve(&declaration.rails, allowed)
+                .map_err(|_| Failure::new(Exit::Refused, "refused, nothing was changed anywhere")),
+        };
+        match approved {
+            Ok(approved) => ready.push(Ready { declaration, policy, session, approved }),
+            Err(failure) => {
+                session.close().await;
+                refused = Some(failure);
             }
         }
-        Ok(())
     }
+    match refused {
+        None => Ok((ready, exit)),
+        Some(failure) => {
+            close(ready).await;
+            Err(failure)
+        }
+    }
+}
+
+/// A run for a moment that the target has left behind would bring expiries into the past.
+#[derive(Debug, thiserror::Error)]
+#[error("--now lies before {latest}, when a token of `{target}` was made or used")]
+struct TooEarly {
+    target: String,
+    latest: Timestamp,
 }
 
 /// Applies one plan and looks at the target again. Without changes there is nothing to look at.

@@ -4,7 +4,11 @@
 use clap::{Args, ValueEnum};
 use tracing::Level;
 
-use crate::report::{self, Paint, json::PlanDocument, text};
+use crate::{
+    apply::one_line,
+    plan::Allowed,
+    report::{self, Paint, json::PlanDocument, text},
+};
 
 use super::{
     CommandResult, Exit, Failure, Global, files, log, output, runtime,
@@ -52,7 +56,12 @@ impl PlanCommand {
         for one in &planned {
             exit = exit.min(standing(one, self.detailed_exitcode));
         }
-        show(&planned, self.format, global)?;
+        let allowed = Allowed::new();
+        match self.format {
+            Format::Json => show_document(&document(&planned, &allowed))?,
+            Format::Text => show_text(&planned, global)?,
+        }
+        show_obstacles(&planned, &allowed);
         for one in planned {
             if let Ok((session, _)) = one.plan {
                 session.close().await;
@@ -72,64 +81,76 @@ fn standing(planned: &Planned<'_>, detailed: bool) -> Exit {
     }
 }
 
-/// Writes every plan that there is to standard output, and what kept the others from being made
-/// to standard error.
+/// Every plan that there is, what would refuse it beyond what is `allowed`, and the targets that could
+/// not be read.
+pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocument {
+    let mut document = PlanDocument::new();
+    for one in planned {
+        let name = &one.declaration.name;
+        match &one.plan {
+            Ok((_, plan)) => {
+                document.add_plan(plan);
+                for refusal in plan.refusals(&one.declaration.rails, allowed) {
+                    document.add_refusal(name, &refusal);
+                }
+                for lockout in &plan.shut_out {
+                    document.add_refusal(name, lockout);
+                }
+            }
+            Err(failure) => document.add_error(name, one_line(failure.error.as_ref())),
+        }
+    }
+    document
+}
+
+/// Writes `document` to standard output.
 ///
 /// # Errors
 ///
 /// When standard output cannot be written.
-pub(super) fn show(planned: &[Planned<'_>], format: Format, global: &Global) -> Result<(), Failure> {
-    match format {
-        Format::Json => {
-            let mut document = PlanDocument::new();
-            for plan in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
-                document.add_plan(&plan.1);
-            }
-            output::write(&(serde_json::to_string_pretty(&document)? + "\n"))?;
-        }
-        Format::Text => {
-            let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
-            let mut shown = String::new();
-            for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
-                if !shown.is_empty() {
-                    shown.push('\n');
-                }
-                text::plan(plan, paint, &mut shown)?;
-            }
-            output::write(&shown)?;
-        }
-    }
-    for one in planned {
-        if let Err(failure) = &one.plan {
-            output::failure(failure, Some(&one.declaration.name));
-        }
-    }
-    show_warnings(planned);
-    show_refusals(planned);
-    Ok(())
+pub(super) fn show_document(document: &PlanDocument) -> Result<(), Failure> {
+    Ok(output::write(&(serde_json::to_string_pretty(document)? + "\n"))?)
 }
 
-/// Writes to standard error which waivers ended, end soon or hold nothing.
-pub(super) fn show_warnings(planned: &[Planned<'_>]) {
-    for plan in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
-        for warning in &plan.1.waiver_warnings {
-            output::note(&format!("{}: {}", plan.1.target, report::warning::line(warning)));
+/// Writes every plan that there is to standard output, for people.
+///
+/// # Errors
+///
+/// When standard output cannot be written.
+pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), Failure> {
+    let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
+    let mut shown = String::new();
+    for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
+        if !shown.is_empty() {
+            shown.push('\n');
         }
+        text::plan(plan, paint, &mut shown)?;
     }
+    Ok(output::write(&shown)?)
 }
 
-/// Writes to standard error which rails the plans would run into, and whom they would shut out.
-fn show_refusals(planned: &[Planned<'_>]) {
+/// Writes to standard error what kept a plan from being made, which rails the plans would run into
+/// beyond what is `allowed`, whom they would shut out, and which waivers need looking after.
+pub(super) fn show_obstacles(planned: &[Planned<'_>], allowed: &Allowed) {
     for one in planned {
-        let Ok((_, plan)) = &one.plan else { continue };
-        let rails = plan.refusals(&one.declaration.rails, &crate::plan::Allowed::new());
+        let target = &one.declaration.name;
+        let plan = match &one.plan {
+            Ok((_, plan)) => plan,
+            Err(failure) => {
+                output::failure(failure, Some(target));
+                continue;
+            }
+        };
+        let rails = plan.refusals(&one.declaration.rails, allowed);
         let refusals = rails.iter().map(ToString::to_string);
         for refusal in refusals.chain(plan.shut_out.iter().map(ToString::to_string)) {
-            output::note(&format!("warning: apply would refuse this on {}: {refusal}", plan.target));
+            output::note(&format!("apply is refused on {target}: {refusal}"));
         }
         for user in &plan.without_way_in {
-            let target = &plan.target;
             output::note(&format!("warning: `{user}` of `break_glass` has no way in to {target} even now"));
+        }
+        for warning in &plan.waiver_warnings {
+            output::note(&format!("{target}: {}", report::warning::line(warning)));
         }
     }
 }

@@ -75,6 +75,8 @@ pub struct Findings {
     pub live: u64,
     /// How many have no finding, but a rule that could not be decided.
     pub unjudged: u64,
+    /// The latest moment at which a token was made or used, UTC.
+    pub latest: Option<Timestamp>,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
     pub undecided: BTreeMap<(Rule, String), u64>,
     /// What there is to say of the waivers.
@@ -108,6 +110,7 @@ pub struct Compliance<'a> {
     seen: u64,
     live: u64,
     unjudged: u64,
+    latest: Option<Timestamp>,
 }
 
 impl<'a> Compliance<'a> {
@@ -125,6 +128,7 @@ impl<'a> Compliance<'a> {
             seen: 0,
             live: 0,
             unjudged: 0,
+            latest: None,
         }
     }
 
@@ -132,6 +136,7 @@ impl<'a> Compliance<'a> {
     /// among the most recently used ones of an owner whose number of tokens is limited.
     pub fn observe(&mut self, token: &Token) {
         self.seen += 1;
+        self.latest = self.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
         self.live += u64::from(!token.is_expired(self.now));
         let owner = self.owners.standing(&token.owner);
         let subject =
@@ -171,6 +176,7 @@ impl<'a> Compliance<'a> {
             seen: self.seen,
             live: self.live,
             unjudged: self.unjudged,
+            latest: self.latest,
             undecided: self.undecided,
             waiver_warnings: self.waivers.warnings(),
         }

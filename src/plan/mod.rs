@@ -60,6 +60,8 @@ pub struct Plan {
     pub waiver_warnings: Vec<WaiverWarning>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
+    /// The latest moment at which a token was made or used, UTC.
+    pub latest_use: Option<Timestamp>,
     /// Who would no longer be let in from where they came from.
     pub refused_use: RefusedUse,
     /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
@@ -152,8 +154,8 @@ impl Plan {
     ) -> Result<Self, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
-        let mut refused_use = RefusedUseFold::new(policy, &inventory.settings, now);
         let settings_plan = settings::diff(policy, &inventory);
+        let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
         let mut observe = |token: Token| {
             compliance.observe(&token);
@@ -212,6 +214,7 @@ impl Plan {
             waived: token_plan.waived,
             waiver_warnings: findings.waiver_warnings,
             tokens,
+            latest_use: findings.latest,
             refused_use,
             holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),

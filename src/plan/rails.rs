@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::model::{
-    Holders, Token,
+    AllowedNetworks, Holders, Token,
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, Object, Plan};
+use super::{ApprovedPlan, Change, NetworksChange, Object, Plan, PlannedChange};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -89,8 +89,12 @@ impl Plan {
                 (withdrawn, self.holders)
             }
             RailClass::RefusedCallers => (self.refused_use.owners, self.refused_use.of_owners),
-            // The addresses of callers are known, so that the owners behind them are counted instead.
-            RailClass::WithdrawnNetworks => (0, 0),
+            // Where the addresses of callers stay what they are, the owners behind them are counted instead.
+            RailClass::WithdrawnNetworks if self.refused_use.addresses_stay => (0, 0),
+            RailClass::WithdrawnNetworks => {
+                let ranges = |change: &PlannedChange| withdrawn_ranges(&change.change);
+                self.changes.iter().map(ranges).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+            }
         }
     }
 }
@@ -108,6 +112,18 @@ fn rail_of(change: &Change) -> Option<RailClass> {
         | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,
+    }
+}
+
+/// How many ranges are refused, and of how many; "anywhere" counts as one.
+fn withdrawn_ranges(change: &Change) -> (u64, u64) {
+    let Change::Refuse(NetworksChange { before, after }) = change else { return (0, 0) };
+    match before {
+        AllowedNetworks::Anywhere => (1, 1),
+        AllowedNetworks::Only(before) => {
+            let refused = before.difference(&after.addresses());
+            (refused.pieces().len() as u64, before.pieces().len() as u64)
+        }
     }
 }
 

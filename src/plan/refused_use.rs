@@ -1,73 +1,110 @@
-//! In: the networks that would be refused, and every token. Out: how many tokens were last used
-//! from each of them, and how many owners were lately. It refuses to know what is done about it.
+//! In: the changes of settings of a plan, and every token. Out: how many tokens were last used from
+//! each network that would be refused, and how many owners of tokens used lately would no longer be
+//! let in. It refuses to know what is done about it.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 
 use crate::{
-    model::{
-        Owner, Period, Settings, Token,
-        network::{AddressRange, canonical},
-    },
-    policy::Policy,
+    inventory::{Inventory, Membership, People},
+    model::{Holders, Owner, Period, Permission, Token, network::AddressRange, network::canonical},
 };
 
-/// Who would no longer be let in from where they came from.
+use super::{Change, PlannedChange};
+
+/// Who would no longer be let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedUse {
     /// The refused ranges from which some token was last used, and how many were. Disjoint and
     /// ascending.
     pub tokens: Vec<(AddressRange, u64)>,
-    /// How many owners used a token from a refused address in the last 30 days.
+    /// How many owners used a token in the last 30 days from an address that would be refused, or
+    /// would no longer be permitted to use tokens.
     pub owners: u64,
-    /// How many owners used a token from a known address in the last 30 days.
+    /// How many owners used a token in the last 30 days.
     pub of_owners: u64,
+    /// Whether the addresses of last uses are found in the same way before and after the plan. When
+    /// they are not, nobody can tell from where the same clients will seem to come.
+    pub addresses_stay: bool,
 }
 
 /// Uses that count as lately.
 const LATELY: Period = Period::days(30);
 
 /// The fold over all tokens.
-pub(super) struct RefusedUseFold {
+pub(super) struct RefusedUseFold<'a> {
     /// Every range that would be refused; disjoint and ascending.
     counts: Vec<(AddressRange, u64)>,
+    /// Who may use tokens now, and who may then, when that changes.
+    users: Option<(&'a Holders, &'a Holders)>,
+    addresses_stay: bool,
+    people: &'a People,
     refused: HashSet<Owner>,
     callers: HashSet<Owner>,
     now: Timestamp,
 }
 
-impl RefusedUseFold {
-    pub(super) fn new(policy: &Policy, settings: &Settings, now: Timestamp) -> Self {
-        let refused = policy
-            .networks
-            .get()
-            .map(|wanted| settings.networks.addresses().difference(&wanted.value.addresses()).pieces());
-        let counts = refused.into_iter().flatten().map(|range| (range, 0)).collect();
-        Self { counts, refused: HashSet::new(), callers: HashSet::new(), now }
+impl<'a> RefusedUseFold<'a> {
+    pub(super) fn new(inventory: &'a Inventory, changes: &'a [PlannedChange]) -> Self {
+        let (mut counts, mut users, mut addresses_stay) = (Vec::new(), None, true);
+        for planned in changes {
+            match &planned.change {
+                Change::Refuse(change) => {
+                    let refused = change.before.addresses().difference(&change.after.addresses());
+                    counts = refused.pieces().into_iter().map(|range| (range, 0)).collect();
+                }
+                Change::Withdraw(change) if change.permission == Permission::Use => {
+                    users = Some((&change.before, &change.after));
+                }
+                Change::SetClientAddress { .. } => addresses_stay = false,
+                _ => {}
+            }
+        }
+        Self {
+            counts,
+            users,
+            addresses_stay,
+            people: &inventory.people,
+            refused: HashSet::new(),
+            callers: HashSet::new(),
+            now: inventory.seen_at,
+        }
     }
 
     /// Looks at one token, in time that grows with the logarithm of the ranges.
     pub(super) fn observe(&mut self, token: &Token) {
         let Some(last) = token.last_used else { return };
-        let Some(from) = last.from.map(canonical) else { return };
         if token.is_expired(self.now) {
             return;
         }
-        let lately = last.at >= LATELY.before(self.now);
-        if lately && !self.callers.contains(&token.owner) {
-            self.callers.insert(token.owner.clone());
-        }
-        let first_beyond = self.counts.partition_point(|(range, _)| range.first() <= from);
-        let candidate = first_beyond.checked_sub(1).and_then(|index| self.counts.get_mut(index));
-        if let Some((range, count)) = candidate
-            && from <= range.last()
-        {
-            *count += 1;
-            if lately && !self.refused.contains(&token.owner) {
-                self.refused.insert(token.owner.clone());
+        let is_refused = self.count_address(token) || self.loses_use(&token.owner);
+        if last.at >= LATELY.before(self.now) {
+            insert(&mut self.callers, &token.owner);
+            if is_refused {
+                insert(&mut self.refused, &token.owner);
             }
         }
+    }
+
+    /// Counts the address of the last use, when it would be refused, and answers whether it would be.
+    fn count_address(&mut self, token: &Token) -> bool {
+        let Some(from) = token.last_used.and_then(|last| last.from).map(canonical) else { return false };
+        let first_beyond = self.counts.partition_point(|(range, _)| range.first() <= from);
+        let candidate = first_beyond.checked_sub(1).and_then(|index| self.counts.get_mut(index));
+        let Some((_, count)) = candidate.filter(|(range, _)| from <= range.last()) else { return false };
+        *count += 1;
+        true
+    }
+
+    fn loses_use(&self, owner: &Owner) -> bool {
+        let (Some((before, after)), Some(user)) = (self.users, owner.user()) else { return false };
+        let holds = |holders: &Holders| match holders {
+            Holders::Everyone => true,
+            Holders::Nobody => false,
+            Holders::Groups(groups) => self.people.membership(user, groups) == Membership::Member,
+        };
+        holds(before) && !holds(after)
     }
 
     pub(super) fn finish(self) -> RefusedUse {
@@ -75,6 +112,14 @@ impl RefusedUseFold {
             tokens: self.counts.into_iter().filter(|(_, count)| *count > 0).collect(),
             owners: self.refused.len() as u64,
             of_owners: self.callers.len() as u64,
+            addresses_stay: self.addresses_stay,
         }
+    }
+}
+
+/// Inserts without a copy when it is there already.
+fn insert(owners: &mut HashSet<Owner>, owner: &Owner) {
+    if !owners.contains(owner) {
+        owners.insert(owner.clone());
     }
 }

@@ -43,6 +43,10 @@ pub struct PlanDocument {
     pub waived: Vec<WaivedEntry>,
     /// Waivers that ended, end soon or hold nothing.
     pub warnings: Vec<WarningEntry>,
+    /// What keeps `apply` from applying any of this: rails, and those whom it would shut out.
+    pub refusals: Vec<RefusalEntry>,
+    /// Targets that could not be read.
+    pub errors: Vec<ErrorEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -205,6 +209,24 @@ pub struct WarningEntry {
     pub source: SourceEntry,
 }
 
+/// Why a plan is not applied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RefusalEntry {
+    /// Name of the target.
+    pub target: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// A target that could not be read.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ErrorEntry {
+    /// Name of the target.
+    pub target: String,
+    /// What went wrong, with its causes.
+    pub message: String,
+}
+
 /// What became of one change.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutcomeEntry {
@@ -238,6 +260,8 @@ impl PlanDocument {
             reported: Vec::new(),
             waived: Vec::new(),
             warnings: Vec::new(),
+            refusals: Vec::new(),
+            errors: Vec::new(),
             outcomes: Vec::new(),
         }
     }
@@ -269,6 +293,16 @@ impl PlanDocument {
             message: warning::message(warning),
             source: source(&warning.waiver.place),
         }));
+    }
+
+    /// Adds a reason why the plan of `target` is not applied.
+    pub fn add_refusal(&mut self, target: &str, reason: &impl ToString) {
+        self.refusals.push(RefusalEntry { target: target.to_owned(), message: reason.to_string() });
+    }
+
+    /// Adds a target that could not be read.
+    pub fn add_error(&mut self, target: &str, message: String) {
+        self.errors.push(ErrorEntry { target: target.to_owned(), message });
     }
 
     /// Adds what became of the plan of `target`, which was added before.

@@ -9,6 +9,7 @@ pub mod json;
 pub mod outcome;
 mod paint;
 mod subject;
+mod summary;
 pub mod text;
 pub mod warning;
 

@@ -12,6 +12,7 @@ use super::{
     Paint,
     escape::{counted, escape},
     subject::name,
+    summary::{Tense, summary},
 };
 
 /// What the state was found to be after a run.
@@ -65,12 +66,14 @@ pub fn outcome(
         writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
         writeln!(out, "      {}", escape(why))?;
     }
-    write!(out, "{} {}: {} done", paint.strong("Applied on"), target, counted(outcome.done(), "change"))?;
+    let done = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Done(_)));
+    let done = summary(&done.map(|change| &change.planned).collect::<Vec<_>>(), Tense::Past);
+    write!(out, "{} {target}: {done}", paint.strong("Applied on"))?;
     if outcome.failed() > 0 {
-        write!(out, ", {} failed", outcome.failed())?;
+        write!(out, "; {} failed", counted(outcome.failed(), "change"))?;
     }
     if outcome.not_tried() > 0 {
-        write!(out, ", {} not tried", outcome.not_tried())?;
+        write!(out, "; {} not tried", counted(outcome.not_tried(), "change"))?;
     }
     writeln!(out, ".")?;
     match afterwards {

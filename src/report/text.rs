@@ -17,6 +17,7 @@ use super::{
     Paint,
     escape::{counted, escape, thousands},
     subject::{name, token_name},
+    summary::{Tense, by_object, summary},
 };
 
 /// Column at which the line of the policy stands.
@@ -62,7 +63,7 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn changes(&mut self) -> fmt::Result {
-        for group in by_object(&self.plan.changes) {
+        for group in by_object(&self.plan.changes.iter().collect::<Vec<_>>()) {
             let Some(first) = group.first() else { continue };
             let place = first.reasons.iter().find_map(|reason| reason.place.as_ref());
             let symbol = if group.iter().any(|planned| planned.change.is_irreversible()) {
@@ -128,7 +129,8 @@ impl<W: Write> PlanText<'_, W> {
                     "anywhere else",
                     &format!("every other address refused{}", last_used(uses)),
                 )?;
-                self.network_list(" ", kept, "accepted")
+                self.network_list(" ", kept, "accepted")?;
+                self.addresses_move()
             }
             (AllowedNetworks::Only(_), AllowedNetworks::Anywhere) => {
                 self.network("+", "anywhere", "every address admitted")
@@ -136,9 +138,22 @@ impl<W: Write> PlanText<'_, W> {
             (before, after) => {
                 let (before, after) = (before.addresses(), after.addresses());
                 self.network_list("+", &after.difference(&before), "admitted")?;
-                self.network_list("-", &before.difference(&after), "refused")
+                let refused = before.difference(&after);
+                self.network_list("-", &refused, "refused")?;
+                if refused.is_empty() { Ok(()) } else { self.addresses_move() }
             }
         }
+    }
+
+    /// That the counts of last uses say little, when they do.
+    fn addresses_move(&mut self) -> fmt::Result {
+        if self.plan.refused_use.addresses_stay {
+            return Ok(());
+        }
+        writeln!(
+            self.out,
+            "      the address of a client is found elsewhere then: who is refused is not known"
+        )
     }
 
     fn network_list(&mut self, sign: &str, addresses: &AddressSet, verb: &str) -> fmt::Result {
@@ -279,7 +294,8 @@ impl<W: Write> PlanText<'_, W> {
     fn summary(&mut self) -> fmt::Result {
         let plan = self.plan;
         if !plan.changes.is_empty() {
-            writeln!(self.out, "\n{} {}.", self.paint.strong("Plan:"), parts(plan).join(", "))?;
+            let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
+            writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
         } else if !plan.pending.is_empty()
             || !plan.reported.is_empty()
             || !plan.waived.is_empty()
@@ -317,40 +333,6 @@ impl<W: Write> PlanText<'_, W> {
         };
         writeln!(self.out, "      {}", line.trim_end())
     }
-}
-
-/// The changes, those of one setting or one token together: settings, then tokens in the order in
-/// which they are first changed.
-fn by_object(changes: &[PlannedChange]) -> Vec<Vec<&PlannedChange>> {
-    let mut sorted: Vec<&PlannedChange> = changes.iter().collect();
-    let rank = |change: &PlannedChange| match change.change.object() {
-        Object::Setting(key) => (false, Some(key), false, None),
-        Object::Token(token) => (true, None, change.change.is_irreversible(), Some(token.id.clone())),
-    };
-    sorted.sort_by_cached_key(|change| rank(change));
-    sorted.chunk_by(|a, b| rank(a) == rank(b)).map(<[_]>::to_vec).collect()
-}
-
-/// How many of what the plan does, such as `2 settings to change`.
-fn parts(plan: &Plan) -> Vec<String> {
-    let groups = by_object(&plan.changes);
-    let settings = groups
-        .iter()
-        .filter(|group| {
-            group.first().is_some_and(|first| matches!(first.change.object(), Object::Setting(_)))
-        })
-        .count();
-    let of = |action: &str| plan.changes.iter().filter(|planned| planned.change.action() == action).count();
-    [
-        (settings, "setting", "change"),
-        (of("narrow"), "token", "narrow"),
-        (of("expire"), "token", "expire"),
-        (of("revoke"), "token", "revoke"),
-    ]
-    .into_iter()
-    .filter(|(count, _, _)| *count > 0)
-    .map(|(count, noun, verb)| format!("{} to {verb}", counted(count, noun)))
-    .collect()
 }
 
 fn holder_lines(holders: &Holders) -> impl Iterator<Item = String> {

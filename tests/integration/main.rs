@@ -22,6 +22,7 @@ mod own_rules;
 mod policy;
 mod program;
 mod quickstart;
+mod rails;
 mod reconcile;
 mod rules;
 mod schema;

@@ -165,6 +165,52 @@ fn the_plan_as_json_keeps_to_its_schema() {
 }
 
 #[test]
+fn json_is_written_when_a_run_is_refused_too_and_nobody_is_asked_about_it() {
+    let quickstart = Quickstart::new();
+    assert_eq!(quickstart.run(&["apply", "--format", "json", "--now", NOW]).code, Some(64));
+    quickstart.edit("tokenwarden.yaml", "      revocations: { amount: 10, percent: 25 }\n", "");
+    let refused = quickstart.run(&["apply", "--format", "json", "--auto-approve", "--now", NOW]);
+    assert_eq!(refused.code, Some(4));
+    let refusals = json(&refused.stdout)["refusals"].clone();
+    assert_eq!(refusals[0]["target"], "quickstart");
+    assert!(refusals[0]["message"].as_str().unwrap().starts_with("revocations: 5 of 35"), "{refusals}");
+}
+
+#[test]
+fn apply_for_a_moment_that_the_target_has_left_behind_is_refused() {
+    let quickstart = Quickstart::new();
+    quickstart.run(&["plan", "--now", NOW]);
+    let before = dump(&quickstart.store());
+    let early = quickstart.run(&["apply", "--auto-approve", "--now", "2026-11-23T11:00:00Z"]);
+    assert_eq!(early.code, Some(0), "the last use of any token is hours ago: {}", early.stderr);
+    let quickstart = Quickstart::new();
+    quickstart.run(&["plan", "--now", NOW]);
+    let refused = quickstart.run(&["apply", "--auto-approve", "--now", "2026-11-23T01:00:00Z"]);
+    assert_eq!(refused.code, Some(64), "{}", refused.stderr);
+    assert_eq!(dump(&quickstart.store()), before);
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine() {
+    let quickstart = Quickstart::new();
+    let mut command = quickstart.command(&["plan", "--now", NOW]);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    let run = crate::program::Run::of(&mut command);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}
+
+#[test]
+fn a_file_that_an_embedded_target_names_is_checked_like_the_policy() {
+    let quickstart = Quickstart::new();
+    std::fs::write(quickstart.path("directory.yaml"), "users: 3\n").unwrap();
+    let run = quickstart.run(&["plan"]);
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    assert!(run.stderr.contains("directory.yaml"), "{}", run.stderr);
+}
+
+#[test]
 fn what_is_waived_and_what_there_is_to_say_of_waivers_is_in_the_json_and_on_standard_error() {
     let quickstart = Quickstart::new();
     let run = |now: &str| quickstart.run(&["plan", "--format", "json", "--now", now]);

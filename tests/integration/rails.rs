@@ -1,0 +1,96 @@
+//! What the rails count, and what passes them.
+
+use std::collections::BTreeMap;
+
+use tokenwarden::{
+    model::{
+        AllowedNetworks, LastUse, Owner, Scope, Token, TokenId, TokenScope,
+        rails::{RailClass, Rails},
+    },
+    plan::Allowed,
+};
+
+use crate::world::{State, World, policy, time};
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+
+/// Ten users with a token each, used yesterday from the office.
+fn state() -> State {
+    let mut state = State::default();
+    for index in 1..=10 {
+        let user = format!("user-{index}");
+        state.users.insert(user.as_str().into(), true);
+        let token = Token {
+            id: TokenId::new(index.to_string()),
+            owner: Owner::User(user.as_str().into()),
+            description: String::new(),
+            scope: TokenScope::Set(Scope::ReadOnly),
+            created: time("2026-11-01T00:00:00Z"),
+            created_by: None,
+            last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: "10.0.0.5".parse().ok() }),
+            expires: Some(time("2027-01-01T00:00:00Z")),
+        };
+        state.tokens.insert(token.id.clone(), token);
+    }
+    state
+}
+
+/// What the default rails refuse, as `class: count of live`.
+fn refused(state: State, yaml: &str) -> Vec<String> {
+    let plan = World::new(state).plan(&policy(yaml), time(NOW));
+    let refusals = plan.refusals(&Rails::default(), &Allowed::new());
+    refusals
+        .iter()
+        .map(|refusal| format!("{}: {} of {}", refusal.class, refusal.count, refusal.live))
+        .collect()
+}
+
+#[test]
+fn expired_tokens_are_neither_live_nor_a_loss() {
+    let mut state = state();
+    let expired: BTreeMap<_, _> = (100..200)
+        .map(|index| {
+            let id = TokenId::new(index.to_string());
+            let expires = Some(time("2026-10-01T00:00:00Z"));
+            (id.clone(), Token { id, expires, ..state.tokens[&TokenId::new("1")].clone() })
+        })
+        .collect();
+    state.tokens.extend(expired);
+    for user in ["user-1", "user-2", "user-3", "user-4"] {
+        state.users.insert(user.into(), false);
+    }
+    let yaml = "version: 1\ntokens: {enforcement: {owner-inactive: revoke, expired: revoke}}\n";
+    assert_eq!(refused(state, yaml), ["revocations: 4 of 10"]);
+}
+
+#[test]
+fn taking_the_use_of_tokens_from_everybody_is_refused() {
+    let yaml = "version: 1\npermissions: {use: nobody}\n";
+    assert_eq!(refused(state(), yaml), ["refused_callers: 10 of 10"]);
+}
+
+#[test]
+fn owners_whose_addresses_are_refused_are_counted() {
+    let yaml = "version: 1\nnetwork: {allow: [192.0.2.0/24]}\n";
+    assert_eq!(refused(state(), yaml), ["refused_callers: 10 of 10"]);
+    assert_eq!(refused(state(), "version: 1\nnetwork: {allow: [10.0.0.0/8]}\n"), Vec::<String>::new());
+}
+
+#[test]
+fn where_addresses_will_be_found_elsewhere_the_withdrawn_networks_are_counted() {
+    let mut state = state();
+    let networks = ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"];
+    let addresses = networks.iter().map(|text| text.parse().unwrap()).collect();
+    state.settings.networks = AllowedNetworks::only(addresses).unwrap();
+    let yaml = "version: 1\nnetwork:\n  allow: [10.0.0.0/8]\n  \
+                client_address: {header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}\n";
+    assert_eq!(refused(state, yaml), ["withdrawn_networks: 3 of 4"]);
+}
+
+#[test]
+fn every_kind_of_change_that_closes_something_has_a_rail() {
+    // A class without a default that refuses something would be none.
+    for class in RailClass::ALL {
+        assert!(!class.default_rail().admits(1_000, 1_000), "{class}");
+    }
+}
