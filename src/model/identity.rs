@@ -218,3 +218,19 @@ impl OwnerKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_read_back_from_what_plans_show() {
+        let repository = Owner::Repository { project: "PLAT".to_owned(), slug: "app/x".to_owned() };
+        for owner in [Owner::User("mary".into()), Owner::Project("PLAT".to_owned()), repository] {
+            assert_eq!(Owner::from_shown(&owner.to_string()), Some(owner));
+        }
+        for nobody in ["", " ", "repository PLAT", "repository /app", "repository PLAT/"] {
+            assert_eq!(Owner::from_shown(nobody), None, "{nobody}");
+        }
+    }
+}

@@ -423,15 +423,23 @@ proptest! {
 fn the_generated_policies_reach_every_action() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut rules, mut waived, mut warned) =
+        (BTreeSet::new(), BTreeSet::new(), 0, BTreeSet::new());
     for _ in 0..400 {
         let text = policies().new_tree(&mut runner).unwrap().current();
         let state = states().new_tree(&mut runner).unwrap().current();
         let plan = World::new(state).plan(&policy(&text), time(NOW));
         seen.extend(plan.changes.iter().map(|planned| planned.change.action()));
+        let reasons = plan.changes.iter().flat_map(|planned| &planned.reasons);
+        rules.extend(reasons.filter_map(|reason| reason.rule.as_ref()).map(ToString::to_string));
+        waived += plan.tokens.waived;
+        warned.extend(plan.waiver_warnings.iter().map(|warning| format!("{:?}", warning.standing)));
     }
     let all = ["admit", "expire", "grant", "narrow", "refuse", "revoke", "set", "withdraw"];
     assert_eq!(seen, all.into_iter().collect(), "a law that no case reaches proves nothing");
+    assert!(rules.iter().any(|rule| rule.starts_with("own-")), "{rules:?}");
+    assert!(waived > 10, "{waived} tokens are waived");
+    assert_eq!(warned.len(), 3, "{warned:?}");
 }
 
 #[test]
