@@ -24,7 +24,6 @@ pub struct Permit {
     // INVARIANT: private, so that `decide` alone can make a permit.
     caller: Caller,
     client: Option<IpAddr>,
-    operation: Operation,
 }
 
 impl Permit {
@@ -38,12 +37,6 @@ impl Permit {
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         self.client
-    }
-
-    /// What is permitted.
-    #[must_use]
-    pub fn operation(&self) -> Operation {
-        self.operation
     }
 }
 
@@ -94,7 +87,7 @@ pub enum Reason {
     InvalidCredentials,
     /// Passwords are disabled.
     PasswordDisabled,
-    /// The user is not active.
+    /// The owner of the token is not active.
     OwnerInactive,
     /// The user may not use tokens.
     Use,
@@ -102,7 +95,7 @@ pub enum Reason {
     Scope,
     /// The user may not create tokens.
     Create,
-    /// The user may not create read-write tokens.
+    /// The user who is to own a read-write token may not have one.
     CreateReadWrite,
     /// The user may not manage the tokens of others.
     ManageOthers,
@@ -185,9 +178,10 @@ pub fn looks_at_password(settings: &Settings, user: &UserName, path: &str) -> bo
     settings.password_authentication.accepts(user, path)
 }
 
-/// The whole decision on `request`: client address, network, credentials, whether the user is
-/// active, the permission to use tokens, the scope, and the operation's own permission, in this
-/// order. It always agrees with the stages.
+/// The whole decision on `request`: client address, network, credentials, for a token whether its
+/// owner is active, the permission to use tokens and the scope, and the operation's own permission, in
+/// this order. The password of a user who is not active counts as wrong. It always agrees with the
+/// stages.
 #[must_use]
 pub fn decide(settings: &Settings, request: &Request<'_>) -> Decision {
     match permit(settings, request) {
@@ -205,15 +199,13 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         Operation::ReadOpen => Caller::Anybody,
         _ => identify(settings, request)?,
     };
-    if let Some(person) = caller.person() {
-        require(person.active, Reason::OwnerInactive)?;
-    }
     if let Caller::Token(held) = &caller {
+        require(held.owner.active, Reason::OwnerInactive)?;
         require(operation::holds(settings, &held.owner, Permission::Use), Reason::Use)?;
         require(held.scope.effective().allows(request.method), Reason::Scope)?;
     }
-    operation::permit(settings, &caller, request.operation)?;
-    Ok(Permit { caller, client, operation: request.operation })
+    operation::permit(settings, &caller, &request.operation)?;
+    Ok(Permit { caller, client })
 }
 
 fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {
@@ -223,6 +215,7 @@ fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason
         Credentials::Invalid => Err(Reason::InvalidCredentials),
         Credentials::UnverifiedPassword { user } if password_counts(user) => Err(Reason::InvalidCredentials),
         Credentials::Password(person) if password_counts(&person.name) => {
+            require(person.active, Reason::InvalidCredentials)?;
             Ok(Caller::Password(person.clone()))
         }
         Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => Err(Reason::PasswordDisabled),
@@ -302,7 +295,7 @@ mod tests {
         let create = Operation::CreateOwn { scope: Scope::ReadWrite };
         let mut mary = Person { active: false, ..person("mary", &["staff"]) };
         let why = |settings: &Settings, credentials: Credentials| {
-            denied(settings, &credentials, "POST", create).map(Reason::code)
+            denied(settings, &credentials, "POST", create.clone()).map(Reason::code)
         };
         assert_eq!(why(&settings, Credentials::None), Some("network"));
         settings.networks = AllowedNetworks::Anywhere;
@@ -336,6 +329,14 @@ mod tests {
     }
 
     #[test]
+    fn the_password_of_somebody_inactive_counts_as_wrong() {
+        let gone = Person { active: false, ..person("gone", &[]) };
+        let why = |credentials| denied(&settings(), &credentials, "GET", Operation::WhoAmI);
+        assert_eq!(why(Credentials::Password(gone.clone())), Some(Reason::InvalidCredentials));
+        assert_eq!(why(token(gone, Scope::ReadOnly)), Some(Reason::OwnerInactive));
+    }
+
+    #[test]
     fn the_operator_passes_networks_and_administers_but_has_no_tokens() {
         let mut settings = settings();
         settings.networks = only("10.0.0.0/8");
@@ -343,7 +344,9 @@ mod tests {
         let why = |operation| denied(&settings, &Credentials::Operator, "PUT", operation);
         assert_eq!(why(Operation::WriteSettings), None);
         assert_eq!(why(Operation::Revoke(Target::Others { owner_is_administrator: true })), None);
-        assert_eq!(why(Operation::CreateFor { owner_is_administrator: true }), None);
+        let for_root =
+            |scope| Operation::CreateFor { owner: Some(person("root", &["administrators"])), scope };
+        assert_eq!(why(for_root(Scope::ReadWrite)), None);
         assert_eq!(why(Operation::ListOwn), Some(Reason::NoUser));
         assert_eq!(why(Operation::CreateOwn { scope: Scope::ReadOnly }), Some(Reason::NoUser));
     }
@@ -353,6 +356,10 @@ mod tests {
         let mut settings = settings();
         settings.permissions.manage_others = groups(&["managers"]);
         let people = [person("mary", &[]), person("sam", &["managers"]), person("root", &["administrators"])];
+        let create_for = |name, groups| Operation::CreateFor {
+            owner: Some(person(name, groups)),
+            scope: Scope::ReadWrite,
+        };
         let others = |owner_is_administrator| Target::Others { owner_is_administrator };
         for (operation, [mary, manager, administrator]) in [
             (Operation::WhoAmI, [true, true, true]),
@@ -360,8 +367,8 @@ mod tests {
             (Operation::ListOwn, [true, true, true]),
             (Operation::ListAll, [false, true, true]),
             (Operation::CreateOwn { scope: Scope::ReadWrite }, [true, true, true]),
-            (Operation::CreateFor { owner_is_administrator: false }, [false, true, false]),
-            (Operation::CreateFor { owner_is_administrator: true }, [false, false, false]),
+            (create_for("mary", &[]), [false, true, false]),
+            (create_for("root", &["administrators"]), [false, false, false]),
             (Operation::Narrow(Target::Own), [true, true, true]),
             (Operation::Narrow(others(false)), [false, true, true]),
             (Operation::Narrow(others(true)), [false, false, true]),
@@ -373,9 +380,27 @@ mod tests {
             (Operation::WriteSettings, [false, false, true]),
         ] {
             let passes = people.clone().map(|person| {
-                denied(&settings, &token(person, Scope::ReadWrite), "GET", operation).is_none()
+                denied(&settings, &token(person, Scope::ReadWrite), "GET", operation.clone()).is_none()
             });
             assert_eq!(passes, [mary, manager, administrator], "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn a_read_write_token_is_made_for_nobody_who_may_not_have_one() {
+        let mut settings = settings();
+        settings.permissions.manage_others = groups(&["managers"]);
+        settings.permissions.create = Holders::Nobody;
+        settings.permissions.create_read_write = groups(&["ci-bots"]);
+        let manager = token(person("sam", &["managers", "ci-bots"]), Scope::ReadWrite);
+        for credentials in [&manager, &Credentials::Operator] {
+            let why = |owner_groups: &[&str], scope| {
+                let owner = Some(person("bot", owner_groups));
+                denied(&settings, credentials, "POST", Operation::CreateFor { owner, scope })
+            };
+            assert_eq!(why(&["staff"], Scope::ReadWrite), Some(Reason::CreateReadWrite));
+            assert_eq!(why(&["staff"], Scope::ReadOnly), None);
+            assert_eq!(why(&["CI-Bots"], Scope::ReadWrite), None);
         }
     }
 

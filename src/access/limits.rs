@@ -126,11 +126,7 @@ pub fn grant(
     if let Some(parent) = parent.filter(|parent| asked.scope > parent.scope) {
         return Err(LimitBroken::ParentScope(parent.scope));
     }
-    if let Some(pattern) = limit.and_then(|limit| limit.description.as_ref())
-        && !pattern.matches(asked.description)
-    {
-        return Err(LimitBroken::Description(pattern.to_string()));
-    }
+    match_description(limit, asked.description)?;
     let max_lifetime = limit.and_then(|limit| limit.max_lifetime);
     let parent_expires = parent.and_then(|parent| parent.expires);
     Ok(Granted {
@@ -138,6 +134,22 @@ pub fn grant(
         expires: expiry(asked.expires, max_lifetime, parent_expires, now)?,
         max_per_owner: limit.and_then(|limit| limit.max_per_owner),
     })
+}
+
+/// Whether a token of `owner` may have `description` from now on.
+///
+/// # Errors
+///
+/// [`LimitBroken::Description`].
+pub fn rename(limits: &[Limit], owner: &Person, description: &str) -> Result<(), LimitBroken> {
+    match_description(limit_for(limits, owner), description)
+}
+
+fn match_description(limit: Option<&Limit>, description: &str) -> Result<(), LimitBroken> {
+    match limit.and_then(|limit| limit.description.as_ref()) {
+        Some(pattern) if !pattern.matches(description) => Err(LimitBroken::Description(pattern.to_string())),
+        _ => Ok(()),
+    }
 }
 
 fn expiry(

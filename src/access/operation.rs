@@ -5,7 +5,7 @@ use super::{Caller, Person, Reason};
 use crate::model::{Permission, Scope, Settings};
 
 /// What a request wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// To read what is open to all, also without credentials.
     ReadOpen,
@@ -26,8 +26,10 @@ pub enum Operation {
     },
     /// To create a token for somebody else.
     CreateFor {
-        /// Whether that is an administrator.
-        owner_is_administrator: bool,
+        /// Whose it is to be; nothing when the directory knows no such user.
+        owner: Option<Person>,
+        /// The scope it is to have.
+        scope: Scope,
     },
     /// To rename a token, lower its scope or bring its expiry nearer.
     Narrow(Target),
@@ -58,9 +60,22 @@ pub enum Target {
 /// # Errors
 ///
 /// The reason why not.
-pub(super) fn permit(settings: &Settings, caller: &Caller, operation: Operation) -> Result<(), Reason> {
+pub(super) fn permit(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
+    permit_caller(settings, caller, operation)?;
+    // Whoever makes a read-write token: its owner is to be one of those who may have one.
+    match (operation, caller.person()) {
+        (Operation::CreateOwn { scope }, Some(owner))
+        | (Operation::CreateFor { owner: Some(owner), scope }, _) => require(
+            *scope == Scope::ReadOnly || holds(settings, owner, Permission::CreateReadWrite),
+            Reason::CreateReadWrite,
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
     let person = match caller {
-        Caller::Anybody => return require(operation == Operation::ReadOpen, Reason::NoCredentials),
+        Caller::Anybody => return require(*operation == Operation::ReadOpen, Reason::NoCredentials),
         Caller::Operator => return require(!needs_user(operation), Reason::NoUser),
         Caller::Password(person) => person,
         Caller::Token(held) => &held.owner,
@@ -74,11 +89,9 @@ pub(super) fn permit(settings: &Settings, caller: &Caller, operation: Operation)
         | Operation::ListOwn
         | Operation::Narrow(Target::Own)
         | Operation::Revoke(Target::Own) => Ok(()),
-        Operation::CreateOwn { scope } => {
-            require(holds(Permission::Create), Reason::Create)?;
-            require(scope == Scope::ReadOnly || holds(Permission::CreateReadWrite), Reason::CreateReadWrite)
-        }
-        Operation::CreateFor { owner_is_administrator } => {
+        Operation::CreateOwn { .. } => require(holds(Permission::Create), Reason::Create),
+        Operation::CreateFor { owner, .. } => {
+            let owner_is_administrator = owner.as_ref().is_some_and(|owner| owner.administrator);
             require(holds(Permission::ManageOthers), Reason::ManageOthers)?;
             require(person.administrator || !owner_is_administrator, Reason::Administrator)
         }
@@ -102,7 +115,7 @@ pub(super) fn holds(settings: &Settings, person: &Person, permission: Permission
     settings.permissions.of(permission).include(|group| person.groups.contains(group))
 }
 
-fn needs_user(operation: Operation) -> bool {
+fn needs_user(operation: &Operation) -> bool {
     matches!(
         operation,
         Operation::ListOwn

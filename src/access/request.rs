@@ -60,7 +60,8 @@ pub enum Credentials {
     /// A secret shaped like a token that is no token, has expired or is not of the user named with
     /// it; or something that cannot be read at all.
     Invalid,
-    /// A password that is wrong, or was not looked at because passwords are disabled for `user`.
+    /// A password that is wrong, is of somebody who is not active, or was not looked at because passwords
+    /// are disabled for `user`.
     UnverifiedPassword {
         /// The user that was named with it.
         user: UserName,

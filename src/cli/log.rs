@@ -1,12 +1,10 @@
 //! In: how much is to be said, and in which form. Out: the log on standard error. It refuses to know
 //! what is said.
 
-use std::io::IsTerminal;
-
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{ColorChoice, Global, LogFormat};
+use super::{Global, LogFormat, output};
 
 /// Sends the log to standard error: what is at least as grave as `usual`, and more with every `-v`.
 pub(super) fn start(global: &Global, usual: Level) {
@@ -16,14 +14,7 @@ pub(super) fn start(global: &Global, usual: Level) {
         (Level::WARN, 2) | (_, 1) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let colored = match global.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            std::io::stderr().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
+    let colored = output::colour(global.color, &std::io::stderr());
     let lines = fmt::layer().with_writer(std::io::stderr);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match global.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),

@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, log, runtime};
+use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, log, output, runtime};
 use crate::serve::{
     settings::{self, TransferError},
     store::{Store, StoreUrl},
@@ -51,7 +51,7 @@ pub(super) fn run(global: &Global, command: &SettingsCommand) -> CommandResult {
 
 async fn export(store: &Store) -> CommandResult {
     let text = settings::export(store).await?;
-    writeln!(std::io::stdout(), "{text}")?;
+    output::write(&format!("{text}\n"))?;
     Ok(Exit::Done)
 }
 

@@ -14,7 +14,7 @@ pub enum ClientAddressSource {
     Header {
         /// The header that carries the addresses.
         name: HeaderName,
-        /// The proxies that may be believed; never empty.
+        /// The proxies that may be believed; never empty, and never all addresses of a family.
         trusted_proxies: AddressSet,
     },
 }

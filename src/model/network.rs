@@ -103,6 +103,13 @@ impl AddressSet {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
+    /// Whether it holds all addresses of IPv4, or all of IPv6.
+    #[must_use]
+    pub fn covers_a_family(&self) -> bool {
+        let everything = Self::everything();
+        self.v4 == everything.v4 || self.v6 == everything.v6
+    }
+
     /// Whether it holds `address`; an IPv4-mapped one counts as IPv4. Takes logarithmic time.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -27,6 +27,25 @@ impl Scope {
         }
     }
 
+    /// The number for it in the token REST and in stores: 1 read-only, 2 read-write.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::ReadOnly => 1,
+            Self::ReadWrite => 2,
+        }
+    }
+
+    /// The scope that has this number; nothing when none has.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        match number {
+            1 => Some(Self::ReadOnly),
+            2 => Some(Self::ReadWrite),
+            _ => None,
+        }
+    }
+
     /// The word for it in policies, plans and the settings document.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -57,5 +76,21 @@ impl FromStr for Scope {
             "read-write" => Ok(Self::ReadWrite),
             other => Err(UnknownScope(other.to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TokenScope;
+
+    #[test]
+    fn every_scope_is_found_by_its_number_and_no_other_number_means_one() {
+        for scope in [TokenScope::Unset, TokenScope::Set(Scope::ReadOnly), TokenScope::Set(Scope::ReadWrite)]
+        {
+            assert_eq!(TokenScope::from_number(scope.number().into()), Some(scope));
+        }
+        assert_eq!([-1, 3, 256, 257].map(TokenScope::from_number), [None; 4]);
+        assert_eq!(Scope::from_number(0), None);
     }
 }

@@ -37,7 +37,7 @@ pub struct Permissions {
     pub use_tokens: Holders,
     /// Who may create tokens for themselves.
     pub create: Holders,
-    /// Who of those may create read-write tokens.
+    /// Who of those may create read-write tokens, and for whom others may.
     pub create_read_write: Holders,
     /// Who may create and revoke tokens for other people; never everyone.
     pub manage_others: Holders,
@@ -453,6 +453,11 @@ fn client_address(written: &ClientAddressDocument) -> Result<ClientAddressSource
             let trusted_proxies = address_set(&written.trusted_proxies)?;
             if trusted_proxies.is_empty() {
                 return Err("a header needs `trusted_proxies`; without one write `peer`".to_owned());
+            }
+            if trusted_proxies.covers_a_family() {
+                let problem = "`trusted_proxies` hold all addresses of IPv4 or IPv6, so that anybody could \
+                               choose the address of a client; name the proxies";
+                return Err(problem.to_owned());
             }
             let name = HeaderName::new(written.header.as_str()).map_err(|error| error.to_string())?;
             Ok(ClientAddressSource::Header { name, trusted_proxies })

@@ -72,6 +72,24 @@ impl TokenScope {
             Self::Set(scope) => scope,
         }
     }
+
+    /// The number for it in the token REST: 0 unset, otherwise that of the scope.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Unset => 0,
+            Self::Set(scope) => scope.number(),
+        }
+    }
+
+    /// The scope of a token that has this number; nothing when none has.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Unset),
+            number => Scope::from_number(number).map(Self::Set),
+        }
+    }
 }
 
 impl fmt::Display for TokenScope {

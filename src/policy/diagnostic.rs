@@ -145,6 +145,8 @@ codes! {
     HeaderWithoutProxies = "header-without-proxies",
     /// `trusted_proxies` without `header`.
     ProxiesWithoutHeader = "proxies-without-header",
+    /// `trusted_proxies` that hold all addresses of IPv4 or of IPv6.
+    UnboundedProxies = "unbounded-proxies",
     /// `except_users` or `except_paths` without `state: disabled`.
     ExceptionsWithoutState = "exceptions-without-state",
     /// A path that no request can have.

@@ -107,7 +107,9 @@ impl App {
         client: IpAddr,
     ) -> Result<Credentials, Problem> {
         let account = self.store.account(&user).await?;
-        let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+        // Whether the password of somebody inactive is right is nobody's business: it counts as wrong.
+        let active = account.as_ref().filter(|account| account.active);
+        let hash = active.and_then(|account| account.password_hash.clone());
         match (self.passwords.check(password, hash, client).await?, account) {
             (Attempt::Throttled, _) => Err(Problem::throttled()),
             (Attempt::Right, Some(account)) => Ok(Credentials::Password(self.person(account))),

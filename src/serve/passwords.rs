@@ -1,7 +1,7 @@
 //! In: a password, and what is kept of the right one. Out: whether it is right. An unknown user takes
 //! as long as a known one, and only so many are checked at a time. It refuses to keep passwords.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use argon2::{
     Argon2, PasswordVerifier,
@@ -41,18 +41,19 @@ pub(super) enum Attempt {
 /// Checks passwords.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    at_a_time: Semaphore,
+    at_a_time: Arc<Semaphore>,
     /// The hash of a password that nobody has, for users that nobody knows.
     nobodys: String,
     failures: Throttle,
 }
 
 impl Passwords {
-    /// At most `failures_per_minute` are let through for one address.
+    /// At most `failures_per_minute` fail for one address.
     pub(super) fn new(failures_per_minute: u32) -> Result<Self, PasswordError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let nobodys = hash_password(&u128::from_le_bytes(random_bytes()?).to_string())?;
-        Ok(Self { at_a_time: Semaphore::new(cores), nobodys, failures: Throttle::new(failures_per_minute) })
+        let at_a_time = Arc::new(Semaphore::new(cores));
+        Ok(Self { at_a_time, nobodys, failures: Throttle::new(failures_per_minute) })
     }
 
     /// Whether `password` is the one that hashes to `hash`; it never is when there is no hash.
@@ -62,21 +63,22 @@ impl Passwords {
         hash: Option<String>,
         client: IpAddr,
     ) -> Result<Attempt, PasswordError> {
-        if !self.failures.begin(client, Instant::now()) {
+        let Some(turn) = self.failures.turn(client, Instant::now()).await else {
             return Ok(Attempt::Throttled);
-        }
-        let _turn = self.at_a_time.acquire().await.map_err(|_| PasswordError::Stopping)?;
+        };
+        let core = Arc::clone(&self.at_a_time).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
-        let matches = tokio::task::spawn_blocking(move || matches(&password, &hash))
-            .await
-            .map_err(|_| PasswordError::Stopping)?;
-        if known && matches {
-            self.failures.forgive(client);
-            Ok(Attempt::Right)
-        } else {
-            Ok(Attempt::Wrong)
-        }
+        // Who goes away meanwhile stops neither the work nor the counting.
+        let checking = tokio::task::spawn_blocking(move || {
+            let _core = core;
+            if matches(&password, &hash) && known {
+                return Attempt::Right;
+            }
+            turn.failed();
+            Attempt::Wrong
+        });
+        checking.await.map_err(|_| PasswordError::Stopping)
     }
 }
 
@@ -103,4 +105,23 @@ pub(super) fn is_password_hash(text: &str) -> bool {
     PasswordHash::new(text).is_ok_and(|hash| {
         hash.algorithm.as_str().starts_with("argon2") && hash.salt.is_some() && hash.hash.is_some()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn attempts_with_the_right_password_that_are_given_up_do_not_stay_counted() {
+        let passwords = Passwords::new(2).unwrap();
+        let hash = hash_password("right").unwrap();
+        let attempt =
+            || passwords.check(SecretString::from("right"), Some(hash.clone()), IpAddr::from([192, 0, 2, 7]));
+        for _ in 0..6 {
+            assert!(attempt().now_or_never().is_none(), "it is given up before its end");
+        }
+        assert_eq!(attempt().await.unwrap(), Attempt::Right);
+    }
 }

@@ -244,7 +244,7 @@ impl World {
                 let operation = if own {
                     Operation::CreateOwn { scope: scope_asked }
                 } else {
-                    Operation::CreateFor { owner_is_administrator: owner == Some(0) }
+                    Operation::CreateFor { owner: owner.map(person), scope: scope_asked }
                 };
                 let mut body = json!({"tokenScope": scope});
                 if let Some(owner) = owner {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokenwarden::{
@@ -9,7 +10,7 @@ use tokenwarden::{
     serve::store::{Store, StoreUrl},
 };
 
-use crate::support::{NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, status};
+use crate::support::{DIRECTORY, NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, status};
 
 #[tokio::test]
 async fn a_token_works_as_basic_and_as_bearer_and_tells_who_its_owner_is() {
@@ -107,7 +108,21 @@ async fn an_inactive_owner_and_one_outside_use_are_refused() {
     assert_eq!(status(server.with_token(&mary.secret, Method::GET, WHOAMI)).await, 403);
     assert_eq!(status(server.with_token(&bot.secret, Method::GET, WHOAMI)).await, 200);
     assert_eq!(status(server.with_password("mary", Method::GET, WHOAMI)).await, 200, "use is about tokens");
-    assert_eq!(status(server.with_password("gone", Method::GET, WHOAMI)).await, 403);
+}
+
+#[tokio::test]
+async fn the_password_of_an_inactive_user_counts_as_wrong_and_a_token_of_one_is_refused() {
+    let directory = DIRECTORY.replace(", active: false", "");
+    let server =
+        TestServer::start(Setup { directory, password_failures_per_minute: 2, ..Setup::default() }).await;
+    let made = server.make_token("gone", 1).await;
+    assert_eq!(status(server.with_password("gone", Method::GET, WHOAMI)).await, 200);
+    server.import(DIRECTORY).await.unwrap();
+    assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 403);
+    let wrong = server.request(Method::GET, WHOAMI).basic_auth("gone", Some("wrong"));
+    assert_eq!(status(wrong).await, 401);
+    assert_eq!(status(server.with_password("gone", Method::GET, WHOAMI)).await, 401);
+    assert_eq!(status(server.with_password("gone", Method::GET, WHOAMI)).await, 429, "it counts as failed");
 }
 
 #[tokio::test]
@@ -182,6 +197,22 @@ async fn too_many_wrong_passwords_from_one_address_are_refused_unseen() {
     assert_eq!(right.headers()["retry-after"], "60");
     let made = server.make_token("mary", 1).await;
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 200);
+}
+
+#[tokio::test]
+async fn right_passwords_are_all_let_in_however_many_come_at_once() {
+    let server = TestServer::start(Setup { password_failures_per_minute: 10, ..Setup::default() }).await;
+    let attempts = (0..40).map(|_| status(server.with_password("mary", Method::GET, WHOAMI)));
+    assert_eq!(join_all(attempts).await, [200; 40]);
+}
+
+#[tokio::test]
+async fn wrong_passwords_that_come_at_once_fail_no_more_often_than_one_after_the_other() {
+    let server = TestServer::start(Setup { password_failures_per_minute: 3, ..Setup::default() }).await;
+    let wrong = |_| status(server.request(Method::GET, WHOAMI).basic_auth("mary", Some("wrong")));
+    let mut statuses = join_all((0..20).map(wrong)).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses[..4], [401, 401, 401, 429]);
 }
 
 #[tokio::test]

@@ -249,6 +249,12 @@ fn a_header_and_its_proxies_go_together() {
     assert_eq!(client_address("header: X-Real-IP"), [("header-without-proxies", 4)]);
     assert_eq!(client_address("trusted_proxies: [10.0.0.1]"), [("proxies-without-header", 4)]);
     assert_eq!(client_address("{}"), [("missing-key", 4)]);
+    let trusted =
+        |proxies: &str| client_address(&format!("header: X-Real-IP\n    trusted_proxies: {proxies}"));
+    assert_eq!(trusted("[10.0.0.1, 0.0.0.0/0]")[..1], [("unbounded-proxies", 5)]);
+    assert_eq!(trusted("[\"::/0\"]"), [("unbounded-proxies", 5)]);
+    assert_eq!(trusted("[0.0.0.0/1, 128.0.0.0/1]"), [("unbounded-proxies", 5)]);
+    assert_eq!(trusted("[128.0.0.0/1]"), []);
     assert_eq!(client_address("header: \"X Real\"\n    trusted_proxies: [10.0.0.1]"), [("bad-header", 4)]);
 }
 

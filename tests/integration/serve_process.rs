@@ -246,6 +246,18 @@ fn settings_go_out_and_in_without_a_server() {
 }
 
 #[test]
+fn settings_for_a_reader_that_went_away_are_no_error() {
+    let folder = folder();
+    drop(Process::start(&folder));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut export = program(folder.path());
+    let output =
+        export.args(["settings", "export", "--store", "sqlite:store.db"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
+
+#[test]
 fn a_directory_is_imported_without_a_server_and_its_mistakes_exit_with_3() {
     let folder = folder();
     let import = ["directory", "import", "directory.yaml", "--store", "sqlite:store.db"];

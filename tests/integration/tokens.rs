@@ -130,7 +130,15 @@ async fn who_manages_others_creates_and_revokes_for_them_but_not_for_administrat
     assert_eq!(status(create(&server, "sam", &for_user("nobody"))).await, 400);
     assert_eq!(status(create(&server, "sam", &for_user("gone"))).await, 400);
 
-    let of_root = server.make_token("root", 2).await;
+    server.change_settings(json!({"permissions": {"create_read_write": ["ci-bots"]}})).await;
+    assert_eq!(
+        status(create(&server, "sam", &for_user("mary"))).await,
+        403,
+        "mary may not have such a token"
+    );
+    assert_eq!(status(create(&server, "sam", &for_user("bot"))).await, 200);
+
+    let of_root = server.make_token("root", 1).await;
     let revoke = |user: &str, id| status(server.with_password(user, Method::DELETE, &token_path(id)));
     assert_eq!(revoke("sam", of_root.id).await, 403);
     assert_eq!(revoke("mary", of_root.id).await, 403);
@@ -189,6 +197,9 @@ async fn a_token_can_be_renamed_and_narrowed_again_and_again_and_never_widened()
         json!({"tokenScope": 0}),
         json!({"tokenExpirationDateTimeMillis": days_ago(-4)}),
         json!({"tokenExpirationDateTimeMillis": 0}),
+        json!({"tokenExpirationDateTime": "2026-06-05T12:00:00Z"}),
+        json!({"tokenExpirationDateTime": "tomorrow"}),
+        json!({"tokenValidityTimeInMonths": 1}),
         json!({"tokenDescription": "half", "tokenScope": 2}),
     ] {
         let told = answer(patch(widening.clone()), StatusCode::BAD_REQUEST).await;
@@ -253,6 +264,34 @@ async fn the_first_limit_that_matches_the_owner_holds_for_a_new_token() {
     assert_eq!(status(of_mary(json!({}))).await, 200);
     let told = answer(of_mary(json!({})), StatusCode::BAD_REQUEST).await;
     assert!(told["errorMessage"].as_str().unwrap().contains("already has 2 tokens"), "{told}");
+}
+
+#[tokio::test]
+async fn a_token_takes_no_new_description_that_its_owner_could_not_give_to_a_new_one() {
+    let limits = json!([{"groups": ["ci-bots"]}, {"description": "^[A-Z]+-[0-9]+ "}]);
+    let server = TestServer::new().await;
+    let (of_mary, of_bot) = (server.make_token("mary", 1).await, server.make_token("bot", 1).await);
+    server.change_settings(json!({"limits": limits})).await;
+    let rename = |user: &str, id, name: &str| {
+        server.with_password(user, Method::PATCH, &token_path(id)).json(&json!({"tokenDescription": name}))
+    };
+    let told = answer(rename("mary", of_mary.id, "laptop"), StatusCode::BAD_REQUEST).await;
+    assert!(told["errorMessage"].as_str().unwrap().ends_with(": ^[A-Z]+-[0-9]+ "), "{told}");
+    assert_eq!(status(rename("root", of_mary.id, "laptop")).await, 400, "whoever renames it");
+    assert_eq!(server.token(of_mary.id).await.unwrap()["description"], "made");
+    assert_eq!(status(rename("mary", of_mary.id, "made")).await, 200, "what is there already may stay");
+    assert_eq!(status(rename("mary", of_mary.id, "OPS-1 laptop")).await, 200);
+    assert_eq!(status(rename("root", of_bot.id, "laptop")).await, 200, "the limits of the owner count");
+}
+
+#[tokio::test]
+async fn an_expiry_is_brought_nearer_with_a_date_too_which_wins() {
+    let server = TestServer::new().await;
+    let made =
+        server.make(json!({"tokenForUserKey": "mary", "tokenExpirationDateTimeMillis": days_ago(-9)})).await;
+    let patch = json!({"tokenExpirationDateTime": "2026-06-04T14:00:00+02:00", "tokenExpirationDateTimeMillis": days_ago(-5)});
+    let request = server.with_password("mary", Method::PATCH, &token_path(made.id)).json(&patch);
+    assert_eq!(answer(request, StatusCode::OK).await["validUntil"], days_ago(-3));
 }
 
 #[tokio::test]

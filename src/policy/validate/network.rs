@@ -212,6 +212,19 @@ fn trusted_proxies(at: &At<'_>, out: &mut Diagnostics) -> Option<AddressSet> {
     }
     let ranges = range_list(at, out);
     warn_of_overlaps(&ranges, out);
-    let set: AddressSet = ranges.into_iter().map(|(range, _)| range).collect();
+    let set: AddressSet = ranges.iter().map(|(range, _)| *range).collect();
+    if set.covers_a_family() {
+        out.push(unbounded(at, &ranges));
+        return None;
+    }
     (!set.is_empty()).then_some(set)
+}
+
+/// The mistake at the range that is too wide, or at the whole list when its ranges are so together.
+fn unbounded(list: &At<'_>, ranges: &[(AddressRange, At<'_>)]) -> Diagnostic {
+    let alone = |range: AddressRange| AddressSet::from_iter([range]).covers_a_family();
+    let at = ranges.iter().find(|(range, _)| alone(*range)).map_or(list, |(_, at)| at);
+    let message = "with all addresses of IPv4 or IPv6 trusted, anybody can choose the address of a client";
+    Diagnostic::error(Code::UnboundedProxies, at.mark(), at.path.as_str(), message)
+        .help("name the proxies, such as `10.0.0.5`, or write `client_address: peer`")
 }

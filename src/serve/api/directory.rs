@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{FromRequestParts, Path, State},
+    http::request::Parts,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -120,15 +121,15 @@ fn below(base: &str) -> [Endpoint; 8] {
     let no_group = &[(404, "There is no such group")];
     let no_user = &[(404, "There is no such user")];
     [
-        Endpoint::get::<Page<User>, _, _>(&path("admin/users"), "List users", admin_users)
+        Endpoint::get::<Page<User>, _, _>(&path("admin/users"), "List users", all_users)
             .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<User>, _, _>(&path("users"), "List users, or members of a group", users)
             .query(&[GROUP, FILTER, PAGING])
             .statuses(no_group),
         Endpoint::get::<User, _, _>(&path("users/{slug}"), "One user", user).statuses(no_user),
-        Endpoint::get::<Page<Group>, _, _>(&path("admin/groups"), "List groups", admin_groups)
+        Endpoint::get::<Page<Group>, _, _>(&path("admin/groups"), "List groups", groups::<Group>)
             .query(&[FILTER, PAGING]),
-        Endpoint::get::<Page<String>, _, _>(&path("groups"), "List names of groups", groups)
+        Endpoint::get::<Page<String>, _, _>(&path("groups"), "List names of groups", groups::<String>)
             .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<User>, _, _>(&path("admin/groups/more-members"), "Members of a group", members)
             .query(&[THE_GROUP, FILTER, PAGING])
@@ -144,51 +145,80 @@ fn below(base: &str) -> [Endpoint; 8] {
     ]
 }
 
-async fn admin_users(
-    session: Session,
-    State(app): State<Arc<App>>,
+/// A question for one page of the directory, by somebody who may read it.
+struct Listing {
+    app: Arc<App>,
     parameters: Parameters,
-) -> Result<Json<Page<User>>, Problem> {
-    session.permit(Operation::ReadDirectory)?;
-    all_users(&app, &parameters).await
+    asked: PageRequest,
 }
 
-async fn all_users(app: &App, parameters: &Parameters) -> Result<Json<Page<User>>, Problem> {
-    let asked = Asked::of(parameters)?;
-    let rows = app.store.users(parameters.one("filter")?, asked.one_more()).await?;
-    Ok(asked.page(rows, |user| user.id))
+type Answer<T> = Result<Json<Page<T>>, Problem>;
+
+impl FromRequestParts<Arc<App>> for Listing {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let session = Session::from_request_parts(parts, app).await?;
+        session.permit(Operation::ReadDirectory)?;
+        let parameters = Parameters::from_request_parts(parts, app).await?;
+        let asked = PageRequest {
+            start: parameters.number("start", 0)?.unwrap_or(0),
+            limit: parameters.number("limit", 1)?.unwrap_or(LIMIT_BY_DEFAULT).min(LIMIT_AT_MOST),
+        };
+        Ok(Self { app: Arc::clone(app), parameters, asked })
+    }
 }
 
-async fn users(
-    session: Session,
-    State(app): State<Arc<App>>,
-    parameters: Parameters,
-) -> Result<Json<Page<User>>, Problem> {
-    session.permit(Operation::ReadDirectory)?;
-    if parameters.mentions("permission") {
+impl Listing {
+    fn filter(&self) -> Result<Option<&str>, Problem> {
+        self.parameters.one("filter")
+    }
+
+    /// Whose members or groups are asked for.
+    fn context(&self) -> Result<&str, Problem> {
+        self.parameters.one("context")?.ok_or_else(|| Problem::bad_request("`context` is missing."))
+    }
+
+    /// One row more than the page has: where the next page begins, if there is one.
+    fn one_more(&self) -> PageRequest {
+        PageRequest { limit: self.asked.limit + 1, ..self.asked }
+    }
+
+    fn page<R, T: From<R>>(&self, mut rows: Vec<R>, number: fn(&R) -> i64) -> Json<Page<T>> {
+        let PageRequest { start, limit } = self.asked;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let next_start = rows.get(most).map(number);
+        rows.truncate(most);
+        let values: Vec<T> = rows.into_iter().map(T::from).collect();
+        Json(Page { size: values.len(), limit, is_last: next_start.is_none(), values, start, next_start })
+    }
+}
+
+async fn all_users(listing: Listing) -> Answer<User> {
+    let rows = listing.app.store.users(listing.filter()?, listing.one_more()).await?;
+    Ok(listing.page(rows, |user| user.id))
+}
+
+async fn users(listing: Listing) -> Answer<User> {
+    if listing.parameters.mentions("permission") {
         return Err(Problem::bad_request("Users cannot be filtered by `permission` here."));
     }
-    match parameters.one("group")? {
-        Some(group) => members_of(&app, group, &parameters).await,
-        None => all_users(&app, &parameters).await,
+    match listing.parameters.one("group")? {
+        Some(group) => members_of(&listing, group).await,
+        None => all_users(listing).await,
     }
 }
 
-async fn members(
-    session: Session,
-    State(app): State<Arc<App>>,
-    parameters: Parameters,
-) -> Result<Json<Page<User>>, Problem> {
-    session.permit(Operation::ReadDirectory)?;
-    members_of(&app, context(&parameters)?, &parameters).await
+async fn members(listing: Listing) -> Answer<User> {
+    members_of(&listing, listing.context()?).await
 }
 
-async fn members_of(app: &App, group: &str, parameters: &Parameters) -> Result<Json<Page<User>>, Problem> {
-    let asked = Asked::of(parameters)?;
-    let group = app.store.group(&GroupName::new(group)).await?;
+async fn members_of(listing: &Listing, group: &str) -> Answer<User> {
+    let store = &listing.app.store;
+    let group = store.group(&GroupName::new(group)).await?;
     let group = group.ok_or_else(|| Problem::not_found("There is no such group."))?;
-    let rows = app.store.members(&group, parameters.one("filter")?, asked.one_more()).await?;
-    Ok(asked.page(rows, |user| user.id))
+    let rows = store.members(&group, listing.filter()?, listing.one_more()).await?;
+    Ok(listing.page(rows, |user| user.id))
 }
 
 async fn user(
@@ -201,39 +231,16 @@ async fn user(
     user.map(|user| Json(user.into())).ok_or_else(no_such_user)
 }
 
-async fn admin_groups(
-    session: Session,
-    State(app): State<Arc<App>>,
-    parameters: Parameters,
-) -> Result<Json<Page<Group>>, Problem> {
-    session.permit(Operation::ReadDirectory)?;
-    let asked = Asked::of(&parameters)?;
-    let rows = app.store.groups(parameters.one("filter")?, asked.one_more()).await?;
-    Ok(asked.page(rows, |group| group.id))
+async fn groups<T: From<GroupRow>>(listing: Listing) -> Answer<T> {
+    let rows = listing.app.store.groups(listing.filter()?, listing.one_more()).await?;
+    Ok(listing.page(rows, |group| group.id))
 }
 
-async fn groups(
-    session: Session,
-    State(app): State<Arc<App>>,
-    parameters: Parameters,
-) -> Result<Json<Page<String>>, Problem> {
-    session.permit(Operation::ReadDirectory)?;
-    let asked = Asked::of(&parameters)?;
-    let rows = app.store.groups(parameters.one("filter")?, asked.one_more()).await?;
-    Ok(asked.page(rows, |group| group.id))
-}
-
-async fn groups_of(
-    session: Session,
-    State(app): State<Arc<App>>,
-    parameters: Parameters,
-) -> Result<Json<Page<Group>>, Problem> {
-    session.permit(Operation::ReadDirectory)?;
-    let asked = Asked::of(&parameters)?;
-    let user = app.store.user(&UserName::new(context(&parameters)?)).await?;
-    let user = user.ok_or_else(no_such_user)?;
-    let rows = app.store.groups_of(&user, asked.one_more()).await?;
-    Ok(asked.page(rows, |group| group.id))
+async fn groups_of(listing: Listing) -> Answer<Group> {
+    let store = &listing.app.store;
+    let user = store.user(&UserName::new(listing.context()?)).await?.ok_or_else(no_such_user)?;
+    let rows = store.groups_of(&user, listing.one_more()).await?;
+    Ok(listing.page(rows, |group| group.id))
 }
 
 async fn application_properties(session: Session) -> Result<Json<ApplicationProperties>, Problem> {
@@ -246,10 +253,6 @@ async fn application_properties(session: Session) -> Result<Json<ApplicationProp
     }))
 }
 
-fn context(parameters: &Parameters) -> Result<&str, Problem> {
-    parameters.one("context")?.ok_or_else(|| Problem::bad_request("`context` is missing."))
-}
-
 fn no_such_user() -> Problem {
     Problem::not_found("There is no such user.")
 }
@@ -257,32 +260,5 @@ fn no_such_user() -> Problem {
 impl From<GroupRow> for String {
     fn from(group: GroupRow) -> Self {
         group.name.into()
-    }
-}
-
-/// The page that is asked for.
-#[derive(Clone, Copy)]
-struct Asked(PageRequest);
-
-impl Asked {
-    fn of(parameters: &Parameters) -> Result<Self, Problem> {
-        Ok(Self(PageRequest {
-            start: parameters.number("start", 0)?.unwrap_or(0),
-            limit: parameters.number("limit", 1)?.unwrap_or(LIMIT_BY_DEFAULT).min(LIMIT_AT_MOST),
-        }))
-    }
-
-    /// One row more than the page has: where the next page begins, if there is one.
-    fn one_more(self) -> PageRequest {
-        PageRequest { limit: self.0.limit + 1, ..self.0 }
-    }
-
-    fn page<R, T: From<R>>(self, mut rows: Vec<R>, number: fn(&R) -> i64) -> Json<Page<T>> {
-        let PageRequest { start, limit } = self.0;
-        let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let next_start = rows.get(most).map(number);
-        rows.truncate(most);
-        let values: Vec<T> = rows.into_iter().map(T::from).collect();
-        Json(Page { size: values.len(), limit, is_last: next_start.is_none(), values, start, next_start })
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{endpoint::Parameter, query::Parameters};
 use crate::{
-    model::{Scope, TokenScope, UserName},
+    model::{TokenScope, UserName},
     serve::{
         problem::Problem,
         store::{Between, TokenFilter, TokenPage},
@@ -60,12 +60,10 @@ pub(super) fn filter(parameters: &Parameters) -> Result<TokenFilter, Problem> {
 }
 
 fn scope(text: &str) -> Result<TokenScope, Problem> {
-    match text {
-        "0" => Ok(TokenScope::Unset),
-        "1" => Ok(TokenScope::Set(Scope::ReadOnly)),
-        "2" => Ok(TokenScope::Set(Scope::ReadWrite)),
-        _ => Err(Problem::bad_request("`tokenScope` takes 0 (unset), 1 (read-only) or 2 (read-write).")),
-    }
+    text.parse()
+        .ok()
+        .and_then(TokenScope::from_number)
+        .ok_or_else(|| Problem::bad_request("`tokenScope` takes 0 (unset), 1 (read-only) or 2 (read-write)."))
 }
 
 /// A page of a listing, as it is asked for.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::Held,
-    model::{Scope, TokenScope},
+    model::Scope,
     serve::{
         problem::Problem,
         store::{Narrowing, TokenRow},
@@ -54,25 +54,30 @@ impl CreateToken {
     }
 
     pub(super) fn scope(&self) -> Result<Scope, Problem> {
-        scope(self.scope.unwrap_or(1))
+        self.scope.map_or(Ok(Scope::ReadOnly), scope)
     }
 
     /// When it is to expire, as far as that is said.
     pub(super) fn expires(&self, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-        if let Some(text) = &self.expires {
-            let bad = |_| {
-                let example = "2026-12-01T00:00:00.000+01:00";
-                Problem::bad_request(format!("`tokenExpirationDateTime` takes a time such as {example}."))
-            };
-            // The store keeps whole milliseconds.
-            let asked: Timestamp = text.parse().map_err(bad)?;
-            return moment(asked.as_millisecond(), "tokenExpirationDateTime").map(Some);
+        match expiry(self.expires.as_deref(), self.expires_millis)? {
+            Some(expires) => Ok(Some(expires)),
+            None => self.months.map(|months| in_months(months, now)).transpose(),
         }
-        if let Some(millis) = self.expires_millis {
-            return moment(millis, "tokenExpirationDateTimeMillis").map(Some);
-        }
-        self.months.map(|months| in_months(months, now)).transpose()
     }
+}
+
+/// The expiry that a date or milliseconds ask for; the date wins.
+fn expiry(date: Option<&str>, millis: Option<i64>) -> Result<Option<Timestamp>, Problem> {
+    if let Some(date) = date {
+        let bad = |_| {
+            let example = "2026-12-01T00:00:00.000+01:00";
+            Problem::bad_request(format!("`tokenExpirationDateTime` takes a time such as {example}."))
+        };
+        // The store keeps whole milliseconds.
+        let asked: Timestamp = date.parse().map_err(bad)?;
+        return moment(asked.as_millisecond(), "tokenExpirationDateTime").map(Some);
+    }
+    millis.map(|millis| moment(millis, "tokenExpirationDateTimeMillis")).transpose()
 }
 
 fn in_months(months: i64, now: Timestamp) -> Result<Timestamp, Problem> {
@@ -97,18 +102,29 @@ pub(super) struct PatchToken {
     /// A lower scope: 1 read-only.
     #[serde(default, rename = "tokenScope")]
     scope: Option<i64>,
+    /// A nearer expiry, ISO 8601 with an offset; wins over the other one.
+    #[serde(default, rename = "tokenExpirationDateTime")]
+    expires: Option<String>,
     /// A nearer expiry, in milliseconds since 1970-01-01T00:00:00Z.
     #[serde(default, rename = "tokenExpirationDateTimeMillis")]
     expires_millis: Option<i64>,
+    /// Refused: it does not say from when on the months count.
+    #[serde(default, rename = "tokenValidityTimeInMonths")]
+    #[schemars(skip)]
+    months: Option<i64>,
 }
 
 impl PatchToken {
     pub(super) fn narrowing(&self) -> Result<Narrowing, Problem> {
-        let expiry = |millis| moment(millis, "tokenExpirationDateTimeMillis");
+        if self.months.is_some() {
+            return Err(Problem::bad_request(
+                "`tokenValidityTimeInMonths` is for new tokens alone; give `tokenExpirationDateTime`.",
+            ));
+        }
         Ok(Narrowing {
             description: self.description.as_deref().map(description).transpose()?.map(str::to_owned),
             scope: self.scope.map(scope).transpose()?,
-            expires: self.expires_millis.map(expiry).transpose()?,
+            expires: expiry(self.expires.as_deref(), self.expires_millis)?,
         })
     }
 }
@@ -122,11 +138,8 @@ fn description(text: &str) -> Result<&str, Problem> {
 }
 
 fn scope(number: i64) -> Result<Scope, Problem> {
-    match number {
-        1 => Ok(Scope::ReadOnly),
-        2 => Ok(Scope::ReadWrite),
-        _ => Err(Problem::bad_request("`tokenScope` takes 1 (read-only) or 2 (read-write).")),
-    }
+    Scope::from_number(number)
+        .ok_or_else(|| Problem::bad_request("`tokenScope` takes 1 (read-only) or 2 (read-write)."))
 }
 
 /// A moment that an expiry can be; 0, which stands for never in answers, cannot be asked for.
@@ -136,15 +149,6 @@ fn moment(millis: i64, field: &str) -> Result<Timestamp, Problem> {
         return Err(bad());
     }
     Timestamp::from_millisecond(millis).map_err(|_| bad())
-}
-
-/// 0 unset, 1 read-only, 2 read-write.
-pub(super) fn scope_number(scope: TokenScope) -> u8 {
-    match scope {
-        TokenScope::Unset => 0,
-        TokenScope::Set(Scope::ReadOnly) => 1,
-        TokenScope::Set(Scope::ReadWrite) => 2,
-    }
 }
 
 /// A token that was just made. The one time that its secret is shown.
@@ -205,7 +209,7 @@ impl From<TokenRow> for TokenItem {
             user_name: owner,
             token_description: token.description.clone(),
             description: token.description,
-            token_scope: scope_number(token.scope),
+            token_scope: token.scope.number(),
             created: token.created.as_millisecond(),
             created_by: token.created_by.map(String::from),
             last_accessed: token.last_used.map_or(0, |used| used.at.as_millisecond()),

@@ -14,7 +14,6 @@ use super::{
     token_filter::{self, FILTER, PAGING},
     token_json::{
         CreateToken, CreatedToken, OPERATOR, PatchToken, TokenItem, TokenList, date_time, number_of,
-        scope_number,
     },
 };
 use crate::{
@@ -56,7 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .body::<PatchToken>()
         .statuses(&[
-            (400, "The body cannot be read, or would make the token reach farther or live longer"),
+            (400, "The body cannot be read, breaks a limit, or would let the token reach farther or live longer"),
             (404, "There is no such token"),
         ]),
         Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke).statuses(NO_SUCH_TOKEN),
@@ -103,7 +102,7 @@ async fn create(
         id,
         plain_text_token: secret.expose().to_owned(),
         token_description: new.description,
-        token_scope: scope_number(new.scope),
+        token_scope: new.scope.number(),
         user_key: owner.name.to_string(),
         user_name: owner.name.to_string(),
         token_validity_time_in_months: asked.months.unwrap_or(0),
@@ -127,8 +126,7 @@ async fn permit_to_create(
         return own.cloned().map(|own| (permit, own)).ok_or_else(|| crate::access::Reason::NoUser.into());
     };
     let owner = app.store.account(&other).await?.map(|account| app.person(account));
-    let owner_is_administrator = owner.as_ref().is_some_and(|owner| owner.administrator);
-    let permit = session.permit(Operation::CreateFor { owner_is_administrator })?;
+    let permit = session.permit(Operation::CreateFor { owner: owner.clone(), scope: asked.scope()? })?;
     match owner {
         Some(owner) if owner.active => Ok((permit, owner)),
         _ => Err(Problem::bad_request("`tokenForUserKey` names no active user.")),
@@ -182,10 +180,14 @@ async fn narrow(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<TokenItem>, Problem> {
-    let token = permitted_token(&session, &app, &id, Operation::Narrow).await?;
+    let (token, owner) = permitted_token(&session, &app, &id, Operation::Narrow).await?;
     let patch: PatchToken = body.json()?;
+    let narrowing = patch.narrowing()?;
+    if let Some(description) = narrowing.description.as_ref().filter(|new| **new != token.description) {
+        limits::rename(&session.revision.settings.limits, &owner, description)?;
+    }
     app.uses.flush(&app.store).await?;
-    let narrowed = app.store.narrow_token(token.id, &patch.narrowing()?).await?;
+    let narrowed = app.store.narrow_token(token.id, &narrowing).await?;
     match narrowed {
         Some(token) => Ok(Json(token.into())),
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
@@ -200,36 +202,46 @@ async fn revoke(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, Problem> {
-    let token = permitted_token(&session, &app, &id, Operation::Revoke).await?;
+    let (token, _) = permitted_token(&session, &app, &id, Operation::Revoke).await?;
     if app.store.revoke_token(token.id).await? { Ok(Json(true)) } else { Err(no_such_token()) }
 }
 
-/// The token `id`, once it is permitted to do `operation` to it. Who may not manage the tokens of
-/// others does not learn which ids exist.
+/// The token `id` and its owner, once it is permitted to do `operation` to it. Who may not manage the
+/// tokens of others does not learn which ids exist.
 async fn permitted_token(
     session: &Session,
     app: &App,
     id: &str,
     operation: fn(Target) -> Operation,
-) -> Result<TokenRow, Problem> {
+) -> Result<(TokenRow, Person), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let token = match id.parse() {
         Ok(id) => app.store.token(id).await?,
         Err(_) => None,
     };
-    let own = caller.caller().person().map(|person| &person.name);
-    let target = match &token {
-        Some(token) if own == Some(&token.owner) => Target::Own,
-        Some(token) => Target::Others { owner_is_administrator: is_administrator(app, &token.owner).await? },
-        None => Target::Others { owner_is_administrator: false },
+    let Some(token) = token else {
+        session.permit(operation(Target::Others { owner_is_administrator: false }))?;
+        return Err(no_such_token());
+    };
+    let own = caller.caller().person().filter(|own| own.name == token.owner);
+    let (owner, target) = if let Some(own) = own {
+        (own.clone(), Target::Own)
+    } else {
+        let owner = owner(app, &token.owner).await?;
+        let target = Target::Others { owner_is_administrator: owner.administrator };
+        (owner, target)
     };
     session.permit(operation(target))?;
-    token.ok_or_else(no_such_token)
+    Ok((token, owner))
 }
 
-async fn is_administrator(app: &App, name: &UserName) -> Result<bool, Problem> {
+/// The user `name`; somebody without groups when the directory knows no such user.
+async fn owner(app: &App, name: &UserName) -> Result<Person, Problem> {
     let account = app.store.account(name).await?;
-    Ok(account.is_some_and(|account| app.person(account).administrator))
+    Ok(account.map_or_else(
+        || Person { name: name.clone(), groups: [].into(), active: false, administrator: false },
+        |account| app.person(account),
+    ))
 }
 
 fn no_such_token() -> Problem {

@@ -149,7 +149,8 @@ pub struct NewToken {
     pub created: Timestamp,
     /// Who made it.
     pub created_by: Option<UserName>,
-    /// The number of the token that it was made with.
+    /// The number of the token that it was made with. Kept to trace what came from a token that leaked;
+    /// nothing is decided by it.
     pub parent: Option<i64>,
     /// Its last use.
     pub last_used: Option<LastUse>,

@@ -123,7 +123,7 @@ pub(super) struct TokenItem {
     pub(super) id: i64,
     user_name: UserName,
     token_description: String,
-    token_scope: u8,
+    token_scope: i64,
     created: i64,
     created_by: Option<UserName>,
     last_accessed: i64,
@@ -155,12 +155,8 @@ impl TryFrom<TokenItem> for Token {
             id: TokenId::new(item.id.to_string()),
             owner: Owner::User(item.user_name),
             description: item.token_description,
-            scope: match item.token_scope {
-                0 => TokenScope::Unset,
-                1 => TokenScope::Set(Scope::ReadOnly),
-                2 => TokenScope::Set(Scope::ReadWrite),
-                other => return Err(bad("tokenScope", other.into())),
-            },
+            scope: TokenScope::from_number(item.token_scope)
+                .ok_or_else(|| bad("tokenScope", item.token_scope))?,
             created: moment("created", item.created)?,
             created_by: item.created_by,
             last_used,
@@ -177,14 +173,6 @@ pub(super) struct TokenPatch {
     pub(super) token_scope: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) token_expiration_date_time_millis: Option<i64>,
-}
-
-/// The number that the app has for a scope.
-pub(super) fn scope_number(scope: Scope) -> u8 {
-    match scope {
-        Scope::ReadOnly => 1,
-        Scope::ReadWrite => 2,
-    }
 }
 
 /// The members of `group`, as far as a page shows them; nothing when the server does not know it.

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Gateway,
-    wire::{SETTINGS, TOKEN, TokenPatch, scope_number},
+    wire::{SETTINGS, TOKEN, TokenPatch},
 };
 
 /// How often the settings are written anew when others write at the same time, or answers are lost.
@@ -77,7 +77,7 @@ impl GatewayWriter {
     }
 
     async fn narrow(&self, id: &TokenId, to: Scope) -> Result<Effect, WriteError> {
-        let patch = TokenPatch { token_scope: Some(scope_number(to)), ..TokenPatch::default() };
+        let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
         self.token(id, Method::PATCH, Some(&patch), |token| match token.scope {
             TokenScope::Unset => false,
             TokenScope::Set(scope) => scope <= to,

@@ -36,6 +36,8 @@ CREATE TABLE settings (
 ) STRICT;
 
 -- AUTOINCREMENT: the id of a revoked token is never given to another one.
+-- `parent` tells where a token comes from, for whoever looks into a leak: when one token leaked, those that
+-- were made with it are found here. Nothing is decided by it, and it stays when the parent is revoked.
 CREATE TABLE tokens (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     owner TEXT NOT NULL,

@@ -104,7 +104,7 @@ impl Store {
         ))
         .bind(id)
         .bind(narrowing.description.as_deref())
-        .bind(narrowing.scope.map(scope_number))
+        .bind(narrowing.scope.map(Scope::number))
         .bind(narrowing.expires.map(Timestamp::as_millisecond))
         .fetch_optional(&mut *writing)
         .await?;
@@ -244,7 +244,7 @@ async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, S
     .bind(new.owner.as_str())
     .bind(new.owner.folded())
     .bind(&new.description)
-    .bind(token_scope_number(new.scope))
+    .bind(scope_column(new.scope))
     .bind(new.created.as_millisecond())
     .bind(new.created_by.as_ref().map(UserName::as_str))
     .bind(new.parent)
@@ -272,7 +272,7 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
         query.push(" AND expires <= ").push_bind(at.as_millisecond());
     }
     if let Some(scope) = filter.scope {
-        query.push(" AND scope IS ").push_bind(token_scope_number(scope));
+        query.push(" AND scope IS ").push_bind(scope_column(scope));
     }
     for (column, Between { from, until }) in
         [("created", filter.created), ("last_used", filter.last_used), ("expires", filter.expires)]
@@ -285,17 +285,11 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
     }
 }
 
-fn scope_number(scope: Scope) -> i64 {
-    match scope {
-        Scope::ReadOnly => 1,
-        Scope::ReadWrite => 2,
-    }
-}
-
-fn token_scope_number(scope: TokenScope) -> Option<i64> {
+/// NULL stands for unset.
+fn scope_column(scope: TokenScope) -> Option<u8> {
     match scope {
         TokenScope::Unset => None,
-        TokenScope::Set(scope) => Some(scope_number(scope)),
+        TokenScope::Set(scope) => Some(scope.number()),
     }
 }
 
@@ -313,6 +307,11 @@ struct Raw {
     expires: Option<i64>,
 }
 
+fn scope(number: i64) -> Result<TokenScope, StoreError> {
+    let scope = Scope::from_number(number).map(TokenScope::Set);
+    scope.ok_or_else(|| StoreError::Damaged(format!("{number} is no scope")))
+}
+
 fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
     let raw = Raw::from_row(row)?;
     let address = |text: &String| {
@@ -323,12 +322,7 @@ fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
         id: raw.id,
         owner: UserName::new(raw.owner),
         description: raw.description,
-        scope: match raw.scope {
-            None => TokenScope::Unset,
-            Some(1) => TokenScope::Set(Scope::ReadOnly),
-            Some(2) => TokenScope::Set(Scope::ReadWrite),
-            Some(other) => return Err(StoreError::Damaged(format!("{other} is no scope"))),
-        },
+        scope: raw.scope.map_or(Ok(TokenScope::Unset), scope)?,
         created: moment(raw.created)?,
         created_by: raw.created_by.map(UserName::new),
         last_used: raw
