@@ -130,7 +130,7 @@ pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), 
 }
 
 /// Writes to standard error what kept a plan from being made, which rails the plans would run into
-/// beyond what is `allowed`, whom they would shut out, and which waivers need looking after.
+/// beyond what is `allowed`, whom they would shut out, and what there is to say of waivers.
 pub(super) fn show_obstacles(planned: &[Planned<'_>], allowed: &Allowed) {
     for one in planned {
         let target = &one.declaration.name;
@@ -141,6 +141,9 @@ pub(super) fn show_obstacles(planned: &[Planned<'_>], allowed: &Allowed) {
                 continue;
             }
         };
+        for warning in &plan.waiver_warnings {
+            output::note(&format!("{target}: {}", report::warning::line(warning)));
+        }
         let rails = plan.refusals(&one.declaration.rails, allowed);
         let refusals = rails.iter().map(ToString::to_string);
         for refusal in refusals.chain(plan.shut_out.iter().map(ToString::to_string)) {
@@ -148,9 +151,6 @@ pub(super) fn show_obstacles(planned: &[Planned<'_>], allowed: &Allowed) {
         }
         for user in &plan.without_way_in {
             output::note(&format!("warning: `{user}` of `break_glass` has no way in to {target} even now"));
-        }
-        for warning in &plan.waiver_warnings {
-            output::note(&format!("{target}: {}", report::warning::line(warning)));
         }
     }
 }

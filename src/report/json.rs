@@ -39,14 +39,14 @@ pub struct PlanDocument {
     pub pending: Vec<FindingEntry>,
     /// Findings that the policy only reports.
     pub reported: Vec<FindingEntry>,
-    /// Findings that waivers hold: nothing is done about them for now.
-    pub waived: Vec<WaivedEntry>,
-    /// Waivers that ended, end soon or hold nothing.
-    pub warnings: Vec<WarningEntry>,
     /// What keeps `apply` from applying any of this: rails, and those whom it would shut out.
     pub refusals: Vec<RefusalEntry>,
     /// Targets that could not be read.
     pub errors: Vec<ErrorEntry>,
+    /// Findings that waivers hold: nothing is done about them for now.
+    pub waived: Vec<WaivedEntry>,
+    /// Waivers that ended, end soon or hold nothing.
+    pub warnings: Vec<WarningEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -160,6 +160,24 @@ pub struct ReasonEntry {
     pub source: Option<SourceEntry>,
 }
 
+/// Why a plan is not applied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RefusalEntry {
+    /// Name of the target.
+    pub target: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// A target that could not be read.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ErrorEntry {
+    /// Name of the target.
+    pub target: String,
+    /// What went wrong, with its causes.
+    pub message: String,
+}
+
 /// A token and what waivers hold of it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct WaivedEntry {
@@ -209,24 +227,6 @@ pub struct WarningEntry {
     pub source: SourceEntry,
 }
 
-/// Why a plan is not applied.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct RefusalEntry {
-    /// Name of the target.
-    pub target: String,
-    /// Why, for people.
-    pub message: String,
-}
-
-/// A target that could not be read.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ErrorEntry {
-    /// Name of the target.
-    pub target: String,
-    /// What went wrong, with its causes.
-    pub message: String,
-}
-
 /// What became of one change.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutcomeEntry {
@@ -258,10 +258,10 @@ impl PlanDocument {
             held_back: Vec::new(),
             pending: Vec::new(),
             reported: Vec::new(),
-            waived: Vec::new(),
-            warnings: Vec::new(),
             refusals: Vec::new(),
             errors: Vec::new(),
+            waived: Vec::new(),
+            warnings: Vec::new(),
             outcomes: Vec::new(),
         }
     }
