@@ -96,7 +96,7 @@ enum Command {
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
     Schema(schema::Schema),
-    /// Run the server that issues API tokens and enforces what was applied to it
+    /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
     /// Users and groups of a store
     #[command(subcommand)]

@@ -12,7 +12,7 @@ mod waivers;
 pub use waivers::{WaiverStanding, WaiverWarning};
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -110,6 +110,8 @@ pub struct Compliance<'a> {
     seen: u64,
     live: u64,
     unjudged: u64,
+    /// Those of them that may still turn out to be one too many of their owner.
+    unjudged_but_counted: HashSet<TokenId>,
     latest: Option<Timestamp>,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Compliance<'a> {
             seen: 0,
             live: 0,
             unjudged: 0,
+            unjudged_but_counted: HashSet::new(),
             latest: None,
         }
     }
@@ -154,6 +157,12 @@ impl<'a> Compliance<'a> {
                 }
             }
         }
+        if !judged && findings.is_empty() {
+            self.unjudged += 1;
+            if subject.limit().is_some_and(|entry| entry.limit.max_per_owner.is_some()) {
+                self.unjudged_but_counted.insert(token.id.clone());
+            }
+        }
         let narrow_to = subject.narrow_to();
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
         if let Some(at_most) = at_most
@@ -162,7 +171,6 @@ impl<'a> Compliance<'a> {
         {
             self.count(token, &findings, at_most, narrow_to);
         }
-        self.unjudged += u64::from(!judged && findings.is_empty());
         if !findings.is_empty() {
             self.add(token.clone(), findings, narrow_to);
         }
@@ -191,6 +199,8 @@ impl<'a> Compliance<'a> {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
             let finding = self.finding(RuleCode::PerOwner.into(), &surplus, message, place);
+            // It has a finding after all.
+            self.unjudged -= u64::from(self.unjudged_but_counted.remove(&surplus.id));
             self.add(surplus, vec![finding], narrow_to);
         }
     }

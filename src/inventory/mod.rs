@@ -78,7 +78,9 @@ impl Inventory {
         let mut asked = groups.clone();
         asked.extend(settings.permissions.use_tokens.groups().cloned());
         asked.extend(server.administrators.clone());
-        let people = reader.people(&asked).await?;
+        let mut people = reader.people(&asked).await?;
+        // A group of which the reader says nothing is not an empty one.
+        people.account_for(&asked);
         let unknown = people.unknown_groups().filter(|group| groups.contains(*group)).cloned();
         let coverage = unknown.map(Missing::Group).collect();
         Ok(Self { seen_at: now, server, settings, people, coverage })

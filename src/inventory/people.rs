@@ -55,6 +55,12 @@ impl People {
         self.unknown.insert(group);
     }
 
+    /// Takes those of `asked` of which nothing was said as unknown.
+    pub fn account_for(&mut self, asked: &BTreeSet<GroupName>) {
+        let missing = asked.difference(&self.known).cloned().collect::<Vec<_>>();
+        self.unknown.extend(missing);
+    }
+
     /// The groups that were asked for and that the server does not know.
     pub fn unknown_groups(&self) -> impl Iterator<Item = &GroupName> {
         self.unknown.iter()

@@ -17,6 +17,7 @@ fn people() -> People {
     }
     people.add_group(&"developers".into(), ["mary".into(), "sam".into()]);
     people.add_group(&"ci-bots".into(), ["bot".into()]);
+    people.add_unknown_group("ghosts".into());
     people
 }
 
@@ -258,6 +259,15 @@ fn a_group_that_the_server_does_not_know_leaves_the_limits_undecided_for_those_i
         .map(|((rule, reason), count)| format!("{rule}: {reason}: {count}"))
         .collect();
     assert_eq!(undecided, ["scope: group `ghosts` is not known to the server: 2"]);
+}
+
+#[test]
+fn a_token_of_which_something_could_not_be_judged_is_neither_complying_nor_counted_twice() {
+    let yaml = "permissions: {use: [ghosts]}\ntokens: {limits: [{max_per_owner: 1}]}";
+    let other = Token { id: TokenId::new("2"), last_used: Some(used("2026-11-10T00:00:00Z")), ..token() };
+    let findings = judge(yaml, &[token(), other]);
+    assert_eq!(findings.tokens.len(), 1);
+    assert_eq!((findings.unjudged, findings.complying()), (1, 0));
 }
 
 #[test]
