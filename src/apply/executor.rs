@@ -1,6 +1,6 @@
 //! In: an approved plan, a writer, a reader. Out: the outcome of each change. Phase by phase:
-//! what opens, then a look whether we still get in and will afterwards, then what closes. It refuses to go on to the
-//! next phase after a failure, and to repeat anything.
+//! what opens, then a look whether we still get in and will afterwards, then what closes. It refuses
+//! to go on to the next phase after a failure, and to repeat anything.
 
 use std::{collections::HashSet, error::Error};
 
@@ -133,10 +133,7 @@ impl Verb {
 }
 
 fn token_of(change: &ChangeOutcome) -> Option<&TokenId> {
-    match change.planned.change.object() {
-        Object::Token(token) => Some(&token.id),
-        Object::Setting(_) => None,
-    }
+    change.planned.change.token().map(|token| &token.id)
 }
 
 /// Whether the server is looked at after the phase `now`: when it changed a setting, and always before

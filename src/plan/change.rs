@@ -119,6 +119,15 @@ impl Change {
         }
     }
 
+    /// The token that it is about, when it is about one.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        match self.object() {
+            Object::Token(token) => Some(token),
+            Object::Setting(_) => None,
+        }
+    }
+
     /// Its verb, in plans and reports.
     #[must_use]
     pub fn action(&self) -> &'static str {

@@ -1,5 +1,6 @@
-//! In: a plan and the rails. Out: the plan approved, or every rail and lockout that it runs into. It refuses to
-//! know who would override a rail: an exception is given by name and count, and is for this run.
+//! In: a plan and the rails. Out: the plan approved, or every rail and lockout that it runs into. It
+//! refuses to know who would override a rail: an exception is given by name and count, and is for
+//! this run.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,7 +9,7 @@ use crate::model::{
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, NetworksChange, Object, Plan, PlannedChange};
+use super::{ApprovedPlan, Change, NetworksChange, Plan, PlannedChange};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -81,7 +82,7 @@ impl Plan {
             RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
                 // What has expired is refused anyway: it is neither a loss nor a live object.
                 let is_live = |token: &&Token| !token.is_expired(self.made_for);
-                let live = of_class.filter_map(|planned| token_of(&planned.change)).filter(is_live);
+                let live = of_class.filter_map(|planned| planned.change.token()).filter(is_live);
                 (live.count() as u64, self.tokens.live)
             }
             RailClass::WithdrawnGroups => {
@@ -124,13 +125,6 @@ fn withdrawn_ranges(change: &Change) -> (u64, u64) {
             let refused = before.difference(&after.addresses());
             (refused.pieces().len() as u64, before.pieces().len() as u64)
         }
-    }
-}
-
-fn token_of(change: &Change) -> Option<&Token> {
-    match change.object() {
-        Object::Token(token) => Some(token),
-        Object::Setting(_) => None,
     }
 }
 

@@ -40,7 +40,7 @@ impl TokenPlan {
         let revoking = with(|action| action == Action::Revoke);
         let narrowing = with(|action| action == Action::Narrow);
         let expiring = with(|action| matches!(action, Action::Expire { .. }));
-        let reporting = with(|action| action == Action::Report);
+        let mut reporting = with(|action| action == Action::Report);
 
         if caller.token() == Some(&token.id) && findings.len() > reporting.len() + waived.len() {
             self.held_back.push(HeldBack {
@@ -71,7 +71,8 @@ impl TokenPlan {
                         .to_owned(),
                     tokens: Some(1),
                 }),
-                Some(_) | None => {}
+                // What is narrow enough already has no remedy left: it is still wrong, and is said to be.
+                Some(_) | None => reporting.extend(narrowing),
             }
             let at = expiring.iter().filter_map(|finding| finding.action.deadline(now)).min();
             if let Some(at) = at {

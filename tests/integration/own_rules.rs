@@ -371,3 +371,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_token_that_is_narrow_enough_already_is_reported_instead_of_passed_over() {
+    let mut state = State::default();
+    state.users.insert("mary".into(), true);
+    let narrow = Token { scope: TokenScope::Set(Scope::ReadOnly), ..mary() };
+    state.tokens.insert(narrow.id.clone(), narrow);
+    let policy = world::policy(&yaml("token.id == \"1\"", "narrow"));
+    let plan = World::new(state).plan(&policy, time(NOW));
+    assert_eq!(plan.changes, vec![]);
+    assert_eq!(plan.reported.len(), 1);
+}
