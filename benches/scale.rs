@@ -27,7 +27,7 @@ use tokenwarden::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName,
     },
-    plan::{History, Plan, Terms},
+    plan::{History, Plan, Selection, Terms},
     policy::{Policy, settings_file::Lockout},
     serve::{
         self, Clock, Options, random_bytes,
@@ -151,8 +151,14 @@ fn planning(runtime: &tokio::runtime::Runtime) {
     let time = |size: Size| {
         let policy = policy(size);
         let (lockout, history) = (Lockout::default(), History::default());
-        let terms =
-            Terms { target: "bench", policy: &policy, lockout: &lockout, history: &history, now: now() };
+        let terms = Terms {
+            target: "bench",
+            policy: &policy,
+            lockout: &lockout,
+            history: &history,
+            now: now(),
+            selection: Selection::All,
+        };
         shortest(|| {
             black_box(runtime.block_on(Plan::make(&terms, &Memory(size))).unwrap());
         })

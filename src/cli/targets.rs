@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
-    plan::{History, Plan, Terms},
+    plan::{History, Plan, Selection, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
@@ -98,7 +98,14 @@ pub(super) fn terms<'a>(
     history: &'a History,
     now: Timestamp,
 ) -> Terms<'a> {
-    Terms { target: &declaration.name, policy, lockout: &declaration.lockout, history, now }
+    Terms {
+        target: &declaration.name,
+        policy,
+        lockout: &declaration.lockout,
+        history,
+        now,
+        selection: Selection::All,
+    }
 }
 
 async fn plan_one(

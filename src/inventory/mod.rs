@@ -85,4 +85,14 @@ impl Inventory {
         let coverage = unknown.map(Missing::Group).collect();
         Ok(Self { seen_at: now, server, settings, people, coverage })
     }
+
+    /// The same, as somebody who asks for `groups` alone sees it at the moment `now`.
+    #[must_use]
+    pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
+        let matters = |missing: &&Missing| match missing {
+            Missing::Group(group) => groups.contains(group),
+        };
+        let coverage = self.coverage.missing().filter(matters).cloned().collect();
+        Self { seen_at: now, coverage, ..self.clone() }
+    }
 }

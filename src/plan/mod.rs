@@ -7,6 +7,8 @@
 mod change;
 mod lockout;
 mod order;
+mod origin;
+mod planner;
 mod rails;
 mod refused_use;
 mod settings;
@@ -16,25 +18,23 @@ mod tokens;
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
+pub use origin::{Baseline, Origin};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
-pub use terms::{History, Spent, Terms};
+pub use terms::{History, Selection, Spent, Terms};
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
+    compliance::{TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
+    model::{AddressSet, GroupName, Rule, SettingKey, Token, UserName},
     policy::{Place, Policy},
 };
 
-use lockout::PeopleFold;
-use refused_use::RefusedUseFold;
-use tokens::TokenPlan;
+use planner::Planner;
 
 /// Ordered changes for one target, and everything that a person needs to judge them. The same
 /// policy, state and time make the same plan to the byte.
@@ -50,6 +50,8 @@ pub struct Plan {
     pub policy_fingerprint: String,
     /// What would be done, in the order in which it would be.
     pub changes: Vec<PlannedChange>,
+    /// What the policy wants and somebody left out of this plan.
+    pub left_out: Vec<PlannedChange>,
     /// What the policy wants and cannot be done for now.
     pub held_back: Vec<HeldBack>,
     /// Tokens whose remedy is in place and whose deadline has not come.
@@ -100,6 +102,14 @@ pub struct PlannedChange {
     pub change: Change,
     /// Why.
     pub reasons: Vec<Reason>,
+    /// Where it comes from, when the plan was compared with a baseline.
+    pub origin: Option<Origin>,
+}
+
+impl PlannedChange {
+    fn new(change: Change, reasons: Vec<Reason>) -> Self {
+        Self { change, reasons, origin: None }
+    }
 }
 
 /// Why something is to be done.
@@ -148,77 +158,46 @@ impl Plan {
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
-        let Terms { target, policy, lockout, history: _, now } = *terms;
-        let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
-        let mut compliance = Compliance::new(policy, &inventory.people, now);
-        let settings_plan = settings::diff(policy, &inventory);
-        let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
-        let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
-        let mut observe = |token: Token| {
-            compliance.observe(&token);
-            refused_use.observe(&token);
-            people.observe(&token);
-        };
-        reader.tokens(&mut observe).await?;
-        let findings = compliance.finish();
-        let refused_use = refused_use.finish();
-        let settings = inventory.settings.clone();
-        let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
-        plan.shut_out =
-            lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
-        plan.without_way_in = people.without_way_in();
-        plan.shut_out.extend(people.finish(&plan.changes));
-        Ok(plan)
+        let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
+        let mut planner = Planner::new(terms, &inventory);
+        reader.tokens(&mut |token| planner.observe(&token)).await?;
+        Ok(planner.finish())
     }
 
-    fn assemble(
-        target: &str,
-        policy: &Policy,
-        inventory: Inventory,
-        (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
-        findings: Findings,
-        refused_use: RefusedUse,
-    ) -> Self {
-        let tokens = TokenCounts {
-            seen: findings.seen,
-            live: findings.live,
-            complying: findings.complying(),
-            unjudged: findings.unjudged,
-            waived: findings.waived(),
+    /// The same plan, in which every change says where it comes from. The target is read once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Plan::make`].
+    pub async fn make_against(
+        baseline: &Baseline<'_>,
+        terms: &Terms<'_>,
+        reader: &impl InventoryReader,
+    ) -> Result<Self, ReadError> {
+        let before = Terms { policy: baseline.policy, ..*terms };
+        let earlier = baseline.since.map(|since| Terms { now: since, ..before });
+        let groups = |terms: &Terms<'_>| named_groups(terms.policy);
+        let all_groups = groups(terms).union(&groups(&before)).cloned().collect();
+        let seen = Inventory::read(reader, &all_groups, terms.now).await?;
+        let of = |terms: &Terms<'_>| seen.seen_for(&groups(terms), terms.now);
+        let inventories = (of(terms), of(&before), earlier.as_ref().map(of));
+        let mut planner = Planner::new(terms, &inventories.0);
+        let mut before = Planner::new(&before, &inventories.1);
+        let mut earlier = earlier
+            .as_ref()
+            .zip(inventories.2.as_ref())
+            .map(|(terms, inventory)| Planner::new(terms, inventory));
+        let mut observe = |token: Token| {
+            planner.observe(&token);
+            before.observe(&token);
+            if let Some(earlier) = &mut earlier {
+                earlier.observe(&token);
+            }
         };
-        held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
-            subject: format!("rule {rule}"),
-            place: policy.enforcement.place_of(&rule).cloned(),
-            reason,
-            tokens: Some(count),
-        }));
-        let mut token_plan = TokenPlan::default();
-        for found in findings.tokens {
-            token_plan.add(&found, &inventory.server.caller, inventory.seen_at);
-        }
-        changes.extend(token_plan.changes);
-        held_back.extend(token_plan.held_back);
-        order::sort(&mut changes);
-        Self {
-            target: target.to_owned(),
-            server: inventory.server,
-            made_for: inventory.seen_at,
-            policy_fingerprint: fingerprint(policy),
-            changes,
-            held_back,
-            pending: token_plan.pending,
-            reported: token_plan.reported,
-            waived: token_plan.waived,
-            waiver_warnings: findings.waiver_warnings,
-            tokens,
-            latest_use: findings.latest,
-            refused_use,
-            holders: holders(&inventory.settings),
-            network_names: policy.network_names.clone(),
-            coverage: inventory.coverage,
-            shut_out: Vec::new(),
-            without_way_in: Vec::new(),
-        }
+        reader.tokens(&mut observe).await?;
+        let mut plan = planner.finish();
+        origin::label(&mut plan, &before.finish(), earlier.map(Planner::finish).as_ref());
+        Ok(plan)
     }
 
     /// What of our own way in the rest of the plan would take, seen from `overview`, which was read half
@@ -228,10 +207,10 @@ impl Plan {
         lockout::caller_shut_out(&self.changes, &overview.settings, &overview.server)
     }
 
-    /// Whether everything was seen and nothing is to be done or held back.
+    /// Whether everything was seen and nothing is to be done, left out or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {
-        self.changes.is_empty() && self.is_whole()
+        self.changes.is_empty() && self.left_out.is_empty() && self.is_whole()
     }
 
     /// Whether everything was seen and nothing is held back.
@@ -258,23 +237,4 @@ fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
     let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
     let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
     of_settings.chain(of_rules).cloned().collect()
-}
-
-/// How many groups hold a permission, "everyone" counted as one, each permission for itself.
-fn holders(settings: &Settings) -> u64 {
-    let count = |permission| match settings.permissions.of(permission) {
-        Holders::Everyone => 1,
-        holders => holders.groups().count() as u64,
-    };
-    Permission::ALL.into_iter().map(count).sum()
-}
-
-fn fingerprint(policy: &Policy) -> String {
-    use std::fmt::Write;
-    let hash = Sha256::digest(policy.canonical.as_bytes());
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -37,7 +37,7 @@ pub(super) struct RefusedUseFold<'a> {
     /// Every range that would be refused; disjoint and ascending.
     counts: Vec<(AddressRange, u64)>,
     /// Who may use tokens now, and who may then, when that changes.
-    users: Option<(&'a Holders, &'a Holders)>,
+    users: Option<(Holders, Holders)>,
     addresses_stay: bool,
     people: &'a People,
     refused: HashSet<Owner>,
@@ -46,7 +46,7 @@ pub(super) struct RefusedUseFold<'a> {
 }
 
 impl<'a> RefusedUseFold<'a> {
-    pub(super) fn new(inventory: &'a Inventory, changes: &'a [PlannedChange]) -> Self {
+    pub(super) fn new(inventory: &'a Inventory, changes: &[PlannedChange]) -> Self {
         let (mut counts, mut users, mut addresses_stay) = (Vec::new(), None, true);
         for planned in changes {
             match &planned.change {
@@ -55,7 +55,7 @@ impl<'a> RefusedUseFold<'a> {
                     counts = refused.pieces().into_iter().map(|range| (range, 0)).collect();
                 }
                 Change::Withdraw(change) if change.permission == Permission::Use => {
-                    users = Some((&change.before, &change.after));
+                    users = Some((change.before.clone(), change.after.clone()));
                 }
                 Change::SetClientAddress { .. } => addresses_stay = false,
                 _ => {}
@@ -98,7 +98,7 @@ impl<'a> RefusedUseFold<'a> {
     }
 
     fn loses_use(&self, owner: &Owner) -> bool {
-        let (Some((before, after)), Some(user)) = (self.users, owner.user()) else { return false };
+        let (Some((before, after)), Some(user)) = (&self.users, owner.user()) else { return false };
         let holds = |holders: &Holders| match holders {
             Holders::Everyone => true,
             Holders::Nobody => false,

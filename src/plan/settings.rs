@@ -87,7 +87,7 @@ impl Diff<'_> {
 
     fn add(&mut self, change: Option<Change>, place: &Place) {
         let reason = Reason { rule: None, text: String::new(), place: Some(place.clone()) };
-        self.changes.extend(change.map(|change| PlannedChange { change, reasons: vec![reason] }));
+        self.changes.extend(change.map(|change| PlannedChange::new(change, vec![reason])));
     }
 
     /// Why a setting cannot be changed as the policy wants, when it cannot.

@@ -54,15 +54,14 @@ impl TokenPlan {
         } else if !revoking.is_empty() {
             // A token that goes is shown with every reason that there is against it.
             let reasons = revoking.into_iter().chain(narrowing).chain(expiring).map(reason).collect();
-            self.changes
-                .push(PlannedChange { change: Change::Revoke { token: Box::new(token.clone()) }, reasons });
+            self.changes.push(PlannedChange::new(Change::Revoke { token: Box::new(token.clone()) }, reasons));
         } else {
             match *narrow_to {
                 Some(to) if !narrowing.is_empty() && lowers(token.scope, to) => {
-                    self.changes.push(PlannedChange {
-                        change: Change::Narrow { token: Box::new(token.clone()), to },
-                        reasons: narrowing.into_iter().map(reason).collect(),
-                    });
+                    self.changes.push(PlannedChange::new(
+                        Change::Narrow { token: Box::new(token.clone()), to },
+                        narrowing.into_iter().map(reason).collect(),
+                    ));
                 }
                 None if !narrowing.is_empty() => self.held_back.push(HeldBack {
                     subject: format!("token {}", token.id),
@@ -81,10 +80,10 @@ impl TokenPlan {
                     Some(until) if until <= at => {
                         self.pending.push(Pending { token: token.clone(), until, reasons });
                     }
-                    Some(_) | None => self.changes.push(PlannedChange {
-                        change: Change::Expire { token: Box::new(token.clone()), at },
+                    Some(_) | None => self.changes.push(PlannedChange::new(
+                        Change::Expire { token: Box::new(token.clone()), at },
                         reasons,
-                    }),
+                    )),
                 }
             }
         }

@@ -162,7 +162,7 @@ mod tests {
     fn lost(change: Change) -> Vec<(Axis, Option<u32>)> {
         let place = Place { file: "policy.yaml".into(), line: 5, column: 1 };
         let why = Why { rule: None, text: String::new(), place: Some(place) };
-        let changes = [PlannedChange { change, reasons: vec![why] }];
+        let changes = [PlannedChange::new(change, vec![why])];
         let shut_out = shut_out(&changes, &Settings::initial("administrators".into()), &server());
         let losses = shut_out.into_iter().flat_map(|shut_out| shut_out.losses);
         losses.map(|loss| (loss.axis, loss.place.map(|place| place.line))).collect()
