@@ -1,7 +1,11 @@
 //! `apply`: make it so. In: the policy, the targets as they are, and a yes. Out: the plan, what
 //! became of each change, and whether a new look at the target finds anything left.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    mem::take,
+    path::PathBuf,
+};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,19 +17,26 @@ use crate::{
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, History, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
-    report::{Paint, outcome, outcome::Afterwards},
+    report::{Paint, outcome, outcome::Afterwards, saved::Reviewed},
 };
 
 use super::{
     CommandResult, Exit, Failure, Global, files, log, output,
     plan::{self, Format},
-    runtime,
-    targets::{self, Planned, Reach, Session},
+    reviewed, runtime,
+    targets::{self, Manner, Planned, Reach, Session},
 };
 
 /// Makes the targets comply: shows the plan, asks, applies it, and looks again
 #[derive(Debug, Args)]
 pub(super) struct ApplyCommand {
+    /// A plan that was saved with `plan --out` and reviewed: of what the policy asks for now, only what it
+    /// has is done, and nobody is asked
+    #[arg(value_name = "PLAN")]
+    plan: Option<PathBuf>,
+    /// The digest that the saved plan had when it was reviewed
+    #[arg(long, value_name = "SHA256", requires = "plan")]
+    expect_digest: Option<String>,
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
@@ -82,19 +93,34 @@ impl ApplyCommand {
                 "--now goes with `apply` only for embedded targets: other servers have their own clock";
             return Err(Failure::new(Exit::Usage, message));
         }
-        if self.format == Format::Json && !self.auto_approve {
+        let saved =
+            self.plan.as_ref().map(|file| reviewed::read(file, self.expect_digest.as_deref(), global));
+        let saved = saved.transpose()?;
+        let chosen = match &saved {
+            Some(saved) => reviewed::targets(saved, &workspace, &chosen)?,
+            None => chosen,
+        };
+        if self.format == Format::Json && !self.auto_approve && saved.is_none() {
             return Err(Failure::new(
                 Exit::Usage,
                 "--format json shows nothing to say yes to; add --auto-approve",
             ));
         }
-        let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
+        let manner = Manner { saved: saved.as_ref(), ..Manner::default() };
+        let mut planned = targets::plan(&workspace, &chosen, self.reach, manner, global).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let mut document = plan::document(&planned, &allowed);
         if self.format == Format::Text {
             plan::show_text(&planned, global)?;
         }
         plan::show_obstacles(&planned, &allowed);
+        if let Some(saved) = &saved
+            && let Err(refused) = reviewed::check_servers(saved, &planned)
+        {
+            targets::close(planned).await;
+            return Err(refused);
+        }
+        let verdicts: Vec<Reviewed> = planned.iter_mut().flat_map(|one| take(&mut one.reviewed)).collect();
         let (ready, mut exit) = match approve(planned, &allowed, global.now).await {
             Ok(approved) => approved,
             Err(refused) => {
@@ -105,7 +131,10 @@ impl ApplyCommand {
             }
         };
         let anything = ready.iter().any(|one| !one.approved.plan().changes.is_empty());
-        if anything && let Err(refused) = self.ask() {
+        if anything
+            && saved.is_none()
+            && let Err(refused) = self.ask()
+        {
             close(ready).await;
             return Err(refused);
         }
@@ -120,11 +149,17 @@ impl ApplyCommand {
                 for one in &applied {
                     document.add_outcome(&one.plan.target, &one.outcome, &one.afterwards);
                 }
+                for reviewed in &verdicts {
+                    document.add_reviewed(reviewed);
+                }
                 plan::show_document(&document)?;
             }
-            Format::Text => show_outcomes(&applied, global)?,
+            Format::Text => {
+                show_outcomes(&applied, global)?;
+                reviewed::show(&verdicts);
+            }
         }
-        Ok(exit)
+        Ok(exit.min(reviewed::standing(&verdicts)))
     }
 
     fn ask(&self) -> Result<(), Failure> {
@@ -163,7 +198,7 @@ async fn approve<'a>(
     now: Option<Timestamp>,
 ) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
     let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None);
-    for Planned { declaration, policy, history, plan } in planned {
+    for Planned { declaration, policy, history, plan, .. } in planned {
         let (session, plan) = match plan {
             Ok(plan) => plan,
             Err(failure) => {

@@ -15,7 +15,7 @@ use crate::{
         Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Layer, Mark, Policy, Sources, read_layers,
         settings_file::{self, LayerPath, SettingsFile, SettingsReading, TargetDeclaration},
     },
-    report,
+    report::{self, json::LayerEntry, saved},
 };
 
 use super::{ColorChoice, Exit, Failure, Global, output};
@@ -34,11 +34,41 @@ pub(super) struct Loaded {
     pub(super) sources: Sources,
 }
 
+/// Where the settings file and its layers are read from.
+pub(super) trait Source {
+    /// The content of the settings file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no regular file or cannot be read.
+    fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable>;
+
+    /// The content of `layer`, which must lie below `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, is no regular file, or cannot be read.
+    fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable>;
+}
+
+/// The files as they are on disk.
+pub(super) struct Disk;
+
+impl Source for Disk {
+    fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
+        read_regular(path)
+    }
+
+    fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
+        read_below(folder, layer)
+    }
+}
+
 /// Reads the settings file and every layer that it names.
-pub(super) fn load(global: &Global) -> Loaded {
+pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
     let shown: Arc<str> = global.config.display().to_string().into();
     let path = global.directory.join(&global.config);
-    let bytes = match read_regular(&path) {
+    let bytes = match source.settings(&path) {
         Ok(bytes) => bytes,
         Err(problem) => {
             let mut diagnostics = Diagnostics::default();
@@ -55,7 +85,7 @@ pub(super) fn load(global: &Global) -> Loaded {
     };
     let SettingsReading { settings, policies, mut diagnostics, sources } =
         settings_file::read(&shown, &bytes);
-    let layers = Layers::read(&policies, &path, &shown, &mut diagnostics);
+    let layers = Layers::read(&policies, &path, &shown, source, &mut diagnostics);
     Loaded { settings, policies, layers, diagnostics, sources }
 }
 
@@ -76,7 +106,16 @@ pub struct Workspace {
 ///
 /// When the settings file is invalid, or the path of a layer is.
 pub fn load_settings(global: &Global) -> Result<Workspace, Failure> {
-    let Loaded { settings, layers, diagnostics, sources, .. } = load(global);
+    load_settings_from(global, &Disk)
+}
+
+/// The same, from `source`.
+///
+/// # Errors
+///
+/// As for [`load_settings`].
+pub(super) fn load_settings_from(global: &Global, source: &dyn Source) -> Result<Workspace, Failure> {
+    let Loaded { settings, layers, diagnostics, sources, .. } = load(global, source);
     show(&diagnostics, &sources, global.color)?;
     let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
     let folder = folder_of(&global.directory.join(&global.config));
@@ -99,6 +138,11 @@ impl Workspace {
         let wanted =
             |target: &&TargetDeclaration| global.target.is_empty() || global.target.contains(&target.name);
         Ok(self.settings.targets.iter().filter(wanted).collect())
+    }
+
+    /// The files that the policy of `target` is read from.
+    pub(super) fn layers_of(&self, target: &TargetDeclaration) -> Vec<LayerEntry> {
+        self.layers.entries(&target.policy)
     }
 
     /// The policies of `targets`, each from all its layers. Shows what is wrong on standard error, once
@@ -134,7 +178,13 @@ fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
 
 /// Policy layers by the paths that the settings file gives them, each read once.
 #[derive(Default)]
-pub(super) struct Layers(HashMap<String, Layer>);
+pub(super) struct Layers(HashMap<String, LayerFile>);
+
+/// A policy layer that was read.
+struct LayerFile {
+    layer: Layer,
+    sha256: String,
+}
 
 impl Layers {
     /// Reads the layers of all `policies`; what cannot be read is reported at the place that names it.
@@ -142,17 +192,18 @@ impl Layers {
         policies: &[Vec<LayerPath>],
         settings_path: &Path,
         settings_shown: &str,
+        source: &dyn Source,
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let folder = folder_of(settings_path);
         // The folder as the command line names it, so that places can be followed from there.
         let shown_folder = Path::new(settings_shown).parent().unwrap_or(Path::new(""));
-        let mut read: HashMap<String, Result<Layer, Unusable>> = HashMap::new();
+        let mut read: HashMap<String, Result<LayerFile, Unusable>> = HashMap::new();
         for layer in policies.iter().flatten() {
             let result = read.entry(layer.path.clone()).or_insert_with(|| {
-                let bytes = read_below(&folder, &layer.path)?;
+                let bytes = source.layer(&folder, &layer.path)?;
                 let shown = shown_folder.join(&layer.path).display().to_string();
-                Ok(Layer::read(shown.into(), &bytes))
+                Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), sha256: saved::sha256(&bytes) })
             });
             if let Err(problem) = result {
                 diagnostics.push(problem.at(&layer.mark, &layer.key, &layer.path));
@@ -168,12 +219,21 @@ impl Layers {
 
     /// Those of `paths` that could be read, in their order.
     pub(super) fn of(&self, paths: &[LayerPath]) -> Vec<&Layer> {
-        paths.iter().filter_map(|layer| self.0.get(&layer.path)).collect()
+        paths.iter().filter_map(|path| self.0.get(&path.path)).map(|file| &file.layer).collect()
+    }
+
+    /// What a saved plan says of those of `paths` that could be read.
+    fn entries(&self, paths: &[LayerPath]) -> Vec<LayerEntry> {
+        let entry = |path: &LayerPath| {
+            let sha256 = self.0.get(&path.path)?.sha256.clone();
+            Some(LayerEntry { path: path.path.clone(), sha256 })
+        };
+        paths.iter().filter_map(entry).collect()
     }
 }
 
 /// The folder that the file at `path` lies in.
-fn folder_of(path: &Path) -> PathBuf {
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
         _ => PathBuf::from("."),
@@ -229,6 +289,20 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// The content of a regular file that the program wrote itself.
+///
+/// # Errors
+///
+/// When it is no regular file, is far too long, or cannot be read.
+pub(super) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    const AT_MOST: u64 = 1 << 30;
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > AT_MOST {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file, or far too long"));
+    }
+    fs::read(path)
 }
 
 /// The content of a regular file; one byte more than is allowed, at most, so that a file that is too

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod apply;
+mod baseline;
 mod credential;
 mod directory;
 mod embedded;
@@ -17,6 +18,7 @@ pub mod files;
 mod log;
 mod output;
 mod plan;
+mod reviewed;
 mod runtime;
 mod schema;
 mod serve;
@@ -37,7 +39,7 @@ pub struct CommandLine {
 }
 
 /// What every command understands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Work as if started in this folder

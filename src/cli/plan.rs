@@ -1,18 +1,23 @@
 //! `plan`: what would be done? In: the policy and the targets as they are. Out: the plan of each on
 //! standard output. It changes nothing.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, ValueEnum};
 use tracing::Level;
 
 use crate::{
     apply::one_line,
     plan::Allowed,
-    report::{self, Paint, json::PlanDocument, text},
+    report::{self, Paint, json::PlanDocument, saved, text},
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global, files, log, output, runtime,
-    targets::{self, Planned, Reach},
+    CommandResult, Exit, Failure, Global,
+    baseline::BaselineArgs,
+    files::{self, Workspace},
+    log, output, runtime,
+    targets::{self, Manner, Planned, Reach},
 };
 
 /// Shows what would be changed to make the targets comply, and changes nothing
@@ -24,6 +29,11 @@ pub(super) struct PlanCommand {
     /// Exit with 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Save the plan to this file, for `show` and `apply`; `-` is standard output, in the place of the report
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    baseline: BaselineArgs,
     #[command(flatten)]
     reach: Reach,
 }
@@ -51,22 +61,26 @@ impl PlanCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
+        let baseline = self.baseline.policies(&chosen, global)?;
+        let manner = Manner { baseline, ..Manner::default() };
+        let planned = targets::plan(&workspace, &chosen, self.reach, manner, global).await?;
         let mut exit = Exit::Done;
         for one in &planned {
             exit = exit.min(standing(one, self.detailed_exitcode));
         }
         let allowed = Allowed::new();
+        let saved = saved(&workspace, &planned, global)?;
+        let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
-            Format::Json => show_document(&document(&planned, &allowed))?,
+            _ if to_stdout => output::write(&saved)?,
+            Format::Json => output::write(&saved)?,
             Format::Text => show_text(&planned, global)?,
         }
-        show_obstacles(&planned, &allowed);
-        for one in planned {
-            if let Ok((session, _)) = one.plan {
-                session.close().await;
-            }
+        if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
+            output::replace(&global.resolve(file), saved.as_bytes())?;
         }
+        show_obstacles(&planned, &allowed);
+        targets::close(planned).await;
         Ok(exit)
     }
 }
@@ -101,6 +115,18 @@ pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocume
         }
     }
     document
+}
+
+/// The plans of `planned` as a file.
+fn saved(workspace: &Workspace, planned: &[Planned<'_>], global: &Global) -> Result<String, Failure> {
+    let made_at = targets::present(global);
+    let mut document = document(planned, &Allowed::new());
+    document.made_at = Some(made_at);
+    document.valid_until = Some(saved::VALID_FOR.after(made_at));
+    for one in planned {
+        document.add_layers(&one.declaration.name, workspace.layers_of(one.declaration));
+    }
+    Ok(saved::write(&document)?)
 }
 
 /// Writes `document` to standard output.

@@ -8,11 +8,13 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
-    plan::{History, Plan, Selection, Terms},
+    inventory::{ReadError, Watch},
+    plan::{Baseline, Change, History, Plan, Selection, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
     },
+    report::saved::{Reviewed, SavedPlan},
     target::{Target, gateway::Gateway, http::HttpClient},
 };
 
@@ -29,6 +31,18 @@ pub(super) struct Reach {
     allow_auth_command: bool,
 }
 
+/// How targets are planned.
+#[derive(Default)]
+pub(super) struct Manner<'a> {
+    /// What the changes are compared with: the policies of the targets before the change under review, in
+    /// the order of the targets.
+    pub(super) baseline: Option<Vec<Policy>>,
+    /// A moment at which the targets were as they should be.
+    pub(super) since: Option<Timestamp>,
+    /// The plan that was reviewed, of which no other changes are wanted.
+    pub(super) saved: Option<&'a SavedPlan>,
+}
+
 /// A target with its policy, read and planned.
 pub(super) struct Planned<'a> {
     /// What the settings file says of it.
@@ -39,6 +53,8 @@ pub(super) struct Planned<'a> {
     pub(super) history: History,
     /// What would be done, with the way to do it; or why that could not be found out.
     pub(super) plan: Result<(Session, Plan), Failure>,
+    /// What becomes of the changes of the plan that was reviewed, when one was.
+    pub(super) reviewed: Vec<Reviewed>,
 }
 
 /// A connection to a target; for an embedded one the server as well.
@@ -49,6 +65,17 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// The session with the plan that was made over it; without one the session ends.
+    async fn with(self, made: Result<Plan, ReadError>) -> Result<(Self, Plan), Failure> {
+        match made {
+            Ok(plan) => Ok((self, plan)),
+            Err(error) => {
+                self.close().await;
+                Err(error.into())
+            }
+        }
+    }
+
     /// Ends the connection, and the server when it is embedded.
     pub(super) async fn close(self) {
         if let Some(embedded) = self.embedded {
@@ -67,6 +94,7 @@ pub(super) async fn plan<'a>(
     workspace: &'a Workspace,
     targets: &[&'a TargetDeclaration],
     reach: Reach,
+    manner: Manner<'_>,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
     if workspace.settings.journal.is_some() {
@@ -74,13 +102,47 @@ pub(super) async fn plan<'a>(
     }
     let now = present(global);
     let policies = workspace.load_policies(targets)?;
-    let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
-        let history = History::default();
-        let terms = terms(declaration, &policy, &history, now);
-        let plan = plan_one(workspace, declaration, &terms, reach, global.now).await;
-        Planned { declaration, policy, history, plan }
+    let mut baselines = manner.baseline.map(Vec::into_iter);
+    let planned = targets.iter().zip(policies).map(|(&declaration, policy)| {
+        let baseline = baselines.as_mut().and_then(Iterator::next);
+        async move {
+            let history = History::default();
+            let terms = terms(declaration, &policy, &history, now);
+            let session = connect(workspace, declaration, reach, global.now).await;
+            let mut reviewed = Vec::new();
+            let plan = match (session, &baseline, manner.saved) {
+                (Err(failure), ..) => Err(failure),
+                (Ok(session), Some(policy), _) => {
+                    let baseline = Baseline { policy, since: manner.since };
+                    let made = Plan::make_against(&baseline, &terms, &session.target).await;
+                    session.with(made).await
+                }
+                (Ok(session), None, Some(saved)) => {
+                    let made = plan_saved(saved, &terms, &session.target).await;
+                    let made = made.map(|(plan, verdicts)| {
+                        reviewed = verdicts;
+                        plan
+                    });
+                    session.with(made).await
+                }
+                (Ok(session), None, None) => {
+                    let made = Plan::make(&terms, &session.target).await;
+                    session.with(made).await
+                }
+            };
+            Planned { declaration, policy, history, plan, reviewed }
+        }
     });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
+}
+
+/// Ends the sessions of all targets that were planned.
+pub(super) async fn close(planned: Vec<Planned<'_>>) {
+    for one in planned {
+        if let Ok((session, _)) = one.plan {
+            session.close().await;
+        }
+    }
 }
 
 /// The moment that `--now` says, otherwise the present one in whole seconds: nothing here is finer.
@@ -108,21 +170,17 @@ pub(super) fn terms<'a>(
     }
 }
 
-async fn plan_one(
-    workspace: &Workspace,
-    declaration: &TargetDeclaration,
+/// A fresh plan with those changes alone that `saved` has, and what becomes of all that it has.
+async fn plan_saved(
+    saved: &SavedPlan,
     terms: &Terms<'_>,
-    reach: Reach,
-    fixed: Option<Timestamp>,
-) -> Result<(Session, Plan), Failure> {
-    let session = connect(workspace, declaration, reach, fixed).await?;
-    match Plan::make(terms, &session.target).await {
-        Ok(plan) => Ok((session, plan)),
-        Err(error) => {
-            session.close().await;
-            Err(error.into())
-        }
-    }
+    target: &Target,
+) -> Result<(Plan, Vec<Reviewed>), ReadError> {
+    let watch = Watch::new(target, saved.tokens(terms.target).collect());
+    let is_reviewed = |change: &Change| saved.has(terms.target, change);
+    let plan = Plan::make(&Terms { selection: Selection::Those(&is_reviewed), ..*terms }, &watch).await?;
+    let reviewed = saved.review(&plan, &watch.seen());
+    Ok((plan, reviewed))
 }
 
 async fn connect(

@@ -102,7 +102,7 @@ impl Validate {
 }
 
 fn workspace(global: &Global) -> Checked {
-    let Loaded { policies, layers, diagnostics, sources, .. } = files::load(global);
+    let Loaded { policies, layers, diagnostics, sources, .. } = files::load(global, &files::Disk);
     let mut checked = Checked { now: present(global), files: 1 + layers.count(), diagnostics, sources };
     for policy in &policies {
         let read = layers.of(policy);

@@ -8,11 +8,13 @@ mod caller;
 mod coverage;
 mod people;
 mod reader;
+mod watch;
 
 pub use caller::{Call, Caller, Credential};
 pub use coverage::{Coverage, Missing};
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
+pub use watch::{Seen, Watch};
 
 use std::collections::BTreeSet;
 

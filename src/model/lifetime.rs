@@ -26,7 +26,13 @@ const HOURS_AT_MOST: u32 = 876_000;
 const HOURS_OF_MEAN_MONTH: u64 = 730;
 
 impl Period {
-    /// `count` days.
+    /// `count` hours.
+    #[must_use]
+    pub const fn hours(count: u16) -> Self {
+        Self { months: 0, hours: count as u32 }
+    }
+
+    /// `count` days of 24 hours.
     #[must_use]
     pub const fn days(count: u16) -> Self {
         Self { months: 0, hours: count as u32 * 24 }

@@ -14,11 +14,16 @@ use crate::{
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
-    plan::{Change, HeldBack, Pending, Plan, PlannedChange, Reason},
+    plan::{Change, HeldBack, Origin, Pending, Plan, PlannedChange, Reason},
     policy::{Place, Waiver},
 };
 
-use super::{outcome::Afterwards, subject::address, warning};
+use super::{
+    outcome::Afterwards,
+    saved::{Reviewed, Verdict, precondition},
+    subject::address,
+    warning,
+};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -29,6 +34,12 @@ pub const FORMAT_VERSION: &str = "1.0";
 pub struct PlanDocument {
     /// Version of this form.
     pub format_version: &'static str,
+    /// When the plan was made, UTC, RFC 3339.
+    #[schemars(with = "Option<String>")]
+    pub made_at: Option<Timestamp>,
+    /// Until when `apply` takes it, UTC, RFC 3339.
+    #[schemars(with = "Option<String>")]
+    pub valid_until: Option<Timestamp>,
     /// The targets, in the order of the settings file.
     pub targets: Vec<TargetEntry>,
     /// What would be done, in the order in which it would be. What is as it should be is left out.
@@ -50,6 +61,10 @@ pub struct PlanDocument {
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
+    /// Of a plan: `sha256:` and the SHA-256, in hexadecimal, of all bytes before the comma in front of this
+    /// member, which is the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// One target of a run.
@@ -66,6 +81,8 @@ pub struct TargetEntry {
     pub planned_for: Timestamp,
     /// SHA-256 of the merged policy, in hexadecimal.
     pub policy_sha256: String,
+    /// The layers of the policy, in their order.
+    pub layers: Vec<LayerEntry>,
     /// Tokens that were seen.
     pub tokens_seen: u64,
     /// Tokens that comply with every rule.
@@ -79,6 +96,15 @@ pub struct TargetEntry {
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
+}
+
+/// A file of the policy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct LayerEntry {
+    /// Its path, as the settings file says it.
+    pub path: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 /// One change.
@@ -96,6 +122,10 @@ pub struct ResourceChange {
     pub irreversible: bool,
     /// The part of a run in which it is done: `expand`, `verify` or `contract`.
     pub phase: &'static str,
+    /// Where it comes from, when the plan was compared with a baseline: `policy`, `drift` or `time`.
+    pub origin: Option<&'static str>,
+    /// SHA-256, in hexadecimal, of what must be as it is for the change to be made.
+    pub precondition: String,
     /// The line of the policy that demands it.
     pub source: Option<SourceEntry>,
 }
@@ -233,8 +263,9 @@ pub struct OutcomeEntry {
     /// As in `resource_changes`.
     pub address: String,
     /// As in `resource_changes`.
-    pub action: &'static str,
-    /// `done`, `failed` or `not-tried`.
+    pub action: String,
+    /// `done`, `failed`, `not-tried`, or `refused` for a change of a saved plan that the policy no longer asks
+    /// for or that is about something that moved.
     pub result: &'static str,
     /// Why it was not done.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,6 +284,8 @@ impl PlanDocument {
     pub fn new() -> Self {
         Self {
             format_version: FORMAT_VERSION,
+            made_at: None,
+            valid_until: None,
             targets: Vec::new(),
             resource_changes: Vec::new(),
             held_back: Vec::new(),
@@ -263,6 +296,7 @@ impl PlanDocument {
             waived: Vec::new(),
             warnings: Vec::new(),
             outcomes: Vec::new(),
+            digest: None,
         }
     }
 
@@ -275,6 +309,7 @@ impl PlanDocument {
             version: plan.server.version.clone(),
             planned_for: plan.made_for,
             policy_sha256: plan.policy_fingerprint.clone(),
+            layers: Vec::new(),
             tokens_seen: plan.tokens.seen,
             tokens_complying: plan.tokens.complying,
             tokens_unjudged: plan.tokens.unjudged,
@@ -295,6 +330,13 @@ impl PlanDocument {
         }));
     }
 
+    /// Says which files the policy of `target`, which was added before, was read from.
+    pub fn add_layers(&mut self, target: &str, layers: Vec<LayerEntry>) {
+        if let Some(entry) = self.targets.iter_mut().find(|entry| entry.name == target) {
+            entry.layers = layers;
+        }
+    }
+
     /// Adds a reason why the plan of `target` is not applied.
     pub fn add_refusal(&mut self, target: &str, reason: &impl ToString) {
         self.refusals.push(RefusalEntry { target: target.to_owned(), message: reason.to_string() });
@@ -303,6 +345,19 @@ impl PlanDocument {
     /// Adds a target that could not be read.
     pub fn add_error(&mut self, target: &str, message: String) {
         self.errors.push(ErrorEntry { target: target.to_owned(), message });
+    }
+
+    /// Adds a change of a reviewed plan that was not made, or needed not be.
+    pub fn add_reviewed(&mut self, reviewed: &Reviewed) {
+        if reviewed.verdict == Verdict::Made {
+            return;
+        }
+        self.outcomes.push(OutcomeEntry {
+            address: reviewed.change.address.clone(),
+            action: reviewed.change.action().to_owned(),
+            result: if reviewed.verdict.is_refused() { "refused" } else { "done" },
+            reason: Some(reviewed.verdict.to_string()),
+        });
     }
 
     /// Adds what became of the plan of `target`, which was added before.
@@ -318,7 +373,7 @@ impl PlanDocument {
             };
             OutcomeEntry {
                 address: address(target, change.planned.change.object()),
-                action: change.planned.change.action(),
+                action: change.planned.change.action().to_owned(),
                 result,
                 reason,
             }
@@ -350,8 +405,26 @@ fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
             .collect(),
         irreversible: planned.change.is_irreversible(),
         phase: crate::plan::phase(&planned.change).word(),
+        origin: planned.origin.map(Origin::word),
+        precondition: precondition(&planned.change),
         source: planned.reasons.iter().find_map(|reason| reason.place.as_ref()).map(source),
     }
+}
+
+/// What there is before `change`.
+pub(super) fn before_of(change: &Change) -> Value {
+    before_and_after(change).0
+}
+
+/// What there is after `change`.
+pub(super) fn after_of(change: &Change) -> Value {
+    before_and_after(change).1
+}
+
+/// The value of the setting `key` in a settings document, in the form in which changes have it.
+pub(super) fn setting_of<'a>(settings: &'a Value, key: &str) -> Option<&'a Value> {
+    let key = key.strip_prefix("tokens.").unwrap_or(key);
+    settings.pointer(&format!("/{}", key.replace('.', "/")))
 }
 
 fn before_and_after(change: &Change) -> (Value, Value) {

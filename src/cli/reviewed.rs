@@ -1,0 +1,117 @@
+//! In: a plan that was saved and reviewed. Out: whether it may be applied here and now, and what is said
+//! of those of its changes that were not made. It refuses to take anything from the file but what was
+//! reviewed.
+
+use std::path::Path;
+
+use crate::{
+    policy::settings_file::TargetDeclaration,
+    report::saved::{Reviewed, SavedPlan, Verdict},
+};
+
+use super::{
+    Exit, Failure, Global,
+    files::{self, Workspace},
+    output,
+    targets::{Planned, present},
+};
+
+/// Reads the saved plan at `file`, when it may be applied now.
+///
+/// # Errors
+///
+/// When it cannot be read, is not whole, not the expected one, or too old.
+pub(super) fn read(file: &Path, expected: Option<&str>, global: &Global) -> Result<SavedPlan, Failure> {
+    let saved = open(file, global)?;
+    saved.check(present(global), expected).map_err(refused)?;
+    Ok(saved)
+}
+
+/// Reads the saved plan at `file`, whether it may be applied or not.
+///
+/// # Errors
+///
+/// When it cannot be read or is not whole.
+pub(super) fn open(file: &Path, global: &Global) -> Result<SavedPlan, Failure> {
+    let bytes = files::read_whole(&global.resolve(file)).map_err(|error| {
+        Failure::new(Exit::Refused, Unreadable { file: file.display().to_string(), source: error })
+    })?;
+    SavedPlan::read(&bytes).map_err(refused)
+}
+
+fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::new(Exit::Refused, Box::<dyn std::error::Error + Send + Sync>::from(error))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the saved plan `{file}` cannot be read")]
+struct Unreadable {
+    file: String,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Those of `chosen` that `saved` was made for.
+///
+/// # Errors
+///
+/// When it was made for a target that the settings file does not have, or for none of the chosen ones.
+pub(super) fn targets<'a>(
+    saved: &SavedPlan,
+    workspace: &Workspace,
+    chosen: &[&'a TargetDeclaration],
+) -> Result<Vec<&'a TargetDeclaration>, Failure> {
+    let declared = |name: &str| workspace.settings.targets.iter().any(|target| target.name == name);
+    if let Some(unknown) = saved.targets.iter().find(|target| !declared(&target.name)) {
+        let message =
+            format!("the saved plan is for `{}`, which the settings file does not have", unknown.name);
+        return Err(Failure::new(Exit::Refused, message));
+    }
+    let planned = |target: &&&TargetDeclaration| saved.targets.iter().any(|saved| saved.name == target.name);
+    let targets: Vec<_> = chosen.iter().filter(planned).copied().collect();
+    if targets.is_empty() {
+        return Err(Failure::new(Exit::Refused, "the saved plan is for none of these targets"));
+    }
+    Ok(targets)
+}
+
+/// Whether the servers are those that `saved` was made for.
+///
+/// # Errors
+///
+/// When one has another address.
+pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Result<(), Failure> {
+    for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
+        let reviewed = saved.targets.iter().find(|target| target.name == plan.target);
+        if let Some(other) = reviewed.filter(|target| target.url != plan.server.url) {
+            let (name, now, then) = (&plan.target, &plan.server.url, &other.url);
+            let message = format!("the saved plan is for `{name}` at {then}, which is {now} now");
+            return Err(Failure::new(Exit::Refused, message));
+        }
+        if reviewed.is_some_and(|target| target.policy_sha256 != plan.policy_fingerprint) {
+            output::note(&format!(
+                "note: the policy of {} is another one than the saved plan was made from: what both ask for is done",
+                plan.target
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How the program ends because of what was reviewed and not made.
+pub(super) fn standing(reviewed: &[Reviewed]) -> Exit {
+    let refused = reviewed.iter().filter(|one| one.verdict.is_refused()).count();
+    match refused {
+        0 => Exit::Done,
+        _ if refused == reviewed.len() => Exit::Refused,
+        _ => Exit::Partly,
+    }
+}
+
+/// Writes to standard error what was reviewed and not made, and why.
+pub(super) fn show(reviewed: &[Reviewed]) {
+    for one in reviewed.iter().filter(|one| one.verdict != Verdict::Made) {
+        let label = if one.verdict.is_refused() { "refused" } else { "note" };
+        output::note(&format!("{label}: {} {}: {}", one.change.action(), one.change.address, one.verdict));
+    }
+}

@@ -1,0 +1,65 @@
+//! In: a reader, and the tokens that somebody wants to know more of. Out: the same reader, which keeps
+//! what goes by of them. It refuses to read anything that nobody else asks for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::model::{GroupName, Settings, Token, TokenId};
+
+use super::{InventoryReader, Overview, People, ReadError};
+
+/// A reader that keeps some of what goes by.
+pub struct Watch<'a, R> {
+    reader: &'a R,
+    wanted: BTreeSet<TokenId>,
+    seen: Mutex<Seen>,
+}
+
+/// What went by.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The settings, when they were read.
+    pub settings: Option<Settings>,
+    /// Those of the wanted tokens that there are.
+    pub tokens: BTreeMap<TokenId, Token>,
+}
+
+impl<'a, R> Watch<'a, R> {
+    /// Begins to watch `reader` for the settings and the tokens in `wanted`.
+    pub fn new(reader: &'a R, wanted: BTreeSet<TokenId>) -> Self {
+        Self { reader, wanted, seen: Mutex::default() }
+    }
+
+    /// What went by until now.
+    pub fn seen(self) -> Seen {
+        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        let overview = self.reader.overview().await?;
+        self.note().settings = Some(overview.settings.clone());
+        Ok(overview)
+    }
+
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        self.reader.people(groups).await
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+        let mut watch = |token: Token| {
+            if self.wanted.contains(&token.id) {
+                self.note().tokens.insert(token.id.clone(), token.clone());
+            }
+            each(token);
+        };
+        self.reader.tokens(&mut watch).await
+    }
+}

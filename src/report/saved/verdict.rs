@@ -1,0 +1,135 @@
+//! In: what a saved plan has, and what is on the target now. Out: what becomes of each of its changes. It
+//! refuses to know why the policy asks for anything.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::Value;
+
+use crate::{
+    inventory::Seen,
+    model::{Settings, Token, settings::SettingsDocument},
+    plan::{Change, Plan},
+};
+
+use super::{SavedChange, SavedPlan, sha256, token_state};
+use crate::report::json;
+
+/// A change that was reviewed, and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    /// The change, as the file says it.
+    pub change: SavedChange,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// What becomes of a change of a saved plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The policy at hand asks for it too, and nothing moved: it is made.
+    Made,
+    /// It is so already, or what it is about is gone.
+    AlreadySo,
+    /// What it is about was changed since.
+    Moved,
+    /// The policy at hand does not ask for it.
+    NotAsked,
+}
+
+impl Verdict {
+    /// Whether the change is not made although it was reviewed.
+    #[must_use]
+    pub fn is_refused(self) -> bool {
+        matches!(self, Self::Moved | Self::NotAsked)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Made => "it is made",
+            Self::AlreadySo => "it is so already",
+            Self::Moved => "it was changed by somebody since the plan was made",
+            Self::NotAsked => "the policy at hand does not ask for it",
+        })
+    }
+}
+
+impl SavedPlan {
+    /// What becomes of every change that it has for the target of `fresh`: a plan of the same target as it
+    /// is now, with those changes alone that it [has](SavedPlan::has). `live` is what the reading for that
+    /// plan showed. In the order of the file.
+    #[must_use]
+    pub fn review(&self, fresh: &Plan, live: &Seen) -> Vec<Reviewed> {
+        let target = fresh.target.as_str();
+        let settings = live.settings.as_ref().map(SettingsValues::of);
+        let of_target = |change: &&SavedChange| {
+            change.address.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let made: BTreeMap<String, Vec<&Change>> =
+            fresh.changes.iter().fold(BTreeMap::new(), |mut made, planned| {
+                let address = crate::report::subject::address(target, planned.change.object());
+                made.entry(address).or_default().push(&planned.change);
+                made
+            });
+        let review = |change: &SavedChange| {
+            let same = made.get(&change.address).into_iter().flatten();
+            let verdict = if same.into_iter().any(|same| same.action() == change.action()) {
+                Verdict::Made
+            } else {
+                match change.token(target) {
+                    Some(id) => token_verdict(change, live.tokens.get(&id)),
+                    None => self.setting_verdict(change, settings.as_ref()),
+                }
+            };
+            Reviewed { change: change.clone(), verdict }
+        };
+        self.changes.iter().filter(of_target).map(review).collect()
+    }
+
+    /// A setting goes to its value in up to two steps: either of them may be behind us.
+    fn setting_verdict(&self, change: &SavedChange, settings: Option<&SettingsValues>) -> Verdict {
+        let Some(live) = settings.and_then(|settings| settings.get(&change.address)) else {
+            return Verdict::NotAsked;
+        };
+        let mut steps = self.changes.iter().filter(|step| step.address == change.address);
+        if steps.any(|step| step.change.after == *live) {
+            Verdict::AlreadySo
+        } else if sha256(live.to_string().as_bytes()) == change.precondition {
+            Verdict::NotAsked
+        } else {
+            Verdict::Moved
+        }
+    }
+}
+
+fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
+    let Some(live) = live else { return Verdict::AlreadySo };
+    let reached = match change.action() {
+        "expire" => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
+        "narrow" => change.change.after.get("scope") == Some(&live.scope.to_string().into()),
+        _ => false,
+    };
+    if reached {
+        Verdict::AlreadySo
+    } else if token_state(live) == change.precondition {
+        Verdict::NotAsked
+    } else {
+        Verdict::Moved
+    }
+}
+
+/// The settings as they are, each in the form in which plans write it.
+struct SettingsValues(Value);
+
+impl SettingsValues {
+    fn of(settings: &Settings) -> Self {
+        Self(serde_json::json!(SettingsDocument::from(settings)))
+    }
+
+    /// The value of the setting at `address`.
+    fn get(&self, address: &str) -> Option<&Value> {
+        let (_, key) = address.rsplit_once("/settings/")?;
+        json::setting_of(&self.0, key)
+    }
+}
