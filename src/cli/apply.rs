@@ -1,5 +1,6 @@
 //! `apply`: make it so. In: the policy, the targets as they are, and a yes. Out: the plan, what
-//! became of each change, and whether a new look at the target finds anything left.
+//! became of each change, and whether a new look at the target finds anything left. `revoke` is the same
+//! run for another purpose.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -11,21 +12,33 @@ use tracing::Level;
 use crate::{
     apply::{Outcome, execute, one_line},
     model::rails::RailClass,
-    plan::{Allowed, ApprovedPlan, History, Plan},
+    plan::{Allowed, ApprovedPlan, History, Plan, Purpose},
     policy::{Policy, settings_file::TargetDeclaration},
     report::{Paint, outcome, outcome::Afterwards},
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global, files, log, output,
+    CommandResult, Exit, Failure, Global,
+    files::{self, Workspace},
+    log, output,
     plan::{self, Format},
     runtime,
-    targets::{self, Planned, Reach, Session},
+    targets::{self, Only, Planned, Reach, Session},
 };
 
 /// Makes the targets comply: shows the plan, asks, applies it, and looks again
 #[derive(Debug, Args)]
 pub(super) struct ApplyCommand {
+    /// Do only this part of the plan, and leave the other one out
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Only>,
+    #[command(flatten)]
+    run: Run,
+}
+
+/// How a run that changes something goes.
+#[derive(Debug, Args)]
+pub(super) struct Run {
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
@@ -77,18 +90,31 @@ impl ApplyCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        if global.now.is_some() && chosen.iter().any(|target| target.connection.server().is_some()) {
-            let message =
-                "--now goes with `apply` only for embedded targets: other servers have their own clock";
-            return Err(Failure::new(Exit::Usage, message));
-        }
+        targets::refuse_other_clock("apply", &chosen, global)?;
+        self.run.carry_out(&workspace, &chosen, &self.only.into(), global).await
+    }
+}
+
+impl Run {
+    /// Plans what `purpose` asks for on `chosen`, shows it, asks, applies it, and looks again.
+    ///
+    /// # Errors
+    ///
+    /// When a policy is invalid, a rail refuses, nobody says yes, or standard output cannot be written.
+    pub(super) async fn carry_out(
+        &self,
+        workspace: &Workspace,
+        chosen: &[&TargetDeclaration],
+        purpose: &Purpose,
+        global: &Global,
+    ) -> CommandResult {
         if self.format == Format::Json && !self.auto_approve {
             return Err(Failure::new(
                 Exit::Usage,
                 "--format json shows nothing to say yes to; add --auto-approve",
             ));
         }
-        let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
+        let planned = targets::plan(workspace, chosen, purpose, self.reach, global).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let mut document = plan::document(&planned, &allowed);
         if self.format == Format::Text {
@@ -218,7 +244,7 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
         let terms = targets::terms(declaration, &policy, &history, plan.made_for);
-        match Plan::make(&terms, &session.target).await {
+        match plan.left(&terms, &session.target).await {
             Ok(left) => Afterwards::Planned(Box::new(left)),
             Err(error) => Afterwards::Unread(one_line(&error)),
         }

@@ -17,6 +17,7 @@ pub mod files;
 mod log;
 mod output;
 mod plan;
+mod revoke;
 mod runtime;
 mod schema;
 mod serve;
@@ -95,6 +96,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
+    Revoke(revoke::RevokeCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -112,6 +114,7 @@ impl Command {
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
+            Self::Revoke(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     CommandResult, Exit, Failure, Global, files, log, output, runtime,
-    targets::{self, Planned, Reach},
+    targets::{self, Only, Planned, Reach},
 };
 
 /// Shows what would be changed to make the targets comply, and changes nothing
@@ -24,6 +24,9 @@ pub(super) struct PlanCommand {
     /// Exit with 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Plan only this part, and leave the other one out
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Only>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -51,7 +54,7 @@ impl PlanCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
+        let planned = targets::plan(&workspace, &chosen, &self.only.into(), self.reach, global).await?;
         let mut exit = Exit::Done;
         for one in &planned {
             exit = exit.min(standing(one, self.detailed_exitcode));

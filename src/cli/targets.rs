@@ -3,12 +3,12 @@
 
 use std::fs;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
-    plan::{History, Plan, Terms},
+    plan::{History, Part, Plan, Purpose, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
@@ -29,8 +29,27 @@ pub(super) struct Reach {
     allow_auth_command: bool,
 }
 
-/// A target with its policy, read and planned.
-pub(super) struct Planned<'a> {
+/// The part that a run is confined to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Only {
+    /// The settings of the server
+    Settings,
+    /// The tokens that are there
+    Tokens,
+}
+
+impl From<Option<Only>> for Purpose {
+    fn from(only: Option<Only>) -> Self {
+        match only {
+            None => Self::Comply,
+            Some(Only::Settings) => Self::ComplyOnly(Part::Settings),
+            Some(Only::Tokens) => Self::ComplyOnly(Part::Tokens),
+        }
+    }
+}
+
+/// A target with its policy, read and planned. Only one that was read over a [`Session`] can be changed.
+pub(super) struct Planned<'a, S = Session> {
     /// What the settings file says of it.
     pub(super) declaration: &'a TargetDeclaration,
     /// What should be.
@@ -38,7 +57,7 @@ pub(super) struct Planned<'a> {
     /// What earlier runs did.
     pub(super) history: History,
     /// What would be done, with the way to do it; or why that could not be found out.
-    pub(super) plan: Result<(Session, Plan), Failure>,
+    pub(super) plan: Result<(S, Plan), Failure>,
 }
 
 /// A connection to a target; for an embedded one the server as well.
@@ -57,8 +76,9 @@ impl Session {
     }
 }
 
-/// Reads the policies of `targets`, then the targets, several at once, and plans each for the
-/// moment `now`. A target that cannot be read does not keep the others from being read.
+/// Reads the policies of `targets`, then the targets, several at once, and plans for each what `purpose`
+/// asks for, for the moment `now`. A target that cannot be read does not keep the others from being read.
+/// Revoking asks no policy, and none is read for it.
 ///
 /// # Errors
 ///
@@ -66,6 +86,7 @@ impl Session {
 pub(super) async fn plan<'a>(
     workspace: &'a Workspace,
     targets: &[&'a TargetDeclaration],
+    purpose: &Purpose,
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
@@ -73,11 +94,14 @@ pub(super) async fn plan<'a>(
         output::note("warning: `journal` has no effect yet: this version does not keep one");
     }
     let now = present(global);
-    let policies = workspace.load_policies(targets)?;
+    let policies = match purpose {
+        Purpose::Revoke(_) => targets.iter().map(|_| Policy::default()).collect(),
+        Purpose::Comply | Purpose::ComplyOnly(_) => workspace.load_policies(targets)?,
+    };
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
         let history = History::default();
         let terms = terms(declaration, &policy, &history, now);
-        let plan = plan_one(workspace, declaration, &terms, reach, global.now).await;
+        let plan = plan_one(workspace, declaration, purpose, &terms, reach, global.now).await;
         Planned { declaration, policy, history, plan }
     });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
@@ -89,6 +113,25 @@ pub(super) fn present(global: &Global) -> Timestamp {
         let now = Timestamp::now();
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     })
+}
+
+/// Refuses `--now` for targets that have their own clock.
+///
+/// # Errors
+///
+/// When the command line has it, and one of `targets` is not embedded.
+pub(super) fn refuse_other_clock(
+    command: &str,
+    targets: &[&TargetDeclaration],
+    global: &Global,
+) -> Result<(), Failure> {
+    if global.now.is_some() && targets.iter().any(|target| target.connection.server().is_some()) {
+        let message = format!(
+            "--now goes with `{command}` only for embedded targets: other servers have their own clock"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
 }
 
 /// What a plan for the target of `declaration` is made from.
@@ -104,12 +147,13 @@ pub(super) fn terms<'a>(
 async fn plan_one(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
+    purpose: &Purpose,
     terms: &Terms<'_>,
     reach: Reach,
     fixed: Option<Timestamp>,
 ) -> Result<(Session, Plan), Failure> {
     let session = connect(workspace, declaration, reach, fixed).await?;
-    match Plan::make(terms, &session.target).await {
+    match Plan::make_for(purpose, terms, &session.target).await {
         Ok(plan) => Ok((session, plan)),
         Err(error) => {
             session.close().await;
@@ -118,7 +162,13 @@ async fn plan_one(
     }
 }
 
-async fn connect(
+/// Connects to the target of `declaration`; starts its server when it is embedded, with its clock at
+/// `fixed` when that is given.
+///
+/// # Errors
+///
+/// When there is no credential, or the embedded server cannot start.
+pub(super) async fn connect(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
     reach: Reach,

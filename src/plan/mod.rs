@@ -5,8 +5,10 @@
 //! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
 
 mod change;
+mod incident;
 mod lockout;
 mod order;
+mod purpose;
 mod rails;
 mod refused_use;
 mod settings;
@@ -16,6 +18,7 @@ mod tokens;
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
+pub use purpose::{Incident, Part, Purpose, Selection};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
 pub use terms::{History, Spent, Terms};
@@ -40,6 +43,8 @@ use tokens::TokenPlan;
 /// policy, state and time make the same plan to the byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// What it is for.
+    pub purpose: Purpose,
     /// The name of the target in the settings file.
     pub target: String,
     /// The server that was read.
@@ -50,7 +55,9 @@ pub struct Plan {
     pub policy_fingerprint: String,
     /// What would be done, in the order in which it would be.
     pub changes: Vec<PlannedChange>,
-    /// What the policy wants and cannot be done for now.
+    /// What would be done too, were the plan not confined to a part; in the same order.
+    pub left_out: Vec<PlannedChange>,
+    /// What is wanted and cannot be done for now.
     pub held_back: Vec<HeldBack>,
     /// Tokens whose remedy is in place and whose deadline has not come.
     pub pending: Vec<Pending>,
@@ -113,10 +120,10 @@ pub struct Reason {
     pub place: Option<Place>,
 }
 
-/// Something that the policy wants and that is not done.
+/// Something that is wanted and is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBack {
-    /// What it is about: a setting, a rule or a token.
+    /// What it is about: a setting, a rule, a token or an owner.
     pub subject: String,
     /// The line of the policy that wants it.
     pub place: Option<Place>,
@@ -148,10 +155,51 @@ impl Plan {
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
+        Self::make_for(&Purpose::Comply, terms, reader).await
+    }
+
+    /// Reads a target and plans what `purpose` asks for. [`Self::make`] is this for compliance.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make`].
+    pub async fn make_for(
+        purpose: &Purpose,
+        terms: &Terms<'_>,
+        reader: &impl InventoryReader,
+    ) -> Result<Self, ReadError> {
+        match purpose {
+            Purpose::Comply => Self::complying(None, terms, reader).await,
+            Purpose::ComplyOnly(part) => Self::complying(Some(*part), terms, reader).await,
+            Purpose::Revoke(incident) => incident::plan(incident, &BTreeSet::new(), terms, reader).await,
+        }
+    }
+
+    /// Reads the target anew once this plan was applied, and plans what is left of its purpose.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make`].
+    pub async fn left(&self, terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
+        let Purpose::Revoke(incident) = &self.purpose else {
+            return Self::make_for(&self.purpose, terms, reader).await;
+        };
+        let revoked = self.changes.iter().filter_map(|planned| planned.change.token());
+        incident::plan(incident, &revoked.map(|token| token.id.clone()).collect(), terms, reader).await
+    }
+
+    async fn complying(
+        part: Option<Part>,
+        terms: &Terms<'_>,
+        reader: &impl InventoryReader,
+    ) -> Result<Self, ReadError> {
         let Terms { target, policy, lockout, history: _, now } = *terms;
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
-        let settings_plan = settings::diff(policy, &inventory);
+        let mut settings_plan = settings::diff(policy, &inventory);
+        // Before anything is judged by what would be done.
+        let mut left_out =
+            part.map_or_else(Vec::new, |part| part.cut(&mut settings_plan.0, &mut settings_plan.1));
         let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
         let mut observe = |token: Token| {
@@ -164,6 +212,11 @@ impl Plan {
         let refused_use = refused_use.finish();
         let settings = inventory.settings.clone();
         let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
+        if let Some(part) = part {
+            left_out.extend(part.cut(&mut plan.changes, &mut plan.held_back));
+            order::sort(&mut left_out);
+            (plan.purpose, plan.left_out) = (Purpose::ComplyOnly(part), left_out);
+        }
         plan.shut_out =
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
@@ -200,11 +253,13 @@ impl Plan {
         held_back.extend(token_plan.held_back);
         order::sort(&mut changes);
         Self {
+            purpose: Purpose::Comply,
             target: target.to_owned(),
             server: inventory.server,
             made_for: inventory.seen_at,
             policy_fingerprint: fingerprint(policy),
             changes,
+            left_out: Vec::new(),
             held_back,
             pending: token_plan.pending,
             reported: token_plan.reported,

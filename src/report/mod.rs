@@ -8,6 +8,7 @@ mod escape;
 pub mod json;
 pub mod outcome;
 mod paint;
+mod purpose;
 mod subject;
 mod summary;
 pub mod text;
