@@ -27,7 +27,7 @@ use tokenwarden::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName,
     },
-    plan::{History, Plan, Selection, Terms},
+    plan::{History, Plan, Terms},
     policy::{Policy, settings_file::Lockout},
     serve::{
         self, Clock, Options, random_bytes,
@@ -151,14 +151,8 @@ fn planning(runtime: &tokio::runtime::Runtime) {
     let time = |size: Size| {
         let policy = policy(size);
         let (lockout, history) = (Lockout::default(), History::default());
-        let terms = Terms {
-            target: "bench",
-            policy: &policy,
-            lockout: &lockout,
-            history: &history,
-            now: now(),
-            selection: Selection::All,
-        };
+        let terms =
+            Terms { target: "bench", policy: &policy, lockout: &lockout, history: &history, now: now() };
         shortest(|| {
             black_box(runtime.block_on(Plan::make(&terms, &Memory(size))).unwrap());
         })

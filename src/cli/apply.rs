@@ -1,10 +1,12 @@
 //! `apply`: make it so. In: the policy, the targets as they are, and a yes. Out: the plan, what
-//! became of each change, and whether a new look at the target finds anything left.
+//! became of each change, and whether a new look at the target finds anything left. `revoke` is the same
+//! run for another purpose.
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     mem::take,
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::Args;
@@ -21,10 +23,12 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global, files, log, output,
+    CommandResult, Exit, Failure, Global,
+    files::{self, Workspace},
+    log, output,
     plan::{self, Format},
     reviewed, runtime,
-    targets::{self, Manner, Planned, Reach, Session},
+    targets::{self, Manner, Only, Planned, Reach, Session},
 };
 
 /// Makes the targets comply: shows the plan, asks, applies it, and looks again
@@ -32,11 +36,21 @@ use super::{
 pub(super) struct ApplyCommand {
     /// A plan that was saved with `plan --out` and reviewed: of what the policy asks for now, only what it
     /// has is done, and nobody is asked
-    #[arg(value_name = "PLAN")]
+    #[arg(value_name = "PLAN", conflicts_with = "only")]
     plan: Option<PathBuf>,
     /// The digest that the saved plan had when it was reviewed
     #[arg(long, value_name = "SHA256", requires = "plan")]
     expect_digest: Option<String>,
+    /// Do only this part of the plan, and leave the other one out
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Only>,
+    #[command(flatten)]
+    run: Run,
+}
+
+/// How a run that changes something goes.
+#[derive(Debug, Args)]
+pub(super) struct Run {
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
@@ -88,26 +102,38 @@ impl ApplyCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        if global.now.is_some() && chosen.iter().any(|target| target.connection.server().is_some()) {
-            let message =
-                "--now goes with `apply` only for embedded targets: other servers have their own clock";
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        let saved =
-            self.plan.as_ref().map(|file| reviewed::read(file, self.expect_digest.as_deref(), global));
-        let saved = saved.transpose()?;
-        let chosen = match &saved {
-            Some(saved) => reviewed::targets(saved, &workspace, &chosen)?,
-            None => chosen,
+        targets::refuse_other_clock("apply", &chosen, global)?;
+        let Some(file) = &self.plan else {
+            return self.run.carry_out(&workspace, &chosen, Manner::of(self.only.into()), global).await;
         };
+        let saved = Arc::new(reviewed::read(file, self.expect_digest.as_deref(), global)?);
+        let chosen = reviewed::targets(&saved, &workspace, &chosen)?;
+        self.run.carry_out(&workspace, &chosen, Manner::reviewed(saved), global).await
+    }
+}
+
+impl Run {
+    /// Plans as `manner` says on `chosen`, shows it, asks, applies it, and looks again. What was reviewed
+    /// is not asked about.
+    ///
+    /// # Errors
+    ///
+    /// When a policy is invalid, a rail refuses, nobody says yes, or standard output cannot be written.
+    pub(super) async fn carry_out(
+        &self,
+        workspace: &Workspace,
+        chosen: &[&TargetDeclaration],
+        manner: Manner,
+        global: &Global,
+    ) -> CommandResult {
+        let saved = manner.saved.clone();
         if self.format == Format::Json && !self.auto_approve && saved.is_none() {
             return Err(Failure::new(
                 Exit::Usage,
                 "--format json shows nothing to say yes to; add --auto-approve",
             ));
         }
-        let manner = Manner { saved: saved.as_ref(), ..Manner::default() };
-        let mut planned = targets::plan(&workspace, &chosen, self.reach, manner, global).await?;
+        let mut planned = targets::plan(workspace, chosen, manner, self.reach, global).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let mut document = plan::document(&planned, &allowed);
         if self.format == Format::Text {
@@ -253,7 +279,7 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
         let terms = targets::terms(declaration, &policy, &history, plan.made_for);
-        match Plan::make(&terms, &session.target).await {
+        match plan.left(&terms, &session.target).await {
             Ok(left) => Afterwards::Planned(Box::new(left)),
             Err(error) => Afterwards::Unread(one_line(&error)),
         }

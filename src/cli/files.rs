@@ -66,9 +66,18 @@ impl Source for Disk {
 
 /// Reads the settings file and every layer that it names.
 pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
-    let shown: Arc<str> = global.config.display().to_string().into();
+    let mut loaded = load_without_layers(global, source);
     let path = global.directory.join(&global.config);
-    let bytes = match source.settings(&path) {
+    let shown = global.config.display().to_string();
+    loaded.layers = Layers::read(&loaded.policies, &path, &shown, source, &mut loaded.diagnostics);
+    loaded
+}
+
+/// Reads the settings file alone.
+fn load_without_layers(global: &Global, source: &dyn Source) -> Loaded {
+    let shown: Arc<str> = global.config.display().to_string().into();
+    let layers = Layers::default();
+    let bytes = match source.settings(&global.directory.join(&global.config)) {
         Ok(bytes) => bytes,
         Err(problem) => {
             let mut diagnostics = Diagnostics::default();
@@ -77,15 +86,13 @@ pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
             return Loaded {
                 settings: None,
                 policies: Vec::new(),
-                layers: Layers::default(),
+                layers,
                 diagnostics,
                 sources: Sources::new(),
             };
         }
     };
-    let SettingsReading { settings, policies, mut diagnostics, sources } =
-        settings_file::read(&shown, &bytes);
-    let layers = Layers::read(&policies, &path, &shown, source, &mut diagnostics);
+    let SettingsReading { settings, policies, diagnostics, sources } = settings_file::read(&shown, &bytes);
     Loaded { settings, policies, layers, diagnostics, sources }
 }
 
@@ -115,7 +122,21 @@ pub fn load_settings(global: &Global) -> Result<Workspace, Failure> {
 ///
 /// As for [`load_settings`].
 pub(super) fn load_settings_from(global: &Global, source: &dyn Source) -> Result<Workspace, Failure> {
-    let Loaded { settings, layers, diagnostics, sources, .. } = load(global, source);
+    workspace(load(global, source), global)
+}
+
+/// Reads the settings file alone, for a command that asks no policy: its layers may have mistakes, or not
+/// be there yet. Shows what is wrong on standard error.
+///
+/// # Errors
+///
+/// When the settings file is invalid.
+pub fn load_targets(global: &Global) -> Result<Workspace, Failure> {
+    workspace(load_without_layers(global, &Disk), global)
+}
+
+fn workspace(loaded: Loaded, global: &Global) -> Result<Workspace, Failure> {
+    let Loaded { settings, layers, diagnostics, sources, .. } = loaded;
     show(&diagnostics, &sources, global.color)?;
     let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
     let folder = folder_of(&global.directory.join(&global.config));

@@ -19,6 +19,7 @@ mod log;
 mod output;
 mod plan;
 mod reviewed;
+mod revoke;
 mod runtime;
 mod schema;
 mod serve;
@@ -97,6 +98,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
+    Revoke(revoke::RevokeCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -114,6 +116,7 @@ impl Command {
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
+            Self::Revoke(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

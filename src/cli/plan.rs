@@ -17,7 +17,7 @@ use super::{
     baseline::BaselineArgs,
     files::{self, Workspace},
     log, output, runtime,
-    targets::{self, Manner, Planned, Reach},
+    targets::{self, Manner, Only, Planned, Reach},
 };
 
 /// Shows what would be changed to make the targets comply, and changes nothing
@@ -34,6 +34,9 @@ pub(super) struct PlanCommand {
     out: Option<PathBuf>,
     #[command(flatten)]
     baseline: BaselineArgs,
+    /// Plan only this part, and leave the other one out
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Only>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -62,8 +65,8 @@ impl PlanCommand {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let baseline = self.baseline.policies(&chosen, global)?;
-        let manner = Manner { baseline, ..Manner::default() };
-        let planned = targets::plan(&workspace, &chosen, self.reach, manner, global).await?;
+        let manner = Manner { baseline, ..Manner::of(self.only.into()) };
+        let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
         let mut exit = Exit::Done;
         for one in &planned {
             exit = exit.min(standing(one, self.detailed_exitcode));

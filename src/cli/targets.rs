@@ -1,15 +1,15 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
     inventory::{ReadError, Watch},
-    plan::{Baseline, Change, History, Plan, Selection, Terms},
+    plan::{Baseline, History, Part, Plan, Purpose, Review, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
@@ -31,20 +31,54 @@ pub(super) struct Reach {
     allow_auth_command: bool,
 }
 
-/// How targets are planned.
-#[derive(Default)]
-pub(super) struct Manner<'a> {
+/// The part that a run is confined to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Only {
+    /// The settings of the server
+    Settings,
+    /// The tokens that are there
+    Tokens,
+}
+
+impl From<Option<Only>> for Purpose {
+    fn from(only: Option<Only>) -> Self {
+        match only {
+            None => Self::Comply,
+            Some(Only::Settings) => Self::ComplyOnly(Part::Settings),
+            Some(Only::Tokens) => Self::ComplyOnly(Part::Tokens),
+        }
+    }
+}
+
+/// What is planned, and how.
+pub(super) struct Manner {
+    /// What the plans are for.
+    pub(super) purpose: Purpose,
     /// What the changes are compared with: the policies of the targets before the change under review, in
     /// the order of the targets.
     pub(super) baseline: Option<Vec<Policy>>,
     /// A moment at which the targets were as they should be.
     pub(super) since: Option<Timestamp>,
-    /// The plan that was reviewed, of which no other changes are wanted.
-    pub(super) saved: Option<&'a SavedPlan>,
+    /// The plan that was reviewed, when the purpose is to do what it has.
+    pub(super) saved: Option<Arc<SavedPlan>>,
 }
 
-/// A target with its policy, read and planned.
-pub(super) struct Planned<'a> {
+impl Manner {
+    /// For `purpose`, compared with nothing.
+    pub(super) fn of(purpose: Purpose) -> Self {
+        Self { purpose, baseline: None, since: None, saved: None }
+    }
+
+    /// To do what `saved` has.
+    pub(super) fn reviewed(saved: Arc<SavedPlan>) -> Self {
+        let has = Arc::clone(&saved);
+        let review = Review::new(move |target, change| has.has(target, change));
+        Self { saved: Some(saved), ..Self::of(Purpose::Reviewed(review)) }
+    }
+}
+
+/// A target with its policy, read and planned. Only one that was read over a [`Session`] can be changed.
+pub(super) struct Planned<'a, S = Session> {
     /// What the settings file says of it.
     pub(super) declaration: &'a TargetDeclaration,
     /// What should be.
@@ -52,7 +86,7 @@ pub(super) struct Planned<'a> {
     /// What earlier runs did.
     pub(super) history: History,
     /// What would be done, with the way to do it; or why that could not be found out.
-    pub(super) plan: Result<(Session, Plan), Failure>,
+    pub(super) plan: Result<(S, Plan), Failure>,
     /// What becomes of the changes of the plan that was reviewed, when one was.
     pub(super) reviewed: Vec<Reviewed>,
 }
@@ -66,12 +100,15 @@ pub(super) struct Session {
 
 impl Session {
     /// The session with the plan that was made over it; without one the session ends.
-    async fn with(self, made: Result<Plan, ReadError>) -> Result<(Self, Plan), Failure> {
+    async fn with(
+        self,
+        made: Result<(Plan, Vec<Reviewed>), ReadError>,
+    ) -> (Result<(Self, Plan), Failure>, Vec<Reviewed>) {
         match made {
-            Ok(plan) => Ok((self, plan)),
+            Ok((plan, reviewed)) => (Ok((self, plan)), reviewed),
             Err(error) => {
                 self.close().await;
-                Err(error.into())
+                (Err(error.into()), Vec::new())
             }
         }
     }
@@ -85,7 +122,8 @@ impl Session {
 }
 
 /// Reads the policies of `targets`, then the targets, several at once, and plans each for the
-/// moment `now`. A target that cannot be read does not keep the others from being read.
+/// moment `now`. A target that cannot be read does not keep the others from being read. Revoking asks no
+/// policy, and none is read for it.
 ///
 /// # Errors
 ///
@@ -93,42 +131,33 @@ impl Session {
 pub(super) async fn plan<'a>(
     workspace: &'a Workspace,
     targets: &[&'a TargetDeclaration],
+    manner: Manner,
     reach: Reach,
-    manner: Manner<'_>,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
     if workspace.settings.journal.is_some() {
         output::note("warning: `journal` has no effect yet: this version does not keep one");
     }
     let now = present(global);
-    let policies = workspace.load_policies(targets)?;
-    let mut baselines = manner.baseline.map(Vec::into_iter);
+    let policies = match &manner.purpose {
+        Purpose::Revoke(_) => targets.iter().map(|_| Policy::default()).collect(),
+        _ => workspace.load_policies(targets)?,
+    };
+    let Manner { purpose, baseline, since, saved } = &manner;
+    let mut baselines = baseline.iter().flatten();
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| {
-        let baseline = baselines.as_mut().and_then(Iterator::next);
+        let baseline = baselines.next();
         async move {
             let history = History::default();
             let terms = terms(declaration, &policy, &history, now);
-            let session = connect(workspace, declaration, reach, global.now).await;
-            let mut reviewed = Vec::new();
-            let plan = match (session, &baseline, manner.saved) {
-                (Err(failure), ..) => Err(failure),
-                (Ok(session), Some(policy), _) => {
-                    let baseline = Baseline { policy, since: manner.since };
-                    let made = Plan::make_against(&baseline, &terms, &session.target).await;
+            let baseline = baseline.map(|policy| Baseline { policy, since: *since });
+            let (plan, reviewed) = match connect(workspace, declaration, reach, global.now).await {
+                Ok(session) => {
+                    let (baseline, saved) = (baseline.as_ref(), saved.as_deref());
+                    let made = plan_one(purpose, baseline, saved, &terms, &session.target).await;
                     session.with(made).await
                 }
-                (Ok(session), None, Some(saved)) => {
-                    let made = plan_saved(saved, &terms, &session.target).await;
-                    let made = made.map(|(plan, verdicts)| {
-                        reviewed = verdicts;
-                        plan
-                    });
-                    session.with(made).await
-                }
-                (Ok(session), None, None) => {
-                    let made = Plan::make(&terms, &session.target).await;
-                    session.with(made).await
-                }
+                Err(failure) => (Err(failure), Vec::new()),
             };
             Planned { declaration, policy, history, plan, reviewed }
         }
@@ -153,6 +182,25 @@ pub(super) fn present(global: &Global) -> Timestamp {
     })
 }
 
+/// Refuses `--now` for targets that have their own clock.
+///
+/// # Errors
+///
+/// When the command line has it, and one of `targets` is not embedded.
+pub(super) fn refuse_other_clock(
+    command: &str,
+    targets: &[&TargetDeclaration],
+    global: &Global,
+) -> Result<(), Failure> {
+    if global.now.is_some() && targets.iter().any(|target| target.connection.server().is_some()) {
+        let message = format!(
+            "--now goes with `{command}` only for embedded targets: other servers have their own clock"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
+}
+
 /// What a plan for the target of `declaration` is made from.
 pub(super) fn terms<'a>(
     declaration: &'a TargetDeclaration,
@@ -160,30 +208,38 @@ pub(super) fn terms<'a>(
     history: &'a History,
     now: Timestamp,
 ) -> Terms<'a> {
-    Terms {
-        target: &declaration.name,
-        policy,
-        lockout: &declaration.lockout,
-        history,
-        now,
-        selection: Selection::All,
-    }
+    Terms { target: &declaration.name, policy, lockout: &declaration.lockout, history, now }
 }
 
-/// A fresh plan with those changes alone that `saved` has, and what becomes of all that it has.
-async fn plan_saved(
-    saved: &SavedPlan,
+/// The plan of one target, and what becomes of what was reviewed.
+async fn plan_one(
+    purpose: &Purpose,
+    baseline: Option<&Baseline<'_>>,
+    saved: Option<&SavedPlan>,
     terms: &Terms<'_>,
     target: &Target,
 ) -> Result<(Plan, Vec<Reviewed>), ReadError> {
-    let watch = Watch::new(target, saved.tokens(terms.target).collect());
-    let is_reviewed = |change: &Change| saved.has(terms.target, change);
-    let plan = Plan::make(&Terms { selection: Selection::Those(&is_reviewed), ..*terms }, &watch).await?;
-    let reviewed = saved.review(&plan, &watch.seen());
-    Ok((plan, reviewed))
+    match (saved, baseline) {
+        (Some(saved), _) => {
+            let watch = Watch::new(target, saved.tokens(terms.target).collect());
+            let plan = Plan::make_for(purpose, terms, &watch).await?;
+            let reviewed = saved.review(&plan, &watch.seen());
+            Ok((plan, reviewed))
+        }
+        (None, Some(baseline)) => {
+            Ok((Plan::make_against(baseline, purpose, terms, target).await?, Vec::new()))
+        }
+        (None, None) => Ok((Plan::make_for(purpose, terms, target).await?, Vec::new())),
+    }
 }
 
-async fn connect(
+/// Connects to the target of `declaration`; starts its server when it is embedded, with its clock at
+/// `fixed` when that is given.
+///
+/// # Errors
+///
+/// When there is no credential, or the embedded server cannot start.
+pub(super) async fn connect(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
     reach: Reach,

@@ -5,10 +5,12 @@
 //! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
 
 mod change;
+mod incident;
 mod lockout;
 mod order;
 mod origin;
 mod planner;
+mod purpose;
 mod rails;
 mod refused_use;
 mod settings;
@@ -19,27 +21,32 @@ pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
+pub use purpose::{Incident, Part, Purpose, Review, Selection};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
-pub use terms::{History, Selection, Spent, Terms};
+pub use terms::{History, Spent, Terms};
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{TokenFindings, WaiverWarning},
+    compliance::{Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Rule, SettingKey, Token, UserName},
+    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
     policy::{Place, Policy},
 };
 
 use planner::Planner;
+use tokens::TokenPlan;
 
 /// Ordered changes for one target, and everything that a person needs to judge them. The same
 /// policy, state and time make the same plan to the byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// What it is for.
+    pub purpose: Purpose,
     /// The name of the target in the settings file.
     pub target: String,
     /// The server that was read.
@@ -50,9 +57,9 @@ pub struct Plan {
     pub policy_fingerprint: String,
     /// What would be done, in the order in which it would be.
     pub changes: Vec<PlannedChange>,
-    /// What the policy wants and somebody left out of this plan.
+    /// What would be done too, were the plan not confined to a part; in the same order.
     pub left_out: Vec<PlannedChange>,
-    /// What the policy wants and cannot be done for now.
+    /// What is wanted and cannot be done for now.
     pub held_back: Vec<HeldBack>,
     /// Tokens whose remedy is in place and whose deadline has not come.
     pub pending: Vec<Pending>,
@@ -123,10 +130,10 @@ pub struct Reason {
     pub place: Option<Place>,
 }
 
-/// Something that the policy wants and that is not done.
+/// Something that is wanted and is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBack {
-    /// What it is about: a setting, a rule or a token.
+    /// What it is about: a setting, a rule, a token or an owner.
     pub subject: String,
     /// The line of the policy that wants it.
     pub place: Option<Place>,
@@ -158,19 +165,49 @@ impl Plan {
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
+        Self::make_for(&Purpose::Comply, terms, reader).await
+    }
+
+    /// Reads a target and plans what `purpose` asks for. [`Self::make`] is this for compliance.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make`].
+    pub async fn make_for(
+        purpose: &Purpose,
+        terms: &Terms<'_>,
+        reader: &impl InventoryReader,
+    ) -> Result<Self, ReadError> {
+        if let Purpose::Revoke(incident) = purpose {
+            return incident::plan(incident, &BTreeSet::new(), terms, reader).await;
+        }
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
-        let mut planner = Planner::new(terms, &inventory);
+        let mut planner = Planner::new(purpose, terms, &inventory);
         reader.tokens(&mut |token| planner.observe(&token)).await?;
         Ok(planner.finish())
     }
 
-    /// The same plan, in which every change says where it comes from. The target is read once.
+    /// Reads the target anew once this plan was applied, and plans what is left of its purpose.
     ///
     /// # Errors
     ///
-    /// As for [`Plan::make`].
+    /// As for [`Self::make`].
+    pub async fn left(&self, terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
+        let Purpose::Revoke(incident) = &self.purpose else {
+            return Self::make_for(&self.purpose, terms, reader).await;
+        };
+        let revoked = self.changes.iter().filter_map(|planned| planned.change.token());
+        incident::plan(incident, &revoked.map(|token| token.id.clone()).collect(), terms, reader).await
+    }
+
+    /// The same, for compliance, and every change says where it comes from. The target is read once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make`].
     pub async fn make_against(
         baseline: &Baseline<'_>,
+        purpose: &Purpose,
         terms: &Terms<'_>,
         reader: &impl InventoryReader,
     ) -> Result<Self, ReadError> {
@@ -181,12 +218,12 @@ impl Plan {
         let seen = Inventory::read(reader, &all_groups, terms.now).await?;
         let of = |terms: &Terms<'_>| seen.seen_for(&groups(terms), terms.now);
         let inventories = (of(terms), of(&before), earlier.as_ref().map(of));
-        let mut planner = Planner::new(terms, &inventories.0);
-        let mut before = Planner::new(&before, &inventories.1);
+        let mut planner = Planner::new(purpose, terms, &inventories.0);
+        let mut before = Planner::new(&Purpose::Comply, &before, &inventories.1);
         let mut earlier = earlier
             .as_ref()
             .zip(inventories.2.as_ref())
-            .map(|(terms, inventory)| Planner::new(terms, inventory));
+            .map(|(terms, inventory)| Planner::new(&Purpose::Comply, terms, inventory));
         let mut observe = |token: Token| {
             planner.observe(&token);
             before.observe(&token);
@@ -200,6 +237,58 @@ impl Plan {
         Ok(plan)
     }
 
+    fn assemble(
+        target: &str,
+        policy: &Policy,
+        inventory: Inventory,
+        (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
+        findings: Findings,
+        refused_use: RefusedUse,
+    ) -> Self {
+        let tokens = TokenCounts {
+            seen: findings.seen,
+            live: findings.live,
+            complying: findings.complying(),
+            unjudged: findings.unjudged,
+            waived: findings.waived(),
+        };
+        held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
+            subject: format!("rule {rule}"),
+            place: policy.enforcement.place_of(&rule).cloned(),
+            reason,
+            tokens: Some(count),
+        }));
+        let mut token_plan = TokenPlan::default();
+        for found in findings.tokens {
+            token_plan.add(&found, &inventory.server.caller, inventory.seen_at);
+        }
+        changes.extend(token_plan.changes);
+        held_back.extend(token_plan.held_back);
+        order::sort(&mut changes);
+        Self {
+            purpose: Purpose::Comply,
+            target: target.to_owned(),
+            server: inventory.server,
+            made_for: inventory.seen_at,
+            policy_fingerprint: fingerprint(policy),
+            changes,
+            left_out: Vec::new(),
+            held_back,
+            pending: token_plan.pending,
+            reported: token_plan.reported,
+            waived: token_plan.waived,
+            waiver_warnings: findings.waiver_warnings,
+            tokens,
+            latest_use: findings.latest,
+            refused_use,
+            holders: holders(&inventory.settings),
+            network_names: policy.network_names.clone(),
+            coverage: inventory.coverage,
+            shut_out: Vec::new(),
+            without_way_in: Vec::new(),
+        }
+    }
+
     /// What of our own way in the rest of the plan would take, seen from `overview`, which was read half
     /// way through it.
     #[must_use]
@@ -207,10 +296,10 @@ impl Plan {
         lockout::caller_shut_out(&self.changes, &overview.settings, &overview.server)
     }
 
-    /// Whether everything was seen and nothing is to be done, left out or held back.
+    /// Whether everything was seen and nothing is to be done or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {
-        self.changes.is_empty() && self.left_out.is_empty() && self.is_whole()
+        self.changes.is_empty() && self.is_whole()
     }
 
     /// Whether everything was seen and nothing is held back.
@@ -237,4 +326,23 @@ fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
     let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
     let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
     of_settings.chain(of_rules).cloned().collect()
+}
+
+/// How many groups hold a permission, "everyone" counted as one, each permission for itself.
+fn holders(settings: &Settings) -> u64 {
+    let count = |permission| match settings.permissions.of(permission) {
+        Holders::Everyone => 1,
+        holders => holders.groups().count() as u64,
+    };
+    Permission::ALL.into_iter().map(count).sum()
+}
+
+fn fingerprint(policy: &Policy) -> String {
+    use std::fmt::Write;
+    let hash = Sha256::digest(policy.canonical.as_bytes());
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing into a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,7 +1,7 @@
 //! In: what somebody who makes a plan knows beside the target itself. Out: that in one value. It
 //! refuses to look anything up: the time and what earlier runs did are told.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -9,8 +9,6 @@ use crate::{
     model::{Period, TokenId, rails::RailClass},
     policy::{Policy, settings_file::Lockout},
 };
-
-use super::{Change, PlannedChange};
 
 /// What a plan is made from, beside the target.
 #[derive(Clone, Copy, Debug)]
@@ -25,38 +23,6 @@ pub struct Terms<'a> {
     pub history: &'a History,
     /// The moment that the plan is for, UTC.
     pub now: Timestamp,
-    /// Which of the changes that the policy asks for the plan is to have.
-    pub selection: Selection<'a>,
-}
-
-/// Which changes a plan is to have. What it leaves out is not done, and nothing in the plan rests on it:
-/// neither rails nor lockouts count it.
-#[derive(Clone, Copy, Default)]
-pub enum Selection<'a> {
-    /// All that the policy asks for.
-    #[default]
-    All,
-    /// Those that this says yes to.
-    Those(&'a (dyn Fn(&Change) -> bool + Sync)),
-}
-
-impl Selection<'_> {
-    /// Takes what is not selected out of `changes` and answers it.
-    pub(super) fn leave_out(self, changes: &mut Vec<PlannedChange>) -> Vec<PlannedChange> {
-        match self {
-            Self::All => Vec::new(),
-            Self::Those(selected) => changes.extract_if(.., |planned| !selected(&planned.change)).collect(),
-        }
-    }
-}
-
-impl fmt::Debug for Selection<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "All",
-            Self::Those(_) => "Those(..)",
-        })
-    }
 }
 
 /// What earlier runs on the target did, as far as somebody kept a record of it.

@@ -14,7 +14,7 @@ use crate::{
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
-    plan::{Change, HeldBack, Origin, Pending, Plan, PlannedChange, Reason},
+    plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Reason},
     policy::{Place, Waiver},
 };
 
@@ -93,6 +93,12 @@ pub struct TargetEntry {
     pub tokens_waived: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
+    /// With `--only`: the part that the plan is confined to, `settings` or `tokens`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<&'static str>,
+    /// With `--only`: how many changes are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<usize>,
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
@@ -158,7 +164,7 @@ pub struct SourceEntry {
 pub struct HeldBackEntry {
     /// Name of the target.
     pub target: String,
-    /// A setting, a rule or a token.
+    /// A setting, a rule, a token or an owner.
     pub subject: String,
     /// Why.
     pub reason: String,
@@ -315,6 +321,8 @@ impl PlanDocument {
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
+            only: plan.purpose.part().map(Part::word),
+            left_out: plan.purpose.part().map(|_| plan.left_out.len()),
             converged: None,
         });
         self.resource_changes.extend(plan.changes.iter().map(|planned| resource_change(target, planned)));
@@ -391,7 +399,8 @@ fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
     let (before, after) = before_and_after(&planned.change);
     let reasons = planned.reasons.iter().map(|reason| match &reason.rule {
         Some(rule) => format!("{rule}: {}", reason.text),
-        None => "the policy says so".to_owned(),
+        None if reason.text.is_empty() => "the policy says so".to_owned(),
+        None => reason.text.clone(),
     });
     ResourceChange {
         address: address(target, planned.change.object()),

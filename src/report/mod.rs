@@ -8,6 +8,7 @@ mod escape;
 pub mod json;
 pub mod outcome;
 mod paint;
+mod purpose;
 pub mod saved;
 mod subject;
 mod summary;

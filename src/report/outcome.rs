@@ -11,6 +11,7 @@ use crate::{
 use super::{
     Paint,
     escape::{counted, escape},
+    purpose::nothing_left,
     subject::name,
     summary::{Tense, summary},
 };
@@ -78,7 +79,8 @@ pub fn outcome(
     writeln!(out, ".")?;
     match afterwards {
         Afterwards::Planned(plan) if plan.is_converged() => {
-            writeln!(out, "{} {target} was read back: nothing is left to do.", paint.added("Converged:"))
+            let nothing = nothing_left(&plan.purpose);
+            writeln!(out, "{} {target} was read back: {nothing}.", paint.added("Converged:"))
         }
         Afterwards::Planned(plan) if plan.changes.is_empty() => {
             let label = paint.changed("Not converged:");

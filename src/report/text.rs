@@ -9,13 +9,14 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::{
     model::{AddressSet, AllowedNetworks, Holders, Limit, settings::LimitDocument},
-    plan::{Change, HoldersChange, NetworksChange, Object, Plan, PlannedChange, Reason},
+    plan::{Change, HoldersChange, NetworksChange, Object, Plan, PlannedChange, Purpose, Reason},
     policy::Place,
 };
 
 use super::{
     Paint,
     escape::{counted, escape, thousands},
+    purpose::{already_so, left_out},
     subject::{name, token_name},
     summary::{Tense, by_object, summary},
 };
@@ -56,7 +57,9 @@ impl<W: Write> PlanText<'_, W> {
             writeln!(self.out, "tokenwarden will make these changes on {target}:\n")
         } else if self.plan.is_whole() {
             let line = self.paint.strong("No changes.");
-            writeln!(self.out, "{line} {target} is as the policy says.")
+            writeln!(self.out, "{line} {}", already_so(&self.plan.purpose, &target))
+        } else if matches!(self.plan.purpose, Purpose::Revoke(_)) {
+            writeln!(self.out, "Nothing can be revoked on {target}.")
         } else {
             writeln!(self.out, "Nothing can be changed on {target}, but not everything could be judged.")
         }
@@ -296,14 +299,21 @@ impl<W: Write> PlanText<'_, W> {
         if !plan.changes.is_empty() {
             let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
             writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
-        } else if !plan.pending.is_empty()
+        } else if !plan.left_out.is_empty()
+            || !plan.pending.is_empty()
             || !plan.reported.is_empty()
             || !plan.waived.is_empty()
             || !plan.is_whole()
         {
             writeln!(self.out)?;
         }
+        if let Some(left_out) = left_out(plan) {
+            writeln!(self.out, "{left_out}")?;
+        }
         let (seen, complying) = (plan.tokens.seen, plan.tokens.complying);
+        if matches!(plan.purpose, Purpose::Revoke(_)) {
+            return writeln!(self.out, "{} seen.", tokens(seen));
+        }
         let verb = if seen == 1 { "complies" } else { "comply" };
         write!(self.out, "{} of {} {verb}", thousands(complying.into()), tokens(seen))?;
         match plan.tokens.waived {

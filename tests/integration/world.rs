@@ -14,7 +14,7 @@ use tokenwarden::{
     inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::rails::{RailClass, Rails},
     model::{AllowedNetworks, GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
-    plan::{Change, History, Object, Plan, Selection, Standing, Terms},
+    plan::{Change, History, Object, Plan, Standing, Terms},
     policy::{Policy, settings_file::Lockout},
 };
 
@@ -151,14 +151,7 @@ impl World {
     }
 
     pub(crate) fn plan_with(&self, policy: &Policy, lockout: &Lockout, now: Timestamp) -> Plan {
-        let terms = Terms {
-            target: "world",
-            policy,
-            lockout,
-            history: &History::default(),
-            now,
-            selection: Selection::All,
-        };
+        let terms = Terms { target: "world", policy, lockout, history: &History::default(), now };
         block_on(Plan::make(&terms, self)).unwrap()
     }
 

@@ -69,6 +69,9 @@ impl fmt::Display for Loss {
                     "expiry: a token would be made to expire: make one that complies first, or change the rule{at}"
                 )
             }
+            (Axis::Revoked, _) if self.place.is_none() => {
+                f.write_str("revocation: a token would be revoked: rotate it, or make another one first")
+            }
             (Axis::Revoked, _) => {
                 write!(
                     f,

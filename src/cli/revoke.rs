@@ -1,0 +1,83 @@
+//! `revoke`: tokens have to go at once. In: whose, or which, and why. Out: the same run as that of `apply`:
+//! the plan, a question, what became of each change, and a new look. It asks no policy, and needs none that
+//! is valid.
+
+use clap::Args;
+use tracing::Level;
+
+use crate::{
+    model::{Owner, TokenId},
+    plan::{Incident, Purpose, Selection},
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global,
+    apply::Run,
+    files, log, runtime,
+    targets::{self, Manner},
+};
+
+/// Revokes tokens after an incident, whatever the policy and its waivers say: shows which, asks, and looks
+/// again
+#[derive(Debug, Args)]
+pub(super) struct RevokeCommand {
+    /// Every token of this owner, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`
+    #[arg(long, value_name = "OWNER", value_parser = owner, required_unless_present = "token")]
+    owner: Option<Owner>,
+    /// This token; may be repeated
+    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = token, conflicts_with = "owner")]
+    token: Vec<TokenId>,
+    /// Why; it is shown and recorded
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: String,
+    #[command(flatten)]
+    run: Run,
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    let form = || "write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`".to_owned();
+    Owner::from_shown(text).ok_or_else(form)
+}
+
+fn token(text: &str) -> Result<TokenId, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("an identifier without a character".to_owned()) } else { Ok(TokenId::new(text)) }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err("say why, so that others understand it later".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+impl RevokeCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When the settings file is invalid, a rail refuses, nobody says yes, or standard output cannot be
+    /// written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
+        let workspace = files::load_targets(global)?;
+        let chosen = workspace.targets(global)?;
+        targets::refuse_other_clock("revoke", &chosen, global)?;
+        let tokens = match &self.owner {
+            Some(owner) => Selection::Owner(owner.clone()),
+            None if chosen.len() > 1 => {
+                let message = "identifiers are those of one server: name it with `--target`";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+            None => Selection::Tokens(self.token.iter().cloned().collect()),
+        };
+        let purpose = Purpose::Revoke(Incident { tokens, reason: self.reason.clone() });
+        self.run.carry_out(&workspace, &chosen, Manner::of(purpose), global).await
+    }
+}

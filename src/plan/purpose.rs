@@ -1,0 +1,150 @@
+//! In: what somebody wants done on a target. Out: that as one value, which a plan keeps, so that a second
+//! look afterwards asks the same. It refuses to know the target.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use crate::model::{Owner, Token, TokenId};
+
+use super::{Change, HeldBack, Object, PlannedChange};
+
+/// What a plan is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To make the target comply with the policy.
+    #[default]
+    Comply,
+    /// The same, but one part of it alone.
+    ComplyOnly(Part),
+    /// The same, but what was reviewed alone.
+    Reviewed(Review),
+    /// To revoke tokens at once, whatever the policy says of them.
+    Revoke(Incident),
+}
+
+/// One of the two parts that a plan has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The settings of the server.
+    Settings,
+    /// The tokens that are there.
+    Tokens,
+}
+
+/// Why tokens have to go at once, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Which tokens.
+    pub tokens: Selection,
+    /// Why, in the words of whoever wants it.
+    pub reason: String,
+}
+
+/// A choice of tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All tokens of an owner. Names compare without regard to case.
+    Owner(Owner),
+    /// These tokens.
+    Tokens(BTreeSet<TokenId>),
+}
+
+impl Purpose {
+    /// The part that the plan is confined to, when it is.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        match self {
+            Self::ComplyOnly(part) => Some(*part),
+            Self::Comply | Self::Reviewed(_) | Self::Revoke(_) => None,
+        }
+    }
+
+    /// Takes what it leaves out, of what would be done on `target` to comply, out of `changes` and
+    /// `held_back`, and answers the changes.
+    pub(super) fn cut(
+        &self,
+        target: &str,
+        changes: &mut Vec<PlannedChange>,
+        held_back: &mut Vec<HeldBack>,
+    ) -> Vec<PlannedChange> {
+        match self {
+            Self::Comply | Self::Revoke(_) => Vec::new(),
+            Self::ComplyOnly(part) => part.cut(changes, held_back),
+            Self::Reviewed(review) => {
+                changes.extract_if(.., |planned| !review.has(target, &planned.change)).collect()
+            }
+        }
+    }
+}
+
+/// Which changes were reviewed.
+#[derive(Clone)]
+pub struct Review(Arc<dyn Fn(&str, &Change) -> bool + Send + Sync>);
+
+impl Review {
+    /// The review that has a change, of the target with a name, when `has` says so.
+    pub fn new(has: impl Fn(&str, &Change) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(has))
+    }
+
+    fn has(&self, target: &str, change: &Change) -> bool {
+        (self.0)(target, change)
+    }
+}
+
+impl fmt::Debug for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Review")
+    }
+}
+
+impl PartialEq for Review {
+    /// Whether both are the same one.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Review {}
+
+impl Part {
+    /// Its word on the command line and in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// Takes what is not of this part out of `changes` and `held_back`, and answers the changes.
+    fn cut(self, changes: &mut Vec<PlannedChange>, held_back: &mut Vec<HeldBack>) -> Vec<PlannedChange> {
+        held_back.retain(|held| held.tokens.is_some() == (self == Self::Tokens));
+        changes.extract_if(.., |planned| !self.has(&planned.change)).collect()
+    }
+
+    fn has(self, change: &Change) -> bool {
+        match change.object() {
+            Object::Setting(_) => self == Self::Settings,
+            Object::Token(_) => self == Self::Tokens,
+        }
+    }
+}
+
+impl Selection {
+    /// Whether `token` is one of them.
+    #[must_use]
+    pub fn has(&self, token: &Token) -> bool {
+        match (self, &token.owner) {
+            (Self::Tokens(ids), _) => ids.contains(&token.id),
+            (Self::Owner(Owner::User(wanted)), Owner::User(user)) => wanted == user,
+            (Self::Owner(Owner::User(_)), _) | (Self::Owner(_), Owner::User(_)) => false,
+            (Self::Owner(wanted), owner) => wanted.folded() == owner.folded(),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
