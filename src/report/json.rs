@@ -14,7 +14,7 @@ use crate::{
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
-    plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Reason},
+    plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Purpose, Reason},
     policy::{Place, Waiver},
 };
 
@@ -96,7 +96,7 @@ pub struct TargetEntry {
     /// With `--only`: the part that the plan is confined to, `settings` or `tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<&'static str>,
-    /// With `--only`: how many changes are left out.
+    /// With `--only`, and for a saved plan: how many changes that the policy asks for are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<usize>,
     /// After `apply`: whether the target, read back, needs no further change.
@@ -322,7 +322,8 @@ impl PlanDocument {
             tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             only: plan.purpose.part().map(Part::word),
-            left_out: plan.purpose.part().map(|_| plan.left_out.len()),
+            left_out: (!matches!(plan.purpose, Purpose::Comply | Purpose::Revoke(_)))
+                .then_some(plan.left_out.len()),
             converged: None,
         });
         self.resource_changes.extend(plan.changes.iter().map(|planned| resource_change(target, planned)));

@@ -25,6 +25,7 @@ mod quickstart;
 mod rails;
 mod reconcile;
 mod rules;
+mod saved_plan;
 mod schema;
 mod seed;
 mod serve_process;

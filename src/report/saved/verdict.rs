@@ -1,13 +1,16 @@
 //! In: what a saved plan has, and what is on the target now. Out: what becomes of each of its changes. It
 //! refuses to know why the policy asks for anything.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde_json::Value;
 
 use crate::{
     inventory::Seen,
-    model::{Settings, Token, settings::SettingsDocument},
+    model::{Settings, Token, TokenId, settings::SettingsDocument},
     plan::{Change, Plan},
 };
 
@@ -72,12 +75,15 @@ impl SavedPlan {
                 made.entry(address).or_default().push(&planned.change);
                 made
             });
+        let pending: BTreeSet<&TokenId> = fresh.pending.iter().map(|pending| &pending.token.id).collect();
         let review = |change: &SavedChange| {
             let same = made.get(&change.address).into_iter().flatten();
             let verdict = if same.into_iter().any(|same| same.action() == change.action()) {
                 Verdict::Made
             } else {
                 match change.token(target) {
+                    // It ends in time by itself.
+                    Some(id) if change.action() == "expire" && pending.contains(&id) => Verdict::AlreadySo,
                     Some(id) => token_verdict(change, live.tokens.get(&id)),
                     None => self.setting_verdict(change, settings.as_ref()),
                 }
