@@ -12,6 +12,7 @@ mod apply;
 mod baseline;
 mod credential;
 mod directory;
+mod drift;
 mod embedded;
 mod exit;
 pub mod files;
@@ -98,6 +99,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
+    Drift(drift::DriftCommand),
     Revoke(revoke::RevokeCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
@@ -116,6 +118,7 @@ impl Command {
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
+            Self::Drift(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),

@@ -17,7 +17,7 @@ use super::{
     baseline::BaselineArgs,
     files::{self, Workspace},
     log, output, runtime,
-    targets::{self, Manner, Only, Planned, Reach},
+    targets::{self, Against, Manner, Only, Planned, Reach},
 };
 
 /// Shows what would be changed to make the targets comply, and changes nothing
@@ -64,8 +64,8 @@ impl PlanCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        let baseline = self.baseline.policies(&chosen, global)?;
-        let manner = Manner { baseline, ..Manner::of(self.only.into()) };
+        let against = self.baseline.policies(&chosen, global)?.map_or(Against::Nothing, Against::Before);
+        let manner = Manner { against, ..Manner::of(self.only.into()) };
         let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
         let mut exit = Exit::Done;
         for one in &planned {
@@ -121,7 +121,15 @@ pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocume
 }
 
 /// The plans of `planned` as a file.
-fn saved(workspace: &Workspace, planned: &[Planned<'_>], global: &Global) -> Result<String, Failure> {
+///
+/// # Errors
+///
+/// When they cannot be written as JSON.
+pub(super) fn saved(
+    workspace: &Workspace,
+    planned: &[Planned<'_>],
+    global: &Global,
+) -> Result<String, Failure> {
     let made_at = targets::present(global);
     let mut document = document(planned, &Allowed::new());
     document.made_at = Some(made_at);

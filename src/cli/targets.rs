@@ -54,19 +54,28 @@ impl From<Option<Only>> for Purpose {
 pub(super) struct Manner {
     /// What the plans are for.
     pub(super) purpose: Purpose,
-    /// What the changes are compared with: the policies of the targets before the change under review, in
-    /// the order of the targets.
-    pub(super) baseline: Option<Vec<Policy>>,
+    /// What the changes are compared with.
+    pub(super) against: Against,
     /// A moment at which the targets were as they should be.
     pub(super) since: Option<Timestamp>,
     /// The plan that was reviewed, when the purpose is to do what it has.
     pub(super) saved: Option<Arc<SavedPlan>>,
 }
 
+/// What plans are compared with, to say of each change where it comes from.
+pub(super) enum Against {
+    /// Nothing.
+    Nothing,
+    /// The policies at hand: then nothing comes from a change of them.
+    AtHand,
+    /// The policies before the change under review, in the order of the targets.
+    Before(Vec<Policy>),
+}
+
 impl Manner {
     /// For `purpose`, compared with nothing.
     pub(super) fn of(purpose: Purpose) -> Self {
-        Self { purpose, baseline: None, since: None, saved: None }
+        Self { purpose, against: Against::Nothing, since: None, saved: None }
     }
 
     /// To do what `saved` has.
@@ -143,13 +152,16 @@ pub(super) async fn plan<'a>(
         Purpose::Revoke(_) => targets.iter().map(|_| Policy::default()).collect(),
         _ => workspace.load_policies(targets)?,
     };
-    let Manner { purpose, baseline, since, saved } = &manner;
-    let mut baselines = baseline.iter().flatten();
-    let planned = targets.iter().zip(policies).map(|(&declaration, policy)| {
-        let baseline = baselines.next();
-        async move {
+    let Manner { purpose, against, since, saved } = &manner;
+    let planned =
+        targets.iter().zip(policies).enumerate().map(|(index, (&declaration, policy))| async move {
             let history = History::default();
             let terms = terms(declaration, &policy, &history, now);
+            let baseline = match against {
+                Against::Nothing => None,
+                Against::AtHand => Some(&policy),
+                Against::Before(policies) => policies.get(index),
+            };
             let baseline = baseline.map(|policy| Baseline { policy, since: *since });
             let (plan, reviewed) = match connect(workspace, declaration, reach, global.now).await {
                 Ok(session) => {
@@ -160,8 +172,7 @@ pub(super) async fn plan<'a>(
                 Err(failure) => (Err(failure), Vec::new()),
             };
             Planned { declaration, policy, history, plan, reviewed }
-        }
-    });
+        });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
 }
 

@@ -9,7 +9,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::{
     model::{AddressSet, AllowedNetworks, Holders, Limit, settings::LimitDocument},
-    plan::{Change, HoldersChange, NetworksChange, Object, Plan, PlannedChange, Purpose, Reason},
+    plan::{Change, HoldersChange, NetworksChange, Object, Origin, Plan, PlannedChange, Purpose, Reason},
     policy::Place,
 };
 
@@ -44,6 +44,15 @@ pub fn plan(plan: &Plan, paint: Paint, out: &mut impl Write) -> fmt::Result {
     text.summary()
 }
 
+/// What stands above the changes that come from `origin`.
+fn heading(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Policy => "From the policy, which was changed:",
+        Origin::Drift => "From drift, the server was changed:",
+        Origin::Time => "From time, a date was reached:",
+    }
+}
+
 struct PlanText<'a, W> {
     plan: &'a Plan,
     paint: Paint,
@@ -66,7 +75,22 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn changes(&mut self) -> fmt::Result {
-        for group in by_object(&self.plan.changes.iter().collect::<Vec<_>>()) {
+        let plan = self.plan;
+        let without = plan.changes.iter().filter(|planned| planned.origin.is_none()).collect::<Vec<_>>();
+        self.changes_of(&without)?;
+        for origin in Origin::ALL {
+            let of = plan.changes.iter().filter(|planned| planned.origin == Some(origin)).collect::<Vec<_>>();
+            if !of.is_empty() {
+                writeln!(self.out, "{}\n", self.paint.strong(heading(origin)))?;
+                self.changes_of(&of)?;
+                writeln!(self.out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn changes_of(&mut self, changes: &[&PlannedChange]) -> fmt::Result {
+        for group in by_object(changes) {
             let Some(first) = group.first() else { continue };
             let place = first.reasons.iter().find_map(|reason| reason.place.as_ref());
             let symbol = if group.iter().any(|planned| planned.change.is_irreversible()) {

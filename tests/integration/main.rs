@@ -18,6 +18,7 @@ mod layers;
 mod lockout;
 mod lockout_laws;
 mod openapi;
+mod origin;
 mod own_rules;
 mod policy;
 mod program;
