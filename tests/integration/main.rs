@@ -11,6 +11,7 @@
 mod crash;
 mod decisions;
 mod directory;
+mod fault_proxy;
 mod gateway;
 mod hostile_input;
 mod laws;
@@ -21,6 +22,7 @@ mod openapi;
 mod own_rules;
 mod policy;
 mod program;
+mod proxy;
 mod quickstart;
 mod rails;
 mod reconcile;
