@@ -16,6 +16,7 @@ use crate::{
 };
 
 use gateway::{Gateway, GatewayWriter};
+use http::CallStatistics;
 
 /// A server of whatever kind.
 pub enum Target {
@@ -29,6 +30,14 @@ impl Target {
     pub fn writer(&self, approved: &ApprovedPlan) -> Writer {
         match self {
             Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved)),
+        }
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        match self {
+            Self::Gateway(gateway) => gateway.calls(),
         }
     }
 }

@@ -11,6 +11,7 @@
 mod crash;
 mod decisions;
 mod directory;
+mod fault_proxy;
 mod gateway;
 mod hostile_input;
 mod laws;
@@ -22,6 +23,7 @@ mod origin;
 mod own_rules;
 mod policy;
 mod program;
+mod proxy;
 mod quickstart;
 mod rails;
 mod reconcile;
