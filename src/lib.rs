@@ -13,7 +13,7 @@
 //!
 //! The modules below stand in the order of the data. The pure ones know no clock, no file, no socket and
 //! no environment: [`model`], [`policy`], [`inventory`], [`access`], [`compliance`], [`plan`], [`report`].
-//! The world: [`target`] (we call out), [`serve`] (they call us), [`cli`] (a person calls us). Who may use
+//! The world: [`target`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`cli`] (a person calls us). Who may use
 //! whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
 //! reach with which it could write, and that a target hands out its writer against an
 //! [`ApprovedPlan`](plan::ApprovedPlan) alone.
@@ -56,6 +56,8 @@ pub mod apply;
 pub mod report;
 
 pub mod target;
+
+pub mod review;
 
 pub mod serve;
 

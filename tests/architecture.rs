@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("apply", &["model", "plan", "inventory"]),
     ("report", &["model", "policy", "inventory", "access", "compliance", "plan", "apply"]),
     ("target", &["model", "apply", "plan", "inventory"]),
+    ("review", &["model", "report", "target"]),
     ("serve", &["model", "access"]),
 ];
 

@@ -68,6 +68,9 @@ impl Default for Limits {
     }
 }
 
+/// The header in which Bitbucket says whom it takes the caller for.
+const USER_NAME: header::HeaderName = header::HeaderName::from_static("x-ausername");
+
 /// A client of one server.
 pub struct HttpClient {
     base: String,
@@ -84,6 +87,8 @@ pub struct Versioned<T> {
     pub body: T,
     /// Its `ETag`, when the server sent one.
     pub etag: Option<String>,
+    /// Whom the server takes us for, when it says so in the header `X-AUSERNAME`, as Bitbucket does.
+    pub user: Option<String>,
 }
 
 impl HttpClient {
@@ -150,12 +155,12 @@ impl HttpClient {
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
         let call = Call { method: Method::GET, path, query, if_match: None };
-        let Answer { call, body, etag } = self.call(&call, None::<&()>).await?;
+        let Answer { call, body, etag, user } = self.call(&call, None::<&()>).await?;
         if body.is_empty() {
             return Err(HttpError::Empty { call });
         }
         match serde_json::from_slice(&body) {
-            Ok(body) => Ok(Versioned { body, etag }),
+            Ok(body) => Ok(Versioned { body, etag, user }),
             Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
             Err(source) => Err(HttpError::NotUnderstood { call, source }),
         }
@@ -295,7 +300,8 @@ fn judge(response: &Response, call: Called, body: Vec<u8>) -> Result<Answer, Htt
     if !body.is_empty() && !kind.contains("json") {
         return Err(HttpError::NotJson { call, kind });
     }
-    Ok(Answer { call, body, etag: text_of(header::ETAG) })
+    let user = text_of(USER_NAME);
+    Ok(Answer { call, body, etag: text_of(header::ETAG), user })
 }
 
 struct Call<'a> {
@@ -309,6 +315,7 @@ struct Answer {
     call: Called,
     body: Vec<u8>,
     etag: Option<String>,
+    user: Option<String>,
 }
 
 /// Any number, each as likely; the middle one when the system has none to give.
