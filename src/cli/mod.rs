@@ -25,6 +25,7 @@ mod runtime;
 mod schema;
 mod serve;
 mod settings;
+mod show;
 mod targets;
 mod validate;
 
@@ -99,6 +100,7 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
+    Show(show::ShowCommand),
     Drift(drift::DriftCommand),
     Revoke(revoke::RevokeCommand),
     Schema(schema::Schema),
@@ -118,6 +120,7 @@ impl Command {
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
+            Self::Show(command) => command.run(global),
             Self::Drift(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
             Self::Schema(command) => command.run(global),

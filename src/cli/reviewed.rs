@@ -39,7 +39,8 @@ pub(super) fn open(file: &Path, global: &Global) -> Result<SavedPlan, Failure> {
     SavedPlan::read(&bytes).map_err(refused)
 }
 
-fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+/// Something is wrong with a saved plan.
+pub(super) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::new(Exit::Refused, Box::<dyn std::error::Error + Send + Sync>::from(error))
 }
 

@@ -18,12 +18,15 @@ pub enum Coverage {
 pub enum Missing {
     /// The server does not know the group. That is not an empty group.
     Group(GroupName),
+    /// Something that is told in words alone, such as by a saved plan.
+    Told(String),
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
+            Self::Told(words) => f.write_str(words),
         }
     }
 }

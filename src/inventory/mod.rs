@@ -93,6 +93,7 @@ impl Inventory {
     pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
         let matters = |missing: &&Missing| match missing {
             Missing::Group(group) => groups.contains(group),
+            Missing::Told(_) => true,
         };
         let coverage = self.coverage.missing().filter(matters).cloned().collect();
         Self { seen_at: now, coverage, ..self.clone() }

@@ -46,6 +46,21 @@ pub enum WaiverSubject {
 }
 
 impl Waiver {
+    /// A waiver that somebody tells of, such as a saved plan: what it says and where it begins, without
+    /// what only the file itself can tell.
+    #[must_use]
+    pub fn told(
+        subject: WaiverSubject,
+        rules: BTreeSet<Rule>,
+        reason: String,
+        approved_by: Option<String>,
+        until: Date,
+        place: Place,
+    ) -> Self {
+        let until_mark = Mark { place: place.clone(), start: 0, end: 0 };
+        Self { subject, rules, reason, approved_by, until, place, until_mark, path: String::new() }
+    }
+
     /// How long a token still lives at least when its waiver ended: nobody looks at a waiver every day.
     pub const GRACE: Period = Period::days(14);
 

@@ -3,19 +3,20 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     apply::{ChangeResult, Outcome},
     compliance::{Finding, TokenFindings},
     model::{
-        Token,
+        AddressSet, Token,
+        network::AddressRange,
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
-    plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Purpose, Reason},
-    policy::{Place, Waiver},
+    plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Purpose, Reason, RefusedUse},
+    policy::{Place, Waiver, WaiverSubject},
 };
 
 use super::{
@@ -85,6 +86,8 @@ pub struct TargetEntry {
     pub layers: Vec<LayerEntry>,
     /// Tokens that were seen.
     pub tokens_seen: u64,
+    /// Tokens that have not expired.
+    pub tokens_live: u64,
     /// Tokens that comply with every rule.
     pub tokens_complying: u64,
     /// Tokens without a finding of which not every rule could be decided.
@@ -93,6 +96,10 @@ pub struct TargetEntry {
     pub tokens_waived: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
+    /// Who would no longer be let in from where they came from.
+    pub refused_use: RefusedUseEntry,
+    /// The names that the policy gives to ranges of addresses.
+    pub network_names: Vec<NetworkName>,
     /// With `--only`: the part that the plan is confined to, `settings` or `tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<&'static str>,
@@ -116,6 +123,37 @@ pub struct CallsEntry {
     pub repeated: u64,
 }
 
+/// Who would no longer be let in.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedUseEntry {
+    /// Owners who used a token in the last 30 days and would be refused.
+    pub owners: u64,
+    /// Owners who used a token in the last 30 days.
+    pub of_owners: u64,
+    /// Whether the addresses of clients are found in the same way before and after.
+    pub addresses_stay: bool,
+    /// From where tokens were last used that would be refused.
+    pub ranges: Vec<RefusedRange>,
+}
+
+/// A range of addresses that would be refused although tokens were last used from there.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedRange {
+    /// An address, a network, or two addresses with `-` between them.
+    pub range: String,
+    /// How many tokens.
+    pub tokens: u64,
+}
+
+/// A name for ranges of addresses.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkName {
+    /// The name.
+    pub name: String,
+    /// The ranges.
+    pub ranges: Vec<String>,
+}
+
 /// A file of the policy.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LayerEntry {
@@ -136,6 +174,8 @@ pub struct ResourceChange {
     pub action_reason: String,
     /// The rules that failed, for tokens.
     pub rules: Vec<String>,
+    /// Why, for programs.
+    pub reasons: Vec<ReasonEntry>,
     /// Whether it cannot be undone.
     pub irreversible: bool,
     /// The part of a run in which it is done: `expand`, `verify` or `contract`.
@@ -161,7 +201,7 @@ pub struct ChangeEntry {
 }
 
 /// A place in a policy file.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SourceEntry {
     /// Path of the file.
     pub file: String,
@@ -172,7 +212,7 @@ pub struct SourceEntry {
 }
 
 /// Something that is held back.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct HeldBackEntry {
     /// Name of the target.
     pub target: String,
@@ -187,7 +227,7 @@ pub struct HeldBackEntry {
 }
 
 /// A token and what is wrong with it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FindingEntry {
     /// `<target>/token/<id>`.
     pub address: String,
@@ -198,7 +238,7 @@ pub struct FindingEntry {
 }
 
 /// Why something is wrong.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ReasonEntry {
     /// The code of the rule.
     pub rule: Option<String>,
@@ -209,7 +249,7 @@ pub struct ReasonEntry {
 }
 
 /// Why a plan is not applied.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RefusalEntry {
     /// Name of the target.
     pub target: String,
@@ -218,7 +258,7 @@ pub struct RefusalEntry {
 }
 
 /// A target that could not be read.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorEntry {
     /// Name of the target.
     pub target: String,
@@ -227,7 +267,7 @@ pub struct ErrorEntry {
 }
 
 /// A token and what waivers hold of it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WaivedEntry {
     /// `<target>/token/<id>`.
     pub address: String,
@@ -238,7 +278,7 @@ pub struct WaivedEntry {
 }
 
 /// A finding and the waiver that holds it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WaivedFinding {
     /// The finding.
     #[serde(flatten)]
@@ -248,10 +288,18 @@ pub struct WaivedFinding {
 }
 
 /// A waiver.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WaiverEntry {
     /// Which tokens it is for, such as `token 4711`.
     pub subject: String,
+    /// The token that it is for, when it is for one.
+    pub token: Option<String>,
+    /// The owner whose tokens it is for otherwise.
+    pub owner: Option<String>,
+    /// The description that those tokens have; `*` is any text.
+    pub description: Option<String>,
+    /// The rules whose findings it holds.
+    pub rules: Vec<String>,
     /// Why there is an exception.
     pub reason: String,
     /// Who approved it.
@@ -271,6 +319,8 @@ pub struct WarningEntry {
     pub code: &'static str,
     /// What there is to say.
     pub message: String,
+    /// The waiver that it is about.
+    pub waiver: WaiverEntry,
     /// The line of the policy that it is about.
     pub source: SourceEntry,
 }
@@ -329,10 +379,13 @@ impl PlanDocument {
             policy_sha256: plan.policy_fingerprint.clone(),
             layers: Vec::new(),
             tokens_seen: plan.tokens.seen,
+            tokens_live: plan.tokens.live,
             tokens_complying: plan.tokens.complying,
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
+            refused_use: refused_use(&plan.refused_use),
+            network_names: plan.network_names.iter().map(network_name).collect(),
             only: plan.purpose.part().map(Part::word),
             left_out: (!matches!(plan.purpose, Purpose::Comply | Purpose::Revoke(_)))
                 .then_some(plan.left_out.len()),
@@ -348,6 +401,7 @@ impl PlanDocument {
             target: target.to_owned(),
             code: warning::code(warning.standing),
             message: warning::message(warning),
+            waiver: waiver_entry(&warning.waiver),
             source: source(&warning.waiver.place),
         }));
     }
@@ -434,6 +488,7 @@ fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
             .filter_map(|reason| reason.rule.as_ref())
             .map(ToString::to_string)
             .collect(),
+        reasons: planned.reasons.iter().map(reason_entry).collect(),
         irreversible: planned.change.is_irreversible(),
         phase: crate::plan::phase(&planned.change).word(),
         origin: planned.origin.map(Origin::word),
@@ -454,8 +509,13 @@ pub(super) fn after_of(change: &Change) -> Value {
 
 /// The value of the setting `key` in a settings document, in the form in which changes have it.
 pub(super) fn setting_of<'a>(settings: &'a Value, key: &str) -> Option<&'a Value> {
+    settings.pointer(&pointer_of(key))
+}
+
+/// Where the setting `key` stands in a settings document.
+pub(super) fn pointer_of(key: &str) -> String {
     let key = key.strip_prefix("tokens.").unwrap_or(key);
-    settings.pointer(&format!("/{}", key.replace('.', "/")))
+    format!("/{}", key.replace('.', "/"))
 }
 
 fn before_and_after(change: &Change) -> (Value, Value) {
@@ -570,9 +630,33 @@ fn finding_entry(finding: &Finding) -> ReasonEntry {
     }
 }
 
+fn refused_use(refused: &RefusedUse) -> RefusedUseEntry {
+    let range =
+        |(range, tokens): &(AddressRange, u64)| RefusedRange { range: range.to_string(), tokens: *tokens };
+    RefusedUseEntry {
+        owners: refused.owners,
+        of_owners: refused.of_owners,
+        addresses_stay: refused.addresses_stay,
+        ranges: refused.tokens.iter().map(range).collect(),
+    }
+}
+
+fn network_name((name, addresses): &(String, AddressSet)) -> NetworkName {
+    let ranges = addresses.pieces().iter().map(ToString::to_string).collect();
+    NetworkName { name: name.clone(), ranges }
+}
+
 fn waiver_entry(waiver: &Waiver) -> WaiverEntry {
+    let (token, owner, description) = match &waiver.subject {
+        WaiverSubject::Token(id) => (Some(id.to_string()), None, None),
+        WaiverSubject::Owner { owner, description } => (None, Some(owner.to_string()), description.clone()),
+    };
     WaiverEntry {
         subject: waiver.subject.to_string(),
+        token,
+        owner,
+        description,
+        rules: waiver.rules.iter().map(ToString::to_string).collect(),
         reason: waiver.reason.clone(),
         approved_by: waiver.approved_by.clone(),
         until: waiver.until.to_string(),

@@ -15,7 +15,12 @@ use tokenwarden::{
         Settings, Token, TokenId, TokenScope, UserName, settings::SettingsDocument,
     },
     plan::{Object, Plan},
-    report::json::PlanDocument,
+    report::{
+        Paint,
+        json::PlanDocument,
+        saved::{self, SavedPlan},
+        text,
+    },
 };
 
 use crate::world::{State, World, policy, time};
@@ -308,6 +313,12 @@ fn bytes(plan: &Plan) -> String {
     serde_json::to_string_pretty(&document).unwrap()
 }
 
+fn text_of(plan: &Plan) -> String {
+    let mut shown = String::new();
+    text::plan(plan, Paint { colour: false }, &mut shown).unwrap();
+    shown
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -332,6 +343,21 @@ proptest! {
         let (policy, now) = (policy(&text), time(NOW));
         let (one, two) = (World::new(state.clone()), World::new(state));
         prop_assert_eq!(bytes(&one.plan(&policy, now)), bytes(&two.plan(&policy, now)));
+    }
+
+    #[test]
+    fn a_saved_plan_shows_what_the_plan_showed_and_has_every_change_of_it(text in policies(), state in states()) {
+        let (policy, now) = (policy(&text), time(NOW));
+        let plan = World::new(state).plan(&policy, now);
+        let mut document = PlanDocument::new();
+        document.add_plan(&plan);
+        (document.made_at, document.valid_until) = (Some(now), Some(saved::VALID_FOR.after(now)));
+        let read = SavedPlan::read(saved::write(&document).unwrap().as_bytes()).unwrap();
+        let shown = read.shown().unwrap();
+        prop_assert_eq!(text_of(&shown.plans[0]), text_of(&plan));
+        for planned in &plan.changes {
+            prop_assert!(read.has("world", &planned.change), "{:?}", planned.change);
+        }
     }
 
     #[test]

@@ -209,3 +209,20 @@ fn a_change_that_was_not_reviewed_waits_for_its_own_review() {
     let left = quickstart.run(&["plan", "--now", NOW]);
     assert!(left.stdout.contains("Plan: 1 setting to change."), "{}", left.stdout);
 }
+
+#[test]
+fn show_says_what_plan_said_and_asks_no_server() {
+    let quickstart = Quickstart::new();
+    let plan = quickstart.run(&["plan", "--now", NOW, "--out", "plan.json"]);
+    fs::remove_dir_all(quickstart.path(".tokenwarden")).unwrap();
+    fs::remove_file(quickstart.path("tokenwarden.yaml")).unwrap();
+    let shown = quickstart.run(&["show", "plan.json"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    assert_eq!(shown.stdout, plan.stdout);
+    assert!(shown.stderr.contains("digest sha256:"), "{}", shown.stderr);
+
+    forge(&quickstart, |plan| plan["resource_changes"][0]["change"]["after"] = json!({"everyone": true}));
+    let nonsense = quickstart.run(&["show", "plan.json"]);
+    assert_eq!(nonsense.code, Some(4), "{}", nonsense.stderr);
+    assert!(nonsense.stderr.contains("what has no meaning"), "{}", nonsense.stderr);
+}

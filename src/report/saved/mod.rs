@@ -9,9 +9,13 @@
 //! bytes before the comma in front of it. It is there against damage, not against malice; whoever must be
 //! sure that the file is the reviewed one gives `apply` the digest of the review.
 
+mod plans;
 mod verdict;
 
+pub use plans::{BadPlan, Shown};
 pub use verdict::{Reviewed, Verdict};
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -72,6 +76,9 @@ pub struct SavedPlan {
     /// The targets that were planned.
     pub targets: Vec<SavedTarget>,
     changes: Vec<SavedChange>,
+    /// Where in `changes` those with an address are.
+    by_address: HashMap<String, Vec<usize>>,
+    text: String,
 }
 
 /// A target of a saved plan.
@@ -126,6 +133,9 @@ pub enum Unusable {
     /// It has another form.
     #[error("the saved plan has another form than expected")]
     Form(#[source] serde_json::Error),
+    /// A part of it has no meaning.
+    #[error(transparent)]
+    Meaning(BadPlan),
     /// It is too old.
     #[error("the saved plan could be applied until {0}: make a new one")]
     Expired(Timestamp),
@@ -156,7 +166,12 @@ impl SavedPlan {
         }
         let Envelope { made_at, valid_until, targets, resource_changes, .. } =
             serde_json::from_str(text).map_err(Unusable::Form)?;
-        Ok(Self { digest: digest.to_owned(), made_at, valid_until, targets, changes: resource_changes })
+        let mut by_address: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, change) in resource_changes.iter().enumerate() {
+            by_address.entry(change.address.clone()).or_default().push(index);
+        }
+        let (digest, text) = (digest.to_owned(), text.to_owned());
+        Ok(Self { digest, made_at, valid_until, targets, changes: resource_changes, by_address, text })
     }
 
     /// Whether it may be applied at `now`, and is the one with the digest `expected`, when one is.
@@ -177,6 +192,22 @@ impl SavedPlan {
         if until < now { Err(Unusable::Expired(until)) } else { Ok(()) }
     }
 
+    /// The file.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it shows.
+    ///
+    /// # Errors
+    ///
+    /// When a part of it is missing or has no meaning.
+    pub fn shown(&self) -> Result<Shown, Unusable> {
+        let document: plans::Document = serde_json::from_str(&self.text).map_err(Unusable::Form)?;
+        document.shown().map_err(Unusable::Meaning)
+    }
+
     /// The tokens of `target` that it would change.
     pub fn tokens<'a>(&'a self, target: &'a str) -> impl Iterator<Item = TokenId> + 'a {
         self.changes.iter().filter_map(move |change| change.token(target))
@@ -189,13 +220,17 @@ impl SavedPlan {
     /// is the same change: nobody gets less grace than the policy promises.
     #[must_use]
     pub fn has(&self, target: &str, change: &Change) -> bool {
-        let address = address(target, change.object());
-        self.changes.iter().any(|saved| {
-            saved.address == address
-                && saved.change.actions == [change.action()]
+        self.at(&address(target, change.object())).any(|saved| {
+            saved.change.actions == [change.action()]
                 && saved.precondition == precondition(change)
                 && saved.has_effect_of(change)
         })
+    }
+
+    /// The changes of what is at `address`.
+    fn at(&self, address: &str) -> impl Iterator<Item = &SavedChange> {
+        let of_address = self.by_address.get(address);
+        of_address.into_iter().flatten().filter_map(|index| self.changes.get(*index))
     }
 }
 

@@ -98,8 +98,7 @@ impl SavedPlan {
         let Some(live) = settings.and_then(|settings| settings.get(&change.address)) else {
             return Verdict::NotAsked;
         };
-        let mut steps = self.changes.iter().filter(|step| step.address == change.address);
-        if steps.any(|step| step.change.after == *live) {
+        if self.at(&change.address).any(|step| step.change.after == *live) {
             Verdict::AlreadySo
         } else if sha256(live.to_string().as_bytes()) == change.precondition {
             Verdict::NotAsked

@@ -1,0 +1,358 @@
+//! In: the JSON of a saved plan. Out: the plans that it was made from, as far as reports show them. It
+//! refuses to be applied: what is read here is for people, and the way back to a change that is made
+//! leads over a fresh plan alone.
+
+use std::{collections::BTreeSet, net::IpAddr, str::FromStr, sync::Arc};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
+    inventory::{Caller, Coverage, Missing, Server},
+    model::{
+        Action, AddressSet, LastUse, Owner, OwnerKind, Permission, Rule, RuleCode, Scope, SettingKey,
+        Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
+    },
+    plan::{
+        Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
+        Reason, RefusedUse, TokenCounts,
+    },
+    policy::{Place, Waiver, WaiverSubject},
+};
+
+use super::super::json::{
+    ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry, RefusedUseEntry,
+    SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
+};
+
+/// What a saved plan shows.
+#[derive(Debug)]
+pub struct Shown {
+    /// The plans, in the order of the file.
+    pub plans: Vec<Plan>,
+    /// What `apply` was refused for when the plan was saved: name of the target, and why.
+    pub refusals: Vec<(String, String)>,
+    /// Targets that could not be read then: name, and why.
+    pub errors: Vec<(String, String)>,
+}
+
+/// Something in a saved plan has no meaning.
+#[derive(Debug, thiserror::Error)]
+#[error("the saved plan says of {0} what has no meaning")]
+pub struct BadPlan(String);
+
+#[derive(Deserialize)]
+pub(super) struct Document {
+    targets: Vec<TargetRead>,
+    resource_changes: Vec<ChangeRead>,
+    held_back: Vec<HeldBackEntry>,
+    pending: Vec<FindingEntry>,
+    reported: Vec<FindingEntry>,
+    refusals: Vec<RefusalEntry>,
+    errors: Vec<ErrorEntry>,
+    waived: Vec<WaivedEntry>,
+    warnings: Vec<WarningRead>,
+}
+
+#[derive(Deserialize)]
+struct TargetRead {
+    name: String,
+    url: String,
+    version: Option<String>,
+    planned_for: Timestamp,
+    policy_sha256: String,
+    tokens_seen: u64,
+    tokens_live: u64,
+    tokens_complying: u64,
+    tokens_unjudged: u64,
+    tokens_waived: u64,
+    missing: Vec<String>,
+    refused_use: RefusedUseEntry,
+    network_names: Vec<NetworkName>,
+}
+
+#[derive(Deserialize)]
+struct ChangeRead {
+    address: String,
+    change: EffectRead,
+    reasons: Vec<ReasonEntry>,
+    origin: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct EffectRead {
+    actions: Vec<String>,
+    before: Value,
+    after: Value,
+}
+
+#[derive(Deserialize)]
+struct WarningRead {
+    target: String,
+    code: String,
+    waiver: WaiverEntry,
+}
+
+#[derive(Deserialize)]
+struct TokenRead {
+    id: String,
+    owner: String,
+    owner_kind: OwnerKind,
+    description: String,
+    scope: String,
+    created: Timestamp,
+    created_by: Option<String>,
+    last_used: Option<Timestamp>,
+    last_used_from: Option<IpAddr>,
+    expires: Option<Timestamp>,
+}
+
+/// What `read` makes of something at `at`, or that it has no meaning.
+fn meaning<T>(read: Option<T>, at: impl Into<String>) -> Result<T, BadPlan> {
+    read.ok_or_else(|| BadPlan(at.into()))
+}
+
+impl Document {
+    pub(super) fn shown(self) -> Result<Shown, BadPlan> {
+        let plans = self.targets.iter().map(|target| self.plan(target)).collect::<Result<_, _>>()?;
+        let refusals = self.refusals.into_iter().map(|entry| (entry.target, entry.message)).collect();
+        let errors = self.errors.into_iter().map(|entry| (entry.target, entry.message)).collect();
+        Ok(Shown { plans, refusals, errors })
+    }
+
+    fn plan(&self, target: &TargetRead) -> Result<Plan, BadPlan> {
+        let name = target.name.as_str();
+        let is_of = |address: &str| address.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        let changes = self.resource_changes.iter().filter(|change| is_of(&change.address));
+        let held_back = self.held_back.iter().filter(|held| held.target == name);
+        let pending = self.pending.iter().filter(|entry| is_of(&entry.address));
+        let reported = self.reported.iter().filter(|entry| is_of(&entry.address));
+        let waived = self.waived.iter().filter(|entry| is_of(&entry.address));
+        let warnings = self.warnings.iter().filter(|warning| warning.target == name);
+        Ok(Plan {
+            purpose: Purpose::Comply,
+            target: target.name.clone(),
+            server: Server {
+                url: target.url.clone(),
+                version: target.version.clone(),
+                caller: Caller::operator(),
+                administrators: None,
+                calls: Vec::new(),
+                manageable: SettingKey::ALL.into(),
+            },
+            made_for: target.planned_for,
+            policy_fingerprint: target.policy_sha256.clone(),
+            changes: changes.map(planned_change).collect::<Result<_, _>>()?,
+            left_out: Vec::new(),
+            held_back: held_back.map(held_back_of).collect(),
+            pending: pending.map(pending_of).collect::<Result<_, _>>()?,
+            reported: reported.map(reported_of).collect::<Result<_, _>>()?,
+            waived: waived.map(waived_of).collect::<Result<_, _>>()?,
+            waiver_warnings: warnings.map(warning_of).collect::<Result<_, _>>()?,
+            tokens: TokenCounts {
+                seen: target.tokens_seen,
+                live: target.tokens_live,
+                complying: target.tokens_complying,
+                unjudged: target.tokens_unjudged,
+                waived: target.tokens_waived,
+            },
+            latest_use: None,
+            refused_use: refused_use(&target.refused_use)?,
+            holders: 0,
+            network_names: target.network_names.iter().map(network_name).collect::<Result<_, _>>()?,
+            coverage: target.missing.iter().cloned().map(Missing::Told).collect::<Coverage>(),
+            shut_out: Vec::new(),
+            without_way_in: Vec::new(),
+        })
+    }
+}
+
+fn planned_change(read: &ChangeRead) -> Result<PlannedChange, BadPlan> {
+    let bad = || BadPlan(read.address.clone());
+    let action = read.change.actions.first().map(String::as_str).unwrap_or_default();
+    let (_, object) = read.address.split_once('/').ok_or_else(bad)?;
+    let change = match object.split_once('/') {
+        Some(("settings", key)) => setting_change(key, action, &read.change),
+        Some(("token", _)) => token_change(action, &read.change),
+        _ => None,
+    };
+    let origin = read.origin.as_deref();
+    Ok(PlannedChange {
+        change: change.ok_or_else(bad)?,
+        reasons: read.reasons.iter().map(reason).collect(),
+        origin: origin.and_then(|word| Origin::ALL.into_iter().find(|origin| origin.word() == word)),
+    })
+}
+
+fn setting_change(key: &str, action: &str, effect: &EffectRead) -> Option<Change> {
+    let key = SettingKey::ALL.into_iter().find(|known| known.path() == key)?;
+    let (before, after) = (settings_with(key, &effect.before)?, settings_with(key, &effect.after)?);
+    let holders = |permission: Permission| HoldersChange {
+        permission,
+        before: before.permissions.of(permission).clone(),
+        after: after.permissions.of(permission).clone(),
+    };
+    let networks = || NetworksChange { before: before.networks.clone(), after: after.networks.clone() };
+    match (key, action) {
+        (SettingKey::Permission(permission), "grant") => Some(Change::Grant(holders(permission))),
+        (SettingKey::Permission(permission), "withdraw") => Some(Change::Withdraw(holders(permission))),
+        (SettingKey::Networks, "admit") => Some(Change::Admit(networks())),
+        (SettingKey::Networks, "refuse") => Some(Change::Refuse(networks())),
+        (SettingKey::ClientAddress, "set") => {
+            Some(Change::SetClientAddress { before: before.client_address, after: after.client_address })
+        }
+        (SettingKey::PasswordAuthentication, "set") => Some(Change::SetPasswordAuthentication {
+            before: before.password_authentication,
+            after: after.password_authentication,
+        }),
+        (SettingKey::Limits, "set") => Some(Change::SetLimits { before: before.limits, after: after.limits }),
+        _ => None,
+    }
+}
+
+/// Settings in which `key` has `value`; the others do not matter.
+fn settings_with(key: SettingKey, value: &Value) -> Option<Settings> {
+    let initial = Settings::initial("administrators".into());
+    let mut document = serde_json::to_value(SettingsDocument::from(&initial)).ok()?;
+    let pointer = pointer_of(key.path());
+    *document.pointer_mut(&pointer)? = value.clone();
+    let document: SettingsDocument = serde_json::from_value(document).ok()?;
+    Settings::try_from(&document).ok()
+}
+
+fn token_change(action: &str, effect: &EffectRead) -> Option<Change> {
+    let token = Box::new(token(&effect.before)?);
+    match action {
+        "narrow" => Some(Change::Narrow { token, to: scope(effect.after.get("scope")?.as_str()?)? }),
+        "expire" => Some(Change::Expire { token, at: effect.after.get("expires")?.as_str()?.parse().ok()? }),
+        "revoke" => Some(Change::Revoke { token }),
+        _ => None,
+    }
+}
+
+fn scope(word: &str) -> Option<Scope> {
+    [Scope::ReadOnly, Scope::ReadWrite].into_iter().find(|scope| scope.to_string() == word)
+}
+
+fn token(value: &Value) -> Option<Token> {
+    let read: TokenRead = serde_json::from_value(value.clone()).ok()?;
+    let owner = match read.owner_kind {
+        OwnerKind::User => Owner::User(read.owner.into()),
+        OwnerKind::Project | OwnerKind::Repository => Owner::from_shown(&read.owner)?,
+    };
+    Some(Token {
+        id: TokenId::new(read.id),
+        owner,
+        description: read.description,
+        scope: match read.scope.as_str() {
+            "unset" => TokenScope::Unset,
+            word => TokenScope::Set(scope(word)?),
+        },
+        created: read.created,
+        created_by: read.created_by.map(Into::into),
+        last_used: read.last_used.map(|at| LastUse { at, from: read.last_used_from }),
+        expires: read.expires,
+    })
+}
+
+fn place(source: &SourceEntry) -> Place {
+    Place { file: source.file.as_str().into(), line: source.line, column: source.column }
+}
+
+fn rule(code: &str) -> Rule {
+    RuleCode::from_str(code).map_or_else(|_| Rule::Own(code.into()), Rule::BuiltIn)
+}
+
+fn reason(entry: &ReasonEntry) -> Reason {
+    Reason {
+        rule: entry.rule.as_deref().map(rule),
+        text: entry.message.clone(),
+        place: entry.source.as_ref().map(place),
+    }
+}
+
+fn finding(entry: &ReasonEntry, waiver: Option<Arc<Waiver>>) -> Option<Finding> {
+    Some(Finding {
+        rule: rule(entry.rule.as_deref()?),
+        message: entry.message.clone(),
+        place: entry.source.as_ref().map(place),
+        action: Action::Report,
+        waiver,
+    })
+}
+
+fn held_back_of(entry: &HeldBackEntry) -> HeldBack {
+    HeldBack {
+        subject: entry.subject.clone(),
+        place: entry.source.as_ref().map(place),
+        reason: entry.reason.clone(),
+        tokens: entry.tokens,
+    }
+}
+
+fn pending_of(entry: &FindingEntry) -> Result<Pending, BadPlan> {
+    let token = meaning(token(&entry.token), &entry.address)?;
+    let until = meaning(token.expires, &entry.address)?;
+    Ok(Pending { token, until, reasons: entry.findings.iter().map(reason).collect() })
+}
+
+fn reported_of(entry: &FindingEntry) -> Result<TokenFindings, BadPlan> {
+    let findings = entry.findings.iter().map(|entry| finding(entry, None)).collect::<Option<_>>();
+    Ok(TokenFindings {
+        token: meaning(token(&entry.token), &entry.address)?,
+        findings: meaning(findings, &entry.address)?,
+        narrow_to: None,
+    })
+}
+
+fn waived_of(entry: &WaivedEntry) -> Result<TokenFindings, BadPlan> {
+    let held =
+        entry.findings.iter().map(|held| finding(&held.finding, Some(Arc::new(waiver(&held.waiver)?))));
+    Ok(TokenFindings {
+        token: meaning(token(&entry.token), &entry.address)?,
+        findings: meaning(held.collect::<Option<_>>(), &entry.address)?,
+        narrow_to: None,
+    })
+}
+
+fn waiver(entry: &WaiverEntry) -> Option<Waiver> {
+    let subject = match (&entry.token, &entry.owner) {
+        (Some(id), None) => WaiverSubject::Token(TokenId::new(id.as_str())),
+        (None, Some(owner)) => {
+            WaiverSubject::Owner { owner: Owner::from_shown(owner)?, description: entry.description.clone() }
+        }
+        _ => return None,
+    };
+    let rules: BTreeSet<Rule> = entry.rules.iter().map(|code| rule(code)).collect();
+    let (reason, approved_by) = (entry.reason.clone(), entry.approved_by.clone());
+    Some(Waiver::told(subject, rules, reason, approved_by, entry.until.parse().ok()?, place(&entry.source)))
+}
+
+fn warning_of(read: &WarningRead) -> Result<WaiverWarning, BadPlan> {
+    let standing = match read.code.as_str() {
+        "waiver-ended" => Some(WaiverStanding::Ended),
+        "waiver-ends-soon" => Some(WaiverStanding::EndsSoon),
+        "waiver-holds-nothing" => Some(WaiverStanding::HoldsNothing),
+        _ => None,
+    };
+    let waiver = meaning(waiver(&read.waiver), &read.waiver.subject)?;
+    Ok(WaiverWarning { waiver: Arc::new(waiver), standing: meaning(standing, &read.code)? })
+}
+
+fn refused_use(entry: &RefusedUseEntry) -> Result<RefusedUse, BadPlan> {
+    let range = |range: &str| meaning(range.parse::<AddressRange>().ok(), range);
+    let tokens = entry.ranges.iter().map(|one| Ok((range(&one.range)?, one.tokens)));
+    Ok(RefusedUse {
+        tokens: tokens.collect::<Result<_, _>>()?,
+        owners: entry.owners,
+        of_owners: entry.of_owners,
+        addresses_stay: entry.addresses_stay,
+    })
+}
+
+fn network_name(entry: &NetworkName) -> Result<(String, AddressSet), BadPlan> {
+    let ranges = entry.ranges.iter().map(|range| meaning(range.parse::<AddressRange>().ok(), range));
+    Ok((entry.name.clone(), ranges.collect::<Result<_, _>>()?))
+}
