@@ -122,6 +122,23 @@ impl Workspace {
         Ok(self.settings.targets.iter().filter(wanted).collect())
     }
 
+    /// The one target that `--target` names, or that there is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no target with that name, or more than one to choose from.
+    pub fn target(&self, global: &Global) -> Result<&TargetDeclaration, Failure> {
+        match self.targets(global)?.as_slice() {
+            [only] => Ok(*only),
+            several => {
+                let names: Vec<_> = several.iter().map(|target| format!("`{}`", target.name)).collect();
+                let error =
+                    format!("this is about one target: choose one of {} with `--target`", names.join(", "));
+                Err(Failure::new(Exit::Usage, error))
+            }
+        }
+    }
+
     /// The policies of `targets`, each from all its layers. Shows what is wrong on standard error, once
     /// however many targets share a layer, warnings too.
     ///

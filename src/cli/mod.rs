@@ -9,11 +9,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod apply;
+mod atomic;
 mod credential;
 mod directory;
 mod embedded;
 mod exit;
 pub mod files;
+mod inventory;
 mod log;
 mod output;
 mod plan;
@@ -97,6 +99,7 @@ enum Command {
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
     Revoke(revoke::RevokeCommand),
+    Inventory(inventory::InventoryCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -115,6 +118,7 @@ impl Command {
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
+            Self::Inventory(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

@@ -1,5 +1,7 @@
-//! `plan`: what would be done? In: the policy and the targets as they are. Out: the plan of each on
-//! standard output. It changes nothing.
+//! `plan`: what would be done? In: the policy and the targets as they are, or as an inventory shows one. Out:
+//! the plan of each on standard output. It changes nothing.
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tracing::Level;
@@ -27,6 +29,9 @@ pub(super) struct PlanCommand {
     /// Plan only this part, and leave the other one out
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
+    /// Plan from what `inventory` wrote, without network and credentials, for the moment that it shows
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -53,29 +58,39 @@ impl PlanCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
+        let purpose = self.only.into();
+        if let Some(file) = &self.inventory {
+            let planned = targets::plan_offline(&workspace, file, &purpose, global).await?;
+            return self.show(&[planned], global);
+        }
         let chosen = workspace.targets(global)?;
-        let planned = targets::plan(&workspace, &chosen, &self.only.into(), self.reach, global).await?;
-        let mut exit = Exit::Done;
-        for one in &planned {
-            exit = exit.min(standing(one, self.detailed_exitcode));
-        }
-        let allowed = Allowed::new();
-        match self.format {
-            Format::Json => show_document(&document(&planned, &allowed))?,
-            Format::Text => show_text(&planned, global)?,
-        }
-        show_obstacles(&planned, &allowed);
+        let planned = targets::plan(&workspace, &chosen, &purpose, self.reach, global).await?;
+        let shown = self.show(&planned, global);
         for one in planned {
             if let Ok((session, _)) = one.plan {
                 session.close().await;
             }
         }
+        shown
+    }
+
+    fn show<S>(&self, planned: &[Planned<'_, S>], global: &Global) -> CommandResult {
+        let mut exit = Exit::Done;
+        for one in planned {
+            exit = exit.min(standing(one, self.detailed_exitcode));
+        }
+        let allowed = Allowed::new();
+        match self.format {
+            Format::Json => show_document(&document(planned, &allowed))?,
+            Format::Text => show_text(planned, global)?,
+        }
+        show_obstacles(planned, &allowed);
         Ok(exit)
     }
 }
 
 /// How the program ends for one target after planning alone.
-fn standing(planned: &Planned<'_>, detailed: bool) -> Exit {
+fn standing<S>(planned: &Planned<'_, S>, detailed: bool) -> Exit {
     match &planned.plan {
         Err(failure) => failure.exit,
         Ok((_, plan)) if !plan.is_whole() => Exit::Error,
@@ -86,7 +101,7 @@ fn standing(planned: &Planned<'_>, detailed: bool) -> Exit {
 
 /// Every plan that there is, what would refuse it beyond what is `allowed`, and the targets that could
 /// not be read.
-pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocument {
+pub(super) fn document<S>(planned: &[Planned<'_, S>], allowed: &Allowed) -> PlanDocument {
     let mut document = PlanDocument::new();
     for one in planned {
         let name = &one.declaration.name;
@@ -120,7 +135,7 @@ pub(super) fn show_document(document: &PlanDocument) -> Result<(), Failure> {
 /// # Errors
 ///
 /// When standard output cannot be written.
-pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), Failure> {
+pub(super) fn show_text<S>(planned: &[Planned<'_, S>], global: &Global) -> Result<(), Failure> {
     let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
     let mut shown = String::new();
     for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
@@ -134,7 +149,7 @@ pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), 
 
 /// Writes to standard error what kept a plan from being made, which rails the plans would run into
 /// beyond what is `allowed`, whom they would shut out, and what there is to say of waivers.
-pub(super) fn show_obstacles(planned: &[Planned<'_>], allowed: &Allowed) {
+pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed) {
     for one in planned {
         let target = &one.declaration.name;
         let plan = match &one.plan {

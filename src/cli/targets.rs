@@ -1,19 +1,25 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::fs;
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::BufReader,
+    path::Path,
+};
 
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
+    inventory::snapshot::Snapshot,
     plan::{History, Part, Plan, Purpose, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
     },
-    target::{Target, gateway::Gateway, http::HttpClient},
+    target::{self, Target, gateway::Gateway, http::HttpClient},
 };
 
 use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
@@ -105,6 +111,61 @@ pub(super) async fn plan<'a>(
         Planned { declaration, policy, history, plan }
     });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
+}
+
+/// A snapshot cannot be planned from.
+#[derive(Debug, thiserror::Error)]
+#[error("the inventory `{path}` cannot be used")]
+struct UnusableInventory {
+    path: String,
+    #[source]
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+/// Plans what `purpose` asks for from the snapshot in `file`, without network and credentials, for the
+/// moment that it shows unless `--now` says another one. There is no [`Session`] and so no way to apply it.
+///
+/// # Errors
+///
+/// When the file is no snapshot of a target of the settings file, or the policy is invalid.
+pub(super) async fn plan_offline<'a>(
+    workspace: &'a Workspace,
+    file: &Path,
+    purpose: &Purpose,
+    global: &Global,
+) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
+    let unusable =
+        |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
+    let input = File::open(global.resolve(file)).map_err(|error| unusable(error.into()))?;
+    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), target::calls_of)
+        .map_err(|error| unusable(error.into()))?;
+    let chosen = workspace.targets(global)?;
+    let of_it = chosen.into_iter().find(|target| target.name == snapshot.target());
+    let declaration = of_it.ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
+    let kind = declaration.connection.kind();
+    if kind != snapshot.kind() {
+        let message = format!(
+            "it is of a server of `kind: {}`, and `{}` is of `kind: {kind}` now",
+            snapshot.kind(),
+            declaration.name
+        );
+        return Err(unusable(message.into()).into());
+    }
+    let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
+    let history = History::default();
+    let now = global.now.unwrap_or(snapshot.seen_at());
+    let terms = terms(declaration, &policy, &history, now);
+    let plan = Plan::make_for(purpose, &terms, &snapshot).await;
+    let plan = plan.map_err(Failure::from).map(|plan| (snapshot, plan));
+    Ok(Planned { declaration, policy, history, plan })
+}
+
+fn other_target(target: &str, global: &Global) -> String {
+    if global.target.is_empty() {
+        format!("it is of the target `{target}`, which the settings file does not have")
+    } else {
+        format!("it is of the target `{target}`, which `--target` does not name")
+    }
 }
 
 /// The moment that `--now` says, otherwise the present one in whole seconds: nothing here is finer.

@@ -8,6 +8,7 @@ mod caller;
 mod coverage;
 mod people;
 mod reader;
+pub mod snapshot;
 
 pub use caller::{Call, Caller, Credential};
 pub use coverage::{Coverage, Missing};

@@ -308,8 +308,9 @@ impl ApprovedPlan {
     }
 }
 
-/// Every group that `policy` names: those whose members must be read.
-fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
+/// Every group that `policy` names: those whose members must be read for planning.
+#[must_use]
+pub fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
     let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
     let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
     of_settings.chain(of_rules).cloned().collect()

@@ -9,9 +9,15 @@ mod writer;
 
 use std::sync::Arc;
 
-use crate::{plan::ApprovedPlan, target::http::HttpClient};
+use crate::{inventory::Call, plan::ApprovedPlan, target::http::HttpClient};
 
 pub use writer::GatewayWriter;
+
+/// What a run calls on a gateway.
+#[must_use]
+pub fn calls() -> Vec<Call> {
+    wire::CALLS.into()
+}
 
 /// A gateway that policy is applied to.
 pub struct Gateway {
