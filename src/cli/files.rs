@@ -139,6 +139,12 @@ impl Workspace {
         }
     }
 
+    /// The layers of the policy of `target`, the most general one first.
+    #[must_use]
+    pub fn layers_of(&self, target: &TargetDeclaration) -> Vec<&Layer> {
+        self.layers.of(&target.policy)
+    }
+
     /// The policies of `targets`, each from all its layers. Shows what is wrong on standard error, once
     /// however many targets share a layer, warnings too.
     ///
@@ -149,7 +155,7 @@ impl Workspace {
         let (mut diagnostics, mut sources) = (Diagnostics::default(), Sources::new());
         let mut policies = Vec::with_capacity(targets.len());
         for target in targets {
-            let reading = read_layers(&self.layers.of(&target.policy));
+            let reading = read_layers(&self.layers_of(target));
             diagnostics.append(reading.diagnostics);
             sources.extend(reading.sources);
             policies.push(reading.policy);

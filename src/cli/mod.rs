@@ -15,6 +15,7 @@ mod directory;
 mod embedded;
 mod exit;
 pub mod files;
+mod import;
 mod inventory;
 mod log;
 mod output;
@@ -100,6 +101,7 @@ enum Command {
     Apply(apply::ApplyCommand),
     Revoke(revoke::RevokeCommand),
     Inventory(inventory::InventoryCommand),
+    Import(import::ImportCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -119,6 +121,7 @@ impl Command {
             Self::Apply(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
             Self::Inventory(command) => command.run(global),
+            Self::Import(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

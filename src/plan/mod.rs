@@ -5,6 +5,7 @@
 //! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
 
 mod change;
+mod existing;
 mod incident;
 mod lockout;
 mod order;
@@ -16,6 +17,7 @@ mod terms;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
+pub use existing::{NotWaived, waive_existing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
 pub use purpose::{Incident, Part, Purpose, Selection};
