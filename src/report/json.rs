@@ -64,7 +64,7 @@ pub struct TargetEntry {
     /// The moment that the plan is for, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub planned_for: Timestamp,
-    /// SHA-256 of the merged policy, in hexadecimal.
+    /// SHA-256 of the merged policy, in hexadecimal; that of an empty text for `revoke`, which asks none.
     pub policy_sha256: String,
     /// Tokens that were seen.
     pub tokens_seen: u64,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::model::{
     AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, PasswordAuthentication, SettingKey,
-    Settings, network::AddressRange, settings::LimitDocument,
+    Settings, UserName, network::AddressRange, settings::LimitDocument,
 };
 
 use super::{
@@ -141,7 +141,7 @@ fn passwords(passwords: &PasswordAuthentication) -> Vec<String> {
         PasswordAuthentication::Allowed => return vec![format!("{key} allowed")],
         PasswordAuthentication::Disabled(except) => except,
     };
-    let users = scalars(except.users.iter().map(|user| user.as_str()));
+    let users = scalars(except.users.iter().map(UserName::as_str));
     let paths = scalars(except.paths.iter().map(String::as_str));
     let mut lines = vec![key.to_owned(), "  state: disabled".to_owned()];
     for (key, items) in [("except_users", users), ("except_paths", paths)] {
