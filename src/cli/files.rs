@@ -161,9 +161,32 @@ impl Workspace {
         Ok(self.settings.targets.iter().filter(wanted).collect())
     }
 
-    /// The files that the policy of `target` is read from.
-    pub(super) fn layers_of(&self, target: &TargetDeclaration) -> Vec<LayerEntry> {
+    /// The files that the policy of `target` is read from, as a saved plan says them.
+    pub(super) fn layer_entries(&self, target: &TargetDeclaration) -> Vec<LayerEntry> {
         self.layers.entries(&target.policy)
+    }
+
+    /// The one target that `--target` names, or that there is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no target with that name, or more than one to choose from.
+    pub fn target(&self, global: &Global) -> Result<&TargetDeclaration, Failure> {
+        match self.targets(global)?.as_slice() {
+            [only] => Ok(*only),
+            several => {
+                let names: Vec<_> = several.iter().map(|target| format!("`{}`", target.name)).collect();
+                let error =
+                    format!("this is about one target: choose one of {} with `--target`", names.join(", "));
+                Err(Failure::new(Exit::Usage, error))
+            }
+        }
+    }
+
+    /// The layers of the policy of `target`, the most general one first.
+    #[must_use]
+    pub fn layers_of(&self, target: &TargetDeclaration) -> Vec<&Layer> {
+        self.layers.of(&target.policy)
     }
 
     /// The policies of `targets`, each from all its layers. Shows what is wrong on standard error, once
@@ -176,7 +199,7 @@ impl Workspace {
         let (mut diagnostics, mut sources) = (Diagnostics::default(), Sources::new());
         let mut policies = Vec::with_capacity(targets.len());
         for target in targets {
-            let reading = read_layers(&self.layers.of(&target.policy));
+            let reading = read_layers(&self.layers_of(target));
             diagnostics.append(reading.diagnostics);
             sources.extend(reading.sources);
             policies.push(reading.policy);

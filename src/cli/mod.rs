@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod apply;
+mod atomic;
 mod baseline;
 mod credential;
 mod directory;
@@ -16,6 +17,8 @@ mod drift;
 mod embedded;
 mod exit;
 pub mod files;
+mod import;
+mod inventory;
 mod log;
 mod output;
 mod plan;
@@ -103,6 +106,8 @@ enum Command {
     Show(show::ShowCommand),
     Drift(drift::DriftCommand),
     Revoke(revoke::RevokeCommand),
+    Inventory(inventory::InventoryCommand),
+    Import(import::ImportCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -123,6 +128,8 @@ impl Command {
             Self::Show(command) => command.run(global),
             Self::Drift(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
+            Self::Inventory(command) => command.run(global),
+            Self::Import(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

@@ -1,11 +1,7 @@
 //! In: text and data of a command. Out: the same on standard output or standard error, with colour
 //! where it is wanted.
 
-use std::{
-    fs::{self, File},
-    io::{self, IsTerminal, Write},
-    path::Path,
-};
+use std::io::{self, IsTerminal, Write};
 
 use crate::report::escape_whole;
 
@@ -34,30 +30,6 @@ pub(super) fn write(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
-}
-
-/// Makes the file at `path` hold `bytes`, or leaves it as it was: never a part of them.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
-    let unfinished = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = File::create(&unfinished).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    let placed = written.and_then(|()| fs::rename(&unfinished, path));
-    if placed.is_err() {
-        // What is left of it is in nobody's way.
-        let _ = fs::remove_file(&unfinished);
-    }
-    placed
 }
 
 /// Writes `failure` with its causes to standard error, a line each; `about` names the target, when it

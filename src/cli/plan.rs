@@ -1,7 +1,10 @@
-//! `plan`: what would be done? In: the policy and the targets as they are. Out: the plan of each on
-//! standard output. It changes nothing.
+//! `plan`: what would be done? In: the policy and the targets as they are, or as an inventory shows one. Out:
+//! the plan of each on standard output. It changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use tracing::Level;
@@ -14,6 +17,7 @@ use crate::{
 
 use super::{
     CommandResult, Exit, Failure, Global,
+    atomic::AtomicFile,
     baseline::BaselineArgs,
     files::{self, Workspace},
     log, output, runtime,
@@ -37,6 +41,9 @@ pub(super) struct PlanCommand {
     /// Plan only this part, and leave the other one out
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
+    /// Plan from what `inventory` wrote, without network and credentials, for the moment that it shows
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
     #[command(flatten)]
     reach: Reach,
 }
@@ -66,30 +73,40 @@ impl PlanCommand {
         let chosen = workspace.targets(global)?;
         let against = self.baseline.policies(&chosen, global)?.map_or(Against::Nothing, Against::Before);
         let manner = Manner { against, ..Manner::of(self.only.into()) };
+        if let Some(file) = &self.inventory {
+            let planned = targets::plan_offline(&workspace, file, manner, global).await?;
+            return self.show(&workspace, &[planned], global);
+        }
         let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
+        let shown = self.show(&workspace, &planned, global);
+        targets::close(planned).await;
+        shown
+    }
+
+    fn show<S>(&self, workspace: &Workspace, planned: &[Planned<'_, S>], global: &Global) -> CommandResult {
         let mut exit = Exit::Done;
-        for one in &planned {
+        for one in planned {
             exit = exit.min(standing(one, self.detailed_exitcode));
         }
-        let allowed = Allowed::new();
-        let saved = saved(&workspace, &planned, global)?;
+        let saved = saved(workspace, planned, global)?;
         let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
             _ if to_stdout => output::write(&saved)?,
             Format::Json => output::write(&saved)?,
-            Format::Text => show_text(&planned, global)?,
+            Format::Text => show_text(planned, global)?,
         }
         if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
-            output::replace(&global.resolve(file), saved.as_bytes())?;
+            let mut file = AtomicFile::create(&global.resolve(file))?;
+            file.write_all(saved.as_bytes())?;
+            file.finish()?;
         }
-        show_obstacles(&planned, &allowed);
-        targets::close(planned).await;
+        show_obstacles(planned, &Allowed::new());
         Ok(exit)
     }
 }
 
 /// How the program ends for one target after planning alone.
-fn standing(planned: &Planned<'_>, detailed: bool) -> Exit {
+fn standing<S>(planned: &Planned<'_, S>, detailed: bool) -> Exit {
     match &planned.plan {
         Err(failure) => failure.exit,
         Ok((_, plan)) if !plan.is_whole() => Exit::Error,
@@ -100,7 +117,7 @@ fn standing(planned: &Planned<'_>, detailed: bool) -> Exit {
 
 /// Every plan that there is, what would refuse it beyond what is `allowed`, and the targets that could
 /// not be read.
-pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocument {
+pub(super) fn document<S>(planned: &[Planned<'_, S>], allowed: &Allowed) -> PlanDocument {
     let mut document = PlanDocument::new();
     for one in planned {
         let name = &one.declaration.name;
@@ -125,9 +142,9 @@ pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocume
 /// # Errors
 ///
 /// When they cannot be written as JSON.
-pub(super) fn saved(
+pub(super) fn saved<S>(
     workspace: &Workspace,
-    planned: &[Planned<'_>],
+    planned: &[Planned<'_, S>],
     global: &Global,
 ) -> Result<String, Failure> {
     let made_at = targets::present(global);
@@ -135,7 +152,7 @@ pub(super) fn saved(
     document.made_at = Some(made_at);
     document.valid_until = Some(saved::VALID_FOR.after(made_at));
     for one in planned {
-        document.add_layers(&one.declaration.name, workspace.layers_of(one.declaration));
+        document.add_layers(&one.declaration.name, workspace.layer_entries(one.declaration));
     }
     Ok(saved::write(&document)?)
 }
@@ -154,7 +171,7 @@ pub(super) fn show_document(document: &PlanDocument) -> Result<(), Failure> {
 /// # Errors
 ///
 /// When standard output cannot be written.
-pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), Failure> {
+pub(super) fn show_text<S>(planned: &[Planned<'_, S>], global: &Global) -> Result<(), Failure> {
     let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
     let mut shown = String::new();
     for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
@@ -170,7 +187,7 @@ pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), 
 
 /// Writes to standard error what kept a plan from being made, which rails the plans would run into
 /// beyond what is `allowed`, whom they would shut out, and what there is to say of waivers.
-pub(super) fn show_obstacles(planned: &[Planned<'_>], allowed: &Allowed) {
+pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed) {
     for one in planned {
         let target = &one.declaration.name;
         let plan = match &one.plan {

@@ -6,7 +6,7 @@ use std::{fs, io, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{policy, report};
+use crate::{inventory, policy, report};
 
 use super::{CommandResult, Exit, Failure, Global, output};
 
@@ -32,6 +32,8 @@ enum Document {
     Diagnostics,
     /// What `plan` and `apply` write with `--format json`
     Plan,
+    /// One line of what `inventory` writes
+    Inventory,
 }
 
 impl Document {
@@ -41,6 +43,7 @@ impl Document {
             Self::Settings => policy::settings_file::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => report::json::schema(),
+            Self::Inventory => inventory::snapshot::schema(),
         }
     }
 

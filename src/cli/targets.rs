@@ -1,14 +1,21 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::BufReader,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
-    inventory::{ReadError, Watch},
+    inventory::{InventoryReader, ReadError, Watch, snapshot::Snapshot},
     plan::{Baseline, History, Part, Plan, Purpose, Review, Terms},
     policy::{
         Policy,
@@ -16,7 +23,7 @@ use crate::{
     },
     report::saved::{Reviewed, SavedPlan},
     target::{
-        Target,
+        self, Target,
         gateway::Gateway,
         http::{HttpClient, Limits},
     },
@@ -80,6 +87,16 @@ impl Manner {
     /// For `purpose`, compared with nothing.
     pub(super) fn of(purpose: Purpose) -> Self {
         Self { purpose, against: Against::Nothing, since: None, saved: None }
+    }
+
+    /// What the plan of the target at `index`, whose policy is `at_hand`, is compared with.
+    fn baseline<'a>(&'a self, index: usize, at_hand: &'a Policy) -> Option<Baseline<'a>> {
+        let policy = match &self.against {
+            Against::Nothing => None,
+            Against::AtHand => Some(at_hand),
+            Against::Before(policies) => policies.get(index),
+        };
+        policy.map(|policy| Baseline { policy, since: self.since })
     }
 
     /// To do what `saved` has.
@@ -163,21 +180,17 @@ pub(super) async fn plan<'a>(
         output::note("warning: `journal` has no effect yet: this version does not keep one");
     }
     let now = present(global);
+    let manner = &manner;
     let policies = match &manner.purpose {
         Purpose::Revoke(_) => targets.iter().map(|_| Policy::default()).collect(),
         _ => workspace.load_policies(targets)?,
     };
-    let Manner { purpose, against, since, saved } = &manner;
+    let Manner { purpose, saved, .. } = manner;
     let planned =
         targets.iter().zip(policies).enumerate().map(|(index, (&declaration, policy))| async move {
             let history = History::default();
             let terms = terms(declaration, &policy, &history, now);
-            let baseline = match against {
-                Against::Nothing => None,
-                Against::AtHand => Some(&policy),
-                Against::Before(policies) => policies.get(index),
-            };
-            let baseline = baseline.map(|policy| Baseline { policy, since: *since });
+            let baseline = manner.baseline(index, &policy);
             let (plan, reviewed) = match connect(workspace, declaration, reach, global.now).await {
                 Ok(session) => {
                     let (baseline, saved) = (baseline.as_ref(), saved.as_deref());
@@ -200,6 +213,63 @@ pub(super) async fn close(planned: Vec<Planned<'_>>) {
         if let Ok((session, _)) = one.plan {
             session.close().await;
         }
+    }
+}
+
+/// A snapshot cannot be planned from.
+#[derive(Debug, thiserror::Error)]
+#[error("the inventory `{path}` cannot be used")]
+struct UnusableInventory {
+    path: String,
+    #[source]
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+/// Plans what `purpose` asks for from the snapshot in `file`, without network and credentials, for the
+/// moment that it shows unless `--now` says another one. There is no [`Session`] and so no way to apply it.
+///
+/// # Errors
+///
+/// When the file is no snapshot of a target of the settings file, or the policy is invalid.
+pub(super) async fn plan_offline<'a>(
+    workspace: &'a Workspace,
+    file: &Path,
+    manner: Manner,
+    global: &Global,
+) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
+    let unusable =
+        |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
+    let input = File::open(global.resolve(file)).map_err(|error| unusable(error.into()))?;
+    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), target::calls_of)
+        .map_err(|error| unusable(error.into()))?;
+    let chosen = workspace.targets(global)?;
+    let of_it = chosen.into_iter().enumerate().find(|(_, target)| target.name == snapshot.target());
+    let (index, declaration) =
+        of_it.ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
+    let kind = declaration.connection.kind();
+    if kind != snapshot.kind() {
+        let message = format!(
+            "it is of a server of `kind: {}`, and `{}` is of `kind: {kind}` now",
+            snapshot.kind(),
+            declaration.name
+        );
+        return Err(unusable(message.into()).into());
+    }
+    let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
+    let history = History::default();
+    let now = global.now.unwrap_or(snapshot.seen_at());
+    let terms = terms(declaration, &policy, &history, now);
+    let baseline = manner.baseline(index, &policy);
+    let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
+    let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
+    Ok(Planned { declaration, policy, history, plan, reviewed: Vec::new() })
+}
+
+fn other_target(target: &str, global: &Global) -> String {
+    if global.target.is_empty() {
+        format!("it is of the target `{target}`, which the settings file does not have")
+    } else {
+        format!("it is of the target `{target}`, which `--target` does not name")
     }
 }
 
@@ -246,7 +316,7 @@ async fn plan_one(
     baseline: Option<&Baseline<'_>>,
     saved: Option<&SavedPlan>,
     terms: &Terms<'_>,
-    target: &Target,
+    target: &(impl InventoryReader + Sync),
 ) -> Result<(Plan, Vec<Reviewed>), ReadError> {
     match (saved, baseline) {
         (Some(saved), _) => {

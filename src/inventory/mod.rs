@@ -8,6 +8,7 @@ mod caller;
 mod coverage;
 mod people;
 mod reader;
+pub mod snapshot;
 mod watch;
 
 pub use caller::{Call, Caller, Credential};

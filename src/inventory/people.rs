@@ -1,7 +1,7 @@
 //! In: users and members as the directory lists them. Out: who is active and who is in which of
 //! the groups that matter. It refuses to know what a group is good for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{GroupName, UserName, permission::Groups};
 
@@ -80,6 +80,26 @@ impl People {
             Some(false) => Presence::Inactive,
             None => Presence::Unknown,
         }
+    }
+
+    /// Every user and whether the directory calls the user active, in the order of the names.
+    #[must_use]
+    pub fn users(&self) -> BTreeMap<&UserName, bool> {
+        self.active.iter().map(|(name, active)| (name, *active)).collect()
+    }
+
+    /// The groups that were asked for and that the server knows, with all their members, in the order of the
+    /// names.
+    #[must_use]
+    pub fn groups(&self) -> BTreeMap<&GroupName, BTreeSet<&UserName>> {
+        let mut groups: BTreeMap<_, BTreeSet<_>> =
+            self.known.iter().map(|group| (group, BTreeSet::new())).collect();
+        for (user, of_user) in &self.groups_of {
+            for group in of_user {
+                groups.entry(group).or_default().insert(user);
+            }
+        }
+        groups
     }
 
     /// The members of `group`, in no order; none when nobody asked for it.

@@ -23,6 +23,15 @@ pub trait InventoryReader: Sync {
     /// As for [`Self::overview`]. A group that the server does not know is no error.
     fn people(&self, groups: &BTreeSet<GroupName>) -> impl Future<Output = Result<People, ReadError>> + Send;
 
+    /// Every group that the server has; nothing when it does not list them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::overview`].
+    fn groups(&self) -> impl Future<Output = Result<Option<BTreeSet<GroupName>>, ReadError>> + Send {
+        async { Ok(None) }
+    }
+
     /// Hands every token to `each`, once, in any order.
     ///
     /// # Errors

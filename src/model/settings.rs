@@ -84,6 +84,25 @@ impl Settings {
             limits: Vec::new(),
         }
     }
+
+    /// Every group that a setting names; some perhaps more than once.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupName> {
+        SettingKey::ALL.into_iter().flat_map(|key| self.groups_of(key))
+    }
+
+    /// The groups that the setting `key` names; some perhaps more than once.
+    #[must_use]
+    pub fn groups_of(&self, key: SettingKey) -> Box<dyn Iterator<Item = &GroupName> + '_> {
+        match key {
+            SettingKey::Permission(permission) => Box::new(self.permissions.of(permission).groups()),
+            SettingKey::Limits => {
+                Box::new(self.limits.iter().filter_map(|limit| limit.groups.as_ref()).flat_map(Groups::iter))
+            }
+            SettingKey::Networks | SettingKey::ClientAddress | SettingKey::PasswordAuthentication => {
+                Box::new(std::iter::empty())
+            }
+        }
+    }
 }
 
 /// One setting that can be managed by itself.

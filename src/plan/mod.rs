@@ -5,6 +5,7 @@
 //! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
 
 mod change;
+mod existing;
 mod incident;
 mod lockout;
 mod order;
@@ -18,6 +19,7 @@ mod terms;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
+pub use existing::{NotWaived, waive_existing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
@@ -321,8 +323,9 @@ impl ApprovedPlan {
     }
 }
 
-/// Every group that `policy` names: those whose members must be read.
-fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
+/// Every group that `policy` names: those whose members must be read for planning.
+#[must_use]
+pub fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
     let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
     let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
     of_settings.chain(of_rules).cloned().collect()

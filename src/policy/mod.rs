@@ -13,6 +13,7 @@ use crate::model::{
 
 pub mod diagnostic;
 pub mod document;
+pub mod draft;
 mod layer;
 mod node;
 mod raw;

@@ -80,7 +80,7 @@ pub struct TargetEntry {
     /// The moment that the plan is for, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub planned_for: Timestamp,
-    /// SHA-256 of the merged policy, in hexadecimal.
+    /// SHA-256 of the merged policy, in hexadecimal; that of an empty text for `revoke`, which asks none.
     pub policy_sha256: String,
     /// The layers of the policy, in their order.
     pub layers: Vec<LayerEntry>,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    inventory::{InventoryReader, Overview, People, ReadError},
+    inventory::{Call, InventoryReader, Overview, People, ReadError},
     model::{GroupName, Token},
     plan::{ApprovedPlan, Change},
 };
@@ -22,6 +22,13 @@ use http::CallStatistics;
 pub enum Target {
     /// Our own server, embedded or elsewhere.
     Gateway(Gateway),
+}
+
+/// What a run calls on a server of `kind`, as the settings file writes it; nothing for a kind that this
+/// version cannot plan for.
+#[must_use]
+pub fn calls_of(kind: &str) -> Option<Vec<Call>> {
+    matches!(kind, "gateway" | "embedded").then(gateway::calls)
 }
 
 impl Target {
@@ -52,6 +59,12 @@ impl InventoryReader for Target {
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.people(groups).await,
+        }
+    }
+
+    async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.groups().await,
         }
     }
 

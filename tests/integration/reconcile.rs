@@ -14,7 +14,7 @@ use crate::{
 /// A policy repository with one target of `kind: gateway`.
 pub(crate) struct Repository {
     pub(crate) folder: TempDir,
-    secret: String,
+    pub(crate) secret: String,
 }
 
 impl Repository {

@@ -216,6 +216,10 @@ impl InventoryReader for World {
         Ok(people)
     }
 
+    async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
+        Ok(Some(self.state().groups.into_keys().collect()))
+    }
+
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
         self.state().tokens.into_values().for_each(each);
         Ok(())

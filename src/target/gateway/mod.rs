@@ -10,11 +10,18 @@ mod writer;
 use std::sync::Arc;
 
 use crate::{
+    inventory::Call,
     plan::ApprovedPlan,
     target::http::{CallStatistics, HttpClient},
 };
 
 pub use writer::GatewayWriter;
+
+/// What a run calls on a gateway.
+#[must_use]
+pub fn calls() -> Vec<Call> {
+    wire::CALLS.into()
+}
 
 /// A gateway that policy is applied to.
 pub struct Gateway {

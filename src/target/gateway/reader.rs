@@ -14,8 +14,8 @@ use crate::{
 use super::{
     Gateway,
     wire::{
-        CALLS, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem, TokenPage, USERS, User,
-        WHOAMI, WhoAmI,
+        GROUPS, Group, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem, TokenPage,
+        USERS, User, WHOAMI, WhoAmI,
     },
 };
 
@@ -48,6 +48,12 @@ impl InventoryReader for Gateway {
         Ok(people)
     }
 
+    async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
+        let groups: Vec<Group> =
+            self.client.pages(GROUPS, &[], PAGE).await.map_err(self.cannot_read("groups"))?;
+        Ok(Some(groups.into_iter().map(|group| group.name).collect()))
+    }
+
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
         self.read_tokens(each).await.map_err(self.cannot_read("tokens"))
     }
@@ -73,7 +79,7 @@ impl Gateway {
                 version: Some(properties.version),
                 administrators: Some(caller.administrators.clone()),
                 caller: Caller::try_from(caller)?,
-                calls: CALLS.into(),
+                calls: super::calls(),
                 manageable: SettingKey::ALL.into(),
             },
             settings: Settings::try_from(&settings.body)?,

@@ -15,6 +15,7 @@ pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
 pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
 pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(super) const USERS: &str = "/rest/api/latest/admin/users";
+pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
 pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
 pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
 pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
@@ -96,6 +97,12 @@ pub(super) struct Properties {
 pub(super) struct User {
     pub(super) name: UserName,
     pub(super) active: bool,
+}
+
+/// A group.
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Group {
+    pub(super) name: GroupName,
 }
 
 /// A page of tokens in the app's form, with our `lastId`.

@@ -1,0 +1,86 @@
+//! In: a path and what is written. Out: a file that is whole or as it was before, whenever the program ends.
+//! It refuses to know what is written.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    process,
+};
+
+/// A file that takes its place only once it is whole.
+pub(super) struct AtomicFile {
+    place: PathBuf,
+    /// Beside the place, so that it can be moved there in one step.
+    draft: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl AtomicFile {
+    /// Begins a file for `place`. Whatever is there stays until [`Self::finish`].
+    ///
+    /// # Errors
+    ///
+    /// When its folder does not take a file, or something else than a regular file is at `place`.
+    pub(super) fn create(place: &Path) -> io::Result<Self> {
+        // What is at the end of a link is replaced, not the link.
+        let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
+        if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
+            return Err(io::Error::other("there is something else than a regular file"));
+        }
+        let name = place.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
+        let draft = place.with_file_name(format!(".{name}.{}.draft", process::id()));
+        let file = BufWriter::new(File::create(&draft)?);
+        Ok(Self { place, draft, file })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written to the end; its place is as it was then.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        fs::rename(&self.draft, &self.place)
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        // It is not there any more once it is in its place.
+        let _ = fs::remove_file(&self.draft);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_as_it_was_until_the_new_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("file");
+        fs::write(&place, "old").unwrap();
+        let mut broken_off = AtomicFile::create(&place).unwrap();
+        broken_off.write_all(b"half").unwrap();
+        drop(broken_off);
+        assert_eq!(fs::read_to_string(&place).unwrap(), "old");
+        let mut file = AtomicFile::create(&place).unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "old");
+        file.finish().unwrap();
+        assert_eq!(fs::read_to_string(&place).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+}

@@ -1,0 +1,111 @@
+//! `import`: where does one begin? In: a target as it is. Out: on standard output a policy that asks for what
+//! it has, or waivers for what a policy finds on the tokens of today. It changes nothing.
+
+use clap::Args;
+use jiff::{Timestamp, tz::TimeZone};
+use tracing::Level;
+
+use crate::{
+    inventory::{Inventory, InventoryReader},
+    model::Period,
+    plan::waive_existing,
+    policy::{
+        draft::{self, Drafted},
+        settings_file::TargetDeclaration,
+    },
+    target::Target,
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global,
+    files::{self, Workspace},
+    log, output, runtime,
+    targets::{self, Reach},
+};
+
+/// Writes a policy that asks for what a target has: planned against the same state, it changes nothing
+#[derive(Debug, Args)]
+pub(super) struct ImportCommand {
+    /// Add waivers that hold for so long, such as 90d, for everything that is wrong with the tokens of today
+    #[arg(long, value_name = "PERIOD")]
+    waive_existing: Option<Period>,
+    /// Write the waivers alone, for what the policy of the settings file finds: a layer to put behind it
+    #[arg(long, requires = "waive_existing")]
+    only_waivers: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl ImportCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When the target cannot be read, or standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
+        // A policy that is still to be written is no obstacle.
+        let workspace =
+            if self.only_waivers { files::load_settings(global)? } else { files::load_targets(global)? };
+        let declaration = workspace.target(global)?;
+        targets::refuse_other_clock("import", &[declaration], global)?;
+        if self.only_waivers {
+            workspace.load_policies(&[declaration])?;
+        }
+        let now = targets::present(global);
+        let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+        let text = self.text(&workspace, declaration, &session.target, now).await;
+        session.close().await;
+        output::write(&text?)?;
+        Ok(Exit::Done)
+    }
+
+    async fn text(
+        &self,
+        workspace: &Workspace,
+        declaration: &TargetDeclaration,
+        reader: &Target,
+        now: Timestamp,
+    ) -> Result<String, Failure> {
+        let (base, own) = if self.only_waivers {
+            let heading =
+                format!("# What the policy found on `{}` on {}.\nversion: 1\n", declaration.name, day(now));
+            (workspace.layers_of(declaration), heading)
+        } else {
+            (Vec::new(), described(declaration, reader, now).await?)
+        };
+        match self.waive_existing {
+            None => Ok(own),
+            Some(period) => {
+                let until = period.after(now).to_zoned_datetime(TimeZone::UTC).date();
+                Ok(waive_existing(&base, &own, until, now, reader).await?)
+            }
+        }
+    }
+}
+
+/// The settings of the target as a policy.
+async fn described(
+    declaration: &TargetDeclaration,
+    reader: &Target,
+    now: Timestamp,
+) -> Result<String, Failure> {
+    let named = reader.overview().await?.settings.groups().cloned().collect();
+    let Inventory { server, settings, people, .. } = Inventory::read(reader, &named, now).await?;
+    let heading = format!("What `{}` ({}) had on {}, as a policy.", declaration.name, server.url, day(now));
+    let unknown = people.unknown_groups().cloned().collect();
+    Ok(draft::settings(&Drafted {
+        heading: &heading,
+        settings: &settings,
+        manageable: &server.manageable,
+        unknown: &unknown,
+    }))
+}
+
+fn day(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d").to_string()
+}

@@ -1,0 +1,124 @@
+//! `inventory`: what is there? In: a target as it is. Out: a snapshot of it, in a file or on standard output,
+//! for planning elsewhere without network and credentials, and for keeping. It changes nothing.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use tracing::Level;
+
+use crate::{
+    inventory::{
+        InventoryReader,
+        snapshot::{self, About, Asked, SnapshotNotWritten},
+    },
+    plan::named_groups,
+    policy::settings_file::TargetDeclaration,
+    target::Target,
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global,
+    atomic::AtomicFile,
+    files::{self, Workspace},
+    log, output, runtime,
+    targets::{self, Reach},
+};
+
+/// Writes down what a target has: settings, users, groups and tokens, and no secret
+#[derive(Debug, Args)]
+pub(super) struct InventoryCommand {
+    /// The file to write, JSON lines described by the schema `inventory`; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// The file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`", path.display())]
+struct CannotWrite {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl InventoryCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When the target cannot be read, or the file cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
+        let workspace = files::load_settings(global)?;
+        let declaration = workspace.target(global)?;
+        targets::refuse_other_clock("inventory", &[declaration], global)?;
+        let about = About {
+            target: &declaration.name,
+            kind: declaration.connection.kind(),
+            seen_at: targets::present(global),
+        };
+        let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+        let written = self.write(&about, &workspace, declaration, &session.target, global).await;
+        session.close().await;
+        written
+    }
+
+    async fn write(
+        &self,
+        about: &About<'_>,
+        workspace: &Workspace,
+        declaration: &TargetDeclaration,
+        reader: &Target,
+        global: &Global,
+    ) -> CommandResult {
+        let asked = asked(workspace, declaration, reader).await?;
+        if self.out == Path::new("-") {
+            let mut out = BufWriter::new(io::stdout());
+            match snapshot::write(about, &asked, reader, &mut out).await {
+                // A reader that went away, such as `head`, is no error.
+                Err(SnapshotNotWritten::Line(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => {
+                    written?;
+                    out.flush()?;
+                }
+            }
+            return Ok(Exit::Done);
+        }
+        let path = global.resolve(&self.out);
+        let cannot_write = |source| CannotWrite { path: self.out.clone(), source };
+        let mut file = AtomicFile::create(&path).map_err(cannot_write)?;
+        let counts = snapshot::write(about, &asked, reader, &mut file).await?;
+        file.finish().map_err(cannot_write)?;
+        output::note(&format!(
+            "{}: wrote {} users, {} groups and {} tokens to {}",
+            declaration.name,
+            counts.users,
+            counts.groups,
+            counts.tokens,
+            self.out.display()
+        ));
+        Ok(Exit::Done)
+    }
+}
+
+/// The groups to look at: all that there are, or where the server does not list them those that the policy
+/// names.
+async fn asked(
+    workspace: &Workspace,
+    declaration: &TargetDeclaration,
+    reader: &Target,
+) -> Result<Asked, Failure> {
+    if let Some(all) = reader.groups().await? {
+        return Ok(Asked::All(all));
+    }
+    let policies = workspace.load_policies(&[declaration])?;
+    Ok(Asked::Named(policies.iter().flat_map(named_groups).collect()))
+}

@@ -1,0 +1,281 @@
+//! In: the lines of a snapshot. Out: a reader that answers what the target answered then. It refuses to
+//! pass over anything: what is cut off, out of order or miscounted is an error.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufRead, Read, Seek, SeekFrom},
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::model::{GroupName, Token, UserName};
+
+use super::{
+    super::{Call, InventoryReader, Overview, People, ReadError},
+    record::{BadRecord, Counts, FORMAT_VERSION, Header, Record},
+};
+
+/// The longest line that is read, in bytes: a group with a million members.
+const LINE_AT_MOST: u64 = 64 << 20;
+
+/// A snapshot, and a reader of it. It holds users and groups; tokens go by as they are read.
+pub struct Snapshot<R> {
+    shown: String,
+    header: Header,
+    overview: Overview,
+    users: Vec<(UserName, bool)>,
+    groups: BTreeMap<GroupName, Vec<UserName>>,
+    tokens_at: Position,
+    lines: Mutex<Lines<R>>,
+}
+
+/// Something is wrong with a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The system refuses it.
+    #[error("it cannot be read")]
+    Unreadable(#[from] io::Error),
+    /// It does not begin like one.
+    #[error("it is no inventory: it does not begin with a header; make one with `tokenwarden inventory`")]
+    NoHeader,
+    /// It has another form.
+    #[error("it has version `{0}` of the form, and this program reads {FORMAT_VERSION} alone; make it anew")]
+    Version(String),
+    /// It is of a server that this program cannot plan for.
+    #[error("it is of a server of `kind: {0}`, which this program does not know")]
+    Kind(String),
+    /// A line is no record.
+    #[error("line {line} is no record of an inventory")]
+    NoRecord {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// A line says something that means nothing.
+    #[error("line {line} means nothing")]
+    BadRecord {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        #[source]
+        cause: BadRecord,
+    },
+    /// A record stands where it does not belong.
+    #[error("line {line} does not belong there: a header is followed by users, groups, tokens and a trailer")]
+    OutOfOrder {
+        /// The number of its line, from 1.
+        line: u64,
+    },
+    /// It ends before its trailer.
+    #[error("it is cut off: it ends after {lines} lines, without a trailer; make it anew")]
+    CutOff {
+        /// How many whole lines there are.
+        lines: u64,
+    },
+    /// Its trailer counts other records than there are.
+    #[error(
+        "it is not whole: its trailer counts {} users, {} groups and {} tokens, and there are {}, {} and {}",
+        .told.users, .told.groups, .told.tokens, .found.users, .found.groups, .found.tokens
+    )]
+    Miscounted {
+        /// What the trailer says.
+        told: Counts,
+        /// What there is.
+        found: Counts,
+    },
+}
+
+impl<R: BufRead + Seek> Snapshot<R> {
+    /// Reads the header, the users and the groups from `input`, which people know as `shown`. `calls` says
+    /// what a run calls on a server of a kind; nothing for kinds that it does not know.
+    ///
+    /// # Errors
+    ///
+    /// When `input` does not begin as a snapshot of this version does.
+    pub fn open(
+        shown: impl Into<String>,
+        input: R,
+        calls: impl FnOnce(&str) -> Option<Vec<Call>>,
+    ) -> Result<Self, SnapshotError> {
+        let mut lines = Lines { input, at: Position::default(), line: Vec::new() };
+        let header = lines.header()?;
+        let calls = calls(&header.kind).ok_or_else(|| SnapshotError::Kind(header.kind.clone()))?;
+        let overview = header.overview(calls).map_err(|cause| SnapshotError::BadRecord { line: 1, cause })?;
+        let (mut users, mut groups) = (Vec::new(), BTreeMap::new());
+        let tokens_at = loop {
+            let before = lines.at;
+            match lines.next()? {
+                Record::User(user) if groups.is_empty() => users.push((user.name.into(), user.active)),
+                Record::Group(group) => {
+                    let members = group.members.into_iter().map(UserName::from).collect();
+                    if groups.insert(GroupName::from(group.name), members).is_some() {
+                        return Err(lines.out_of_order());
+                    }
+                }
+                Record::Token(_) | Record::Trailer(_) => break before,
+                Record::Header(_) | Record::User(_) => return Err(lines.out_of_order()),
+            }
+        };
+        let shown = shown.into();
+        Ok(Self { shown, header, overview, users, groups, tokens_at, lines: Mutex::new(lines) })
+    }
+
+    /// The name of its target in the settings file.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.header.target
+    }
+
+    /// The kind of its target, as the settings file writes it.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.header.kind
+    }
+
+    /// The moment that it shows, UTC.
+    #[must_use]
+    pub fn seen_at(&self) -> Timestamp {
+        self.header.seen_at
+    }
+
+    /// Hands every token to `each`, and checks that nothing is missing.
+    fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), SnapshotError> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.go_to(self.tokens_at)?;
+        let mut found =
+            Counts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
+        loop {
+            match lines.next()? {
+                Record::Token(token) => {
+                    let line = lines.at.line;
+                    let token = Token::try_from(*token);
+                    each(token.map_err(|cause| SnapshotError::BadRecord { line, cause })?);
+                    found.tokens += 1;
+                }
+                Record::Trailer(told) if told == found => break,
+                Record::Trailer(told) => return Err(SnapshotError::Miscounted { told, found }),
+                Record::Header(_) | Record::User(_) | Record::Group(_) => return Err(lines.out_of_order()),
+            }
+        }
+        if lines.read()? { Err(lines.out_of_order()) } else { Ok(()) }
+    }
+}
+
+impl<R: BufRead + Seek + Send> InventoryReader for Snapshot<R> {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        Ok(self.overview.clone())
+    }
+
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        let mut people = People::default();
+        for (name, active) in &self.users {
+            people.add_user(name.clone(), *active);
+        }
+        for group in groups {
+            match self.groups.get(group) {
+                Some(members) => people.add_group(group, members.iter().cloned()),
+                // Whether it is not there or was not looked at, it is not an empty group.
+                None => people.add_unknown_group(group.clone()),
+            }
+        }
+        Ok(people)
+    }
+
+    async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
+        Ok(Some(self.groups.keys().cloned().collect()))
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+        self.read_tokens(each).map_err(|error| ReadError {
+            what: "tokens",
+            server: self.shown.clone(),
+            cause: Box::new(error),
+        })
+    }
+}
+
+/// A place between two lines.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    /// How many bytes lie before it.
+    byte: u64,
+    /// How many lines lie before it.
+    line: u64,
+}
+
+struct Lines<R> {
+    input: R,
+    at: Position,
+    line: Vec<u8>,
+}
+
+/// What every version has in the first line.
+#[derive(Deserialize)]
+struct Versioned {
+    record: String,
+    format_version: String,
+}
+
+impl<R: BufRead + Seek> Lines<R> {
+    /// The header, once its version is one that can be read.
+    fn header(&mut self) -> Result<Header, SnapshotError> {
+        if !self.read()? {
+            return Err(SnapshotError::NoHeader);
+        }
+        let Versioned { record, format_version } =
+            serde_json::from_slice(&self.line).map_err(|_| SnapshotError::NoHeader)?;
+        if record != "header" {
+            return Err(SnapshotError::NoHeader);
+        }
+        if format_version != FORMAT_VERSION {
+            return Err(SnapshotError::Version(format_version));
+        }
+        match self.record()? {
+            Record::Header(header) => Ok(*header),
+            _ => Err(SnapshotError::NoHeader),
+        }
+    }
+
+    /// The record of the next line. There always is one until the trailer.
+    fn next(&mut self) -> Result<Record, SnapshotError> {
+        if self.read()? { self.record() } else { Err(SnapshotError::CutOff { lines: self.at.line }) }
+    }
+
+    fn record(&self) -> Result<Record, SnapshotError> {
+        let line = self.at.line;
+        serde_json::from_slice(&self.line).map_err(|cause| SnapshotError::NoRecord { line, cause })
+    }
+
+    /// Reads the next line, and answers whether there is one.
+    fn read(&mut self) -> Result<bool, SnapshotError> {
+        self.line.clear();
+        let mut bounded = (&mut self.input).take(LINE_AT_MOST);
+        let bytes = bounded.read_until(b'\n', &mut self.line)?;
+        if bytes == 0 {
+            return Ok(false);
+        }
+        if !self.line.ends_with(b"\n") {
+            return Err(if self.at.line == 0 {
+                SnapshotError::NoHeader
+            } else {
+                SnapshotError::CutOff { lines: self.at.line }
+            });
+        }
+        self.at = Position { byte: self.at.byte + bytes as u64, line: self.at.line + 1 };
+        Ok(true)
+    }
+
+    fn go_to(&mut self, position: Position) -> Result<(), SnapshotError> {
+        self.input.seek(SeekFrom::Start(position.byte))?;
+        self.at = position;
+        Ok(())
+    }
+
+    fn out_of_order(&self) -> SnapshotError {
+        SnapshotError::OutOfOrder { line: self.at.line }
+    }
+}

@@ -1,0 +1,355 @@
+//! In: the nouns of an inventory. Out: the records of a snapshot, and the nouns again. It refuses to know in
+//! which order the records stand.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::{
+    GroupName, LastUse, Owner, OwnerKind, Scope, SettingKey, Settings, Token, TokenId, TokenScope, UserName,
+    schema::schema_of_output,
+    settings::{BadSettings, SettingsDocument},
+};
+
+use super::super::{Call, Caller, Credential, Overview, Server};
+
+/// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
+/// version is read: a program that does not know what was added would plan as if it were not there.
+pub const FORMAT_VERSION: &str = "1.0";
+
+/// One line of a snapshot.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "record", rename_all = "kebab-case")]
+#[schemars(title = "tokenwarden inventory, one line")]
+pub(super) enum Record {
+    /// The first line.
+    Header(Box<Header>),
+    /// A user; users follow the header.
+    User(UserRecord),
+    /// A group; groups follow the users.
+    Group(GroupRecord),
+    /// A token; tokens follow the groups, in no order.
+    Token(Box<TokenRecord>),
+    /// The last line.
+    Trailer(Counts),
+}
+
+/// What was looked at, when, and everything but people and tokens.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Header {
+    /// Version of this form.
+    pub(super) format_version: String,
+    /// Name of the target in the settings file.
+    pub(super) target: String,
+    /// Its kind, such as `gateway`.
+    pub(super) kind: String,
+    /// When it was looked at, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    pub(super) seen_at: Timestamp,
+    /// What could be seen.
+    pub(super) coverage: CoverageRecord,
+    /// The server.
+    pub(super) server: ServerRecord,
+    /// Whom it took the one who looked for.
+    pub(super) caller: CallerRecord,
+    /// Its settings.
+    pub(super) settings: SettingsDocument,
+}
+
+/// What could be seen.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct CoverageRecord {
+    /// Which groups were asked for.
+    pub(super) groups: GroupCoverage,
+    /// Groups that were asked for and that the server does not know. They are not empty groups.
+    pub(super) missing_groups: Vec<String>,
+}
+
+/// Which groups were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum GroupCoverage {
+    /// All that there are.
+    All,
+    /// Those that the policy and the settings named: the server does not list its groups.
+    Named,
+}
+
+/// A server.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct ServerRecord {
+    /// Its address without credentials, or what an embedded one is called.
+    url: String,
+    /// Its version, where it tells.
+    version: Option<String>,
+    /// The group whose members administer it, where it tells.
+    administrators: Option<String>,
+    /// The settings that it can hold, by their paths in the policy.
+    manageable: Vec<String>,
+}
+
+/// Whom a server took the one who looked for; never the secret.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct CallerRecord {
+    /// The user.
+    user: Option<String>,
+    /// The user's groups.
+    groups: Vec<String>,
+    /// Whether it administers the server.
+    administrator: bool,
+    /// What it proved that with.
+    credential: CredentialRecord,
+    /// Its address, where the server tells.
+    #[schemars(with = "Option<String>")]
+    address: Option<IpAddr>,
+    /// The other end of the connection, where the server tells.
+    #[schemars(with = "Option<String>")]
+    peer: Option<IpAddr>,
+}
+
+/// What a caller proved to be somebody with; never the secret.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum CredentialRecord {
+    /// A token.
+    Token {
+        /// Its identifier.
+        id: String,
+        /// How far it reached.
+        scope: ScopeRecord,
+        /// Its expiry, UTC, RFC 3339; null when it never expires.
+        #[schemars(with = "Option<String>")]
+        expires: Option<Timestamp>,
+    },
+    /// A password.
+    Password,
+    /// That of the process that ran the server.
+    Operator,
+}
+
+/// The scope of a token.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum ScopeRecord {
+    /// The token is older than scopes.
+    Unset,
+    /// It reads.
+    ReadOnly,
+    /// It writes.
+    ReadWrite,
+}
+
+/// A user.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct UserRecord {
+    /// The name.
+    pub(super) name: String,
+    /// Whether the directory calls the user active.
+    pub(super) active: bool,
+}
+
+/// A group with its members.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct GroupRecord {
+    /// The name.
+    pub(super) name: String,
+    /// Names of all its members.
+    pub(super) members: Vec<String>,
+}
+
+/// A token; never its secret.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct TokenRecord {
+    /// Its identifier.
+    id: String,
+    /// Whose it is, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`.
+    owner: String,
+    /// The kind of owner.
+    owner_kind: OwnerKind,
+    /// What people wrote to tell it from others.
+    description: String,
+    /// How far it reaches.
+    scope: ScopeRecord,
+    /// When it was made, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    created: Timestamp,
+    /// Who made it, where the server tells.
+    created_by: Option<String>,
+    /// When it was used last, UTC, RFC 3339; null when never.
+    #[schemars(with = "Option<String>")]
+    last_used: Option<Timestamp>,
+    /// From which address, where the server tells.
+    #[schemars(with = "Option<String>")]
+    last_used_from: Option<IpAddr>,
+    /// Its expiry, UTC, RFC 3339; null when it never expires.
+    #[schemars(with = "Option<String>")]
+    expires: Option<Timestamp>,
+}
+
+/// How many records there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Users.
+    pub users: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+/// A record that is well-formed but means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecord {
+    /// The settings mean nothing that can be enforced.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    /// There is no such setting.
+    #[error("there is no setting `{0}`")]
+    Setting(String),
+    /// The name is not one of an owner of that kind.
+    #[error("`{0}` is no {word}", word = .1.word())]
+    Owner(String, OwnerKind),
+}
+
+/// The JSON schema of one line of a snapshot.
+#[must_use]
+pub fn schema() -> Value {
+    schema_of_output::<Record>()
+}
+
+impl From<&Server> for ServerRecord {
+    fn from(server: &Server) -> Self {
+        Self {
+            url: server.url.clone(),
+            version: server.version.clone(),
+            administrators: server.administrators.clone().map(String::from),
+            manageable: server.manageable.iter().map(|key| key.path().to_owned()).collect(),
+        }
+    }
+}
+
+impl Header {
+    /// The server and its settings; `calls` is what a run calls on a server of this kind.
+    pub(super) fn overview(&self, calls: Vec<Call>) -> Result<Overview, BadRecord> {
+        let ServerRecord { url, version, administrators, manageable } = &self.server;
+        let key = |path: &String| {
+            let known = SettingKey::ALL.into_iter().find(|key| key.path() == path);
+            known.ok_or_else(|| BadRecord::Setting(path.clone()))
+        };
+        Ok(Overview {
+            server: Server {
+                url: url.clone(),
+                version: version.clone(),
+                caller: (&self.caller).into(),
+                administrators: administrators.clone().map(GroupName::from),
+                calls,
+                manageable: manageable.iter().map(key).collect::<Result<_, _>>()?,
+            },
+            settings: Settings::try_from(&self.settings)?,
+        })
+    }
+}
+
+impl From<&Caller> for CallerRecord {
+    fn from(caller: &Caller) -> Self {
+        let credential = match &caller.credential {
+            Credential::Token { id, scope, expires } => CredentialRecord::Token {
+                id: id.as_str().to_owned(),
+                scope: (*scope).into(),
+                expires: *expires,
+            },
+            Credential::Password => CredentialRecord::Password,
+            Credential::Operator => CredentialRecord::Operator,
+        };
+        Self {
+            user: caller.user.clone().map(String::from),
+            groups: caller.groups.iter().cloned().map(String::from).collect(),
+            administrator: caller.administrator,
+            credential,
+            address: caller.address,
+            peer: caller.peer,
+        }
+    }
+}
+
+impl From<&CallerRecord> for Caller {
+    fn from(record: &CallerRecord) -> Self {
+        let credential = match &record.credential {
+            CredentialRecord::Token { id, scope, expires } => {
+                Credential::Token { id: TokenId::new(id.as_str()), scope: (*scope).into(), expires: *expires }
+            }
+            CredentialRecord::Password => Credential::Password,
+            CredentialRecord::Operator => Credential::Operator,
+        };
+        Self {
+            user: record.user.clone().map(UserName::from),
+            groups: record.groups.iter().cloned().map(GroupName::from).collect::<BTreeSet<_>>(),
+            administrator: record.administrator,
+            credential,
+            address: record.address,
+            peer: record.peer,
+        }
+    }
+}
+
+impl From<TokenScope> for ScopeRecord {
+    fn from(scope: TokenScope) -> Self {
+        match scope {
+            TokenScope::Unset => Self::Unset,
+            TokenScope::Set(Scope::ReadOnly) => Self::ReadOnly,
+            TokenScope::Set(Scope::ReadWrite) => Self::ReadWrite,
+        }
+    }
+}
+
+impl From<ScopeRecord> for TokenScope {
+    fn from(record: ScopeRecord) -> Self {
+        match record {
+            ScopeRecord::Unset => Self::Unset,
+            ScopeRecord::ReadOnly => Self::Set(Scope::ReadOnly),
+            ScopeRecord::ReadWrite => Self::Set(Scope::ReadWrite),
+        }
+    }
+}
+
+impl From<Token> for TokenRecord {
+    fn from(token: Token) -> Self {
+        Self {
+            id: token.id.as_str().to_owned(),
+            owner: token.owner.to_string(),
+            owner_kind: token.owner.kind(),
+            description: token.description,
+            scope: token.scope.into(),
+            created: token.created,
+            created_by: token.created_by.map(String::from),
+            last_used: token.last_used.map(|last| last.at),
+            last_used_from: token.last_used.and_then(|last| last.from),
+            expires: token.expires,
+        }
+    }
+}
+
+impl TryFrom<TokenRecord> for Token {
+    type Error = BadRecord;
+
+    fn try_from(record: TokenRecord) -> Result<Self, BadRecord> {
+        let owner = match record.owner_kind {
+            // A user may be called as if it were a project.
+            OwnerKind::User => Some(Owner::User(record.owner.as_str().into())),
+            kind => Owner::from_shown(&record.owner).filter(|owner| owner.kind() == kind),
+        };
+        Ok(Self {
+            id: TokenId::new(record.id),
+            owner: owner.ok_or(BadRecord::Owner(record.owner, record.owner_kind))?,
+            description: record.description,
+            scope: record.scope.into(),
+            created: record.created,
+            created_by: record.created_by.map(UserName::from),
+            last_used: record.last_used.map(|at| LastUse { at, from: record.last_used_from }),
+            expires: record.expires,
+        })
+    }
+}

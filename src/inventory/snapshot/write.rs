@@ -1,0 +1,144 @@
+//! In: a reader, and a place for lines. Out: a snapshot of what the reader shows, written as it comes. It
+//! refuses to know where the lines go.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
+
+use jiff::Timestamp;
+
+use crate::model::{GroupName, Settings, Token};
+
+use super::{
+    super::{InventoryReader, Overview, People, ReadError, Server},
+    record::{
+        Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, UserRecord,
+    },
+};
+
+/// What a snapshot is of.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// Name of the target in the settings file.
+    pub target: &'a str,
+    /// Its kind, as the settings file writes it.
+    pub kind: &'a str,
+    /// The moment of the reading, UTC.
+    pub seen_at: Timestamp,
+}
+
+/// The groups whose members are asked for.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// All that the server has.
+    All(BTreeSet<GroupName>),
+    /// Those that are named somewhere, of a server that does not list its groups.
+    Named(BTreeSet<GroupName>),
+}
+
+/// A snapshot could not be written to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotNotWritten {
+    /// A part of the target could not be read.
+    #[error(transparent)]
+    Unread(#[from] ReadError),
+    /// A line could not be written.
+    #[error("a line could not be written")]
+    Line(#[from] io::Error),
+    /// A record could not be put into words.
+    #[error("a record could not be put into words")]
+    Record(#[from] serde_json::Error),
+}
+
+/// Writes what `reader` shows, with the members of the groups of `asked` and of those that the settings
+/// name. Answers how many records there are of each sort.
+///
+/// # Errors
+///
+/// When something cannot be read or written. What was written until then is no whole snapshot, and is known
+/// for that.
+pub async fn write(
+    about: &About<'_>,
+    asked: &Asked,
+    reader: &impl InventoryReader,
+    out: &mut (impl Write + Send),
+) -> Result<Counts, SnapshotNotWritten> {
+    let overview = reader.overview().await?;
+    let (Asked::All(groups) | Asked::Named(groups)) = asked;
+    let mut groups = groups.clone();
+    groups.extend(named_by(&overview));
+    let mut people = reader.people(&groups).await?;
+    people.account_for(&groups);
+    let mut lines = Lines { out, counts: Counts::default() };
+    lines.write(&Record::Header(Box::new(header(about, asked, &overview, &people))))?;
+    lines.people(&people)?;
+    lines.tokens(reader).await?;
+    let counts = lines.counts;
+    lines.write(&Record::Trailer(counts))?;
+    Ok(counts)
+}
+
+fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People) -> Header {
+    let Overview { server, settings } = overview;
+    Header {
+        format_version: FORMAT_VERSION.to_owned(),
+        target: about.target.to_owned(),
+        kind: about.kind.to_owned(),
+        seen_at: about.seen_at,
+        coverage: CoverageRecord {
+            groups: match asked {
+                Asked::All(_) => GroupCoverage::All,
+                Asked::Named(_) => GroupCoverage::Named,
+            },
+            missing_groups: people.unknown_groups().cloned().map(String::from).collect(),
+        },
+        server: server.into(),
+        caller: (&server.caller).into(),
+        settings: settings.into(),
+    }
+}
+
+/// The groups that the server itself names.
+fn named_by(overview: &Overview) -> impl Iterator<Item = GroupName> {
+    let Overview { server: Server { administrators, .. }, settings } = overview;
+    administrators.iter().chain(Settings::groups(settings)).cloned()
+}
+
+struct Lines<'a, W> {
+    out: &'a mut W,
+    counts: Counts,
+}
+
+impl<W: Write + Send> Lines<'_, W> {
+    fn write(&mut self, record: &Record) -> Result<(), SnapshotNotWritten> {
+        serde_json::to_writer(&mut *self.out, record)?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    fn people(&mut self, people: &People) -> Result<(), SnapshotNotWritten> {
+        for (name, active) in people.users() {
+            self.counts.users += 1;
+            self.write(&Record::User(UserRecord { name: name.as_str().to_owned(), active }))?;
+        }
+        for (group, members) in people.groups() {
+            self.counts.groups += 1;
+            let members = members.into_iter().map(|member| member.as_str().to_owned()).collect();
+            self.write(&Record::Group(GroupRecord { name: group.as_str().to_owned(), members }))?;
+        }
+        Ok(())
+    }
+
+    /// Writes each token as it comes. After a line that could not be written none is tried any more.
+    async fn tokens(&mut self, reader: &impl InventoryReader) -> Result<(), SnapshotNotWritten> {
+        let mut written = Ok(());
+        let mut each = |token: Token| {
+            if written.is_ok() {
+                self.counts.tokens += 1;
+                written = self.write(&Record::Token(Box::new(token.into())));
+            }
+        };
+        reader.tokens(&mut each).await?;
+        written
+    }
+}

@@ -1,0 +1,151 @@
+//! In: a policy, a target, and a day. Out: waivers under which the policy leaves every token of today alone
+//! until the end of that day. It refuses to waive more than it must: what is found of one token is waived
+//! for that token, and what is found of an owner for the owner.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::{Timestamp, civil::Date};
+
+use crate::{
+    compliance::{Compliance, Findings},
+    inventory::{Inventory, InventoryReader, ReadError},
+    model::{Owner, Rule, RuleCode, Token, TokenId},
+    policy::{FILE_BYTES_AT_MOST, Layer, WaiverSubject, draft, draft::WaiverDraft, read_layers},
+};
+
+use super::named_groups;
+
+/// Why the waivers are there.
+const REASON: &str = "existing before the policy";
+/// The longest description in a comment, in characters.
+const DESCRIPTION: usize = 60;
+
+/// There is no layer with waivers for what is there.
+#[derive(Debug, thiserror::Error)]
+pub enum NotWaived {
+    /// A part of the target could not be read.
+    #[error(transparent)]
+    Unread(#[from] ReadError),
+    /// The policy has a mistake.
+    #[error("the policy has a mistake; `tokenwarden validate` shows it")]
+    Invalid,
+    /// The layer would be larger than a policy file may be.
+    #[error(
+        "so many tokens do not comply that a policy file cannot hold waivers for them; begin with fewer rules"
+    )]
+    TooMany,
+}
+
+/// The text `own` of a layer behind `base`, with waivers for everything that the policy finds on the tokens
+/// that `reader` shows at `now`. They hold through the day `until`, UTC.
+///
+/// Where single tokens would take more room than a policy file has, owners are waived instead.
+///
+/// # Errors
+///
+/// When the target cannot be read, the policy is invalid, or there are far too many findings.
+pub async fn waive_existing(
+    base: &[&Layer],
+    own: &str,
+    until: Date,
+    now: Timestamp,
+    reader: &impl InventoryReader,
+) -> Result<String, NotWaived> {
+    let mut waived = Waived::default();
+    // A waiver changes who of an owner's tokens are too many, so that another one may be found next.
+    loop {
+        let text = format!("{own}{}", draft::waivers(&waived.drafts(), REASON, until));
+        if text.len() > FILE_BYTES_AT_MOST {
+            if waived.whole_owners {
+                return Err(NotWaived::TooMany);
+            }
+            waived = Waived { whole_owners: true, ..Waived::default() };
+            continue;
+        }
+        let layer = Layer::read(Arc::from("waivers"), text.as_bytes());
+        let layers: Vec<&Layer> = base.iter().copied().chain([&layer]).collect();
+        let policy = read_layers(&layers).policy.ok_or(NotWaived::Invalid)?;
+        let inventory = Inventory::read(reader, &named_groups(&policy), now).await?;
+        let mut compliance = Compliance::new(&policy, &inventory.people, now);
+        reader.tokens(&mut |token| compliance.observe(&token)).await?;
+        if !waived.add(&compliance.finish()) {
+            return Ok(text);
+        }
+    }
+}
+
+/// What is waived so far.
+#[derive(Default)]
+struct Waived {
+    /// Whether everything is waived for owners.
+    whole_owners: bool,
+    owners: BTreeMap<Owner, BTreeSet<Rule>>,
+    tokens: BTreeMap<TokenId, (BTreeSet<Rule>, String)>,
+}
+
+impl Waived {
+    /// Adds what no waiver holds yet, and answers whether there was anything.
+    fn add(&mut self, findings: &Findings) -> bool {
+        let mut added = false;
+        for found in &findings.tokens {
+            for finding in found.findings.iter().filter(|finding| finding.waiver.is_none()) {
+                added |= self.add_one(&found.token, &finding.rule);
+            }
+        }
+        added
+    }
+
+    fn add_one(&mut self, token: &Token, rule: &Rule) -> bool {
+        let by_owner = (self.whole_owners || is_of_owner(rule)) && can_be_named(&token.owner);
+        let rules = if by_owner {
+            self.owners.entry(token.owner.folded()).or_default()
+        } else {
+            let about = || (BTreeSet::new(), about(token));
+            &mut self.tokens.entry(token.id.clone()).or_insert_with(about).0
+        };
+        rules.insert(rule.clone())
+    }
+
+    fn drafts(&self) -> Vec<WaiverDraft> {
+        let owners = self.owners.iter().map(|(owner, rules)| WaiverDraft {
+            subject: WaiverSubject::Owner { owner: owner.clone(), description: None },
+            rules: rules.clone(),
+            about: None,
+        });
+        let tokens = self.tokens.iter().map(|(id, (rules, about))| WaiverDraft {
+            subject: WaiverSubject::Token(id.clone()),
+            rules: rules.clone(),
+            about: Some(about.clone()),
+        });
+        owners.chain(tokens).collect()
+    }
+}
+
+/// Whether `rule` finds the same of all tokens of an owner, or of whichever are too many.
+fn is_of_owner(rule: &Rule) -> bool {
+    matches!(
+        rule,
+        Rule::BuiltIn(
+            RuleCode::OwnerInactive
+                | RuleCode::OwnerUnknown
+                | RuleCode::OwnerNotPermitted
+                | RuleCode::PerOwner
+        )
+    )
+}
+
+/// Whether a policy can name `owner`: a user may be called as if it were a project.
+fn can_be_named(owner: &Owner) -> bool {
+    Owner::from_shown(&owner.to_string()).as_ref() == Some(owner)
+}
+
+fn about(token: &Token) -> String {
+    let mut description: String = token.description.chars().take(DESCRIPTION).collect();
+    if description.len() < token.description.len() {
+        description.push('…');
+    }
+    format!("{description} of {}", token.owner)
+}

@@ -1,0 +1,168 @@
+//! Revoking after an incident: at once, whatever the policy says, and not without the rails.
+
+use std::fs;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::{
+    program::{NOW, Quickstart, dump},
+    reconcile::{self, Repository},
+    support::{TestServer, WHOAMI, status},
+};
+
+const REASON: [&str; 2] = ["--reason", "laptop stolen"];
+
+fn revoke<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["revoke"], arguments, &REASON[..]].concat()
+}
+
+async fn works(server: &TestServer, secret: &str) -> bool {
+    status(server.with_token(secret, Method::GET, WHOAMI)).await == StatusCode::OK
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_token_of_the_owner_stops_working_and_no_other_one_whatever_the_policy_says() {
+    let server = reconcile::server().await;
+    let warden = reconcile::token(&server, "root", "warden").await;
+    let (one, two) =
+        (reconcile::token(&server, "mary", "one").await, reconcile::token(&server, "mary", "two").await);
+    let other = reconcile::token(&server, "sam", "other").await;
+    // A waiver, and a policy that cannot even be read.
+    for policy in
+        ["version: 1\nwaivers: [{owner: mary, rules: [idle], reason: r, until: 2099-01-01}]\n", "{{{"]
+    {
+        let repository = Repository::new(&server, &warden.secret, policy);
+        let revoked = repository.run(&revoke(&["--owner", "MARY", "--auto-approve"])).await;
+        assert_eq!(revoked.code, Some(0), "{}{}", revoked.stdout, revoked.stderr);
+        assert!(!works(&server, &one.secret).await && !works(&server, &two.secret).await);
+        assert!(works(&server, &other.secret).await && works(&server, &warden.secret).await);
+    }
+}
+
+#[test]
+fn it_reads_like_this() {
+    let quickstart = Quickstart::new();
+    let run = quickstart.run(&revoke(&["--token", "1,999", "--token", "3", "--auto-approve", "--now", NOW]));
+    assert_eq!(run.code, Some(1), "one of them is not there: {}", run.stderr);
+    insta::assert_snapshot!(run.stdout, @r#"
+    tokenwarden will make these changes on quickstart (embedded .tokenwarden/quickstart.db):
+
+      x token 1 "OPS-101 deploy to staging" of ci-deploy
+          revoke, cannot be undone                       incident: laptop stolen
+      x token 3 "OPS-140 nightly build" of ci-nightly
+          revoke, cannot be undone                       incident: laptop stolen
+
+    Held back:
+
+      ? token 999
+          there is no such token
+
+    Plan: 2 tokens to revoke.
+    37 tokens seen.
+
+    Applied on quickstart: 2 tokens revoked.
+    Not converged: quickstart was read back: all that can be done is done, the rest is held back.
+    "#);
+    let again = quickstart.run(&revoke(&["--owner", "carl", "--auto-approve", "--now", NOW]));
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let done = quickstart.run(&revoke(&["--owner", "carl", "--auto-approve", "--now", NOW]));
+    assert_eq!(done.code, Some(0));
+    insta::assert_snapshot!(done.stdout, @r"
+    No changes. carl has no token on quickstart (embedded .tokenwarden/quickstart.db).
+    34 tokens seen.
+    ");
+    let misspelt = quickstart.run(&revoke(&["--owner", "crl", "--now", NOW]));
+    assert_eq!(misspelt.code, Some(1));
+    insta::assert_snapshot!(misspelt.stdout, @r"
+    Nothing can be revoked on quickstart (embedded .tokenwarden/quickstart.db).
+
+    Held back:
+
+      ? owner crl
+          there is no token of this owner, and the directory does not know the name
+
+    34 tokens seen.
+    ");
+}
+
+#[test]
+fn nothing_is_revoked_without_a_yes() {
+    let quickstart = Quickstart::new();
+    quickstart.run(&["plan", "--now", NOW]);
+    let before = dump(&quickstart.store());
+    let refused = quickstart.run(&revoke(&["--owner", "carl", "--now", NOW]));
+    assert_eq!(refused.code, Some(4));
+    assert!(refused.stdout.contains("incident: laptop stolen"), "the plan is shown: {}", refused.stdout);
+    assert_eq!(dump(&quickstart.store()), before);
+}
+
+#[test]
+fn the_rails_hold_and_let_exactly_so_many_pass_as_are_allowed() {
+    let quickstart = Quickstart::new();
+    quickstart.edit("tokenwarden.yaml", "      revocations: { amount: 10, percent: 25 }\n", "");
+    let run = |more: &[&str]| {
+        let arguments = revoke(&["--owner", "sam", "--auto-approve", "--now", NOW]);
+        quickstart.run(&[&arguments, more].concat())
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--allow revocations=5"), "{}", refused.stderr);
+    assert_eq!(run(&["--allow", "revocations=4"]).code, Some(4));
+    assert_eq!(run(&["--allow", "revocations=5"]).code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_the_run_itself_is_never_revoked() {
+    let server = reconcile::server().await;
+    let warden = reconcile::token(&server, "root", "warden").await;
+    let other = reconcile::token(&server, "root", "other").await;
+    let repository = Repository::new(&server, &warden.secret, "version: 1\n");
+    let (own, other_id) = (warden.id.to_string(), other.id.to_string());
+    let both = repository.run(&revoke(&["--token", &own, "--token", &other_id, "--auto-approve"])).await;
+    assert_eq!(both.code, Some(4), "{}{}", both.stdout, both.stderr);
+    assert!(both.stderr.contains("rotate it"), "{}", both.stderr);
+    assert!(works(&server, &warden.secret).await && works(&server, &other.secret).await);
+    let owner = repository.run(&revoke(&["--owner", "root", "--auto-approve"])).await;
+    assert_eq!(owner.code, Some(1), "{}{}", owner.stdout, owner.stderr);
+    assert!(owner.stdout.contains("it is the credential of this run: rotate it"), "{}", owner.stdout);
+    assert!(works(&server, &warden.secret).await && !works(&server, &other.secret).await);
+}
+
+#[test]
+fn an_owner_is_looked_for_on_every_target_and_an_identifier_on_one() {
+    let quickstart = Quickstart::new();
+    let text = fs::read_to_string(quickstart.path("tokenwarden.yaml")).unwrap();
+    let (head, target) = text.split_once("  quickstart:\n").unwrap();
+    let second = target.replace(".tokenwarden/quickstart.db", ".tokenwarden/second.db");
+    fs::write(
+        quickstart.path("tokenwarden.yaml"),
+        format!("{head}  quickstart:\n{target}\n  second:\n{second}"),
+    )
+    .unwrap();
+    let token = quickstart.run(&revoke(&["--token", "1", "--auto-approve", "--now", NOW]));
+    assert_eq!(token.code, Some(64), "{}", token.stderr);
+    assert!(token.stderr.contains("--target"), "{}", token.stderr);
+    let arguments = revoke(&["--owner", "carl", "--auto-approve", "--format", "json", "--now", NOW]);
+    let run = quickstart.run(&arguments);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    let revoked: Vec<_> =
+        document["outcomes"].as_array().unwrap().iter().map(|one| &one["address"]).collect();
+    assert_eq!(revoked, ["quickstart/token/30", "second/token/30"]);
+    assert_eq!(document["resource_changes"][0]["action_reason"], "incident: laptop stolen");
+}
+
+#[test]
+fn why_and_which_must_be_said() {
+    let quickstart = Quickstart::new();
+    for arguments in [
+        &["revoke", "--owner", "mary"][..],
+        &["revoke", "--owner", "mary", "--reason", " "],
+        &["revoke", "--reason", "x"],
+        &["revoke", "--reason", "x", "--owner", "mary", "--token", "1"],
+        &["revoke", "--reason", "x", "--owner", "repository PLAT"],
+    ] {
+        assert_eq!(quickstart.run(arguments).code, Some(64), "{arguments:?}");
+    }
+}
