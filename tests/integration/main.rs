@@ -20,6 +20,7 @@ mod laws;
 mod layers;
 mod lockout;
 mod lockout_laws;
+mod lost_answers;
 mod openapi;
 mod own_rules;
 mod policy;
