@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 use tokio::{
     io::{self, AsyncReadExt, AsyncWriteExt},
@@ -21,7 +21,7 @@ pub(crate) enum Fate {
     /// The connection is cut before it is read.
     Reset,
     /// It is not handed on; this is said in the place of the server.
-    Instead(String),
+    Instead(Vec<u8>),
     /// It is handed on, and nobody hears of the answer: the connection is cut.
     AnswerLost,
     /// It is handed on, and the client waits for the answer until it has enough.
@@ -31,7 +31,7 @@ pub(crate) enum Fate {
     /// It is handed on, and the answer comes byte by byte.
     AnswerInBytes,
     /// It is handed on, and this is said in the place of the server.
-    AnswerReplaced(String),
+    AnswerReplaced(Vec<u8>),
 }
 
 /// A request that was handed on.
@@ -103,7 +103,7 @@ async fn carry(
     }
     let (head, body) = request(&mut client).await?;
     if let Fate::Instead(answer) = fate {
-        return client.write_all(answer.as_bytes()).await;
+        return client.write_all(&answer).await;
     }
     let answer = ask(upstream, &head, &body).await?;
     let status = String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|word| word.parse().ok());
@@ -113,7 +113,7 @@ async fn carry(
         Fate::AnswerLost => Ok(()),
         Fate::AnswerWithheld => client.read(&mut begun).await.map(|_| ()),
         Fate::AnswerCut => client.write_all(&answer[..answer.len() - 1 - answer.len() / 4]).await,
-        Fate::AnswerReplaced(answer) => client.write_all(answer.as_bytes()).await,
+        Fate::AnswerReplaced(answer) => client.write_all(&answer).await,
         Fate::AnswerInBytes => {
             for byte in answer {
                 client.write_all(&[byte]).await?;
@@ -162,8 +162,19 @@ async fn ask(upstream: SocketAddr, head: &str, body: &[u8]) -> io::Result<Vec<u8
 }
 
 /// An answer in HTTP/1.1, with `headers` as lines.
-pub(crate) fn answer(status: &str, headers: &[&str], body: &str) -> String {
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    let length = body.len();
-    format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+pub(crate) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+    let headers = headers.iter().flat_map(|line| [*line, "\r\n"]).collect::<String>();
+    let (body, length) = (body.as_ref(), body.as_ref().len());
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// A server of whose answers each is what `decide` makes of method and path.
+pub(crate) async fn stub(decide: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -> Proxy {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let decide = move |method: &str, path: &str| {
+        let fate = Fate::Instead(decide(method, path));
+        std::future::ready(fate).boxed()
+    };
+    Proxy::start(nobody, Arc::new(decide)).await
 }

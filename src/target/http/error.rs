@@ -49,7 +49,7 @@ pub enum HttpError {
         source: reqwest::Error,
     },
     /// The server answered that it will not.
-    #[error("{call}: {status}{words}{}", refusal.hint())]
+    #[error("{call}: {status}{words}{}{}", refusal.hint(), asked(*retry_after))]
     Refused {
         /// The call.
         call: Called,
@@ -215,6 +215,14 @@ impl Refusal {
     }
 }
 
+/// That a server asks to be left alone, when it does.
+fn asked(retry_after: Option<Duration>) -> String {
+    match retry_after.map(|wait| wait.as_secs()) {
+        None | Some(0) => String::new(),
+        Some(seconds) => format!("; it asks to be left alone for {seconds} seconds"),
+    }
+}
+
 /// What a server said about a refusal. Text from a server: control characters are taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words(String);
@@ -234,7 +242,8 @@ pub(super) fn words(body: &[u8]) -> Words {
             .into_iter()
             .find_map(|pointer| body.pointer(pointer).and_then(serde_json::Value::as_str))
     });
-    let shown = message.unwrap_or_default().chars().filter(|c| !c.is_control()).take(WORDS);
+    let sentence = message.unwrap_or_default().trim().trim_end_matches('.');
+    let shown = sentence.chars().filter(|c| !c.is_control()).take(WORDS);
     Words(shown.collect())
 }
 
