@@ -1,7 +1,10 @@
 //! `apply`: make it so. In: the policy, the targets as they are, and a yes. Out: the plan, what
 //! became of each change, and whether a new look at the target finds anything left.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    time::Instant,
+};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,12 +16,12 @@ use crate::{
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
-    report::{Paint, outcome, outcome::Afterwards},
+    report::{self, Paint, TargetRun, outcome, outcome::Afterwards},
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global, files, log, output,
-    plan::{self, Format},
+    CommandResult, Exit, Failure, Global, files, log, output, plan,
+    reports::{self, Format, Reports},
     runtime,
     targets::{self, Planned, Reach, Session},
 };
@@ -35,6 +38,8 @@ pub(super) struct ApplyCommand {
     /// Form of the report on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    reports: Reports,
     #[command(flatten)]
     reach: Reach,
 }
@@ -62,6 +67,19 @@ struct Applied {
     afterwards: Afterwards,
 }
 
+impl Applied {
+    /// The same for reports.
+    fn told(&self) -> TargetRun<'_> {
+        TargetRun {
+            name: &self.plan.target,
+            plan: Ok(&self.plan),
+            refusals: Vec::new(),
+            applied: Some(report::Applied { outcome: &self.outcome, afterwards: &self.afterwards }),
+            calls: None,
+        }
+    }
+}
+
 impl ApplyCommand {
     /// Runs the command.
     ///
@@ -74,6 +92,8 @@ impl ApplyCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
+        let started = Instant::now();
+        self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         if global.now.is_some() && chosen.iter().any(|target| target.connection.server().is_some()) {
@@ -81,25 +101,26 @@ impl ApplyCommand {
                 "--now goes with `apply` only for embedded targets: other servers have their own clock";
             return Err(Failure::new(Exit::Usage, message));
         }
-        if self.format == Format::Json && !self.auto_approve {
-            return Err(Failure::new(
-                Exit::Usage,
-                "--format json shows nothing to say yes to; add --auto-approve",
-            ));
+        if self.format != Format::Text && !self.auto_approve {
+            let message = "only --format text shows something to say yes to; add --auto-approve";
+            return Err(Failure::new(Exit::Usage, message));
         }
         let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
-        let mut document = plan::document(&planned, &allowed);
+        let run = reports::run_of(&planned, &allowed, global, started);
         if self.format == Format::Text {
-            plan::show_text(&planned, global)?;
+            reports::show_plans(&run, global)?;
         }
         plan::show_obstacles(&planned, &allowed);
+        // They say what would be done, until it is known what was done.
+        self.reports.write(&run, global)?;
+        let shown = if self.format == Format::Text { String::new() } else { self.format.render(&run, "")? };
+        let unread: Vec<_> =
+            run.unread().map(|(target, why)| (target.name.to_owned(), why.to_owned())).collect();
         let (ready, mut exit) = match approve(planned, &allowed, global.now).await {
             Ok(approved) => approved,
             Err(refused) => {
-                if self.format == Format::Json {
-                    plan::show_document(&document)?;
-                }
+                output::write(&shown)?;
                 return Err(refused);
             }
         };
@@ -114,15 +135,19 @@ impl ApplyCommand {
             exit = exit.min(standing(&one));
             applied.push(one);
         }
+        let targets = applied.iter().map(Applied::told).chain(unread.iter().map(|(name, why)| TargetRun {
+            name,
+            plan: Err(why.clone()),
+            refusals: Vec::new(),
+            applied: None,
+            calls: None,
+        }));
+        let run = reports::assemble(targets.collect(), global, started);
         match self.format {
-            Format::Json => {
-                for one in &applied {
-                    document.add_outcome(&one.plan.target, &one.outcome, &one.afterwards);
-                }
-                plan::show_document(&document)?;
-            }
             Format::Text => show_outcomes(&applied, global)?,
+            format => output::write(&format.render(&run, "")?)?,
         }
+        self.reports.write(&run, global)?;
         Ok(exit)
     }
 

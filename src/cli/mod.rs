@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod apply;
+mod atomic;
 mod credential;
 mod directory;
 mod embedded;
@@ -17,6 +18,7 @@ pub mod files;
 mod log;
 mod output;
 mod plan;
+mod reports;
 mod runtime;
 mod schema;
 mod serve;

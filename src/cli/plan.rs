@@ -1,17 +1,17 @@
 //! `plan`: what would be done? In: the policy and the targets as they are. Out: the plan of each on
 //! standard output. It changes nothing.
 
-use clap::{Args, ValueEnum};
+use std::time::Instant;
+
+use clap::Args;
 use tracing::Level;
 
-use crate::{
-    apply::one_line,
-    plan::Allowed,
-    report::{self, Paint, json::PlanDocument, text},
-};
+use crate::{plan::Allowed, report};
 
 use super::{
-    CommandResult, Exit, Failure, Global, files, log, output, runtime,
+    CommandResult, Exit, Global, files, log, output,
+    reports::{self, Format, Reports},
+    runtime,
     targets::{self, Planned, Reach},
 };
 
@@ -25,16 +25,9 @@ pub(super) struct PlanCommand {
     #[arg(long)]
     detailed_exitcode: bool,
     #[command(flatten)]
+    reports: Reports,
+    #[command(flatten)]
     reach: Reach,
-}
-
-/// Form of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// One JSON document, described by the schema `plan`
-    Json,
 }
 
 impl PlanCommand {
@@ -49,6 +42,8 @@ impl PlanCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
+        let started = Instant::now();
+        self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let planned = targets::plan(&workspace, &chosen, self.reach, global).await?;
@@ -57,16 +52,19 @@ impl PlanCommand {
             exit = exit.min(standing(one, self.detailed_exitcode));
         }
         let allowed = Allowed::new();
+        let run = reports::run_of(&planned, &allowed, global, started);
         match self.format {
-            Format::Json => show_document(&document(&planned, &allowed))?,
-            Format::Text => show_text(&planned, global)?,
+            Format::Text => reports::show_plans(&run, global)?,
+            format => output::write(&format.render(&run, "")?)?,
         }
         show_obstacles(&planned, &allowed);
+        let written = self.reports.write(&run, global);
         for one in planned {
             if let Ok((session, _)) = one.plan {
                 session.close().await;
             }
         }
+        written?;
         Ok(exit)
     }
 }
@@ -79,54 +77,6 @@ fn standing(planned: &Planned<'_>, detailed: bool) -> Exit {
         Ok((_, plan)) if detailed && !plan.changes.is_empty() => Exit::Pending,
         Ok(_) => Exit::Done,
     }
-}
-
-/// Every plan that there is, what would refuse it beyond what is `allowed`, and the targets that could
-/// not be read.
-pub(super) fn document(planned: &[Planned<'_>], allowed: &Allowed) -> PlanDocument {
-    let mut document = PlanDocument::new();
-    for one in planned {
-        let name = &one.declaration.name;
-        match &one.plan {
-            Ok((_, plan)) => {
-                document.add_plan(plan);
-                for refusal in plan.refusals(&one.declaration.rails, allowed) {
-                    document.add_refusal(name, &refusal);
-                }
-                for lockout in &plan.shut_out {
-                    document.add_refusal(name, lockout);
-                }
-            }
-            Err(failure) => document.add_error(name, one_line(failure.error.as_ref())),
-        }
-    }
-    document
-}
-
-/// Writes `document` to standard output.
-///
-/// # Errors
-///
-/// When standard output cannot be written.
-pub(super) fn show_document(document: &PlanDocument) -> Result<(), Failure> {
-    Ok(output::write(&(serde_json::to_string_pretty(document)? + "\n"))?)
-}
-
-/// Writes every plan that there is to standard output, for people.
-///
-/// # Errors
-///
-/// When standard output cannot be written.
-pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), Failure> {
-    let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
-    let mut shown = String::new();
-    for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
-        if !shown.is_empty() {
-            shown.push('\n');
-        }
-        text::plan(plan, paint, &mut shown)?;
-    }
-    Ok(output::write(&shown)?)
 }
 
 /// Writes to standard error what kept a plan from being made, which rails the plans would run into

@@ -18,13 +18,13 @@ pub use order::{Phase, phase};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Add};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
+    compliance::{Compliance, Findings, Statistics, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
     policy::{Place, Policy, settings_file::Lockout},
@@ -60,6 +60,8 @@ pub struct Plan {
     pub waiver_warnings: Vec<WaiverWarning>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
+    /// What all tokens come to, by scope, age, expiry and owner.
+    pub statistics: Statistics,
     /// The latest moment at which a token was made or used, UTC.
     pub latest_use: Option<Timestamp>,
     /// Who would no longer be let in from where they came from.
@@ -89,6 +91,21 @@ pub struct TokenCounts {
     pub unjudged: u64,
     /// Those whose every finding is held by a waiver; they are not among the complying ones.
     pub waived: u64,
+}
+
+impl Add for TokenCounts {
+    type Output = Self;
+
+    /// The tokens of two targets together.
+    fn add(self, more: Self) -> Self {
+        Self {
+            seen: self.seen + more.seen,
+            live: self.live + more.live,
+            complying: self.complying + more.complying,
+            unjudged: self.unjudged + more.unjudged,
+            waived: self.waived + more.waived,
+        }
+    }
 }
 
 /// A change with the reasons for it; never without one.
@@ -154,19 +171,23 @@ impl Plan {
     ) -> Result<Self, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
+        let mut statistics = Statistics::new(now);
         let settings_plan = settings::diff(policy, &inventory);
         let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
         let mut observe = |token: Token| {
             compliance.observe(&token);
+            statistics.observe(&token);
             refused_use.observe(&token);
             people.observe(&token);
         };
         reader.tokens(&mut observe).await?;
         let findings = compliance.finish();
+        findings.tokens.iter().for_each(|found| statistics.observe_findings(found, &inventory.people));
         let refused_use = refused_use.finish();
         let settings = inventory.settings.clone();
-        let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
+        let mut plan =
+            Self::assemble(target, policy, inventory, settings_plan, findings, statistics, refused_use);
         plan.shut_out =
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
@@ -180,6 +201,7 @@ impl Plan {
         inventory: Inventory,
         (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
         findings: Findings,
+        statistics: Statistics,
         refused_use: RefusedUse,
     ) -> Self {
         let tokens = TokenCounts {
@@ -214,6 +236,7 @@ impl Plan {
             waived: token_plan.waived,
             waiver_warnings: findings.waiver_warnings,
             tokens,
+            statistics,
             latest_use: findings.latest,
             refused_use,
             holders: holders(&inventory.settings),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{ChangeResult, Outcome},
-    compliance::{Finding, TokenFindings},
+    compliance::{Finding, Statistics, TokenFindings, Whose},
     model::{
         Token,
         schema::schema_of_output,
@@ -18,10 +18,10 @@ use crate::{
     policy::{Place, Waiver},
 };
 
-use super::{outcome::Afterwards, subject::address, warning};
+use super::{Run, outcome::Afterwards, subject::address, warning};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// Plans of one run, as JSON.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,11 +74,59 @@ pub struct TargetEntry {
     pub tokens_unjudged: u64,
     /// Tokens whose every finding is held by a waiver; they are not among the complying ones.
     pub tokens_waived: u64,
+    /// What all its tokens come to.
+    pub statistics: StatisticsEntry,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
+}
+
+/// What the tokens of a target come to.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatisticsEntry {
+    /// How many there are of each scope in each state.
+    pub tokens: Vec<TokensEntry>,
+    /// How old those are that work, in whole days.
+    pub ages: Vec<DaysEntry>,
+    /// When those that work end by themselves, in whole days from `planned_for`.
+    pub expiries: Vec<DaysEntry>,
+    /// How many of them end within 30 days.
+    pub ending_in_30_days: u64,
+    /// How many do not comply, waived ones too, by the groups of their owners.
+    pub with_findings: Vec<WhoseEntry>,
+}
+
+/// The tokens of one scope in one state.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TokensEntry {
+    /// `read-only`, `read-write` or `unset`.
+    pub scope: String,
+    /// `ending`: it works and has an expiry; `endless`: it works and has none; `expired`.
+    pub state: &'static str,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The tokens between the days of the entry before and these.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DaysEntry {
+    /// Fewer days than this; null for all the others.
+    pub under_days: Option<u32>,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The tokens that do not comply of one group, or of an owner who is in none that is known.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WhoseEntry {
+    /// The group.
+    pub group: Option<String>,
+    /// The owner.
+    pub owner: Option<String>,
+    /// How many there are. A token counts for every group of its owner.
+    pub count: u64,
 }
 
 /// One change.
@@ -266,6 +314,23 @@ impl PlanDocument {
         }
     }
 
+    /// The document of a run.
+    #[must_use]
+    pub fn of(run: &Run<'_>) -> Self {
+        let mut document = Self::new();
+        for target in &run.targets {
+            match &target.plan {
+                Ok(plan) => document.add_plan(plan),
+                Err(why) => document.add_error(target.name, why.clone()),
+            }
+            target.refusals.iter().for_each(|refusal| document.add_refusal(target.name, refusal));
+            if let Some(applied) = target.applied {
+                document.add_outcome(target.name, applied.outcome, applied.afterwards);
+            }
+        }
+        document
+    }
+
     /// Adds the plan of a target.
     pub fn add_plan(&mut self, plan: &Plan) {
         let target = plan.target.as_str();
@@ -279,6 +344,7 @@ impl PlanDocument {
             tokens_complying: plan.tokens.complying,
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
+            statistics: statistics(&plan.statistics),
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
         });
@@ -406,6 +472,26 @@ fn token(token: &Token) -> Value {
         "last_used_from": token.last_used.and_then(|last| last.from),
         "expires": token.expires,
     })
+}
+
+fn statistics(statistics: &Statistics) -> StatisticsEntry {
+    let tokens = statistics.counts().map(|(scope, state, count)| TokensEntry {
+        scope: scope.to_string(),
+        state: state.word(),
+        count,
+    });
+    let days = |(under_days, count)| DaysEntry { under_days, count };
+    let with_findings = statistics.with_findings().map(|(whose, count)| match whose {
+        Whose::Group(group) => WhoseEntry { group: Some(group.to_string()), owner: None, count },
+        Whose::Owner(owner) => WhoseEntry { group: None, owner: Some(owner.to_string()), count },
+    });
+    StatisticsEntry {
+        tokens: tokens.collect(),
+        ages: statistics.ages().map(days).collect(),
+        expiries: statistics.expiries().map(days).collect(),
+        ending_in_30_days: statistics.ending_in_30_days(),
+        with_findings: with_findings.collect(),
+    }
 }
 
 fn source(place: &Place) -> SourceEntry {
