@@ -200,8 +200,8 @@ fn consequences(one: &Coming<'_>, applied: bool) -> Vec<String> {
     });
     let ends = one.end().map(|at| match one.ends {
         Some(_) => format!("It ends on {}.", day(at)),
-        None if applied => format!("It ends on {}, before: {}.", day(at), expiry(one.token.expires)),
-        None => format!("It will end on {}, until now: {}.", day(at), expiry(one.token.expires)),
+        None if applied => format!("It ends on {} instead of {}.", day(at), expiry(one.token.expires)),
+        None => format!("It will end on {} instead of {}.", day(at), expiry(one.token.expires)),
     });
     ends.into_iter().chain(narrowed).collect()
 }

@@ -17,11 +17,11 @@ pub(super) struct Figures {
     pub(super) rows: Vec<(String, u64)>,
 }
 
-const WIDTH: u64 = 640;
+const WIDTH: u64 = 520;
 const ROW: u64 = 28;
-const LABELS: u64 = 190;
+const LABELS: u64 = 185;
 /// Room for the number behind the longest bar.
-const NUMBER: u64 = 60;
+const NUMBER: u64 = 55;
 const HEIGHT: u64 = 200;
 /// How much of a name stands beside a bar, in characters; the table has it whole.
 const NAME: usize = 28;
@@ -70,7 +70,10 @@ impl Figures {
                     @if *number > 0 {
                         text x=(middle) y=(HEIGHT - height - 6) text-anchor="middle" { (thousands((*number).into())) }
                     }
-                    text.label x=(middle) y=(HEIGHT + 18) text-anchor="middle" { (name) }
+                    // There is room for every other name, and the last must be there.
+                    @if (self.rows.len() as u64 - column) % 2 == 1 {
+                        text.label x=(middle) y=(HEIGHT + 18) text-anchor="middle" { (name) }
+                    }
                 }
             }
         })

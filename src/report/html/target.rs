@@ -32,9 +32,9 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Ma
             (Ok(plan), Some(latest)) => {
                 (summary(run, target, latest))
                 (alerts(target, latest))
+                (charts(run, latest, index))
                 (settings(target, plan))
                 (tokens(target))
-                (charts(run, latest, index))
                 (pending(latest))
                 (told("Reported, nothing is done about it", &latest.reported))
                 (told("Waived, nothing is done about it for now", &latest.waived))
@@ -49,7 +49,7 @@ fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &Plan) -> Markup {
     let changes = Counts::of(&target.effective_changes());
     let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
     let tokens = latest.tokens;
-    let not_complying = tokens.seen - tokens.complying - tokens.waived.min(tokens.seen - tokens.complying);
+    let not_complying = tokens.seen.saturating_sub(tokens.complying + tokens.waived + tokens.unjudged);
     let share = (tokens.complying * 100).checked_div(tokens.seen).unwrap_or(100);
     let standing = if not_complying == 0 { "good" } else { "bad" };
     html! {

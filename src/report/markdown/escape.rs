@@ -44,13 +44,12 @@ fn longest_run(text: &str, of: char) -> usize {
 /// `text` without anything that a host would make a link or a mention of by itself.
 fn unlinked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    while let Some(c) = characters.next() {
-        if c == '.' && ends_with_www(&shown) {
+    for c in text.chars() {
+        if (c == '.' && ends_with_www(&shown)) || (c == '/' && shown.ends_with(":/")) {
             shown.push(BREAK);
         }
         shown.push(c);
-        if matches!(c, '@' | '#') || (c == ':' && characters.peek() == Some(&'/')) {
+        if matches!(c, '@' | '#') {
             shown.push(BREAK);
         }
     }
