@@ -22,9 +22,8 @@ pub(super) fn advice(rule: &Rule) -> &'static str {
         }
         RuleCode::OwnerUnknown => "find out whose token it is, and revoke it when it is nobody's",
         RuleCode::OwnerNotPermitted => "ask for a group that may use tokens, or stop using this one",
-        RuleCode::Scope | RuleCode::ScopeUnset => {
-            "use it for reading alone, or ask for a limit that lets it write"
-        }
+        RuleCode::Scope => "use it for reading alone, or ask for a limit that lets it write",
+        RuleCode::ScopeUnset => "nothing, unless it is used for more than its new scope allows",
         RuleCode::Lifetime => {
             "make a new token that ends within the limit, and put it where this one is used"
         }

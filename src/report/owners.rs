@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    model::{Owner, Rule, Token, TokenId},
+    model::{Owner, Rule, RuleCode, Token, TokenId},
     plan::{Change, Reason},
 };
 
@@ -208,8 +208,12 @@ fn consequences(one: &Coming<'_>, applied: bool) -> Vec<String> {
 
 /// What there is to do, each advice once.
 fn advices(one: &Coming<'_>) -> Vec<&'static str> {
+    let rules = || one.reasons.iter().filter_map(|reason| reason.rule.as_ref());
+    if one.is_revoked() && !rules().any(|rule| *rule == RuleCode::Expired) {
+        return vec!["where it is still needed, put another token that keeps to the policy"];
+    }
     let mut advices: Vec<&str> = Vec::new();
-    for rule in one.reasons.iter().filter_map(|reason| reason.rule.as_ref()) {
+    for rule in rules() {
         let advice = advice(rule);
         if !advices.contains(&advice) {
             advices.push(advice);

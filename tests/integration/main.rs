@@ -24,6 +24,8 @@ mod program;
 mod quickstart;
 mod rails;
 mod reconcile;
+mod report_files;
+mod reports;
 mod rules;
 mod schema;
 mod seed;
