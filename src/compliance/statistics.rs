@@ -159,6 +159,7 @@ impl Statistics {
     }
 
     /// How many tokens do not comply, by the groups of their owners; a token counts once for each.
+    #[must_use]
     pub fn with_findings(&self) -> impl ExactSizeIterator<Item = (&Whose, u64)> {
         self.with_findings.iter().map(|(whose, count)| (whose, *count))
     }

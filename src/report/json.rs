@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{ChangeResult, Outcome},
-    compliance::{Finding, Statistics, TokenFindings, Whose},
+    compliance::{Finding, TokenFindings},
     model::{
         Token,
         schema::schema_of_output,
@@ -18,7 +18,7 @@ use crate::{
     policy::{Place, Waiver},
 };
 
-use super::{Run, outcome::Afterwards, subject::address, warning};
+use super::{Run, outcome::Afterwards, statistics::StatisticsEntry, subject::address, warning};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 pub const FORMAT_VERSION: &str = "1.1";
@@ -81,52 +81,6 @@ pub struct TargetEntry {
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
-}
-
-/// What the tokens of a target come to.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct StatisticsEntry {
-    /// How many there are of each scope in each state.
-    pub tokens: Vec<TokensEntry>,
-    /// How old those are that work, in whole days.
-    pub ages: Vec<DaysEntry>,
-    /// When those that work end by themselves, in whole days from `planned_for`.
-    pub expiries: Vec<DaysEntry>,
-    /// How many of them end within 30 days.
-    pub ending_in_30_days: u64,
-    /// How many do not comply, waived ones too, by the groups of their owners.
-    pub with_findings: Vec<WhoseEntry>,
-}
-
-/// The tokens of one scope in one state.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct TokensEntry {
-    /// `read-only`, `read-write` or `unset`.
-    pub scope: String,
-    /// `ending`: it works and has an expiry; `endless`: it works and has none; `expired`.
-    pub state: &'static str,
-    /// How many there are.
-    pub count: u64,
-}
-
-/// The tokens between the days of the entry before and these.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct DaysEntry {
-    /// Fewer days than this; null for all the others.
-    pub under_days: Option<u32>,
-    /// How many there are.
-    pub count: u64,
-}
-
-/// The tokens that do not comply of one group, or of an owner who is in none that is known.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct WhoseEntry {
-    /// The group.
-    pub group: Option<String>,
-    /// The owner.
-    pub owner: Option<String>,
-    /// How many there are. A token counts for every group of its owner.
-    pub count: u64,
 }
 
 /// One change.
@@ -344,7 +298,7 @@ impl PlanDocument {
             tokens_complying: plan.tokens.complying,
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
-            statistics: statistics(&plan.statistics),
+            statistics: StatisticsEntry::of(&plan.statistics),
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
         });
@@ -472,26 +426,6 @@ fn token(token: &Token) -> Value {
         "last_used_from": token.last_used.and_then(|last| last.from),
         "expires": token.expires,
     })
-}
-
-fn statistics(statistics: &Statistics) -> StatisticsEntry {
-    let tokens = statistics.counts().map(|(scope, state, count)| TokensEntry {
-        scope: scope.to_string(),
-        state: state.word(),
-        count,
-    });
-    let days = |(under_days, count)| DaysEntry { under_days, count };
-    let with_findings = statistics.with_findings().map(|(whose, count)| match whose {
-        Whose::Group(group) => WhoseEntry { group: Some(group.to_string()), owner: None, count },
-        Whose::Owner(owner) => WhoseEntry { group: None, owner: Some(owner.to_string()), count },
-    });
-    StatisticsEntry {
-        tokens: tokens.collect(),
-        ages: statistics.ages().map(days).collect(),
-        expiries: statistics.expiries().map(days).collect(),
-        ending_in_30_days: statistics.ending_in_30_days(),
-        with_findings: with_findings.collect(),
-    }
 }
 
 fn source(place: &Place) -> SourceEntry {

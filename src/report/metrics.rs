@@ -7,7 +7,6 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
-    apply::ChangeResult,
     compliance::WaiverStanding,
     plan::{Plan, TokenCounts},
 };
@@ -51,16 +50,13 @@ impl Metrics {
                 (vec![("target", *target), ("scope", scope), ("state", state)], *count)
             }),
         );
-        let standings: [(&str, fn(TokenCounts) -> u64); 3] = [
-            ("complying", |tokens| tokens.complying),
-            ("waived", |tokens| tokens.waived),
-            ("unjudged", |tokens| tokens.unjudged),
-        ];
         self.gauge(
             "tokenwarden_tokens_judged",
             "API tokens that comply with every rule, whose findings waivers hold, or that could not be judged.",
             latest(run).flat_map(|(target, plan)| {
-                standings.map(|(word, count)| (vec![("target", target), ("standing", word)], count(plan.tokens)))
+                let TokenCounts { complying, waived, unjudged, .. } = plan.tokens;
+                [("complying", complying), ("waived", waived), ("unjudged", unjudged)]
+                    .map(|(word, count)| (vec![("target", target), ("standing", word)], count))
             }),
         );
         self.gauge(
@@ -127,20 +123,13 @@ impl Metrics {
             "Reasons for which the plan is not applied: rails, and those whom it would shut out.",
             run.targets.iter().map(|target| (vec![("target", target.name)], target.refusals.len() as u64)),
         );
-        let results: [(&str, fn(&ChangeResult) -> bool); 3] = [
-            ("done", |result| matches!(result, ChangeResult::Done(_))),
-            ("failed", |result| matches!(result, ChangeResult::Failed(_))),
-            ("not-tried", |result| matches!(result, ChangeResult::NotTried(_))),
-        ];
         let applied = run.targets.iter().filter_map(|target| Some((target.name, target.applied?.outcome)));
         self.gauge(
             "tokenwarden_applied_changes",
             "Changes of this run, by what became of them.",
             applied.flat_map(|(target, outcome)| {
-                results.map(|(word, is)| {
-                    let count = outcome.changes.iter().filter(|change| is(&change.result)).count();
-                    (vec![("target", target), ("result", word)], count as u64)
-                })
+                [("done", outcome.done()), ("failed", outcome.failed()), ("not-tried", outcome.not_tried())]
+                    .map(|(word, count)| (vec![("target", target), ("result", word)], count as u64))
             }),
         );
     }

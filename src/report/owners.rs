@@ -6,7 +6,6 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt::Write};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     model::{Owner, Rule, RuleCode, Token, TokenId},
@@ -17,6 +16,7 @@ use super::{
     Run, TargetRun,
     advice::advice,
     difference::{day, expiry},
+    hash::hash,
     markdown::inline,
     subject::token_name,
 };
@@ -238,8 +238,7 @@ fn file_name(owner: &Owner) -> String {
         return format!("{kind}-{name}.md");
     }
     let shown: String = name.chars().take(NAME).map(|c| if plain(c) { c } else { '-' }).collect();
-    let hash = Sha256::digest(name.as_bytes());
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = hash(&[&name]).chars().take(16).collect();
     format!("{kind}-{shown}~{hash}.md")
 }
 

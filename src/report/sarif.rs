@@ -7,7 +7,6 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::{
     model::Rule,
@@ -20,6 +19,7 @@ use super::{
     advice::{about, advice},
     escape::escape,
     findings::{Found, Remedy, found},
+    hash::hash,
     subject::{address, token_name},
 };
 
@@ -69,6 +69,7 @@ fn descriptor(rule: &Rule) -> Value {
 }
 
 fn result(target: &str, found: &Found<'_>, rules: &BTreeMap<&Rule, usize>) -> Value {
+    // INVARIANT: the fingerprint is of nothing that moves: a finding is known again in every run.
     let address = address(target, Object::Token(found.token));
     let text = format!("{}: {}", token_name(found.token), escape(found.message));
     let mut location =
@@ -82,7 +83,7 @@ fn result(target: &str, found: &Found<'_>, rules: &BTreeMap<&Rule, usize>) -> Va
         "level": level(found.remedy),
         "message": { "text": message(&text) },
         "locations": [location],
-        "partialFingerprints": { "tokenwarden/v1": fingerprint(&[&address, found.rule.code()]) },
+        "partialFingerprints": { "tokenwarden/v1": hash(&[&address, found.rule.code()]) },
         "properties": { "action": found.remedy.word(), "target": target, "owner": escape(&found.token.owner.to_string()) },
     });
     if let (Remedy::Waived(waiver), Some(result)) = (found.remedy, result.as_object_mut()) {
@@ -128,20 +129,6 @@ fn notifications(target: &TargetRun<'_>) -> Vec<Value> {
         .iter()
         .map(|held| notification("warning", &format!("held back: {}: {}", held.subject, held.reason)));
     unread.into_iter().chain(refusals).chain(held_back).collect()
-}
-
-/// The same for the same token and rule in every run: it holds nothing that moves.
-fn fingerprint(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// `text` as a message: braces would be places for arguments, and brackets links (3.11.5 and 3.11.6 of

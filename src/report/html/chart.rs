@@ -39,7 +39,7 @@ impl Figures {
         let largest = self.largest();
         self.chart(
             rows * ROW,
-            html! {
+            &html! {
                 @for ((name, number), row) in self.rows.iter().take(BARS).zip(0..) {
                     @let middle = row * ROW + ROW / 2;
                     g {
@@ -59,7 +59,7 @@ impl Figures {
     pub(super) fn columns(&self) -> Markup {
         let largest = self.largest();
         let step = WIDTH / (self.rows.len() as u64).max(1);
-        self.chart(HEIGHT + 24, html! {
+        self.chart(HEIGHT + 24, &html! {
             line x1="0" x2=(WIDTH) y1=(HEIGHT) y2=(HEIGHT) {}
             @for ((name, number), column) in self.rows.iter().zip(0..) {
                 @let middle = column * step + step / 2;
@@ -79,7 +79,7 @@ impl Figures {
         })
     }
 
-    fn chart(&self, height: u64, content: Markup) -> Markup {
+    fn chart(&self, height: u64, content: &Markup) -> Markup {
         html! {
             svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-labelledby=(self.id) {
                 title id=(self.id) { (self.title) }
