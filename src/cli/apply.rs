@@ -3,10 +3,12 @@
 //! run for another purpose.
 
 use std::{
+    collections::HashMap,
     io::{self, BufRead, IsTerminal, Write},
     mem::take,
     path::PathBuf,
     sync::Arc,
+    time::Instant,
 };
 
 use clap::Args;
@@ -19,15 +21,16 @@ use crate::{
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, History, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
-    report::{Paint, fleet, outcome, outcome::Afterwards, saved::Reviewed},
-    target::http::CallStatistics,
+    report::{
+        self, Calls, Paint, TargetRun, fleet, json::LayerEntry, outcome, outcome::Afterwards, saved::Reviewed,
+    },
 };
 
 use super::{
     CommandResult, Exit, Failure, Global,
     files::{self, Workspace},
-    log, output,
-    plan::{self, Format},
+    log, output, plan,
+    reports::{self, Format, Reports},
     reviewed, runtime,
     targets::{self, Manner, Only, Planned, Reach, Session},
 };
@@ -46,12 +49,12 @@ pub(super) struct ApplyCommand {
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
     #[command(flatten)]
-    run: Run,
+    run: RunArgs,
 }
 
 /// How a run that changes something goes.
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
@@ -61,6 +64,8 @@ pub(super) struct Run {
     /// Form of the report on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    reports: Reports,
     #[command(flatten)]
     reach: Reach,
 }
@@ -87,7 +92,24 @@ struct Applied {
     plan: Plan,
     outcome: Outcome,
     afterwards: Afterwards,
-    calls: CallStatistics,
+    calls: Calls,
+    layers: Vec<LayerEntry>,
+    reviewed: Vec<Reviewed>,
+}
+
+impl Applied {
+    /// The same for reports.
+    fn told(&self) -> TargetRun<'_> {
+        TargetRun {
+            name: &self.plan.target,
+            plan: Ok(&self.plan),
+            refusals: Vec::new(),
+            applied: Some(report::Applied { outcome: &self.outcome, afterwards: &self.afterwards }),
+            calls: Some(self.calls),
+            layers: self.layers.clone(),
+            reviewed: &self.reviewed,
+        }
+    }
 }
 
 impl ApplyCommand {
@@ -102,19 +124,24 @@ impl ApplyCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
+        let started = Instant::now();
+        self.run.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         targets::refuse_other_clock("apply", &chosen, global)?;
         let Some(file) = &self.plan else {
-            return self.run.carry_out(&workspace, &chosen, Manner::of(self.only.into()), global).await;
+            return self
+                .run
+                .carry_out(&workspace, &chosen, Manner::of(self.only.into()), global, started)
+                .await;
         };
         let saved = Arc::new(reviewed::read(file, self.expect_digest.as_deref(), global)?);
         let chosen = reviewed::targets(&saved, &workspace, &chosen)?;
-        self.run.carry_out(&workspace, &chosen, Manner::reviewed(saved), global).await
+        self.run.carry_out(&workspace, &chosen, Manner::reviewed(saved), global, started).await
     }
 }
 
-impl Run {
+impl RunArgs {
     /// Plans as `manner` says on `chosen`, shows it, asks, applies it, and looks again. What was reviewed
     /// is not asked about.
     ///
@@ -127,34 +154,37 @@ impl Run {
         chosen: &[&TargetDeclaration],
         manner: Manner,
         global: &Global,
+        started: Instant,
     ) -> CommandResult {
         let saved = manner.saved.clone();
-        if self.format == Format::Json && !self.auto_approve && saved.is_none() {
-            return Err(Failure::new(
-                Exit::Usage,
-                "--format json shows nothing to say yes to; add --auto-approve",
-            ));
+        if self.format != Format::Text && !self.auto_approve && saved.is_none() {
+            let message = "only --format text shows something to say yes to; add --auto-approve";
+            return Err(Failure::new(Exit::Usage, message));
         }
         let mut planned = targets::plan(workspace, chosen, manner, self.reach, global).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
-        let mut document = plan::document(&planned, &allowed);
+        let run = reports::run_of(workspace, &planned, &allowed, global, started);
         if self.format == Format::Text {
-            plan::show_text(&planned, global)?;
+            reports::show_plans(&run, global)?;
         }
         plan::show_obstacles(&planned, &allowed);
+        // They say what would be done, until it is known what was done.
+        self.reports.write(&run, global)?;
+        let shown = if self.format == Format::Text { String::new() } else { self.format.render(&run, "")? };
         if let Some(saved) = &saved
             && let Err(refused) = reviewed::check_servers(saved, &planned)
         {
             targets::close(planned).await;
             return Err(refused);
         }
-        let verdicts: Vec<Reviewed> = planned.iter_mut().flat_map(|one| take(&mut one.reviewed)).collect();
+        let unread: Vec<_> =
+            run.unread().map(|(target, why)| (target.name.to_owned(), why.to_owned())).collect();
+        let mut reviewed: HashMap<String, Vec<Reviewed>> =
+            planned.iter_mut().map(|one| (one.declaration.name.clone(), take(&mut one.reviewed))).collect();
         let (ready, mut exit) = match approve(planned, &allowed, global.now).await {
             Ok(approved) => approved,
             Err(refused) => {
-                if self.format == Format::Json {
-                    plan::show_document(&document)?;
-                }
+                output::write(&shown)?;
                 return Err(refused);
             }
         };
@@ -168,27 +198,22 @@ impl Run {
         }
         let mut applied = Vec::with_capacity(ready.len());
         for one in ready {
-            let one = apply_one(one).await;
-            exit = exit.min(standing(&one));
+            let layers = workspace.layer_entries(one.declaration);
+            let reviewed = reviewed.remove(&one.declaration.name).unwrap_or_default();
+            let one = Applied { layers, reviewed, ..apply_one(one).await };
+            exit = exit.min(standing(&one)).min(reviewed::standing(&one.reviewed));
             applied.push(one);
         }
+        let unread = unread.iter().map(|(name, why)| TargetRun::unread(name, why.clone()));
+        let run =
+            reports::assemble(applied.iter().map(Applied::told).chain(unread).collect(), global, started);
         match self.format {
-            Format::Json => {
-                for one in &applied {
-                    document.add_outcome(&one.plan.target, &one.outcome, &one.afterwards);
-                    document.add_calls(&one.plan.target, one.calls.calls, one.calls.retries);
-                }
-                for reviewed in &verdicts {
-                    document.add_reviewed(reviewed);
-                }
-                plan::show_document(&document)?;
-            }
-            Format::Text => {
-                show_outcomes(&applied, global)?;
-                reviewed::show(&verdicts);
-            }
+            Format::Text => show_outcomes(&applied, global)?,
+            format => output::write(&format.render(&run, "")?)?,
         }
-        Ok(exit.min(reviewed::standing(&verdicts)))
+        applied.iter().for_each(|one| reviewed::show(&one.reviewed));
+        self.reports.write(&run, global)?;
+        Ok(exit)
     }
 
     fn ask(&self) -> Result<(), Failure> {
@@ -292,8 +317,9 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
         }
     };
     let calls = session.target.calls();
+    let calls = Calls { sent: calls.calls, repeated: calls.retries };
     session.close().await;
-    Applied { plan, outcome, afterwards, calls }
+    Applied { plan, outcome, afterwards, calls, layers: Vec::new(), reviewed: Vec::new() }
 }
 
 /// A bar on standard error, when that is a terminal.

@@ -8,6 +8,27 @@ use std::{
     process,
 };
 
+/// A file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`", path.display())]
+pub(super) struct CannotWrite {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+/// Makes the file at `path` hold `content`: whoever reads it finds the old content or the new one, whole.
+///
+/// # Errors
+///
+/// As for [`AtomicFile`].
+pub(super) fn write(path: &Path, content: &str) -> Result<(), CannotWrite> {
+    let written = AtomicFile::create(path).and_then(|mut file| {
+        file.write_all(content.as_bytes())?;
+        file.finish()
+    });
+    written.map_err(|source| CannotWrite { path: path.to_path_buf(), source })
+}
+
 /// A file that takes its place only once it is whole.
 pub(super) struct AtomicFile {
     place: PathBuf,

@@ -1,6 +1,8 @@
 //! `drift`: did somebody change a target? In: the policy, and the targets as they are. Out: what is not as
 //! the policy asks for although nobody changed the policy. It changes nothing.
 
+use std::time::Instant;
+
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tracing::Level;
@@ -10,8 +12,9 @@ use crate::plan::{Allowed, Origin, Purpose};
 use super::{
     CommandResult, Exit, Global,
     baseline::BaselineArgs,
-    files, log, output,
-    plan::{self, Format},
+    files::{self, Workspace},
+    log, output, plan,
+    reports::{self, Format, Reports},
     runtime,
     targets::{self, Against, Manner, Planned, Reach},
 };
@@ -28,6 +31,8 @@ pub(super) struct DriftCommand {
     /// What counts beside drift
     #[arg(long, value_enum, value_name = "ORIGIN")]
     fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    reports: Reports,
     #[command(flatten)]
     baseline: BaselineArgs,
     #[command(flatten)]
@@ -53,20 +58,34 @@ impl DriftCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
+        let started = Instant::now();
+        self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let against = self.baseline.policies(&chosen, global)?.map_or(Against::AtHand, Against::Before);
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
         let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
-        let allowed = Allowed::new();
-        match self.format {
-            Format::Json => output::write(&plan::saved(&workspace, &planned, global)?)?,
-            Format::Text => plan::show_text(&planned, global)?,
-        }
-        plan::show_obstacles(&planned, &allowed);
-        let exit = planned.iter().map(|one| self.standing(one)).min().unwrap_or(Exit::Done);
+        let shown = self.show(&workspace, &planned, global, started);
         targets::close(planned).await;
-        Ok(exit)
+        shown
+    }
+
+    fn show(
+        &self,
+        workspace: &Workspace,
+        planned: &[Planned<'_>],
+        global: &Global,
+        started: Instant,
+    ) -> CommandResult {
+        let allowed = Allowed::new();
+        let run = reports::run_of(workspace, planned, &allowed, global, started);
+        match self.format {
+            Format::Text => reports::show_plans(&run, global)?,
+            format => output::write(&format.render(&run, "")?)?,
+        }
+        plan::show_obstacles(planned, &allowed);
+        self.reports.write(&run, global)?;
+        Ok(planned.iter().map(|one| self.standing(one)).min().unwrap_or(Exit::Done))
     }
 
     /// How the program ends for one target.

@@ -22,6 +22,7 @@ mod inventory;
 mod log;
 mod output;
 mod plan;
+mod reports;
 mod reviewed;
 mod revoke;
 mod runtime;

@@ -2,25 +2,22 @@
 //! the plan of each on standard output. It changes nothing.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tracing::Level;
 
-use crate::{
-    apply::one_line,
-    plan::Allowed,
-    report::{self, Paint, fleet, json::PlanDocument, saved, text},
-};
+use crate::{plan::Allowed, report};
 
 use super::{
-    CommandResult, Exit, Failure, Global,
-    atomic::AtomicFile,
+    CommandResult, Exit, Global, atomic,
     baseline::BaselineArgs,
     files::{self, Workspace},
-    log, output, runtime,
+    log, output,
+    reports::{self, Format, Reports},
+    runtime,
     targets::{self, Against, Manner, Only, Planned, Reach},
 };
 
@@ -45,16 +42,9 @@ pub(super) struct PlanCommand {
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
     #[command(flatten)]
+    reports: Reports,
+    #[command(flatten)]
     reach: Reach,
-}
-
-/// Form of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// One JSON document, described by the schema `plan`
-    Json,
 }
 
 impl PlanCommand {
@@ -69,39 +59,44 @@ impl PlanCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
+        let started = Instant::now();
+        self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let against = self.baseline.policies(&chosen, global)?.map_or(Against::Nothing, Against::Before);
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
             let planned = targets::plan_offline(&workspace, file, manner, global).await?;
-            return self.show(&workspace, &[planned], global);
+            return self.show(&workspace, &[planned], global, started);
         }
         let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
-        let shown = self.show(&workspace, &planned, global);
+        let shown = self.show(&workspace, &planned, global, started);
         targets::close(planned).await;
         shown
     }
 
-    fn show<S>(&self, workspace: &Workspace, planned: &[Planned<'_, S>], global: &Global) -> CommandResult {
-        let mut exit = Exit::Done;
-        for one in planned {
-            exit = exit.min(standing(one, self.detailed_exitcode));
-        }
-        let saved = saved(workspace, planned, global)?;
+    fn show<S>(
+        &self,
+        workspace: &Workspace,
+        planned: &[Planned<'_, S>],
+        global: &Global,
+        started: Instant,
+    ) -> CommandResult {
+        let allowed = Allowed::new();
+        let run = reports::run_of(workspace, planned, &allowed, global, started);
         let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
-            _ if to_stdout => output::write(&saved)?,
-            Format::Json => output::write(&saved)?,
-            Format::Text => show_text(planned, global)?,
+            Format::Text if !to_stdout => reports::show_plans(&run, global)?,
+            _ if to_stdout => output::write(&Format::Json.render(&run, "")?)?,
+            format => output::write(&format.render(&run, "")?)?,
         }
+        show_obstacles(planned, &allowed);
         if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
-            let mut file = AtomicFile::create(&global.resolve(file))?;
-            file.write_all(saved.as_bytes())?;
-            file.finish()?;
+            atomic::write(&global.resolve(file), &Format::Json.render(&run, "")?)?;
         }
-        show_obstacles(planned, &Allowed::new());
-        Ok(exit)
+        self.reports.write(&run, global)?;
+        let standing = planned.iter().map(|one| standing(one, self.detailed_exitcode));
+        Ok(standing.min().unwrap_or(Exit::Done))
     }
 }
 
@@ -113,76 +108,6 @@ fn standing<S>(planned: &Planned<'_, S>, detailed: bool) -> Exit {
         Ok((_, plan)) if detailed && !plan.changes.is_empty() => Exit::Pending,
         Ok(_) => Exit::Done,
     }
-}
-
-/// Every plan that there is, what would refuse it beyond what is `allowed`, and the targets that could
-/// not be read.
-pub(super) fn document<S>(planned: &[Planned<'_, S>], allowed: &Allowed) -> PlanDocument {
-    let mut document = PlanDocument::new();
-    for one in planned {
-        let name = &one.declaration.name;
-        match &one.plan {
-            Ok((_, plan)) => {
-                document.add_plan(plan);
-                for refusal in plan.refusals(&one.declaration.rails, allowed) {
-                    document.add_refusal(name, &refusal);
-                }
-                for lockout in &plan.shut_out {
-                    document.add_refusal(name, lockout);
-                }
-            }
-            Err(failure) => document.add_error(name, one_line(failure.error.as_ref())),
-        }
-    }
-    document
-}
-
-/// The plans of `planned` as a file.
-///
-/// # Errors
-///
-/// When they cannot be written as JSON.
-pub(super) fn saved<S>(
-    workspace: &Workspace,
-    planned: &[Planned<'_, S>],
-    global: &Global,
-) -> Result<String, Failure> {
-    let made_at = targets::present(global);
-    let mut document = document(planned, &Allowed::new());
-    document.made_at = Some(made_at);
-    document.valid_until = Some(saved::VALID_FOR.after(made_at));
-    for one in planned {
-        document.add_layers(&one.declaration.name, workspace.layer_entries(one.declaration));
-    }
-    Ok(saved::write(&document)?)
-}
-
-/// Writes `document` to standard output.
-///
-/// # Errors
-///
-/// When standard output cannot be written.
-pub(super) fn show_document(document: &PlanDocument) -> Result<(), Failure> {
-    Ok(output::write(&(serde_json::to_string_pretty(document)? + "\n"))?)
-}
-
-/// Writes every plan that there is to standard output, for people.
-///
-/// # Errors
-///
-/// When standard output cannot be written.
-pub(super) fn show_text<S>(planned: &[Planned<'_, S>], global: &Global) -> Result<(), Failure> {
-    let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
-    let mut shown = String::new();
-    for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
-        if !shown.is_empty() {
-            shown.push('\n');
-        }
-        text::plan(plan, paint, &mut shown)?;
-    }
-    let plans: Vec<_> = planned.iter().filter_map(|one| Some(&one.plan.as_ref().ok()?.1)).collect();
-    fleet::planned(&plans, planned.len() - plans.len(), paint, &mut shown)?;
-    Ok(output::write(&shown)?)
 }
 
 /// Writes to standard error what kept a plan from being made, which rails the plans would run into

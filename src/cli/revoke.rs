@@ -2,6 +2,8 @@
 //! the plan, a question, what became of each change, and a new look. It asks no policy, and needs none that
 //! is valid.
 
+use std::time::Instant;
+
 use clap::Args;
 use tracing::Level;
 
@@ -12,7 +14,7 @@ use crate::{
 
 use super::{
     CommandResult, Exit, Failure, Global,
-    apply::Run,
+    apply::RunArgs,
     files, log, runtime,
     targets::{self, Manner},
 };
@@ -31,7 +33,7 @@ pub(super) struct RevokeCommand {
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
     #[command(flatten)]
-    run: Run,
+    run: RunArgs,
 }
 
 fn owner(text: &str) -> Result<Owner, String> {
@@ -66,6 +68,7 @@ impl RevokeCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
+        let started = Instant::now();
         let workspace = files::load_targets(global)?;
         let chosen = workspace.targets(global)?;
         targets::refuse_other_clock("revoke", &chosen, global)?;
@@ -78,6 +81,6 @@ impl RevokeCommand {
             None => Selection::Tokens(self.token.iter().cloned().collect()),
         };
         let purpose = Purpose::Revoke(Incident { tokens, reason: self.reason.clone() });
-        self.run.carry_out(&workspace, &chosen, Manner::of(purpose), global).await
+        self.run.carry_out(&workspace, &chosen, Manner::of(purpose), global, started).await
     }
 }

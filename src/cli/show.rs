@@ -1,4 +1,4 @@
-//! `show`: what a saved plan says. In: the file. Out: the same report that `plan` gave. It refuses to ask
+//! `show`: what a saved plan says. In: the file. Out: the same reports that `plan` gives. It refuses to ask
 //! any server, and to vouch for the file: what it says is what was saved.
 
 use std::path::PathBuf;
@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use tracing::Level;
 
-use crate::report::{Paint, saved::Shown, text};
-
-use super::{CommandResult, Exit, Failure, Global, log, output, plan::Format, reviewed};
+use super::{
+    CommandResult, Exit, Global, log, output,
+    reports::{self, Format, Reports},
+    reviewed,
+};
 
 /// Shows a saved plan
 #[derive(Debug, Args)]
@@ -19,6 +21,8 @@ pub(super) struct ShowCommand {
     /// Form on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 impl ShowCommand {
@@ -26,34 +30,28 @@ impl ShowCommand {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is not whole, or standard output cannot be written.
+    /// When the file cannot be read, is not whole, or a report cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);
+        self.reports.check(global)?;
         let saved = reviewed::open(&self.plan, global)?;
         let shown = saved.shown().map_err(reviewed::refused)?;
+        let run = shown.run();
         match self.format {
             Format::Json => output::write(saved.text())?,
-            Format::Text => show_text(&shown, global)?,
+            Format::Text => reports::show_plans(&run, global)?,
+            format => output::write(&format.render(&run, "")?)?,
         }
-        for (target, why) in &shown.errors {
-            output::note(&format!("error: {target}: {why}"));
-        }
-        for (target, why) in &shown.refusals {
-            output::note(&format!("apply was refused on {target}: {why}"));
+        for target in &run.targets {
+            if let Err(why) = &target.plan {
+                output::note(&format!("error: {}: {why}", target.name));
+            }
+            for why in &target.refusals {
+                output::note(&format!("apply was refused on {}: {why}", target.name));
+            }
         }
         output::note(&format!("digest sha256:{}, valid until {}", saved.digest, saved.valid_until));
+        self.reports.write(&run, global)?;
         Ok(Exit::Done)
     }
-}
-
-fn show_text(shown: &Shown, global: &Global) -> Result<(), Failure> {
-    let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
-    let mut out = String::new();
-    for plan in &shown.plans {
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        text::plan(plan, paint, &mut out)?;
-    }
-    Ok(output::write(&out)?)
 }

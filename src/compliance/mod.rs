@@ -7,8 +7,10 @@
 mod owner;
 mod per_owner;
 pub mod rules;
+mod statistics;
 mod waivers;
 
+pub use statistics::{Statistics, TokenState, Whose};
 pub use waivers::{WaiverStanding, WaiverWarning};
 
 use std::{

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    compliance::Findings,
+    compliance::{Findings, Statistics},
     inventory::{Inventory, InventoryReader, People, Presence, ReadError},
     model::{Owner, Token, TokenId},
 };
@@ -26,9 +26,11 @@ pub(super) async fn plan(
     let inventory = Inventory::read(reader, &BTreeSet::new(), terms.now).await?;
     let mut people = PeopleFold::new(&inventory, &[], terms.lockout);
     let mut findings = Findings::default();
+    let mut statistics = Statistics::new(terms.now);
     let mut chosen = Vec::new();
     let mut observe = |token: Token| {
         people.observe(&token);
+        statistics.observe(&token);
         findings.seen += 1;
         findings.live += u64::from(!token.is_expired(terms.now));
         findings.latest = findings.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
@@ -55,8 +57,15 @@ pub(super) async fn plan(
     }
     let (settings, server) = (inventory.settings.clone(), inventory.server.clone());
     let made = (changes, held_back);
-    let mut plan =
-        Plan::assemble(terms.target, terms.policy, inventory, made, findings, RefusedUse::default());
+    let mut plan = Plan::assemble(
+        terms.target,
+        terms.policy,
+        inventory,
+        made,
+        findings,
+        statistics,
+        RefusedUse::default(),
+    );
     plan.purpose = Purpose::Revoke(incident.clone());
     plan.shut_out = lockout::caller_shut_out(&plan.changes, &settings, &server).into_iter().collect();
     plan.without_way_in = people.without_way_in();

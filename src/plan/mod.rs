@@ -28,13 +28,13 @@ pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
 pub use terms::{History, Spent, Terms};
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Add};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Findings, TokenFindings, WaiverWarning},
+    compliance::{Findings, Statistics, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
     policy::{Place, Policy},
@@ -73,6 +73,8 @@ pub struct Plan {
     pub waiver_warnings: Vec<WaiverWarning>,
     /// How many tokens there are.
     pub tokens: TokenCounts,
+    /// What all tokens come to, by scope, age, expiry and owner.
+    pub statistics: Statistics,
     /// The latest moment at which a token was made or used, UTC.
     pub latest_use: Option<Timestamp>,
     /// Who would no longer be let in from where they came from.
@@ -102,6 +104,21 @@ pub struct TokenCounts {
     pub unjudged: u64,
     /// Those whose every finding is held by a waiver; they are not among the complying ones.
     pub waived: u64,
+}
+
+impl Add for TokenCounts {
+    type Output = Self;
+
+    /// The tokens of two targets together.
+    fn add(self, more: Self) -> Self {
+        Self {
+            seen: self.seen + more.seen,
+            live: self.live + more.live,
+            complying: self.complying + more.complying,
+            unjudged: self.unjudged + more.unjudged,
+            waived: self.waived + more.waived,
+        }
+    }
 }
 
 /// A change with the reasons for it; never without one.
@@ -245,6 +262,7 @@ impl Plan {
         inventory: Inventory,
         (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
         findings: Findings,
+        statistics: Statistics,
         refused_use: RefusedUse,
     ) -> Self {
         let tokens = TokenCounts {
@@ -281,6 +299,7 @@ impl Plan {
             waived: token_plan.waived,
             waiver_warnings: findings.waiver_warnings,
             tokens,
+            statistics,
             latest_use: findings.latest,
             refused_use,
             holders: holders(&inventory.settings),

@@ -1,7 +1,11 @@
 //! In: what a plan is made from, what was seen of the target, and every token one by one. Out: the plan.
 //! It refuses to read anything, and to keep tokens: it is a fold.
 
-use crate::{compliance::Compliance, inventory::Inventory, model::Token};
+use crate::{
+    compliance::{Compliance, Statistics},
+    inventory::Inventory,
+    model::Token,
+};
 
 use super::{
     HeldBack, Plan, PlannedChange, Purpose, Terms,
@@ -17,6 +21,7 @@ pub(super) struct Planner<'a> {
     terms: Terms<'a>,
     inventory: &'a Inventory,
     compliance: Compliance<'a>,
+    statistics: Statistics,
     refused_use: RefusedUseFold<'a>,
     people: PeopleFold<'a>,
     settings: (Vec<PlannedChange>, Vec<HeldBack>),
@@ -32,6 +37,7 @@ impl<'a> Planner<'a> {
         Self {
             purpose: purpose.clone(),
             compliance: Compliance::new(terms.policy, &inventory.people, terms.now),
+            statistics: Statistics::new(terms.now),
             refused_use: RefusedUseFold::new(inventory, &settings.0),
             people: PeopleFold::new(inventory, &settings.0, terms.lockout),
             terms: *terms,
@@ -44,18 +50,27 @@ impl<'a> Planner<'a> {
     /// Looks at one token.
     pub(super) fn observe(&mut self, token: &Token) {
         self.compliance.observe(token);
+        self.statistics.observe(token);
         self.refused_use.observe(token);
         self.people.observe(token);
     }
 
     /// Ends the plan.
     pub(super) fn finish(self) -> Plan {
-        let Self { purpose, terms, inventory, people, mut left_out, .. } = self;
+        let Self { purpose, terms, inventory, people, mut statistics, mut left_out, .. } = self;
         let findings = self.compliance.finish();
+        findings.tokens.iter().for_each(|found| statistics.observe_findings(found, &inventory.people));
         let refused_use = self.refused_use.finish();
         let Terms { target, policy, .. } = terms;
-        let mut plan =
-            Plan::assemble(target, policy, inventory.clone(), self.settings, findings, refused_use);
+        let mut plan = Plan::assemble(
+            target,
+            policy,
+            inventory.clone(),
+            self.settings,
+            findings,
+            statistics,
+            refused_use,
+        );
         left_out.extend(purpose.cut(target, &mut plan.changes, &mut plan.held_back));
         order::sort(&mut left_out);
         (plan.purpose, plan.left_out) = (purpose, left_out);

@@ -9,7 +9,7 @@ use super::{
     Paint,
     escape::counted,
     outcome::{Afterwards, done},
-    summary::{Tense, summary_of_all},
+    summary::{Counts, Tense},
 };
 
 /// Writes what `plans` come to together, when besides them `unread` targets could not be read. One target
@@ -23,7 +23,7 @@ pub fn planned(plans: &[&Plan], unread: usize, paint: Paint, out: &mut impl Writ
     if targets < 2 {
         return Ok(());
     }
-    let changes: Vec<_> = plans.iter().map(|plan| plan.changes.iter().collect()).collect();
+    let changes = plans.iter().map(|plan| Counts::of(&plan.changes.iter().collect::<Vec<_>>()));
     write!(out, "\n{} {} planned", heading(targets, paint), plans.len())?;
     if unread > 0 {
         write!(out, ", {} could not be read", paint.removed(&unread.to_string()))?;
@@ -32,7 +32,7 @@ pub fn planned(plans: &[&Plan], unread: usize, paint: Paint, out: &mut impl Writ
     if partial > 0 {
         write!(out, ", {partial} with something held back")?;
     }
-    writeln!(out, "; {}.", or_nothing(summary_of_all(&changes, Tense::Future), "to change"))
+    writeln!(out, "; {}.", or_nothing(changes.sum(), Tense::Future, "to change"))
 }
 
 /// Writes what became of the targets that were applied to. One target alone has nothing to sum up.
@@ -44,20 +44,20 @@ pub fn applied(targets: &[(&Outcome, &Afterwards)], paint: Paint, out: &mut impl
     if targets.len() < 2 {
         return Ok(());
     }
-    let changes: Vec<_> = targets.iter().map(|(outcome, _)| done(outcome)).collect();
+    let changes = targets.iter().map(|(outcome, _)| Counts::of(&done(outcome)));
     let converged = targets.iter().filter(|(_, afterwards)| afterwards.is_converged()).count();
     write!(out, "\n{} {converged} converged", heading(targets.len(), paint))?;
     match targets.len() - converged {
         0 => {}
         not => write!(out, ", {} did not", paint.removed(&not.to_string()))?,
     }
-    writeln!(out, "; {}.", or_nothing(summary_of_all(&changes, Tense::Past), "changed"))
+    writeln!(out, "; {}.", or_nothing(changes.sum(), Tense::Past, "changed"))
 }
 
 fn heading(targets: usize, paint: Paint) -> String {
     paint.strong(&format!("{}:", counted(targets, "target")))
 }
 
-fn or_nothing(summary: String, verb: &str) -> String {
-    if summary == "nothing" { format!("nothing {verb}") } else { summary }
+fn or_nothing(counts: Counts, tense: Tense, verb: &str) -> String {
+    if counts.is_empty() { format!("nothing {verb}") } else { counts.text(tense) }
 }

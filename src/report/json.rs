@@ -20,14 +20,16 @@ use crate::{
 };
 
 use super::{
+    Run,
     outcome::Afterwards,
-    saved::{Reviewed, Verdict, precondition},
+    saved::{self, Reviewed, Verdict, precondition},
+    statistics::StatisticsEntry,
     subject::address,
     warning,
 };
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// Plans of one run, as JSON.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -94,6 +96,8 @@ pub struct TargetEntry {
     pub tokens_unjudged: u64,
     /// Tokens whose every finding is held by a waiver; they are not among the complying ones.
     pub tokens_waived: u64,
+    /// What all its tokens come to.
+    pub statistics: StatisticsEntry,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
     /// Who would no longer be let in from where they came from.
@@ -368,6 +372,31 @@ impl PlanDocument {
         }
     }
 
+    /// The document of a run.
+    #[must_use]
+    pub fn of(run: &Run<'_>) -> Self {
+        let mut document = Self::new();
+        if !run.was_applied() {
+            (document.made_at, document.valid_until) = (Some(run.at), Some(saved::VALID_FOR.after(run.at)));
+        }
+        for target in &run.targets {
+            match &target.plan {
+                Ok(plan) => document.add_plan(plan),
+                Err(why) => document.add_error(target.name, why.clone()),
+            }
+            document.add_layers(target.name, target.layers.clone());
+            target.refusals.iter().for_each(|refusal| document.add_refusal(target.name, refusal));
+            if let Some(applied) = target.applied {
+                document.add_outcome(target.name, applied.outcome, applied.afterwards);
+            }
+            if let Some(calls) = target.calls {
+                document.add_calls(target.name, calls.sent, calls.repeated);
+            }
+            target.reviewed.iter().for_each(|reviewed| document.add_reviewed(reviewed));
+        }
+        document
+    }
+
     /// Adds the plan of a target.
     pub fn add_plan(&mut self, plan: &Plan) {
         let target = plan.target.as_str();
@@ -383,6 +412,7 @@ impl PlanDocument {
             tokens_complying: plan.tokens.complying,
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
+            statistics: StatisticsEntry::of(&plan.statistics),
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             refused_use: refused_use(&plan.refused_use),
             network_names: plan.network_names.iter().map(network_name).collect(),

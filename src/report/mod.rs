@@ -1,16 +1,29 @@
 //! What people and programs read.
 //!
-//! In: plans, outcomes, diagnostics. Out: text for a terminal and JSON for programs. It refuses to
-//! know where its text goes, and trusts no text that came from a server.
+//! In: plans, outcomes, diagnostics. Out: text for a terminal, JSON for programs, and one report a kind
+//! for whoever else asks. It refuses to know where its text goes, and trusts no text that came from a
+//! server.
 
+mod advice;
 pub mod diagnostics;
+mod difference;
 mod escape;
+mod findings;
 pub mod fleet;
+mod hash;
+pub mod html;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod metrics;
 pub mod outcome;
+pub mod owners;
 mod paint;
 mod purpose;
+mod run;
+pub mod sarif;
 pub mod saved;
+mod statistics;
 mod subject;
 mod summary;
 pub mod text;
@@ -18,3 +31,4 @@ pub mod warning;
 
 pub use escape::{escape, escape_whole};
 pub use paint::Paint;
+pub use run::{Applied, Calls, Run, TargetRun};

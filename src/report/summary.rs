@@ -1,9 +1,11 @@
 //! In: changes. Out: how many of what they come to, in one line, counted by what they are about: a
 //! setting that is changed in two steps is one setting. It refuses to know which of them were done.
 
-use crate::plan::{Object, PlannedChange};
+use std::{collections::BTreeSet, iter::Sum};
 
-use super::escape::counted;
+use crate::plan::{Object, PlannedChange, TokenCounts};
+
+use super::escape::{counted, thousands};
 
 /// Whether it is going to be done, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,33 +16,86 @@ pub(super) enum Tense {
     Past,
 }
 
-/// Such as `2 settings to change, 1 token to revoke`; `nothing` for no change.
-pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
-    summary_of_all(&[changes.to_vec()], tense)
+/// How many objects changes are about, by what happens to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    settings: usize,
+    narrowed: usize,
+    expired: usize,
+    revoked: usize,
 }
 
-/// The same over several targets, each with its changes.
-pub(super) fn summary_of_all(targets: &[Vec<&PlannedChange>], tense: Tense) -> String {
-    let is_setting = |group: &Vec<&PlannedChange>| {
-        group.first().is_some_and(|first| matches!(first.change.object(), Object::Setting(_)))
+impl Counts {
+    /// Counts the changes of one target.
+    pub(super) fn of(changes: &[&PlannedChange]) -> Self {
+        let setting = |planned: &&PlannedChange| match planned.change.object() {
+            Object::Setting(key) => Some(key),
+            Object::Token(_) => None,
+        };
+        let settings: BTreeSet<_> = changes.iter().filter_map(setting).collect();
+        let of = |action: &str| changes.iter().filter(|planned| planned.change.action() == action).count();
+        Self {
+            settings: settings.len(),
+            narrowed: of("narrow"),
+            expired: of("expire"),
+            revoked: of("revoke"),
+        }
+    }
+
+    /// Whether there is no change.
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Such as `2 settings to change, 1 token to revoke`; `nothing` for no change.
+    pub(super) fn text(self, tense: Tense) -> String {
+        let parts: Vec<String> = [
+            (self.settings, "setting", "to change", "changed"),
+            (self.narrowed, "token", "to narrow", "narrowed"),
+            (self.expired, "token", "to expire", "made to expire"),
+            (self.revoked, "token", "to revoke", "revoked"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, noun, future, past)| {
+            let verb = if tense == Tense::Future { future } else { past };
+            format!("{} {verb}", counted(count, noun))
+        })
+        .collect();
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |sum, more| Self {
+            settings: sum.settings + more.settings,
+            narrowed: sum.narrowed + more.narrowed,
+            expired: sum.expired + more.expired,
+            revoked: sum.revoked + more.revoked,
+        })
+    }
+}
+
+/// Such as `2 settings to change, 1 token to revoke`; `nothing` for no change.
+pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
+    Counts::of(changes).text(tense)
+}
+
+/// Such as `13 of 37 tokens comply; 1 is waived`.
+pub(super) fn compliance(tokens: TokenCounts) -> String {
+    let (plural, verb) = if tokens.seen == 1 { ("", "complies") } else { ("s", "comply") };
+    let (complying, seen) = (thousands(tokens.complying.into()), thousands(tokens.seen.into()));
+    let waived = match tokens.waived {
+        0 => String::new(),
+        1 => "; 1 is waived".to_owned(),
+        more => format!("; {} are waived", thousands(more.into())),
     };
-    let settings = targets.iter().flat_map(|changes| by_object(changes)).filter(is_setting).count();
-    let of =
-        |action: &str| targets.iter().flatten().filter(|planned| planned.change.action() == action).count();
-    let parts: Vec<String> = [
-        (settings, "setting", "to change", "changed"),
-        (of("narrow"), "token", "to narrow", "narrowed"),
-        (of("expire"), "token", "to expire", "made to expire"),
-        (of("revoke"), "token", "to revoke", "revoked"),
-    ]
-    .into_iter()
-    .filter(|(count, ..)| *count > 0)
-    .map(|(count, noun, future, past)| {
-        let verb = if tense == Tense::Future { future } else { past };
-        format!("{} {verb}", counted(count, noun))
-    })
-    .collect();
-    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    let unjudged = match tokens.unjudged {
+        0 => String::new(),
+        more => format!("; {} could not be judged", thousands(more.into())),
+    };
+    format!("{complying} of {seen} token{plural} {verb}{waived}{unjudged}")
 }
 
 /// The changes, those of one setting or one token together: settings, then tokens in the order in

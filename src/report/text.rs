@@ -4,29 +4,24 @@
 
 use std::fmt::{self, Write};
 
-use jiff::Timestamp;
-use similar::{ChangeTag, TextDiff};
-
 use crate::{
-    model::{AddressSet, AllowedNetworks, Holders, Limit, settings::LimitDocument},
-    plan::{Change, HoldersChange, NetworksChange, Object, Origin, Plan, PlannedChange, Purpose, Reason},
+    plan::{Object, Origin, Plan, PlannedChange, Purpose, Reason},
     policy::Place,
 };
 
 use super::{
     Paint,
-    escape::{counted, escape, thousands},
+    difference::{self, Line, Sign, day},
+    escape::{counted, escape},
     purpose::{already_so, left_out},
     subject::{name, token_name},
-    summary::{Tense, by_object, summary},
+    summary::{Tense, by_object, compliance, summary},
 };
 
 /// Column at which the line of the policy stands.
 const PLACE_COLUMN: usize = 68;
 /// Column at which the reason stands, behind what happens.
 const REASON_COLUMN: usize = 52;
-/// How many networks of one change are listed.
-const NETWORKS: usize = 24;
 
 /// Writes `plan` for a person.
 ///
@@ -100,7 +95,11 @@ impl<W: Write> PlanText<'_, W> {
             };
             self.line(&symbol, &name(first.change.object()), place)?;
             match first.change.object() {
-                Object::Setting(_) => self.setting(&group)?,
+                Object::Setting(_) => {
+                    for line in difference::of_setting(self.plan, &group) {
+                        self.different(&line)?;
+                    }
+                }
                 Object::Token(_) => {
                     for planned in &group {
                         self.token(planned)?;
@@ -111,126 +110,8 @@ impl<W: Write> PlanText<'_, W> {
         Ok(())
     }
 
-    /// All changes of one setting: from what is there before the first to what is there after the last.
-    fn setting(&mut self, group: &[&PlannedChange]) -> fmt::Result {
-        let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
-        match (&first.change, &last.change) {
-            (
-                Change::Grant(HoldersChange { before, .. }) | Change::Withdraw(HoldersChange { before, .. }),
-                Change::Grant(HoldersChange { after, .. }) | Change::Withdraw(HoldersChange { after, .. }),
-            ) => self.holders(before, after),
-            (
-                Change::Admit(NetworksChange { before, .. }) | Change::Refuse(NetworksChange { before, .. }),
-                Change::Admit(NetworksChange { after, .. }) | Change::Refuse(NetworksChange { after, .. }),
-            ) => self.networks(before, after),
-            (Change::SetClientAddress { before, .. }, Change::SetClientAddress { after, .. }) => {
-                writeln!(self.out, "      {before} -> {after}")
-            }
-            (
-                Change::SetPasswordAuthentication { before, .. },
-                Change::SetPasswordAuthentication { after, .. },
-            ) => {
-                writeln!(self.out, "      {} -> {}", escape(&before.to_string()), escape(&after.to_string()))
-            }
-            (Change::SetLimits { before, .. }, Change::SetLimits { after, .. }) => self.limits(before, after),
-            _ => Ok(()),
-        }
-    }
-
-    fn holders(&mut self, before: &Holders, after: &Holders) -> fmt::Result {
-        for line in holder_lines(before).filter(|line| !holder_lines(after).any(|kept| kept == *line)) {
-            self.sign("-", &line)?;
-        }
-        for line in holder_lines(after).filter(|line| !holder_lines(before).any(|kept| kept == *line)) {
-            self.sign("+", &line)?;
-        }
-        Ok(())
-    }
-
-    fn networks(&mut self, before: &AllowedNetworks, after: &AllowedNetworks) -> fmt::Result {
-        match (before, after) {
-            (AllowedNetworks::Anywhere, AllowedNetworks::Only(kept)) => {
-                let uses: u64 = self.plan.refused_use.tokens.iter().map(|(_, count)| count).sum();
-                self.network(
-                    "-",
-                    "anywhere else",
-                    &format!("every other address refused{}", last_used(uses)),
-                )?;
-                self.network_list(" ", kept, "accepted")?;
-                self.addresses_move()
-            }
-            (AllowedNetworks::Only(_), AllowedNetworks::Anywhere) => {
-                self.network("+", "anywhere", "every address admitted")
-            }
-            (before, after) => {
-                let (before, after) = (before.addresses(), after.addresses());
-                self.network_list("+", &after.difference(&before), "admitted")?;
-                let refused = before.difference(&after);
-                self.network_list("-", &refused, "refused")?;
-                if refused.is_empty() { Ok(()) } else { self.addresses_move() }
-            }
-        }
-    }
-
-    /// That the counts of last uses say little, when they do.
-    fn addresses_move(&mut self) -> fmt::Result {
-        if self.plan.refused_use.addresses_stay {
-            return Ok(());
-        }
-        writeln!(
-            self.out,
-            "      the address of a client is found elsewhere then: who is refused is not known"
-        )
-    }
-
-    fn network_list(&mut self, sign: &str, addresses: &AddressSet, verb: &str) -> fmt::Result {
-        let pieces = addresses.pieces();
-        for &piece in pieces.iter().take(NETWORKS) {
-            let set: AddressSet = [piece].into_iter().collect();
-            let mut text = format!("{} {verb}", addresses_text(set.count()));
-            let named = self.plan.network_names.iter().find(|(_, named)| set.difference(named).is_empty());
-            if let Some((name, _)) = named {
-                let _ = write!(text, " ({})", escape(name));
-            }
-            if sign == "-" {
-                let uses = self.plan.refused_use.tokens.iter().find(|(used, _)| *used == piece);
-                text.push_str(&last_used(uses.map_or(0, |(_, count)| *count)));
-            }
-            self.network(sign, &piece.to_string(), &text)?;
-        }
-        match pieces.len().checked_sub(NETWORKS) {
-            Some(more) if more > 0 => {
-                self.network(sign, &format!("and {more} more"), &format!("networks {verb}"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn network(&mut self, sign: &str, network: &str, text: &str) -> fmt::Result {
-        self.sign(sign, &format!("{network:<25} {text}"))
-    }
-
-    fn limits(&mut self, before: &[Limit], after: &[Limit]) -> fmt::Result {
-        let (before, after) = (limits_text(before), limits_text(after));
-        for change in TextDiff::from_lines(&before, &after).iter_all_changes() {
-            let sign = match change.tag() {
-                ChangeTag::Delete => "-",
-                ChangeTag::Insert => "+",
-                ChangeTag::Equal => " ",
-            };
-            self.sign(sign, change.value().trim_end())?;
-        }
-        Ok(())
-    }
-
     fn token(&mut self, planned: &PlannedChange) -> fmt::Result {
-        let what = match &planned.change {
-            Change::Narrow { token, to } => format!("scope {} -> {to}", token.scope),
-            Change::Expire { token, at } => {
-                format!("expires {} -> {}", token.expires.map_or("never".to_owned(), day), day(*at))
-            }
-            _ => "revoke, cannot be undone".to_owned(),
-        };
+        let what = difference::of_token(&planned.change).unwrap_or_default();
         self.with_reasons(&what, &planned.reasons)
     }
 
@@ -334,21 +215,14 @@ impl<W: Write> PlanText<'_, W> {
         if let Some(left_out) = left_out(plan) {
             writeln!(self.out, "{left_out}")?;
         }
-        let (seen, complying) = (plan.tokens.seen, plan.tokens.complying);
         if matches!(plan.purpose, Purpose::Revoke(_)) {
-            return writeln!(self.out, "{} seen.", tokens(seen));
+            return writeln!(
+                self.out,
+                "{} seen.",
+                counted(usize::try_from(plan.tokens.seen).unwrap_or(usize::MAX), "token")
+            );
         }
-        let verb = if seen == 1 { "complies" } else { "comply" };
-        write!(self.out, "{} of {} {verb}", thousands(complying.into()), tokens(seen))?;
-        match plan.tokens.waived {
-            0 => {}
-            1 => write!(self.out, "; 1 is waived")?,
-            more => write!(self.out, "; {} are waived", thousands(more.into()))?,
-        }
-        match plan.tokens.unjudged {
-            0 => writeln!(self.out, "."),
-            unjudged => writeln!(self.out, "; {} could not be judged.", thousands(unjudged.into())),
-        }
+        writeln!(self.out, "{}.", compliance(plan.tokens))
     }
 
     fn line(&mut self, symbol: &str, subject: &str, place: Option<&Place>) -> fmt::Result {
@@ -358,84 +232,13 @@ impl<W: Write> PlanText<'_, W> {
         writeln!(self.out, "  {symbol} {subject:<width$} {place}")
     }
 
-    fn sign(&mut self, sign: &str, text: &str) -> fmt::Result {
-        let line = format!("{sign} {}", escape(text));
-        let line = match sign {
-            "+" => self.paint.added(&line),
-            "-" => self.paint.removed(&line),
-            _ => line,
+    fn different(&mut self, line: &Line) -> fmt::Result {
+        let text = format!("{}{}", line.sign.lead(), line.text);
+        let text = match line.sign {
+            Sign::Added => self.paint.added(&text),
+            Sign::Removed => self.paint.removed(&text),
+            Sign::Kept | Sign::Note => text,
         };
-        writeln!(self.out, "      {}", line.trim_end())
-    }
-}
-
-fn holder_lines(holders: &Holders) -> impl Iterator<Item = String> {
-    let word = match holders {
-        Holders::Everyone => Some("everyone".to_owned()),
-        Holders::Nobody => Some("nobody".to_owned()),
-        Holders::Groups(_) => None,
-    };
-    word.into_iter().chain(holders.groups().map(|group| format!("group {group}")))
-}
-
-fn limits_text(limits: &[Limit]) -> String {
-    let mut text = String::new();
-    for limit in limits {
-        // The words of the policy, one line a key, so that the difference reads like one of the policy.
-        let Ok(serde_json::Value::Object(entry)) = serde_json::to_value(LimitDocument::from(limit)) else {
-            continue;
-        };
-        let mut lead = "- ";
-        for (key, value) in &entry {
-            let value = match value {
-                serde_json::Value::String(text)
-                    if text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') =>
-                {
-                    text.clone()
-                }
-                serde_json::Value::Array(items) => {
-                    let items: Vec<_> = items.iter().filter_map(serde_json::Value::as_str).collect();
-                    format!("[{}]", items.join(", "))
-                }
-                other => other.to_string(),
-            };
-            let _ = writeln!(text, "{lead}{key}: {value}");
-            lead = "  ";
-        }
-        if entry.is_empty() {
-            text.push_str("- {}\n");
-        }
-    }
-    text
-}
-
-fn last_used(tokens: u64) -> String {
-    match tokens {
-        0 => String::new(),
-        1 => "; 1 token was last used from there".to_owned(),
-        more => format!("; {} tokens were last used from there", thousands(more.into())),
-    }
-}
-
-fn addresses_text(count: u128) -> String {
-    match count {
-        1 => "1 address".to_owned(),
-        2..=99_999_999_999 => format!("{} addresses", thousands(count)),
-        more => format!("2^{} addresses", more.ilog2()),
-    }
-}
-
-fn tokens(count: u64) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} token{plural}", thousands(count.into()))
-}
-
-/// The day of a moment in UTC; with the time when it is not midnight.
-fn day(moment: Timestamp) -> String {
-    let day = moment.strftime("%Y-%m-%d").to_string();
-    if moment.as_second().rem_euclid(24 * 60 * 60) == 0 {
-        day
-    } else {
-        moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+        writeln!(self.out, "      {}", text.trim_end())
     }
 }

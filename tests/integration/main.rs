@@ -33,6 +33,8 @@ mod proxy;
 mod quickstart;
 mod rails;
 mod reconcile;
+mod report_files;
+mod reports;
 mod revoke;
 mod rules;
 mod saved_plan;

@@ -205,7 +205,7 @@ impl SavedPlan {
     /// When a part of it is missing or has no meaning.
     pub fn shown(&self) -> Result<Shown, Unusable> {
         let document: plans::Document = serde_json::from_str(&self.text).map_err(Unusable::Form)?;
-        document.shown().map_err(Unusable::Meaning)
+        document.shown(self.made_at).map_err(Unusable::Meaning)
     }
 
     /// The tokens of `target` that it would change.

@@ -22,20 +22,47 @@ use crate::{
     policy::{Place, Waiver, WaiverSubject},
 };
 
-use super::super::json::{
-    ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry, RefusedUseEntry,
-    SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
+use super::super::{
+    Run, TargetRun,
+    json::{
+        ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry, RefusedUseEntry,
+        SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
+    },
+    statistics::StatisticsEntry,
 };
 
 /// What a saved plan shows.
 #[derive(Debug)]
 pub struct Shown {
+    /// When it was made, UTC.
+    pub made_at: Timestamp,
     /// The plans, in the order of the file.
     pub plans: Vec<Plan>,
     /// What `apply` was refused for when the plan was saved: name of the target, and why.
     pub refusals: Vec<(String, String)>,
     /// Targets that could not be read then: name, and why.
     pub errors: Vec<(String, String)>,
+}
+
+impl Shown {
+    /// The run of `plan` that it was saved by.
+    #[must_use]
+    pub fn run(&self) -> Run<'_> {
+        let planned = self.plans.iter().map(|plan| {
+            let refusals = self.refusals.iter().filter(|(target, _)| *target == plan.target);
+            TargetRun {
+                name: &plan.target,
+                plan: Ok(plan),
+                refusals: refusals.map(|(_, why)| why.clone()).collect(),
+                applied: None,
+                calls: None,
+                layers: Vec::new(),
+                reviewed: &[],
+            }
+        });
+        let unread = self.errors.iter().map(|(target, why)| TargetRun::unread(target, why.clone()));
+        Run { at: self.made_at, took: None, targets: planned.chain(unread).collect() }
+    }
 }
 
 /// Something in a saved plan has no meaning.
@@ -69,6 +96,7 @@ struct TargetRead {
     tokens_unjudged: u64,
     tokens_waived: u64,
     missing: Vec<String>,
+    statistics: StatisticsEntry,
     refused_use: RefusedUseEntry,
     network_names: Vec<NetworkName>,
 }
@@ -115,11 +143,11 @@ fn meaning<T>(read: Option<T>, at: impl Into<String>) -> Result<T, BadPlan> {
 }
 
 impl Document {
-    pub(super) fn shown(self) -> Result<Shown, BadPlan> {
+    pub(super) fn shown(self, made_at: Timestamp) -> Result<Shown, BadPlan> {
         let plans = self.targets.iter().map(|target| self.plan(target)).collect::<Result<_, _>>()?;
         let refusals = self.refusals.into_iter().map(|entry| (entry.target, entry.message)).collect();
         let errors = self.errors.into_iter().map(|entry| (entry.target, entry.message)).collect();
-        Ok(Shown { plans, refusals, errors })
+        Ok(Shown { made_at, plans, refusals, errors })
     }
 
     fn plan(&self, target: &TargetRead) -> Result<Plan, BadPlan> {
@@ -158,6 +186,7 @@ impl Document {
                 unjudged: target.tokens_unjudged,
                 waived: target.tokens_waived,
             },
+            statistics: meaning(target.statistics.read(target.planned_for), name)?,
             latest_use: None,
             refused_use: refused_use(&target.refused_use)?,
             holders: 0,

@@ -1,0 +1,262 @@
+//! `--format` and `--report`: in which forms a run is told. In: a run and the flags. Out: one form on
+//! standard output, others in files. It refuses to know what a run does.
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Instant,
+};
+
+use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    apply::one_line,
+    plan::Allowed,
+    report::{
+        Paint, Run, TargetRun, fleet, html, json::PlanDocument, junit, markdown, metrics, outcome, owners,
+        sarif, saved, text,
+    },
+};
+
+use super::{
+    Exit, Failure, Global,
+    atomic::{self, CannotWrite},
+    files::Workspace,
+    output,
+    targets::{self, Planned},
+};
+
+/// Form of one document about a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// One JSON document, described by the schema `plan`
+    Json,
+    /// For a comment on a pull request, at most 32,768 characters
+    Markdown,
+    /// SARIF 2.1.0: each finding at the line of the policy that demands it
+    Sarif,
+    /// JUnit XML: a test suite for each rule, a failure for each finding
+    Junit,
+    /// One page for a browser, with charts
+    Html,
+    /// Metrics in the text format of Prometheus
+    Metrics,
+}
+
+impl Format {
+    /// The run in this form, without colour. `earlier` is what stands where it goes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, which no content makes happen.
+    pub(super) fn render(self, run: &Run<'_>, earlier: &str) -> Result<String, Failure> {
+        Ok(match self {
+            Self::Text => plain(run, Paint { colour: false })?,
+            Self::Json if run.was_applied() => serde_json::to_string_pretty(&PlanDocument::of(run))? + "\n",
+            Self::Json => saved::write(&PlanDocument::of(run))?,
+            Self::Markdown => markdown::report(run, markdown::CHARACTERS_AT_MOST),
+            Self::Sarif => sarif::report(run),
+            Self::Junit => junit::report(run)?,
+            Self::Html => html::report(run),
+            Self::Metrics => metrics::report(run, earlier),
+        })
+    }
+}
+
+/// The plans of a run and what became of them, for people.
+fn plain(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
+    let mut shown = plans(run, paint)?;
+    for target in &run.targets {
+        if let Some(applied) = target.applied.filter(|applied| !applied.outcome.changes.is_empty()) {
+            shown.push('\n');
+            outcome::outcome(target.name, applied.outcome, applied.afterwards, paint, &mut shown)?;
+        }
+    }
+    Ok(shown)
+}
+
+fn plans(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
+    let mut shown = String::new();
+    for (_, plan) in run.planned() {
+        if !shown.is_empty() {
+            shown.push('\n');
+        }
+        text::plan(plan, paint, &mut shown)?;
+    }
+    let plans: Vec<_> = run.planned().map(|(_, plan)| plan).collect();
+    fleet::planned(&plans, run.unread().count(), paint, &mut shown)?;
+    Ok(shown)
+}
+
+/// Writes every plan that there is to standard output, for people.
+///
+/// # Errors
+///
+/// When standard output cannot be written.
+pub(super) fn show_plans(run: &Run<'_>, global: &Global) -> Result<(), Failure> {
+    let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+    Ok(output::write(&plans(run, paint)?)?)
+}
+
+/// What planning came to, beyond what is `allowed`, for a run that began at `started`.
+pub(super) fn run_of<'a, S>(
+    workspace: &Workspace,
+    planned: &'a [Planned<'_, S>],
+    allowed: &Allowed,
+    global: &Global,
+    started: Instant,
+) -> Run<'a> {
+    let targets = planned.iter().map(|one| {
+        let plan = one.plan.as_ref().map(|(_, plan)| plan);
+        let rails = plan.iter().flat_map(|plan| plan.refusals(&one.declaration.rails, allowed));
+        let refusals: Vec<String> = rails.map(|refusal| refusal.to_string()).collect();
+        let shut_out = plan.iter().flat_map(|plan| &plan.shut_out).map(ToString::to_string);
+        TargetRun {
+            name: &one.declaration.name,
+            refusals: refusals.into_iter().chain(shut_out).collect(),
+            plan: plan.map_err(|failure| one_line(failure.error.as_ref())),
+            applied: None,
+            calls: None,
+            layers: workspace.layer_entries(one.declaration),
+            reviewed: &one.reviewed,
+        }
+    });
+    assemble(targets.collect(), global, started)
+}
+
+/// The run on `targets` that began at `started`.
+pub(super) fn assemble<'a>(targets: Vec<TargetRun<'a>>, global: &Global, started: Instant) -> Run<'a> {
+    let planned_for = targets.iter().find_map(|target| target.plan.as_ref().ok()).map(|plan| plan.made_for);
+    let at: Timestamp = planned_for.unwrap_or_else(|| targets::present(global));
+    Run { at, took: SignedDuration::try_from(started.elapsed()).ok(), targets }
+}
+
+/// The reports that go into files.
+#[derive(Debug, Args)]
+pub(super) struct Reports {
+    /// Write a report into a file as well; may be repeated. KIND is a form of `--format`, or `owners` for
+    /// a folder with a notice for each owner whose tokens end or lose something
+    #[arg(long = "report", value_name = "KIND=FILE")]
+    wanted: Vec<Wanted>,
+}
+
+/// One report and where it goes.
+#[derive(Clone, Debug)]
+struct Wanted {
+    kind: Kind,
+    path: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Document(Format),
+    Owners,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, path) =
+            text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or("write it as KIND=FILE")?;
+        let kind = match Format::from_str(kind, false) {
+            Ok(format) => Kind::Document(format),
+            Err(_) if kind == "owners" => Kind::Owners,
+            Err(_) => {
+                let names = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+                let names: Vec<_> = names.map(|value| value.get_name().to_owned()).collect();
+                return Err(format!(
+                    "there is no report `{kind}`; the reports are {}, owners",
+                    names.join(", ")
+                ));
+            }
+        };
+        Ok(Self { kind, path: path.into() })
+    }
+}
+
+impl Reports {
+    /// Looks whether the reports can be written where they go, before anything else happens.
+    ///
+    /// # Errors
+    ///
+    /// When two go to the same place, or a folder is missing.
+    pub(super) fn check(&self, global: &Global) -> Result<(), Failure> {
+        let mut places = HashSet::new();
+        for wanted in &self.wanted {
+            let (path, shown) = (global.resolve(&wanted.path), wanted.path.display());
+            if !places.insert(path.clone()) {
+                return Err(Failure::new(Exit::Usage, format!("two reports go to `{shown}`")));
+            }
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if folder.is_some_and(|folder| !folder.is_dir()) {
+                let message = format!("there is no folder to put the report `{shown}` into; make it first");
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes them all, each whole or not at all. One that cannot be written does not keep the others from
+    /// being written.
+    ///
+    /// # Errors
+    ///
+    /// When one could not be written: the first of these.
+    pub(super) fn write(&self, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
+        let written = self.wanted.iter().map(|wanted| {
+            let path = global.resolve(&wanted.path);
+            match wanted.kind {
+                Kind::Document(format) => write_document(&path, format, run),
+                Kind::Owners => write_notices(&path, run),
+            }
+        });
+        // All are tried before the first failure is looked at.
+        written.collect::<Vec<_>>().into_iter().collect()
+    }
+}
+
+fn write_document(path: &Path, format: Format, run: &Run<'_>) -> Result<(), Failure> {
+    // What is not there, or is something else, has nothing to be kept.
+    let earlier =
+        if format == Format::Metrics { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+    Ok(atomic::write(path, &format.render(run, &earlier)?)?)
+}
+
+/// Writes a notice for each owner and the index of them into `folder`, and takes away the notices of the
+/// index before that are not in the new one.
+fn write_notices(folder: &Path, run: &Run<'_>) -> Result<(), Failure> {
+    let cannot = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| CannotWrite { path, source }
+    };
+    fs::create_dir_all(folder).map_err(cannot(folder))?;
+    let index_path = folder.join(owners::INDEX);
+    let earlier = fs::read_to_string(&index_path).unwrap_or_default();
+    let earlier: owners::Index = serde_json::from_str(&earlier).unwrap_or_default();
+
+    let notices = owners::notices(run);
+    for notice in &notices {
+        atomic::write(&folder.join(&notice.file), &notice.text)?;
+    }
+    atomic::write(&index_path, &(serde_json::to_string_pretty(&owners::Index::of(&notices))? + "\n"))?;
+    let kept: HashSet<&str> = notices.iter().map(|notice| notice.file.as_str()).collect();
+    for entry in earlier.notices {
+        // INVARIANT: nothing but a notice of this very folder is taken away, whatever the index says.
+        if owners::is_file_name(&entry.file) && !kept.contains(entry.file.as_str()) {
+            let path = folder.join(&entry.file);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(cannot(&path)(error).into());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! In: the changes of one setting or of one token. Out: what will be different, line by line, as every
+//! report for people shows it. Nothing in a line can steer a terminal. It refuses to know how a report
+//! sets lines.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use jiff::Timestamp;
+use similar::{ChangeTag, TextDiff};
+
+use crate::{
+    model::{AddressSet, AllowedNetworks, Holders, Limit, settings::LimitDocument},
+    plan::{Change, HoldersChange, NetworksChange, Plan, PlannedChange},
+};
+
+use super::escape::{escape, escape_whole, thousands};
+
+/// How many networks of one change are listed.
+const NETWORKS: usize = 24;
+
+/// What a line says of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It will be there.
+    Added,
+    /// It is there, and will not be.
+    Removed,
+    /// It stays.
+    Kept,
+    /// It is said about the others.
+    Note,
+}
+
+impl Sign {
+    /// What stands in front of the line.
+    pub(super) fn lead(self) -> &'static str {
+        match self {
+            Self::Added => "+ ",
+            Self::Removed => "- ",
+            Self::Kept => "  ",
+            Self::Note => "",
+        }
+    }
+}
+
+/// One line of what will be different.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) sign: Sign,
+    pub(super) text: String,
+}
+
+impl Line {
+    fn new(sign: Sign, text: &str) -> Self {
+        Self { sign, text: escape(text).trim_end().to_owned() }
+    }
+}
+
+/// All changes of one setting: from what is there before the first to what is there after the last.
+pub(super) fn of_setting(plan: &Plan, group: &[&PlannedChange]) -> Vec<Line> {
+    let (Some(first), Some(last)) = (group.first(), group.last()) else { return Vec::new() };
+    match (&first.change, &last.change) {
+        (
+            Change::Grant(HoldersChange { before, .. }) | Change::Withdraw(HoldersChange { before, .. }),
+            Change::Grant(HoldersChange { after, .. }) | Change::Withdraw(HoldersChange { after, .. }),
+        ) => holders(before, after),
+        (
+            Change::Admit(NetworksChange { before, .. }) | Change::Refuse(NetworksChange { before, .. }),
+            Change::Admit(NetworksChange { after, .. }) | Change::Refuse(NetworksChange { after, .. }),
+        ) => networks(plan, before, after),
+        (Change::SetClientAddress { before, .. }, Change::SetClientAddress { after, .. }) => {
+            vec![note(escape_whole(&format!("{before} -> {after}")))]
+        }
+        (
+            Change::SetPasswordAuthentication { before, .. },
+            Change::SetPasswordAuthentication { after, .. },
+        ) => {
+            vec![note(format!("{} -> {}", escape(&before.to_string()), escape(&after.to_string())))]
+        }
+        (Change::SetLimits { before, .. }, Change::SetLimits { after, .. }) => limits(before, after),
+        _ => Vec::new(),
+    }
+}
+
+/// What a change does to a token; nothing when it is about a setting.
+pub(super) fn of_token(change: &Change) -> Option<String> {
+    match change {
+        Change::Narrow { token, to } => Some(format!("scope {} -> {to}", token.scope)),
+        Change::Expire { token, at } => Some(format!("expires {} -> {}", expiry(token.expires), day(*at))),
+        Change::Revoke { .. } => Some("revoke, cannot be undone".to_owned()),
+        _ => None,
+    }
+}
+
+/// A token before a change and after it, as far as the change is about it; nothing when it is about a
+/// setting.
+pub(super) fn sides_of_token(change: &Change) -> Option<(String, String)> {
+    match change {
+        Change::Narrow { token, to } => Some((token.scope.to_string(), to.to_string())),
+        Change::Expire { token, at } => {
+            Some((format!("expires {}", expiry(token.expires)), format!("expires {}", day(*at))))
+        }
+        Change::Revoke { token } => {
+            let before = format!("{}, expires {}", token.scope, expiry(token.expires));
+            Some((before, "revoked, cannot be undone".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// When a token ends, for people.
+pub(super) fn expiry(expires: Option<Timestamp>) -> String {
+    expires.map_or("never".to_owned(), day)
+}
+
+/// The day of a moment in UTC; with the time when it is not midnight.
+pub(super) fn day(moment: Timestamp) -> String {
+    let day = moment.strftime("%Y-%m-%d").to_string();
+    if moment.as_second().rem_euclid(24 * 60 * 60) == 0 {
+        day
+    } else {
+        moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
+}
+
+fn note(text: String) -> Line {
+    Line { sign: Sign::Note, text }
+}
+
+fn holders(before: &Holders, after: &Holders) -> Vec<Line> {
+    let (before, after) = (holder_lines(before), holder_lines(after));
+    let removed = before.difference(&after).map(|line| Line::new(Sign::Removed, line));
+    let added = after.difference(&before).map(|line| Line::new(Sign::Added, line));
+    removed.chain(added).collect()
+}
+
+fn holder_lines(holders: &Holders) -> BTreeSet<String> {
+    let word = match holders {
+        Holders::Everyone => Some("everyone".to_owned()),
+        Holders::Nobody => Some("nobody".to_owned()),
+        Holders::Groups(_) => None,
+    };
+    word.into_iter().chain(holders.groups().map(|group| format!("group {group}"))).collect()
+}
+
+fn networks(plan: &Plan, before: &AllowedNetworks, after: &AllowedNetworks) -> Vec<Line> {
+    match (before, after) {
+        (AllowedNetworks::Anywhere, AllowedNetworks::Only(kept)) => {
+            let uses: u64 = plan.refused_use.tokens.iter().map(|(_, count)| count).sum();
+            let refused = format!("every other address refused{}", last_used(uses));
+            let mut lines = vec![network(Sign::Removed, "anywhere else", &refused)];
+            lines.extend(network_list(plan, Sign::Kept, kept, "accepted"));
+            lines.extend(addresses_move(plan));
+            lines
+        }
+        (AllowedNetworks::Only(_), AllowedNetworks::Anywhere) => {
+            vec![network(Sign::Added, "anywhere", "every address admitted")]
+        }
+        (before, after) => {
+            let (before, after) = (before.addresses(), after.addresses());
+            let refused = before.difference(&after);
+            let mut lines = network_list(plan, Sign::Added, &after.difference(&before), "admitted");
+            lines.extend(network_list(plan, Sign::Removed, &refused, "refused"));
+            lines.extend(addresses_move(plan).filter(|_| !refused.is_empty()));
+            lines
+        }
+    }
+}
+
+/// That the counts of last uses say little, when they do.
+fn addresses_move(plan: &Plan) -> Option<Line> {
+    let text = "the address of a client is found elsewhere then: who is refused is not known";
+    (!plan.refused_use.addresses_stay).then(|| note(text.to_owned()))
+}
+
+fn network_list(plan: &Plan, sign: Sign, addresses: &AddressSet, verb: &str) -> Vec<Line> {
+    let pieces = addresses.pieces();
+    let mut lines = Vec::new();
+    for &piece in pieces.iter().take(NETWORKS) {
+        let set: AddressSet = [piece].into_iter().collect();
+        let mut text = format!("{} {verb}", addresses_text(set.count()));
+        let named = plan.network_names.iter().find(|(_, named)| set.difference(named).is_empty());
+        if let Some((name, _)) = named {
+            // Writing into a `String` cannot fail.
+            let _ = write!(text, " ({})", escape(name));
+        }
+        if sign == Sign::Removed {
+            let uses = plan.refused_use.tokens.iter().find(|(used, _)| *used == piece);
+            text.push_str(&last_used(uses.map_or(0, |(_, count)| *count)));
+        }
+        lines.push(network(sign, &piece.to_string(), &text));
+    }
+    let more = pieces.len().saturating_sub(NETWORKS);
+    lines.extend((more > 0).then(|| network(sign, &format!("and {more} more"), &format!("networks {verb}"))));
+    lines
+}
+
+fn network(sign: Sign, network: &str, text: &str) -> Line {
+    Line::new(sign, &format!("{network:<25} {text}"))
+}
+
+fn limits(before: &[Limit], after: &[Limit]) -> Vec<Line> {
+    let (before, after) = (limits_text(before), limits_text(after));
+    let difference = TextDiff::from_lines(&before, &after);
+    let lines = difference.iter_all_changes().map(|change| {
+        let sign = match change.tag() {
+            ChangeTag::Delete => Sign::Removed,
+            ChangeTag::Insert => Sign::Added,
+            ChangeTag::Equal => Sign::Kept,
+        };
+        Line::new(sign, change.value().trim_end())
+    });
+    lines.collect()
+}
+
+fn limits_text(limits: &[Limit]) -> String {
+    let mut text = String::new();
+    for limit in limits {
+        // The words of the policy, one line a key, so that the difference reads like one of the policy.
+        let Ok(serde_json::Value::Object(entry)) = serde_json::to_value(LimitDocument::from(limit)) else {
+            continue;
+        };
+        let mut lead = "- ";
+        for (key, value) in &entry {
+            let value = match value {
+                serde_json::Value::String(text)
+                    if text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-') =>
+                {
+                    text.clone()
+                }
+                serde_json::Value::Array(items) => {
+                    let items: Vec<_> = items.iter().filter_map(serde_json::Value::as_str).collect();
+                    format!("[{}]", items.join(", "))
+                }
+                other => other.to_string(),
+            };
+            let _ = writeln!(text, "{lead}{key}: {value}");
+            lead = "  ";
+        }
+        if entry.is_empty() {
+            text.push_str("- {}\n");
+        }
+    }
+    text
+}
+
+fn last_used(tokens: u64) -> String {
+    match tokens {
+        0 => String::new(),
+        1 => "; 1 token was last used from there".to_owned(),
+        more => format!("; {} tokens were last used from there", thousands(more.into())),
+    }
+}
+
+fn addresses_text(count: u128) -> String {
+    match count {
+        1 => "1 address".to_owned(),
+        2..=99_999_999_999 => format!("{} addresses", thousands(count)),
+        more => format!("2^{} addresses", more.ilog2()),
+    }
+}

@@ -1,0 +1,83 @@
+//! In: a plan. Out: every finding in it, one by one, with what is done about it, wherever the plan keeps
+//! it. It refuses to know how a report shows one.
+
+use jiff::Timestamp;
+
+use crate::{
+    compliance::TokenFindings,
+    model::{Rule, Token},
+    plan::{Plan, Reason},
+    policy::{Place, Waiver},
+};
+
+/// What is done about a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy<'a> {
+    /// A change of the plan, by its action.
+    Change(&'static str),
+    /// Nothing any more: the token ends by itself at this moment, UTC.
+    Pending(Timestamp),
+    /// It is reported and nothing else.
+    Report,
+    /// Nothing while this waiver holds it.
+    Waived(&'a Waiver),
+}
+
+impl Remedy<'_> {
+    /// How programs read it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Change(action) => action,
+            Self::Pending(_) => "pending",
+            Self::Report => "report",
+            Self::Waived(_) => "waived",
+        }
+    }
+}
+
+/// One token breaking one rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) token: &'a Token,
+    pub(super) rule: &'a Rule,
+    /// What is wrong. May hold text from the server.
+    pub(super) message: &'a str,
+    /// The line of the policy that demands it.
+    pub(super) place: Option<&'a Place>,
+    pub(super) remedy: Remedy<'a>,
+}
+
+/// Every finding in `plan`: of its changes, then pending, reported and waived ones.
+pub(super) fn found(plan: &Plan) -> impl Iterator<Item = Found<'_>> {
+    let changed = plan.changes.iter().flat_map(|planned| {
+        let remedy = Remedy::Change(planned.change.action());
+        planned.change.token().into_iter().flat_map(move |token| because(token, &planned.reasons, remedy))
+    });
+    let pending = plan
+        .pending
+        .iter()
+        .flat_map(|pending| because(&pending.token, &pending.reasons, Remedy::Pending(pending.until)));
+    let told = plan.reported.iter().chain(&plan.waived).flat_map(told);
+    changed.chain(pending).chain(told)
+}
+
+fn because<'a>(
+    token: &'a Token,
+    reasons: &'a [Reason],
+    remedy: Remedy<'a>,
+) -> impl Iterator<Item = Found<'a>> {
+    reasons.iter().filter_map(move |reason| {
+        let rule = reason.rule.as_ref()?;
+        Some(Found { token, rule, message: &reason.text, place: reason.place.as_ref(), remedy })
+    })
+}
+
+fn told(found: &TokenFindings) -> impl Iterator<Item = Found<'_>> {
+    found.findings.iter().map(move |finding| Found {
+        token: &found.token,
+        rule: &finding.rule,
+        message: &finding.message,
+        place: finding.place.as_ref(),
+        remedy: finding.waiver.as_deref().map_or(Remedy::Report, Remedy::Waived),
+    })
+}

@@ -1,0 +1,97 @@
+//! In: a run. Out: one HTML page that stands by itself: what is so, what changes, what was found, how old
+//! the tokens are and when they end. It refuses everything that is not text, tables and drawings: its
+//! content security policy lets a browser run and load nothing.
+
+mod chart;
+mod target;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Run,
+    escape::{escape, thousands},
+    summary::{Counts, Tense, compliance},
+};
+
+const STYLE: &str = include_str!("style.css");
+/// How many rows a table has at most, so that a browser can show the page; the JSON has them all.
+const ROWS: usize = 1_000;
+
+/// The run as an HTML page.
+#[must_use]
+pub fn report(run: &Run<'_>) -> String {
+    let names: Vec<String> = run.targets.iter().map(|target| escape(target.name)).collect();
+    let title = format!("API tokens on {}", names.join(", "));
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(content_security_policy());
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="referrer" content="no-referrer";
+                title { (escape(&title)) " – tokenwarden" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { (escape(&title)) }
+                    p.quiet { (if run.was_applied() { "Applied for " } else { "Planned for " }) (run.at.strftime("%Y-%m-%d %H:%M UTC")) }
+                }
+                main {
+                    @if run.targets.len() > 1 { (overview(run)) }
+                    @for (index, one) in run.targets.iter().enumerate() {
+                        (target::section(run, one, index))
+                    }
+                }
+                footer { "Made by tokenwarden " (env!("CARGO_PKG_VERSION")) ". This page runs nothing and loads nothing." }
+            }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+/// Lets the one style sheet in, by its hash, and nothing else.
+fn content_security_policy() -> String {
+    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
+}
+
+/// A line for each target, with a link to what is said about it.
+fn overview(run: &Run<'_>) -> Markup {
+    let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
+    html! {
+        section.card {
+            h3 { "Targets" }
+            div.scroll { table {
+                thead { tr { th scope="col" { "target" } th scope="col" { "tokens" } th scope="col" { "changes" } th.number scope="col" { "held back" } } }
+                tbody {
+                    @for (index, target) in run.targets.iter().enumerate() {
+                        tr {
+                            td { a href=(format!("#target-{index}")) { (escape(target.name)) } }
+                            @match target.latest() {
+                                Some(plan) => {
+                                    td { (compliance(plan.tokens)) }
+                                    td { (Counts::of(&target.effective_changes()).text(tense)) }
+                                    td.number { (thousands(plan.held_back.len() as u128)) }
+                                }
+                                None => { td.failed colspan="3" { "could not be read" } }
+                            }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+/// That a table was cut, when it was.
+fn more(rows: usize, shown: usize) -> Markup {
+    html! {
+        @if rows > shown {
+            p.quiet { "… and " (thousands((rows - shown) as u128)) " more; the JSON report has them all." }
+        }
+    }
+}

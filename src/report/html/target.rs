@@ -1,0 +1,313 @@
+//! In: a run on one target. Out: the part of the page that is about it. It refuses to know the rest of the
+//! page.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use jiff::SignedDuration;
+use maud::{Markup, html};
+
+use crate::{
+    apply::ChangeResult,
+    compliance::{TokenFindings, Whose},
+    plan::{Object, Plan, PlannedChange, Reason},
+    policy::Place,
+    report::{
+        Run, TargetRun,
+        difference::{Sign, day, of_setting, sides_of_token},
+        escape::{escape, thousands},
+        findings::found,
+        subject::{name, token_name},
+        summary::{Counts, Tense, by_object, compliance},
+        warning,
+    },
+};
+
+use super::{ROWS, chart::Figures, more};
+
+/// What the page says of the target that is the one at `index`.
+pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Markup {
+    html! {
+        h2 id=(format!("target-{index}")) { (escape(target.name)) }
+        @match (&target.plan, target.latest()) {
+            (Ok(plan), Some(latest)) => {
+                (summary(run, target, latest))
+                (alerts(target, latest))
+                (charts(run, latest, index))
+                (settings(target, plan))
+                (tokens(target))
+                (pending(latest))
+                (told("Reported, nothing is done about it", &latest.reported))
+                (told("Waived, nothing is done about it for now", &latest.waived))
+            }
+            (Err(why), _) => div.alert { p { "Could not be read." } p { (escape(why)) } },
+            (Ok(_), None) => {}
+        }
+    }
+}
+
+fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &Plan) -> Markup {
+    let changes = Counts::of(&target.effective_changes());
+    let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
+    let tokens = latest.tokens;
+    let not_complying = tokens.seen.saturating_sub(tokens.complying + tokens.waived + tokens.unjudged);
+    let share = (tokens.complying * 100).checked_div(tokens.seen).unwrap_or(100);
+    let standing = if not_complying == 0 { "good" } else { "bad" };
+    html! {
+        p.quiet { (escape(&latest.server.url)) @if let Some(version) = &latest.server.version { ", version " (escape(version)) } }
+        p { (compliance(tokens)) ". " (sentence(&changes.text(tense))) "." }
+        dl.tiles {
+            (tile("tokens", &thousands(tokens.seen.into()), ""))
+            (tile("comply", &format!("{share} %"), standing))
+            (tile("do not comply", &thousands(not_complying.into()), standing))
+            (tile("never end", &thousands(latest.statistics.endless().into()), ""))
+            (tile("end within 30 days", &thousands(latest.statistics.ending_in_30_days().into()), ""))
+            (tile("held back", &thousands(latest.held_back.len() as u128), if latest.held_back.is_empty() { "" } else { "bad" }))
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
+fn tile(name: &str, number: &str, class: &str) -> Markup {
+    html! { div class=(class) { dt { (name) } dd { (number) } } }
+}
+
+/// What keeps the plan from being applied, what failed, what is held back, and waivers to look after.
+fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
+    let refusals: Vec<String> =
+        target.refusals.iter().flat_map(|why| why.lines().map(|line| escape(line.trim()))).collect();
+    let outcomes = target.applied.iter().flat_map(|applied| &applied.outcome.changes);
+    let failures = outcomes.filter_map(|change| {
+        let (word, why) = match &change.result {
+            ChangeResult::Done(_) => return None,
+            ChangeResult::Failed(why) => ("failed", why),
+            ChangeResult::NotTried(why) => ("not tried", why),
+        };
+        let (action, object) = (change.planned.change.action(), name(change.planned.change.object()));
+        Some(format!("{word}: {action} {object}: {}", escape(why)))
+    });
+    let held_back = latest.held_back.iter();
+    let held_back = held_back.map(|held| format!("{}: {}", escape(&held.subject), escape(&held.reason)));
+    let warnings = latest.waiver_warnings.iter().map(warning::message);
+    html! {
+        (alert("alert", "apply is refused", &refusals))
+        (alert("alert", "Not done", &failures.collect::<Vec<_>>()))
+        (alert("alert mild", "Held back", &held_back.collect::<Vec<_>>()))
+        (alert("alert mild", "Waivers to look after", &warnings.collect::<Vec<_>>()))
+    }
+}
+
+fn alert(class: &str, title: &str, lines: &[String]) -> Markup {
+    html! {
+        @if !lines.is_empty() {
+            div class=(class) {
+                h3 { (title) }
+                ul { @for line in lines.iter().take(ROWS) { li { (line) } } }
+                (more(lines.len(), ROWS))
+            }
+        }
+    }
+}
+
+fn settings(target: &TargetRun<'_>, plan: &Plan) -> Markup {
+    let mut changes = target.effective_changes();
+    changes.retain(|planned| matches!(planned.change.object(), Object::Setting(_)));
+    html! {
+        @if !changes.is_empty() {
+            section.card {
+                h3 { "Settings" }
+                @for group in by_object(&changes) {
+                    @if let Some(first) = group.first() {
+                        p.setting { strong { (name(first.change.object())) } span.quiet { (shown(place_of(&first.reasons))) } }
+                        div.diff {
+                            @for line in of_setting(plan, &group) {
+                                span.(class_of(line.sign)) { (line.sign.lead()) (line.text) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn class_of(sign: Sign) -> &'static str {
+    match sign {
+        Sign::Added => "added",
+        Sign::Removed => "removed",
+        Sign::Kept | Sign::Note => "kept",
+    }
+}
+
+/// The changes of tokens, those that cannot be undone first.
+fn tokens(target: &TargetRun<'_>) -> Markup {
+    let mut changes: Vec<&PlannedChange> = target.effective_changes();
+    changes.retain(|planned| planned.change.token().is_some());
+    changes.sort_by_key(|planned| !planned.change.is_irreversible());
+    html! {
+        @if !changes.is_empty() {
+            section.card {
+                h3 { "Tokens" }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "token" } th scope="col" { "before" } th scope="col" { "after" } th scope="col" { "why" } th scope="col" { "policy" } } }
+                    tbody {
+                        @for planned in changes.iter().take(ROWS) {
+                            @if let (Some(token), Some((before, after))) = (planned.change.token(), sides_of_token(&planned.change)) {
+                                tr.(planned.change.action()) {
+                                    td { (token_name(token)) }
+                                    td.before { (before) }
+                                    td.after { (after) }
+                                    td { (reasons(&planned.reasons)) }
+                                    td.place { (shown(place_of(&planned.reasons))) }
+                                }
+                            }
+                        }
+                    }
+                } }
+                (more(changes.len(), ROWS))
+            }
+        }
+    }
+}
+
+fn charts(run: &Run<'_>, plan: &Plan, index: usize) -> Markup {
+    let (by_rule, by_group) = (by_rule(plan, index), by_group(plan, index));
+    let (ages, expiries) = (ages(plan, index), expiries(run, plan, index));
+    html! {
+        div.pair {
+            @if !by_rule.rows.is_empty() { section.card { h3 { "Findings by rule" } (by_rule.bars()) (by_rule.table(ROWS)) } }
+            @if !by_group.rows.is_empty() { section.card { h3 { "Tokens that do not comply, by group of their owner" } (by_group.bars()) (by_group.table(ROWS)) } }
+            section.card { h3 { "Age of the tokens that work" } (ages.bars()) (ages.table(ROWS)) }
+            section.card { h3 { "Coming expiries, by week" } (expiries.columns()) (expiries.table(ROWS)) }
+        }
+    }
+}
+
+fn by_rule(plan: &Plan, index: usize) -> Figures {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    found(plan).for_each(|found| *counts.entry(found.rule.code()).or_default() += 1);
+    let rows = counts.into_iter().map(|(rule, count)| (rule.to_owned(), count));
+    let title = "Bar chart: how many tokens break each rule, waived ones too".to_owned();
+    Figures { id: format!("rules-{index}"), title, of: "rule", rows: largest_first(rows.collect()) }
+}
+
+fn by_group(plan: &Plan, index: usize) -> Figures {
+    let rows = plan.statistics.with_findings().map(|(whose, count)| {
+        let whose = match whose {
+            Whose::Group(group) => format!("group {}", escape(group.as_str())),
+            Whose::Owner(owner) => escape(&owner.to_string()),
+        };
+        (whose, count)
+    });
+    let title = "Bar chart: how many tokens that do not comply belong to each group".to_owned();
+    Figures {
+        id: format!("groups-{index}"),
+        title,
+        of: "group or owner",
+        rows: largest_first(rows.collect()),
+    }
+}
+
+/// The rows by their numbers, names in order where they are equal.
+fn largest_first(mut rows: Vec<(String, u64)>) -> Vec<(String, u64)> {
+    rows.sort_by_key(|(_, number)| Reverse(*number));
+    rows
+}
+
+fn ages(plan: &Plan, index: usize) -> Figures {
+    let mut from = 0;
+    let rows = plan.statistics.ages().map(|(until, count)| {
+        let name =
+            until.map_or(format!("{from} days and more"), |until| format!("{from} to {} days", until - 1));
+        from = until.unwrap_or(from);
+        (name, count)
+    });
+    let rows = rows.collect();
+    let title = "Bar chart: how many working tokens there are of each age".to_owned();
+    Figures { id: format!("ages-{index}"), title, of: "age", rows }
+}
+
+fn expiries(run: &Run<'_>, plan: &Plan, index: usize) -> Figures {
+    let rows = plan.statistics.expiries().map(|(until, count)| {
+        let week = until.map(|until| run.at + SignedDuration::from_hours(24 * (i64::from(until) - 7)));
+        (week.map_or("later".to_owned(), |week| week.strftime("%-d %b").to_string()), count)
+    });
+    let rows = rows.collect();
+    let title = "Column chart: how many tokens end by themselves in each of the coming 13 weeks, and later"
+        .to_owned();
+    Figures { id: format!("expiries-{index}"), title, of: "week from", rows }
+}
+
+fn pending(plan: &Plan) -> Markup {
+    html! {
+        @if !plan.pending.is_empty() {
+            section.card {
+                h3 { "Ending by themselves, the date is already set" }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "token" } th scope="col" { "ends on" } th scope="col" { "why" } th scope="col" { "policy" } } }
+                    tbody {
+                        @for pending in plan.pending.iter().take(ROWS) {
+                            tr {
+                                td { (token_name(&pending.token)) }
+                                td { (day(pending.until)) }
+                                td { (reasons(&pending.reasons)) }
+                                td.place { (shown(place_of(&pending.reasons))) }
+                            }
+                        }
+                    }
+                } }
+                (more(plan.pending.len(), ROWS))
+            }
+        }
+    }
+}
+
+/// Tokens that nothing is done about, with why not.
+fn told(title: &str, tokens: &[TokenFindings]) -> Markup {
+    html! {
+        @if !tokens.is_empty() {
+            section.card {
+                h3 { (title) }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "token" } th scope="col" { "why" } th scope="col" { "policy" } } }
+                    tbody {
+                        @for found in tokens.iter().take(ROWS) {
+                            tr {
+                                td { (token_name(&found.token)) }
+                                td { ul { @for finding in &found.findings {
+                                    li {
+                                        (finding.rule.code()) ": " (escape(&finding.message))
+                                        @if let Some(waiver) = &finding.waiver {
+                                            span.quiet { ", waived until " (waiver.until) ": " (escape(&waiver.reason)) }
+                                        }
+                                    }
+                                } } }
+                                td.place { (shown(found.findings.iter().find_map(|finding| finding.place.as_ref()))) }
+                            }
+                        }
+                    }
+                } }
+                (more(tokens.len(), ROWS))
+            }
+        }
+    }
+}
+
+fn reasons(reasons: &[Reason]) -> Markup {
+    html! {
+        ul { @for reason in reasons {
+            li { @if let Some(rule) = &reason.rule { (rule.code()) ": " } (escape(&reason.text)) }
+        } }
+    }
+}
+
+fn place_of(reasons: &[Reason]) -> Option<&Place> {
+    reasons.iter().find_map(|reason| reason.place.as_ref())
+}
+
+fn shown(place: Option<&Place>) -> String {
+    place.map_or(String::new(), |place| escape(&place.to_string()))
+}

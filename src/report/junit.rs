@@ -1,0 +1,125 @@
+//! In: a run. Out: JUnit XML, for the test view of a CI server: a suite for each rule, a failure for each
+//! finding, a skipped test for what a waiver holds. It refuses to count a rule that found nothing as a
+//! passed test: it may not have been tried.
+
+use std::collections::BTreeMap;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::{model::Rule, plan::Object, plan::Plan, policy::Place};
+
+use super::{
+    Run, TargetRun,
+    advice::advice,
+    difference,
+    escape::escape,
+    findings::{Found, Remedy},
+    subject::{name, token_name},
+    summary::{by_object, compliance},
+};
+
+/// The run as JUnit XML.
+///
+/// # Errors
+///
+/// When the XML cannot be written, which no content makes happen.
+pub fn report(run: &Run<'_>) -> Result<String, quick_junit::SerializeError> {
+    let mut report = Report::new("tokenwarden");
+    report.add_test_suite(suite("targets", run.targets.iter().map(of_target)));
+    let latest = || run.targets.iter().filter_map(|target| Some((target, target.latest()?)));
+    let settings: Vec<_> = latest().flat_map(|(target, plan)| of_settings(target, plan)).collect();
+    if !settings.is_empty() {
+        report.add_test_suite(suite("settings", settings));
+    }
+    let mut rules: BTreeMap<&Rule, Vec<TestCase>> = BTreeMap::new();
+    for (target, found) in run.found() {
+        rules.entry(found.rule).or_default().push(of_finding(target, &found));
+    }
+    report.add_test_suites(rules.into_iter().map(|(rule, cases)| suite(rule.code(), cases)));
+    report.to_string()
+}
+
+fn suite(name: &str, cases: impl IntoIterator<Item = TestCase>) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    suite.add_test_cases(cases);
+    suite
+}
+
+/// A test that passes when the target was read and judged as a whole, and may be applied to.
+fn of_target(target: &TargetRun<'_>) -> TestCase {
+    let problem = |kind, message: &str, details: Vec<String>| {
+        let mut status = TestCaseStatus::non_success(kind);
+        status.set_message(message).set_description(details.join("\n"));
+        status
+    };
+    let held_back = target.latest().map_or(&[][..], |plan| &plan.held_back);
+    let status = match &target.plan {
+        Err(why) => problem(NonSuccessKind::Error, "could not be read", vec![escape(why)]),
+        Ok(_) if !target.refusals.is_empty() => {
+            let details = target.refusals.iter().map(|why| escape(why)).collect();
+            problem(NonSuccessKind::Failure, "apply is refused", details)
+        }
+        Ok(_) if !target.is_success() => {
+            let lines =
+                held_back.iter().map(|held| format!("{}: {}", escape(&held.subject), escape(&held.reason)));
+            problem(NonSuccessKind::Failure, "something is held back, or failed", lines.collect())
+        }
+        Ok(_) => TestCaseStatus::success(),
+    };
+    let mut case = TestCase::new(escape(target.name), status);
+    if let Some(plan) = target.latest() {
+        case.set_system_out(compliance(plan.tokens));
+    }
+    case
+}
+
+/// A failure for each setting that is not as the policy says.
+fn of_settings(target: &TargetRun<'_>, plan: &Plan) -> Vec<TestCase> {
+    let settings =
+        plan.changes.iter().filter(|planned| matches!(planned.change.object(), Object::Setting(_)));
+    let case = |group: &Vec<_>| {
+        let first: &&crate::plan::PlannedChange = group.first()?;
+        let lines = difference::of_setting(plan, group);
+        let lines = lines.iter().map(|line| format!("{}{}", line.sign.lead(), line.text));
+        let place = first.reasons.iter().find_map(|reason| reason.place.as_ref());
+        let details = lines.chain(place.map(at)).collect::<Vec<_>>().join("\n");
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_message("not as the policy says").set_type("setting").set_description(details);
+        Some(of(target, &name(first.change.object()), status))
+    };
+    by_object(&settings.collect::<Vec<_>>()).iter().filter_map(case).collect()
+}
+
+fn of_finding(target: &TargetRun<'_>, found: &Found<'_>) -> TestCase {
+    let message = escape(found.message);
+    let status = match found.remedy {
+        Remedy::Waived(waiver) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(format!(
+                "{message}; waived until {}: {}",
+                waiver.until,
+                escape(&waiver.reason)
+            ));
+            status
+        }
+        remedy => {
+            let details =
+                [Some(format!("what its owner can do: {}", advice(found.rule))), found.place.map(at)];
+            let details = details.into_iter().flatten().collect::<Vec<_>>().join("\n");
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(message).set_type(remedy.word()).set_description(details);
+            status
+        }
+    };
+    of(target, &token_name(found.token), status)
+}
+
+fn of(target: &TargetRun<'_>, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(escape(target.name));
+    case
+}
+
+fn at(place: &Place) -> String {
+    format!("at {}", escape(&place.to_string()))
+}

@@ -1,0 +1,62 @@
+//! In: a run, and how long its report may be. Out: Markdown for a comment on a pull request: one line
+//! that says it all, then what matters most. It refuses to be longer, and cuts the least important first.
+
+mod escape;
+mod fit;
+mod sections;
+
+use crate::plan::TokenCounts;
+
+use super::{
+    Run,
+    escape::counted,
+    summary::{Counts, Tense, compliance},
+};
+
+pub(super) use escape::inline;
+
+/// How many characters a comment on Bitbucket may have. They are counted as UTF-16 does, so that it is
+/// not too long for anybody.
+pub const CHARACTERS_AT_MOST: usize = 32_768;
+
+/// How many targets are named before they are only counted.
+const NAMES: usize = 3;
+
+/// The run as Markdown of no more than `at_most` characters; never less than its first line.
+#[must_use]
+pub fn report(run: &Run<'_>, at_most: usize) -> String {
+    fit::fit(first_line(run) + "\n", sections::of(run), at_most)
+}
+
+/// What it comes to, on one line.
+fn first_line(run: &Run<'_>) -> String {
+    let changes = run.planned().map(|(target, _)| Counts::of(&target.effective_changes())).sum::<Counts>();
+    let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
+    let (unread, refused) =
+        (run.unread().count(), run.targets.iter().filter(|one| !one.refusals.is_empty()).count());
+    let latest = || run.targets.iter().filter_map(super::TargetRun::latest);
+    let held_back = latest().map(|plan| plan.held_back.len()).sum::<usize>();
+    let mut parts = vec![match (changes.is_empty(), tense) {
+        (true, Tense::Future) => "no changes".to_owned(),
+        (_, tense) => changes.text(tense),
+    }];
+    let (failed, not_tried) = run
+        .targets
+        .iter()
+        .filter_map(|target| target.applied)
+        .fold((0, 0), |sum, one| (sum.0 + one.outcome.failed(), sum.1 + one.outcome.not_tried()));
+    parts.extend((failed > 0).then(|| format!("{} failed", counted(failed, "change"))));
+    parts.extend((not_tried > 0).then(|| format!("{} not tried", counted(not_tried, "change"))));
+    parts.extend((refused > 0).then(|| "`apply` is refused".to_owned()));
+    parts.extend((unread > 0).then(|| format!("{} could not be read", counted(unread, "target"))));
+    parts.extend((held_back > 0).then(|| format!("{held_back} held back")));
+    let total = latest().map(|plan| plan.tokens).fold(TokenCounts::default(), |sum, more| sum + more);
+    format!("**tokenwarden on {}: {}.** {}.", names(run), parts.join("; "), compliance(total))
+}
+
+fn names(run: &Run<'_>) -> String {
+    if run.targets.len() > NAMES {
+        return counted(run.targets.len(), "target");
+    }
+    run.targets.iter().map(|target| inline(target.name)).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,212 @@
+//! In: a run. Out: the sections of its report, in the order in which they are read, with their ranks. It
+//! refuses to know how much of them fits.
+
+use crate::{
+    apply::ChangeResult,
+    compliance::TokenFindings,
+    plan::{Object, Plan, PlannedChange, Reason},
+    policy::Place,
+};
+
+use super::{
+    super::{
+        Run, TargetRun,
+        difference::{day, of_setting, of_token},
+        subject::{name, token_name},
+        summary::by_object,
+        warning,
+    },
+    escape::{difference, inline},
+    fit::Section,
+};
+
+/// How many lines of one setting are shown.
+const LINES: usize = 60;
+const TABLE: &str = "| token | change | why | policy |\n|---|---|---|---|\n";
+const FINDINGS: &str = "| token | why | policy |\n|---|---|---|\n";
+
+/// Every section that has something in it.
+pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
+    let past = run.was_applied();
+    let tense = |past_title, future| if past { past_title } else { future };
+    let sections = vec![
+        list("Could not be read", 0, run.unread().map(|(target, why)| bullet(run, target, &[why], None))),
+        list("`apply` is refused", 1, refusals(run)),
+        list("Not done", 2, failures(run)),
+        settings(run, tense("Settings changed", "Settings to change")),
+        changes(run, "revoke", tense("Tokens revoked", "Tokens to revoke"), 4),
+        changes(run, "expire", tense("Tokens made to expire", "Tokens to expire"), 6),
+        changes(run, "narrow", tense("Tokens narrowed", "Tokens to narrow"), 7),
+        list("Held back", 5, held_back(run)),
+        list("Waivers to look after", 8, warnings(run)),
+        pending(run),
+        findings(run, "Reported, nothing is done about it", 9, |plan| &plan.reported),
+        findings(run, "Waived, nothing is done about it for now", 10, |plan| &plan.waived),
+    ];
+    sections.into_iter().filter(|section| section.count > 0).collect()
+}
+
+fn list<'a>(
+    title: &'static str,
+    rank: u8,
+    entries: impl Iterator<Item = String> + Clone + 'a,
+) -> Section<'a> {
+    Section { title, lead: "", rank, count: entries.clone().count(), entries: Box::new(entries) }
+}
+
+/// A line of a list: the target when there are several, the parts, and the line of the policy.
+fn bullet(run: &Run<'_>, target: &TargetRun<'_>, parts: &[&str], place: Option<&Place>) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| inline(part)).collect();
+    let place = place.map_or(String::new(), |place| format!(" ({})", inline(&place.to_string())));
+    format!("- {}{}{place}\n", of_target(run, target), parts.join(": "))
+}
+
+/// The target in front of what is about it, when there are several.
+fn of_target(run: &Run<'_>, target: &TargetRun<'_>) -> String {
+    if run.targets.len() > 1 { format!("{}: ", inline(target.name)) } else { String::new() }
+}
+
+fn latest<'r, 'a>(run: &'r Run<'a>) -> impl Iterator<Item = (&'r TargetRun<'a>, &'a Plan)> + Clone {
+    run.targets.iter().filter_map(|target| Some((target, target.latest()?)))
+}
+
+fn refusals<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
+    run.targets.iter().flat_map(move |target| {
+        target.refusals.iter().map(move |why| {
+            // A refusal has a line for each axis.
+            let lines: Vec<&str> = why.lines().map(str::trim).collect();
+            bullet(run, target, &lines, None)
+        })
+    })
+}
+
+fn failures<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
+    let applied = run.targets.iter().filter_map(|target| Some((target, target.applied?.outcome)));
+    applied.flat_map(move |(target, outcome)| {
+        outcome.changes.iter().filter_map(move |change| {
+            let (word, why) = match &change.result {
+                ChangeResult::Done(_) => return None,
+                ChangeResult::Failed(why) => ("failed", why),
+                ChangeResult::NotTried(why) => ("not tried", why),
+            };
+            let what = format!("{} {}", change.planned.change.action(), name(change.planned.change.object()));
+            Some(bullet(run, target, &[word, &what, why], None))
+        })
+    })
+}
+
+fn held_back<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
+    latest(run).flat_map(move |(target, plan)| {
+        plan.held_back
+            .iter()
+            .map(move |held| bullet(run, target, &[&held.subject, &held.reason], held.place.as_ref()))
+    })
+}
+
+fn warnings<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
+    latest(run).flat_map(move |(target, plan)| {
+        plan.waiver_warnings
+            .iter()
+            .map(move |one| bullet(run, target, &[&warning::message(one)], Some(&one.waiver.place)))
+    })
+}
+
+fn settings<'a>(run: &'a Run<'a>, title: &'static str) -> Section<'a> {
+    let groups = run.planned().flat_map(move |(target, plan)| {
+        let settings = target.effective_changes().into_iter();
+        let settings = settings.filter(|planned| matches!(planned.change.object(), Object::Setting(_)));
+        by_object(&settings.collect::<Vec<_>>()).into_iter().map(move |group| (target, plan, group))
+    });
+    // There are at most eight a target.
+    let groups: Vec<_> = groups.collect();
+    let count = groups.len();
+    let entries =
+        groups.into_iter().filter_map(move |(target, plan, group)| setting(run, target, plan, &group));
+    Section { title, lead: "", rank: 3, count, entries: Box::new(entries) }
+}
+
+fn setting(run: &Run<'_>, target: &TargetRun<'_>, plan: &Plan, group: &[&PlannedChange]) -> Option<String> {
+    let first = group.first()?;
+    let mut lines: Vec<String> =
+        of_setting(plan, group).iter().map(|line| format!("{}{}", line.sign.lead(), line.text)).collect();
+    let more = lines.len().saturating_sub(LINES);
+    lines.truncate(LINES);
+    lines.extend((more > 0).then(|| format!("… and {more} more lines")));
+    let place = place_of(&first.reasons).map_or(String::new(), |place| format!(" ({})", cell_of(place)));
+    let title = format!("{}**{}**{place}", of_target(run, target), inline(&name(first.change.object())));
+    Some(format!("{title}\n\n{}\n", difference(&lines)))
+}
+
+fn changes<'a>(run: &'a Run<'a>, action: &'static str, title: &'static str, rank: u8) -> Section<'a> {
+    let chosen = run.planned().flat_map(move |(target, _)| {
+        let changes = target.effective_changes().into_iter();
+        changes.filter(move |planned| planned.change.action() == action).map(move |planned| (target, planned))
+    });
+    let count = chosen.clone().count();
+    let entries = chosen.filter_map(move |(target, planned)| {
+        let token = planned.change.token()?;
+        let what = inline(&of_token(&planned.change)?);
+        let place = place_of(&planned.reasons).map_or(String::new(), cell_of);
+        let subject = inline(&token_name(token));
+        let (target, why) = (of_target(run, target), reasons(&planned.reasons));
+        Some(format!("| {target}{subject} | {what} | {why} | {place} |\n"))
+    });
+    Section { title, lead: TABLE, rank, count, entries: Box::new(entries) }
+}
+
+fn pending<'a>(run: &'a Run<'a>) -> Section<'a> {
+    let pending =
+        latest(run).flat_map(|(target, plan)| plan.pending.iter().map(move |pending| (target, pending)));
+    let count = pending.clone().count();
+    let entries = pending.map(move |(target, pending)| {
+        let place = place_of(&pending.reasons).map_or(String::new(), cell_of);
+        let (target, token) = (of_target(run, target), inline(&token_name(&pending.token)));
+        let (until, why) = (day(pending.until), reasons(&pending.reasons));
+        format!("| {target}{token} | ends on {until} | {why} | {place} |\n")
+    });
+    let title = "Ending by themselves, the date is already set";
+    Section { title, lead: TABLE, rank: 11, count, entries: Box::new(entries) }
+}
+
+fn findings<'a>(
+    run: &'a Run<'a>,
+    title: &'static str,
+    rank: u8,
+    of: fn(&'a Plan) -> &'a [TokenFindings],
+) -> Section<'a> {
+    let found = latest(run).flat_map(move |(target, plan)| of(plan).iter().map(move |found| (target, found)));
+    let count = found.clone().count();
+    let entries = found.map(move |(target, found)| {
+        let why: Vec<String> = found
+            .findings
+            .iter()
+            .map(|finding| {
+                let waiver = finding.waiver.as_ref().map_or(String::new(), |waiver| {
+                    format!(" (waived until {}: {})", waiver.until, inline(&waiver.reason))
+                });
+                format!("{}: {}{waiver}", inline(finding.rule.code()), inline(&finding.message))
+            })
+            .collect();
+        let place = found.findings.iter().find_map(|finding| finding.place.as_ref());
+        let place = place.map_or(String::new(), cell_of);
+        let (target, token) = (of_target(run, target), inline(&token_name(&found.token)));
+        format!("| {target}{token} | {} | {place} |\n", why.join("; "))
+    });
+    Section { title, lead: FINDINGS, rank, count, entries: Box::new(entries) }
+}
+
+fn reasons(reasons: &[Reason]) -> String {
+    let one = |reason: &Reason| match &reason.rule {
+        Some(rule) => format!("{}: {}", inline(rule.code()), inline(&reason.text)),
+        None => inline(&reason.text),
+    };
+    reasons.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn place_of(reasons: &[Reason]) -> Option<&Place> {
+    reasons.iter().find_map(|reason| reason.place.as_ref())
+}
+
+fn cell_of(place: &Place) -> String {
+    inline(&place.to_string())
+}

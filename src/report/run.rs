@@ -1,0 +1,140 @@
+//! In: what one run of `plan` or `apply` came to on each of its targets. Out: the one thing that every
+//! report is made from. It refuses to own it, and to know which reports are wanted.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    apply::{ChangeOutcome, ChangeResult, Outcome},
+    plan::{Plan, PlannedChange},
+};
+
+use super::{
+    findings::{Found, found},
+    json::LayerEntry,
+    outcome::Afterwards,
+    saved::Reviewed,
+};
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// The moment that it is for, UTC.
+    pub at: Timestamp,
+    /// How long it took, where that is known.
+    pub took: Option<SignedDuration>,
+    /// Its targets.
+    pub targets: Vec<TargetRun<'a>>,
+}
+
+/// What a run came to on one target.
+#[derive(Clone, Debug)]
+pub struct TargetRun<'a> {
+    /// Its name in the settings file.
+    pub name: &'a str,
+    /// Its plan; or why none could be made, the cause last. That may hold text from the server.
+    pub plan: Result<&'a Plan, String>,
+    /// Why `apply` does not apply the plan: rails, and those whom it would shut out.
+    pub refusals: Vec<String>,
+    /// What became of the plan, when it was applied.
+    pub applied: Option<Applied<'a>>,
+    /// What was called on the server, where that is known.
+    pub calls: Option<Calls>,
+    /// The files that the policy was read from.
+    pub layers: Vec<LayerEntry>,
+    /// What became of the changes of the plan that was reviewed, when one was.
+    pub reviewed: &'a [Reviewed],
+}
+
+/// What was called on a server. It depends on the network, and is no part of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Requests that were sent, every try counted.
+    pub sent: u64,
+    /// How many of them were repetitions.
+    pub repeated: u64,
+}
+
+impl<'a> TargetRun<'a> {
+    /// A target of which nothing is known but why it could not be read.
+    #[must_use]
+    pub fn unread(name: &'a str, why: String) -> Self {
+        Self {
+            name,
+            plan: Err(why),
+            refusals: Vec::new(),
+            applied: None,
+            calls: None,
+            layers: Vec::new(),
+            reviewed: &[],
+        }
+    }
+}
+
+/// What became of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied<'a> {
+    /// What became of each change.
+    pub outcome: &'a Outcome,
+    /// What the state was found to be afterwards.
+    pub afterwards: &'a Afterwards,
+}
+
+impl<'a> TargetRun<'a> {
+    /// The plan that fits what the target was seen to be last: after `apply`, the one that it was read
+    /// back for.
+    #[must_use]
+    pub fn latest(&self) -> Option<&'a Plan> {
+        match self.applied.map(|applied| applied.afterwards) {
+            Some(Afterwards::Planned(plan)) => Some(plan),
+            Some(Afterwards::Unread(_)) | None => self.plan.as_ref().ok().copied(),
+        }
+    }
+
+    /// The changes that a report is about: after `apply` those that were made, otherwise those that would
+    /// be.
+    #[must_use]
+    pub fn effective_changes(&self) -> Vec<&'a PlannedChange> {
+        match (self.applied, &self.plan) {
+            (Some(applied), _) => {
+                let done = |change: &&ChangeOutcome| matches!(change.result, ChangeResult::Done(_));
+                applied.outcome.changes.iter().filter(done).map(|change| &change.planned).collect()
+            }
+            (None, Ok(plan)) => plan.changes.iter().collect(),
+            (None, Err(_)) => Vec::new(),
+        }
+    }
+
+    /// Whether everything was seen and could be judged, and nothing that was to be done failed.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        let applied = |applied: Applied<'_>| applied.outcome.is_whole() && applied.afterwards.is_finished();
+        self.plan.is_ok()
+            && self.latest().is_some_and(Plan::is_whole)
+            && self.applied.is_none_or(applied)
+            && self.refusals.is_empty()
+    }
+}
+
+impl<'a> Run<'a> {
+    /// The targets that there is a plan for.
+    pub fn planned(&self) -> impl Iterator<Item = (&TargetRun<'a>, &'a Plan)> + Clone {
+        self.targets.iter().filter_map(|target| Some((target, *target.plan.as_ref().ok()?)))
+    }
+
+    /// The targets that could not be read, with the reason.
+    pub fn unread(&self) -> impl Iterator<Item = (&TargetRun<'a>, &str)> + Clone {
+        self.targets.iter().filter_map(|target| Some((target, target.plan.as_ref().err()?.as_str())))
+    }
+
+    /// Every finding that there is on the targets as they were seen last.
+    pub(super) fn found(&self) -> impl Iterator<Item = (&TargetRun<'a>, Found<'a>)> {
+        let latest = self.targets.iter().filter_map(|target| Some((target, target.latest()?)));
+        latest.flat_map(|(target, plan)| found(plan).map(move |found| (target, found)))
+    }
+
+    /// Whether it was a run of `apply` that came as far as applying.
+    #[must_use]
+    pub fn was_applied(&self) -> bool {
+        self.targets.iter().any(|target| target.applied.is_some())
+    }
+}

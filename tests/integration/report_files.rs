@@ -1,0 +1,228 @@
+//! The reports that a run leaves in files, written by the real program.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    program::{NOW, Quickstart},
+    reconcile::{Repository, server, token},
+};
+
+/// The files in a folder by name, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn read(quickstart: &Quickstart, name: &str) -> String {
+    fs::read_to_string(quickstart.path(name)).unwrap()
+}
+
+#[test]
+fn the_plan_of_the_quickstart_reads_like_this_in_a_pull_request() {
+    let quickstart = Quickstart::new();
+    let run = quickstart.run(&["plan", "--now", NOW, "--format", "markdown"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout);
+}
+
+#[test]
+fn the_owners_of_the_quickstart_are_told_this() {
+    let quickstart = Quickstart::new();
+    let run = quickstart.run(&["plan", "--now", NOW, "--report", "owners=notices"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let notices = names(&quickstart.path("notices"));
+    let told: Vec<_> = notices
+        .iter()
+        .map(|name| format!("==> {name}\n{}", read(&quickstart, &format!("notices/{name}"))))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn one_run_writes_every_report_and_what_is_on_standard_output_stays_as_it_was() {
+    let quickstart = Quickstart::new();
+    let alone = quickstart.run(&["plan", "--now", NOW]);
+    let mut arguments = vec!["plan".to_owned(), "--now".to_owned(), NOW.to_owned()];
+    let kinds = ["text", "json", "markdown", "sarif", "junit", "html", "metrics", "owners"];
+    fs::create_dir(quickstart.path("out")).unwrap();
+    arguments.extend(kinds.iter().flat_map(|kind| ["--report".to_owned(), format!("{kind}=out/{kind}")]));
+    let run = quickstart.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((run.code, &run.stdout), (Some(0), &alone.stdout), "{}", run.stderr);
+    assert_eq!(names(&quickstart.path("out")).len(), kinds.len(), "and no half-written file beside them");
+    assert_eq!(read(&quickstart, "out/text"), alone.stdout);
+    for kind in ["json", "markdown", "sarif", "junit", "html"] {
+        let shown = quickstart.run(&["plan", "--now", NOW, "--format", kind]).stdout;
+        assert_eq!(read(&quickstart, &format!("out/{kind}")), shown, "{kind}");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_stops_the_run_before_anything_is_read_or_changed() {
+    let quickstart = Quickstart::new();
+    for (arguments, said) in [
+        (&["--report", "html"][..], "KIND=FILE"),
+        (&["--report", "pdf=x"], "there is no report `pdf`"),
+        (&["--report", "html=missing/x.html"], "there is no folder"),
+        (&["--report", "html=x", "--report", "sarif=x"], "two reports go to `x`"),
+    ] {
+        let run = quickstart.run(&[&["apply", "--auto-approve"], arguments].concat());
+        assert_eq!(run.code, Some(64), "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+        assert!(!quickstart.store().exists(), "the server was not even started");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let quickstart = Quickstart::new();
+    fs::create_dir(quickstart.path("folder")).unwrap();
+    let run =
+        quickstart.run(&["plan", "--now", NOW, "--report", "html=folder", "--report", "json=plan.json"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("cannot write") && run.stderr.contains("no regular file"), "{}", run.stderr);
+    assert!(quickstart.path("folder").is_dir());
+    assert!(quickstart.path("plan.json").is_file(), "the other report is written all the same");
+}
+
+#[test]
+fn a_notice_that_is_no_longer_due_goes_and_other_files_of_the_folder_stay() {
+    let quickstart = Quickstart::new();
+    let write = ["plan", "--now", NOW, "--report", "owners=notices"];
+    assert_eq!(quickstart.run(&write).code, Some(0));
+    assert!(quickstart.path("notices/user-olga.md").exists());
+    fs::write(quickstart.path("notices/mine.md"), "mine").unwrap();
+    // An index that somebody tampered with leads nowhere else.
+    let index =
+        read(&quickstart, "notices/index.json").replacen("user-ci-deploy.md", "../tokenwarden.yaml", 1);
+    fs::write(quickstart.path("notices/index.json"), index).unwrap();
+
+    let applied = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
+    assert_eq!(applied.code, Some(0), "{}", applied.stderr);
+    assert_eq!(quickstart.run(&write).code, Some(0));
+    assert!(!quickstart.path("notices/user-olga.md").exists(), "{:?}", names(&quickstart.path("notices")));
+    assert!(
+        read(&quickstart, "notices/user-carl.md").contains("It ends on 2026-12-01."),
+        "the date is set now"
+    );
+    assert!(quickstart.path("notices/mine.md").exists() && quickstart.path("tokenwarden.yaml").exists());
+    let index: Value = serde_json::from_str(&read(&quickstart, "notices/index.json")).unwrap();
+    for notice in index["notices"].as_array().unwrap() {
+        assert!(quickstart.path("notices").join(notice["file"].as_str().unwrap()).is_file());
+    }
+}
+
+#[test]
+fn after_apply_reports_say_what_was_done_and_what_is_left() {
+    let quickstart = Quickstart::new();
+    let reports = ["--report", "markdown=p.md", "--report", "metrics=p.prom", "--report", "owners=notices"];
+    let applied = quickstart.run(&[&["apply", "--auto-approve", "--now", NOW], &reports[..]].concat());
+    assert_eq!(applied.code, Some(0), "{}", applied.stderr);
+    let text = read(&quickstart, "p.md");
+    assert!(text.starts_with("**tokenwarden on quickstart: 8 settings changed,"), "{text}");
+    assert!(text.contains("### Tokens revoked (6)") && text.contains("### Settings changed (8)"), "{text}");
+    let metrics = read(&quickstart, "p.prom");
+    assert!(!metrics.contains("tokenwarden_pending_changes{"), "nothing is left to do: {metrics}");
+    assert!(
+        metrics.contains(r#"tokenwarden_applied_changes{target="quickstart",result="failed"} 0"#),
+        "{metrics}"
+    );
+    assert!(read(&quickstart, "notices/user-mary.md").contains("It was revoked."));
+}
+
+#[test]
+fn a_refused_apply_leaves_reports_that_say_why() {
+    let quickstart = Quickstart::new();
+    quickstart.edit("tokenwarden.yaml", "      revocations: { amount: 10, percent: 25 }\n", "");
+    let refused = quickstart.run(&["apply", "--auto-approve", "--now", NOW, "--report", "markdown=p.md"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    let text = read(&quickstart, "p.md");
+    assert!(text.contains("`apply` is refused") && text.contains("revocations: 5 of 35"), "{text}");
+}
+
+#[test]
+fn a_form_that_nobody_can_say_yes_to_needs_a_yes_beforehand() {
+    let quickstart = Quickstart::new();
+    let asked = quickstart.run(&["apply", "--format", "html", "--now", NOW]);
+    assert_eq!(asked.code, Some(64));
+    assert!(asked.stderr.contains("--auto-approve"), "{}", asked.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_away_does_not_take_the_last_success_from_the_metrics() {
+    let server = server().await;
+    let warden = token(&server, "root", "warden").await;
+    let repository = Repository::new(&server, &warden.secret, "version: 1\npermissions: {use: everyone}\n");
+    let plan = ["plan", "--report", "metrics=m.prom", "--report", "markdown=p.md"];
+    assert_eq!(repository.run(&plan).await.code, Some(0));
+    let read = |name: &str| fs::read_to_string(repository.folder.path().join(name)).unwrap();
+    let last = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("tokenwarden_last_success_timestamp_seconds{"));
+        line.map(str::to_owned)
+    };
+    let before = last(&read("m.prom"));
+    assert!(before.is_some());
+    repository.edit_settings(&server.url(""), "http://127.0.0.1:9");
+    let away = repository.run(&plan).await;
+    assert_eq!(away.code, Some(1), "{}", away.stderr);
+    let after = read("m.prom");
+    assert_eq!(last(&after), before);
+    assert!(after.contains(r#"tokenwarden_success{target="prod"} 0"#), "{after}");
+    assert!(read("p.md").starts_with("**tokenwarden on prod: "), "{}", read("p.md"));
+    assert!(read("p.md").contains("1 target could not be read"));
+    for text in [&after, &read("p.md")] {
+        assert!(!text.contains(&warden.secret));
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_browser_shows_the_figures_of_the_page_and_runs_into_nothing() {
+    let quickstart = Quickstart::new();
+    let run = quickstart.run(&["plan", "--now", NOW, "--report", "html=p.html", "--report", "json=p.json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let json: Value = serde_json::from_str(&read(&quickstart, "p.json")).unwrap();
+
+    let installed = |name: &&str| Command::new(name).arg("--version").output().is_ok();
+    let chromium = ["chromium", "google-chrome"].into_iter().find(installed).expect("Chromium is installed");
+    let profile = TempDir::new().unwrap();
+    let picture = quickstart.path("p.png");
+    let browser = |arguments: &[String]| {
+        let output = Command::new(chromium)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"])
+            .args([
+                "--window-size=1200,2000".to_owned(),
+                format!("--user-data-dir={}", profile.path().display()),
+            ])
+            .args(arguments)
+            .arg(format!("file://{}", quickstart.path("p.html").display()))
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!log.contains("CONSOLE"), "the browser complains about the page: {log}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = browser(&["--dump-dom".to_owned()]);
+    browser(&[format!("--screenshot={}", picture.display())]);
+    assert!(fs::metadata(picture).unwrap().len() > 20_000, "there is something on the picture");
+
+    let tile = |name: &str| {
+        let (_, rest) =
+            shown.split_once(&format!("<dt>{name}</dt><dd>")).unwrap_or_else(|| panic!("{name}: {shown}"));
+        rest.split_once('<').unwrap().0.to_owned()
+    };
+    assert_eq!(tile("tokens"), json["targets"][0]["tokens_seen"].to_string());
+    let statistics = &json["targets"][0]["statistics"];
+    assert_eq!(tile("end within 30 days"), statistics["ending_in_30_days"].to_string());
+    for age in statistics["ages"].as_array().unwrap() {
+        let drawn = format!("days: {}</title>", age["count"]);
+        let last = format!("more: {}</title>", age["count"]);
+        assert!(shown.contains(&drawn) || shown.contains(&last), "{drawn} in {shown}");
+    }
+    assert_eq!(shown.matches("<svg").count(), 4);
+    assert_eq!(shown.matches("role=\"img\"").count(), 4);
+}
