@@ -20,6 +20,16 @@ use crate::{
 
 use super::{ColorChoice, Exit, Failure, Global, output};
 
+/// A file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write `{}`", path.display())]
+pub(super) struct CannotWrite {
+    /// Which.
+    pub(super) path: PathBuf,
+    /// Why.
+    pub(super) source: io::Error,
+}
+
 /// What came of reading the settings file and its layers.
 pub(super) struct Loaded {
     /// What the settings file says; nothing when it is invalid.

@@ -9,12 +9,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 mod apply;
+mod completions;
 mod credential;
 mod directory;
 mod embedded;
 mod exit;
 pub mod files;
+mod init;
 mod log;
+mod man;
 mod output;
 mod plan;
 mod runtime;
@@ -92,6 +95,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
@@ -104,11 +108,14 @@ enum Command {
     /// The settings of a store, without its server: the way back in
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    Completions(completions::Completions),
+    Man(man::ManPages),
 }
 
 impl Command {
     fn run(&self, global: &Global) -> CommandResult {
         match self {
+            Self::Init(command) => command.run(global),
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
@@ -116,6 +123,8 @@ impl Command {
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),
             Self::Settings(command) => settings::run(global, command),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(global),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! `schema`: the JSON schemas of every document, for editors and for checking. In: the document types.
 //! Out: one schema on standard output, or all of them as files.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use crate::{policy, report};
 
-use super::{CommandResult, Exit, Failure, Global, output};
+use super::{CommandResult, Exit, Failure, Global, files::CannotWrite, output};
 
 /// Prints the JSON schema of a document, or writes them all
 #[derive(Debug, Args)]
@@ -48,14 +48,6 @@ impl Document {
     fn text(self) -> Result<String, Failure> {
         Ok(serde_json::to_string_pretty(&self.schema())? + "\n")
     }
-}
-
-/// A file could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write `{}`", path.display())]
-struct CannotWrite {
-    path: PathBuf,
-    source: io::Error,
 }
 
 impl Schema {
