@@ -10,6 +10,7 @@ mod order;
 mod rails;
 mod refused_use;
 mod settings;
+mod terms;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
@@ -17,6 +18,7 @@ pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
+pub use terms::{History, Spent, Terms};
 
 use std::collections::BTreeSet;
 
@@ -27,7 +29,7 @@ use crate::{
     compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
-    policy::{Place, Policy, settings_file::Lockout},
+    policy::{Place, Policy},
 };
 
 use lockout::PeopleFold;
@@ -136,8 +138,8 @@ pub struct Pending {
 }
 
 impl Plan {
-    /// Reads a target and plans what would make it comply with `policy` at the moment `now`, and whom of
-    /// those who must keep a way in by `lockout` that would shut out.
+    /// Reads a target and plans what would make it comply with the policy, and whom of those who must
+    /// keep a way in that would shut out.
     ///
     /// Tokens are looked at as they come and are not kept.
     ///
@@ -145,13 +147,8 @@ impl Plan {
     ///
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
-    pub async fn make(
-        target: &str,
-        reader: &impl InventoryReader,
-        policy: &Policy,
-        lockout: &Lockout,
-        now: Timestamp,
-    ) -> Result<Self, ReadError> {
+    pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
+        let Terms { target, policy, lockout, history: _, now } = *terms;
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
         let settings_plan = settings::diff(policy, &inventory);
