@@ -75,7 +75,8 @@ impl CiSystem {
 
 /// The files that every policy repository has.
 fn repository() -> Result<Vec<Template>, Failure> {
-    let schema = |path, document: Document| Ok::<_, Failure>(Template { path, text: document.text()?.into() });
+    let schema =
+        |path, document: Document| Ok::<_, Failure>(Template { path, text: document.text()?.into() });
     Ok(vec![
         template!("repository", ".gitignore"),
         template!("repository", "tokenwarden.yaml"),
@@ -133,7 +134,8 @@ impl Init {
 
     /// What to do next.
     fn next(&self, folder: &Path) -> String {
-        let from_here = if folder == Path::new(".") { String::new() } else { format!("-C {} ", folder.display()) };
+        let from_here =
+            if folder == Path::new(".") { String::new() } else { format!("-C {} ", folder.display()) };
         let ci = match self.ci {
             Some(_) => "The first lines of the CI files say which credentials and settings they need.\n",
             None => "",
