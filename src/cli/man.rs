@@ -23,7 +23,7 @@ impl ManPages {
     ///
     /// When a file or standard output cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
-        let program = CommandLine::command();
+        let program = CommandLine::command().disable_help_subcommand(true);
         if let Some(folder) = &self.out {
             let path = global.resolve(folder);
             let written = fs::create_dir_all(&path).and_then(|()| clap_mangen::generate_to(program, &path));

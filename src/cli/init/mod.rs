@@ -21,9 +21,9 @@ use super::{CommandResult, Exit, Failure, Global, files::CannotWrite, output, sc
 /// Files that are there already and say something else are never touched: nothing is written then.
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// The folder to write to; made when it is missing
-    #[arg(value_name = "DIR", default_value = ".", hide_default_value = true)]
-    folder: PathBuf,
+    /// The folder to write to; made when it is missing. The present one by default
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// Also write the files for this CI system
     #[arg(long, value_enum, value_name = "SYSTEM")]
     ci: Option<CiSystem>,
@@ -91,13 +91,12 @@ fn repository() -> Result<Vec<Template>, Failure> {
 
 /// Files of the repository are there and say something else.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing was written: {} there already and say something else: {}; move them away, or name an empty folder", are(.paths), .paths.join(", "))]
+#[error(
+    "nothing was written, because this is there already and says something else: {}; \
+     move that away, or name an empty folder", .paths.join(", ")
+)]
 struct InTheWay {
     paths: Vec<String>,
-}
-
-fn are(paths: &[String]) -> &'static str {
-    if paths.len() == 1 { "one file is" } else { "some files are" }
 }
 
 impl Init {
@@ -107,7 +106,8 @@ impl Init {
     ///
     /// When a file is there already and says something else, and when one cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
-        let folder = global.resolve(&self.folder);
+        let folder =
+            self.folder.as_ref().map_or_else(|| global.directory.clone(), |folder| global.resolve(folder));
         let mut templates = repository()?;
         templates.extend(self.ci.map(CiSystem::templates).unwrap_or_default());
 
@@ -123,26 +123,25 @@ impl Init {
         if !paths.is_empty() {
             return Err(Failure::new(Exit::Refused, InTheWay { paths }));
         }
-        let mut said = String::new();
         for template in missing {
             write(&folder, template)?;
-            said += &format!("wrote {}\n", template.path);
+            output::write(&format!("wrote {}\n", template.path))?;
         }
-        output::write(&(said + &self.next(&folder)))?;
+        output::write(&self.next(&folder))?;
         Ok(Exit::Done)
     }
 
     /// What to do next.
     fn next(&self, folder: &Path) -> String {
-        let from_here =
-            if folder == Path::new(".") { String::new() } else { format!("-C {} ", folder.display()) };
+        let shown = folder.strip_prefix(".").unwrap_or(folder).display().to_string();
+        let from_here = if shown.is_empty() { String::new() } else { format!("-C {shown} ") };
         let ci = match self.ci {
             Some(_) => "The first lines of the CI files say which credentials and settings they need.\n",
             None => "",
         };
         format!(
             "\nTry it: `tokenwarden {from_here}plan`, then `tokenwarden {from_here}apply`.\n\
-             Then name a real server in `tokenwarden.yaml`: how stands there.\n{ci}"
+             Then name a real server in `tokenwarden.yaml`; it says how.\n{ci}"
         )
     }
 }

@@ -47,8 +47,8 @@ fn people() -> People {
 
 /// A target with these users and groups, and `tokens`.
 pub(crate) fn world(tokens: &[Token]) -> World {
-    let mut state = State::default();
-    state.users = USERS.map(|(user, active)| (user.into(), active)).into();
+    let users = USERS.map(|(user, active)| (user.into(), active)).into();
+    let mut state = State { users, ..State::default() };
     for (group, members) in GROUPS {
         state.groups.insert(group.into(), members.iter().map(|member| (*member).into()).collect());
     }
@@ -128,10 +128,10 @@ fn held_by_a_waiver(rule: &str, yaml: &str, tokens: &[Token]) {
 
     let waiver = format!("waivers: [{{token: 1, rules: [{rule}], reason: r, until: 2027-01-31}}]");
     let held = plan(&[yaml, &enforcement, &waiver], tokens);
-    let waived = held.waived.iter().flat_map(|found| {
+    let findings = held.waived.iter().flat_map(|found| {
         found.findings.iter().map(|finding| format!("{} {}", found.token.id, finding.rule))
     });
-    assert_eq!(waived.collect::<Vec<_>>(), [format!("1 {rule}")]);
+    assert_eq!(findings.collect::<Vec<_>>(), [format!("1 {rule}")]);
     assert_eq!(done(&held), NOTHING);
     assert_eq!(held.waiver_warnings, []);
     assert_eq!((held.tokens.complying, held.tokens.waived), (tokens.len() as u64 - 1, 1));
