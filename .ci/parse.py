@@ -3,6 +3,7 @@
 parse.py bamboo FILE FOLDER     writes each plan of the file as FOLDER/plan-N.json
 parse.py groovy FILE..          fails when a file does not parse
 parse.py shell SYSTEM FOLDER    prints the shell lines of the system's files
+parse.py kustomization FOLDER   fails when a file is missing, or is not where the job looks for it
 """
 
 import json
@@ -62,5 +63,17 @@ def shell(system, folder):
     print("\n".join(lines))
 
 
+def kustomization(folder):
+    folder = pathlib.Path(folder)
+    kustomization = documents(folder / "kustomization.yaml")[0]
+    files = [entry.split("=")[-1] for source in kustomization["configMapGenerator"] for entry in source["files"]]
+    missing = [name for name in files + kustomization["resources"] if not (folder / name).is_file()]
+    assert not missing, f"{folder} has no {missing}"
+    job = documents(folder / "drift.yaml")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    mounted = [item["path"] for volume in job["volumes"] for item in volume.get("configMap", {}).get("items", [])]
+    assert sorted(mounted) == sorted(files), f"{mounted} are mounted instead of {files}"
+
+
 if __name__ == "__main__":
-    {"bamboo": bamboo, "groovy": groovy, "shell": shell}[sys.argv[1]](*sys.argv[2:])
+    parsers = {"bamboo": bamboo, "groovy": groovy, "shell": shell, "kustomization": kustomization}
+    parsers[sys.argv[1]](*sys.argv[2:])
