@@ -13,7 +13,12 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{CommandResult, Exit, Failure, Global, files::CannotWrite, output, schema::Document};
+use super::{
+    CommandResult, Exit, Failure, Global,
+    files::{CannotWrite, read_regular},
+    output,
+    schema::Document,
+};
 
 /// Writes a policy repository that can be tried out at once, and the files that run it in CI
 ///
@@ -156,13 +161,13 @@ enum Found {
 impl Found {
     fn at(folder: &Path, template: &Template) -> Self {
         let path = folder.join(template.path);
-        match fs::symlink_metadata(&path) {
+        let there = match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Nothing,
             // What cannot be looked at cannot be written either.
             Err(_) => return Self::SomethingElse,
-            Ok(_) => {}
-        }
-        let Ok(there) = fs::read_to_string(&path) else { return Self::SomethingElse };
+            Ok(_) => read_regular(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()),
+        };
+        let Some(there) = there else { return Self::SomethingElse };
         // A repository has one already more often than not, and it may ignore more.
         let holds_all = || template.text.lines().all(|line| there.lines().any(|other| other == line));
         if there == template.text || (template.path == IGNORED && holds_all()) {
