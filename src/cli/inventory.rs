@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     CommandResult, Exit, Failure, Global,
-    atomic::AtomicFile,
+    atomic::{AtomicFile, CannotWrite},
     files::{self, Workspace},
     log, output, runtime,
     targets::{self, Reach},
@@ -35,14 +35,6 @@ pub(super) struct InventoryCommand {
     out: PathBuf,
     #[command(flatten)]
     reach: Reach,
-}
-
-/// The file could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write `{}`", path.display())]
-struct CannotWrite {
-    path: PathBuf,
-    source: io::Error,
 }
 
 impl InventoryCommand {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 mod apply;
 mod atomic;
 mod baseline;
+mod completions;
 mod credential;
 mod directory;
 mod drift;
@@ -18,8 +19,10 @@ mod embedded;
 mod exit;
 pub mod files;
 mod import;
+mod init;
 mod inventory;
 mod log;
+mod man;
 mod output;
 mod plan;
 mod reports;
@@ -101,6 +104,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
@@ -118,11 +122,14 @@ enum Command {
     /// The settings of a store, without its server: the way back in
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    Completions(completions::Completions),
+    Man(man::ManPages),
 }
 
 impl Command {
     fn run(&self, global: &Global) -> CommandResult {
         match self {
+            Self::Init(command) => command.run(global),
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
@@ -135,6 +142,8 @@ impl Command {
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),
             Self::Settings(command) => settings::run(global, command),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(global),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Schema {
 
 /// The documents that have a schema. A new one is a line here and a line in [`Document::schema`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Document {
+pub(super) enum Document {
     /// Policy files
     Policy,
     /// The settings file `tokenwarden.yaml`
@@ -48,7 +48,7 @@ impl Document {
     }
 
     /// The schema as it stands in a file: pretty, with a line end.
-    fn text(self) -> Result<String, Failure> {
+    pub(super) fn text(self) -> Result<String, Failure> {
         Ok(serde_json::to_string_pretty(&self.schema())? + "\n")
     }
 }

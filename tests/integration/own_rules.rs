@@ -126,42 +126,6 @@ fn an_own_rule_points_at_its_line_and_leads_to_its_action() {
 }
 
 #[test]
-fn an_expired_token_breaks_no_own_rule() {
-    let expired = Token { expires: Some(time("2026-11-20T00:00:00Z")), ..mary() };
-    assert!(!finds("'true'", &expired));
-}
-
-#[test]
-fn an_expression_that_fails_is_a_finding_that_names_the_rule_and_no_value() {
-    let found = judge(
-        "token.description == 'OPS-1 nightly' && token.expires < now",
-        &Token { expires: None, ..mary() },
-    );
-    let findings: Vec<_> = found.tokens[0]
-        .findings
-        .iter()
-        .map(|finding| format!("{} {}: {}", finding.action, finding.rule, finding.message))
-        .collect();
-    assert_eq!(
-        findings,
-        ["report rule-error: the rule `own-rule` fails: `<` cannot take null and a timestamp"]
-    );
-    assert_eq!(found.complying(), 0);
-}
-
-#[test]
-fn a_group_that_the_server_does_not_know_leaves_the_rule_undecided() {
-    let found = judge("\"'ghosts' in owner.groups\"", &mary());
-    let undecided: Vec<_> =
-        found.undecided.iter().map(|((rule, reason), count)| format!("{rule}: {reason}: {count}")).collect();
-    assert_eq!(undecided, ["own-rule: group `ghosts` is not known to the server: 1"]);
-    assert_eq!(
-        judge("\"'ghosts' in owner.groups\"", &token(Owner::Project("X".to_owned()))).undecided.len(),
-        0
-    );
-}
-
-#[test]
 fn the_groups_of_expressions_are_asked_for() {
     let mut state = State::default();
     state.users.insert("mary".into(), true);

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use tokenwarden::{
     compliance::{Compliance, Findings},
     inventory::People,
-    model::{GroupName, LastUse, Owner, RuleCode, Scope, Token, TokenId, TokenScope},
+    model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope},
     plan::Plan,
     policy,
     report::{Paint, text, warning},
@@ -65,80 +65,7 @@ fn said(plan: &Plan) -> Vec<String> {
     plan.waiver_warnings.iter().map(warning::line).collect()
 }
 
-/// For each rule the rest of a policy that acts on it, and a token that breaks it and nothing else.
-fn case(rule: RuleCode) -> (&'static str, Token) {
-    let mary = token("1", "mary");
-    match rule {
-        RuleCode::OwnerInactive => ("", token("1", "gone")),
-        RuleCode::OwnerUnknown => ("", token("1", "stranger")),
-        RuleCode::OwnerNotPermitted => ("permissions: {use: [developers]}\n", token("1", "sam")),
-        RuleCode::Scope => {
-            ("LIMIT max_scope: read-only", Token { scope: TokenScope::Set(Scope::ReadWrite), ..mary })
-        }
-        RuleCode::ScopeUnset => ("", Token { scope: TokenScope::Unset, ..mary }),
-        RuleCode::Lifetime => ("LIMIT max_lifetime: 30d", mary),
-        RuleCode::Idle => ("LIMIT max_idle: 1d", mary),
-        RuleCode::NeverUsed => ("LIMIT max_unused: 1d", Token { last_used: None, ..mary }),
-        RuleCode::PerOwner => ("LIMIT max_per_owner: 1", mary),
-        RuleCode::Description => ("LIMIT description: DEV", mary),
-        RuleCode::CreatorNotPermitted => {
-            ("permissions: {manage_others: [developers]}\n", Token { created_by: Some("sam".into()), ..mary })
-        }
-        RuleCode::Expired => ("", Token { expires: Some(time("2026-01-01T00:00:00Z")), ..mary }),
-        RuleCode::RuleError => (
-            "RULE {name: fails, when: 'token.description == \"OPS-1 nightly\" && token.created_by < \"x\"', message: m}",
-            mary,
-        ),
-    }
-}
-
-#[test]
-fn every_rule_acts_without_a_waiver_and_is_held_by_one() {
-    for rule in RuleCode::ALL {
-        let (rest, broken) = case(rule);
-        let newer = Token {
-            id: TokenId::new("2"),
-            last_used: Some(LastUse { at: time(NOW), from: None }),
-            expires: Some(time("2026-11-25T00:00:00Z")),
-            ..token("2", "mary")
-        };
-        let others = (rule == RuleCode::PerOwner).then_some(newer);
-        let tokens: Vec<_> = [broken].into_iter().chain(others).collect();
-        let (key, rest) = match (rest.strip_prefix("LIMIT "), rest.strip_prefix("RULE ")) {
-            (Some(limit), _) => (format!("limits: [{{{limit}}}], "), ""),
-            (_, Some(rule)) => (format!("rules: [{rule}], "), ""),
-            (None, None) => (String::new(), rest),
-        };
-        let yaml =
-            |waivers: &str| format!("{rest}tokens: {{{key}enforcement: {{{rule}: revoke}}}}\n{waivers}");
-        assert_eq!(done(&plan(&yaml(""), tokens.clone())), ["1 revoke"], "{rule}");
-        let waiver = format!("waivers: [{{token: 1, rules: [{rule}], reason: r, until: 2027-01-31}}]\n");
-        let held = plan(&yaml(&waiver), tokens.clone());
-        assert_eq!((done(&held), waived(&held)), (vec![], vec![format!("1 {rule}")]), "{rule}");
-        assert_eq!(said(&held), [""; 0], "{rule}");
-        assert_eq!((held.tokens.complying, held.tokens.waived), (others_of(&tokens), 1), "{rule}");
-    }
-}
-
-fn others_of(tokens: &[Token]) -> u64 {
-    tokens.len() as u64 - 1
-}
-
 const REVOKE_LIFETIME: &str = "tokens: {limits: [{max_lifetime: 7d}], enforcement: {lifetime: revoke}}\n";
-
-#[test]
-fn an_own_rule_acts_without_a_waiver_and_is_held_by_one() {
-    let yaml = |waivers: &str| {
-        format!(
-            "tokens: {{rules: [{{name: no-nightly, when: 'token.description.contains(\"nightly\")', message: no}}], \
-             enforcement: {{no-nightly: revoke}}}}\n{waivers}"
-        )
-    };
-    assert_eq!(done(&plan(&yaml(""), [token("1", "mary")])), ["1 revoke"]);
-    let waiver = "waivers: [{token: 1, rules: [no-nightly], reason: r, until: 2027-01-31}]\n";
-    let held = plan(&yaml(waiver), [token("1", "mary")]);
-    assert_eq!((done(&held), waived(&held)), (vec![], vec!["1 no-nightly".to_owned()]));
-}
 
 #[test]
 fn a_waiver_for_an_owner_holds_the_tokens_with_the_right_description_alone() {
