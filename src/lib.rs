@@ -26,6 +26,7 @@
 //! | layer | one policy file; later layers override earlier ones |
 //! | target | one server that policy is applied to |
 //! | inventory | what was seen on a target, and when |
+//! | snapshot | an inventory kept in a file, without secrets |
 //! | coverage | whether everything was seen; nothing is removed on the ground of what was not |
 //! | rule | one way in which a token can fail to comply; a kebab-case code |
 //! | finding | one token breaking one rule, with the policy line that says so |

@@ -74,13 +74,11 @@ impl InventoryCommand {
         let asked = asked(workspace, declaration, reader).await?;
         if self.out == Path::new("-") {
             let mut out = BufWriter::new(io::stdout());
-            match snapshot::write(about, &asked, reader, &mut out).await {
+            let written = snapshot::write(about, &asked, reader, &mut out).await;
+            match written.and_then(|_| Ok(out.flush()?)) {
                 // A reader that went away, such as `head`, is no error.
                 Err(SnapshotNotWritten::Line(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                written => {
-                    written?;
-                    out.flush()?;
-                }
+                written => written?,
             }
             return Ok(Exit::Done);
         }

@@ -48,7 +48,7 @@ fn mistake(bytes: impl Into<Vec<u8>>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn a_plan_from_a_snapshot_is_the_plan_from_what_it_was_taken_of(text in policies(), state in states()) {
@@ -148,6 +148,16 @@ fn each_line_of_a_snapshot_keeps_to_its_schema() {
         records.insert(record["record"].as_str().unwrap().to_owned());
     }
     assert_eq!(records.len(), 5, "{records:?}");
+}
+
+#[test]
+fn a_snapshot_for_a_reader_that_went_away_is_no_error() {
+    let quickstart = Quickstart::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = quickstart.command(&["inventory", "--out", "-", "--now", NOW]);
+    let output = command.stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
 }
 
 #[test]

@@ -46,9 +46,6 @@ pub enum SnapshotNotWritten {
     /// A line could not be written.
     #[error("a line could not be written")]
     Line(#[from] io::Error),
-    /// A record could not be put into words.
-    #[error("a record could not be put into words")]
-    Record(#[from] serde_json::Error),
 }
 
 /// Writes what `reader` shows, with the members of the groups of `asked` and of those that the settings
@@ -112,7 +109,7 @@ struct Lines<'a, W> {
 
 impl<W: Write + Send> Lines<'_, W> {
     fn write(&mut self, record: &Record) -> Result<(), SnapshotNotWritten> {
-        serde_json::to_writer(&mut *self.out, record)?;
+        serde_json::to_writer(&mut *self.out, record).map_err(io::Error::from)?;
         Ok(self.out.write_all(b"\n")?)
     }
 
