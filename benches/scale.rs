@@ -1,6 +1,6 @@
 //! How the work grows: each quantity is made four times larger, and everything else stays. What is
 //! shown are ratios within one run, so that they mean the same on every machine: about 4 is linear
-//! (tokens, owners), about 1 is no dependence, 16 would be quadratic.
+//! (tokens, owners, findings), about 1 is no dependence, 16 would be quadratic.
 //!
 //! `cargo bench --bench scale`
 
@@ -29,6 +29,7 @@ use tokenwarden::{
     },
     plan::{History, Plan, Terms},
     policy::{Policy, settings_file::Lockout},
+    report::{self, Run, TargetRun},
     serve::{
         self, Clock, Options, random_bytes,
         store::{NewToken, Store, StoreUrl},
@@ -143,7 +144,7 @@ fn shortest(mut work: impl FnMut()) -> Duration {
     (0..5).map(time).min().unwrap()
 }
 
-fn report(what: &str, base: Duration, larger: Duration) {
+fn growth(what: &str, base: Duration, larger: Duration) {
     println!("{what:<34} x{:<6.2} {base:>10.1?} -> {larger:.1?}", larger.as_secs_f64() / base.as_secs_f64());
 }
 
@@ -158,13 +159,46 @@ fn planning(runtime: &tokio::runtime::Runtime) {
         })
     };
     let base = time(BASE);
-    report("plan, 4 times the tokens", base, time(Size { tokens: BASE.tokens * 4, ..BASE }));
-    report("plan, 4 times the owners", base, time(Size { owners: BASE.owners * 4, ..BASE }));
-    report("plan, 4 times the groups", base, time(Size { groups: BASE.groups * 4, ..BASE }));
-    report("plan, 4 times the networks", base, time(Size { networks: BASE.networks * 4, ..BASE }));
+    growth("plan, 4 times the tokens", base, time(Size { tokens: BASE.tokens * 4, ..BASE }));
+    growth("plan, 4 times the owners", base, time(Size { owners: BASE.owners * 4, ..BASE }));
+    growth("plan, 4 times the groups", base, time(Size { groups: BASE.groups * 4, ..BASE }));
+    growth("plan, 4 times the networks", base, time(Size { networks: BASE.networks * 4, ..BASE }));
     let read = |size: Size| shortest(|| drop(black_box(policy(size))));
     let larger = Size { groups: BASE.groups * 4, networks: BASE.networks * 4, ..BASE };
-    report("read a policy 4 times as long", read(BASE), read(larger));
+    growth("read a policy 4 times as long", read(BASE), read(larger));
+}
+
+/// Tells a run, and answers how long that came out.
+type Form = fn(&Run<'_>) -> usize;
+
+/// Telling a plan in every form.
+fn telling(runtime: &tokio::runtime::Runtime) {
+    let plan = |tokens: usize| {
+        let size = Size { tokens, ..BASE };
+        let (policy, lockout, history) = (policy(size), Lockout::default(), History::default());
+        let terms =
+            Terms { target: "bench", policy: &policy, lockout: &lockout, history: &history, now: now() };
+        runtime.block_on(Plan::make(&terms, &Memory(size))).unwrap()
+    };
+    let (base, larger) = (plan(BASE.tokens), plan(BASE.tokens * 4));
+    let forms: [(&str, Form); 7] = [
+        ("json", |run| serde_json::to_string(&report::json::PlanDocument::of(run)).unwrap().len()),
+        ("markdown", |run| report::markdown::report(run, report::markdown::CHARACTERS_AT_MOST).len()),
+        ("sarif", |run| report::sarif::report(run).len()),
+        ("junit", |run| report::junit::report(run).unwrap().len()),
+        ("html", |run| report::html::report(run).len()),
+        ("metrics", |run| report::metrics::report(run, "").len()),
+        ("owners", |run| report::owners::notices(run).len()),
+    ];
+    for (name, tell) in forms {
+        let time = |plan: &Plan| {
+            let target =
+                TargetRun { name: "bench", plan: Ok(plan), refusals: Vec::new(), applied: None, calls: None };
+            let run = Run { at: now(), took: None, targets: vec![target] };
+            shortest(|| _ = black_box(tell(&run)))
+        };
+        growth(&format!("{name}, 4 times the findings"), time(&base), time(&larger));
+    }
 }
 
 /// Reading all tokens of a real server over HTTP.
@@ -213,6 +247,7 @@ async fn reading(tokens: usize) -> Duration {
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     planning(&runtime);
+    telling(&runtime);
     let (base, larger) = (runtime.block_on(reading(50_000)), runtime.block_on(reading(200_000)));
-    report("read tokens over HTTP, 4 times", base, larger);
+    growth("read tokens over HTTP, 4 times", base, larger);
 }

@@ -137,7 +137,7 @@ impl Statistics {
         let owner = &found.token.owner;
         let mut groups = owner.user().into_iter().flat_map(|user| people.groups_of(user)).peekable();
         if groups.peek().is_none() {
-            *self.with_findings.entry(Whose::Owner(owner.folded())).or_default() += 1;
+            *self.with_findings.entry(Whose::Owner(owner.clone())).or_default() += 1;
         }
         for group in groups {
             *self.with_findings.entry(Whose::Group(group.clone())).or_default() += 1;

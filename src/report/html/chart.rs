@@ -24,7 +24,7 @@ const LABELS: u64 = 185;
 const NUMBER: u64 = 55;
 const HEIGHT: u64 = 200;
 /// How much of a name stands beside a bar, in characters; the table has it whole.
-const NAME: usize = 28;
+const NAME: usize = 24;
 /// How many bars a chart has at most.
 const BARS: usize = 15;
 
