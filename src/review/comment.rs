@@ -75,7 +75,7 @@ pub(super) async fn publish(
         let Some(first) = own.first().cloned() else {
             let body = Body { text: &text, version: None };
             client
-                .send(Method::POST, &path, None, Some(&body))
+                .send(Method::POST, &path, &[], Some(&body))
                 .await
                 .map_err(cannot("written", "the comment"))?;
             return Ok(Written::New);
@@ -83,13 +83,13 @@ pub(super) async fn publish(
         for surplus in own.drain(1..) {
             let surplus = format!("{path}/{}?version={}", surplus.id, surplus.version);
             // One that has an answer cannot be taken away, and does no harm.
-            let _ = client.send(Method::DELETE, &surplus, None, None::<&()>).await;
+            let _ = client.send(Method::DELETE, &surplus, &[], None::<&()>).await;
         }
         if first.text.trim_end() == text.trim_end() {
             return Ok(Written::Unchanged);
         }
         let body = Body { text: &text, version: Some(first.version) };
-        match client.send(Method::PUT, &format!("{path}/{}", first.id), None, Some(&body)).await {
+        match client.send(Method::PUT, &format!("{path}/{}", first.id), &[], Some(&body)).await {
             Ok(()) => return Ok(Written::Updated),
             Err(error) if matches!(error.status(), Some(StatusCode::CONFLICT | StatusCode::NOT_FOUND)) => {}
             Err(error) => return Err(cannot("written", "the comment")(error)),

@@ -92,7 +92,7 @@ pub(super) async fn publish(
         segment(&publication.key)
     );
     // Annotations are added to those that are there, so that the old report goes first.
-    match client.send(Method::DELETE, &path, None, None::<&()>).await {
+    match client.send(Method::DELETE, &path, &[], None::<&()>).await {
         Err(error) if error.status() != Some(StatusCode::NOT_FOUND) => return Err(error),
         Ok(()) | Err(_) => {}
     }
@@ -103,7 +103,7 @@ pub(super) async fn publish(
         reporter: "tokenwarden",
         data: publication.data.get(..DATA_AT_MOST).unwrap_or(&publication.data),
     };
-    client.send(Method::PUT, &path, None, Some(&report)).await?;
+    client.send(Method::PUT, &path, &[], Some(&report)).await?;
     let mut annotations = publication.annotations.clone();
     annotations.sort_by_key(|annotation| annotation.severity);
     let left_out = annotations.len().saturating_sub(ANNOTATIONS_AT_MOST);
@@ -115,7 +115,7 @@ pub(super) async fn publish(
     }
     if !annotations.is_empty() {
         let body = Annotations { annotations: &annotations };
-        client.send(Method::POST, &format!("{path}/annotations"), None, Some(&body)).await?;
+        client.send(Method::POST, &format!("{path}/annotations"), &[], Some(&body)).await?;
     }
     Ok(left_out)
 }

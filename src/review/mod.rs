@@ -158,7 +158,7 @@ pub async fn publish(
     let builds =
         format!("{}/commits/{}/builds", pull_request.repository_path("api/latest"), segment(&commit));
     client
-        .send(Method::POST, &builds, None, Some(&status))
+        .send(Method::POST, &builds, &[], Some(&status))
         .await
         .map_err(cannot("written", "the build status"))?;
     let comment = comment::publish(client, pull_request, publication).await?;

@@ -125,20 +125,20 @@ async fn a_write_is_repeated_only_when_it_was_one_call_too_many() {
     let good = || answer("200 OK", &[JSON], "{}");
     let too_many = scripted(vec![answer("429 Too Many Requests", &["retry-after: 0"], ""), good()]).await;
     let patient = client(&too_many, limits());
-    patient.send(Method::PUT, "/rest/x", None, Some(&json!({}))).await.unwrap();
+    patient.send(Method::PUT, "/rest/x", &[], Some(&json!({}))).await.unwrap();
     assert!(counted(2, 1)(patient.statistics()));
     for status in
         ["500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"]
     {
         let server = scripted(vec![answer(status, &["retry-after: 0"], ""), good()]).await;
         let client = client(&server, limits());
-        let error = client.send(Method::PUT, "/rest/x", None, Some(&json!({}))).await.unwrap_err();
+        let error = client.send(Method::PUT, "/rest/x", &[], Some(&json!({}))).await.unwrap_err();
         assert!(error.is_lost_answer() && counted(1, 0)(client.statistics()), "{error}");
     }
     for (status, kind) in [("200 OK", "content-type: text/html"), ("302 Found", "location: /login")] {
         let server = scripted(vec![answer(status, &[kind], "<html>")]).await;
         let error =
-            client(&server, limits()).send(Method::PUT, "/rest/x", None, None::<&()>).await.unwrap_err();
+            client(&server, limits()).send(Method::PUT, "/rest/x", &[], None::<&()>).await.unwrap_err();
         assert!(error.is_lost_answer(), "{error}: somebody else answered");
     }
     for status in
@@ -146,7 +146,7 @@ async fn a_write_is_repeated_only_when_it_was_one_call_too_many() {
     {
         let server = scripted(vec![answer(status, &[], "")]).await;
         let error =
-            client(&server, limits()).send(Method::PUT, "/rest/x", None, None::<&()>).await.unwrap_err();
+            client(&server, limits()).send(Method::PUT, "/rest/x", &[], None::<&()>).await.unwrap_err();
         assert!(!error.is_lost_answer(), "{error}: the server said no");
     }
 }
@@ -156,7 +156,7 @@ async fn a_write_for_which_no_connection_is_made_is_tried_again_and_is_not_lost(
     let nobody =
         HttpClient::with_limits("http://127.0.0.1:9", Credential::Bearer(SECRET.into()), None, limits())
             .unwrap();
-    let error = nobody.send(Method::DELETE, "/rest/x", None, None::<&()>).await.unwrap_err();
+    let error = nobody.send(Method::DELETE, "/rest/x", &[], None::<&()>).await.unwrap_err();
     assert!(!error.is_lost_answer());
     assert!(error.to_string().contains("(4 tries)"), "{error}");
     assert!(counted(4, 3)(nobody.statistics()));

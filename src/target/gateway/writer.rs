@@ -4,7 +4,7 @@
 use std::{error::Error, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
@@ -67,7 +67,8 @@ impl GatewayWriter {
             }
             change.write_into(&mut settings);
             let body = SettingsDocument::from(&settings);
-            match self.client.send(Method::PUT, SETTINGS, etag.as_deref(), Some(&body)).await {
+            let version: Vec<_> = etag.map(|etag| (header::IF_MATCH, etag)).into_iter().collect();
+            match self.client.send(Method::PUT, SETTINGS, &version, Some(&body)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
                 Err(error) if error.is_lost_answer() => lost = Some(error),
@@ -132,7 +133,7 @@ impl GatewayWriter {
         let path = format!("{TOKEN}/{id}");
         let mut again = 1..TRIES;
         loop {
-            let error = match self.client.send(method.clone(), &path, None, body).await {
+            let error = match self.client.send(method.clone(), &path, &[], body).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) => error,
             };

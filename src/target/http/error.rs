@@ -227,6 +227,14 @@ fn asked(retry_after: Option<Duration>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words(String);
 
+impl Words {
+    /// The words alone.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }

@@ -157,20 +157,28 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
-        let call = Call { method: Method::GET, path, query, if_match: None };
-        let Answer { call, body, etag, user } = self.call(&call, None::<&()>).await?;
-        if body.is_empty() {
-            return Err(HttpError::Empty { call });
-        }
-        match serde_json::from_slice(&body) {
-            Ok(body) => Ok(Versioned { body, etag, user }),
-            Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
-            Err(source) => Err(HttpError::NotUnderstood { call, source }),
-        }
+        let call = Call { method: Method::GET, path, query, headers: &[] };
+        self.call(&call, None::<&()>).await?.json()
     }
 
-    /// Sends `body` to `path` and discards what the server answers. Repeated only when it is certain that
+    /// Sends `body` to `path` and answers what the server does. Repeated only when it is certain that
     /// nothing happened: see [`HttpError::is_lost_answer`] for the rest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, HttpError> {
+        let call = Call { method, path, query: &[], headers: &[] };
+        Ok(self.call(&call, Some(body)).await?.json()?.body)
+    }
+
+    /// Sends `body` to `path`, with `headers` beside the usual ones, and discards what the server answers.
+    /// Repeated as [`Self::exchange`] is.
     ///
     /// # Errors
     ///
@@ -179,10 +187,10 @@ impl HttpClient {
         &self,
         method: Method,
         path: &str,
-        if_match: Option<&str>,
+        headers: &[(header::HeaderName, String)],
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
-        self.call(&Call { method, path, query: &[], if_match }, body).await.map(|_| ())
+        self.call(&Call { method, path, query: &[], headers }, body).await.map(|_| ())
     }
 
     fn url(&self, path: &str) -> String {
@@ -229,7 +237,7 @@ impl HttpClient {
         let called = Called { name: format!("{} {}", call.method, self.url(call.path)), tries };
         let began = Instant::now();
         let mut read = Vec::new();
-        let response = self.exchange(call, body, &called, &mut read).await;
+        let response = self.transfer(call, body, &called, &mut read).await;
         let time = began.elapsed();
         self.counters.count(tries, time, read.len());
         tracing::info!(
@@ -244,7 +252,7 @@ impl HttpClient {
     }
 
     /// Sends the request and reads the body of the answer into `read`.
-    async fn exchange(
+    async fn transfer(
         &self,
         call: &Call<'_>,
         body: Option<&impl Serialize>,
@@ -264,8 +272,8 @@ impl HttpClient {
             Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
             Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
         };
-        if let Some(etag) = call.if_match {
-            request = request.header(header::IF_MATCH, etag);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -315,7 +323,7 @@ struct Call<'a> {
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
-    if_match: Option<&'a str>,
+    headers: &'a [(header::HeaderName, String)],
 }
 
 struct Answer {
@@ -323,6 +331,21 @@ struct Answer {
     body: Vec<u8>,
     etag: Option<String>,
     user: Option<String>,
+}
+
+impl Answer {
+    /// The body as JSON of this form.
+    fn json<T: DeserializeOwned>(self) -> Result<Versioned<T>, HttpError> {
+        let Self { call, body, etag, user } = self;
+        if body.is_empty() {
+            return Err(HttpError::Empty { call });
+        }
+        match serde_json::from_slice(&body) {
+            Ok(body) => Ok(Versioned { body, etag, user }),
+            Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
+            Err(source) => Err(HttpError::NotUnderstood { call, source }),
+        }
+    }
 }
 
 /// Any number, each as likely; the middle one when the system has none to give.
