@@ -12,9 +12,11 @@ mod client_address;
 mod decision;
 pub mod limits;
 mod operation;
+mod question;
 mod request;
 
 pub use client_address::{BadClientAddress, client_address};
 pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
 pub use operation::{Operation, Target};
+pub use question::{Answer, Question};
 pub use request::{Credentials, Held, Origin, Person, Request};

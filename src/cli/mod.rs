@@ -13,6 +13,7 @@ mod credential;
 mod directory;
 mod embedded;
 mod exit;
+mod explain;
 pub mod files;
 mod log;
 mod output;
@@ -22,6 +23,7 @@ mod schema;
 mod serve;
 mod settings;
 mod targets;
+mod test;
 mod validate;
 
 pub use exit::{CommandResult, Exit, Failure};
@@ -95,6 +97,8 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
+    Explain(explain::Explain),
+    Test(test::Test),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -112,6 +116,8 @@ impl Command {
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
+            Self::Explain(command) => command.run(global),
+            Self::Test(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

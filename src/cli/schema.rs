@@ -32,6 +32,10 @@ enum Document {
     Diagnostics,
     /// What `plan` and `apply` write with `--format json`
     Plan,
+    /// What `explain TOKEN` writes with `--format json`
+    Explanation,
+    /// What `explain --owner NAME` writes with `--format json`
+    Decision,
 }
 
 impl Document {
@@ -41,6 +45,8 @@ impl Document {
             Self::Settings => policy::settings_file::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => report::json::schema(),
+            Self::Explanation => report::explain_json::explanation_schema(),
+            Self::Decision => report::explain_json::decision_schema(),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
 
 /// How many targets are read at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]
@@ -105,7 +105,12 @@ async fn plan_one(
     }
 }
 
-async fn connect(
+/// Reaches the target that `declaration` names. An embedded one has its clock stand still at `fixed`.
+///
+/// # Errors
+///
+/// When its credential cannot be had, or a file that it needs cannot be used.
+pub(super) async fn connect(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
     reach: Reach,

@@ -5,16 +5,20 @@
 //! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
 
 mod change;
+mod explain;
 mod lockout;
 mod order;
+mod outlook;
 mod rails;
 mod refused_use;
 mod settings;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
+pub use explain::{Event, ExplainedToken, Upcoming};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
+pub use outlook::{Asked, Basis, Forecast, Outlook, UnknownUser};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
 
@@ -24,9 +28,11 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
+    compliance::{Compliance, Explanation, Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
+    model::{
+        AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
+    },
     policy::{Place, Policy, settings_file::Lockout},
 };
 
@@ -152,8 +158,25 @@ impl Plan {
         lockout: &Lockout,
         now: Timestamp,
     ) -> Result<Self, ReadError> {
+        Ok(Self::make_explaining(target, reader, policy, lockout, now, None).await?.0)
+    }
+
+    /// As [`Self::make`], and writes down every rule that was tried on the token `watched`; nothing when
+    /// the target has no such token.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make`].
+    pub async fn make_explaining(
+        target: &str,
+        reader: &impl InventoryReader,
+        policy: &Policy,
+        lockout: &Lockout,
+        now: Timestamp,
+        watched: Option<&TokenId>,
+    ) -> Result<(Self, Option<Explanation>), ReadError> {
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
-        let mut compliance = Compliance::new(policy, &inventory.people, now);
+        let mut compliance = Compliance::new(policy, &inventory.people, now).watching(watched.cloned());
         let settings_plan = settings::diff(policy, &inventory);
         let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
@@ -163,7 +186,7 @@ impl Plan {
             people.observe(&token);
         };
         reader.tokens(&mut observe).await?;
-        let findings = compliance.finish();
+        let (findings, explanation) = compliance.finish_explaining();
         let refused_use = refused_use.finish();
         let settings = inventory.settings.clone();
         let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
@@ -171,7 +194,7 @@ impl Plan {
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
         plan.shut_out.extend(people.finish(&plan.changes));
-        Ok(plan)
+        Ok((plan, explanation))
     }
 
     fn assemble(

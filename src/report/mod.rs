@@ -5,6 +5,8 @@
 
 pub mod diagnostics;
 mod escape;
+pub mod explain;
+pub mod explain_json;
 pub mod json;
 pub mod outcome;
 mod paint;

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Column at which the line of the policy stands.
-const PLACE_COLUMN: usize = 68;
+pub(super) const PLACE_COLUMN: usize = 68;
 /// Column at which the reason stands, behind what happens.
 const REASON_COLUMN: usize = 52;
 /// How many networks of one change are listed.
@@ -197,14 +197,7 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn token(&mut self, planned: &PlannedChange) -> fmt::Result {
-        let what = match &planned.change {
-            Change::Narrow { token, to } => format!("scope {} -> {to}", token.scope),
-            Change::Expire { token, at } => {
-                format!("expires {} -> {}", token.expires.map_or("never".to_owned(), day), day(*at))
-            }
-            _ => "revoke, cannot be undone".to_owned(),
-        };
-        self.with_reasons(&what, &planned.reasons)
+        self.with_reasons(&token_change(&planned.change), &planned.reasons)
     }
 
     /// What happens, with a reason behind it and the others below.
@@ -335,6 +328,17 @@ impl<W: Write> PlanText<'_, W> {
     }
 }
 
+/// What a change does to a token.
+pub(super) fn token_change(change: &Change) -> String {
+    match change {
+        Change::Narrow { token, to } => format!("scope {} -> {to}", token.scope),
+        Change::Expire { token, at } => {
+            format!("expires {} -> {}", token.expires.map_or("never".to_owned(), day), day(*at))
+        }
+        _ => "revoke, cannot be undone".to_owned(),
+    }
+}
+
 fn holder_lines(holders: &Holders) -> impl Iterator<Item = String> {
     let word = match holders {
         Holders::Everyone => Some("everyone".to_owned()),
@@ -397,7 +401,7 @@ fn tokens(count: u64) -> String {
 }
 
 /// The day of a moment in UTC; with the time when it is not midnight.
-fn day(moment: Timestamp) -> String {
+pub(super) fn day(moment: Timestamp) -> String {
     let day = moment.strftime("%Y-%m-%d").to_string();
     if moment.as_second().rem_euclid(24 * 60 * 60) == 0 {
         day
