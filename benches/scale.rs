@@ -27,7 +27,7 @@ use tokenwarden::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName,
     },
-    plan::Plan,
+    plan::{History, Plan, Terms},
     policy::{Policy, settings_file::Lockout},
     serve::{
         self, Clock, Options, random_bytes,
@@ -150,12 +150,11 @@ fn report(what: &str, base: Duration, larger: Duration) {
 fn planning(runtime: &tokio::runtime::Runtime) {
     let time = |size: Size| {
         let policy = policy(size);
+        let (lockout, history) = (Lockout::default(), History::default());
+        let terms =
+            Terms { target: "bench", policy: &policy, lockout: &lockout, history: &history, now: now() };
         shortest(|| {
-            black_box(
-                runtime
-                    .block_on(Plan::make("bench", &Memory(size), &policy, &Lockout::default(), now()))
-                    .unwrap(),
-            );
+            black_box(runtime.block_on(Plan::make(&terms, &Memory(size))).unwrap());
         })
     };
     let base = time(BASE);

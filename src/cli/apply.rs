@@ -11,7 +11,7 @@ use tracing::Level;
 use crate::{
     apply::{Outcome, execute, one_line},
     model::rails::RailClass,
-    plan::{Allowed, ApprovedPlan, Plan},
+    plan::{Allowed, ApprovedPlan, History, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
     report::{Paint, outcome, outcome::Afterwards},
 };
@@ -51,6 +51,7 @@ fn allowance(text: &str) -> Result<(RailClass, u64), String> {
 struct Ready<'a> {
     declaration: &'a TargetDeclaration,
     policy: Policy,
+    history: History,
     session: Session,
     approved: ApprovedPlan,
 }
@@ -162,7 +163,7 @@ async fn approve<'a>(
     now: Option<Timestamp>,
 ) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
     let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None);
-    for Planned { declaration, policy, plan } in planned {
+    for Planned { declaration, policy, history, plan } in planned {
         let (session, plan) = match plan {
             Ok(plan) => plan,
             Err(failure) => {
@@ -181,7 +182,7 @@ async fn approve<'a>(
                 .map_err(|_| Failure::new(Exit::Refused, "refused, nothing was changed anywhere")),
         };
         match approved {
-            Ok(approved) => ready.push(Ready { declaration, policy, session, approved }),
+            Ok(approved) => ready.push(Ready { declaration, policy, history, session, approved }),
             Err(failure) => {
                 session.close().await;
                 refused = Some(failure);
@@ -207,16 +208,17 @@ struct TooEarly {
 
 /// Applies one plan and looks at the target again. Without changes there is nothing to look at.
 async fn apply_one(ready: Ready<'_>) -> Applied {
-    let Ready { declaration, policy, session, approved } = ready;
+    let Ready { declaration, policy, history, session, approved } = ready;
     let plan = approved.plan().clone();
     let bar = progress(&plan);
-    let writer = session.gateway.writer(&approved);
-    let outcome = execute(&approved, &session.gateway, &writer, &|_| bar.inc(1)).await;
+    let writer = session.target.writer(&approved);
+    let outcome = execute(&approved, &session.target, &writer, &|_| bar.inc(1)).await;
     bar.finish_and_clear();
     let afterwards = if plan.changes.is_empty() {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
-        match Plan::make(&plan.target, &session.gateway, &policy, &declaration.lockout, plan.made_for).await {
+        let terms = targets::terms(declaration, &policy, &history, plan.made_for);
+        match Plan::make(&terms, &session.target).await {
             Ok(left) => Afterwards::Planned(Box::new(left)),
             Err(error) => Afterwards::Unread(one_line(&error)),
         }

@@ -10,7 +10,7 @@ use tracing::Level;
 use crate::{
     apply::one_line,
     model::{Scope, TokenId},
-    plan::{Asked, ExplainedToken, Forecast, Outlook, Plan},
+    plan::{Asked, Forecast, History, Outlook, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
     report::{
         Paint,
@@ -25,7 +25,7 @@ use super::{
     log, output,
     plan::Format,
     runtime,
-    targets::{AT_ONCE, Reach, connect, present},
+    targets::{AT_ONCE, Reach, connect, present, terms},
 };
 
 /// Shows every rule that is tried on a token, or what a server would answer to a request
@@ -121,12 +121,11 @@ impl Explain {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let explained = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
-                let (name, lockout) = (&declaration.name, &declaration.lockout);
-                let made =
-                    Plan::make_explaining(name, &session.gateway, policy, lockout, now, Some(id)).await;
+                let history = History::default();
+                let terms = terms(declaration, policy, &history, now);
+                let explained = Plan::explain(&terms, &session.target, id).await;
                 session.close().await;
-                let (plan, explanation) = made?;
-                Ok(explanation.map(|explanation| ExplainedToken::new(&plan, explanation)))
+                Ok(explained?)
             };
             (declaration.name.clone(), explained.await)
         });
@@ -155,7 +154,7 @@ impl Explain {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let answer = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
-                let outlook = Outlook::read(&session.gateway, policy, now).await;
+                let outlook = Outlook::read(&session.target, policy, now).await;
                 session.close().await;
                 Ok(outlook?.forecast(asked.clone())?)
             };

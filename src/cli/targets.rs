@@ -8,12 +8,12 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
-    plan::Plan,
+    plan::{History, Plan, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
     },
-    target::{gateway::Gateway, http::HttpClient},
+    target::{Target, gateway::Gateway, http::HttpClient},
 };
 
 use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
@@ -35,6 +35,8 @@ pub(super) struct Planned<'a> {
     pub(super) declaration: &'a TargetDeclaration,
     /// What should be.
     pub(super) policy: Policy,
+    /// What earlier runs did.
+    pub(super) history: History,
     /// What would be done, with the way to do it; or why that could not be found out.
     pub(super) plan: Result<(Session, Plan), Failure>,
 }
@@ -42,7 +44,7 @@ pub(super) struct Planned<'a> {
 /// A connection to a target; for an embedded one the server as well.
 pub(super) struct Session {
     /// The target.
-    pub(super) gateway: Gateway,
+    pub(super) target: Target,
     embedded: Option<Embedded>,
 }
 
@@ -73,8 +75,10 @@ pub(super) async fn plan<'a>(
     let now = present(global);
     let policies = workspace.load_policies(targets)?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
-        let plan = plan_one(workspace, declaration, &policy, reach, global.now, now).await;
-        Planned { declaration, policy, plan }
+        let history = History::default();
+        let terms = terms(declaration, &policy, &history, now);
+        let plan = plan_one(workspace, declaration, &terms, reach, global.now).await;
+        Planned { declaration, policy, history, plan }
     });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
 }
@@ -87,16 +91,25 @@ pub(super) fn present(global: &Global) -> Timestamp {
     })
 }
 
+/// What a plan for the target of `declaration` is made from.
+pub(super) fn terms<'a>(
+    declaration: &'a TargetDeclaration,
+    policy: &'a Policy,
+    history: &'a History,
+    now: Timestamp,
+) -> Terms<'a> {
+    Terms { target: &declaration.name, policy, lockout: &declaration.lockout, history, now }
+}
+
 async fn plan_one(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
-    policy: &Policy,
+    terms: &Terms<'_>,
     reach: Reach,
     fixed: Option<Timestamp>,
-    now: Timestamp,
 ) -> Result<(Session, Plan), Failure> {
     let session = connect(workspace, declaration, reach, fixed).await?;
-    match Plan::make(&declaration.name, &session.gateway, policy, &declaration.lockout, now).await {
+    match Plan::make(terms, &session.target).await {
         Ok(plan) => Ok((session, plan)),
         Err(error) => {
             session.close().await;
@@ -119,7 +132,7 @@ pub(super) async fn connect(
     match &declaration.connection {
         Connection::Gateway(server) => {
             let client = client(workspace, server, reach)?;
-            Ok(Session { gateway: Gateway::new(client, server.url.as_str()), embedded: None })
+            Ok(Session { target: Target::Gateway(Gateway::new(client, server.url.as_str())), embedded: None })
         }
         Connection::Embedded { store, directory, seed } => {
             let path = |file: &Option<String>| file.as_ref().map(|file| workspace.folder.join(file));
@@ -127,7 +140,7 @@ pub(super) async fn connect(
             let embedded = Embedded::start(&file, path(directory), path(seed), fixed).await?;
             let client = HttpClient::new(&embedded.url(), embedded.credential(), None)?;
             Ok(Session {
-                gateway: Gateway::new(client, format!("embedded {store}")),
+                target: Target::Gateway(Gateway::new(client, format!("embedded {store}"))),
                 embedded: Some(embedded),
             })
         }

@@ -68,8 +68,7 @@ pub enum Event {
 
 impl ExplainedToken {
     /// What `plan` does with the token of `explanation`, which came with it.
-    #[must_use]
-    pub fn new(plan: &Plan, explanation: Explanation) -> Self {
+    pub(super) fn new(plan: &Plan, explanation: Explanation) -> Self {
         let id = explanation.token.id.clone();
         let of_token = |planned: &&PlannedChange| planned.change.token().is_some_and(|token| token.id == id);
         let changes: Vec<_> = plan.changes.iter().filter(of_token).cloned().collect();

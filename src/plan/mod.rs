@@ -12,6 +12,7 @@ mod outlook;
 mod rails;
 mod refused_use;
 mod settings;
+mod terms;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
@@ -21,6 +22,7 @@ pub use order::{Phase, phase};
 pub use outlook::{Asked, Basis, Forecast, Outlook, UnknownUser};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
+pub use terms::{History, Spent, Terms};
 
 use std::collections::BTreeSet;
 
@@ -33,7 +35,7 @@ use crate::{
     model::{
         AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
     },
-    policy::{Place, Policy, settings_file::Lockout},
+    policy::{Place, Policy},
 };
 
 use lockout::PeopleFold;
@@ -142,8 +144,8 @@ pub struct Pending {
 }
 
 impl Plan {
-    /// Reads a target and plans what would make it comply with `policy` at the moment `now`, and whom of
-    /// those who must keep a way in by `lockout` that would shut out.
+    /// Reads a target and plans what would make it comply with the policy, and whom of those who must
+    /// keep a way in that would shut out.
     ///
     /// Tokens are looked at as they come and are not kept.
     ///
@@ -151,32 +153,33 @@ impl Plan {
     ///
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
-    pub async fn make(
-        target: &str,
-        reader: &impl InventoryReader,
-        policy: &Policy,
-        lockout: &Lockout,
-        now: Timestamp,
-    ) -> Result<Self, ReadError> {
-        Ok(Self::make_explaining(target, reader, policy, lockout, now, None).await?.0)
+    pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
+        Ok(Self::make_watching(terms, reader, None).await?.0)
     }
 
-    /// As [`Self::make`], and writes down every rule that was tried on the token `watched`; nothing when
-    /// the target has no such token.
+    /// As [`Self::make`], and explains what the plan does with `token`; nothing when the target has no
+    /// such token.
     ///
     /// # Errors
     ///
     /// As for [`Self::make`].
-    pub async fn make_explaining(
-        target: &str,
+    pub async fn explain(
+        terms: &Terms<'_>,
         reader: &impl InventoryReader,
-        policy: &Policy,
-        lockout: &Lockout,
-        now: Timestamp,
-        watched: Option<&TokenId>,
+        token: &TokenId,
+    ) -> Result<Option<ExplainedToken>, ReadError> {
+        let (plan, explanation) = Self::make_watching(terms, reader, Some(token.clone())).await?;
+        Ok(explanation.map(|explanation| ExplainedToken::new(&plan, explanation)))
+    }
+
+    async fn make_watching(
+        terms: &Terms<'_>,
+        reader: &impl InventoryReader,
+        watched: Option<TokenId>,
     ) -> Result<(Self, Option<Explanation>), ReadError> {
+        let Terms { target, policy, lockout, history: _, now } = *terms;
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
-        let mut compliance = Compliance::new(policy, &inventory.people, now).watching(watched.cloned());
+        let mut compliance = Compliance::new(policy, &inventory.people, now).watching(watched);
         let settings_plan = settings::diff(policy, &inventory);
         let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);

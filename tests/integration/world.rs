@@ -14,7 +14,7 @@ use tokenwarden::{
     inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
     model::rails::{RailClass, Rails},
     model::{AllowedNetworks, GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
-    plan::{Change, Object, Plan, Standing},
+    plan::{Change, History, Object, Plan, Standing, Terms},
     policy::{Policy, settings_file::Lockout},
 };
 
@@ -151,7 +151,8 @@ impl World {
     }
 
     pub(crate) fn plan_with(&self, policy: &Policy, lockout: &Lockout, now: Timestamp) -> Plan {
-        block_on(Plan::make("world", self, policy, lockout, now)).unwrap()
+        let terms = Terms { target: "world", policy, lockout, history: &History::default(), now };
+        block_on(Plan::make(&terms, self)).unwrap()
     }
 
     /// Plans and applies, whatever the rails and the check on lockouts would say.
