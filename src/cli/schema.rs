@@ -36,6 +36,10 @@ enum Document {
     Explanation,
     /// What `explain --owner NAME` writes with `--format json`
     Decision,
+    /// Files of policy tests
+    Tests,
+    /// What `test --format json` writes
+    TestReport,
 }
 
 impl Document {
@@ -46,6 +50,8 @@ impl Document {
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => report::json::schema(),
             Self::Explanation => report::explain_json::explanation_schema(),
+            Self::Tests => policy::test_file::document::schema(),
+            Self::TestReport => report::test_json::schema(),
             Self::Decision => report::explain_json::decision_schema(),
         }
     }

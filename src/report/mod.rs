@@ -12,6 +12,9 @@ pub mod outcome;
 mod paint;
 mod subject;
 mod summary;
+pub mod test_json;
+pub mod test_junit;
+pub mod test_text;
 pub mod text;
 pub mod warning;
 

@@ -15,17 +15,35 @@ pub use words::check;
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    access::Reason,
     compliance::{LimitChoice, Trial, rules::Verdict},
     model::{Rule, Token},
     plan::{Asked, Change, ExplainedToken, History, Outlook, Plan, Terms},
     policy::{
         Place, Policy,
         settings_file::Lockout,
-        test_file::{Case, CaseSubject, Request, TestFile, TokenAction},
+        test_file::{Case, CaseSubject, Request, TestFile, TokenAction, Written},
     },
 };
 
 use paper::{Paper, at_once};
+
+/// What came of all cases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestRun {
+    /// Each case, in the order of the files and of the cases in them.
+    pub results: Vec<CaseResult>,
+    /// What they exercise of the policies.
+    pub coverage: Coverage,
+}
+
+impl TestRun {
+    /// How many cases did not come out as they must.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.results.iter().filter(|result| !result.passed()).count()
+    }
+}
 
 /// What came of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,16 +94,14 @@ pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
         name: case.name.clone(),
         place: case.place.clone(),
         expected: Vec::new(),
-        actual: Vec::new(),
+        actual: vec!["not judged".to_owned()],
         because: Vec::new(),
         rules: BTreeSet::new(),
         limit: None,
     };
     match &case.subject {
         CaseSubject::Token { token, others, findings, waived, actions } => {
-            let words = |written: &[crate::policy::test_file::Written]| {
-                written.iter().map(|word| word.text.clone()).collect()
-            };
+            let words = |written: &[Written]| written.iter().map(|word| word.text.clone()).collect();
             result.expected = lines(words(findings), words(waived), actions.iter().copied().collect());
             let paper = Paper { users: &file.users, judged: Some(token), others };
             run_token(&paper, token, case, policy, &mut result);
@@ -161,7 +177,7 @@ fn run_request(paper: &Paper<'_>, request: &Request, case: &Case, policy: &Polic
     };
     let Ok(outlook) = at_once(Outlook::read(paper, policy, case.now)) else { return };
     let Ok(forecast) = outlook.forecast(asked) else { return };
-    let word = forecast.answer.denied.map_or(words::PERMIT, crate::access::Reason::code);
+    let word = forecast.answer.denied.map_or(words::PERMIT, Reason::code);
     result.actual = vec![format!("decision {word}")];
     result.because = forecast
         .rests_on

@@ -105,6 +105,7 @@ impl Reader<'_> {
         };
         let judged = self.token(token, 1, out);
         let mut others = Vec::new();
+        case.get("others").into_iter().for_each(|at| validate::refuse_empty(&at, "others", out));
         for (index, at) in
             case.get("others").iter().flat_map(At::items).collect::<Vec<_>>().iter().enumerate()
         {
@@ -251,6 +252,7 @@ impl Reader<'_> {
 
 fn headers(at: &At<'_>, out: &mut Diagnostics) -> Vec<(String, String)> {
     let mut headers = Vec::new();
+    validate::refuse_empty(at, "headers", out);
     for (line, item) in at.texts() {
         if let Some((name, value)) = line.split_once(':') {
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
