@@ -74,6 +74,9 @@ fn header_line(line: &str) -> Result<(String, String), String> {
 /// What every target says, with its name; or why it says nothing.
 type Answers<T> = Vec<(String, Result<T, Failure>)>;
 
+/// Targets that say nothing, each with the reason.
+type Errors = Vec<(String, String)>;
+
 impl Explain {
     /// Runs the command.
     ///
@@ -134,7 +137,7 @@ impl Explain {
         let nowhere = explained.is_empty() && errors.is_empty();
         match self.format {
             Format::Json => show_json(&ExplanationDocument::new(&explained, errors.clone()))?,
-            Format::Text => show_text(&explained, global, |one, paint, text| token(one, paint, text))?,
+            Format::Text => show_text(&explained, global, token)?,
         }
         if nowhere {
             let names: Vec<_> = targets.iter().map(|(declaration, _)| declaration.name.as_str()).collect();
@@ -174,7 +177,7 @@ impl Explain {
 
 /// What was found, and the targets that say nothing with the reason, which is also written to standard
 /// error.
-fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Vec<(String, String)>) {
+fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors) {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for (target, answer) in answers {
         match answer {

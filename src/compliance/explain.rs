@@ -94,7 +94,7 @@ impl Compliance<'_> {
 
     /// Corrects the verdict of `per-owner`, which the fold knows and the rule by itself does not, when
     /// `token` is the one that is watched.
-    pub(super) fn explain_per_owner(&mut self, token: &TokenId, verdict: Verdict) {
+    pub(super) fn explain_per_owner(&mut self, token: &TokenId, verdict: &Verdict) {
         let explanation = self.explanation.as_mut().filter(|explanation| explanation.token.id == *token);
         let trials = explanation.into_iter().flat_map(|explanation| &mut explanation.trials);
         for trial in trials.filter(|trial| trial.rule == RuleCode::PerOwner) {

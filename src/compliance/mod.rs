@@ -187,7 +187,7 @@ impl<'a> Compliance<'a> {
             && !token.is_expired(self.now)
         {
             if findings.iter().any(|finding| finding.leads_to(Action::Revoke)) {
-                self.explain_per_owner(&token.id, Verdict::NotTried(NotTried::Revoked));
+                self.explain_per_owner(&token.id, &Verdict::NotTried(NotTried::Revoked));
             } else {
                 self.count(token, &findings, at_most, narrow_to);
             }
@@ -228,7 +228,7 @@ impl<'a> Compliance<'a> {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
             let verdict = Verdict::Fails { message: message.clone(), place: place.clone() };
-            self.explain_per_owner(&surplus.id, verdict);
+            self.explain_per_owner(&surplus.id, &verdict);
             let finding = self.finding(RuleCode::PerOwner.into(), &surplus, message, place);
             // It has a finding after all.
             self.unjudged -= u64::from(self.unjudged_but_counted.remove(&surplus.id));

@@ -4,6 +4,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
+    access::Reason,
     compliance::{Trial, rules::Verdict},
     model::{Action, SettingKey, Token},
     plan::{Event, ExplainedToken, Forecast},
@@ -197,14 +198,14 @@ pub fn forecast(target: &str, forecast: &Forecast, paint: Paint, out: &mut impl 
         None => paint.added("permit"),
         Some(reason) => paint.removed(&format!("denied, {reason}")),
     };
-    writeln!(out, "{}: {word}, once the plan is applied", paint.strong(target))?;
+    writeln!(out, "{}: {word}, with the settings as the plan leaves them", paint.strong(target))?;
     match (forecast.answer.client, denied) {
         (Some(client), _) => writeln!(out, "\n  the client is {client}")?,
         (None, _) => writeln!(out, "\n  a trusted proxy sends what is no address")?,
     }
     for basis in &forecast.rests_on {
         let words = match basis.key {
-            SettingKey::ClientAddress => "says where the address of the client is found",
+            SettingKey::ClientAddress => "finds the address of the client",
             _ if denied.is_none() => "lets it pass",
             SettingKey::Networks => "does not have the address of the client",
             SettingKey::PasswordAuthentication => "does not take a password here",
@@ -221,12 +222,23 @@ pub fn forecast(target: &str, forecast: &Forecast, paint: Paint, out: &mut impl 
             writeln!(out, "      what the policy says of it is held back: {}", escape(reason))?;
         }
     }
-    if forecast.rests_on.is_empty() {
-        writeln!(out, "  no setting says so: it lies in the request or in the directory")?;
+    if let (Some(reason), []) = (denied, forecast.rests_on.as_slice()) {
+        writeln!(out, "  {}, whatever the settings say", without_setting(reason))?;
     }
     if forecast.differs_from_today() {
         let today = forecast.today.denied.map_or("permit".to_owned(), |reason| format!("denied, {reason}"));
-        writeln!(out, "\n  {} the server answers otherwise: {today}", paint.changed("today"))?;
+        writeln!(out, "\n  {} the server answers otherwise: {today}", paint.changed("today"))
+    } else {
+        writeln!(out, "\n  today the server answers the same")
     }
-    Ok(())
+}
+
+/// Why a request is refused for `reason`, which lies in no setting.
+fn without_setting(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Scope => "a token of this scope does not send this method",
+        Reason::OwnerInactive => "the owner is not active",
+        Reason::InvalidCredentials => "the password of somebody who is not active counts as wrong",
+        _ => "it lies in the request or in the directory",
+    }
 }

@@ -15,11 +15,14 @@ use crate::{
 
 use super::{
     json::{
-        ErrorEntry, FORMAT_VERSION, HeldBackEntry, ReasonEntry, ResourceChange, SourceEntry, WaiverEntry,
-        finding_entry, held_back, resource_change, source, token, waiver_entry,
+        ErrorEntry, HeldBackEntry, ReasonEntry, ResourceChange, SourceEntry, WaiverEntry, finding_entry,
+        held_back, resource_change, source, token, waiver_entry,
     },
     subject::address,
 };
+
+/// Version of both forms. It grows by 0.1 when something is added, by 1 when something is taken away.
+const FORMAT_VERSION: &str = "1.0";
 
 /// What `explain TOKEN` says of one token, on each target that has it.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -18,7 +18,7 @@ use crate::{
     access::Reason,
     compliance::{LimitChoice, Trial, rules::Verdict},
     model::{Rule, Token},
-    plan::{Asked, Change, ExplainedToken, History, Outlook, Plan, Terms},
+    plan::{Asked, Basis, Change, ExplainedToken, History, Outlook, Plan, Terms},
     policy::{
         Place, Policy,
         settings_file::Lockout,
@@ -156,6 +156,11 @@ fn actions(explained: &ExplainedToken) -> BTreeSet<TokenAction> {
     changes.chain(pending).chain(held_back).collect()
 }
 
+fn rests_on(basis: Basis) -> Because {
+    let unmanaged = if basis.place.is_none() { " (not managed: as on a new server)" } else { "" };
+    Because { text: format!("{}{unmanaged}", basis.key.path()), place: basis.place }
+}
+
 fn because(trial: &Trial) -> Option<Because> {
     let message = match &trial.verdict {
         Verdict::Fails { message, .. } => message,
@@ -179,12 +184,9 @@ fn run_request(paper: &Paper<'_>, request: &Request, case: &Case, policy: &Polic
     let Ok(forecast) = outlook.forecast(asked) else { return };
     let word = forecast.answer.denied.map_or(words::PERMIT, Reason::code);
     result.actual = vec![format!("decision {word}")];
-    result.because = forecast
-        .rests_on
-        .into_iter()
-        .map(|basis| {
-            let unmanaged = if basis.place.is_none() { " (not managed: as on a new server)" } else { "" };
-            Because { text: format!("{}{unmanaged}", basis.key.path()), place: basis.place }
-        })
-        .collect();
+    result.because = forecast.rests_on.into_iter().map(rests_on).collect();
+    if result.because.is_empty() {
+        let text = "no setting says so: it lies in the request or in the owner".to_owned();
+        result.because.push(Because { text, place: None });
+    }
 }

@@ -11,6 +11,7 @@
 mod crash;
 mod decisions;
 mod directory;
+mod explain;
 mod gateway;
 mod hostile_input;
 mod laws;
@@ -20,6 +21,7 @@ mod lockout_laws;
 mod openapi;
 mod own_rules;
 mod policy;
+mod policy_tests;
 mod program;
 mod quickstart;
 mod rails;
