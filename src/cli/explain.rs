@@ -9,8 +9,8 @@ use tracing::Level;
 
 use crate::{
     apply::one_line,
-    model::{Scope, TokenId},
-    plan::{Asked, Forecast, History, Outlook, Plan},
+    model::{Question, Scope, TokenId},
+    plan::{Forecast, History, Outlook, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
     report::{
         Paint,
@@ -93,16 +93,16 @@ impl Explain {
         let chosen = workspace.targets(global)?;
         let policies = workspace.load_policies(&chosen)?;
         let targets: Vec<_> = chosen.into_iter().zip(&policies).collect();
-        match (&self.token, self.asked()) {
+        match (&self.token, self.question()) {
             (Some(id), _) => self.explain_token(&TokenId::new(id), &workspace, &targets, global).await,
-            (None, Some(asked)) => self.explain_request(&asked, &workspace, &targets, global).await,
+            (None, Some(question)) => self.explain_request(&question, &workspace, &targets, global).await,
             // The command line has one of them.
             (None, None) => Ok(Exit::Usage),
         }
     }
 
-    fn asked(&self) -> Option<Asked> {
-        Some(Asked {
+    fn question(&self) -> Option<Question> {
+        Some(Question {
             sender: self.owner.as_deref()?.into(),
             token: (!self.password).then_some(self.scope),
             method: self.method.to_uppercase(),
@@ -148,7 +148,7 @@ impl Explain {
 
     async fn explain_request(
         &self,
-        asked: &Asked,
+        question: &Question,
         workspace: &Workspace,
         targets: &[(&TargetDeclaration, &Policy)],
         global: &Global,
@@ -159,7 +159,7 @@ impl Explain {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
                 let outlook = Outlook::read(&session.target, policy, now).await;
                 session.close().await;
-                Ok(outlook?.forecast(asked.clone())?)
+                Ok(outlook?.forecast(question)?)
             };
             (declaration.name.clone(), answer.await)
         });

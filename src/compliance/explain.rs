@@ -45,6 +45,8 @@ pub struct Trial {
     /// The first moment, in whole seconds UTC, at which it will find something wrong when nothing but the
     /// time changes; nothing when it does already, never will, or that cannot be known.
     pub fails_from: Option<Timestamp>,
+    /// The moment from which on the token is narrowed for it, UTC, when that waits because a waiver ended.
+    pub narrows_from: Option<Timestamp>,
 }
 
 impl Trial {
@@ -88,8 +90,14 @@ impl Compliance<'_> {
                 Rule::BuiltIn(code) => fails_from(*code, subject),
                 Rule::Own(_) => None,
             },
+            narrows_from: waiver.filter(|_| self.waits(rule, waiver)).map(|ended| ended.narrows_from()),
             verdict: verdict.clone(),
         }
+    }
+
+    /// Whether narrowing for `rule` waits because `waiver` ended.
+    fn waits(&self, rule: &Rule, waiver: Option<&Arc<Waiver>>) -> bool {
+        self.policy.enforcement.action(rule) == Action::Narrow && self.action(rule, waiver) == Action::Report
     }
 
     /// Corrects the verdict of `per-owner`, which the fold knows and the rule by itself does not, when

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::{
-    compliance::{Explanation, Finding},
+    compliance::{Explanation, Finding, Trial},
     model::{Action, Rule, RuleCode, TokenId},
     policy::Place,
 };
@@ -57,6 +57,11 @@ pub enum Event {
         /// The word for what happens then.
         action: &'static str,
     },
+    /// It is narrowed, for a rule whose waiver ended.
+    Narrows {
+        /// The rule.
+        rule: Rule,
+    },
     /// A waiver ends that holds a finding now.
     WaiverEnds {
         /// The rules that it holds findings of.
@@ -92,33 +97,38 @@ fn subject(id: &TokenId) -> String {
 }
 
 fn upcoming(explanation: &Explanation, changes: &[PlannedChange], now: Timestamp) -> Vec<Upcoming> {
-    let expires = explanation.token.expires.filter(|expires| *expires > now);
-    let planned = changes.iter().find_map(|planned| match planned.change {
-        Change::Expire { at, .. } => Some(at),
-        _ => None,
-    });
     if changes.iter().any(|planned| planned.change.is_irreversible()) {
         return Vec::new();
     }
-    let end = planned.map(|at| Upcoming { at, event: Event::WouldExpire });
-    let end = end.or(expires.map(|at| Upcoming { at, event: Event::Expires }));
+    let planned = changes.iter().find_map(|planned| match planned.change {
+        Change::Expire { at, .. } => Some(Upcoming { at, event: Event::WouldExpire }),
+        _ => None,
+    });
+    let expires = explanation.token.expires.filter(|expires| *expires > now);
+    let end = planned.or(expires.map(|at| Upcoming { at, event: Event::Expires }));
     let mut upcoming: BTreeSet<Upcoming> = waivers_that_end(explanation, now);
-    for trial in &explanation.trials {
-        // A planned expiry is none yet: when the token would be listed too long after it is not known.
-        let counts = match (&trial.rule, &end) {
-            (Rule::BuiltIn(RuleCode::Expired), _) => planned.is_none(),
-            (_, Some(end)) => trial.fails_from.is_none_or(|from| from < end.at),
-            (_, None) => true,
-        };
-        upcoming.extend(trial.fails_from.filter(|_| counts).map(|at| {
-            let rule = trial.rule.clone();
-            let waived = trial.holding_waiver(at).is_some();
-            let action = if waived { Action::Report } else { trial.action }.word();
-            Upcoming { at, event: Event::Fails { rule, action } }
-        }));
-    }
+    upcoming.extend(explanation.trials.iter().flat_map(of_trial));
+    // What would happen to a token that works does not happen to one that has ended. When it would have
+    // been listed for too long is known of an end that is certain.
+    upcoming.retain(|next| match (&end, &next.event) {
+        (None, _) => true,
+        (Some(end), Event::Fails { rule, .. }) if *rule == RuleCode::Expired => end.event == Event::Expires,
+        (Some(end), _) => next.at < end.at,
+    });
     upcoming.extend(end);
     upcoming.into_iter().collect()
+}
+
+/// What will happen to a token for one rule.
+fn of_trial(trial: &Trial) -> impl Iterator<Item = Upcoming> {
+    let fails = trial.fails_from.map(|at| {
+        let waived = trial.holding_waiver(at).is_some();
+        let action = if waived { Action::Report } else { trial.action }.word();
+        Upcoming { at, event: Event::Fails { rule: trial.rule.clone(), action } }
+    });
+    let narrows = trial.narrows_from.filter(|_| trial.fails());
+    let narrows = narrows.map(|at| Upcoming { at, event: Event::Narrows { rule: trial.rule.clone() } });
+    fails.into_iter().chain(narrows)
 }
 
 /// The end of every waiver that holds a finding, each once.

@@ -19,7 +19,7 @@ pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use explain::{Event, ExplainedToken, Upcoming};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
-pub use outlook::{Asked, Basis, Forecast, Outlook, UnknownUser};
+pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
 pub use terms::{History, Spent, Terms};

@@ -2,14 +2,14 @@
 //! under its settings as the plan would leave them, the line of the policy that makes it answer so, and
 //! what it answers today. It refuses to read tokens.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use crate::{
-    access::{Answer, Person, Question},
+    access::{Answer, Person, answer},
     inventory::{Inventory, InventoryReader, Presence, ReadError},
-    model::{Permission, Scope, SettingKey, Settings, UserName},
+    model::{Permission, Question, SettingKey, Settings, UserName},
     policy::{Place, Policy},
 };
 
@@ -21,25 +21,6 @@ pub struct Outlook<'a> {
     inventory: Inventory,
     after: Settings,
     held_back: Vec<HeldBack>,
-}
-
-/// What somebody asks about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Who would send the request.
-    pub sender: UserName,
-    /// The scope of the token that would be sent along; nothing for a password.
-    pub token: Option<Scope>,
-    /// The HTTP method, upper case.
-    pub method: String,
-    /// The path, without the query.
-    pub path: String,
-    /// The other end of the connection.
-    pub from: IpAddr,
-    /// Name and value of each header line, in order.
-    pub headers: Vec<(String, String)>,
-    /// The scope of the token that it would create, when it would create one.
-    pub creates: Option<Scope>,
 }
 
 /// What a target would answer, and what it answers today.
@@ -97,24 +78,17 @@ impl<'a> Outlook<'a> {
         Ok(Self { policy, inventory, after, held_back })
     }
 
-    /// What the target would answer to the request that is `asked` about.
+    /// What the target would answer to `question`.
     ///
     /// # Errors
     ///
     /// [`UnknownUser`].
-    pub fn forecast(&self, asked: Asked) -> Result<Forecast, UnknownUser> {
-        let question = Question {
-            sender: self.person(&asked.sender)?,
-            token: asked.token,
-            method: asked.method,
-            path: asked.path,
-            peer: asked.from,
-            headers: asked.headers,
-            creates: asked.creates,
-        };
-        let answer = question.ask(&self.after);
-        let rests_on = answer.rests_on.iter().map(|key| self.basis(*key)).collect();
-        Ok(Forecast { answer, rests_on, today: question.ask(&self.inventory.settings) })
+    pub fn forecast(&self, question: &Question) -> Result<Forecast, UnknownUser> {
+        let sender = self.person(&question.sender)?;
+        let after = answer(&self.after, &sender, question);
+        let today = answer(&self.inventory.settings, &sender, question);
+        let rests_on = after.rests_on.iter().map(|key| self.basis(*key)).collect();
+        Ok(Forecast { answer: after, rests_on, today })
     }
 
     fn person(&self, name: &UserName) -> Result<Person, UnknownUser> {

@@ -15,8 +15,11 @@ use super::{
     Paint,
     escape::escape,
     subject::token_name,
-    text::{PLACE_COLUMN, day, token_change},
+    text::{day, token_change},
 };
+
+/// Column at which the line of the policy stands.
+const PLACE_COLUMN: usize = 78;
 
 /// Writes what there is to say of a token for a person.
 ///
@@ -180,6 +183,7 @@ fn event(event: &Event) -> String {
         Event::Expires => "it expires".to_owned(),
         Event::WouldExpire => "it expires, once the plan is applied".to_owned(),
         Event::Fails { rule, action } => format!("{} begins to fail: {action}", escape(rule.code())),
+        Event::Narrows { rule } => format!("its scope is narrowed for {}", escape(rule.code())),
         Event::WaiverEnds { rules, place } => {
             let rules: Vec<_> = rules.iter().map(|rule| escape(rule.code())).collect();
             format!("the waiver of {} at {} has ended", rules.join(", "), escape(&place.to_string()))

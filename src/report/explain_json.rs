@@ -91,7 +91,7 @@ pub struct UpcomingEntry {
     /// When, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// `expires`, `would-expire` (once the plan is applied), `fails` or `waiver-ends`.
+    /// `expires`, `would-expire` (once the plan is applied), `fails`, `narrows` or `waiver-ends`.
     pub event: &'static str,
     /// The rules that it is about.
     pub rules: Vec<String>,
@@ -227,6 +227,7 @@ fn upcoming(upcoming: &Upcoming) -> UpcomingEntry {
         Event::Expires => ("expires", Vec::new()),
         Event::WouldExpire => ("would-expire", Vec::new()),
         Event::Fails { rule, .. } => ("fails", vec![rule.to_string()]),
+        Event::Narrows { rule } => ("narrows", vec![rule.to_string()]),
         Event::WaiverEnds { rules, .. } => ("waiver-ends", rules.iter().map(ToString::to_string).collect()),
     };
     UpcomingEntry { at: upcoming.at, event, rules }

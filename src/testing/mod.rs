@@ -17,12 +17,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     access::Reason,
     compliance::{LimitChoice, Trial, rules::Verdict},
-    model::{Rule, Token},
-    plan::{Asked, Basis, Change, ExplainedToken, History, Outlook, Plan, Terms},
+    model::{Question, Rule, Token},
+    plan::{Basis, Change, ExplainedToken, History, Outlook, Plan, Terms},
     policy::{
         Place, Policy,
         settings_file::Lockout,
-        test_file::{Case, CaseSubject, Request, TestFile, TokenAction, Written},
+        test_file::{Case, CaseSubject, TestFile, TokenAction, Written},
     },
 };
 
@@ -170,18 +170,9 @@ fn because(trial: &Trial) -> Option<Because> {
     Some(Because { text: format!("{}: {message}", trial.rule), place: trial.place.clone() })
 }
 
-fn run_request(paper: &Paper<'_>, request: &Request, case: &Case, policy: &Policy, result: &mut CaseResult) {
-    let asked = Asked {
-        sender: request.sender.clone(),
-        token: request.token,
-        method: request.method.clone(),
-        path: request.path.clone(),
-        from: request.from,
-        headers: request.headers.clone(),
-        creates: request.creates,
-    };
+fn run_request(paper: &Paper<'_>, request: &Question, case: &Case, policy: &Policy, result: &mut CaseResult) {
     let Ok(outlook) = at_once(Outlook::read(paper, policy, case.now)) else { return };
-    let Ok(forecast) = outlook.forecast(asked) else { return };
+    let Ok(forecast) = outlook.forecast(request) else { return };
     let word = forecast.answer.denied.map_or(words::PERMIT, Reason::code);
     result.actual = vec![format!("decision {word}")];
     result.because = forecast.rests_on.into_iter().map(rests_on).collect();

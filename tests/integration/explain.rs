@@ -9,7 +9,7 @@ use tokenwarden::{
     compliance::Trial,
     inventory::{Caller, Credential},
     model::{LastUse, Owner, Rule, Scope, Token, TokenId, TokenScope},
-    plan::{ExplainedToken, History, Plan, Terms},
+    plan::{Event, ExplainedToken, History, Plan, Terms},
     policy::{Policy, settings_file::Lockout},
     report::{Paint, explain},
 };
@@ -98,6 +98,49 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_waits_after_the_end_of_a_waiver_is_foretold_to_the_second() {
+    let text = format!("{STRICT}waivers: [{{token: 1, rules: [scope], reason: r, until: 2026-11-20}}]\n");
+    let (policy, world) = (policy(&text), World::new(world([token("1", "mary")])));
+    let action = |now: &str| {
+        let explained = explained(&world, &policy, &TokenId::new("1"), time(now));
+        let trials = explained.explanation.trials.iter();
+        let scope = trials.filter(|trial| trial.rule.code() == "scope").map(|trial| trial.action.word());
+        let narrows = explained.upcoming.iter().find(|next| matches!(next.event, Event::Narrows { .. }));
+        (scope.collect::<String>(), narrows.map(|next| next.at))
+    };
+    assert_eq!(action("2026-11-20T23:59:59Z"), ("narrow".to_owned(), None), "the waiver still holds");
+    let then = Some(time("2026-12-05T00:00:00Z"));
+    assert_eq!(action("2026-11-21T00:00:00Z"), ("report".to_owned(), then));
+    assert_eq!(action("2026-12-04T23:59:59Z"), ("report".to_owned(), then));
+    assert_eq!(action("2026-12-05T00:00:00Z"), ("narrow".to_owned(), None));
+}
+
+#[test]
+fn each_target_that_has_the_token_has_a_section_of_its_own() {
+    let quickstart = Quickstart::new();
+    let lab = "targets:\n  lab:\n    kind: embedded\n    store: .tokenwarden/lab.db\n    directory: directory.yaml\n    \
+               policy: [policy/base.yaml]\n  other:\n    kind: embedded\n    store: .tokenwarden/other.db\n    \
+               directory: directory.yaml\n    seed: tokens.yaml\n    policy: [policy/base.yaml]\n";
+    quickstart.edit("tokenwarden.yaml", "targets:\n", lab);
+    let sections = |arguments: &[&str]| {
+        let run = quickstart.run(&[&["explain", "13", "--format", "json", "--now", NOW], arguments].concat());
+        let addresses: Vec<_> = match run.code {
+            Some(0) => json(&run)["tokens"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|token| token["address"].clone())
+                .collect(),
+            _ => Vec::new(),
+        };
+        (run.code, addresses)
+    };
+    assert_eq!(sections(&[]), (Some(0), vec!["other/token/13".into(), "quickstart/token/13".into()]));
+    assert_eq!(sections(&["--target", "other"]), (Some(0), vec!["other/token/13".into()]));
+    assert_eq!(sections(&["--target", "lab"]).0, Some(1), "it has no token at all");
 }
 
 #[test]

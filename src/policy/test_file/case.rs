@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::model::{LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName};
+use crate::model::{LastUse, Owner, Question, Scope, Token, TokenId, TokenScope, UserName};
 
 use super::{
     super::{
@@ -13,7 +13,7 @@ use super::{
         node::{At, Value},
         validate,
     },
-    Case, CaseSubject, Request, TokenAction, Written,
+    Case, CaseSubject, TokenAction, Written,
     moment::{self, Form, Moment},
     read::{Common, written},
 };
@@ -209,7 +209,7 @@ impl Reader<'_> {
         action
     }
 
-    fn request(&self, at: &At<'_>, out: &mut Diagnostics) -> Option<Request> {
+    fn request(&self, at: &At<'_>, out: &mut Diagnostics) -> Option<Question> {
         let text = |key: &str| at.get(key).and_then(|at| at.text().map(str::to_owned));
         let scope = |key: &str| text(key).and_then(|word| word.parse::<Scope>().ok());
         let by_password = at.get("password").is_some_and(|at| matches!(at.node.value, Value::Bool(true)));
@@ -223,7 +223,7 @@ impl Reader<'_> {
         let sender = at.get("owner").and_then(|at| self.sender(&at, out));
         let from = at.get("from").and_then(|at| address(&at, out));
         let headers = at.get("headers").map(|at| headers(&at, out)).unwrap_or_default();
-        Some(Request {
+        Some(Question {
             sender: sender?,
             token: (!by_password).then(|| scope("scope").unwrap_or(Scope::ReadWrite)),
             method: text("method").unwrap_or("GET".to_owned()).to_uppercase(),

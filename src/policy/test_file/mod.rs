@@ -1,11 +1,11 @@
 //! In: the bytes of a file of policy tests. Out: its cases, each with what must come of it; or every mistake
 //! in the file. It refuses to run them, and to know which rules, reasons and targets there are.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Scope, Token, UserName};
+use crate::model::{GroupName, Question, Token, UserName};
 
 use super::{Mark, Place};
 
@@ -80,30 +80,11 @@ pub enum CaseSubject {
     },
     /// A request.
     Request {
-        /// What is sent.
-        request: Box<Request>,
+        /// What is sent, by one of the users of the file.
+        request: Box<Question>,
         /// `permit`, or the reason why not.
         decision: Written,
     },
-}
-
-/// A request of a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Who sends it: one of the users of the file.
-    pub sender: UserName,
-    /// The scope of the token that is sent along; nothing for a password.
-    pub token: Option<Scope>,
-    /// The HTTP method, upper case.
-    pub method: String,
-    /// The path, without the query.
-    pub path: String,
-    /// The other end of the connection.
-    pub from: IpAddr,
-    /// Name and value of each header line, in order.
-    pub headers: Vec<(String, String)>,
-    /// The scope of the token that it would create, when it would create one.
-    pub creates: Option<Scope>,
 }
 
 /// What a plan does with a token, in the words of policy tests. Ordered as tests show them.
