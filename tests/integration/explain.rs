@@ -102,8 +102,11 @@ proptest! {
 
 #[test]
 fn what_waits_after_the_end_of_a_waiver_is_foretold_to_the_second() {
-    let text = format!("{STRICT}waivers: [{{token: 1, rules: [scope], reason: r, until: 2026-11-20}}]\n");
-    let (policy, world) = (policy(&text), World::new(world([token("1", "mary")])));
+    let text = "version: 1
+tokens: { limits: [{max_scope: read-only}], enforcement: {scope: narrow} }
+waivers: [{token: 1, rules: [scope], reason: r, until: 2026-11-20}]
+";
+    let (policy, world) = (policy(text), World::new(world([token("1", "mary")])));
     let action = |now: &str| {
         let explained = explained(&world, &policy, &TokenId::new("1"), time(now));
         let trials = explained.explanation.trials.iter();
