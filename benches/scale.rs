@@ -192,8 +192,7 @@ fn telling(runtime: &tokio::runtime::Runtime) {
     ];
     for (name, tell) in forms {
         let time = |plan: &Plan| {
-            let target =
-                TargetRun { name: "bench", plan: Ok(plan), refusals: Vec::new(), applied: None, calls: None };
+            let target = TargetRun { plan: Ok(plan), ..TargetRun::unread("bench", String::new()) };
             let run = Run { at: now(), took: None, targets: vec![target] };
             shortest(|| _ = black_box(tell(&run)))
         };

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! The modules below stand in the order of the data. The pure ones know no clock, no file, no socket and
-//! no environment: [`model`], [`policy`], [`inventory`], [`access`], [`compliance`], [`plan`], [`report`].
+//! no environment: [`model`], [`policy`], [`inventory`], [`access`], [`compliance`], [`plan`], [`testing`],
+//! [`report`].
 //! The world: [`target`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`cli`] (a person calls us). Who may use
 //! whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
 //! reach with which it could write, and that a target hands out its writer against an
@@ -35,6 +36,7 @@
 //! | plan | ordered changes, and what was held back and why; data, never closures |
 //! | rail | a limit on what one run may do |
 //! | lockout | somebody who must keep a way in would lose it; a plan that does that is refused |
+//! | policy test | a token or a request on paper, with what must come of it under a policy |
 //! | outcome | per change: done, failed and why, not tried and why |
 //! | gateway | the server that enforces |
 //! | scope | `read-only` or `read-write` of an API token |
@@ -51,6 +53,8 @@ pub mod access;
 pub mod compliance;
 
 pub mod plan;
+
+pub mod testing;
 
 pub mod apply;
 

@@ -16,15 +16,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("access", &["model"]),
     ("compliance", &["model", "policy", "inventory"]),
     ("plan", &["model", "compliance", "policy", "inventory", "access"]),
+    ("testing", &["model", "policy", "inventory", "access", "compliance", "plan"]),
     ("apply", &["model", "plan", "inventory"]),
-    ("report", &["model", "policy", "inventory", "access", "compliance", "plan", "apply"]),
+    ("report", &["model", "policy", "inventory", "access", "compliance", "plan", "testing", "apply"]),
     ("target", &["model", "apply", "plan", "inventory"]),
     ("review", &["model", "report", "target"]),
     ("serve", &["model", "access"]),
 ];
 
 /// Parts without a clock, a file, a socket or the environment.
-const PURE: &[&str] = &["model", "policy", "inventory", "access", "compliance", "plan", "report"];
+const PURE: &[&str] = &["model", "policy", "inventory", "access", "compliance", "plan", "testing", "report"];
 
 /// What only the world has.
 const WORLD: &[&str] = &[
@@ -150,7 +151,7 @@ fn the_pure_parts_never_touch_the_world() {
 
 #[test]
 fn nothing_that_plans_can_reach_a_writer() {
-    for part in ["policy", "inventory", "access", "compliance", "plan"] {
+    for part in ["policy", "inventory", "access", "compliance", "plan", "testing"] {
         for (path, code) in sources_of(part) {
             assert!(!code.contains("TargetWriter"), "{} names the writer", path.display());
         }

@@ -7,7 +7,7 @@ use super::{
     Credentials, Held, Operation, Origin, Person, Request,
     operation::{self, require},
 };
-use crate::model::{Permission, Settings, UserName};
+use crate::model::{Permission, SettingKey, Settings, UserName};
 
 /// What is decided on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +140,27 @@ impl Reason {
             Self::ManageOthers => "manage-others",
             Self::Administrator => "administrator",
             Self::NoUser => "no-user",
+        }
+    }
+
+    /// The settings that can be to blame for it, the likeliest one first; none when it lies in the request
+    /// or in the directory.
+    #[must_use]
+    pub fn settings(self) -> &'static [SettingKey] {
+        match self {
+            Self::ClientAddress => &[SettingKey::ClientAddress, SettingKey::Networks],
+            Self::Network => &[SettingKey::Networks, SettingKey::ClientAddress],
+            Self::PasswordDisabled => &[SettingKey::PasswordAuthentication],
+            Self::Use => &[SettingKey::Permission(Permission::Use)],
+            Self::Create => &[SettingKey::Permission(Permission::Create)],
+            Self::CreateReadWrite => &[SettingKey::Permission(Permission::CreateReadWrite)],
+            Self::ManageOthers => &[SettingKey::Permission(Permission::ManageOthers)],
+            Self::NoCredentials
+            | Self::InvalidCredentials
+            | Self::OwnerInactive
+            | Self::Scope
+            | Self::Administrator
+            | Self::NoUser => &[],
         }
     }
 

@@ -8,12 +8,14 @@
 //! costly and must not happen for an address that is refused anyway, the same decision can be had
 //! in stages: [`admit`], then [`looks_at_password`], then [`decide`], which covers both.
 
+mod answer;
 mod client_address;
 mod decision;
 pub mod limits;
 mod operation;
 mod request;
 
+pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};
 pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
 pub use operation::{Operation, Target};

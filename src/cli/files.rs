@@ -210,13 +210,13 @@ impl Workspace {
     }
 }
 
-fn show(diagnostics: &Diagnostics, sources: &Sources, color: ColorChoice) -> io::Result<()> {
+pub(super) fn show(diagnostics: &Diagnostics, sources: &Sources, color: ColorChoice) -> io::Result<()> {
     let stderr = io::stderr();
     let text = report::diagnostics::text(diagnostics, sources, output::colour(color, &stderr));
     stderr.lock().write_all(text.as_bytes())
 }
 
-fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
+pub(super) fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
     Failure::new(Exit::Invalid, report::diagnostics::summary(diagnostics, files))
 }
 

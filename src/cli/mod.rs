@@ -17,6 +17,7 @@ mod directory;
 mod drift;
 mod embedded;
 mod exit;
+mod explain;
 pub mod files;
 mod import;
 mod init;
@@ -34,6 +35,7 @@ mod serve;
 mod settings;
 mod show;
 mod targets;
+mod test;
 mod validate;
 
 pub use exit::{CommandResult, Exit, Failure};
@@ -113,6 +115,8 @@ enum Command {
     Revoke(revoke::RevokeCommand),
     Inventory(inventory::InventoryCommand),
     Import(import::ImportCommand),
+    Explain(explain::Explain),
+    Test(test::Test),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -138,6 +142,8 @@ impl Command {
             Self::Revoke(command) => command.run(global),
             Self::Inventory(command) => command.run(global),
             Self::Import(command) => command.run(global),
+            Self::Explain(command) => command.run(global),
+            Self::Test(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

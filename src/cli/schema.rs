@@ -34,6 +34,14 @@ pub(super) enum Document {
     Plan,
     /// One line of what `inventory` writes
     Inventory,
+    /// What `explain TOKEN` writes with `--format json`
+    Explanation,
+    /// What `explain --owner NAME` writes with `--format json`
+    Decision,
+    /// Files of policy tests
+    Tests,
+    /// What `test --format json` writes
+    TestReport,
 }
 
 impl Document {
@@ -44,6 +52,10 @@ impl Document {
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => report::json::schema(),
             Self::Inventory => inventory::snapshot::schema(),
+            Self::Explanation => report::explain_json::explanation_schema(),
+            Self::Tests => policy::test_file::document::schema(),
+            Self::TestReport => report::test_json::schema(),
+            Self::Decision => report::explain_json::decision_schema(),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::{
 use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]

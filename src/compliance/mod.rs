@@ -4,12 +4,15 @@
 //! each with its rule, its reason and the policy line that says so. It refuses to know what is done
 //! about a finding, and never holds all tokens: it is a fold.
 
+mod explain;
 mod owner;
 mod per_owner;
 pub mod rules;
 mod statistics;
 mod waivers;
 
+pub use explain::{Explanation, Trial};
+pub use owner::LimitChoice;
 pub use statistics::{Statistics, TokenState, Whose};
 pub use waivers::{WaiverStanding, WaiverWarning};
 
@@ -28,7 +31,7 @@ use crate::{
 
 use owner::OwnerBook;
 use per_owner::PerOwner;
-use rules::{Subject, Verdict};
+use rules::{NotTried, Subject, Verdict};
 use waivers::WaiverBook;
 
 /// One token breaking one rule.
@@ -115,6 +118,9 @@ pub struct Compliance<'a> {
     /// Those of them that may still turn out to be one too many of their owner.
     unjudged_but_counted: HashSet<TokenId>,
     latest: Option<Timestamp>,
+    /// The token to be explained.
+    watched: Option<TokenId>,
+    explanation: Option<Explanation>,
 }
 
 impl<'a> Compliance<'a> {
@@ -134,7 +140,15 @@ impl<'a> Compliance<'a> {
             unjudged: 0,
             unjudged_but_counted: HashSet::new(),
             latest: None,
+            watched: None,
+            explanation: None,
         }
+    }
+
+    /// The same fold, which also explains the token `watched`.
+    #[must_use]
+    pub fn watching(self, watched: Option<TokenId>) -> Self {
+        Self { watched, ..self }
     }
 
     /// Looks at one token. A token is kept only when something is wrong with it, or while it is
@@ -148,10 +162,13 @@ impl<'a> Compliance<'a> {
             Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
         let mut findings = Vec::new();
         let mut judged = true;
-        let built_in = RuleCode::ALL.into_iter().map(|rule| (rule.into(), rules::check(rule, &subject)));
-        for (rule, verdict) in built_in.chain(rules::own::check_all(&subject)) {
+        let mut explanation = self.begin_explanation(&subject);
+        for (rule, verdict) in rules::check_all(&subject) {
+            if let Some(explanation) = &mut explanation {
+                explanation.trials.push(self.trial(&rule, &verdict, &subject));
+            }
             match verdict {
-                Verdict::NotTried | Verdict::Complies => {}
+                Verdict::NotTried(_) | Verdict::Complies { .. } => {}
                 Verdict::Fails { message, place } => findings.push(self.finding(rule, token, message, place)),
                 Verdict::Undecided { reason } => {
                     *self.undecided.entry((rule, reason)).or_default() += 1;
@@ -165,13 +182,17 @@ impl<'a> Compliance<'a> {
                 self.unjudged_but_counted.insert(token.id.clone());
             }
         }
+        self.explanation = explanation.or(self.explanation.take());
         let narrow_to = subject.narrow_to();
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
         if let Some(at_most) = at_most
             && !token.is_expired(self.now)
-            && !findings.iter().any(|finding| finding.leads_to(Action::Revoke))
         {
-            self.count(token, &findings, at_most, narrow_to);
+            if findings.iter().any(|finding| finding.leads_to(Action::Revoke)) {
+                self.explain_per_owner(&token.id, &Verdict::NotTried(NotTried::Revoked));
+            } else {
+                self.count(token, &findings, at_most, narrow_to);
+            }
         }
         if !findings.is_empty() {
             self.add(token.clone(), findings, narrow_to);
@@ -181,7 +202,14 @@ impl<'a> Compliance<'a> {
     /// Ends the fold.
     #[must_use]
     pub fn finish(self) -> Findings {
-        Findings {
+        self.finish_explaining().0
+    }
+
+    /// Ends the fold. The token that was watched comes with every rule that was tried on it; nothing
+    /// when it was not among the tokens.
+    #[must_use]
+    pub fn finish_explaining(self) -> (Findings, Option<Explanation>) {
+        let findings = Findings {
             tokens: self.found.into_values().collect(),
             seen: self.seen,
             live: self.live,
@@ -189,7 +217,8 @@ impl<'a> Compliance<'a> {
             latest: self.latest,
             undecided: self.undecided,
             waiver_warnings: self.waivers.warnings(),
-        }
+        };
+        (findings, self.explanation)
     }
 
     /// Counts a token of an owner who may have `at_most`; the one that is then too many, if any,
@@ -200,6 +229,8 @@ impl<'a> Compliance<'a> {
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
+            let verdict = Verdict::Fails { message: message.clone(), place: place.clone() };
+            self.explain_per_owner(&surplus.id, &verdict);
             let finding = self.finding(RuleCode::PerOwner.into(), &surplus, message, place);
             // It has a finding after all.
             self.unjudged -= u64::from(self.unjudged_but_counted.remove(&surplus.id));
@@ -230,8 +261,14 @@ impl<'a> Compliance<'a> {
         }
     }
 
+    /// The line of the policy that a verdict of `rule` rests on: that of its parameter, otherwise that
+    /// which says what happens.
+    fn place(&self, rule: &Rule, parameter: Option<Place>) -> Option<Place> {
+        parameter.or_else(|| self.policy.enforcement.place_of(rule).cloned())
+    }
+
     fn finding(&mut self, rule: Rule, token: &Token, message: String, place: Option<Place>) -> Finding {
-        let place = place.or_else(|| self.policy.enforcement.place_of(&rule).cloned());
+        let place = self.place(&rule, place);
         let waiver = self.waivers.find(&rule, token);
         self.waivers.mark_used(&rule, token);
         let action = self.action(&rule, waiver);

@@ -6,10 +6,12 @@
 
 mod change;
 mod existing;
+mod explain;
 mod incident;
 mod lockout;
 mod order;
 mod origin;
+mod outlook;
 mod planner;
 mod purpose;
 mod rails;
@@ -20,9 +22,11 @@ mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use existing::{NotWaived, waive_existing};
+pub use explain::{Event, ExplainedToken, Upcoming};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
+pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use purpose::{Incident, Part, Purpose, Review, Selection};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
@@ -36,7 +40,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     compliance::{Findings, Statistics, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
+    model::{
+        AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
+    },
     policy::{Place, Policy},
 };
 
@@ -185,6 +191,24 @@ impl Plan {
     /// that does not exist, is no error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
         Self::make_for(&Purpose::Comply, terms, reader).await
+    }
+
+    /// As [`Self::make`], and explains what the plan does with `token`; nothing when the target has no
+    /// such token.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::make`].
+    pub async fn explain(
+        terms: &Terms<'_>,
+        reader: &impl InventoryReader,
+        token: &TokenId,
+    ) -> Result<Option<ExplainedToken>, ReadError> {
+        let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
+        let mut planner = Planner::new(&Purpose::Comply, terms, &inventory).watching(token);
+        reader.tokens(&mut |token| planner.observe(&token)).await?;
+        let (plan, explanation) = planner.finish_explaining();
+        Ok(explanation.map(|explanation| ExplainedToken::new(&plan, explanation)))
     }
 
     /// Reads a target and plans what `purpose` asks for. [`Self::make`] is this for compliance.

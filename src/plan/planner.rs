@@ -2,9 +2,9 @@
 //! It refuses to read anything, and to keep tokens: it is a fold.
 
 use crate::{
-    compliance::{Compliance, Statistics},
+    compliance::{Compliance, Explanation, Statistics},
     inventory::Inventory,
-    model::Token,
+    model::{Token, TokenId},
 };
 
 use super::{
@@ -47,6 +47,11 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// The same, which also explains what becomes of `token`.
+    pub(super) fn watching(self, token: &TokenId) -> Self {
+        Self { compliance: self.compliance.watching(Some(token.clone())), ..self }
+    }
+
     /// Looks at one token.
     pub(super) fn observe(&mut self, token: &Token) {
         self.compliance.observe(token);
@@ -57,8 +62,13 @@ impl<'a> Planner<'a> {
 
     /// Ends the plan.
     pub(super) fn finish(self) -> Plan {
+        self.finish_explaining().0
+    }
+
+    /// Ends the plan, and explains the token that it watched, when that is there.
+    pub(super) fn finish_explaining(self) -> (Plan, Option<Explanation>) {
         let Self { purpose, terms, inventory, people, mut statistics, mut left_out, .. } = self;
-        let findings = self.compliance.finish();
+        let (findings, explanation) = self.compliance.finish_explaining();
         findings.tokens.iter().for_each(|found| statistics.observe_findings(found, &inventory.people));
         let refused_use = self.refused_use.finish();
         let Terms { target, policy, .. } = terms;
@@ -78,6 +88,6 @@ impl<'a> Planner<'a> {
             lockout::caller_shut_out(&plan.changes, &inventory.settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
         plan.shut_out.extend(people.finish(&plan.changes));
-        plan
+        (plan, explanation)
     }
 }

@@ -175,6 +175,12 @@ codes! {
     BadExpression = "bad-expression",
     /// Text that is no day of the calendar.
     BadDate = "bad-date",
+    /// Text that is no address.
+    BadAddress = "bad-address",
+    /// A target that the settings file does not have.
+    UnknownTarget = "unknown-target",
+    /// A name that the file does not declare.
+    UnknownName = "unknown-name",
     /// A waiver whose last day is over.
     WaiverEnded = "waiver-ended",
     /// A waiver whose last day is near.

@@ -71,6 +71,12 @@ impl Waiver {
         morning.map_or(Timestamp::MAX, |morning| morning.timestamp())
     }
 
+    /// The moment from which on a token is narrowed again, when it has ended.
+    #[must_use]
+    pub fn narrows_from(&self) -> Timestamp {
+        Self::GRACE.after(self.end())
+    }
+
     /// Whether it holds at `now`.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
@@ -101,7 +107,7 @@ impl Waiver {
             Action::Revoke if *rule == RuleCode::Expired => action,
             Action::Revoke => Action::Expire { grace: Self::GRACE },
             Action::Expire { grace } => Action::Expire { grace: grace.max(Self::GRACE) },
-            Action::Narrow if now < Self::GRACE.after(self.end()) => Action::Report,
+            Action::Narrow if now < self.narrows_from() => Action::Report,
             Action::Narrow | Action::Report => action,
         }
     }

@@ -501,7 +501,7 @@ impl Default for PlanDocument {
     }
 }
 
-fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
+pub(super) fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
     let (before, after) = before_and_after(&planned.change);
     let reasons = planned.reasons.iter().map(|reason| match &reason.rule {
         Some(rule) => format!("{rule}: {}", reason.text),
@@ -587,7 +587,7 @@ fn replace(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-fn token(token: &Token) -> Value {
+pub(super) fn token(token: &Token) -> Value {
     json!({
         "id": token.id.as_str(),
         "owner": token.owner.to_string(),
@@ -602,11 +602,11 @@ fn token(token: &Token) -> Value {
     })
 }
 
-fn source(place: &Place) -> SourceEntry {
+pub(super) fn source(place: &Place) -> SourceEntry {
     SourceEntry { file: place.file.to_string(), line: place.line, column: place.column }
 }
 
-fn reason_entry(reason: &Reason) -> ReasonEntry {
+pub(super) fn reason_entry(reason: &Reason) -> ReasonEntry {
     ReasonEntry {
         rule: reason.rule.as_ref().map(ToString::to_string),
         message: reason.text.clone(),
@@ -614,7 +614,7 @@ fn reason_entry(reason: &Reason) -> ReasonEntry {
     }
 }
 
-fn held_back(target: &str, held: &HeldBack) -> HeldBackEntry {
+pub(super) fn held_back(target: &str, held: &HeldBack) -> HeldBackEntry {
     HeldBackEntry {
         target: target.to_owned(),
         subject: held.subject.clone(),
@@ -652,7 +652,7 @@ fn waived_entry(target: &str, found: &TokenFindings) -> WaivedEntry {
     }
 }
 
-fn finding_entry(finding: &Finding) -> ReasonEntry {
+pub(super) fn finding_entry(finding: &Finding) -> ReasonEntry {
     ReasonEntry {
         rule: Some(finding.rule.to_string()),
         message: finding.message.clone(),
@@ -676,7 +676,7 @@ fn network_name((name, addresses): &(String, AddressSet)) -> NetworkName {
     NetworkName { name: name.clone(), ranges }
 }
 
-fn waiver_entry(waiver: &Waiver) -> WaiverEntry {
+pub(super) fn waiver_entry(waiver: &Waiver) -> WaiverEntry {
     let (token, owner, description) = match &waiver.subject {
         WaiverSubject::Token(id) => (Some(id.to_string()), None, None),
         WaiverSubject::Owner { owner, description } => (None, Some(owner.to_string()), description.clone()),

@@ -8,6 +8,8 @@ mod advice;
 pub mod diagnostics;
 mod difference;
 mod escape;
+pub mod explain;
+pub mod explain_json;
 mod findings;
 pub mod fleet;
 mod hash;
@@ -26,6 +28,9 @@ pub mod saved;
 mod statistics;
 mod subject;
 mod summary;
+pub mod test_json;
+pub mod test_junit;
+pub mod test_text;
 pub mod text;
 pub mod warning;
 

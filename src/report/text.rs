@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Column at which the line of the policy stands.
-const PLACE_COLUMN: usize = 68;
+pub(super) const PLACE_COLUMN: usize = 68;
 /// Column at which the reason stands, behind what happens.
 const REASON_COLUMN: usize = 52;
 

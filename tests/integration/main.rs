@@ -11,6 +11,7 @@
 mod crash;
 mod decisions;
 mod directory;
+mod explain;
 mod fault_proxy;
 mod fleet;
 mod gateway;
@@ -30,6 +31,7 @@ mod openapi;
 mod origin;
 mod own_rules;
 mod policy;
+mod policy_tests;
 mod program;
 mod proxy;
 mod quickstart;

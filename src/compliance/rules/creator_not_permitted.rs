@@ -2,14 +2,14 @@
 //! In: who may manage the tokens of others. Out: a verdict. Where the server does not tell who made
 //! a token, it is not tried.
 
-use super::{Subject, Verdict};
+use super::{NotTried, Subject, Verdict};
 use crate::model::Permission;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
-    let Some(owner) = subject.token.owner.user() else { return Verdict::NotTried };
+    let Some(owner) = subject.token.owner.user() else { return Verdict::NotTried(NotTried::NoUser) };
     match &subject.token.created_by {
-        None => Verdict::NotTried,
-        Some(creator) if creator == owner => Verdict::Complies,
+        None => Verdict::NotTried(NotTried::UnknownCreator),
+        Some(creator) if creator == owner => Verdict::COMPLIES,
         Some(creator) => subject.permitted(creator, Permission::ManageOthers, || {
             format!("made by {creator}, who is outside `permissions.manage_others`")
         }),

@@ -1,7 +1,7 @@
 //! `expired`: the token expired long ago and is still listed. In: its expiry. Out: a verdict. The
 //! server refuses such a token anyway; what is left is to tidy up, so that a month is waited.
 
-use super::{Subject, Verdict, day};
+use super::{NotTried, Subject, Verdict, day};
 use crate::model::Period;
 
 /// How long an expired token may stay listed, so that people can still find out why it ended.
@@ -13,9 +13,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
             if LISTED.after(expires) < subject.now {
                 Verdict::Fails { message: format!("expired on {}", day(expires)), place: None }
             } else {
-                Verdict::Complies
+                Verdict::COMPLIES
             }
         }
-        Some(_) | None => Verdict::NotTried,
+        Some(_) | None => Verdict::NotTried(NotTried::NotExpired),
     }
 }

@@ -1,10 +1,10 @@
 //! `idle`: the last use lies longer ago than `max_idle`. In: the limit. Out: a verdict. A token that
 //! was never used is the subject of `never-used`.
 
-use super::{Subject, Verdict, day};
+use super::{NotTried, Subject, Verdict, day};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
-    let Some(last) = subject.token.last_used else { return Verdict::NotTried };
+    let Some(last) = subject.token.last_used else { return Verdict::NotTried(NotTried::NeverUsed) };
     subject.limited(
         "max_idle",
         |limit| limit.max_idle,

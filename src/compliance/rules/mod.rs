@@ -9,23 +9,26 @@ mod expired;
 mod idle;
 mod lifetime;
 mod never_used;
-pub(super) mod own;
+mod own;
 mod owner_inactive;
 mod owner_not_permitted;
 mod owner_unknown;
 mod scope;
 mod scope_unset;
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::owner::{LimitChoice, Standing};
 use crate::{
     inventory::{Membership, People},
-    model::{GroupName, Limit, Permission, RuleCode, Scope, Token, UserName},
+    model::{GroupName, Limit, Permission, Rule, RuleCode, Scope, SettingKey, Token, UserName},
     policy::{LimitEntry, Place, Policy},
 };
 
 /// One token and all that a rule may look at.
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The token.
     pub token: &'a Token,
@@ -43,9 +46,12 @@ pub struct Subject<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The rule has no parameter for this token, or is not for tokens of this kind.
-    NotTried,
+    NotTried(NotTried),
     /// Nothing is wrong.
-    Complies,
+    Complies {
+        /// The line of the policy that is complied with, when the rule has a parameter.
+        place: Option<Place>,
+    },
     /// Something is wrong.
     Fails {
         /// What is wrong.
@@ -60,6 +66,64 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Nothing is wrong, for a rule without a parameter.
+    const COMPLIES: Self = Self::Complies { place: None };
+}
+
+/// Why a rule is not tried on a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTried {
+    /// The policy does not manage this key, or says nothing of it for this owner.
+    NoParameter(&'static str),
+    /// The owner is a project or a repository.
+    NoUser,
+    /// The directory does not know the owner, whom it would have to call active or not.
+    OwnerUnknown,
+    /// The owner is not active, or not in the directory.
+    OwnerNotActive,
+    /// The token expired, and that is all there is to say of it.
+    Expired,
+    /// The token has not expired.
+    NotExpired,
+    /// The token was used before.
+    Used,
+    /// The token was never used.
+    NeverUsed,
+    /// The server does not tell who made the token.
+    UnknownCreator,
+    /// The token is revoked for another rule.
+    Revoked,
+    /// No own rule failed to run.
+    NoError,
+}
+
+impl fmt::Display for NotTried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Self::NoParameter(key) => return write!(f, "the policy sets no `{key}` for the owner"),
+            Self::NoUser => "the owner is no user",
+            Self::OwnerUnknown => "the owner is not in the directory",
+            Self::OwnerNotActive => "the owner is not active, or not in the directory",
+            Self::Expired => "the token has expired",
+            Self::NotExpired => "the token has not expired",
+            Self::Used => "the token was used before",
+            Self::NeverUsed => "the token was never used",
+            Self::UnknownCreator => "the server does not tell who made the token",
+            Self::Revoked => "the token is revoked for another rule",
+            Self::NoError => "no own rule failed to run",
+        };
+        f.write_str(words)
+    }
+}
+
+/// Tries every rule on `subject`: the built-in ones in their order, then the policy's own ones.
+pub(super) fn check_all(subject: &Subject<'_>) -> impl Iterator<Item = (Rule, Verdict)> {
+    // `rule-error` comes of own rules.
+    let built_in = RuleCode::ALL.into_iter().filter(|&rule| rule != RuleCode::RuleError);
+    built_in.map(|rule| (rule.into(), check(rule, subject))).chain(own::check_all(subject))
+}
+
 /// Tries `rule` on `subject`.
 ///
 /// `per-owner` looks at all tokens of an owner together and is tried by the fold; here it only
@@ -70,7 +134,7 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         return expired::check(subject);
     }
     if subject.token.is_expired(subject.now) {
-        return Verdict::NotTried;
+        return Verdict::NotTried(NotTried::Expired);
     }
     match rule {
         RuleCode::OwnerInactive => owner_inactive::check(subject),
@@ -84,8 +148,10 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         RuleCode::PerOwner => subject.limited("max_per_owner", |limit| limit.max_per_owner, |_| None),
         RuleCode::Description => description::check(subject),
         RuleCode::CreatorNotPermitted => creator_not_permitted::check(subject),
-        // The one was tried above, the other comes of own rules.
-        RuleCode::Expired | RuleCode::RuleError => Verdict::NotTried,
+        // It was tried above.
+        RuleCode::Expired => Verdict::NotTried(NotTried::NotExpired),
+        // It comes of own rules.
+        RuleCode::RuleError => Verdict::NotTried(NotTried::NoError),
     }
 }
 
@@ -119,19 +185,20 @@ impl Subject<'_> {
     /// parameter and answers what is wrong.
     fn limited<T>(
         &self,
-        key: &str,
+        key: &'static str,
         parameter: impl Fn(&Limit) -> Option<T>,
         fails: impl FnOnce(T) -> Option<String>,
     ) -> Verdict {
         if let LimitChoice::Undecided(group) = &self.owner.limit {
             let matters = self.limits().iter().any(|entry| parameter(&entry.limit).is_some());
-            return if matters { undecided(group) } else { Verdict::NotTried };
+            return if matters { undecided(group) } else { Verdict::NotTried(NotTried::NoParameter(key)) };
         }
-        let Some(entry) = self.limit() else { return Verdict::NotTried };
-        let Some(value) = parameter(&entry.limit) else { return Verdict::NotTried };
+        let set = self.limit().and_then(|entry| Some((entry, parameter(&entry.limit)?)));
+        let Some((entry, value)) = set else { return Verdict::NotTried(NotTried::NoParameter(key)) };
+        let place = Some(entry.place_of(key).clone());
         match fails(value) {
-            None => Verdict::Complies,
-            Some(message) => Verdict::Fails { message, place: Some(entry.place_of(key).clone()) },
+            None => Verdict::Complies { place },
+            Some(message) => Verdict::Fails { message, place },
         }
     }
 
@@ -142,10 +209,14 @@ impl Subject<'_> {
         permission: Permission,
         message: impl FnOnce() -> String,
     ) -> Verdict {
-        let Some(set) = self.policy.permissions.get(&permission) else { return Verdict::NotTried };
+        let key = SettingKey::Permission(permission).path();
+        let Some(set) = self.policy.permissions.get(&permission) else {
+            return Verdict::NotTried(NotTried::NoParameter(key));
+        };
+        let place = Some(set.place.clone());
         match super::owner::holding(self.policy, self.people, permission, user) {
-            Membership::Member => Verdict::Complies,
-            Membership::NotMember => Verdict::Fails { message: message(), place: Some(set.place.clone()) },
+            Membership::Member => Verdict::Complies { place },
+            Membership::NotMember => Verdict::Fails { message: message(), place },
             Membership::Unsure(group) => undecided(&group),
         }
     }

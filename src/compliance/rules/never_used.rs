@@ -1,11 +1,11 @@
 //! `never-used`: the token was never used and is older than `max_unused`. In: the limit. Out: a
 //! verdict. A token with any use is the subject of `idle`.
 
-use super::{Subject, Verdict, day};
+use super::{NotTried, Subject, Verdict, day};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     if subject.token.last_used.is_some() {
-        return Verdict::NotTried;
+        return Verdict::NotTried(NotTried::Used);
     }
     let created = subject.token.created;
     subject.limited(

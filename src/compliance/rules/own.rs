@@ -2,7 +2,7 @@
 //! the finding `rule-error`, which names the rule: that is never a crash, and never "complies". It
 //! refuses to guess what a group that the server does not know would say.
 
-use super::{Subject, Verdict, undecided};
+use super::{NotTried, Subject, Verdict, undecided};
 use crate::{
     inventory::Presence,
     model::{Owner, Rule, RuleCode, expression::Facts},
@@ -10,10 +10,14 @@ use crate::{
 };
 
 /// Tries every own rule on `subject`, in their order.
-pub(in crate::compliance) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, Verdict)> {
+pub(super) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, Verdict)> {
     // Most policies have none, and then no facts are gathered.
-    if subject.policy.rules.is_empty() || subject.token.is_expired(subject.now) {
+    if subject.policy.rules.is_empty() {
         return Vec::new();
+    }
+    if subject.token.is_expired(subject.now) {
+        let expired = Verdict::NotTried(NotTried::Expired);
+        return subject.policy.rules.iter().map(|rule| (rule.rule(), expired.clone())).collect();
     }
     let facts = facts(subject);
     subject.policy.rules.iter().map(|rule| check(rule, subject, &facts)).collect()
@@ -27,7 +31,7 @@ fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict)
     }
     let place = Some(own.place.clone());
     match own.when.holds(facts) {
-        Ok(false) => (own.rule(), Verdict::Complies),
+        Ok(false) => (own.rule(), Verdict::Complies { place }),
         Ok(true) => (own.rule(), Verdict::Fails { message: own.message.clone(), place }),
         Err(error) => {
             let message = format!("the rule `{}` fails: {error}", own.name);

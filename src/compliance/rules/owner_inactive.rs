@@ -1,13 +1,14 @@
 //! `owner-inactive`: the directory says that the owner is not active. In: what the directory says.
 //! Out: a verdict. An owner whom it does not know is another rule's subject.
 
-use super::{Subject, Verdict};
+use super::{NotTried, Subject, Verdict};
 use crate::inventory::Presence;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     match subject.owner.presence {
-        None | Some(Presence::Unknown) => Verdict::NotTried,
-        Some(Presence::Active) => Verdict::Complies,
+        None => Verdict::NotTried(NotTried::NoUser),
+        Some(Presence::Unknown) => Verdict::NotTried(NotTried::OwnerUnknown),
+        Some(Presence::Active) => Verdict::COMPLIES,
         Some(Presence::Inactive) => {
             Verdict::Fails { message: format!("{} is not active", subject.token.owner), place: None }
         }

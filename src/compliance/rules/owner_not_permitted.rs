@@ -1,13 +1,13 @@
 //! `owner-not-permitted`: the owner is outside `permissions.use`. In: who may use tokens. Out: a
 //! verdict. It says nothing of owners whom the directory does not know or who are not active.
 
-use super::{Subject, Verdict};
+use super::{NotTried, Subject, Verdict};
 use crate::{inventory::Presence, model::Permission};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
-    let Some(user) = subject.token.owner.user() else { return Verdict::NotTried };
+    let Some(user) = subject.token.owner.user() else { return Verdict::NotTried(NotTried::NoUser) };
     if subject.owner.presence != Some(Presence::Active) {
-        return Verdict::NotTried;
+        return Verdict::NotTried(NotTried::OwnerNotActive);
     }
     subject.permitted(user, Permission::Use, || format!("{user} is outside `permissions.use`"))
 }

@@ -1,13 +1,13 @@
 //! `owner-unknown`: the owner is not in the directory. In: what the directory says. Out: a verdict.
 //! It refuses to guess why: a directory that was cut short looks the same.
 
-use super::{Subject, Verdict};
+use super::{NotTried, Subject, Verdict};
 use crate::inventory::Presence;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     match subject.owner.presence {
-        None => Verdict::NotTried,
-        Some(Presence::Active | Presence::Inactive) => Verdict::Complies,
+        None => Verdict::NotTried(NotTried::NoUser),
+        Some(Presence::Active | Presence::Inactive) => Verdict::COMPLIES,
         Some(Presence::Unknown) => Verdict::Fails {
             message: format!("{} is not in the directory", subject.token.owner),
             place: None,

@@ -6,7 +6,7 @@ use crate::model::TokenScope;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     match subject.token.scope {
-        TokenScope::Set(_) => Verdict::Complies,
+        TokenScope::Set(_) => Verdict::COMPLIES,
         TokenScope::Unset => {
             Verdict::Fails { message: "older than scopes, counts as read-write".to_owned(), place: None }
         }

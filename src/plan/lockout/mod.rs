@@ -30,7 +30,7 @@ use std::net::IpAddr;
 
 use crate::{
     access::Reason,
-    model::{Permission, SettingKey, Settings, UserName},
+    model::{SettingKey, Settings, UserName},
     policy::Place,
 };
 
@@ -111,13 +111,9 @@ type Blame<'a> = dyn Fn(&Change, Axis) -> bool + 'a;
 /// The settings whose change can take a way in on `axis`, the likeliest one first.
 fn keys(axis: Axis) -> &'static [SettingKey] {
     match axis {
-        Axis::Refused(Reason::Network) => &[SettingKey::Networks, SettingKey::ClientAddress],
-        Axis::Refused(Reason::ClientAddress) | Axis::UnknownAddress => {
-            &[SettingKey::ClientAddress, SettingKey::Networks]
-        }
-        Axis::Refused(Reason::PasswordDisabled) => &[SettingKey::PasswordAuthentication],
-        Axis::Refused(Reason::Use) => &[SettingKey::Permission(Permission::Use)],
-        Axis::Refused(_) | Axis::Expired | Axis::Revoked => &[],
+        Axis::Refused(reason) => reason.settings(),
+        Axis::UnknownAddress => &[SettingKey::ClientAddress, SettingKey::Networks],
+        Axis::Expired | Axis::Revoked => &[],
     }
 }
 

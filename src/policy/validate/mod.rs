@@ -121,7 +121,7 @@ pub(super) fn without_case(name: &str) -> String {
 }
 
 /// A text with a character.
-fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+pub(super) fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
     if text.trim().is_empty() {
         let message = "a text without a character";

@@ -125,7 +125,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
 }
 
 /// The identifier at `at`: text, or a number that is written as plainly as servers do.
-fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
+pub(crate) fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
     match &at.node.value {
         Value::Text(_) => said(at, out).map(TokenId::new),
         Value::Number { number, written } => {

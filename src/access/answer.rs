@@ -1,0 +1,144 @@
+//! In: a request that nobody sent, who would send it, and settings. Out: what a server would answer, and the
+//! settings that this rests on. It refuses to decide by itself: [`decide`] does.
+
+use std::net::IpAddr;
+
+use super::{Credentials, Decision, Held, Operation, Origin, Person, Reason, Request, decide};
+use crate::model::{
+    ClientAddressSource, Permission, Question, Scope, SettingKey, Settings, TokenId, TokenScope,
+};
+
+/// What a server would answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Why the request would not pass; nothing when it would.
+    pub denied: Option<Reason>,
+    /// The address of the client; nothing when it could not be found.
+    pub client: Option<IpAddr>,
+    /// The settings that it rests on: what refuses, or all that let it pass, in the order in which they are
+    /// asked. None when the refusal lies in the request or in the directory.
+    pub rests_on: Vec<SettingKey>,
+}
+
+/// What a server with `settings` would answer to `question` from `sender`.
+#[must_use]
+pub fn answer(settings: &Settings, sender: &Person, question: &Question) -> Answer {
+    let header_lines = match &settings.client_address {
+        ClientAddressSource::Peer => Vec::new(),
+        ClientAddressSource::Header { name, .. } => lines_of(name.as_str(), &question.headers),
+    };
+    let request = Request {
+        origin: Origin::Connection { peer: question.from, header_lines },
+        method: &question.method,
+        path: &question.path,
+        credentials: credentials(sender, question.token),
+        operation: question.creates.map_or(Operation::Enter, |scope| Operation::CreateOwn { scope }),
+    };
+    let denied = match decide(settings, &request) {
+        Decision::Permit(_) => None,
+        Decision::Denied(reason) => Some(reason),
+    };
+    Answer {
+        denied,
+        client: request.origin.client(&settings.client_address).ok(),
+        rests_on: rests_on(question, denied, settings),
+    }
+}
+
+fn lines_of(header: &str, headers: &[(String, String)]) -> Vec<String> {
+    let named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
+    named.map(|(_, value)| value.clone()).collect()
+}
+
+fn credentials(sender: &Person, token: Option<Scope>) -> Credentials {
+    let owner = sender.clone();
+    match token {
+        None => Credentials::Password(owner),
+        Some(scope) => Credentials::Token(Held {
+            id: TokenId::new(""),
+            owner,
+            scope: TokenScope::Set(scope),
+            expires: None,
+        }),
+    }
+}
+
+fn rests_on(question: &Question, denied: Option<Reason>, settings: &Settings) -> Vec<SettingKey> {
+    let is_found = settings.client_address != ClientAddressSource::Peer;
+    let client = is_found.then_some(SettingKey::ClientAddress);
+    match denied {
+        Some(Reason::Network) => client.into_iter().chain([SettingKey::Networks]).collect(),
+        Some(reason) => reason.settings().iter().take(1).copied().collect(),
+        None => {
+            let credential = match question.token {
+                None => SettingKey::PasswordAuthentication,
+                Some(_) => SettingKey::Permission(Permission::Use),
+            };
+            let creates: &[Permission] = match question.creates {
+                None => &[],
+                Some(Scope::ReadOnly) => &[Permission::Create],
+                Some(Scope::ReadWrite) => &[Permission::Create, Permission::CreateReadWrite],
+            };
+            let creates = creates.iter().copied().map(SettingKey::Permission);
+            client.into_iter().chain([SettingKey::Networks, credential]).chain(creates).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AllowedNetworks, GroupName, Holders, PasswordAuthentication};
+
+    fn question() -> Question {
+        Question {
+            sender: "mary".into(),
+            token: Some(Scope::ReadWrite),
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            from: [192, 0, 2, 7].into(),
+            headers: Vec::new(),
+            creates: Some(Scope::ReadWrite),
+        }
+    }
+
+    fn sender() -> Person {
+        Person { name: "mary".into(), groups: [].into(), active: true, administrator: false }
+    }
+
+    type Refusal<'a> = (SettingKey, &'a Question, fn(&mut Settings));
+
+    #[test]
+    fn every_setting_that_refuses_is_the_one_that_an_answer_rests_on() {
+        let open = Settings::initial(GroupName::new("administrators"));
+        let permission = SettingKey::Permission;
+        let by_password = Question { token: None, ..question() };
+        let refusals: [Refusal<'_>; 5] = [
+            (SettingKey::Networks, &question(), |settings| {
+                settings.networks =
+                    AllowedNetworks::Only(["10.0.0.0/8".parse().unwrap()].into_iter().collect());
+            }),
+            (SettingKey::PasswordAuthentication, &by_password, |settings| {
+                settings.password_authentication = PasswordAuthentication::disabled();
+            }),
+            (permission(Permission::Use), &question(), |settings| {
+                settings.permissions.use_tokens = Holders::Nobody;
+            }),
+            (permission(Permission::Create), &question(), |settings| {
+                settings.permissions.create = Holders::Nobody;
+            }),
+            (permission(Permission::CreateReadWrite), &question(), |settings| {
+                settings.permissions.create_read_write = Holders::Nobody;
+            }),
+        ];
+        for (key, question, close) in refusals {
+            let before = answer(&open, &sender(), question);
+            assert_eq!(before.denied, None, "{key:?}");
+            assert!(before.rests_on.contains(&key), "{key:?} lets it pass");
+            let mut closed = open.clone();
+            close(&mut closed);
+            let after = answer(&closed, &sender(), question);
+            assert_eq!((after.denied.is_some(), after.rests_on), (true, vec![key]));
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `explain`: why is it so? In: a token, or a request that nobody sent, and the targets as they are. Out:
+//! every rule tried on that token, or the decision on that request, on standard output. It changes nothing.
+
+use std::{error::Error, net::IpAddr};
+
+use clap::{ArgGroup, Args, ValueEnum};
+use futures_util::{StreamExt, stream};
+use tracing::Level;
+
+use crate::{
+    apply::one_line,
+    model::{Question, Scope, TokenId},
+    plan::{Forecast, History, Outlook, Plan},
+    policy::{Policy, settings_file::TargetDeclaration},
+    report::{
+        Paint,
+        explain::{forecast, token},
+        explain_json::{DecisionDocument, ExplanationDocument},
+    },
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global,
+    files::{self, Workspace},
+    log, output, runtime,
+    targets::{AT_ONCE, Reach, connect, present, terms},
+};
+
+/// Form of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON document, described by the schemas `explanation` and `decision`
+    Json,
+}
+
+/// Shows every rule that is tried on a token, or what a server would answer to a request
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("subject").args(["token", "owner"]).required(true)))]
+pub(super) struct Explain {
+    /// The token, by its identifier
+    #[arg(value_name = "TOKEN")]
+    token: Option<String>,
+    /// The user who would send a request
+    #[arg(long, value_name = "NAME", requires = "from")]
+    owner: Option<String>,
+    /// Its HTTP method
+    #[arg(long, value_name = "METHOD", default_value = "GET", requires = "owner")]
+    method: String,
+    /// Its path
+    #[arg(long, value_name = "PATH", default_value = "/", requires = "owner")]
+    path: String,
+    /// The address that it would come from: the other end of the connection
+    #[arg(long, value_name = "ADDRESS", requires = "owner")]
+    from: Option<IpAddr>,
+    /// One of its header lines, such as `X-Forwarded-For: 192.0.2.7`; may be repeated
+    #[arg(long, value_name = "LINE", requires = "owner", value_parser = header_line)]
+    header: Vec<(String, String)>,
+    /// How far the token that is sent along reaches
+    #[arg(long, value_name = "SCOPE", default_value = "read-write", requires = "owner")]
+    scope: Scope,
+    /// A password is sent along, and no token
+    #[arg(long, requires = "owner", conflicts_with = "scope")]
+    password: bool,
+    /// The request would create a token of this scope
+    #[arg(long, value_name = "SCOPE", requires = "owner")]
+    creates: Option<Scope>,
+    /// Form of the explanation on standard output
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+fn header_line(line: &str) -> Result<(String, String), String> {
+    let (name, value) = line.split_once(':').ok_or("write it as `Name: value`")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// What every target says, with its name; or why it says nothing.
+type Answers<T> = Vec<(String, Result<T, Failure>)>;
+
+/// Targets that say nothing, each with the reason.
+type Errors = Vec<(String, String)>;
+
+impl Explain {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When the policy is invalid, there is no such token or user, or standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
+        let workspace = files::load_settings(global)?;
+        let chosen = workspace.targets(global)?;
+        let policies = workspace.load_policies(&chosen)?;
+        let targets: Vec<_> = chosen.into_iter().zip(&policies).collect();
+        match (&self.token, self.question()) {
+            (Some(id), _) => self.explain_token(&TokenId::new(id), &workspace, &targets, global).await,
+            (None, Some(question)) => self.explain_request(&question, &workspace, &targets, global).await,
+            // The command line has one of them.
+            (None, None) => Ok(Exit::Usage),
+        }
+    }
+
+    fn question(&self) -> Option<Question> {
+        Some(Question {
+            sender: self.owner.as_deref()?.into(),
+            token: (!self.password).then_some(self.scope),
+            method: self.method.to_uppercase(),
+            path: self.path.clone(),
+            from: self.from?,
+            headers: self.header.clone(),
+            creates: self.creates,
+        })
+    }
+
+    async fn explain_token(
+        &self,
+        id: &TokenId,
+        workspace: &Workspace,
+        targets: &[(&TargetDeclaration, &Policy)],
+        global: &Global,
+    ) -> CommandResult {
+        let now = present(global);
+        let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
+            let explained = async {
+                let session = connect(workspace, declaration, self.reach, global.now).await?;
+                let history = History::default();
+                let terms = terms(declaration, policy, &history, now);
+                let explained = Plan::explain(&terms, &session.target, id).await;
+                session.close().await;
+                Ok(explained?)
+            };
+            (declaration.name.clone(), explained.await)
+        });
+        let (explained, errors) = sort(answers.buffered(AT_ONCE).collect().await);
+        let explained: Vec<_> = explained.into_iter().filter_map(|(_, explained)| explained).collect();
+        let nowhere = explained.is_empty() && errors.is_empty();
+        match self.format {
+            Format::Json => show_json(&ExplanationDocument::new(&explained, errors.clone()))?,
+            Format::Text => show_text(&explained, global, token)?,
+        }
+        if nowhere {
+            let names: Vec<_> = targets.iter().map(|(declaration, _)| declaration.name.as_str()).collect();
+            return Err(NoSuchToken { id: id.clone(), targets: names.join(", ") }.into());
+        }
+        Ok(if errors.is_empty() { Exit::Done } else { Exit::Error })
+    }
+
+    async fn explain_request(
+        &self,
+        question: &Question,
+        workspace: &Workspace,
+        targets: &[(&TargetDeclaration, &Policy)],
+        global: &Global,
+    ) -> CommandResult {
+        let now = present(global);
+        let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
+            let answer = async {
+                let session = connect(workspace, declaration, self.reach, global.now).await?;
+                let outlook = Outlook::read(&session.target, policy, now).await;
+                session.close().await;
+                Ok(outlook?.forecast(question)?)
+            };
+            (declaration.name.clone(), answer.await)
+        });
+        let (forecasts, errors): (Vec<(String, Forecast)>, _) =
+            sort(answers.buffered(AT_ONCE).collect().await);
+        match self.format {
+            Format::Json => show_json(&DecisionDocument::new(&forecasts, errors.clone()))?,
+            Format::Text => {
+                show_text(&forecasts, global, |(name, one), paint, text| forecast(name, one, paint, text))?;
+            }
+        }
+        Ok(if errors.is_empty() { Exit::Done } else { Exit::Error })
+    }
+}
+
+/// What was found, and the targets that say nothing with the reason, which is also written to standard
+/// error.
+fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors) {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for (target, answer) in answers {
+        match answer {
+            Ok(answer) => found.push((target, answer)),
+            Err(failure) => {
+                output::failure(&failure, Some(&target));
+                let error: &(dyn Error + 'static) = failure.error.as_ref();
+                errors.push((target, one_line(error)));
+            }
+        }
+    }
+    (found, errors)
+}
+
+fn show_json(document: &impl serde::Serialize) -> Result<(), Failure> {
+    Ok(output::write(&(serde_json::to_string_pretty(document)? + "\n"))?)
+}
+
+fn show_text<T>(
+    all: &[T],
+    global: &Global,
+    section: impl Fn(&T, Paint, &mut String) -> std::fmt::Result,
+) -> Result<(), Failure> {
+    let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
+    let mut shown = String::new();
+    for one in all {
+        if !shown.is_empty() {
+            shown.push('\n');
+        }
+        section(one, paint, &mut shown)?;
+    }
+    Ok(output::write(&shown)?)
+}
+
+/// No target has the token.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no token `{id}` on {targets}; `plan` shows tokens with their identifiers")]
+struct NoSuchToken {
+    id: TokenId,
+    targets: String,
+}

@@ -1,0 +1,25 @@
+//! In: what somebody says of a request that nobody sent. Out: the same in one value. It refuses to know what
+//! a server would answer.
+
+use std::net::IpAddr;
+
+use super::{Scope, UserName};
+
+/// A request that nobody sent, for asking what a server would answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who would send it.
+    pub sender: UserName,
+    /// The scope of the token that would be sent along; nothing for a password.
+    pub token: Option<Scope>,
+    /// The HTTP method, upper case.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The address that it would come from: the other end of the connection.
+    pub from: IpAddr,
+    /// Name and value of each header line, in order.
+    pub headers: Vec<(String, String)>,
+    /// The scope of the token that it would create, when it would create one.
+    pub creates: Option<Scope>,
+}

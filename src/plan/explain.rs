@@ -1,0 +1,146 @@
+//! In: a plan, and one token with every rule that was tried on it. Out: what the plan does with that token,
+//! and the days on which something will happen to it. It refuses to know how that is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    compliance::{Explanation, Finding, Trial},
+    model::{Action, Rule, RuleCode, TokenId},
+    policy::Place,
+};
+
+use super::{Change, HeldBack, Pending, Plan, PlannedChange};
+
+/// One token of one target, explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedToken {
+    /// The name of the target in the settings file.
+    pub target: String,
+    /// The moment that the plan is for, UTC.
+    pub made_for: Timestamp,
+    /// The token and every rule that was tried on it.
+    pub explanation: Explanation,
+    /// What the plan does with it, in the order in which it would be done.
+    pub changes: Vec<PlannedChange>,
+    /// That it ends by itself on a day that is already set.
+    pub pending: Option<Pending>,
+    /// What the policy wants and cannot be done for now.
+    pub held_back: Vec<HeldBack>,
+    /// What is reported and nothing else.
+    pub reported: Vec<Finding>,
+    /// What will happen to it, the nearest first, when nobody changes anything but what the plan does.
+    pub upcoming: Vec<Upcoming>,
+}
+
+/// Something that will happen to a token.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Upcoming {
+    /// When, UTC.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+}
+
+/// What will happen to a token.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// It expires.
+    Expires,
+    /// It expires once the plan is applied, not before.
+    WouldExpire,
+    /// A rule begins to find something wrong.
+    Fails {
+        /// The rule.
+        rule: Rule,
+        /// The word for what happens then.
+        action: &'static str,
+    },
+    /// It is narrowed, for a rule whose waiver ended.
+    Narrows {
+        /// The rule.
+        rule: Rule,
+    },
+    /// A waiver ends that holds a finding now.
+    WaiverEnds {
+        /// The rules that it holds findings of.
+        rules: BTreeSet<Rule>,
+        /// Where it stands.
+        place: Place,
+    },
+}
+
+impl ExplainedToken {
+    /// What `plan` does with the token of `explanation`, which came with it.
+    pub(super) fn new(plan: &Plan, explanation: Explanation) -> Self {
+        let id = explanation.token.id.clone();
+        let of_token = |planned: &&PlannedChange| planned.change.token().is_some_and(|token| token.id == id);
+        let changes: Vec<_> = plan.changes.iter().filter(of_token).cloned().collect();
+        let reported = plan.reported.iter().filter(|found| found.token.id == id);
+        Self {
+            target: plan.target.clone(),
+            made_for: plan.made_for,
+            pending: plan.pending.iter().find(|pending| pending.token.id == id).cloned(),
+            held_back: plan.held_back.iter().filter(|held| held.subject == subject(&id)).cloned().collect(),
+            reported: reported.flat_map(|found| found.findings.clone()).collect(),
+            upcoming: upcoming(&explanation, &changes, plan.made_for),
+            explanation,
+            changes,
+        }
+    }
+}
+
+/// How what is held back names the token `id`.
+fn subject(id: &TokenId) -> String {
+    format!("token {id}")
+}
+
+fn upcoming(explanation: &Explanation, changes: &[PlannedChange], now: Timestamp) -> Vec<Upcoming> {
+    if changes.iter().any(|planned| planned.change.is_irreversible()) {
+        return Vec::new();
+    }
+    let planned = changes.iter().find_map(|planned| match planned.change {
+        Change::Expire { at, .. } => Some(Upcoming { at, event: Event::WouldExpire }),
+        _ => None,
+    });
+    let expires = explanation.token.expires.filter(|expires| *expires > now);
+    let end = planned.or(expires.map(|at| Upcoming { at, event: Event::Expires }));
+    let mut upcoming: BTreeSet<Upcoming> = waivers_that_end(explanation, now);
+    upcoming.extend(explanation.trials.iter().flat_map(of_trial));
+    // What would happen to a token that works does not happen to one that has ended. When it would have
+    // been listed for too long is known of an end that is certain.
+    upcoming.retain(|next| match (&end, &next.event) {
+        (None, _) => true,
+        (Some(end), Event::Fails { rule, .. }) if *rule == RuleCode::Expired => end.event == Event::Expires,
+        (Some(end), _) => next.at < end.at,
+    });
+    upcoming.extend(end);
+    upcoming.into_iter().collect()
+}
+
+/// What will happen to a token for one rule.
+fn of_trial(trial: &Trial) -> impl Iterator<Item = Upcoming> {
+    let fails = trial.fails_from.map(|at| {
+        let waived = trial.holding_waiver(at).is_some();
+        let action = if waived { Action::Report } else { trial.action }.word();
+        Upcoming { at, event: Event::Fails { rule: trial.rule.clone(), action } }
+    });
+    let narrows = trial.narrows_from.filter(|_| trial.fails());
+    let narrows = narrows.map(|at| Upcoming { at, event: Event::Narrows { rule: trial.rule.clone() } });
+    fails.into_iter().chain(narrows)
+}
+
+/// The end of every waiver that holds a finding, each once.
+fn waivers_that_end(explanation: &Explanation, now: Timestamp) -> BTreeSet<Upcoming> {
+    let mut ends: BTreeMap<(Timestamp, Place), BTreeSet<Rule>> = BTreeMap::new();
+    for trial in explanation.trials.iter().filter(|trial| trial.fails()) {
+        if let Some(waiver) = trial.holding_waiver(now) {
+            let of_waiver = ends.entry((waiver.end(), waiver.place.clone())).or_default();
+            of_waiver.insert(trial.rule.clone());
+        }
+    }
+    ends.into_iter()
+        .map(|((at, place), rules)| Upcoming { at, event: Event::WaiverEnds { rules, place } })
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! In: a policy, what a target shows, and requests that nobody sent. Out: what the target would answer
+//! under its settings as the plan would leave them, the line of the policy that makes it answer so, and
+//! what it answers today. It refuses to read tokens.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::{
+    access::{Answer, Person, answer},
+    inventory::{Inventory, InventoryReader, Presence, ReadError},
+    model::{Permission, Question, SettingKey, Settings, UserName},
+    policy::{Place, Policy},
+};
+
+use super::{HeldBack, lockout::settings_after, named_groups, settings};
+
+/// The settings of a target, now and as the plan would leave them, with the people who send requests.
+pub struct Outlook<'a> {
+    policy: &'a Policy,
+    inventory: Inventory,
+    after: Settings,
+    held_back: Vec<HeldBack>,
+}
+
+/// What a target would answer, and what it answers today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// The answer under the settings as the plan would leave them.
+    pub answer: Answer,
+    /// What that rests on, in the order of the answer.
+    pub rests_on: Vec<Basis>,
+    /// The answer under the settings as they are.
+    pub today: Answer,
+}
+
+impl Forecast {
+    /// Whether the plan makes a difference.
+    #[must_use]
+    pub fn differs_from_today(&self) -> bool {
+        self.answer.denied != self.today.denied
+    }
+}
+
+/// A setting that an answer rests on, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The setting.
+    pub key: SettingKey,
+    /// The line of the policy that says so; nothing when the target has it from elsewhere.
+    pub place: Option<Place>,
+    /// Why the policy's word on it does not count for now.
+    pub held_back: Option<String>,
+}
+
+/// The directory of the target does not know the sender of a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no user `{0}` in the directory of the target")]
+pub struct UnknownUser(pub UserName);
+
+impl<'a> Outlook<'a> {
+    /// Reads the settings and the people of a target.
+    ///
+    /// # Errors
+    ///
+    /// When one of them could not be read at all.
+    pub async fn read(
+        reader: &impl InventoryReader,
+        policy: &'a Policy,
+        now: Timestamp,
+    ) -> Result<Self, ReadError> {
+        let live = reader.overview().await?.settings;
+        let mut groups = named_groups(policy);
+        groups.extend(Permission::ALL.into_iter().flat_map(|of| live.permissions.of(of).groups()).cloned());
+        let inventory = Inventory::read(reader, &groups, now).await?;
+        let (changes, held_back) = settings::diff(policy, &inventory);
+        let after = settings_after(&inventory.settings, &changes);
+        Ok(Self { policy, inventory, after, held_back })
+    }
+
+    /// What the target would answer to `question`.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownUser`].
+    pub fn forecast(&self, question: &Question) -> Result<Forecast, UnknownUser> {
+        let sender = self.person(&question.sender)?;
+        let after = answer(&self.after, &sender, question);
+        let today = answer(&self.inventory.settings, &sender, question);
+        let rests_on = after.rests_on.iter().map(|key| self.basis(*key)).collect();
+        Ok(Forecast { answer: after, rests_on, today })
+    }
+
+    fn person(&self, name: &UserName) -> Result<Person, UnknownUser> {
+        let Inventory { people, server, .. } = &self.inventory;
+        let active = match people.presence(name) {
+            Presence::Active => true,
+            Presence::Inactive => false,
+            Presence::Unknown => return Err(UnknownUser(name.clone())),
+        };
+        let groups: BTreeSet<_> = people.groups_of(name).cloned().collect();
+        let administrator = server.administrators.as_ref().is_some_and(|group| groups.contains(group));
+        Ok(Person { name: name.clone(), groups, active, administrator })
+    }
+
+    fn basis(&self, key: SettingKey) -> Basis {
+        let held_back = self.held_back.iter().find(|held| held.subject == key.path());
+        let place = self.policy.place_of(key).filter(|_| held_back.is_none());
+        Basis { key, place: place.cloned(), held_back: held_back.map(|held| held.reason.clone()) }
+    }
+}

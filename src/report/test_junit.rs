@@ -1,0 +1,47 @@
+//! In: what came of policy tests. Out: JUnit XML, for the test view of a CI server: a suite for each file, a
+//! test for each case. It refuses to say what no case exercises: JUnit has no word for that.
+
+use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
+
+use crate::testing::{CaseResult, TestRun};
+
+use super::{escape::escape, test_text::difference};
+
+/// What came of `run` as JUnit XML.
+///
+/// # Errors
+///
+/// When the XML cannot be written, which no content makes happen.
+pub fn report(run: &TestRun) -> Result<String, SerializeError> {
+    let mut report = Report::new("tokenwarden test");
+    for results in run.results.chunk_by(|a, b| a.file == b.file) {
+        let file = results.first().map_or(String::new(), |first| escape(&first.file));
+        let mut suite = TestSuite::new(file.as_str());
+        suite.add_test_cases(results.iter().map(|result| case(&file, result)));
+        report.add_test_suite(suite);
+    }
+    report.to_string()
+}
+
+fn case(file: &str, result: &CaseResult) -> TestCase {
+    let status = if result.passed() {
+        TestCaseStatus::success()
+    } else {
+        let lines = difference(result).into_iter().map(|(sign, text)| format!("{sign} {text}"));
+        let because = result.because.iter().map(|because| {
+            let place = because.place.as_ref().map_or(String::new(), |place| format!(" ({place})"));
+            escape(&format!("{}{place}", because.text))
+        });
+        let head = ["- expected, + actual".to_owned()];
+        let text: Vec<_> =
+            head.into_iter().chain(lines).chain(["because".to_owned()]).chain(because).collect();
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status
+            .set_message(format!("at {}", escape(&result.place.to_string())))
+            .set_description(text.join("\n"));
+        status
+    };
+    let mut case = TestCase::new(escape(&result.name), status);
+    case.set_classname(file);
+    case
+}

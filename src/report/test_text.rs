@@ -1,0 +1,107 @@
+//! In: what came of policy tests. Out: what a person reads: each failure as a difference with its reasons,
+//! what no case exercises, and the counts. It refuses to list what passed.
+
+use std::fmt::{self, Write};
+
+use similar::{ChangeTag, TextDiff};
+
+use crate::{
+    policy::Place,
+    testing::{CaseResult, Coverage, CoverageSubject, TestRun},
+};
+
+use super::{
+    Paint,
+    escape::{counted, escape},
+    text::PLACE_COLUMN,
+};
+
+/// Writes what came of `run` for a person.
+///
+/// # Errors
+///
+/// When `out` fails.
+pub fn run(run: &TestRun, paint: Paint, out: &mut impl Write) -> fmt::Result {
+    for result in run.results.iter().filter(|result| !result.passed()) {
+        failure(result, paint, out)?;
+    }
+    not_exercised(&run.coverage, paint, out)?;
+    let (all, failed) = (run.results.len(), run.failed());
+    let word = if failed == 0 { paint.added("passed") } else { paint.removed("failed") };
+    write!(out, "{}: {word}", counted(all, "case"))?;
+    if failed > 0 {
+        write!(out, " ({failed} of them)")?;
+    }
+    writeln!(out, "; {}.", coverage(&run.coverage))
+}
+
+/// How much is exercised, in words.
+pub(super) fn coverage(coverage: &Coverage) -> String {
+    let (exercised, all) = (coverage.exercised(), coverage.items.len());
+    format!("{exercised} of {all} rules and entries of the limits exercised ({} %)", coverage.percent())
+}
+
+/// What differs, a line each: what must come of the case and does not with `-`, what does and must not
+/// with `+`.
+pub(super) fn difference(result: &CaseResult) -> Vec<(char, String)> {
+    let of = |lines: &[String]| lines.iter().map(|line| escape(line)).collect::<Vec<_>>();
+    let (expected, actual) = (of(&result.expected), of(&result.actual));
+    let (expected, actual): (Vec<&str>, Vec<&str>) =
+        (expected.iter().map(String::as_str).collect(), actual.iter().map(String::as_str).collect());
+    let diff = TextDiff::from_slices(&expected, &actual);
+    let sign = |tag| match tag {
+        ChangeTag::Delete => '-',
+        ChangeTag::Insert => '+',
+        ChangeTag::Equal => ' ',
+    };
+    diff.iter_all_changes().map(|change| (sign(change.tag()), change.value().to_owned())).collect()
+}
+
+/// What there is to exercise, in words.
+pub(super) fn subject(subject: &CoverageSubject) -> String {
+    match subject {
+        CoverageSubject::Rule(rule) => format!("rule {}", escape(rule.code())),
+        CoverageSubject::LimitEntry(number) => format!("entry {number} of the limits"),
+    }
+}
+
+fn failure(result: &CaseResult, paint: Paint, out: &mut impl Write) -> fmt::Result {
+    let name = paint.strong(&escape(&result.name));
+    writeln!(out, "{} {name} ({})", paint.removed("failed:"), escape(&result.place.to_string()))?;
+    writeln!(out, "    - expected, + actual")?;
+    for (sign, text) in difference(result) {
+        let line = format!("    {sign} {text}");
+        let line = match sign {
+            '-' => paint.removed(&line),
+            '+' => paint.added(&line),
+            _ => line,
+        };
+        writeln!(out, "{line}")?;
+    }
+    if !result.because.is_empty() {
+        writeln!(out, "  because")?;
+    }
+    for because in &result.because {
+        placed(&format!("    {}", escape(&because.text)), because.place.as_ref(), paint, out)?;
+    }
+    writeln!(out)
+}
+
+fn not_exercised(coverage: &Coverage, paint: Paint, out: &mut impl Write) -> fmt::Result {
+    let mut missing = coverage.items.iter().filter(|item| !item.exercised).peekable();
+    if missing.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "No case exercises:\n")?;
+    for item in missing {
+        let text = format!("  {} ({})", subject(&item.subject), escape(&item.target));
+        placed(&text, item.place.as_ref(), paint, out)?;
+    }
+    writeln!(out)
+}
+
+fn placed(text: &str, place: Option<&Place>, paint: Paint, out: &mut impl Write) -> fmt::Result {
+    let Some(place) = place else { return writeln!(out, "{text}") };
+    let width = PLACE_COLUMN - 1;
+    writeln!(out, "{text:<width$} {}", paint.faint(&escape(&place.to_string())))
+}

@@ -1,0 +1,67 @@
+//! In: the users of a file of policy tests, and the tokens of one case. Out: a target that is read like any
+//! other and has nothing but these, and the settings of a new server. It refuses to change anything, and
+//! never waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::FutureExt;
+
+use crate::{
+    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    model::{GroupName, SettingKey, Settings, Token, UserName},
+    policy::test_file::User,
+};
+
+/// The group that administers a target on paper, as it does an embedded one.
+const ADMINISTRATORS: &str = "administrators";
+
+/// A target on paper.
+pub(super) struct Paper<'a> {
+    pub(super) users: &'a BTreeMap<UserName, User>,
+    pub(super) judged: Option<&'a Token>,
+    pub(super) others: &'a [Token],
+}
+
+impl InventoryReader for Paper<'_> {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        let administrators = GroupName::new(ADMINISTRATORS);
+        Ok(Overview {
+            settings: Settings::initial(administrators.clone()),
+            server: Server {
+                url: "paper".to_owned(),
+                version: None,
+                caller: Caller::operator(),
+                administrators: Some(administrators),
+                calls: Vec::new(),
+                manageable: SettingKey::ALL.into(),
+            },
+        })
+    }
+
+    /// Every group is known here: one in which nobody is, is empty.
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        let mut people = People::default();
+        let mut members: BTreeMap<&GroupName, Vec<UserName>> = BTreeMap::new();
+        for (name, user) in self.users {
+            people.add_user(name.clone(), user.active);
+            for group in &user.groups {
+                members.entry(group).or_default().push(name.clone());
+            }
+        }
+        for group in groups {
+            people.add_group(group, members.remove(group).unwrap_or_default());
+        }
+        Ok(people)
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+        self.judged.into_iter().chain(self.others).cloned().for_each(each);
+        Ok(())
+    }
+}
+
+/// What comes of `work` that never waits, such as reading what is on paper.
+#[expect(clippy::expect_used, reason = "nothing of a target on paper waits for anything")]
+pub(super) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    work.now_or_never().expect("work on paper does not wait")
+}
