@@ -14,6 +14,7 @@ pub mod network;
 pub mod password;
 pub mod permission;
 pub mod rails;
+pub mod run;
 pub mod schema;
 pub mod scope;
 pub mod secret;

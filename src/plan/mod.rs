@@ -6,19 +6,21 @@
 
 mod change;
 mod lockout;
+mod notes;
 mod order;
 mod rails;
 mod refused_use;
 mod settings;
+mod settle;
 mod terms;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
 pub use order::{Phase, phase};
-pub use rails::{Allowed, Refusal, Refused};
+pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
-pub use terms::{History, Spent, Terms};
+pub use terms::{History, OpenChange, Spent, Terms};
 
 use std::collections::BTreeSet;
 
@@ -28,12 +30,15 @@ use sha2::{Digest, Sha256};
 use crate::{
     compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
-    model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
+    model::{
+        AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName, run::Settled,
+    },
     policy::{Place, Policy},
 };
 
 use lockout::PeopleFold;
 use refused_use::RefusedUseFold;
+use settle::SettleFold;
 use tokens::TokenPlan;
 
 /// Ordered changes for one target, and everything that a person needs to judge them. The same
@@ -76,6 +81,11 @@ pub struct Plan {
     pub shut_out: Vec<ShutOut>,
     /// Those of `break_glass` who have no way in even now, so that none can be kept open.
     pub without_way_in: Vec<UserName>,
+    /// What earlier runs did within the window, which counts against the rails; nothing when nobody
+    /// keeps a record, so that every run is judged by itself.
+    pub spent: Option<Spent>,
+    /// What became of the changes that an interrupted run had begun.
+    pub settled: Vec<Settled>,
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -148,16 +158,18 @@ impl Plan {
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
-        let Terms { target, policy, lockout, history: _, now } = *terms;
+        let Terms { target, policy, lockout, history, now } = *terms;
         let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
         let mut compliance = Compliance::new(policy, &inventory.people, now);
         let settings_plan = settings::diff(policy, &inventory);
         let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
+        let mut settle = SettleFold::new(&history.open);
         let mut observe = |token: Token| {
             compliance.observe(&token);
             refused_use.observe(&token);
             people.observe(&token);
+            settle.observe(&token);
         };
         reader.tokens(&mut observe).await?;
         let findings = compliance.finish();
@@ -168,6 +180,8 @@ impl Plan {
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
         plan.shut_out.extend(people.finish(&plan.changes));
+        plan.settled = settle.finish(&plan.changes, &plan.coverage);
+        plan.spent = history.spent_with(&plan.settled, now);
         Ok(plan)
     }
 
@@ -218,6 +232,8 @@ impl Plan {
             coverage: inventory.coverage,
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
+            spent: None,
+            settled: Vec::new(),
         }
     }
 
