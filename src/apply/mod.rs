@@ -5,6 +5,7 @@
 //! anything: what to do and in which order is the plan's.
 
 mod executor;
+pub mod journal;
 mod outcome;
 mod writer;
 
