@@ -14,9 +14,11 @@ mod directory;
 mod embedded;
 mod exit;
 pub mod files;
+mod journal;
 mod log;
 mod output;
 mod plan;
+mod records;
 mod runtime;
 mod schema;
 mod serve;
@@ -95,6 +97,9 @@ enum Command {
     Validate(validate::Validate),
     Plan(plan::PlanCommand),
     Apply(apply::ApplyCommand),
+    /// What runs did
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -112,6 +117,7 @@ impl Command {
             Self::Validate(command) => command.run(global),
             Self::Plan(command) => command.run(global),
             Self::Apply(command) => command.run(global),
+            Self::Journal(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

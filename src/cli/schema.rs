@@ -6,7 +6,7 @@ use std::{fs, io, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{policy, report};
+use crate::{apply, policy, report};
 
 use super::{CommandResult, Exit, Failure, Global, output};
 
@@ -32,6 +32,10 @@ enum Document {
     Diagnostics,
     /// What `plan` and `apply` write with `--format json`
     Plan,
+    /// One line of a journal file
+    Journal,
+    /// What `journal show` writes with `--format json`
+    Runs,
 }
 
 impl Document {
@@ -41,6 +45,8 @@ impl Document {
             Self::Settings => policy::settings_file::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => report::json::schema(),
+            Self::Journal => apply::journal::schema(),
+            Self::Runs => report::journal::schema(),
         }
     }
 

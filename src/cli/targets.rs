@@ -1,7 +1,7 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
@@ -16,7 +16,7 @@ use crate::{
     target::{Target, gateway::Gateway, http::HttpClient},
 };
 
-use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
+use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, records::Records};
 
 /// How many targets are read at once.
 const AT_ONCE: usize = 8;
@@ -45,12 +45,15 @@ pub(super) struct Planned<'a> {
 pub(super) struct Session {
     /// The target.
     pub(super) target: Target,
+    /// What runs on it did.
+    pub(super) records: Records,
     embedded: Option<Embedded>,
 }
 
 impl Session {
-    /// Ends the connection, and the server when it is embedded.
+    /// Ends the connection, and the server when it is embedded; other runs may begin then.
     pub(super) async fn close(self) {
+        self.records.release().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
@@ -58,7 +61,7 @@ impl Session {
 }
 
 /// Reads the policies of `targets`, then the targets, several at once, and plans each for the
-/// moment `now`. A target that cannot be read does not keep the others from being read.
+/// moment that `global` says. A target that cannot be read does not keep the others from being read.
 ///
 /// # Errors
 ///
@@ -69,15 +72,39 @@ pub(super) async fn plan<'a>(
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
-    if workspace.settings.journal.is_some() {
-        output::note("warning: `journal` has no effect yet: this version does not keep one");
-    }
-    let now = present(global);
+    plan_each(workspace, targets, reach, global, None).await
+}
+
+/// As [`plan`], for a run that writes: it keeps other runs away from each target until its session is
+/// closed, and waits `patience` at most for one that is under way.
+///
+/// # Errors
+///
+/// When a policy is invalid: nothing is called then.
+pub(super) async fn plan_to_write<'a>(
+    workspace: &'a Workspace,
+    targets: &[&'a TargetDeclaration],
+    reach: Reach,
+    global: &Global,
+    patience: Duration,
+) -> Result<Vec<Planned<'a>>, Failure> {
+    plan_each(workspace, targets, reach, global, Some(patience)).await
+}
+
+async fn plan_each<'a>(
+    workspace: &'a Workspace,
+    targets: &[&'a TargetDeclaration],
+    reach: Reach,
+    global: &Global,
+    patience: Option<Duration>,
+) -> Result<Vec<Planned<'a>>, Failure> {
     let policies = workspace.load_policies(targets)?;
     let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
-        let history = History::default();
-        let terms = terms(declaration, &policy, &history, now);
-        let plan = plan_one(workspace, declaration, &terms, reach, global.now).await;
+        let made = plan_one(workspace, declaration, &policy, reach, global, patience).await;
+        let (history, plan) = match made {
+            Ok((session, history, plan)) => (history, Ok((session, plan))),
+            Err(failure) => (History::default(), Err(failure)),
+        };
         Planned { declaration, policy, history, plan }
     });
     Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
@@ -104,30 +131,48 @@ pub(super) fn terms<'a>(
 async fn plan_one(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
-    terms: &Terms<'_>,
+    policy: &Policy,
     reach: Reach,
-    fixed: Option<Timestamp>,
-) -> Result<(Session, Plan), Failure> {
-    let session = connect(workspace, declaration, reach, fixed).await?;
-    match Plan::make(terms, &session.target).await {
-        Ok(plan) => Ok((session, plan)),
-        Err(error) => {
+    global: &Global,
+    patience: Option<Duration>,
+) -> Result<(Session, History, Plan), Failure> {
+    let mut session = connect(workspace, declaration, reach, global.now).await?;
+    let made = async {
+        if let Some(patience) = patience {
+            session.records.hold(&session.target, || present(global), patience).await?;
+        }
+        // Whoever waited plans for the moment at which the waiting ended.
+        let now = present(global);
+        let history = session.records.history(&session.target, now).await?;
+        let plan = Plan::make(&terms(declaration, policy, &history, now), &session.target).await?;
+        Ok((history, plan))
+    };
+    match made.await {
+        Ok((history, plan)) => Ok((session, history, plan)),
+        Err(failure) => {
             session.close().await;
-            Err(error.into())
+            Err(failure)
         }
     }
 }
 
-async fn connect(
+/// A connection to the target of `declaration`; with `fixed` the clock of an embedded one stands still.
+///
+/// # Errors
+///
+/// When there is no way to it.
+pub(super) async fn connect(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
     reach: Reach,
     fixed: Option<Timestamp>,
 ) -> Result<Session, Failure> {
+    let records = Records::new(workspace, declaration);
     match &declaration.connection {
         Connection::Gateway(server) => {
             let client = client(workspace, server, reach)?;
-            Ok(Session { target: Target::Gateway(Gateway::new(client, server.url.as_str())), embedded: None })
+            let target = Target::Gateway(Gateway::new(client, server.url.as_str()));
+            Ok(Session { target, records, embedded: None })
         }
         Connection::Embedded { store, directory, seed } => {
             let path = |file: &Option<String>| file.as_ref().map(|file| workspace.folder.join(file));
@@ -136,6 +181,7 @@ async fn connect(
             let client = HttpClient::new(&embedded.url(), embedded.credential(), None)?;
             Ok(Session {
                 target: Target::Gateway(Gateway::new(client, format!("embedded {store}"))),
+                records,
                 embedded: Some(embedded),
             })
         }

@@ -25,10 +25,24 @@ impl RunId {
     /// The longest name that is read, in bytes.
     const BYTES_AT_MOST: usize = 64;
 
-    /// The name of a run that begins at `begun`.
+    /// The name of a run that begins at `begun`, behind that of `latest`, the one before it, also when the
+    /// clock was set back or both begin in one second.
     #[must_use]
-    pub fn new(begun: Timestamp, random: [u8; 4]) -> Self {
-        Self(format!("{}-{:08x}", begun.strftime("%Y%m%dT%H%M%SZ"), u32::from_be_bytes(random)))
+    pub fn new(begun: Timestamp, random: [u8; 4], latest: Option<&Self>) -> Self {
+        let name = |time: &str, digits: u32| Self(format!("{time}-{digits:08x}"));
+        let own = name(&begun.strftime("%Y%m%dT%H%M%SZ").to_string(), u32::from_be_bytes(random));
+        match latest.filter(|latest| **latest >= own) {
+            None => own,
+            Some(latest) => match latest.parts() {
+                Some((time, digits)) => name(time, digits.saturating_add(1)),
+                None => Self(format!("{latest}-{own}")),
+            },
+        }
+    }
+
+    fn parts(&self) -> Option<(&str, u32)> {
+        let (time, digits) = self.0.split_once('-')?;
+        Some((time, u32::from_str_radix(digits, 16).ok()?))
     }
 
     /// As it is written.
@@ -221,10 +235,12 @@ mod tests {
 
     #[test]
     fn the_names_of_runs_sort_by_time_and_can_be_file_names() {
-        let name = |at: &str, random| RunId::new(at.parse().unwrap(), random);
-        let (first, second) =
-            (name("2026-11-23T12:00:00Z", [9; 4]), name("2026-11-23T12:00:01Z", [0, 0, 0, 1]));
+        let name = |at: &str, random, latest| RunId::new(at.parse().unwrap(), random, latest);
+        let first = name("2026-11-23T12:00:00Z", [9; 4], None);
+        let second = name("2026-11-23T12:00:01Z", [0, 0, 0, 1], Some(&first));
         assert!(first < second);
+        let set_back = name("2026-11-23T11:00:00Z", [0; 4], Some(&second));
+        assert!(second < set_back, "{set_back}");
         assert_eq!(second.as_str(), "20261123T120001Z-00000001");
         assert_eq!(second.as_str().parse(), Ok(second));
         for bad in ["", "../x", "a b", "a.b"] {

@@ -11,6 +11,8 @@ use crate::{
     compliance::{Finding, TokenFindings},
     model::{
         Token,
+        rails::RailClass,
+        run::{Counts, Settled},
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
@@ -76,9 +78,23 @@ pub struct TargetEntry {
     pub tokens_waived: u64,
     /// What could not be seen; empty when everything was.
     pub missing: Vec<String>,
+    /// What earlier runs did, which counts against the rails; null when there is no budget over time, since
+    /// nobody keeps a record.
+    pub budget: Option<BudgetEntry>,
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
+}
+
+/// What earlier runs did within the time that rails look back on.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BudgetEntry {
+    /// How far back, such as `1d`.
+    pub window: String,
+    /// How many objects of each class; what is left out is none.
+    pub spent: Counts,
+    /// What became of the changes that an interrupted run had begun.
+    pub settled: Vec<Settled>,
 }
 
 /// One change.
@@ -280,6 +296,7 @@ impl PlanDocument {
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
+            budget: budget(plan),
             converged: None,
         });
         self.resource_changes.extend(plan.changes.iter().map(|planned| resource_change(target, planned)));
@@ -330,6 +347,16 @@ impl Default for PlanDocument {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn budget(plan: &Plan) -> Option<BudgetEntry> {
+    let spent = plan.spent.as_ref()?;
+    let counts = RailClass::ALL.map(|class| (class, spent.of(class)));
+    Some(BudgetEntry {
+        window: spent.window().to_string(),
+        spent: counts.into_iter().filter(|(_, count)| *count > 0).collect(),
+        settled: plan.settled.clone(),
+    })
 }
 
 fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {

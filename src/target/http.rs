@@ -82,14 +82,30 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
-        let call = Call { method: Method::GET, path, query, if_match: None };
+        let call = Call { method: Method::GET, path, query, headers: &[] };
         let answer = self.call(call, None::<&()>).await?;
         let body = serde_json::from_slice(&answer.body)
             .map_err(|source| HttpError::NotUnderstood { call: answer.call, source })?;
         Ok(Versioned { body, etag: answer.etag })
     }
 
-    /// Sends `body` to `path` and discards what the server answers.
+    /// Sends `body` to `path` and answers what the server does.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, answers another status than a 2xx, or no JSON of this form.
+    pub async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, HttpError> {
+        let answer = self.call(Call { method, path, query: &[], headers: &[] }, Some(body)).await?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|source| HttpError::NotUnderstood { call: answer.call, source })
+    }
+
+    /// Sends `body` to `path`, with `headers` beside the usual ones, and discards what the server answers.
     ///
     /// # Errors
     ///
@@ -98,10 +114,10 @@ impl HttpClient {
         &self,
         method: Method,
         path: &str,
-        if_match: Option<&str>,
+        headers: &[(header::HeaderName, String)],
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
-        self.call(Call { method, path, query: &[], if_match }, body).await.map(|_| ())
+        self.call(Call { method, path, query: &[], headers }, body).await.map(|_| ())
     }
 
     async fn call(&self, call: Call<'_>, body: Option<&impl Serialize>) -> Result<Answer, HttpError> {
@@ -120,8 +136,8 @@ impl HttpClient {
             Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
             Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
         };
-        if let Some(etag) = call.if_match {
-            request = request.header(header::IF_MATCH, etag);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -154,7 +170,7 @@ struct Call<'a> {
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
-    if_match: Option<&'a str>,
+    headers: &'a [(header::HeaderName, String)],
 }
 
 struct Answer {
@@ -247,6 +263,14 @@ impl HttpError {
 /// What a server said about a refusal. Text from a server: control characters are taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words(String);
+
+impl Words {
+    /// The words alone.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

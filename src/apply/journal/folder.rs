@@ -167,6 +167,16 @@ impl JournalFolder {
         Ok(run)
     }
 
+    /// The name of the latest run on `target`, whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn latest_name(&self, target: &str) -> Result<Option<RunId>, JournalError> {
+        let names = self.names(Some(target))?;
+        Ok(names.last().and_then(|name| name.split('.').next()?.parse().ok()))
+    }
+
     /// The names of the files of `target`, or of all, in the order of time.
     fn names(&self, target: Option<&str>) -> Result<Vec<String>, JournalError> {
         let entries = match fs::read_dir(&self.path) {

@@ -1,5 +1,6 @@
-//! In: a writer, and the file of a run. Out: a writer that does the same and leaves a trace: what is
-//! about to be sent is on disk before it is sent. It refuses to send what it could not record.
+//! In: a writer, and the file of a run where a journal is kept. Out: a writer that does the same and leaves
+//! a trace: what is about to be sent is on disk before it is sent. It refuses to send what it could not
+//! record.
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,8 @@ use super::{
 /// A writer that leaves a trace.
 pub struct Recording<'a, W> {
     writer: W,
-    file: Mutex<RunFile>,
+    /// Nothing when no journal is kept.
+    file: Option<Mutex<RunFile>>,
     /// The places of the changes in the plan.
     places: HashMap<(String, &'static str), u32>,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
@@ -34,13 +36,13 @@ impl<'a, W: TargetWriter> Recording<'a, W> {
     #[must_use]
     pub fn new(
         writer: W,
-        file: RunFile,
+        file: Option<RunFile>,
         approved: &ApprovedPlan,
         clock: &'a (dyn Fn() -> Timestamp + Sync),
     ) -> Self {
         let places = approved.plan().changes.iter().zip(0..);
         let places = places.map(|(planned, place)| (key(&planned.change), place)).collect();
-        Self { writer, file: Mutex::new(file), places, clock }
+        Self { writer, file: file.map(Mutex::new), places, clock }
     }
 
     /// Records that the run ended in order.
@@ -48,13 +50,14 @@ impl<'a, W: TargetWriter> Recording<'a, W> {
     /// # Errors
     ///
     /// When the file cannot be written.
-    pub fn end(self) -> Result<(), JournalError> {
+    pub fn end(&self) -> Result<(), JournalError> {
         self.add(&Record::Ended { at: (self.clock)() })
     }
 
     fn add(&self, record: &Record) -> Result<(), JournalError> {
+        let Some(file) = &self.file else { return Ok(()) };
         // A line is written whole or not at all: there is nothing half done behind a poisoned lock.
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).add(record)
+        file.lock().unwrap_or_else(PoisonError::into_inner).add(record)
     }
 }
 

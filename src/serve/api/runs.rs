@@ -139,6 +139,10 @@ async fn take_lease(
             );
             Err(Problem::new(StatusCode::CONFLICT, "lease", message))
         }
+        LeaseAnswer::Over => {
+            let message = "The run gave the lease back and is over.";
+            Err(Problem::new(StatusCode::CONFLICT, "lease", message))
+        }
     }
 }
 

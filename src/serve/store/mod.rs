@@ -303,6 +303,8 @@ pub enum LeaseAnswer {
     Given(Lease),
     /// Another run holds it.
     Held(Lease),
+    /// The run gave it back before: it is over.
+    Over,
 }
 
 /// Under what a run writes.

@@ -3,6 +3,7 @@
 //! In: a client of the server. Out: a reader, and against an approved plan a writer. It refuses to
 //! know what the server enforces: it speaks the same REST as everybody else.
 
+mod ledger;
 mod reader;
 mod wire;
 mod writer;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use crate::{plan::ApprovedPlan, target::http::HttpClient};
 
+pub use ledger::{HeldLease, LeaseError, Tenure};
 pub use writer::GatewayWriter;
 
 /// A gateway that policy is applied to.
@@ -26,9 +28,11 @@ impl Gateway {
         Self { client: Arc::new(client), shown: shown.into() }
     }
 
-    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
+    /// the server keeps what is done, and refuses it once another run has the lease.
     #[must_use]
-    pub fn writer(&self, _approved: &ApprovedPlan) -> GatewayWriter {
-        GatewayWriter::new(Arc::clone(&self.client))
+    pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
+        let notes = tenure.map(|tenure| ledger::Signature::new(tenure, approved.plan()));
+        GatewayWriter::new(Arc::clone(&self.client), notes)
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
@@ -15,19 +15,28 @@ use crate::{
 
 use super::{
     Gateway,
+    ledger::Signature,
     wire::{SETTINGS, TOKEN, TokenPatch},
 };
 
 /// How often the settings are written anew when others write at the same time, or answers are lost.
 const TRIES: u32 = 5;
 
+type Headers = Vec<(header::HeaderName, String)>;
+
 /// Changes a gateway.
 pub struct GatewayWriter {
     client: Arc<HttpClient>,
+    /// What goes with every write of a run that the server keeps.
+    signature: Option<Signature>,
 }
 
 impl TargetWriter for GatewayWriter {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        let headers = match &self.signature {
+            Some(signature) => signature.headers(change)?,
+            None => Vec::new(),
+        };
         match change {
             Change::Grant(_)
             | Change::Withdraw(_)
@@ -35,22 +44,22 @@ impl TargetWriter for GatewayWriter {
             | Change::Refuse(_)
             | Change::SetClientAddress { .. }
             | Change::SetPasswordAuthentication { .. }
-            | Change::SetLimits { .. } => self.settings(change).await,
-            Change::Narrow { token, to } => self.narrow(&token.id, *to).await,
-            Change::Expire { token, at } => self.expire(&token.id, *at).await,
-            Change::Revoke { token } => self.revoke(&token.id).await,
+            | Change::SetLimits { .. } => self.settings(change, headers).await,
+            Change::Narrow { token, to } => self.narrow(&token.id, *to, &headers).await,
+            Change::Expire { token, at } => self.expire(&token.id, *at, &headers).await,
+            Change::Revoke { token } => self.revoke(&token.id, &headers).await,
         }
     }
 }
 
 impl GatewayWriter {
-    pub(super) fn new(client: Arc<HttpClient>) -> Self {
-        Self { client }
+    pub(super) fn new(client: Arc<HttpClient>, signature: Option<Signature>) -> Self {
+        Self { client, signature }
     }
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
     /// was read; begins anew when somebody else was faster or the answer was lost.
-    async fn settings(&self, change: &Change) -> Result<Effect, WriteError> {
+    async fn settings(&self, change: &Change, headers: Headers) -> Result<Effect, WriteError> {
         let mut wrote = false;
         for _ in 0..TRIES {
             let read = self
@@ -66,7 +75,9 @@ impl GatewayWriter {
             }
             change.write_into(&mut settings);
             let body = SettingsDocument::from(&settings);
-            match self.client.send(Method::PUT, SETTINGS, read.etag.as_deref(), Some(&body)).await {
+            let mut headers = headers.clone();
+            headers.extend(read.etag.map(|etag| (header::IF_MATCH, etag)));
+            match self.client.send(Method::PUT, SETTINGS, &headers, Some(&body)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
                 Err(error) if error.is_lost_answer() => wrote = true,
@@ -76,28 +87,28 @@ impl GatewayWriter {
         Err(WriteError::Contended(TRIES))
     }
 
-    async fn narrow(&self, id: &TokenId, to: Scope) -> Result<Effect, WriteError> {
+    async fn narrow(&self, id: &TokenId, to: Scope, headers: &Headers) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
-        self.token(id, Method::PATCH, Some(&patch), |token| match token.scope {
+        self.token(id, Method::PATCH, headers, Some(&patch), |token| match token.scope {
             TokenScope::Unset => false,
             TokenScope::Set(scope) => scope <= to,
         })
         .await
     }
 
-    async fn expire(&self, id: &TokenId, at: Timestamp) -> Result<Effect, WriteError> {
+    async fn expire(&self, id: &TokenId, at: Timestamp, headers: &Headers) -> Result<Effect, WriteError> {
         let patch = TokenPatch {
             token_expiration_date_time_millis: Some(at.as_millisecond()),
             ..TokenPatch::default()
         };
-        self.token(id, Method::PATCH, Some(&patch), |token| {
+        self.token(id, Method::PATCH, headers, Some(&patch), |token| {
             token.expires.is_some_and(|expires| expires <= at)
         })
         .await
     }
 
-    async fn revoke(&self, id: &TokenId) -> Result<Effect, WriteError> {
-        self.token(id, Method::DELETE, None, |_| false).await
+    async fn revoke(&self, id: &TokenId, headers: &Headers) -> Result<Effect, WriteError> {
+        self.token(id, Method::DELETE, headers, None, |_| false).await
     }
 
     /// Calls `method` on a token. When the answer is lost, the token is read: `is_so` tells whether
@@ -107,13 +118,14 @@ impl GatewayWriter {
         &self,
         id: &TokenId,
         method: Method,
+        headers: &Headers,
         body: Option<&TokenPatch>,
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {
         let path = format!("{TOKEN}/{id}");
         let mut lost = None;
         for _ in 0..2 {
-            match self.client.send(method.clone(), &path, None, body).await {
+            match self.client.send(method.clone(), &path, headers, body).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
                     return Ok(Effect::AlreadySo);

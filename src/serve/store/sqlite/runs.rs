@@ -61,6 +61,10 @@ impl Store {
         let mut writing = self.write().await?;
         let held = lease(&mut writing).await?;
         let (number, since) = match held {
+            // What prolonged it may have been under way when it was given back.
+            Some(held) if held.run == *run && held.expires == Timestamp::UNIX_EPOCH => {
+                return Ok(LeaseAnswer::Over);
+            }
             Some(held) if held.run == *run => (held.number, held.since),
             Some(held) if held.expires > now => return Ok(LeaseAnswer::Held(held)),
             Some(held) => (held.number + 1, now),
@@ -186,7 +190,7 @@ pub(super) async fn keep(writing: &mut SqliteConnection, under: Option<&Under>) 
         // INVARIANT: a lease that ran out is good until somebody else takes it; then its number is an old
         // one for ever.
         let held = lease(writing).await?;
-        let holds = held.is_some_and(|held| held.number == number && held.expires.as_millisecond() > 0);
+        let holds = held.is_some_and(|held| held.number == number && held.expires != Timestamp::UNIX_EPOCH);
         if !holds {
             return Err(StoreError::LeaseLost);
         }
