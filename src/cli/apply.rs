@@ -100,7 +100,8 @@ impl ApplyCommand {
                 "--format json shows nothing to say yes to; add --auto-approve",
             ));
         }
-        let planned = targets::plan_to_write(&workspace, &chosen, self.reach, global, self.lock_timeout).await?;
+        let planned =
+            targets::plan_to_write(&workspace, &chosen, self.reach, global, self.lock_timeout).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let mut document = plan::document(&planned, &allowed);
         if self.format == Format::Text {

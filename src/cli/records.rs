@@ -272,7 +272,8 @@ fn whoever() -> String {
     };
     let host = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let user = variable(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "somebody".to_owned());
-    let host = variable(&["HOSTNAME", "COMPUTERNAME"]).or_else(host).unwrap_or_else(|| "somewhere".to_owned());
+    let host =
+        variable(&["HOSTNAME", "COMPUTERNAME"]).or_else(host).unwrap_or_else(|| "somewhere".to_owned());
     let name = format!("{}@{}", user.trim(), host.trim());
     name.chars().filter(|c| !c.is_control()).take(128).collect()
 }

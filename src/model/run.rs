@@ -209,11 +209,10 @@ impl RecordedRun {
     /// The last moment of which something is recorded, UTC.
     #[must_use]
     pub fn last_moment(&self) -> Timestamp {
-        let of_changes =
-            self.changes.iter().filter_map(|change| match (&change.result, change.attempted) {
-                (Some(result), _) => Some(result.at),
-                (None, attempted) => attempted,
-            });
+        let of_changes = self.changes.iter().filter_map(|change| match (&change.result, change.attempted) {
+            (Some(result), _) => Some(result.at),
+            (None, attempted) => attempted,
+        });
         of_changes.chain(self.ended).fold(self.head.begun, Timestamp::max)
     }
 }

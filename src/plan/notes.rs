@@ -60,8 +60,5 @@ impl Plan {
 
 /// Whether it is one of the changes for which callers are refused.
 fn refuses_callers(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::Refuse(_) | Change::Withdraw(HoldersChange { permission: Permission::Use, .. })
-    )
+    matches!(change, Change::Refuse(_) | Change::Withdraw(HoldersChange { permission: Permission::Use, .. }))
 }

@@ -77,8 +77,11 @@ impl fmt::Display for Tally {
             (self.unknown, "unknown"),
             (self.not_tried, "not tried"),
         ];
-        let said: Vec<String> =
-            parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        let said: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
         f.write_str(if said.is_empty() { "nothing to do" } else { "" })?;
         f.write_str(&said.join(", "))
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -55,9 +55,28 @@ fn begin(quickstart: &Quickstart) -> Child {
         .unwrap()
 }
 
-/// The next run after one that was killed ends where one whole run does.
-fn assert_the_next_run_finishes(quickstart: &Quickstart, wanted: &[String]) {
+/// The quickstart, with a journal in a folder beside the ledger of its server, or without.
+fn quickstart(journal: bool) -> Quickstart {
+    let quickstart = Quickstart::new();
+    if journal {
+        quickstart.edit("tokenwarden.yaml", "version: 1\n", "version: 1\njournal: {directory: journal}\n");
+    }
+    quickstart
+}
+
+/// What all runs together count against the rails: changes of tokens, and groups that lost a permission.
+fn spent(quickstart: &Quickstart) -> Vec<Value> {
+    let plan = quickstart.run(&["plan", "--format", "json", "--now", NOW]);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    let spent = &plan["targets"][0]["budget"]["spent"];
+    ["revocations", "expiries", "narrowings", "withdrawn_groups"].map(|class| spent[class].clone()).into()
+}
+
+/// The next run after one that was killed ends where one whole run does, and both together count as much
+/// as one.
+fn assert_the_next_run_finishes(quickstart: &Quickstart, wanted: &[String], counted: &[Value]) {
     finish(quickstart);
+    assert_eq!(spent(quickstart), counted);
     // The revision of the settings counts every write of them: none was made twice.
     let ended = dump(&quickstart.store());
     let different: Vec<_> = wanted.iter().zip(&ended).filter(|(wanted, ended)| wanted != ended).collect();
@@ -69,11 +88,12 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
     let reference = Quickstart::new();
     let all = left(&reference);
     finish(&reference);
-    let wanted = dump(&reference.store());
+    let (wanted, counted) = (dump(&reference.store()), spent(&reference));
+    assert_eq!(counted, [5, 9, 6, 4].map(Value::from));
 
     let mut half_way = 0;
     for point in (1..all).step_by(3) {
-        let quickstart = Quickstart::new();
+        let quickstart = quickstart(point % 2 == 0);
         left(&quickstart);
         let at_first = dump(&quickstart.store());
         let mut applying = begin(&quickstart);
@@ -81,7 +101,7 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
         applying.kill().unwrap();
         applying.wait().unwrap();
         half_way += usize::from((1..all).contains(&left(&quickstart)));
-        assert_the_next_run_finishes(&quickstart, &wanted);
+        assert_the_next_run_finishes(&quickstart, &wanted, &counted);
     }
     assert!(half_way > 3, "{half_way} runs were hit in the middle of their changes");
 }
@@ -90,15 +110,15 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
 fn apply_killed_at_any_moment_from_its_very_start_is_finished_by_the_next_run() {
     let reference = Quickstart::new();
     let whole = finish(&reference);
-    let wanted = dump(&reference.store());
+    let (wanted, counted) = (dump(&reference.store()), spent(&reference));
     for moment in 0..MOMENTS {
-        let quickstart = Quickstart::new();
+        let quickstart = quickstart(moment % 2 == 0);
         let mut applying = begin(&quickstart);
         // Where exactly it is hit does not matter: any moment must do, also while the store is made.
         std::thread::sleep(whole * moment / MOMENTS);
         applying.kill().unwrap();
         applying.wait().unwrap();
-        assert_the_next_run_finishes(&quickstart, &wanted);
+        assert_the_next_run_finishes(&quickstart, &wanted, &counted);
     }
 }
 
@@ -137,6 +157,8 @@ fn gateway_folder(folder: &TempDir, address: SocketAddr) {
 fn apply_to_gateway(folder: &TempDir, secret: &str) -> Command {
     let mut command = program();
     command.arg("-C").arg(folder.path()).args(["apply", "--auto-approve"]).env("WARDEN_TOKEN", secret);
+    // The lease of a run that could not give it back ends by itself.
+    command.args(["--lock-timeout", "1m"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

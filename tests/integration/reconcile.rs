@@ -172,7 +172,11 @@ async fn a_credential_that_may_not_write_can_still_plan_and_its_apply_changes_no
     let before = answer(server.as_operator(Method::GET, SETTINGS), StatusCode::OK).await;
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(1), "{}{}", applied.stdout, applied.stderr);
-    assert!(applied.stdout.contains("failed") && applied.stdout.contains("403"), "{}", applied.stdout);
+    assert!(
+        applied.stderr.contains("does not give the lease") && applied.stderr.contains("403"),
+        "{}",
+        applied.stderr
+    );
     let after: Value = answer(server.as_operator(Method::GET, SETTINGS), StatusCode::OK).await;
     assert_eq!(before, after);
 }

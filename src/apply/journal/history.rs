@@ -39,8 +39,7 @@ pub fn history(past: Past, window: Period, now: Timestamp) -> History {
 /// whatever the journal could record of it.
 #[must_use]
 pub fn merge(of_journal: Vec<RecordedRun>, of_server: Vec<RecordedRun>) -> Vec<RecordedRun> {
-    let mut by_name: HashMap<_, _> =
-        of_server.into_iter().map(|run| (run.head.run.clone(), run)).collect();
+    let mut by_name: HashMap<_, _> = of_server.into_iter().map(|run| (run.head.run.clone(), run)).collect();
     let mut runs: Vec<RecordedRun> = of_journal
         .into_iter()
         .map(|mut run| {

@@ -208,7 +208,8 @@ impl<S: Sync> FromRequestParts<S> for UnderRun {
             let value = parts.headers.get(name);
             value.map(|value| value.to_str().map_err(|_| bad(name))).transpose()
         };
-        let lease = header(HEADER_LEASE)?.map(|text| text.parse().map_err(|_| bad(HEADER_LEASE))).transpose()?;
+        let lease =
+            header(HEADER_LEASE)?.map(|text| text.parse().map_err(|_| bad(HEADER_LEASE))).transpose()?;
         let run = header(HEADER_RUN)?.map(|text| text.parse().map_err(|_| bad(HEADER_RUN))).transpose()?;
         let change = header(HEADER_CHANGE)?
             .map(|text| serde_json::from_str(text).map_err(|_| bad(HEADER_CHANGE)))

@@ -114,11 +114,7 @@ impl Gateway {
     /// # Errors
     ///
     /// When the server does not answer.
-    pub async fn runs(
-        &self,
-        since: Timestamp,
-        limit: Option<usize>,
-    ) -> Result<Vec<RecordedRun>, HttpError> {
+    pub async fn runs(&self, since: Timestamp, limit: Option<usize>) -> Result<Vec<RecordedRun>, HttpError> {
         let since = since.as_millisecond().max(0).to_string();
         let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX).to_string();
         let query = [("since", since.as_str()), ("limit", limit.as_str())];
@@ -197,14 +193,21 @@ impl Signature {
         Self { tenure, notes: plan.notes().into_iter().map(keyed).collect() }
     }
 
+    /// The server says that the lease is lost: nothing more is sent.
+    pub(super) fn lost(&self) -> WriteError {
+        if let Some((_, lost)) = &self.tenure.lease {
+            lost.store(true, Ordering::Release);
+        }
+        WriteError::LeaseLost
+    }
+
     /// The headers of the write that makes `change`.
     ///
     /// # Errors
     ///
     /// When the lease was lost, so that it must not be sent.
     pub(super) fn headers(&self, change: &Change) -> Result<Vec<(HeaderName, String)>, WriteError> {
-        let mut headers =
-            vec![(HeaderName::from_static("tokenwarden-run"), self.tenure.run.to_string())];
+        let mut headers = vec![(HeaderName::from_static("tokenwarden-run"), self.tenure.run.to_string())];
         if let Some((number, lost)) = &self.tenure.lease {
             if lost.load(Ordering::Acquire) {
                 return Err(WriteError::LeaseLost);

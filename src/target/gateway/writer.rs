@@ -10,7 +10,7 @@ use crate::{
     apply::{Effect, TargetWriter, WriteError},
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, Standing},
-    target::http::HttpClient,
+    target::http::{HttpClient, HttpError},
 };
 
 use super::{
@@ -81,7 +81,7 @@ impl GatewayWriter {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
                 Err(error) if error.is_lost_answer() => wrote = true,
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(self.refused(error)),
             }
         }
         Err(WriteError::Contended(TRIES))
@@ -131,7 +131,7 @@ impl GatewayWriter {
                     return Ok(Effect::AlreadySo);
                 }
                 Err(error) if error.is_lost_answer() => lost = Some(error),
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(self.refused(error)),
             }
             match Gateway::token(&self.client, id).await {
                 Ok(None) => return Ok(Effect::Made),
@@ -141,6 +141,14 @@ impl GatewayWriter {
             }
         }
         Err(lost.map_or(WriteError::Moved, failed))
+    }
+
+    /// Why the server did not do it; that the lease was lost ends the run.
+    fn refused(&self, error: HttpError) -> WriteError {
+        match &self.signature {
+            Some(signature) if error.status() == Some(StatusCode::CONFLICT) => signature.lost(),
+            _ => failed(error),
+        }
     }
 }
 

@@ -128,13 +128,12 @@ impl Store {
     /// When the store fails.
     pub async fn end_run(&self, run: &RunId, at: Timestamp) -> Result<bool, StoreError> {
         let mut writing = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE runs SET ended = coalesce(ended, ?2), last = max(last, ?2) WHERE run = ?1",
-        )
-        .bind(run.as_str())
-        .bind(at.as_millisecond())
-        .execute(&mut *writing)
-        .await?;
+        let done =
+            sqlx::query("UPDATE runs SET ended = coalesce(ended, ?2), last = max(last, ?2) WHERE run = ?1")
+                .bind(run.as_str())
+                .bind(at.as_millisecond())
+                .execute(&mut *writing)
+                .await?;
         writing.commit().await?;
         Ok(done.rows_affected() > 0)
     }
