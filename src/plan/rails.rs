@@ -204,3 +204,30 @@ pub(super) fn withdrawn_holders(change: &Change) -> u64 {
         Holders::Groups(groups) => groups.iter().filter(|group| !kept(group)).count() as u64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn slices_that_all_pass_would_have_passed_together(
+            slices in prop::collection::vec(0u64..30, 1..6),
+            (amount, percent, floor) in (0u64..40, 0u8..=100, 0u64..10),
+            live in 0u64..200,
+        ) {
+            let rail = Rail { amount, percent, floor };
+            let (mut spent, mut left) = (0, live);
+            for slice in slices {
+                let slice = slice.min(left);
+                if slice > 0 && admits_after(rail, RailClass::Revocations, slice, left, spent) {
+                    spent += slice;
+                    left -= slice;
+                }
+            }
+            prop_assert!(rail.admits(spent, live), "{spent} of {live} by {rail:?}");
+        }
+    }
+}

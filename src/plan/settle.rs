@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     inventory::Coverage,
     model::{
-        Token,
+        Token, TokenScope,
         run::{Fate, Settled},
     },
 };
@@ -66,7 +66,8 @@ fn fate_of(change: &OpenChange, token: &Token) -> Option<Fate> {
     let done = match (note.action.as_str(), note.deadline, note.scope) {
         ("revoke", ..) => false,
         ("expire", Some(deadline), _) => token.expires.is_some_and(|expires| expires <= deadline),
-        ("narrow", _, Some(scope)) => token.scope.effective() <= scope,
+        // A scope that was never set was not set by the change either, however far the token reaches.
+        ("narrow", _, Some(scope)) => matches!(token.scope, TokenScope::Set(is) if is <= scope),
         _ => return None,
     };
     Some(if done { Fate::Done } else { Fate::Failed })

@@ -1,6 +1,7 @@
 //! What runs leave behind, and what later runs make of it.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
@@ -47,14 +48,12 @@ impl Office {
         fs::write(folder.path().join("tokenwarden.yaml"), settings).unwrap();
         let policy = "version: 1\ntokens: {enforcement: {owner-inactive: revoke}}\n";
         fs::write(folder.path().join("policy.yaml"), policy).unwrap();
-        let tokens: String = (0..60)
-            .map(|index| {
-                let rest =
-                    "description: script, scope: read-only, created: 1d, expires: never, last_used: never";
-                format!("  - {{owner: user-{}, {rest}}}\n", index % 10)
-            })
-            .collect();
-        fs::write(folder.path().join("tokens.yaml"), format!("tokens:\n{tokens}")).unwrap();
+        let mut tokens = "tokens:\n".to_owned();
+        for index in 0..60 {
+            let rest = "description: script, scope: read-only, created: 1d, expires: never, last_used: never";
+            writeln!(tokens, "  - {{owner: user-{}, {rest}}}", index % 10).unwrap();
+        }
+        fs::write(folder.path().join("tokens.yaml"), tokens).unwrap();
         let office = Self { folder };
         office.leave(0);
         // Made before the moment of the first run.
@@ -64,9 +63,11 @@ impl Office {
 
     /// So many of the owners have left.
     fn leave(&self, gone: usize) {
-        let users: String =
-            (0..10).map(|index| format!("  - {{name: user-{index}, active: {}}}\n", index >= gone)).collect();
-        fs::write(self.folder.path().join("users.yaml"), format!("users:\n{users}groups: {{}}\n")).unwrap();
+        let mut users = "groups: {}\nusers:\n".to_owned();
+        for index in 0..10 {
+            writeln!(users, "  - {{name: user-{index}, active: {}}}", index >= gone).unwrap();
+        }
+        fs::write(self.folder.path().join("users.yaml"), users).unwrap();
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -136,7 +137,7 @@ fn files(folder: &Path) -> Vec<String> {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    names.retain(|name| name.ends_with(".jsonl"));
+    names.retain(|name| Path::new(name).extension().is_some_and(|ending| ending == "jsonl"));
     names
 }
 

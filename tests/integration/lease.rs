@@ -227,7 +227,7 @@ async fn a_run_that_lost_its_lease_writes_nothing_more() {
     let other = async {
         proxy.arrived.notified().await;
         let store = store_of(&server).await;
-        let later = Timestamp::now() + Duration::from_secs(3_600);
+        let later = Timestamp::now() + Duration::from_hours(1);
         let taken = store.take_lease(&run_id("run-b"), "sam@ci", later, later).await.unwrap();
         assert!(matches!(taken, LeaseAnswer::Given(_)), "{taken:?}");
         proxy.go_on.notify_one();

@@ -156,7 +156,7 @@ async fn a_server_that_is_away_or_is_something_else_is_an_error_that_names_it() 
     fs::write(repository.folder.path().join("tokenwarden.yaml"), away).unwrap();
     let run = repository.run(&["plan"]).await;
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("prod: cannot read settings of http://127.0.0.1:9"), "{}", run.stderr);
+    assert!(run.stderr.contains("prod: cannot read runs of http://127.0.0.1:9"), "{}", run.stderr);
     assert_eq!(run.stdout, "");
 }
 

@@ -190,8 +190,8 @@ mod tests {
                 "line 7: the change was not",
             ),
             (format!("{RUN}{RUN}"), "line 9: the run has ended"),
-            (RUN.lines().skip(1).map(|line| format!("{line}\n")).collect(), "line 1: the run has not begun"),
-            (RUN.replacen("\n", "\nx\n", 1), "line 2: it is no record"),
+            (RUN.split_inclusive('\n').skip(1).collect(), "line 1: the run has not begun"),
+            (RUN.replacen('\n', "\nx\n", 1), "line 2: it is no record"),
         ];
         for (text, words) in cases {
             let said = read(&text).unwrap_err();

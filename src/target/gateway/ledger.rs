@@ -16,6 +16,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     apply::WriteError,
+    inventory::ReadError,
     model::run::{ChangeNote, RecordedRun, RunHead, RunId},
     plan::{Change, Plan},
     target::http::{HttpClient, HttpError},
@@ -114,11 +115,12 @@ impl Gateway {
     /// # Errors
     ///
     /// When the server does not answer.
-    pub async fn runs(&self, since: Timestamp, limit: Option<usize>) -> Result<Vec<RecordedRun>, HttpError> {
+    pub async fn runs(&self, since: Timestamp, limit: Option<usize>) -> Result<Vec<RecordedRun>, ReadError> {
         let since = since.as_millisecond().max(0).to_string();
         let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX).to_string();
         let query = [("since", since.as_str()), ("limit", limit.as_str())];
-        Ok(self.client.get::<RunList>(RUNS, &query).await?.body.runs)
+        let answer = self.client.get::<RunList>(RUNS, &query).await.map_err(self.cannot_read("runs"))?;
+        Ok(answer.body.runs)
     }
 }
 
