@@ -18,9 +18,9 @@ use crate::{
     },
     model::{
         Period,
-        run::{RecordedRun, RunHead, RunId},
+        run::{Fate, RecordedRun, RunHead, RunId},
     },
-    plan::{ApprovedPlan, History},
+    plan::{ApprovedPlan, History, Plan},
     policy::settings_file::{Connection, Journal, TargetDeclaration},
     serve::random_bytes,
     target::{
@@ -111,7 +111,7 @@ impl Records {
             // Named anew each time: runs that waited are named in the order in which they began.
             let (begun, latest) = (clock(), self.latest_name()?);
             let id = RunId::new(begun, random_bytes()?, latest.as_ref());
-            match self.try_hold(target, &id, &by).await? {
+            match self.try_hold(target, &id, &by, begun).await? {
                 Ok(hold) => {
                     self.run = Some(HeldRun { id, begun, by, hold });
                     return Ok(());
@@ -135,7 +135,13 @@ impl Records {
     }
 
     /// What keeps other runs away; or who else does just now.
-    async fn try_hold(&self, target: &Target, id: &RunId, by: &str) -> Result<Result<Hold, String>, Failure> {
+    async fn try_hold(
+        &self,
+        target: &Target,
+        id: &RunId,
+        by: &str,
+        begun: Timestamp,
+    ) -> Result<Result<Hold, String>, Failure> {
         let path = match (&self.store, target.gateway(), &self.folder) {
             // Its server is this process: the system knows best when that one is gone.
             (Some(store), ..) => with_ending(store, ".lock"),
@@ -155,7 +161,7 @@ impl Records {
                 return Ok(Ok(Hold::Nothing));
             }
         };
-        let words = format!("{by} since {}, with the run {id}", this_second());
+        let words = format!("{by} since {begun}, with the run {id}");
         match RunLock::take(&path, &words) {
             Ok(lock) => Ok(Ok(Hold::Lock { _lock: lock })),
             Err(LockError::Held { holder }) => Ok(Err(holder)),
@@ -193,6 +199,22 @@ impl Records {
             "{}: the run {} of {} was interrupted after {done} changes{open}: this run finishes",
             self.target, head.run, head.by
         ));
+    }
+
+    /// Says what became of the changes that an interrupted run had under way, as `plan` found out.
+    pub(super) fn say_settled(&self, plan: &Plan) {
+        let of = |fate: Fate| plan.settled.iter().filter(|settled| settled.fate == fate).count();
+        let parts =
+            [(Fate::Done, "took effect"), (Fate::Failed, "did not"), (Fate::Unknown, "cannot be seen")];
+        let parts = parts.map(|(fate, words)| (of(fate), words)).into_iter().filter(|(count, _)| *count > 0);
+        let said: Vec<String> = parts.map(|(count, words)| format!("{count} {words}")).collect();
+        if !said.is_empty() {
+            output::note(&format!(
+                "{}: of the changes that were under way, {}",
+                self.target,
+                said.join(", ")
+            ));
+        }
     }
 
     /// A writer for `approved` that leaves a trace in every record that is kept; what is in the record when
@@ -256,12 +278,6 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-/// The present moment in whole seconds, for people.
-fn this_second() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Who runs this and where, as `user@host`, as far as the environment tells.

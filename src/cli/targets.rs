@@ -145,6 +145,9 @@ async fn plan_one(
         let now = present(global);
         let history = session.records.history(&session.target, now).await?;
         let plan = Plan::make(&terms(declaration, policy, &history, now), &session.target).await?;
+        if patience.is_some() {
+            session.records.say_settled(&plan);
+        }
         Ok((history, plan))
     };
     match made.await {

@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 use super::{
-    Change, HoldersChange, Plan,
+    Change, HoldersChange, Plan, PlannedChange,
     rails::{rail_of, withdrawn_holders, withdrawn_ranges},
 };
 
@@ -17,7 +17,7 @@ impl Plan {
     #[must_use]
     pub fn notes(&self) -> Vec<ChangeNote> {
         let mut callers = self.refused_use.owners;
-        let note = |planned: &super::PlannedChange| {
+        let note = |planned: &PlannedChange| {
             let mut counts = self.counts_of(&planned.change);
             // Whichever comes first refuses them all; counting them with each would count them twice.
             if refuses_callers(&planned.change) && callers > 0 {
@@ -26,7 +26,14 @@ impl Plan {
             let (deadline, scope) = match &planned.change {
                 Change::Expire { at, .. } => (Some(*at), None),
                 Change::Narrow { to, .. } => (None, Some(*to)),
-                _ => (None, None),
+                Change::Grant(_)
+                | Change::Withdraw(_)
+                | Change::Admit(_)
+                | Change::Refuse(_)
+                | Change::SetClientAddress { .. }
+                | Change::SetPasswordAuthentication { .. }
+                | Change::SetLimits { .. }
+                | Change::Revoke { .. } => (None, None),
             };
             ChangeNote {
                 address: planned.change.object().address(),

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use reqwest::StatusCode;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    program::{NOW, Quickstart, dump, program},
+    program::{NOW, Quickstart, Run, dump, program},
     serve_process::{Process, folder},
     support::{TOKENS, answer, client},
     world::block_on,
@@ -27,12 +27,11 @@ fn left(quickstart: &Quickstart) -> usize {
     plan.stdout.matches("\"action_reason\"").count()
 }
 
-/// Applies to the end and answers how long it took.
-fn finish(quickstart: &Quickstart) -> Duration {
-    let begun = Instant::now();
+/// Applies to the end.
+fn finish(quickstart: &Quickstart) -> Run {
     let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
-    begun.elapsed()
+    run
 }
 
 /// How many writes a store has seen, against what it was at first.
@@ -74,13 +73,14 @@ fn spent(quickstart: &Quickstart) -> Vec<Value> {
 
 /// The next run after one that was killed ends where one whole run does, and both together count as much
 /// as one.
-fn assert_the_next_run_finishes(quickstart: &Quickstart, wanted: &[String], counted: &[Value]) {
-    finish(quickstart);
+fn assert_the_next_run_finishes(quickstart: &Quickstart, wanted: &[String], counted: &[Value]) -> Run {
+    let run = finish(quickstart);
     assert_eq!(spent(quickstart), counted);
     // The revision of the settings counts every write of them: none was made twice.
     let ended = dump(&quickstart.store());
     let different: Vec<_> = wanted.iter().zip(&ended).filter(|(wanted, ended)| wanted != ended).collect();
     assert!(different.is_empty() && ended.len() == wanted.len(), "{different:#?}");
+    run
 }
 
 #[test]
@@ -100,8 +100,10 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
         while applying.try_wait().unwrap().is_none() && progress(&quickstart.store(), &at_first) < point {}
         applying.kill().unwrap();
         applying.wait().unwrap();
-        half_way += usize::from((1..all).contains(&left(&quickstart)));
-        assert_the_next_run_finishes(&quickstart, &wanted, &counted);
+        let hit = (1..all).contains(&left(&quickstart));
+        half_way += usize::from(hit);
+        let next = assert_the_next_run_finishes(&quickstart, &wanted, &counted);
+        assert!(!hit || next.stderr.contains("was interrupted after "), "{}", next.stderr);
     }
     assert!(half_way > 3, "{half_way} runs were hit in the middle of their changes");
 }
@@ -109,7 +111,9 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
 #[test]
 fn apply_killed_at_any_moment_from_its_very_start_is_finished_by_the_next_run() {
     let reference = Quickstart::new();
-    let whole = finish(&reference);
+    let begun = Instant::now();
+    finish(&reference);
+    let whole = begun.elapsed();
     let (wanted, counted) = (dump(&reference.store()), spent(&reference));
     for moment in 0..MOMENTS {
         let quickstart = quickstart(moment % 2 == 0);
