@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     model::run::{ChangeResult, Fate},
-    plan::{ApprovedPlan, Change},
+    plan::{ApprovedPlan, Change, Phase, phase},
 };
 
 use super::{
@@ -26,7 +26,7 @@ pub struct Recording<'a, W> {
     /// Nothing when no journal is kept.
     file: Option<Mutex<RunFile>>,
     /// The places of the changes in the plan.
-    places: HashMap<(String, &'static str), u32>,
+    places: HashMap<Key, u32>,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
 }
 
@@ -84,6 +84,9 @@ impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
     }
 }
 
-fn key(change: &Change) -> (String, &'static str) {
-    (change.object().address(), change.action())
+/// Tells the changes of a plan apart: a setting may be set twice, wider first and narrower in the end.
+type Key = (String, &'static str, Phase);
+
+fn key(change: &Change) -> Key {
+    (change.object().address(), change.action(), phase(change))
 }
