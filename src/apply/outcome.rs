@@ -36,7 +36,8 @@ pub enum ChangeResult {
 
 impl Outcome {
     /// An outcome in which nothing was tried yet, for `reason`.
-    pub(super) fn nothing_tried(approved: &ApprovedPlan, reason: &str) -> Self {
+    #[must_use]
+    pub fn nothing_tried(approved: &ApprovedPlan, reason: &str) -> Self {
         let changes = approved.plan().changes.iter().map(|planned| ChangeOutcome {
             planned: planned.clone(),
             result: ChangeResult::NotTried(reason.to_owned()),

@@ -34,6 +34,9 @@ pub enum WriteError {
     /// Others kept writing the settings at the same time.
     #[error("the settings were written by others {0} times in a row meanwhile")]
     Contended(u32),
+    /// Another run may be applying meanwhile.
+    #[error("the lease of this run was lost: another run may be applying; nothing more was written")]
+    LeaseLost,
     /// The server refused, or could not be reached.
     #[error("the server did not do it")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

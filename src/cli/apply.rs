@@ -8,12 +8,12 @@ use std::{
     mem::take,
     path::PathBuf,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::Level;
 
 use crate::{
@@ -61,6 +61,9 @@ pub(super) struct RunArgs {
     /// Let this run change so many, although a rail refuses it; such as revocations=41
     #[arg(long, value_name = "RAIL=COUNT", value_parser = allowance)]
     allow: Vec<(RailClass, u64)>,
+    /// Wait so long for another run on the same target to end, such as 5m; otherwise it is refused at once
+    #[arg(long, value_name = "TIME", value_parser = patience, default_value = "0s", hide_default_value = true)]
+    lock_timeout: Duration,
     /// Form of the report on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
@@ -76,6 +79,12 @@ fn allowance(text: &str) -> Result<(RailClass, u64), String> {
     let class = RailClass::ALL.into_iter().find(|class| class.key() == name);
     let class = class.ok_or_else(|| format!("there is no rail `{name}`; the rails are {}", known()))?;
     Ok((class, count.parse().map_err(|_| format!("`{count}` is no count"))?))
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let bad = || format!("`{text}` is no length of time; write a number and one of s, m, h, such as 5m");
+    let time: SignedDuration = text.parse().map_err(|_| bad())?;
+    Duration::try_from(time).map_err(|_| bad())
 }
 
 /// A target whose plan may be applied.
@@ -161,7 +170,9 @@ impl RunArgs {
             let message = "only --format text shows something to say yes to; add --auto-approve";
             return Err(Failure::new(Exit::Usage, message));
         }
-        let mut planned = targets::plan(workspace, chosen, manner, self.reach, global).await?;
+        let patience = self.lock_timeout;
+        let mut planned =
+            targets::plan_to_write(workspace, chosen, manner, self.reach, global, patience).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let run = reports::run_of(workspace, &planned, &allowed, global, started);
         if self.format == Format::Text {
@@ -200,7 +211,7 @@ impl RunArgs {
         for one in ready {
             let layers = workspace.layer_entries(one.declaration);
             let reviewed = reviewed.remove(&one.declaration.name).unwrap_or_default();
-            let one = Applied { layers, reviewed, ..apply_one(one).await };
+            let one = Applied { layers, reviewed, ..apply_one(one, global.now).await };
             exit = exit.min(standing(&one)).min(reviewed::standing(&one.reviewed));
             applied.push(one);
         }
@@ -300,13 +311,10 @@ struct TooEarly {
 }
 
 /// Applies one plan and looks at the target again. Without changes there is nothing to look at.
-async fn apply_one(ready: Ready<'_>) -> Applied {
+async fn apply_one(ready: Ready<'_>, fixed: Option<Timestamp>) -> Applied {
     let Ready { declaration, policy, history, session, approved } = ready;
     let plan = approved.plan().clone();
-    let bar = progress(&plan);
-    let writer = session.target.writer(&approved);
-    let outcome = execute(&approved, &session.target, &writer, &|_| bar.inc(1)).await;
-    bar.finish_and_clear();
+    let outcome = execute_recorded(&session, &approved, &history, fixed).await;
     let afterwards = if plan.changes.is_empty() {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
@@ -320,6 +328,29 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
     let calls = Calls { sent: calls.calls, repeated: calls.retries };
     session.close().await;
     Applied { plan, outcome, afterwards, calls, layers: Vec::new(), reviewed: Vec::new() }
+}
+
+/// Does what `approved` says, on the record. What cannot be recorded is not done.
+async fn execute_recorded(
+    session: &Session,
+    approved: &ApprovedPlan,
+    history: &History,
+    fixed: Option<Timestamp>,
+) -> Outcome {
+    let clock = move || fixed.unwrap_or_else(Timestamp::now);
+    let recording = match session.records.begin(&session.target, approved, history, &clock).await {
+        Ok(recording) => recording,
+        Err(failure) => {
+            output::failure(&failure, Some(&approved.plan().target));
+            let why = one_line(failure.error.as_ref());
+            return Outcome::nothing_tried(approved, &format!("the run cannot be recorded: {why}"));
+        }
+    };
+    let bar = progress(approved.plan());
+    let outcome = execute(approved, &session.target, &recording, &|_| bar.inc(1)).await;
+    bar.finish_and_clear();
+    session.records.end(&session.target, &recording).await;
+    outcome
 }
 
 /// A bar on standard error, when that is a terminal.

@@ -3,7 +3,7 @@
 
 use std::{error::Error, net::IpAddr};
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{ArgGroup, Args};
 use futures_util::{StreamExt, stream};
 use tracing::Level;
 
@@ -22,18 +22,11 @@ use crate::{
 use super::{
     CommandResult, Exit, Failure, Global,
     files::{self, Workspace},
-    log, output, runtime,
+    log,
+    output::{self, Form},
+    runtime,
     targets::{AT_ONCE, Reach, connect, present, terms},
 };
-
-/// Form of an explanation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON document, described by the schemas `explanation` and `decision`
-    Json,
-}
 
 /// Shows every rule that is tried on a token, or what a server would answer to a request
 #[derive(Debug, Args)]
@@ -67,8 +60,8 @@ pub(super) struct Explain {
     #[arg(long, value_name = "SCOPE", requires = "owner")]
     creates: Option<Scope>,
     /// Form of the explanation on standard output
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
+    format: Form,
     #[command(flatten)]
     reach: Reach,
 }
@@ -143,8 +136,8 @@ impl Explain {
         let explained: Vec<_> = explained.into_iter().filter_map(|(_, explained)| explained).collect();
         let nowhere = explained.is_empty() && errors.is_empty();
         match self.format {
-            Format::Json => show_json(&ExplanationDocument::new(&explained, errors.clone()))?,
-            Format::Text => show_text(&explained, global, token)?,
+            Form::Json => show_json(&ExplanationDocument::new(&explained, errors.clone()))?,
+            Form::Text => show_text(&explained, global, token)?,
         }
         if nowhere {
             let names: Vec<_> = targets.iter().map(|(declaration, _)| declaration.name.as_str()).collect();
@@ -173,8 +166,8 @@ impl Explain {
         let (forecasts, errors): (Vec<(String, Forecast)>, _) =
             sort(answers.buffered(AT_ONCE).collect().await);
         match self.format {
-            Format::Json => show_json(&DecisionDocument::new(&forecasts, errors.clone()))?,
-            Format::Text => {
+            Form::Json => show_json(&DecisionDocument::new(&forecasts, errors.clone()))?,
+            Form::Text => {
                 show_text(&forecasts, global, |(name, one), paint, text| forecast(name, one, paint, text))?;
             }
         }

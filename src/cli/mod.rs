@@ -22,10 +22,12 @@ pub mod files;
 mod import;
 mod init;
 mod inventory;
+mod journal;
 mod log;
 mod man;
 mod output;
 mod plan;
+mod records;
 mod reports;
 mod reviewed;
 mod revoke;
@@ -117,6 +119,9 @@ enum Command {
     Import(import::ImportCommand),
     Explain(explain::Explain),
     Test(test::Test),
+    /// What runs did
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -144,6 +149,7 @@ impl Command {
             Self::Import(command) => command.run(global),
             Self::Explain(command) => command.run(global),
             Self::Test(command) => command.run(global),
+            Self::Journal(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

@@ -3,9 +3,20 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use clap::ValueEnum;
+
 use crate::report::escape_whole;
 
 use super::{ColorChoice, Failure};
+
+/// Form of what a command writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
 
 /// Whether to write colour to `stream`: on a terminal, unless `NO_COLOR` is set to something
 /// (<https://no-color.org>).

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{inventory, policy, report};
+use crate::{apply, inventory, policy, report};
 
 use super::{CommandResult, Exit, Failure, Global, atomic::CannotWrite, output};
 
@@ -42,6 +42,10 @@ pub(super) enum Document {
     Tests,
     /// What `test --format json` writes
     TestReport,
+    /// One line of a journal file
+    Journal,
+    /// What `journal show` writes with `--format json`
+    Runs,
 }
 
 impl Document {
@@ -56,6 +60,8 @@ impl Document {
             Self::Tests => policy::test_file::document::schema(),
             Self::TestReport => report::test_json::schema(),
             Self::Decision => report::explain_json::decision_schema(),
+            Self::Journal => apply::journal::schema(),
+            Self::Runs => report::journal::schema(),
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
+use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, records::Records};
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
 pub(super) const AT_ONCE: usize = 64;
@@ -67,7 +67,8 @@ pub(super) struct Manner {
     pub(super) purpose: Purpose,
     /// What the changes are compared with.
     pub(super) against: Against,
-    /// A moment at which the targets were as they should be.
+    /// A moment at which the targets were as they should be; when nobody says one, the last run of which
+    /// all was done.
     pub(super) since: Option<Timestamp>,
     /// The plan that was reviewed, when the purpose is to do what it has.
     pub(super) saved: Option<Arc<SavedPlan>>,
@@ -90,13 +91,18 @@ impl Manner {
     }
 
     /// What the plan of the target at `index`, whose policy is `at_hand`, is compared with.
-    fn baseline<'a>(&'a self, index: usize, at_hand: &'a Policy) -> Option<Baseline<'a>> {
+    fn baseline<'a>(
+        &'a self,
+        index: usize,
+        at_hand: &'a Policy,
+        since: Option<Timestamp>,
+    ) -> Option<Baseline<'a>> {
         let policy = match &self.against {
             Against::Nothing => None,
             Against::AtHand => Some(at_hand),
             Against::Before(policies) => policies.get(index),
         };
-        policy.map(|policy| Baseline { policy, since: self.since })
+        policy.map(|policy| Baseline { policy, since })
     }
 
     /// To do what `saved` has.
@@ -125,27 +131,15 @@ pub(super) struct Planned<'a, S = Session> {
 pub(super) struct Session {
     /// The target.
     pub(super) target: Target,
+    /// What runs on it did.
+    pub(super) records: Records,
     /// The name of the target in the settings file.
     name: String,
     embedded: Option<Embedded>,
 }
 
 impl Session {
-    /// The session with the plan that was made over it; without one the session ends.
-    async fn with(
-        self,
-        made: Result<(Plan, Vec<Reviewed>), ReadError>,
-    ) -> (Result<(Self, Plan), Failure>, Vec<Reviewed>) {
-        match made {
-            Ok((plan, reviewed)) => (Ok((self, plan)), reviewed),
-            Err(error) => {
-                self.close().await;
-                (Err(error.into()), Vec::new())
-            }
-        }
-    }
-
-    /// Ends the connection, and the server when it is embedded.
+    /// Ends the connection, and the server when it is embedded; other runs may begin then.
     pub(super) async fn close(self) {
         let calls = self.target.calls();
         tracing::info!(
@@ -156,6 +150,7 @@ impl Session {
             milliseconds = calls.time.as_millis(),
             "calls in all"
         );
+        self.records.release().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
@@ -163,8 +158,8 @@ impl Session {
 }
 
 /// Reads the policies of `targets`, then the targets, several at once, and plans each for the
-/// moment `now`. A target that cannot be read does not keep the others from being read. Revoking asks no
-/// policy, and none is read for it.
+/// moment that `global` says. A target that cannot be read does not keep the others from being read.
+/// Revoking asks no policy, and none is read for it.
 ///
 /// # Errors
 ///
@@ -176,28 +171,54 @@ pub(super) async fn plan<'a>(
     reach: Reach,
     global: &Global,
 ) -> Result<Vec<Planned<'a>>, Failure> {
-    if workspace.settings.journal.is_some() {
-        output::note("warning: `journal` has no effect yet: this version does not keep one");
-    }
-    let now = present(global);
+    plan_each(workspace, targets, manner, reach, global, None).await
+}
+
+/// As [`plan`], for a run that writes: it keeps other runs away from each target until its session is
+/// closed, and waits `patience` at most for one that is under way.
+///
+/// # Errors
+///
+/// When a policy is invalid: nothing is called then.
+pub(super) async fn plan_to_write<'a>(
+    workspace: &'a Workspace,
+    targets: &[&'a TargetDeclaration],
+    manner: Manner,
+    reach: Reach,
+    global: &Global,
+    patience: Duration,
+) -> Result<Vec<Planned<'a>>, Failure> {
+    plan_each(workspace, targets, manner, reach, global, Some(patience)).await
+}
+
+async fn plan_each<'a>(
+    workspace: &'a Workspace,
+    targets: &[&'a TargetDeclaration],
+    manner: Manner,
+    reach: Reach,
+    global: &Global,
+    patience: Option<Duration>,
+) -> Result<Vec<Planned<'a>>, Failure> {
     let manner = &manner;
     let policies = match &manner.purpose {
         Purpose::Revoke(_) => targets.iter().map(|_| Policy::default()).collect(),
         _ => workspace.load_policies(targets)?,
     };
-    let Manner { purpose, saved, .. } = manner;
     let planned =
         targets.iter().zip(policies).enumerate().map(|(index, (&declaration, policy))| async move {
-            let history = History::default();
-            let terms = terms(declaration, &policy, &history, now);
-            let baseline = manner.baseline(index, &policy);
-            let (plan, reviewed) = match connect(workspace, declaration, reach, global.now).await {
-                Ok(session) => {
-                    let (baseline, saved) = (baseline.as_ref(), saved.as_deref());
-                    let made = plan_one(purpose, baseline, saved, &terms, &session.target).await;
-                    session.with(made).await
+            let made = async {
+                let mut session = connect(workspace, declaration, reach, global.now).await?;
+                match plan_over(&mut session, declaration, &policy, manner, index, global, patience).await {
+                    Ok((history, plan, reviewed)) => Ok((session, history, plan, reviewed)),
+                    Err(failure) => {
+                        session.close().await;
+                        Err(failure)
+                    }
                 }
-                Err(failure) => (Err(failure), Vec::new()),
+            };
+            let (history, plan, reviewed) = match made.await {
+                Ok((session, history, plan, reviewed)) => (history, Ok((session, plan)), reviewed),
+                Err(failure) => (History::default(), Err(failure), Vec::new()),
             };
             (index, Planned { declaration, policy, history, plan, reviewed })
         });
@@ -205,6 +226,38 @@ pub(super) async fn plan<'a>(
     let mut planned: Vec<_> = stream::iter(planned).buffer_unordered(AT_ONCE).collect().await;
     planned.sort_by_key(|(index, _)| *index);
     Ok(planned.into_iter().map(|(_, planned)| planned).collect())
+}
+
+/// Plans the target at `index`, with what earlier runs on it did. With `patience` other runs are kept away
+/// from it first.
+async fn plan_over(
+    session: &mut Session,
+    declaration: &TargetDeclaration,
+    policy: &Policy,
+    manner: &Manner,
+    index: usize,
+    global: &Global,
+    patience: Option<Duration>,
+) -> Result<(History, Plan, Vec<Reviewed>), Failure> {
+    if let Some(patience) = patience {
+        session.records.hold(&session.target, || present(global), patience).await?;
+    }
+    // Whoever waited plans for the moment at which the waiting ended.
+    let now = present(global);
+    let history = session.records.history(&session.target, now).await?;
+    let terms = terms(declaration, policy, &history, now);
+    let since = match (&manner.against, manner.since) {
+        (Against::Nothing, _) => None,
+        (_, Some(since)) => Some(since),
+        (_, None) => session.records.last_success(&session.target).await?,
+    };
+    let (baseline, saved) = (manner.baseline(index, policy, since), manner.saved.as_deref());
+    let (plan, reviewed) =
+        plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &session.target).await?;
+    if patience.is_some() {
+        session.records.say_settled(&plan);
+    }
+    Ok((history, plan, reviewed))
 }
 
 /// Ends the sessions of all targets that were planned.
@@ -259,7 +312,7 @@ pub(super) async fn plan_offline<'a>(
     let history = History::default();
     let now = global.now.unwrap_or(snapshot.seen_at());
     let terms = terms(declaration, &policy, &history, now);
-    let baseline = manner.baseline(index, &policy);
+    let baseline = manner.baseline(index, &policy, manner.since);
     let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
     let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
     Ok(Planned { declaration, policy, history, plan, reviewed: Vec::new() })
@@ -345,11 +398,12 @@ pub(super) async fn connect(
     fixed: Option<Timestamp>,
 ) -> Result<Session, Failure> {
     let name = declaration.name.clone();
+    let records = Records::new(workspace, declaration);
     match &declaration.connection {
         Connection::Gateway(server) => {
             let client = client(workspace, server, reach).await?;
             let target = Target::Gateway(Gateway::new(client, server.url.as_str()));
-            Ok(Session { target, name, embedded: None })
+            Ok(Session { target, records, name, embedded: None })
         }
         Connection::Embedded { store, directory, seed } => {
             let path = |file: &Option<String>| file.as_ref().map(|file| workspace.folder.join(file));
@@ -358,6 +412,7 @@ pub(super) async fn connect(
             let client = HttpClient::new(&embedded.url(), embedded.credential(), None)?;
             Ok(Session {
                 target: Target::Gateway(Gateway::new(client, format!("embedded {store}"))),
+                records,
                 name,
                 embedded: Some(embedded),
             })

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 use super::{
     CommandResult, Exit, Global,
     files::{self, Loaded},
-    output,
+    output::{self, Form},
     targets::present,
 };
 
@@ -25,16 +25,8 @@ pub(super) struct Validate {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Form of the report on standard output
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON document
-    Json,
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
+    format: Form,
 }
 
 /// Everything that was read and what is wrong with it.
@@ -62,12 +54,12 @@ impl Validate {
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         let checked = if self.paths.is_empty() { workspace(global) } else { self.single_files(global) };
         let text = match self.format {
-            Format::Text => {
+            Form::Text => {
                 let colour = output::colour(global.color, &std::io::stdout());
                 let text = report::diagnostics::text(&checked.diagnostics, &checked.sources, colour);
                 text + &report::diagnostics::summary(&checked.diagnostics, checked.files) + "\n"
             }
-            Format::Json => {
+            Form::Json => {
                 let document = report::diagnostics::document(&checked.diagnostics, checked.files);
                 serde_json::to_string_pretty(&document)? + "\n"
             }

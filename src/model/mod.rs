@@ -15,6 +15,7 @@ pub mod password;
 pub mod permission;
 pub mod question;
 pub mod rails;
+pub mod run;
 pub mod schema;
 pub mod scope;
 pub mod secret;

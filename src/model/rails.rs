@@ -3,8 +3,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// What a rail counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum RailClass {
     /// Tokens that are revoked.
     Revocations,

@@ -90,6 +90,17 @@ pub enum Object<'a> {
     Token(&'a Token),
 }
 
+impl Object<'_> {
+    /// What programs read, below the target: `settings/permissions.create`, `token/4711`.
+    #[must_use]
+    pub fn address(self) -> String {
+        match self {
+            Self::Setting(key) => format!("settings/{}", key.path()),
+            Self::Token(token) => format!("token/{}", token.id),
+        }
+    }
+}
+
 /// How a setting stands, seen from a change of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

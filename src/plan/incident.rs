@@ -70,6 +70,8 @@ pub(super) async fn plan(
     plan.shut_out = lockout::caller_shut_out(&plan.changes, &settings, &server).into_iter().collect();
     plan.without_way_in = people.without_way_in();
     plan.shut_out.extend(people.finish(&plan.changes));
+    // What an interrupted run had begun is settled by the next run that asks the policy; until then it counts.
+    plan.spent = terms.history.spent_with(&terms.history.unsettled(), terms.now);
     Ok(plan)
 }
 

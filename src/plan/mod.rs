@@ -9,6 +9,7 @@ mod existing;
 mod explain;
 mod incident;
 mod lockout;
+mod notes;
 mod order;
 mod origin;
 mod outlook;
@@ -17,6 +18,7 @@ mod purpose;
 mod rails;
 mod refused_use;
 mod settings;
+mod settle;
 mod terms;
 mod tokens;
 
@@ -28,9 +30,9 @@ pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use purpose::{Incident, Part, Purpose, Review, Selection};
-pub use rails::{Allowed, Refusal, Refused};
+pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
-pub use terms::{History, Spent, Terms};
+pub use terms::{History, OpenChange, Spent, Terms};
 
 use std::{collections::BTreeSet, ops::Add};
 
@@ -42,6 +44,7 @@ use crate::{
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
         AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
+        run::Settled,
     },
     policy::{Place, Policy},
 };
@@ -95,6 +98,11 @@ pub struct Plan {
     pub shut_out: Vec<ShutOut>,
     /// Those of `break_glass` who have no way in even now, so that none can be kept open.
     pub without_way_in: Vec<UserName>,
+    /// What earlier runs did within the window, which counts against the rails; nothing when nobody
+    /// keeps a record, so that every run is judged by itself.
+    pub spent: Option<Spent>,
+    /// What became of the changes that an interrupted run had begun.
+    pub settled: Vec<Settled>,
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -331,6 +339,8 @@ impl Plan {
             coverage: inventory.coverage,
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
+            spent: None,
+            settled: Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     order,
     refused_use::RefusedUseFold,
     settings,
+    settle::SettleFold,
 };
 
 /// The fold over all tokens of a target that ends in a plan to comply, or to do a part of it.
@@ -24,6 +25,7 @@ pub(super) struct Planner<'a> {
     statistics: Statistics,
     refused_use: RefusedUseFold<'a>,
     people: PeopleFold<'a>,
+    settle: SettleFold<'a>,
     settings: (Vec<PlannedChange>, Vec<HeldBack>),
     left_out: Vec<PlannedChange>,
 }
@@ -40,6 +42,7 @@ impl<'a> Planner<'a> {
             statistics: Statistics::new(terms.now),
             refused_use: RefusedUseFold::new(inventory, &settings.0),
             people: PeopleFold::new(inventory, &settings.0, terms.lockout),
+            settle: SettleFold::new(&terms.history.open),
             terms: *terms,
             inventory,
             settings,
@@ -58,6 +61,7 @@ impl<'a> Planner<'a> {
         self.statistics.observe(token);
         self.refused_use.observe(token);
         self.people.observe(token);
+        self.settle.observe(token);
     }
 
     /// Ends the plan.
@@ -88,6 +92,8 @@ impl<'a> Planner<'a> {
             lockout::caller_shut_out(&plan.changes, &inventory.settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
         plan.shut_out.extend(people.finish(&plan.changes));
+        plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), &plan.coverage);
+        plan.spent = terms.history.spent_with(&plan.settled, terms.now);
         (plan, explanation)
     }
 }

@@ -1,11 +1,14 @@
 //! In: a plan and the rails. Out: the plan approved, or every rail and lockout that it runs into. It
 //! refuses to know who would override a rail: an exception is given by name and count, and is for
-//! this run.
+//! this run. What earlier runs did within the window counts as if this run did it, so that cutting a
+//! large change into slices does not get past a rail.
 
 use std::{collections::BTreeMap, fmt};
 
+use jiff::Timestamp;
+
 use crate::model::{
-    AllowedNetworks, Holders, Token,
+    AllowedNetworks, Holders, Period, Token,
     rails::{Rail, RailClass, Rails},
 };
 
@@ -34,17 +37,41 @@ pub struct Refusal {
     pub live: u64,
     /// The limit.
     pub rail: Rail,
+    /// What earlier runs did, when they did something.
+    pub earlier: Option<Earlier>,
+}
+
+/// What earlier runs did of one class, and until when that stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// How many objects they changed.
+    pub count: u64,
+    /// Within which time.
+    pub window: Period,
+    /// Of how many objects, those included that they took away.
+    pub of: u64,
+    /// From when on enough of them are forgotten for this plan to pass, UTC; nothing when it would be
+    /// refused without them too.
+    pub passes_from: Option<Timestamp>,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { class, count, live, rail } = self;
-        write!(f, "{class}: {count} of {live}, the limit is {} or {} %", rail.amount, rail.percent)?;
-        write!(
-            f,
-            " (up to {} always pass); to let these pass in this run: --allow {class}={count}",
-            rail.floor
-        )
+        let Self { class, count, live, rail, earlier } = self;
+        match earlier {
+            None => write!(f, "{class}: {count} of {live}")?,
+            Some(Earlier { count: spent, window, of, .. }) => write!(
+                f,
+                "{class}: {count} of {live}, and earlier runs of the last {window} did {spent}: {} of {of} together",
+                count.saturating_add(*spent)
+            )?,
+        }
+        write!(f, ", the limit is {} or {} %", rail.amount, rail.percent)?;
+        write!(f, " (up to {} always pass); ", rail.floor)?;
+        if let Some(passes_from) = earlier.and_then(|earlier| earlier.passes_from) {
+            write!(f, "these pass from {passes_from} on; ")?;
+        }
+        write!(f, "to let these pass in this run: --allow {class}={count}")
     }
 }
 
@@ -55,8 +82,15 @@ impl Plan {
         let check = |class: RailClass| {
             let (count, live) = self.counts(class);
             let rail = rails.of(class);
-            let passes = rail.admits(count, live) || allowed.get(&class).is_some_and(|most| count <= *most);
-            (!passes).then_some(Refusal { class, count, live, rail })
+            let spent = self.spent.as_ref().map_or(0, |spent| spent.of(class));
+            let passes = count == 0
+                || admits_after(rail, class, count, live, spent)
+                || allowed.get(&class).is_some_and(|most| count <= *most);
+            let refusal = || {
+                let earlier = self.earlier(class, count, live, rail);
+                Refusal { class, count, live, rail, earlier }
+            };
+            (!passes).then(refusal)
         };
         RailClass::ALL.into_iter().filter_map(check).collect()
     }
@@ -73,6 +107,22 @@ impl Plan {
         } else {
             Err(Box::new(Refused { plan: self, refusals }))
         }
+    }
+
+    /// What earlier runs did of `class`, which stands in the way of `count` more.
+    fn earlier(&self, class: RailClass, count: u64, live: u64, rail: Rail) -> Option<Earlier> {
+        let spent = self.spent.as_ref()?;
+        let all = spent.of(class);
+        if all == 0 {
+            return None;
+        }
+        let mut left = all;
+        let passes_from = spent.leaving(class).find_map(|(at, gone)| {
+            left = left.saturating_sub(gone);
+            admits_after(rail, class, count, live, left).then_some(at)
+        });
+        let of = live_before(class, live, all);
+        Some(Earlier { count: all, window: spent.window(), of, passes_from })
     }
 
     /// How many objects of `class` the plan changes, and how many live ones there are.
@@ -100,8 +150,24 @@ impl Plan {
     }
 }
 
+/// Whether `rail` admits `count` of `live` objects after earlier runs changed `spent`.
+fn admits_after(rail: Rail, class: RailClass, count: u64, live: u64, spent: u64) -> bool {
+    rail.admits(count.saturating_add(spent), live_before(class, live, spent))
+}
+
+/// How many live objects there were before earlier runs changed `spent` of them: what they took away is
+/// not among the live ones any more.
+fn live_before(class: RailClass, live: u64, spent: u64) -> u64 {
+    match class {
+        RailClass::Revocations | RailClass::WithdrawnGroups | RailClass::WithdrawnNetworks => {
+            live.saturating_add(spent)
+        }
+        RailClass::Expiries | RailClass::Narrowings | RailClass::RefusedCallers => live,
+    }
+}
+
 /// The rail that a change counts for; nothing for what only opens or can be set back at once.
-fn rail_of(change: &Change) -> Option<RailClass> {
+pub(super) fn rail_of(change: &Change) -> Option<RailClass> {
     match change {
         Change::Revoke { .. } => Some(RailClass::Revocations),
         Change::Expire { .. } => Some(RailClass::Expiries),
@@ -117,7 +183,7 @@ fn rail_of(change: &Change) -> Option<RailClass> {
 }
 
 /// How many ranges are refused, and of how many; "anywhere" counts as one.
-fn withdrawn_ranges(change: &Change) -> (u64, u64) {
+pub(super) fn withdrawn_ranges(change: &Change) -> (u64, u64) {
     let Change::Refuse(NetworksChange { before, after }) = change else { return (0, 0) };
     match before {
         AllowedNetworks::Anywhere => (1, 1),
@@ -129,12 +195,39 @@ fn withdrawn_ranges(change: &Change) -> (u64, u64) {
 }
 
 /// How many groups lose a permission; "everyone" counts as one.
-fn withdrawn_holders(change: &Change) -> u64 {
+pub(super) fn withdrawn_holders(change: &Change) -> u64 {
     let Change::Withdraw(change) = change else { return 0 };
     let kept = |group| matches!(&change.after, Holders::Groups(groups) if groups.contains(group));
     match &change.before {
         Holders::Everyone => 1,
         Holders::Nobody => 0,
         Holders::Groups(groups) => groups.iter().filter(|group| !kept(group)).count() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn slices_that_all_pass_would_have_passed_together(
+            slices in prop::collection::vec(0u64..30, 1..6),
+            (amount, percent, floor) in (0u64..40, 0u8..=100, 0u64..10),
+            live in 0u64..200,
+        ) {
+            let rail = Rail { amount, percent, floor };
+            let (mut spent, mut left) = (0, live);
+            for slice in slices {
+                let slice = slice.min(left);
+                if slice > 0 && admits_after(rail, RailClass::Revocations, slice, left, spent) {
+                    spent += slice;
+                    left -= slice;
+                }
+            }
+            prop_assert!(rail.admits(spent, live), "{spent} of {live} by {rail:?}");
+        }
     }
 }

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    model::{Period, TokenId, rails::RailClass},
+    model::{
+        Period, TokenId,
+        rails::RailClass,
+        run::{ChangeNote, Counts, Fate, RunId, Settled},
+    },
     policy::{Policy, settings_file::Lockout},
 };
 
@@ -33,13 +37,85 @@ pub struct History {
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What counts against the rails of this run already; nothing when no record is kept.
     pub spent: Option<Spent>,
+    /// What a run that was interrupted had begun without recording how it ended. Not among `spent`: the
+    /// plan finds out.
+    pub open: Vec<OpenChange>,
+}
+
+impl History {
+    /// The changes that are open, of which nobody looked what became: they count.
+    pub(super) fn unsettled(&self) -> Vec<Settled> {
+        let unknown =
+            |open: &OpenChange| Settled { run: open.run.clone(), change: open.change, fate: Fate::Unknown };
+        self.open.iter().map(unknown).collect()
+    }
+
+    /// What is spent once it is known what became of the changes that were open; `settled` has them in
+    /// their order.
+    pub(super) fn spent_with(&self, settled: &[Settled], now: Timestamp) -> Option<Spent> {
+        let mut spent = self.spent.clone()?;
+        for (open, _) in self.open.iter().zip(settled).filter(|(_, settled)| settled.fate.counts()) {
+            spent.add(&open.note.counts, open.attempted, now);
+        }
+        Some(spent)
+    }
+}
+
+/// A change that was begun by a run that was interrupted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenChange {
+    /// The run.
+    pub run: RunId,
+    /// Place of the change in the plan of that run, from 0.
+    pub change: u32,
+    /// The change.
+    pub note: ChangeNote,
+    /// When it was about to be sent, UTC.
+    pub attempted: Timestamp,
 }
 
 /// What runs did within the window that rails look back on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// How far back.
-    pub window: Period,
-    /// How many objects of each class.
-    pub counts: BTreeMap<RailClass, u64>,
+    window: Period,
+    counts: BTreeMap<RailClass, BTreeMap<Timestamp, u64>>,
+}
+
+impl Spent {
+    /// Nothing spent within `window`.
+    #[must_use]
+    pub fn nothing(window: Period) -> Self {
+        Self { window, counts: BTreeMap::new() }
+    }
+
+    /// How far back rails look.
+    #[must_use]
+    pub fn window(&self) -> Period {
+        self.window
+    }
+
+    /// Adds what was done at `at`, UTC; what lies before the window that ends at `now` is left out.
+    pub fn add(&mut self, counts: &Counts, at: Timestamp, now: Timestamp) {
+        if self.window.after(at) <= now {
+            return;
+        }
+        for (class, count) in counts.iter().filter(|(_, count)| **count > 0) {
+            *self.counts.entry(*class).or_default().entry(at).or_default() += count;
+        }
+    }
+
+    /// How many objects of `class`.
+    #[must_use]
+    pub fn of(&self, class: RailClass) -> u64 {
+        self.moments(class).map(|(_, count)| count).sum()
+    }
+
+    /// How many objects of `class` leave the window when, the first to leave first.
+    pub fn leaving(&self, class: RailClass) -> impl Iterator<Item = (Timestamp, u64)> + '_ {
+        self.moments(class).map(|(at, count)| (self.window.after(at), count))
+    }
+
+    fn moments(&self, class: RailClass) -> impl Iterator<Item = (Timestamp, u64)> + '_ {
+        self.counts.get(&class).into_iter().flatten().map(|(at, count)| (*at, *count))
+    }
 }

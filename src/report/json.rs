@@ -12,6 +12,8 @@ use crate::{
     model::{
         AddressSet, Token,
         network::AddressRange,
+        rails::RailClass,
+        run::{Counts, Settled},
         schema::schema_of_output,
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
@@ -110,6 +112,9 @@ pub struct TargetEntry {
     /// With `--only`, and for a saved plan: how many changes that the policy asks for are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<usize>,
+    /// What earlier runs did, which counts against the rails; null when there is no budget over time, since
+    /// nobody keeps a record.
+    pub budget: Option<BudgetEntry>,
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
@@ -165,6 +170,17 @@ pub struct LayerEntry {
     pub path: String,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+}
+
+/// What earlier runs did within the time that rails look back on.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BudgetEntry {
+    /// How far back, such as `1d`.
+    pub window: String,
+    /// How many objects of each class; what is left out is none.
+    pub spent: Counts,
+    /// What became of the changes that an interrupted run had begun.
+    pub settled: Vec<Settled>,
 }
 
 /// One change.
@@ -419,6 +435,7 @@ impl PlanDocument {
             only: plan.purpose.part().map(Part::word),
             left_out: (!matches!(plan.purpose, Purpose::Comply | Purpose::Revoke(_)))
                 .then_some(plan.left_out.len()),
+            budget: budget(plan),
             converged: None,
             calls: None,
         });
@@ -499,6 +516,16 @@ impl Default for PlanDocument {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn budget(plan: &Plan) -> Option<BudgetEntry> {
+    let spent = plan.spent.as_ref()?;
+    let counts = RailClass::ALL.map(|class| (class, spent.of(class)));
+    Some(BudgetEntry {
+        window: spent.window().to_string(),
+        spent: counts.into_iter().filter(|(_, count)| *count > 0).collect(),
+        settled: plan.settled.clone(),
+    })
 }
 
 pub(super) fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {

@@ -14,6 +14,7 @@ mod findings;
 pub mod fleet;
 mod hash;
 pub mod html;
+pub mod journal;
 pub mod json;
 pub mod junit;
 pub mod markdown;

@@ -25,8 +25,5 @@ pub(super) fn token_name(token: &Token) -> String {
 
 /// What programs read: `prod/settings/permissions.create`, `prod/token/4711`.
 pub(super) fn address(target: &str, object: Object<'_>) -> String {
-    match object {
-        Object::Setting(key) => format!("{target}/settings/{}", key.path()),
-        Object::Token(token) => format!("{target}/token/{}", token.id),
-    }
+    format!("{target}/{}", object.address())
 }

@@ -204,6 +204,10 @@ impl<W: Write> PlanText<'_, W> {
         if !plan.changes.is_empty() {
             let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
             writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
+            if plan.spent.is_none() && plan.notes().iter().any(|note| !note.counts.is_empty()) {
+                let line = "There is no budget over time: without a journal, each run is judged by itself.";
+                writeln!(self.out, "{line}")?;
+            }
         } else if !plan.left_out.is_empty()
             || !plan.pending.is_empty()
             || !plan.reported.is_empty()

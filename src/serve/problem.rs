@@ -83,7 +83,20 @@ macro_rules! unavailable_on {
     };
 }
 
-unavailable_on!(StoreError, SettingsError, PasswordError, NoRandomness, serde_json::Error);
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::LeaseLost => {
+                let message = "The run does not hold the lease any more: another one has it.";
+                Self::new(StatusCode::CONFLICT, "lease", message)
+            }
+            StoreError::NoSuchRun(run) => Self::bad_request(format!("There is no run `{run}`.")),
+            error => Self::unavailable(error),
+        }
+    }
+}
+
+unavailable_on!(SettingsError, PasswordError, NoRandomness, serde_json::Error);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {

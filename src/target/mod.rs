@@ -15,7 +15,7 @@ use crate::{
     plan::{ApprovedPlan, Change},
 };
 
-use gateway::{Gateway, GatewayWriter};
+use gateway::{Gateway, GatewayWriter, Tenure};
 use http::CallStatistics;
 
 /// A server of whatever kind.
@@ -32,11 +32,20 @@ pub fn calls_of(kind: &str) -> Option<Vec<Call>> {
 }
 
 impl Target {
-    /// A writer, for doing what `approved` says: without an approved plan there is none.
+    /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
+    /// our own server keeps what is done.
     #[must_use]
-    pub fn writer(&self, approved: &ApprovedPlan) -> Writer {
+    pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> Writer {
         match self {
-            Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved)),
+            Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved, tenure)),
+        }
+    }
+
+    /// Our own server, which keeps a ledger of runs and has a lease; nothing for any other.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&Gateway> {
+        match self {
+            Self::Gateway(gateway) => Some(gateway),
         }
     }
 

@@ -4,15 +4,15 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    program::{NOW, Quickstart, dump, program},
+    program::{NOW, Quickstart, Run, dump, program},
     serve_process::{Process, folder},
     support::{TOKENS, answer, client},
     world::block_on,
@@ -27,12 +27,11 @@ fn left(quickstart: &Quickstart) -> usize {
     plan.stdout.matches("\"action_reason\"").count()
 }
 
-/// Applies to the end and answers how long it took.
-fn finish(quickstart: &Quickstart) -> Duration {
-    let begun = Instant::now();
+/// Applies to the end.
+fn finish(quickstart: &Quickstart) -> Run {
     let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
-    begun.elapsed()
+    run
 }
 
 /// How many writes a store has seen, against what it was at first.
@@ -55,13 +54,33 @@ fn begin(quickstart: &Quickstart) -> Child {
         .unwrap()
 }
 
-/// The next run after one that was killed ends where one whole run does.
-fn assert_the_next_run_finishes(quickstart: &Quickstart, wanted: &[String]) {
-    finish(quickstart);
+/// The quickstart, with a journal in a folder beside the ledger of its server, or without.
+fn quickstart(journal: bool) -> Quickstart {
+    let quickstart = Quickstart::new();
+    if journal {
+        quickstart.edit("tokenwarden.yaml", "version: 1\n", "version: 1\njournal: {directory: journal}\n");
+    }
+    quickstart
+}
+
+/// What all runs together count against the rails: changes of tokens, and groups that lost a permission.
+fn spent(quickstart: &Quickstart) -> Vec<Value> {
+    let plan = quickstart.run(&["plan", "--format", "json", "--now", NOW]);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    let spent = &plan["targets"][0]["budget"]["spent"];
+    ["revocations", "expiries", "narrowings", "withdrawn_groups"].map(|class| spent[class].clone()).into()
+}
+
+/// The next run after one that was killed ends where one whole run does, and both together count as much
+/// as one.
+fn assert_the_next_run_finishes(quickstart: &Quickstart, wanted: &[String], counted: &[Value]) -> Run {
+    let run = finish(quickstart);
+    assert_eq!(spent(quickstart), counted);
     // The revision of the settings counts every write of them: none was made twice.
     let ended = dump(&quickstart.store());
     let different: Vec<_> = wanted.iter().zip(&ended).filter(|(wanted, ended)| wanted != ended).collect();
     assert!(different.is_empty() && ended.len() == wanted.len(), "{different:#?}");
+    run
 }
 
 #[test]
@@ -69,19 +88,22 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
     let reference = Quickstart::new();
     let all = left(&reference);
     finish(&reference);
-    let wanted = dump(&reference.store());
+    let (wanted, counted) = (dump(&reference.store()), spent(&reference));
+    assert_eq!(counted, [5, 9, 6, 4].map(Value::from));
 
     let mut half_way = 0;
     for point in (1..all).step_by(3) {
-        let quickstart = Quickstart::new();
+        let quickstart = quickstart(point % 2 == 0);
         left(&quickstart);
         let at_first = dump(&quickstart.store());
         let mut applying = begin(&quickstart);
         while applying.try_wait().unwrap().is_none() && progress(&quickstart.store(), &at_first) < point {}
         applying.kill().unwrap();
         applying.wait().unwrap();
-        half_way += usize::from((1..all).contains(&left(&quickstart)));
-        assert_the_next_run_finishes(&quickstart, &wanted);
+        let hit = (1..all).contains(&left(&quickstart));
+        half_way += usize::from(hit);
+        let next = assert_the_next_run_finishes(&quickstart, &wanted, &counted);
+        assert!(!hit || next.stderr.contains("was interrupted after "), "{}", next.stderr);
     }
     assert!(half_way > 3, "{half_way} runs were hit in the middle of their changes");
 }
@@ -89,16 +111,18 @@ fn apply_killed_between_any_two_writes_is_finished_by_the_next_run() {
 #[test]
 fn apply_killed_at_any_moment_from_its_very_start_is_finished_by_the_next_run() {
     let reference = Quickstart::new();
-    let whole = finish(&reference);
-    let wanted = dump(&reference.store());
+    let begun = Instant::now();
+    finish(&reference);
+    let whole = begun.elapsed();
+    let (wanted, counted) = (dump(&reference.store()), spent(&reference));
     for moment in 0..MOMENTS {
-        let quickstart = Quickstart::new();
+        let quickstart = quickstart(moment % 2 == 0);
         let mut applying = begin(&quickstart);
         // Where exactly it is hit does not matter: any moment must do, also while the store is made.
         std::thread::sleep(whole * moment / MOMENTS);
         applying.kill().unwrap();
         applying.wait().unwrap();
-        assert_the_next_run_finishes(&quickstart, &wanted);
+        assert_the_next_run_finishes(&quickstart, &wanted, &counted);
     }
 }
 
@@ -137,6 +161,8 @@ fn gateway_folder(folder: &TempDir, address: SocketAddr) {
 fn apply_to_gateway(folder: &TempDir, secret: &str) -> Command {
     let mut command = program();
     command.arg("-C").arg(folder.path()).args(["apply", "--auto-approve"]).env("WARDEN_TOKEN", secret);
+    // The lease of a run that could not give it back ends by itself.
+    command.args(["--lock-timeout", "1m"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -162,27 +188,36 @@ fn a_gateway_killed_while_policy_is_applied_to_it_ends_in_the_same_state_after_t
     server.kill();
     let wanted = timeless(&reference);
 
-    let mut half_way = 0;
-    for point in (1..30).step_by(7) {
-        let folder = folder();
-        let server = Process::start_at(&folder, "127.0.0.1:0");
-        let address = server.address;
-        gateway_folder(&folder, address);
-        let secret = block_on(fill(&server));
-        let store = folder.path().join("store.db");
-        let begun = dump(&store);
-        let mut applying = apply_to_gateway(&folder, &secret).spawn().unwrap();
-        while applying.try_wait().unwrap().is_none() && progress(&store, &begun) < point {}
-        server.kill();
-        let code = applying.wait().unwrap().code();
-        let left = timeless(&folder);
-        half_way += usize::from(left != at_first && left != wanted);
-        assert!(code == Some(0) || matches!(code, Some(1 | 5)), "{code:?}");
-
-        let server = Process::start_at(&folder, &address.to_string());
-        assert!(apply_to_gateway(&folder, &secret).status().unwrap().success());
-        server.kill();
-        assert_eq!(timeless(&folder), wanted, "killed after {point} writes");
-    }
+    // Each of these waits for the lease of a run that could not give it back: they wait side by side.
+    let rounds = (1..30).step_by(7).map(|point| {
+        let (at_first, wanted) = (at_first.clone(), wanted.clone());
+        std::thread::spawn(move || killed_after(point, &at_first, &wanted))
+    });
+    let rounds: Vec<_> = rounds.collect();
+    let half_way = rounds.into_iter().map(|round| usize::from(round.join().unwrap())).sum::<usize>();
     assert!(half_way > 1, "{half_way} runs were hit in the middle of their changes");
+}
+
+/// Kills a gateway after `point` writes of an apply, and lets the next run finish. Answers whether the
+/// run was hit in the middle of its changes.
+fn killed_after(point: usize, at_first: &[String], wanted: &[String]) -> bool {
+    let folder = folder();
+    let server = Process::start_at(&folder, "127.0.0.1:0");
+    let address = server.address;
+    gateway_folder(&folder, address);
+    let secret = block_on(fill(&server));
+    let store = folder.path().join("store.db");
+    let begun = dump(&store);
+    let mut applying = apply_to_gateway(&folder, &secret).spawn().unwrap();
+    while applying.try_wait().unwrap().is_none() && progress(&store, &begun) < point {}
+    server.kill();
+    let code = applying.wait().unwrap().code();
+    let left = timeless(&folder);
+    assert!(code == Some(0) || matches!(code, Some(1 | 5)), "{code:?}");
+
+    let server = Process::start_at(&folder, &address.to_string());
+    assert!(apply_to_gateway(&folder, &secret).status().unwrap().success());
+    server.kill();
+    assert_eq!(timeless(&folder), wanted, "killed after {point} writes");
+    left != at_first && left != wanted
 }

@@ -171,7 +171,7 @@ async fn plan(policy: &Policy, gateway: &Gateway) -> Option<Plan> {
 
 async fn apply(plan: Plan, gateway: &Gateway) -> Outcome {
     let approved = approve(plan);
-    execute(&approved, gateway, &gateway.writer(&approved), &|_| {}).await
+    execute(&approved, gateway, &gateway.writer(&approved, None), &|_| {}).await
 }
 
 /// A plan and its application over the network that `seed` makes, on a copy of `store`.

@@ -54,7 +54,7 @@ async fn apply(
     let now = NOW.parse().unwrap();
     let terms = Terms { target: "server", policy: &policy, lockout: &lockout, history: &history, now };
     let approved = approve(Plan::make(&terms, &gateway).await.unwrap());
-    let outcome = execute(&approved, &gateway, &gateway.writer(&approved), &|_| {}).await;
+    let outcome = execute(&approved, &gateway, &gateway.writer(&approved, None), &|_| {}).await;
     (outcome, proxy)
 }
 

@@ -94,3 +94,14 @@ fn every_kind_of_change_that_closes_something_has_a_rail() {
         assert!(!class.default_rail().admits(1_000, 1_000), "{class}");
     }
 }
+
+#[test]
+fn a_plan_without_any_record_says_that_there_is_no_budget_over_time() {
+    let plan = World::new(state()).plan(&policy("version: 1\npermissions: {use: nobody}\n"), time(NOW));
+    let mut text = String::new();
+    tokenwarden::report::text::plan(&plan, tokenwarden::report::Paint { colour: false }, &mut text).unwrap();
+    assert!(text.contains("\nThere is no budget over time: "), "{text}");
+    let mut document = tokenwarden::report::json::PlanDocument::new();
+    document.add_plan(&plan);
+    assert_eq!(document.targets.iter().filter(|target| target.budget.is_none()).count(), 1);
+}

@@ -156,7 +156,7 @@ async fn a_server_that_is_away_or_is_something_else_is_an_error_that_names_it() 
     fs::write(repository.folder.path().join("tokenwarden.yaml"), away).unwrap();
     let run = repository.run(&["plan"]).await;
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("prod: cannot read settings of http://127.0.0.1:9"), "{}", run.stderr);
+    assert!(run.stderr.contains("prod: cannot read runs of http://127.0.0.1:9"), "{}", run.stderr);
     assert_eq!(run.stdout, "");
 }
 
@@ -172,7 +172,11 @@ async fn a_credential_that_may_not_write_can_still_plan_and_its_apply_changes_no
     let before = answer(server.as_operator(Method::GET, SETTINGS), StatusCode::OK).await;
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(1), "{}{}", applied.stdout, applied.stderr);
-    assert!(applied.stdout.contains("failed") && applied.stdout.contains("403"), "{}", applied.stdout);
+    assert!(
+        applied.stderr.contains("does not give the lease") && applied.stderr.contains("403"),
+        "{}",
+        applied.stderr
+    );
     let after: Value = answer(server.as_operator(Method::GET, SETTINGS), StatusCode::OK).await;
     assert_eq!(before, after);
 }

@@ -44,8 +44,8 @@ fn the_complete_settings_file_is_valid_and_means_what_it_says() {
     assert_eq!(names, ["prod", "try-it", "edge", "app"]);
     let journal = settings.journal.expect("a journal");
     assert_eq!(
-        (journal.directory.as_str(), journal.window.to_string().as_str()),
-        ("/var/lib/tokenwarden", "2d")
+        (journal.directory.as_deref(), journal.window.to_string().as_str()),
+        (Some("/var/lib/tokenwarden"), "2d")
     );
 
     let [prod, try_it, edge, app] = settings.targets.as_slice() else { panic!("four targets") };

@@ -226,6 +226,12 @@ impl InventoryReader for World {
     }
 }
 
+impl TargetWriter for &World {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        <World as TargetWriter>::make(self, change).await
+    }
+}
+
 impl TargetWriter for World {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
         {

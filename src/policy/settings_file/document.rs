@@ -22,20 +22,21 @@ pub struct SettingsFileDocument {
     /// Version of the format of this file: `1`.
     #[schemars(schema_with = "super::super::document::version_one")]
     pub version: u32,
-    /// Where runs are recorded. Nothing is recorded without it.
+    /// Where runs are recorded, and how far back their rails look.
     pub journal: Option<JournalDocument>,
     /// The servers that policy is applied to, each with a name of its own.
     #[schemars(extend("minProperties" = 1))]
     pub targets: BTreeMap<String, TargetDocument>,
 }
 
-/// Where runs are recorded.
+/// Where runs are recorded, and how far back their rails look.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct JournalDocument {
-    /// The folder, relative to this file.
-    pub directory: String,
-    /// How far back a run looks for what other runs did, such as `24h`, which is the default.
+    /// The folder, absolute or relative to this file. Without it only the servers of `kind: gateway` and
+    /// `embedded` remember what runs did: they keep a ledger of their own.
+    pub directory: Option<String>,
+    /// How far back the rails of a run count what other runs did, such as `24h`, which is the default.
     #[schemars(regex(pattern = PERIOD_PATTERN))]
     pub window: Option<String>,
 }

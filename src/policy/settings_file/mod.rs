@@ -27,8 +27,9 @@ pub struct SettingsFile {
 /// Where runs are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
-    /// The folder, relative to that of the settings file.
-    pub directory: String,
+    /// The folder, absolute or relative to that of the settings file; nothing when only our own servers
+    /// keep a record.
+    pub directory: Option<String>,
     /// How far back a run looks for what other runs did.
     pub window: Period,
 }

@@ -84,7 +84,8 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
 
 fn journal(at: &At<'_>, out: &mut Diagnostics) -> Option<Journal> {
     let window = at.get("window").map_or(Some(Journal::DEFAULT_WINDOW), |at| validate::period(&at, out));
-    Some(Journal { directory: at.get("directory")?.text()?.to_owned(), window: window? })
+    let directory = at.get("directory").and_then(|at| at.text().map(str::to_owned));
+    Some(Journal { directory, window: window? })
 }
 
 fn target(

@@ -17,7 +17,7 @@ use crate::{
     },
     plan::{
         Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
-        Reason, RefusedUse, TokenCounts,
+        Reason, RefusedUse, Spent, TokenCounts,
     },
     policy::{Place, Waiver, WaiverSubject},
 };
@@ -25,8 +25,8 @@ use crate::{
 use super::super::{
     Run, TargetRun,
     json::{
-        ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry, RefusedUseEntry,
-        SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
+        BudgetEntry, ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry,
+        RefusedUseEntry, SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
     },
     statistics::StatisticsEntry,
 };
@@ -97,6 +97,7 @@ struct TargetRead {
     tokens_waived: u64,
     missing: Vec<String>,
     statistics: StatisticsEntry,
+    budget: Option<BudgetEntry>,
     refused_use: RefusedUseEntry,
     network_names: Vec<NetworkName>,
 }
@@ -192,6 +193,8 @@ impl Document {
             holders: 0,
             network_names: target.network_names.iter().map(network_name).collect::<Result<_, _>>()?,
             coverage: target.missing.iter().cloned().map(Missing::Told).collect::<Coverage>(),
+            spent: target.budget.as_ref().map(|budget| spent(budget, target.planned_for)).transpose()?,
+            settled: target.budget.as_ref().map(|budget| budget.settled.clone()).unwrap_or_default(),
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
         })
@@ -368,6 +371,13 @@ fn warning_of(read: &WarningRead) -> Result<WaiverWarning, BadPlan> {
     };
     let waiver = meaning(waiver(&read.waiver), &read.waiver.subject)?;
     Ok(WaiverWarning { waiver: Arc::new(waiver), standing: meaning(standing, &read.code)? })
+}
+
+/// What earlier runs did, all of it as if at the moment of the plan: when each did what is not told.
+fn spent(entry: &BudgetEntry, now: Timestamp) -> Result<Spent, BadPlan> {
+    let mut spent = Spent::nothing(meaning(entry.window.parse().ok(), &entry.window)?);
+    spent.add(&entry.spent, now, now);
+    Ok(spent)
 }
 
 fn refused_use(entry: &RefusedUseEntry) -> Result<RefusedUse, BadPlan> {

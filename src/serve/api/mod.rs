@@ -9,6 +9,7 @@ mod endpoint;
 mod health;
 mod openapi;
 mod query;
+mod runs;
 mod settings;
 mod token_filter;
 mod token_json;
@@ -37,6 +38,7 @@ fn endpoints() -> Vec<Endpoint> {
     let mut all = health::endpoints();
     all.extend(tokens::endpoints());
     all.extend(settings::endpoints());
+    all.extend(runs::endpoints());
     all.extend(whoami::endpoints());
     all.extend(directory::endpoints());
     all.extend(openapi::endpoints());

@@ -13,6 +13,7 @@ use axum::{
 use super::{
     endpoint::{Endpoint, Parameter},
     query::Body,
+    runs::{UNDER, UnderRun},
 };
 use crate::{
     access::Operation,
@@ -27,8 +28,12 @@ use crate::{
 
 const PATH: &str = "/rest/tokenwarden/1/settings";
 
-const IF_MATCH: &[Parameter] =
-    &[Parameter::text("If-Match", "The entity tag of the settings that are to be replaced").required()];
+const HEADERS: &[Parameter] = &[
+    Parameter::text("If-Match", "The entity tag of the settings that are to be replaced").required(),
+    UNDER[0],
+    UNDER[1],
+    UNDER[2],
+];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -42,10 +47,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Replace the settings; takes an administrator",
             replace,
         )
-        .headers(IF_MATCH)
+        .headers(HEADERS)
         .body::<SettingsDocument>()
         .statuses(&[
             (400, "The document says what cannot be enforced; the message names the place"),
+            (409, "The run does not hold the lease any more"),
             (412, "The settings are not those of `If-Match` any more"),
             (428, "`If-Match` is missing"),
         ]),
@@ -62,9 +68,11 @@ async fn replace(
     session: Session,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
+    under: UnderRun,
     body: Body,
 ) -> Result<Response, Problem> {
     session.permit(Operation::WriteSettings)?;
+    let under = under.permitted(&session, &app)?;
     let moved = || {
         let message = "The settings have changed meanwhile; read them again.";
         Problem::new(StatusCode::PRECONDITION_FAILED, "precondition", message)
@@ -75,7 +83,8 @@ async fn replace(
     let document: SettingsDocument = body.json()?;
     let settings = Settings::try_from(&document).map_err(|error| Problem::bad_request(error.to_string()))?;
     let text = settings_text(&settings)?;
-    let number = app.store.replace_settings(session.revision.number, &text).await?.ok_or_else(moved)?;
+    let replaced = app.store.replace_settings(session.revision.number, &text, under.as_ref()).await?;
+    let number = replaced.ok_or_else(moved)?;
     let document = SettingsDocument::from(&settings);
     Ok(([(header::ETAG, etag(number, &text))], Json(document)).into_response())
 }

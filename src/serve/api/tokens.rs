@@ -11,6 +11,7 @@ use axum::{
 use super::{
     endpoint::Endpoint,
     query::{Body, Parameters},
+    runs::{UNDER, UnderRun},
     token_filter::{self, FILTER, PAGING},
     token_json::{
         CreateToken, CreatedToken, OPERATOR, PatchToken, TokenItem, TokenList, date_time, number_of,
@@ -37,7 +38,8 @@ macro_rules! path {
     };
 }
 
-const NO_SUCH_TOKEN: &[(u16, &str)] = &[(404, "There is no such token")];
+const NOT_REVOKED: &[(u16, &str)] =
+    &[(404, "There is no such token"), (409, "The run does not hold the lease any more")];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -53,12 +55,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Rename a token, lower its scope or bring its expiry nearer",
             narrow,
         )
+        .headers(UNDER)
         .body::<PatchToken>()
         .statuses(&[
             (400, "The body cannot be read, breaks a limit, or would let the token reach farther or live longer"),
             (404, "There is no such token"),
+            (409, "The run does not hold the lease any more"),
         ]),
-        Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke).statuses(NO_SUCH_TOKEN),
+        Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke)
+            .headers(UNDER)
+            .statuses(NOT_REVOKED),
         Endpoint::delete::<bool, _, _>(
             path!("token/deleteAllFor/{userKey}"),
             "Revoke all tokens of a user",
@@ -178,16 +184,18 @@ async fn narrow(
     session: Session,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    under: UnderRun,
     body: Body,
 ) -> Result<Json<TokenItem>, Problem> {
     let (token, owner) = permitted_token(&session, &app, &id, Operation::Narrow).await?;
+    let under = under.permitted(&session, &app)?;
     let patch: PatchToken = body.json()?;
     let narrowing = patch.narrowing()?;
     if let Some(description) = narrowing.description.as_ref().filter(|new| **new != token.description) {
         limits::rename(&session.revision.settings.limits, &owner, description)?;
     }
     app.uses.flush(&app.store).await?;
-    let narrowed = app.store.narrow_token(token.id, &narrowing).await?;
+    let narrowed = app.store.narrow_token(token.id, &narrowing, under.as_ref()).await?;
     match narrowed {
         Some(token) => Ok(Json(token.into())),
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
@@ -201,9 +209,12 @@ async fn revoke(
     session: Session,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    under: UnderRun,
 ) -> Result<Json<bool>, Problem> {
     let (token, _) = permitted_token(&session, &app, &id, Operation::Revoke).await?;
-    if app.store.revoke_token(token.id).await? { Ok(Json(true)) } else { Err(no_such_token()) }
+    let under = under.permitted(&session, &app)?;
+    let was_there = app.store.revoke_token(token.id, under.as_ref()).await?;
+    if was_there { Ok(Json(true)) } else { Err(no_such_token()) }
 }
 
 /// The token `id` and its owner, once it is permitted to do `operation` to it. Who may not manage the

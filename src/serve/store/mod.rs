@@ -9,7 +9,11 @@ use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, LastUse, Scope, TokenScope, UserName, secret::SecretHash};
+use crate::model::{
+    GroupName, LastUse, Scope, TokenScope, UserName,
+    run::{ChangeNote, RunId},
+    secret::SecretHash,
+};
 
 pub use sqlite::Store;
 
@@ -72,6 +76,12 @@ pub enum StoreError {
     /// A question or a change failed.
     #[error("the store failed")]
     Query(#[from] sqlx::Error),
+    /// A run writes under a lease that it does not hold any more.
+    #[error("the run does not hold the lease any more")]
+    LeaseLost,
+    /// A run writes that never began.
+    #[error("there is no run `{0}`")]
+    NoSuchRun(RunId),
     /// Something in it has a form that it cannot have.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -269,4 +279,43 @@ pub struct SettingsRow {
     pub revision: i64,
     /// The document as JSON; nothing when the revision is the one that was known already.
     pub document: Option<String>,
+}
+
+/// The right to be the only run that applies a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Grows each time that another run gets it: who writes with an old number is refused.
+    pub number: i64,
+    /// The run that holds it.
+    pub run: RunId,
+    /// Who runs it and where.
+    pub holder: String,
+    /// Since when, UTC.
+    pub since: Timestamp,
+    /// From when on others may have it, UTC, unless it is prolonged.
+    pub expires: Timestamp,
+}
+
+/// What asking for the lease came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseAnswer {
+    /// It is given.
+    Given(Lease),
+    /// Another run holds it.
+    Held(Lease),
+    /// The run gave it back before: it is over.
+    Over,
+}
+
+/// Under what a run writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Under {
+    /// The run.
+    pub run: RunId,
+    /// The number of its lease; nothing when something else keeps other runs away.
+    pub lease: Option<i64>,
+    /// What it does with this write.
+    pub note: ChangeNote,
+    /// When, UTC.
+    pub at: Timestamp,
 }

@@ -3,6 +3,7 @@
 //! In: a client of the server. Out: a reader, and against an approved plan a writer. It refuses to
 //! know what the server enforces: it speaks the same REST as everybody else.
 
+mod ledger;
 mod reader;
 mod wire;
 mod writer;
@@ -15,6 +16,7 @@ use crate::{
     target::http::{CallStatistics, HttpClient},
 };
 
+pub use ledger::{HeldLease, LeaseError, Tenure};
 pub use writer::GatewayWriter;
 
 /// What a run calls on a gateway.
@@ -36,10 +38,12 @@ impl Gateway {
         Self { client: Arc::new(client), shown: shown.into() }
     }
 
-    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
+    /// the server keeps what is done, and refuses it once another run has the lease.
     #[must_use]
-    pub fn writer(&self, _approved: &ApprovedPlan) -> GatewayWriter {
-        GatewayWriter::new(Arc::clone(&self.client))
+    pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
+        let notes = tenure.map(|tenure| ledger::Signature::new(tenure, approved.plan()));
+        GatewayWriter::new(Arc::clone(&self.client), notes)
     }
 
     /// What the calls to it came to so far, those of its writers included.

@@ -60,7 +60,7 @@ impl InventoryReader for Gateway {
 }
 
 impl Gateway {
-    fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
+    pub(super) fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
         let server = self.shown.clone();
         move |cause| ReadError { what, server, cause: cause.into() }
     }

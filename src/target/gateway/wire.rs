@@ -8,10 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     inventory::{Call, Caller, Credential},
-    model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName},
+    model::{
+        GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName,
+        run::{RecordedRun, RunId},
+    },
 };
 
 pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
+pub(super) const LEASE: &str = "/rest/tokenwarden/1/lease";
+pub(super) const RUNS: &str = "/rest/tokenwarden/1/runs";
 pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
 pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(super) const USERS: &str = "/rest/api/latest/admin/users";
@@ -170,6 +175,26 @@ pub(super) struct TokenPatch {
     pub(super) token_scope: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) token_expiration_date_time_millis: Option<i64>,
+}
+
+/// Asks for the lease.
+#[derive(Serialize)]
+pub(super) struct AskForLease<'a> {
+    pub(super) run: &'a RunId,
+    pub(super) holder: &'a str,
+    pub(super) seconds: u64,
+}
+
+/// A lease that was given.
+#[derive(Deserialize)]
+pub(super) struct LeaseItem {
+    pub(super) number: i64,
+}
+
+/// Recorded runs.
+#[derive(Deserialize)]
+pub(super) struct RunList {
+    pub(super) runs: Vec<RecordedRun>,
 }
 
 /// The members of `group`, as far as a page shows them; nothing when the server does not know it.

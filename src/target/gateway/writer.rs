@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     Gateway,
+    ledger::Signature,
     wire::{SETTINGS, TOKEN, TokenPatch},
 };
 
@@ -22,14 +23,21 @@ use super::{
 const TRIES: u32 = 5;
 
 type Cause = Box<dyn Error + Send + Sync>;
+type Headers = Vec<(header::HeaderName, String)>;
 
 /// Changes a gateway.
 pub struct GatewayWriter {
     client: Arc<HttpClient>,
+    /// What goes with every write of a run that the server keeps.
+    signature: Option<Signature>,
 }
 
 impl TargetWriter for GatewayWriter {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        let headers = match &self.signature {
+            Some(signature) => signature.headers(change)?,
+            None => Vec::new(),
+        };
         match change {
             Change::Grant(_)
             | Change::Withdraw(_)
@@ -37,22 +45,22 @@ impl TargetWriter for GatewayWriter {
             | Change::Refuse(_)
             | Change::SetClientAddress { .. }
             | Change::SetPasswordAuthentication { .. }
-            | Change::SetLimits { .. } => self.settings(change).await,
-            Change::Narrow { token, to } => self.narrow(&token.id, *to).await,
-            Change::Expire { token, at } => self.expire(&token.id, *at).await,
-            Change::Revoke { token } => self.revoke(&token.id).await,
+            | Change::SetLimits { .. } => self.settings(change, &headers).await,
+            Change::Narrow { token, to } => self.narrow(&token.id, *to, &headers).await,
+            Change::Expire { token, at } => self.expire(&token.id, *at, &headers).await,
+            Change::Revoke { token } => self.revoke(&token.id, &headers).await,
         }
     }
 }
 
 impl GatewayWriter {
-    pub(super) fn new(client: Arc<HttpClient>) -> Self {
-        Self { client }
+    pub(super) fn new(client: Arc<HttpClient>, signature: Option<Signature>) -> Self {
+        Self { client, signature }
     }
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
     /// was read; begins anew when somebody else was faster or the answer was lost.
-    async fn settings(&self, change: &Change) -> Result<Effect, WriteError> {
+    async fn settings(&self, change: &Change, headers: &Headers) -> Result<Effect, WriteError> {
         let mut lost = None;
         for _ in 0..TRIES {
             let (mut settings, etag) = match self.read_settings().await {
@@ -67,12 +75,13 @@ impl GatewayWriter {
             }
             change.write_into(&mut settings);
             let body = SettingsDocument::from(&settings);
-            let version: Vec<_> = etag.map(|etag| (header::IF_MATCH, etag)).into_iter().collect();
-            match self.client.send(Method::PUT, SETTINGS, &version, Some(&body)).await {
+            let mut headers = headers.clone();
+            headers.extend(etag.map(|etag| (header::IF_MATCH, etag)));
+            match self.client.send(Method::PUT, SETTINGS, &headers, Some(&body)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
                 Err(error) if error.is_lost_answer() => lost = Some(error),
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(self.refused(error)),
             }
         }
         match lost {
@@ -96,28 +105,28 @@ impl GatewayWriter {
         }
     }
 
-    async fn narrow(&self, id: &TokenId, to: Scope) -> Result<Effect, WriteError> {
+    async fn narrow(&self, id: &TokenId, to: Scope, headers: &Headers) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
-        self.token(id, Method::PATCH, Some(&patch), |token| match token.scope {
+        self.token(id, Method::PATCH, headers, Some(&patch), |token| match token.scope {
             TokenScope::Unset => false,
             TokenScope::Set(scope) => scope <= to,
         })
         .await
     }
 
-    async fn expire(&self, id: &TokenId, at: Timestamp) -> Result<Effect, WriteError> {
+    async fn expire(&self, id: &TokenId, at: Timestamp, headers: &Headers) -> Result<Effect, WriteError> {
         let patch = TokenPatch {
             token_expiration_date_time_millis: Some(at.as_millisecond()),
             ..TokenPatch::default()
         };
-        self.token(id, Method::PATCH, Some(&patch), |token| {
+        self.token(id, Method::PATCH, headers, Some(&patch), |token| {
             token.expires.is_some_and(|expires| expires <= at)
         })
         .await
     }
 
-    async fn revoke(&self, id: &TokenId) -> Result<Effect, WriteError> {
-        self.token(id, Method::DELETE, None, |_| false).await
+    async fn revoke(&self, id: &TokenId, headers: &Headers) -> Result<Effect, WriteError> {
+        self.token(id, Method::DELETE, headers, None, |_| false).await
     }
 
     /// Calls `method` on a token. When the answer is lost, or says that there is no such token, the token
@@ -127,19 +136,20 @@ impl GatewayWriter {
         &self,
         id: &TokenId,
         method: Method,
+        headers: &Headers,
         body: Option<&TokenPatch>,
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {
         let path = format!("{TOKEN}/{id}");
         let mut again = 1..TRIES;
         loop {
-            let error = match self.client.send(method.clone(), &path, &[], body).await {
+            let error = match self.client.send(method.clone(), &path, headers, body).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) => error,
             };
             let is_lost = error.is_lost_answer();
             if !is_lost && error.status() != Some(StatusCode::NOT_FOUND) {
-                return Err(failed(error));
+                return Err(self.refused(error));
             }
             match Gateway::token(&self.client, id).await {
                 Ok(None) if is_lost => return Ok(Effect::Made),
@@ -150,6 +160,14 @@ impl GatewayWriter {
                 Err(cause) if is_lost => return Err(WriteError::Unknown(cause)),
                 Err(cause) => return Err(WriteError::Failed(cause)),
             }
+        }
+    }
+
+    /// Why the server did not do it; that the lease was lost ends the run.
+    fn refused(&self, error: HttpError) -> WriteError {
+        match &self.signature {
+            Some(signature) if error.status() == Some(StatusCode::CONFLICT) => signature.lost(),
+            _ => failed(error),
         }
     }
 }

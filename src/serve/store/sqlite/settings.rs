@@ -1,8 +1,8 @@
 //! In: settings documents, as text. Out: the one that is kept, and its revision. It refuses to know
 //! what they say.
 
-use super::Store;
-use crate::serve::store::{SettingsRow, StoreError};
+use super::{Store, runs};
+use crate::serve::store::{SettingsRow, StoreError, Under};
 
 impl Store {
     /// The settings, without the document when their revision is `known`; nothing when there are none yet.
@@ -34,14 +34,19 @@ impl Store {
     }
 
     /// Keeps `document` and answers its revision; nothing, when the present revision is not `expected`
-    /// any more.
+    /// any more. When a run does it, that is kept with it.
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn replace_settings(&self, expected: i64, document: &str) -> Result<Option<i64>, StoreError> {
+    /// When the run has lost its lease, or the store fails.
+    pub async fn replace_settings(
+        &self,
+        expected: i64,
+        document: &str,
+        under: Option<&Under>,
+    ) -> Result<Option<i64>, StoreError> {
         let mut writing = self.write().await?;
-        let revision = sqlx::query_scalar(
+        let revision: Option<i64> = sqlx::query_scalar(
             "UPDATE settings SET document = ?1, revision = revision + 1 \
              WHERE id = 1 AND revision = ?2 RETURNING revision",
         )
@@ -49,6 +54,9 @@ impl Store {
         .bind(expected)
         .fetch_optional(&mut *writing)
         .await?;
+        if revision.is_some() {
+            runs::keep(&mut writing, under).await?;
+        }
         writing.commit().await?;
         Ok(revision)
     }

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, moment};
+use super::{Store, moment, runs};
 use crate::{
     model::{LastUse, Scope, TokenScope, UserName, secret::SecretHash},
     serve::store::{
-        Account, Between, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Use,
+        Account, Between, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Under, Use,
     },
 };
 
@@ -89,11 +89,17 @@ impl Store {
 
     /// Changes the token with this number as `narrowing` says and answers it; nothing, when there is
     /// none, or the change would make it reach farther or live longer. The same change may be made twice.
+    /// When a run does it, that is kept with it.
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn narrow_token(&self, id: i64, narrowing: &Narrowing) -> Result<Option<TokenRow>, StoreError> {
+    /// When the run has lost its lease, or the store fails.
+    pub async fn narrow_token(
+        &self,
+        id: i64,
+        narrowing: &Narrowing,
+        under: Option<&Under>,
+    ) -> Result<Option<TokenRow>, StoreError> {
         let mut writing = self.write().await?;
         let row = sqlx::query(concat!(
             "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
@@ -108,18 +114,28 @@ impl Store {
         .bind(narrowing.expires.map(Timestamp::as_millisecond))
         .fetch_optional(&mut *writing)
         .await?;
+        if row.is_some() {
+            runs::keep(&mut writing, under).await?;
+        }
         writing.commit().await?;
         row.as_ref().map(token).transpose()
     }
 
-    /// Deletes the token with this number and answers whether there was one.
+    /// Deletes the token with this number and answers whether there was one. When a run does it, that is
+    /// kept with it.
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn revoke_token(&self, id: i64) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id).execute(&self.writer).await?;
-        Ok(done.rows_affected() > 0)
+    /// When the run has lost its lease, or the store fails.
+    pub async fn revoke_token(&self, id: i64, under: Option<&Under>) -> Result<bool, StoreError> {
+        let mut writing = self.write().await?;
+        let done = sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id).execute(&mut *writing).await?;
+        let was_there = done.rows_affected() > 0;
+        if was_there {
+            runs::keep(&mut writing, under).await?;
+        }
+        writing.commit().await?;
+        Ok(was_there)
     }
 
     /// Deletes all tokens of `owner` and answers how many there were.

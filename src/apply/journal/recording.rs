@@ -1,0 +1,92 @@
+//! In: a writer, and the file of a run where a journal is kept. Out: a writer that does the same and leaves
+//! a trace: what is about to be sent is on disk before it is sent. It refuses to send what it could not
+//! record.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    model::run::{ChangeResult, Fate},
+    plan::{ApprovedPlan, Change, Phase, phase},
+};
+
+use super::{
+    super::{Effect, TargetWriter, WriteError, one_line},
+    folder::{JournalError, RunFile},
+    record::Record,
+};
+
+/// A writer that leaves a trace.
+pub struct Recording<'a, W> {
+    writer: W,
+    /// Nothing when no journal is kept.
+    file: Option<Mutex<RunFile>>,
+    /// The places of the changes in the plan.
+    places: HashMap<Key, u32>,
+    clock: &'a (dyn Fn() -> Timestamp + Sync),
+}
+
+impl<'a, W: TargetWriter> Recording<'a, W> {
+    /// A writer that does what `writer` does and records it in `file`, which was begun with the changes of
+    /// `approved`. `clock` tells the time, UTC.
+    #[must_use]
+    pub fn new(
+        writer: W,
+        file: Option<RunFile>,
+        approved: &ApprovedPlan,
+        clock: &'a (dyn Fn() -> Timestamp + Sync),
+    ) -> Self {
+        let places = approved.plan().changes.iter().zip(0..);
+        let places = places.map(|(planned, place)| (key(&planned.change), place)).collect();
+        Self { writer, file: file.map(Mutex::new), places, clock }
+    }
+
+    /// Records that the run ended in order.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn end(&self) -> Result<(), JournalError> {
+        self.add(&Record::Ended { at: (self.clock)() })
+    }
+
+    fn add(&self, record: &Record) -> Result<(), JournalError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        // A line is written whole or not at all: there is nothing half done behind a poisoned lock.
+        file.lock().unwrap_or_else(PoisonError::into_inner).add(record)
+    }
+}
+
+impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        let unknown = || WriteError::Failed("it is not in the plan that is recorded".into());
+        let place = *self.places.get(&key(change)).ok_or_else(unknown)?;
+        // INVARIANT: behind this line it is on disk that the change may take effect.
+        self.add(&Record::Attempted { change: place, at: (self.clock)() })
+            .map_err(|error| WriteError::Failed(error.into()))?;
+        let made = self.writer.make(change).await;
+        let (fate, reason) = match &made {
+            Ok(Effect::Made) => (Fate::Done, None),
+            Ok(Effect::AlreadySo) => (Fate::AlreadySo, None),
+            Err(error @ WriteError::Unknown(_)) => (Fate::Unknown, Some(one_line(error))),
+            Err(error) => (Fate::Failed, Some(one_line(error))),
+        };
+        let result = ChangeResult { fate, at: (self.clock)(), reason };
+        if let Err(error) = self.add(&Record::Result { change: place, result }) {
+            // The next run reads back what became of it, as after a crash.
+            tracing::warn!(error = %one_line(&error), "the journal could not record a result");
+        }
+        made
+    }
+}
+
+/// Tells the changes of a plan apart: a setting may be set twice, wider first and narrower in the end.
+type Key = (String, &'static str, Phase);
+
+fn key(change: &Change) -> Key {
+    (change.object().address(), change.action(), phase(change))
+}

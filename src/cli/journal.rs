@@ -1,0 +1,114 @@
+//! `journal`: what did earlier runs do? In: the journal folder and the ledgers of our own servers. Out: a
+//! table of the latest runs, or one run in full. It changes nothing.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use tracing::Level;
+
+use crate::{
+    apply::journal::merge,
+    model::run::{RecordedRun, RunId},
+    policy::settings_file::Connection,
+    report::{
+        Paint,
+        journal::{self, RunsDocument},
+    },
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global, files, log,
+    output::{self, Form},
+    records, runtime,
+    targets::{self, Reach},
+};
+
+/// What runs did.
+#[derive(Debug, Subcommand)]
+pub(super) enum JournalCommand {
+    Show(Show),
+}
+
+/// Shows the latest runs, or one of them in full
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The run to show in full
+    #[arg(value_name = "RUN")]
+    run: Option<RunId>,
+    /// Show so many of the latest runs of each record
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    limit: u16,
+    /// Form of the runs on standard output; the schema `runs` describes the JSON
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
+    format: Form,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl JournalCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When a record cannot be read, there is no such run, or standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        let Self::Show(show) = self;
+        runtime::block_on(show.work(global))
+    }
+}
+
+impl Show {
+    async fn work(&self, global: &Global) -> CommandResult {
+        let runs = self.recorded(global).await?;
+        let shown = match &self.run {
+            None => runs.into_iter().take(self.limit.into()).collect(),
+            Some(name) => {
+                let found = runs.into_iter().find(|run| run.head.run == *name);
+                let missing = || Failure::new(Exit::Error, format!("there is no run `{name}`"));
+                vec![found.ok_or_else(missing)?]
+            }
+        };
+        self.show(shown, global)?;
+        Ok(Exit::Done)
+    }
+
+    /// The runs on the chosen targets that anybody keeps a record of, the latest first.
+    async fn recorded(&self, global: &Global) -> Result<Vec<RecordedRun>, Failure> {
+        let workspace = files::load_settings(global)?;
+        let chosen = workspace.targets(global)?;
+        let limit = if self.run.is_some() { usize::MAX } else { self.limit.into() };
+        let folder = records::folder(&workspace);
+        let mut runs = Vec::new();
+        for declaration in chosen {
+            let of_journal = match &folder {
+                Some(folder) => folder.latest(Some(&declaration.name), limit)?,
+                None => Vec::new(),
+            };
+            let keeps_ledger =
+                matches!(declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. });
+            let mut of_server = Vec::new();
+            if keeps_ledger {
+                let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+                if let Some(gateway) = session.target.gateway() {
+                    let asked = gateway.runs(Timestamp::UNIX_EPOCH, Some(limit)).await;
+                    session.close().await;
+                    of_server = asked?;
+                }
+            }
+            runs.extend(merge(of_journal, of_server));
+        }
+        runs.sort_by(|a, b| b.head.begun.cmp(&a.head.begun).then_with(|| b.head.run.cmp(&a.head.run)));
+        Ok(runs)
+    }
+
+    fn show(&self, runs: Vec<RecordedRun>, global: &Global) -> Result<(), Failure> {
+        let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
+        let mut text = String::new();
+        match (self.format, runs.as_slice()) {
+            (Form::Json, _) => text = serde_json::to_string_pretty(&RunsDocument::new(runs))? + "\n",
+            (Form::Text, [run]) if self.run.is_some() => journal::run(run, paint, &mut text)?,
+            (Form::Text, runs) => journal::table(runs, paint, &mut text)?,
+        }
+        Ok(output::write(&text)?)
+    }
+}

@@ -1,0 +1,71 @@
+//! In: a plan. Out: what a journal keeps of each change, and what it counts against the rails of later
+//! runs. It refuses to take along names and descriptions.
+
+use crate::model::{
+    Permission,
+    rails::RailClass,
+    run::{ChangeNote, Counts},
+};
+
+use super::{
+    Change, HoldersChange, Plan, PlannedChange,
+    rails::{rail_of, withdrawn_holders, withdrawn_ranges},
+};
+
+impl Plan {
+    /// What a journal keeps of the changes, in their order.
+    #[must_use]
+    pub fn notes(&self) -> Vec<ChangeNote> {
+        let mut callers = self.refused_use.owners;
+        let note = |planned: &PlannedChange| {
+            let mut counts = self.counts_of(&planned.change);
+            // Whichever comes first refuses them all; counting them with each would count them twice.
+            if refuses_callers(&planned.change) && callers > 0 {
+                counts.insert(RailClass::RefusedCallers, std::mem::take(&mut callers));
+            }
+            let (deadline, scope) = match &planned.change {
+                Change::Expire { at, .. } => (Some(*at), None),
+                Change::Narrow { to, .. } => (None, Some(*to)),
+                Change::Grant(_)
+                | Change::Withdraw(_)
+                | Change::Admit(_)
+                | Change::Refuse(_)
+                | Change::SetClientAddress { .. }
+                | Change::SetPasswordAuthentication { .. }
+                | Change::SetLimits { .. }
+                | Change::Revoke { .. } => (None, None),
+            };
+            ChangeNote {
+                address: planned.change.object().address(),
+                action: planned.change.action().to_owned(),
+                counts,
+                deadline,
+                scope,
+            }
+        };
+        self.changes.iter().map(note).collect()
+    }
+
+    /// What `change` counts by itself.
+    fn counts_of(&self, change: &Change) -> Counts {
+        let counted = match rail_of(change) {
+            Some(RailClass::WithdrawnGroups) => Some((RailClass::WithdrawnGroups, withdrawn_holders(change))),
+            Some(RailClass::RefusedCallers | RailClass::WithdrawnNetworks) => {
+                (!self.refused_use.addresses_stay)
+                    .then(|| (RailClass::WithdrawnNetworks, withdrawn_ranges(change).0))
+            }
+            Some(class) => {
+                // What has expired is refused anyway: it is no loss.
+                let live = change.token().is_some_and(|token| !token.is_expired(self.made_for));
+                live.then_some((class, 1))
+            }
+            None => None,
+        };
+        counted.into_iter().collect()
+    }
+}
+
+/// Whether it is one of the changes for which callers are refused.
+fn refuses_callers(change: &Change) -> bool {
+    matches!(change, Change::Refuse(_) | Change::Withdraw(HoldersChange { permission: Permission::Use, .. }))
+}

@@ -1,0 +1,78 @@
+//! In: what a run that was interrupted had begun, and the target as it is. Out: what became of each of
+//! these changes. It refuses to guess: what cannot be seen stays unknown, and counts as done.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    inventory::Coverage,
+    model::{
+        Token, TokenScope,
+        run::{Fate, Settled},
+    },
+};
+
+use super::{OpenChange, PlannedChange};
+
+/// Collects what shows how changes ended that were begun and not recorded.
+pub(super) struct SettleFold<'a> {
+    open: &'a [OpenChange],
+    /// Places in `open`, by identifier of the token.
+    by_token: HashMap<&'a str, Vec<usize>>,
+    /// What is known so far, one for each of `open`.
+    fates: Vec<Option<Fate>>,
+}
+
+impl<'a> SettleFold<'a> {
+    pub(super) fn new(open: &'a [OpenChange]) -> Self {
+        let mut by_token: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (place, change) in open.iter().enumerate() {
+            if let Some(id) = change.note.address.strip_prefix("token/") {
+                by_token.entry(id).or_default().push(place);
+            }
+        }
+        Self { open, by_token, fates: vec![None; open.len()] }
+    }
+
+    /// Looks at one token of the target.
+    pub(super) fn observe(&mut self, token: &Token) {
+        for &place in self.by_token.get(token.id.as_str()).into_iter().flatten() {
+            if let (Some(change), Some(fate)) = (self.open.get(place), self.fates.get_mut(place)) {
+                *fate = fate_of(change, token);
+            }
+        }
+    }
+
+    /// What became of every change, once all tokens were seen and `planned` is what the policy asks for
+    /// now: what is planned again was not done.
+    pub(super) fn finish<'p>(
+        self,
+        planned: impl Iterator<Item = &'p PlannedChange>,
+        coverage: &Coverage,
+    ) -> Vec<Settled> {
+        let again: HashSet<(String, &str)> =
+            planned.map(|one| (one.change.object().address(), one.change.action())).collect();
+        let settle = |(change, seen): (&OpenChange, Option<Fate>)| {
+            let is_planned = || again.contains(&(change.note.address.clone(), change.note.action.as_str()));
+            let fate = seen.unwrap_or_else(|| match (is_planned(), coverage) {
+                (true, _) => Fate::Failed,
+                (false, Coverage::Complete) => Fate::Done,
+                (false, Coverage::Partial(_)) => Fate::Unknown,
+            });
+            Settled { run: change.run.clone(), change: change.change, fate }
+        };
+        self.open.iter().zip(self.fates).map(settle).collect()
+    }
+}
+
+/// What the token, as it is now, says about a change that was begun on it; nothing when it says nothing.
+fn fate_of(change: &OpenChange, token: &Token) -> Option<Fate> {
+    let note = &change.note;
+    let done = match (note.action.as_str(), note.deadline, note.scope) {
+        ("revoke", ..) => false,
+        ("expire", Some(deadline), _) => token.expires.is_some_and(|expires| expires <= deadline),
+        // A scope that was never set was not set by the change either, however far the token reaches.
+        ("narrow", _, Some(scope)) => matches!(token.scope, TokenScope::Set(is) if is <= scope),
+        _ => return None,
+    };
+    Some(if done { Fate::Done } else { Fate::Failed })
+}

@@ -1,0 +1,233 @@
+//! In: runs that apply policies. Out: the lease that one of them holds at a time, and the ledger of what
+//! each did, so that the next one can tell how much was done lately. All of it takes an administrator. It
+//! refuses writes of a run whose lease another one has.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, Path, State},
+    http::{StatusCode, request::Parts},
+};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    endpoint::{Endpoint, Parameter},
+    query::{Body, Parameters},
+};
+use crate::{
+    access::Operation,
+    model::run::{ChangeNote, RecordedRun, RunHead, RunId},
+    serve::{
+        App,
+        clock::Clock,
+        guard::Session,
+        problem::Problem,
+        store::{Lease, LeaseAnswer, Under},
+    },
+};
+
+const LEASE: &str = "/rest/tokenwarden/1/lease";
+const RUNS: &str = "/rest/tokenwarden/1/runs";
+
+/// The longest that a lease lasts without being prolonged, in seconds: so long others may wait for a run
+/// that was killed.
+const LEASE_AT_MOST: u64 = 300;
+/// Runs of an answer, when nobody says how many.
+const RUNS_OF_ANSWER: i64 = 1000;
+
+const HEADER_RUN: &str = "Tokenwarden-Run";
+const HEADER_LEASE: &str = "Tokenwarden-Lease";
+const HEADER_CHANGE: &str = "Tokenwarden-Change";
+
+/// The headers of what a run writes.
+pub(super) const UNDER: &[Parameter; 3] = &[
+    Parameter::text(HEADER_RUN, "The run that does this, which is kept in the ledger"),
+    Parameter::number(HEADER_LEASE, "The number of its lease: an old one is refused"),
+    Parameter::text(HEADER_CHANGE, "With a run: what it does, as JSON with `address`, `action` and `counts`"),
+];
+
+const LISTING: &[Parameter] = &[
+    Parameter::number("since", "Only runs that did something at this moment or later, in milliseconds"),
+    Parameter::number("limit", "So many of the latest at most; 1000 when it is left out"),
+];
+
+/// What asks for the lease.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AskForLease {
+    /// The run that wants it, or holds it and prolongs it.
+    run: RunId,
+    /// Who runs it and where.
+    holder: String,
+    /// How long it lasts without being prolonged, in seconds, 300 at most.
+    seconds: u64,
+}
+
+/// A lease.
+#[derive(Serialize, JsonSchema)]
+struct LeaseItem {
+    /// Grows each time that another run gets it.
+    number: i64,
+    /// The run that holds it.
+    run: RunId,
+    /// Who runs it and where.
+    holder: String,
+    /// Since when, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    since: Timestamp,
+    /// From when on others may have it, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    expires: Timestamp,
+}
+
+/// Recorded runs.
+#[derive(Serialize, JsonSchema)]
+struct RunList {
+    /// The latest first.
+    runs: Vec<RecordedRun>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::put::<LeaseItem, _, _>(
+            LEASE,
+            "Take the lease that keeps other runs away, or prolong it; takes an administrator",
+            take_lease,
+        )
+        .body::<AskForLease>()
+        .statuses(&[(400, "The body cannot be read"), (409, "Another run holds it; the message names it")]),
+        Endpoint::delete::<bool, _, _>(
+            "/rest/tokenwarden/1/lease/{run}",
+            "Give the lease of a run back; takes an administrator",
+            give_back_lease,
+        ),
+        Endpoint::get::<RunList, _, _>(RUNS, "What runs did; takes an administrator", list).query(&[LISTING]),
+        Endpoint::post::<bool, _, _>(RUNS, "Begin a run; takes an administrator", begin)
+            .body::<RunHead>()
+            .statuses(&[(400, "The body cannot be read")]),
+        Endpoint::post::<bool, _, _>(
+            "/rest/tokenwarden/1/runs/{run}/end",
+            "End a run; takes an administrator",
+            end,
+        )
+        .statuses(&[(404, "There is no such run")]),
+    ]
+}
+
+async fn take_lease(
+    session: Session,
+    State(app): State<Arc<App>>,
+    body: Body,
+) -> Result<Json<LeaseItem>, Problem> {
+    session.permit(Operation::WriteSettings)?;
+    let asked: AskForLease = body.json()?;
+    // A lease is about time that really goes by, whatever the clock of the server was set to.
+    let now = Clock::System.now();
+    let expires = now + Duration::from_secs(asked.seconds.clamp(1, LEASE_AT_MOST));
+    match app.store.take_lease(&asked.run, &asked.holder, now, expires).await? {
+        LeaseAnswer::Given(Lease { number, run, holder, since, expires }) => {
+            Ok(Json(LeaseItem { number, run, holder, since, expires }))
+        }
+        LeaseAnswer::Held(Lease { run, holder, since, expires, .. }) => {
+            let message = format!(
+                "{holder} holds the lease since {}, with the run {run}; unless it goes on, the lease ends at {}",
+                seconds(since),
+                seconds(expires)
+            );
+            Err(Problem::new(StatusCode::CONFLICT, "lease", message))
+        }
+        LeaseAnswer::Over => {
+            let message = "The run gave the lease back and is over.";
+            Err(Problem::new(StatusCode::CONFLICT, "lease", message))
+        }
+    }
+}
+
+/// `moment` without what is finer than a second.
+fn seconds(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
+}
+
+async fn give_back_lease(
+    session: Session,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+) -> Result<Json<bool>, Problem> {
+    session.permit(Operation::WriteSettings)?;
+    Ok(Json(app.store.give_back_lease(&run_id(&run)?).await?))
+}
+
+async fn list(
+    session: Session,
+    State(app): State<Arc<App>>,
+    parameters: Parameters,
+) -> Result<Json<RunList>, Problem> {
+    session.permit(Operation::ReadSettings)?;
+    let since = parameters.moment("since")?.unwrap_or(Timestamp::UNIX_EPOCH);
+    let limit = parameters.number("limit", 1)?.unwrap_or(RUNS_OF_ANSWER);
+    Ok(Json(RunList { runs: app.store.runs(since, limit).await? }))
+}
+
+async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
+    session.permit(Operation::WriteSettings)?;
+    let head: RunHead = body.json()?;
+    app.store.begin_run(&head).await?;
+    Ok(Json(true))
+}
+
+async fn end(
+    session: Session,
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+) -> Result<Json<bool>, Problem> {
+    session.permit(Operation::WriteSettings)?;
+    let run = run_id(&run)?;
+    if app.store.end_run(&run, app.clock.now()).await? {
+        Ok(Json(true))
+    } else {
+        Err(Problem::not_found("There is no such run."))
+    }
+}
+
+fn run_id(text: &str) -> Result<RunId, Problem> {
+    text.parse().map_err(|error| Problem::bad_request(format!("The run cannot be read: {error}.")))
+}
+
+/// The run that a write belongs to, as its headers say; nothing for a write that belongs to none.
+pub(super) struct UnderRun(Option<(RunId, Option<i64>, ChangeNote)>);
+
+impl<S: Sync> FromRequestParts<S> for UnderRun {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let bad = |name: &str| Problem::bad_request(format!("The header `{name}` cannot be read."));
+        let header = |name: &'static str| {
+            let value = parts.headers.get(name);
+            value.map(|value| value.to_str().map_err(|_| bad(name))).transpose()
+        };
+        let lease =
+            header(HEADER_LEASE)?.map(|text| text.parse().map_err(|_| bad(HEADER_LEASE))).transpose()?;
+        let run = header(HEADER_RUN)?.map(|text| text.parse().map_err(|_| bad(HEADER_RUN))).transpose()?;
+        let change = header(HEADER_CHANGE)?
+            .map(|text| serde_json::from_str(text).map_err(|_| bad(HEADER_CHANGE)))
+            .transpose()?;
+        match (run, change) {
+            (Some(run), Some(change)) => Ok(Self(Some((run, lease, change)))),
+            (None, None) if lease.is_none() => Ok(Self(None)),
+            (None, _) => Err(bad(HEADER_RUN)),
+            (Some(_), None) => Err(bad(HEADER_CHANGE)),
+        }
+    }
+}
+
+impl UnderRun {
+    /// The same, once the sender is known to be an administrator: nobody else writes into the ledger.
+    pub(super) fn permitted(self, session: &Session, app: &App) -> Result<Option<Under>, Problem> {
+        let Some((run, lease, note)) = self.0 else { return Ok(None) };
+        session.permit(Operation::WriteSettings)?;
+        Ok(Some(Under { run, lease, note, at: app.clock.now() }))
+    }
+}

@@ -1,0 +1,239 @@
+//! In: runs that apply policies, and what they do. Out: the one that holds the lease, and the ledger of
+//! what was done, kept in the transaction that did it. It refuses to know what a rail is.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::{Store, moment};
+use crate::{
+    model::run::{ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
+    serve::store::{Lease, LeaseAnswer, StoreError, Under},
+};
+
+#[derive(FromRow)]
+struct LeaseRow {
+    number: i64,
+    run: String,
+    holder: String,
+    since: i64,
+    expires: i64,
+}
+
+impl TryFrom<LeaseRow> for Lease {
+    type Error = StoreError;
+
+    fn try_from(row: LeaseRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            number: row.number,
+            run: run_id(row.run)?,
+            holder: row.holder,
+            since: moment(row.since)?,
+            expires: moment(row.expires)?,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct RunRow {
+    run: String,
+    target: String,
+    begun: i64,
+    run_by: String,
+    policy_sha256: String,
+    ended: Option<i64>,
+}
+
+impl Store {
+    /// Gives the lease to `run` until `expires`, or prolongs it; nobody else may hold it at `now`.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn take_lease(
+        &self,
+        run: &RunId,
+        holder: &str,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<LeaseAnswer, StoreError> {
+        let mut writing = self.write().await?;
+        let held = lease(&mut writing).await?;
+        let (number, since) = match held {
+            // What prolonged it may have been under way when it was given back.
+            Some(held) if held.run == *run && held.expires == Timestamp::UNIX_EPOCH => {
+                return Ok(LeaseAnswer::Over);
+            }
+            Some(held) if held.run == *run => (held.number, held.since),
+            Some(held) if held.expires > now => return Ok(LeaseAnswer::Held(held)),
+            Some(held) => (held.number + 1, now),
+            None => (1, now),
+        };
+        sqlx::query(
+            "INSERT INTO lease (id, number, run, holder, since, expires) VALUES (1, ?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT DO UPDATE SET number = ?1, run = ?2, holder = ?3, since = ?4, expires = ?5",
+        )
+        .bind(number)
+        .bind(run.as_str())
+        .bind(holder)
+        .bind(since.as_millisecond())
+        .bind(expires.as_millisecond())
+        .execute(&mut *writing)
+        .await?;
+        writing.commit().await?;
+        Ok(LeaseAnswer::Given(Lease { number, run: run.clone(), holder: holder.to_owned(), since, expires }))
+    }
+
+    /// Takes the lease back from `run`, and answers whether that one held it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn give_back_lease(&self, run: &RunId) -> Result<bool, StoreError> {
+        let mut writing = self.write().await?;
+        let done = sqlx::query("UPDATE lease SET expires = 0 WHERE run = ?1 AND expires > 0")
+            .bind(run.as_str())
+            .execute(&mut *writing)
+            .await?;
+        writing.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Keeps a run that begins. The same one may be told twice.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn begin_run(&self, head: &RunHead) -> Result<(), StoreError> {
+        let mut writing = self.write().await?;
+        sqlx::query(
+            "INSERT INTO runs (run, target, begun, run_by, policy_sha256, last) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?3) ON CONFLICT DO NOTHING",
+        )
+        .bind(head.run.as_str())
+        .bind(&head.target)
+        .bind(head.begun.as_millisecond())
+        .bind(&head.by)
+        .bind(&head.policy_sha256)
+        .execute(&mut *writing)
+        .await?;
+        Ok(writing.commit().await?)
+    }
+
+    /// Keeps that `run` ended at `at`, and answers whether there is such a run.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn end_run(&self, run: &RunId, at: Timestamp) -> Result<bool, StoreError> {
+        let mut writing = self.write().await?;
+        let done =
+            sqlx::query("UPDATE runs SET ended = coalesce(ended, ?2), last = max(last, ?2) WHERE run = ?1")
+                .bind(run.as_str())
+                .bind(at.as_millisecond())
+                .execute(&mut *writing)
+                .await?;
+        writing.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The runs that did something at `since` or later, the latest first, `limit` at most, with what they
+    /// did.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn runs(&self, since: Timestamp, limit: i64) -> Result<Vec<RecordedRun>, StoreError> {
+        // One transaction: a change of a run that is not among the runs would be lost.
+        let mut reading = self.readers.begin().await?;
+        let rows: Vec<RunRow> = sqlx::query_as(
+            "SELECT run, target, begun, run_by, policy_sha256, ended FROM runs WHERE last >= ?1 \
+             ORDER BY begun DESC, run DESC LIMIT ?2",
+        )
+        .bind(since.as_millisecond())
+        .bind(limit)
+        .fetch_all(&mut *reading)
+        .await?;
+        let changes: Vec<(String, String, i64)> = sqlx::query_as(
+            "SELECT run, note, done FROM run_changes WHERE run IN (SELECT run FROM runs WHERE last >= ?1 \
+             ORDER BY begun DESC, run DESC LIMIT ?2) ORDER BY done, address, action",
+        )
+        .bind(since.as_millisecond())
+        .bind(limit)
+        .fetch_all(&mut *reading)
+        .await?;
+        let mut by_run: HashMap<String, Vec<RecordedChange>> = HashMap::new();
+        for (run, note, done) in changes {
+            by_run.entry(run).or_default().push(change(&note, moment(done)?)?);
+        }
+        let recorded = |row: RunRow| {
+            let changes = by_run.remove(&row.run).unwrap_or_default();
+            let (run, begun) = (run_id(row.run)?, moment(row.begun)?);
+            let ended = row.ended.map(moment).transpose()?;
+            let (target, by, policy_sha256) = (row.target, row.run_by, row.policy_sha256);
+            Ok(RecordedRun { head: RunHead { run, target, begun, by, policy_sha256 }, changes, ended })
+        };
+        rows.into_iter().map(recorded).collect()
+    }
+}
+
+/// Makes sure within `writing` that `under` may still write, and keeps what it does.
+///
+/// # Errors
+///
+/// When the lease was lost, the run never began, or the store fails.
+pub(super) async fn keep(writing: &mut SqliteConnection, under: Option<&Under>) -> Result<(), StoreError> {
+    let Some(under) = under else { return Ok(()) };
+    if let Some(number) = under.lease {
+        // INVARIANT: a lease that ran out is good until somebody else takes it; then its number is an old
+        // one for ever.
+        let held = lease(writing).await?;
+        let holds = held.is_some_and(|held| held.number == number && held.expires != Timestamp::UNIX_EPOCH);
+        if !holds {
+            return Err(StoreError::LeaseLost);
+        }
+    }
+    let at = under.at.as_millisecond();
+    let known = sqlx::query("UPDATE runs SET last = max(last, ?2) WHERE run = ?1")
+        .bind(under.run.as_str())
+        .bind(at)
+        .execute(&mut *writing)
+        .await?;
+    if known.rows_affected() == 0 {
+        return Err(StoreError::NoSuchRun(under.run.clone()));
+    }
+    let note = serde_json::to_string(&under.note)
+        .map_err(|error| StoreError::Damaged(format!("a note cannot be written: {error}")))?;
+    sqlx::query(
+        "INSERT INTO run_changes (run, address, action, note, done) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(under.run.as_str())
+    .bind(&under.note.address)
+    .bind(&under.note.action)
+    .bind(note)
+    .bind(at)
+    .execute(&mut *writing)
+    .await?;
+    Ok(())
+}
+
+async fn lease(connection: &mut SqliteConnection) -> Result<Option<Lease>, StoreError> {
+    let row: Option<LeaseRow> =
+        sqlx::query_as("SELECT number, run, holder, since, expires FROM lease WHERE id = 1")
+            .fetch_optional(connection)
+            .await?;
+    row.map(Lease::try_from).transpose()
+}
+
+fn run_id(text: String) -> Result<RunId, StoreError> {
+    RunId::try_from(text).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+fn change(note: &str, done: Timestamp) -> Result<RecordedChange, StoreError> {
+    let note = serde_json::from_str(note)
+        .map_err(|error| StoreError::Damaged(format!("the note of a change cannot be read: {error}")))?;
+    let result = ChangeResult { fate: Fate::Done, at: done, reason: None };
+    Ok(RecordedChange { note, attempted: Some(done), result: Some(result) })
+}
