@@ -47,7 +47,7 @@ impl AtomicFile {
         // What is at the end of a link is replaced, not the link.
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
         if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
-            return Err(io::Error::other("there is something else than a regular file"));
+            return Err(io::Error::other("it is no regular file"));
         }
         let name = place.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
         let draft = place.with_file_name(format!(".{name}.{}.draft", process::id()));

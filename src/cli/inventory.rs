@@ -12,8 +12,10 @@ use tracing::Level;
 use crate::{
     inventory::{
         InventoryReader,
-        snapshot::{self, About, Asked, SnapshotNotWritten},
+        snapshot::{self, About, Asked, Budget, SnapshotNotWritten},
     },
+    model::rails::RailClass,
+    plan::Spent,
     plan::named_groups,
     policy::settings_file::TargetDeclaration,
     target::Target,
@@ -24,7 +26,7 @@ use super::{
     atomic::{AtomicFile, CannotWrite},
     files::{self, Workspace},
     log, output, runtime,
-    targets::{self, Reach},
+    targets::{self, Reach, Session},
 };
 
 /// Writes down what a target has: settings, users, groups and tokens, and no secret
@@ -52,25 +54,27 @@ impl InventoryCommand {
         let workspace = files::load_settings(global)?;
         let declaration = workspace.target(global)?;
         targets::refuse_other_clock("inventory", &[declaration], global)?;
-        let about = About {
-            target: &declaration.name,
-            kind: declaration.connection.kind(),
-            seen_at: targets::present(global),
-        };
         let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
-        let written = self.write(&about, &workspace, declaration, &session.target, global).await;
+        let written = self.write(&workspace, declaration, &session, global).await;
         session.close().await;
         written
     }
 
     async fn write(
         &self,
-        about: &About<'_>,
         workspace: &Workspace,
         declaration: &TargetDeclaration,
-        reader: &Target,
+        Session { target: reader, records, .. }: &Session,
         global: &Global,
     ) -> CommandResult {
+        let seen_at = targets::present(global);
+        let history = records.history(reader, seen_at).await?;
+        let about = &About {
+            target: &declaration.name,
+            kind: declaration.connection.kind(),
+            seen_at,
+            budget: history.spent.as_ref().map(budget),
+        };
         let asked = asked(workspace, declaration, reader).await?;
         if self.out == Path::new("-") {
             let mut out = BufWriter::new(io::stdout());
@@ -111,4 +115,9 @@ async fn asked(
     }
     let policies = workspace.load_policies(&[declaration])?;
     Ok(Asked::Named(policies.iter().flat_map(named_groups).collect()))
+}
+
+fn budget(spent: &Spent) -> Budget {
+    let counts = RailClass::ALL.map(|class| (class, spent.of(class)));
+    Budget { window: spent.window(), spent: counts.into_iter().filter(|(_, count)| *count > 0).collect() }
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::{InventoryReader, ReadError, Watch, snapshot::Snapshot},
-    plan::{Baseline, History, Part, Plan, Purpose, Review, Terms},
+    plan::{Baseline, History, Part, Plan, Purpose, Review, Spent, Terms},
     policy::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
@@ -309,8 +309,13 @@ pub(super) async fn plan_offline<'a>(
         return Err(unusable(message.into()).into());
     }
     let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
-    let history = History::default();
     let now = global.now.unwrap_or(snapshot.seen_at());
+    let spent = snapshot.budget().map(|budget| {
+        let mut spent = Spent::nothing(budget.window);
+        spent.add(&budget.spent, snapshot.seen_at(), now);
+        spent
+    });
+    let history = History { spent, ..History::default() };
     let terms = terms(declaration, &policy, &history, now);
     let baseline = manner.baseline(index, &policy, manner.since);
     let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;

@@ -40,8 +40,12 @@ fn folder(urls: &[String]) -> TempDir {
 }
 
 async fn run(folder: &TempDir, server: &TestServer, arguments: &[&str]) -> Run {
+    run_with(folder, &[("WARDEN", server.operator())], arguments).await
+}
+
+async fn run_with(folder: &TempDir, credentials: &[(&str, &str)], arguments: &[&str]) -> Run {
     let mut command = program();
-    command.arg("-C").arg(folder.path()).args(arguments).env("WARDEN", server.operator());
+    command.arg("-C").arg(folder.path()).args(arguments).envs(credentials.iter().copied());
     tokio::task::spawn_blocking(move || Run::of(&mut command)).await.unwrap()
 }
 
@@ -89,7 +93,7 @@ async fn forty_targets_of_which_three_are_down_give_thirty_seven_plans_read_at_t
         [("t00", "operation timed out"), ("t01", "Connection refused"), ("t02", "answered `text/html`")]
     {
         assert!(
-            planned.stderr.contains(&format!("error: {name}: cannot read settings of")),
+            planned.stderr.contains(&format!("error: {name}: cannot read runs of")),
             "{}",
             planned.stderr
         );
@@ -107,11 +111,20 @@ async fn forty_targets_of_which_three_are_down_give_thirty_seven_plans_read_at_t
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_counts_its_calls_and_sums_up_what_became_of_all_targets() {
     let server = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
+    let second = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
     let other = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
-    // The credential is the first server's: the other one refuses it.
-    let folder = folder(&[other.url(""), server.url(""), server.url("")]);
+    // The credential is the first server's: the other one refuses it, and the second has its own.
+    let folder = folder(&[other.url(""), server.url(""), second.url("")]);
+    let file = folder.path().join("tokenwarden.yaml");
+    let (first, last) = fs::read_to_string(&file)
+        .unwrap()
+        .split_once("t02")
+        .map(|(a, b)| (a.to_owned(), b.replace("WARDEN", "SECOND")))
+        .unwrap();
+    fs::write(file, format!("{first}t02{last}")).unwrap();
+    let credentials = [("WARDEN", server.operator()), ("SECOND", second.operator())];
 
-    let applied = run(&folder, &server, &["-v", "apply", "--auto-approve"]).await;
+    let applied = run_with(&folder, &credentials, &["-v", "apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(1), "{}{}", applied.stdout, applied.stderr);
     let lines: Vec<&str> = applied.stdout.lines().filter(|line| line.contains(" targets: ")).collect();
     assert_eq!(
@@ -128,12 +141,13 @@ async fn apply_counts_its_calls_and_sums_up_what_became_of_all_targets() {
     );
     assert!(!applied.stderr.contains(server.operator()));
 
-    let again = run(&folder, &server, &["apply", "--auto-approve", "--format", "json"]).await;
+    let again = run_with(&folder, &credentials, &["apply", "--auto-approve", "--format", "json"]).await;
     let document: Value = serde_json::from_str(&again.stdout).unwrap();
-    // Settings, whoami and version, one page of users, the members of the groups and one page of tokens;
-    // chains behind the last token find nothing to ask for.
+    // The lease, what runs did, settings, whoami and version, one page of users, the members of the groups
+    // and one page of tokens, and the begin and the end of the run; chains behind the last token find
+    // nothing to ask for.
     for target in document["targets"].as_array().unwrap() {
         assert_eq!(target["calls"]["repeated"], 0, "{document}");
-        assert!(target["calls"]["sent"].as_u64().unwrap() <= 8, "{document}");
+        assert!(target["calls"]["sent"].as_u64().unwrap() <= 14, "{document}");
     }
 }

@@ -25,7 +25,7 @@ type Bytes = Cursor<Vec<u8>>;
 
 /// What is written of `world`, with all of its groups.
 fn snapshot_of(world: &World) -> Vec<u8> {
-    let about = About { target: "world", kind: "memory", seen_at: time(laws::NOW) };
+    let about = About { target: "world", kind: "memory", seen_at: time(laws::NOW), budget: None };
     let groups = block_on(world.groups()).unwrap().unwrap();
     let mut bytes = Vec::new();
     block_on(write(&about, &Asked::All(groups), world, &mut bytes)).unwrap();

@@ -10,5 +10,6 @@ mod record;
 mod write;
 
 pub use read::{Snapshot, SnapshotError};
+pub use record::Budget;
 pub use record::{FORMAT_VERSION, schema};
 pub use write::{About, Asked, SnapshotNotWritten, write};

@@ -14,7 +14,7 @@ use crate::model::{GroupName, Token, UserName};
 
 use super::{
     super::{Call, InventoryReader, Overview, People, ReadError},
-    record::{BadRecord, Counts, FORMAT_VERSION, Header, Record},
+    record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record},
 };
 
 /// The longest line that is read, in bytes: a group with a million members.
@@ -140,6 +140,12 @@ impl<R: BufRead + Seek> Snapshot<R> {
     #[must_use]
     pub fn seen_at(&self) -> Timestamp {
         self.header.seen_at
+    }
+
+    /// What runs had done lately then; nothing when nobody kept a record of it.
+    #[must_use]
+    pub fn budget(&self) -> Option<&Budget> {
+        self.header.budget.as_ref()
     }
 
     /// Hands every token to `each`, and checks that nothing is missing.

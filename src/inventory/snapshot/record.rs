@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    GroupName, LastUse, Owner, OwnerKind, Scope, SettingKey, Settings, Token, TokenId, TokenScope, UserName,
+    GroupName, LastUse, Owner, OwnerKind, Period, Scope, SettingKey, Settings, Token, TokenId, TokenScope,
+    UserName, run,
     schema::schema_of_output,
     settings::{BadSettings, SettingsDocument},
 };
@@ -49,6 +50,8 @@ pub(super) struct Header {
     /// When it was looked at, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub(super) seen_at: Timestamp,
+    /// What runs did lately, which counts against rails; null when nobody keeps a record of it.
+    pub(super) budget: Option<Budget>,
     /// What could be seen.
     pub(super) coverage: CoverageRecord,
     /// The server.
@@ -57,6 +60,16 @@ pub(super) struct Header {
     pub(super) caller: CallerRecord,
     /// Its settings.
     pub(super) settings: SettingsDocument,
+}
+
+/// What runs did within the time that rails look back on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Budget {
+    /// How far back.
+    #[schemars(with = "String")]
+    pub window: Period,
+    /// How many objects of each class; what is left out is none.
+    pub spent: run::Counts,
 }
 
 /// What could be seen.

@@ -13,12 +13,13 @@ use crate::model::{GroupName, Settings, Token};
 use super::{
     super::{InventoryReader, Overview, People, ReadError, Server},
     record::{
-        Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, UserRecord,
+        Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record,
+        UserRecord,
     },
 };
 
 /// What a snapshot is of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct About<'a> {
     /// Name of the target in the settings file.
     pub target: &'a str,
@@ -26,6 +27,8 @@ pub struct About<'a> {
     pub kind: &'a str,
     /// The moment of the reading, UTC.
     pub seen_at: Timestamp,
+    /// What runs did lately; nothing when nobody keeps a record of it.
+    pub budget: Option<Budget>,
 }
 
 /// The groups whose members are asked for.
@@ -83,6 +86,7 @@ fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People
         target: about.target.to_owned(),
         kind: about.kind.to_owned(),
         seen_at: about.seen_at,
+        budget: about.budget.clone(),
         coverage: CoverageRecord {
             groups: match asked {
                 Asked::All(_) => GroupCoverage::All,

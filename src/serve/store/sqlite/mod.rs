@@ -6,7 +6,10 @@ mod runs;
 mod settings;
 mod tokens;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use sqlx::{
@@ -64,7 +67,7 @@ impl Store {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let opening = |cause| StoreError::Open { file: file.clone(), cause };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(opening)?;
+        let writer = first(&options).await.map_err(opening)?;
         let migrating = |cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) };
         migrate(&writer).await.map_err(migrating)?;
         let readers =
@@ -83,6 +86,27 @@ impl Store {
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// The connection that writes. Going over to a write-ahead log takes the file alone, and SQLite does not
+/// wait for that when others open the file at the same time: this does.
+async fn first(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match pool(1).connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && began.elapsed() < BUSY => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether another process has the file.
+fn is_busy(error: &sqlx::Error) -> bool {
+    // The lower byte is the primary code, SQLITE_BUSY (<https://sqlite.org/rescode.html#busy>).
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
