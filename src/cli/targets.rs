@@ -98,7 +98,14 @@ pub(super) fn terms<'a>(
     history: &'a History,
     now: Timestamp,
 ) -> Terms<'a> {
-    Terms { target: &declaration.name, policy, lockout: &declaration.lockout, history, now }
+    Terms {
+        target: &declaration.name,
+        policy,
+        lockout: &declaration.lockout,
+        unsupported: declaration.unsupported,
+        history,
+        now,
+    }
 }
 
 async fn plan_one(

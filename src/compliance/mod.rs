@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::People,
-    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId},
+    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId, TokenScope},
     policy::{Place, Policy, Waiver},
 };
 
@@ -81,6 +81,9 @@ pub struct Findings {
     pub undecided: BTreeMap<(Rule, String), u64>,
     /// What there is to say of the waivers.
     pub waiver_warnings: Vec<WaiverWarning>,
+    /// Tokens with a mark of which every rule was decided and none, beside those that waivers hold, asks
+    /// for their end any more. In the order of their identifiers.
+    pub needlessly_marked: Vec<Token>,
 }
 
 impl Findings {
@@ -113,6 +116,9 @@ pub struct Compliance<'a> {
     /// Those of them that may still turn out to be one too many of their owner.
     unjudged_but_counted: HashSet<TokenId>,
     latest: Option<Timestamp>,
+    /// Tokens with a mark of which every rule was decided.
+    marked: BTreeMap<TokenId, Token>,
+    narrowing_suffices: bool,
 }
 
 impl<'a> Compliance<'a> {
@@ -132,7 +138,17 @@ impl<'a> Compliance<'a> {
             unjudged: 0,
             unjudged_but_counted: HashSet::new(),
             latest: None,
+            marked: BTreeMap::new(),
+            narrowing_suffices: false,
         }
+    }
+
+    /// With `suffices`, a finding that asks for the end of a token asks for its narrowing instead when the
+    /// token is narrowed anyway and complies with that rule then. Otherwise both are done. It suits a target
+    /// on which a token would be marked and lose its mark again in the next run.
+    #[must_use]
+    pub fn narrowing_suffices(self, suffices: bool) -> Self {
+        Self { narrowing_suffices: suffices, ..self }
     }
 
     /// Looks at one token. A token is kept only when something is wrong with it, or while it is
@@ -146,8 +162,7 @@ impl<'a> Compliance<'a> {
             Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
         let mut findings = Vec::new();
         let mut judged = true;
-        let built_in = RuleCode::ALL.into_iter().map(|rule| (rule.into(), rules::check(rule, &subject)));
-        for (rule, verdict) in built_in.chain(rules::own::check_all(&subject)) {
+        for (rule, verdict) in verdicts(&subject) {
             match verdict {
                 Verdict::NotTried | Verdict::Complies => {}
                 Verdict::Fails { message, place } => findings.push(self.finding(rule, token, message, place)),
@@ -163,11 +178,17 @@ impl<'a> Compliance<'a> {
                 self.unjudged_but_counted.insert(token.id.clone());
             }
         }
+        if judged && token.mark.is_some_and(|mark| mark.shown.is_some()) && !token.is_expired(self.now) {
+            self.marked.insert(token.id.clone(), token.clone());
+        }
         let narrow_to = subject.narrow_to();
+        if self.narrowing_suffices {
+            prefer_narrowing(&mut findings, &subject);
+        }
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
         if let Some(at_most) = at_most
             && !token.is_expired(self.now)
-            && !findings.iter().any(|finding| finding.leads_to(Action::Revoke))
+            && !self.goes_now(token, &findings)
         {
             self.count(token, &findings, at_most, narrow_to);
         }
@@ -179,7 +200,12 @@ impl<'a> Compliance<'a> {
     /// Ends the fold.
     #[must_use]
     pub fn finish(self) -> Findings {
+        let is_to_end = |token: &Token| {
+            let findings = self.found.get(&token.id).into_iter().flat_map(|found| &found.findings);
+            findings.filter(|finding| finding.waiver.is_none()).any(|finding| finding.action.ends_the_token())
+        };
         Findings {
+            needlessly_marked: self.marked.into_values().filter(|token| !is_to_end(token)).collect(),
             tokens: self.found.into_values().collect(),
             seen: self.seen,
             live: self.live,
@@ -205,6 +231,15 @@ impl<'a> Compliance<'a> {
         }
     }
 
+    /// Whether `findings` revoke `token` at once, or by its mark, which is due.
+    fn goes_now(&self, token: &Token, findings: &[Finding]) -> bool {
+        let is_due = token.mark.is_some_and(|mark| mark.until <= self.now);
+        findings.iter().any(|finding| {
+            finding.leads_to(Action::Revoke)
+                || (is_due && finding.waiver.is_none() && finding.action.ends_the_token())
+        })
+    }
+
     /// Whether `token` ends, or is brought to its end by `findings`, no later than `per-owner` would
     /// make it. Such a token is the first to be too many: the choice is the same before, during and
     /// after a run that acts on it, whatever is used meanwhile. Whether a waiver would hold the choice
@@ -212,7 +247,7 @@ impl<'a> Compliance<'a> {
     fn ends_in_time(&self, token: &Token, findings: &[Finding]) -> bool {
         let acting = findings.iter().filter(|finding| finding.waiver.is_none());
         let made_to_end = acting.filter_map(|finding| finding.action.deadline(self.now));
-        let ends = made_to_end.chain(token.expires).min();
+        let ends = made_to_end.chain(token.ends()).min();
         let rule = RuleCode::PerOwner.into();
         let waiver = self.waivers.find(&rule, token);
         let in_time = self.action(&rule, waiver).deadline(self.now);
@@ -250,5 +285,30 @@ impl<'a> Compliance<'a> {
         });
         entry.findings.extend(findings);
         entry.findings.sort_by(|a, b| a.rule.cmp(&b.rule));
+    }
+}
+
+/// What every rule says of `subject`.
+fn verdicts<'a>(subject: &'a Subject<'_>) -> impl Iterator<Item = (Rule, Verdict)> + 'a {
+    let built_in = RuleCode::ALL.into_iter().map(|rule| (rule.into(), rules::check(rule, subject)));
+    built_in.chain(rules::own::check_all(subject))
+}
+
+/// Lets those of `findings` ask for narrowing that ask for an end and would be gone once the token is
+/// narrowed, when it is.
+fn prefer_narrowing(findings: &mut [Finding], subject: &Subject<'_>) {
+    let Some(to) = subject.narrow_to().filter(|to| subject.token.scope.is_lowered_by(*to)) else { return };
+    if !findings.iter().any(|finding| finding.leads_to(Action::Narrow)) {
+        return;
+    }
+    let narrowed = Token { scope: TokenScope::Set(to), ..subject.token.clone() };
+    let narrowed = Subject { token: &narrowed, owner: subject.owner.clone(), ..*subject };
+    let passed = |verdict: &Verdict| matches!(verdict, Verdict::Complies | Verdict::NotTried);
+    let left: HashSet<Rule> =
+        verdicts(&narrowed).filter(|(_, verdict)| !passed(verdict)).map(|(rule, _)| rule).collect();
+    for finding in findings.iter_mut().filter(|finding| finding.waiver.is_none()) {
+        if matches!(finding.action, Action::Expire { .. }) && !left.contains(&finding.rule) {
+            finding.action = Action::Narrow;
+        }
     }
 }

@@ -5,16 +5,18 @@
 //! way to change anything.
 
 mod caller;
+mod capabilities;
 mod coverage;
 mod people;
 mod reader;
 
 pub use caller::{Call, Caller, Credential};
+pub use capabilities::{Capabilities, Expiry};
 pub use coverage::{Coverage, Missing};
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -50,6 +52,12 @@ pub struct Server {
     pub calls: Vec<Call>,
     /// The settings that it can hold.
     pub manageable: BTreeSet<SettingKey>,
+    /// Those of them that our credential could not read, each with what the server said.
+    pub unreadable: BTreeMap<SettingKey, String>,
+    /// What it can do with tokens and passwords.
+    pub capabilities: Capabilities,
+    /// What is not looked at because the settings file says so, such as `tokens of projects`.
+    pub left_out: Vec<String>,
 }
 
 /// Settings and server in one reading, so that both are of the same moment.

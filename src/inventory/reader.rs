@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error};
 
 use crate::model::{GroupName, Token};
 
-use super::{Overview, People};
+use super::{Coverage, Overview, People};
 
 /// Reads a target. Nothing that plans has a type with more than this in reach.
 pub trait InventoryReader: Sync {
@@ -23,7 +23,8 @@ pub trait InventoryReader: Sync {
     /// As for [`Self::overview`]. A group that the server does not know is no error.
     fn people(&self, groups: &BTreeSet<GroupName>) -> impl Future<Output = Result<People, ReadError>> + Send;
 
-    /// Hands every token to `each`, once, in any order.
+    /// Hands every token to `each`, once, in any order, and answers whether there may be others that our
+    /// credential could not see.
     ///
     /// # Errors
     ///
@@ -31,7 +32,7 @@ pub trait InventoryReader: Sync {
     fn tokens(
         &self,
         each: &mut (dyn FnMut(Token) + Send),
-    ) -> impl Future<Output = Result<(), ReadError>> + Send;
+    ) -> impl Future<Output = Result<Coverage, ReadError>> + Send;
 }
 
 /// A part of a target could not be read.

@@ -6,6 +6,7 @@
 
 mod change;
 mod lockout;
+mod note;
 mod order;
 mod rails;
 mod refused_use;
@@ -15,6 +16,7 @@ mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use lockout::{Axis, Loss, ShutOut, Who};
+pub use note::Note;
 pub use order::{Phase, phase};
 pub use rails::{Allowed, Refusal, Refused};
 pub use refused_use::RefusedUse;
@@ -27,9 +29,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     compliance::{Compliance, Findings, TokenFindings, WaiverWarning},
-    inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
+    inventory::{Coverage, Expiry, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, UserName},
-    policy::{Place, Policy},
+    policy::{Place, Policy, settings_file::Unsupported},
 };
 
 use lockout::PeopleFold;
@@ -76,6 +78,8 @@ pub struct Plan {
     pub shut_out: Vec<ShutOut>,
     /// Those of `break_glass` who have no way in even now, so that none can be kept open.
     pub without_way_in: Vec<UserName>,
+    /// What else there is to know.
+    pub notes: Vec<Note>,
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -124,14 +128,17 @@ pub struct HeldBack {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
+    /// Whether the target cannot do it at all and the settings file says to go on all the same: then it
+    /// makes no run fail.
+    pub tolerated: bool,
 }
 
-/// A token that will be refused by itself on a day that is already set.
+/// A token that will be refused by itself, or is to be revoked, on a day that is already set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The token.
     pub token: Token,
-    /// Its expiry, UTC.
+    /// Its expiry, or the day that it is marked with, UTC.
     pub until: Timestamp,
     /// Why it must end.
     pub reasons: Vec<Reason>,
@@ -148,22 +155,28 @@ impl Plan {
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
     /// that does not exist, is no error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
-        let Terms { target, policy, lockout, history: _, now } = *terms;
-        let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
-        let mut compliance = Compliance::new(policy, &inventory.people, now);
-        let settings_plan = settings::diff(policy, &inventory);
+        let Terms { policy, lockout, history, now, .. } = *terms;
+        let mut inventory = Inventory::read(reader, &named_groups(policy), now).await?;
+        let marks = matches!(inventory.server.capabilities.expiry, Expiry::Mark { .. });
+        let mut compliance = Compliance::new(policy, &inventory.people, now)
+            .narrowing_suffices(marks && inventory.server.capabilities.narrows);
+        let settings_plan = settings::diff(terms, &inventory);
         let mut refused_use = RefusedUseFold::new(&inventory, &settings_plan.0);
         let mut people = PeopleFold::new(&inventory, &settings_plan.0, lockout);
-        let mut observe = |token: Token| {
+        let mut observe = |mut token: Token| {
+            if let Some(first) = history.deadlines.get(&token.id).filter(|_| marks) {
+                token.recall(*first);
+            }
             compliance.observe(&token);
             refused_use.observe(&token);
             people.observe(&token);
         };
-        reader.tokens(&mut observe).await?;
+        let seen = reader.tokens(&mut observe).await?;
         let findings = compliance.finish();
         let refused_use = refused_use.finish();
+        inventory.coverage = inventory.coverage.and(seen);
         let settings = inventory.settings.clone();
-        let mut plan = Self::assemble(target, policy, inventory, settings_plan, findings, refused_use);
+        let mut plan = Self::assemble(terms, inventory, settings_plan, findings, refused_use);
         plan.shut_out =
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
@@ -172,13 +185,13 @@ impl Plan {
     }
 
     fn assemble(
-        target: &str,
-        policy: &Policy,
+        terms: &Terms<'_>,
         inventory: Inventory,
         (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
         findings: Findings,
         refused_use: RefusedUse,
     ) -> Self {
+        let policy = terms.policy;
         let tokens = TokenCounts {
             seen: findings.seen,
             live: findings.live,
@@ -191,16 +204,19 @@ impl Plan {
             place: policy.enforcement.place_of(&rule).cloned(),
             reason,
             tokens: Some(count),
+            tolerated: false,
         }));
-        let mut token_plan = TokenPlan::default();
-        for found in findings.tokens {
-            token_plan.add(&found, &inventory.server.caller, inventory.seen_at);
-        }
+        let mut token_plan = TokenPlan::new(&inventory.server, inventory.seen_at);
+        findings.tokens.iter().for_each(|found| token_plan.add(found));
+        findings.needlessly_marked.into_iter().for_each(|token| token_plan.unmark(token));
+        let token_plan = token_plan.finish(terms.unsupported == Unsupported::Warn);
         changes.extend(token_plan.changes);
         held_back.extend(token_plan.held_back);
         order::sort(&mut changes);
+        let notes = note::surroundings(&changes, &token_plan.pending, &inventory.server, terms.history);
         Self {
-            target: target.to_owned(),
+            target: terms.target.to_owned(),
+            notes: notes.into_iter().chain(token_plan.notes).collect(),
             server: inventory.server,
             made_for: inventory.seen_at,
             policy_fingerprint: fingerprint(policy),
@@ -234,10 +250,10 @@ impl Plan {
         self.changes.is_empty() && self.is_whole()
     }
 
-    /// Whether everything was seen and nothing is held back.
+    /// Whether everything was seen and nothing is held back, beyond what the settings file tolerates.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.held_back.is_empty() && self.coverage == Coverage::Complete
+        self.held_back.iter().all(|held| held.tolerated) && self.coverage == Coverage::Complete
     }
 }
 

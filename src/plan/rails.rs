@@ -104,12 +104,13 @@ impl Plan {
 fn rail_of(change: &Change) -> Option<RailClass> {
     match change {
         Change::Revoke { .. } => Some(RailClass::Revocations),
-        Change::Expire { .. } => Some(RailClass::Expiries),
+        Change::Expire { .. } | Change::Mark { .. } => Some(RailClass::Expiries),
         Change::Narrow { .. } => Some(RailClass::Narrowings),
         Change::Withdraw(_) => Some(RailClass::WithdrawnGroups),
         Change::Refuse(_) => Some(RailClass::RefusedCallers),
         Change::Grant(_)
         | Change::Admit(_)
+        | Change::Unmark { .. }
         | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,

@@ -35,7 +35,7 @@ pub struct PlanDocument {
     pub resource_changes: Vec<ResourceChange>,
     /// What the policy wants and cannot be done for now.
     pub held_back: Vec<HeldBackEntry>,
-    /// Tokens that end by themselves on a day that is already set.
+    /// Tokens that end on a day that is already set, by themselves or because they are marked.
     pub pending: Vec<FindingEntry>,
     /// Findings that the policy only reports.
     pub reported: Vec<FindingEntry>,
@@ -47,6 +47,8 @@ pub struct PlanDocument {
     pub waived: Vec<WaivedEntry>,
     /// Waivers that ended, end soon or hold nothing.
     pub warnings: Vec<WarningEntry>,
+    /// What else there is to know, and holds nothing up.
+    pub notes: Vec<NoteEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -103,7 +105,8 @@ pub struct ResourceChange {
 /// What a change does.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ChangeEntry {
-    /// One of `grant`, `withdraw`, `admit`, `refuse`, `set`, `narrow`, `expire`, `revoke`.
+    /// One of `grant`, `withdraw`, `admit`, `refuse`, `set`, `narrow`, `expire`, `mark`, `unmark`,
+    /// `revoke`.
     #[schemars(with = "Vec<String>")]
     pub actions: [&'static str; 1],
     /// What is there now.
@@ -134,6 +137,8 @@ pub struct HeldBackEntry {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
+    /// Whether the target cannot do it at all, and the settings file says to go on all the same.
+    pub tolerated: bool,
     /// The line of the policy that wants it.
     pub source: Option<SourceEntry>,
 }
@@ -227,6 +232,15 @@ pub struct WarningEntry {
     pub source: SourceEntry,
 }
 
+/// Something to know about a plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct NoteEntry {
+    /// Name of the target.
+    pub target: String,
+    /// What there is to know.
+    pub message: String,
+}
+
 /// What became of one change.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutcomeEntry {
@@ -262,6 +276,7 @@ impl PlanDocument {
             errors: Vec::new(),
             waived: Vec::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
             outcomes: Vec::new(),
         }
     }
@@ -293,6 +308,9 @@ impl PlanDocument {
             message: warning::message(warning),
             source: source(&warning.waiver.place),
         }));
+        self.notes.extend(
+            plan.notes.iter().map(|note| NoteEntry { target: target.to_owned(), message: note.to_string() }),
+        );
     }
 
     /// Adds a reason why the plan of `target` is not applied.
@@ -336,7 +354,8 @@ fn resource_change(target: &str, planned: &PlannedChange) -> ResourceChange {
     let (before, after) = before_and_after(&planned.change);
     let reasons = planned.reasons.iter().map(|reason| match &reason.rule {
         Some(rule) => format!("{rule}: {}", reason.text),
-        None => "the policy says so".to_owned(),
+        None if reason.text.is_empty() => "the policy says so".to_owned(),
+        None => reason.text.clone(),
     });
     ResourceChange {
         address: address(target, planned.change.object()),
@@ -383,6 +402,16 @@ fn before_and_after(change: &Change) -> (Value, Value) {
             replace(&mut after, "expires", json!(at));
             (token(before), after)
         }
+        Change::Mark { token: before, until } => {
+            let mut after = token(before);
+            replace(&mut after, "marked_to_end", json!(until));
+            (token(before), after)
+        }
+        Change::Unmark { token: before } => {
+            let mut after = token(before);
+            replace(&mut after, "marked_to_end", Value::Null);
+            (token(before), after)
+        }
         Change::Revoke { token: before } => (token(before), Value::Null),
     }
 }
@@ -405,6 +434,7 @@ fn token(token: &Token) -> Value {
         "last_used": token.last_used.map(|last| last.at),
         "last_used_from": token.last_used.and_then(|last| last.from),
         "expires": token.expires,
+        "marked_to_end": token.mark.map(|mark| mark.until),
     })
 }
 
@@ -426,6 +456,7 @@ fn held_back(target: &str, held: &HeldBack) -> HeldBackEntry {
         subject: held.subject.clone(),
         reason: held.reason.clone(),
         tokens: held.tokens,
+        tolerated: held.tolerated,
         source: held.place.as_ref().map(source),
     }
 }

@@ -25,6 +25,8 @@ pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
         (settings, "setting", "to change", "changed"),
         (of("narrow"), "token", "to narrow", "narrowed"),
         (of("expire"), "token", "to expire", "made to expire"),
+        (of("mark"), "token", "to mark", "marked"),
+        (of("unmark"), "token", "to unmark", "unmarked"),
         (of("revoke"), "token", "to revoke", "revoked"),
     ]
     .into_iter()

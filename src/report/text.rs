@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Paint,
-    escape::{counted, escape, thousands},
+    escape::{counted, escape, escape_whole, thousands},
     subject::{name, token_name},
     summary::{Tense, by_object, summary},
 };
@@ -40,6 +40,7 @@ pub fn plan(plan: &Plan, paint: Paint, out: &mut impl Write) -> fmt::Result {
     text.reported()?;
     text.waived()?;
     text.held_back()?;
+    text.notes()?;
     text.summary()
 }
 
@@ -202,6 +203,13 @@ impl<W: Write> PlanText<'_, W> {
             Change::Expire { token, at } => {
                 format!("expires {} -> {}", token.expires.map_or("never".to_owned(), day), day(*at))
             }
+            Change::Mark { until, .. } => format!("mark, to be revoked on {}", day(*until)),
+            Change::Unmark { token } => {
+                format!(
+                    "unmark, was to end on {}",
+                    token.mark.map_or("no day".to_owned(), |mark| day(mark.until))
+                )
+            }
             _ => "revoke, cannot be undone".to_owned(),
         };
         self.with_reasons(&what, &planned.reasons)
@@ -223,11 +231,13 @@ impl<W: Write> PlanText<'_, W> {
         if self.plan.pending.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "\nEnding by themselves, the date is already set:\n")?;
+        writeln!(self.out, "\nEnding already, the date is set:\n")?;
         for pending in &self.plan.pending {
             let place = pending.reasons.iter().find_map(|reason| reason.place.as_ref());
             self.line(" ", &token_name(&pending.token), place)?;
-            self.with_reasons(&format!("pending until {}", day(pending.until)), &pending.reasons)?;
+            let by_mark = pending.token.mark.is_some_and(|mark| mark.until == pending.until);
+            let then = if by_mark { ", then revoked" } else { "" };
+            self.with_reasons(&format!("pending until {}{then}", day(pending.until)), &pending.reasons)?;
         }
         Ok(())
     }
@@ -269,7 +279,7 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn held_back(&mut self) -> fmt::Result {
-        if self.plan.is_whole() {
+        if self.plan.held_back.is_empty() && self.plan.is_whole() {
             return Ok(());
         }
         writeln!(self.out, "\nHeld back:\n")?;
@@ -279,7 +289,7 @@ impl<W: Write> PlanText<'_, W> {
             let tokens = held.tokens.map_or(String::new(), |count| {
                 format!(" ({})", counted(usize::try_from(count).unwrap_or(usize::MAX), "token"))
             });
-            writeln!(self.out, "      {}{tokens}", escape(&held.reason))?;
+            writeln!(self.out, "      {}{tokens}", escape_whole(&held.reason))?;
         }
         // What was held back for it says so already.
         let missing = self.plan.coverage.missing().map(ToString::to_string);
@@ -287,6 +297,16 @@ impl<W: Write> PlanText<'_, W> {
             missing.filter(|missing| self.plan.held_back.iter().all(|held| held.reason != *missing))
         {
             writeln!(self.out, "  ? {}", escape(&missing))?;
+        }
+        Ok(())
+    }
+
+    fn notes(&mut self) -> fmt::Result {
+        if !self.plan.notes.is_empty() {
+            writeln!(self.out)?;
+        }
+        for note in &self.plan.notes {
+            writeln!(self.out, "{} {}", self.paint.changed("Note:"), escape_whole(&note.to_string()))?;
         }
         Ok(())
     }
@@ -299,6 +319,8 @@ impl<W: Write> PlanText<'_, W> {
         } else if !plan.pending.is_empty()
             || !plan.reported.is_empty()
             || !plan.waived.is_empty()
+            || !plan.held_back.is_empty()
+            || !plan.notes.is_empty()
             || !plan.is_whole()
         {
             writeln!(self.out)?;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    inventory::{InventoryReader, Overview, People, ReadError},
+    inventory::{Coverage, InventoryReader, Overview, People, ReadError},
     model::{GroupName, Token},
     plan::{ApprovedPlan, Change},
 };
@@ -46,7 +46,7 @@ impl InventoryReader for Target {
         }
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.tokens(each).await,
         }

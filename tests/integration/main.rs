@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod capabilities;
 mod crash;
 mod decisions;
 mod directory;
@@ -17,6 +18,7 @@ mod laws;
 mod layers;
 mod lockout;
 mod lockout_laws;
+mod marks;
 mod openapi;
 mod own_rules;
 mod policy;

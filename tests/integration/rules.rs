@@ -32,6 +32,7 @@ fn token() -> Token {
         created_by: Some("mary".into()),
         last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
         expires: Some(time("2026-12-24T00:00:00Z")),
+        mark: None,
     }
 }
 

@@ -161,6 +161,7 @@ impl TryFrom<TokenItem> for Token {
             created_by: item.created_by,
             last_used,
             expires: never_or("validUntil", item.valid_until)?,
+            mark: None,
         })
     }
 }
