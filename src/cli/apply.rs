@@ -13,7 +13,8 @@ use crate::{
     model::rails::RailClass,
     plan::{Allowed, ApprovedPlan, History, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
-    report::{Paint, outcome, outcome::Afterwards},
+    report::{Paint, fleet, outcome, outcome::Afterwards},
+    target::http::CallStatistics,
 };
 
 use super::{
@@ -61,6 +62,7 @@ struct Applied {
     plan: Plan,
     outcome: Outcome,
     afterwards: Afterwards,
+    calls: CallStatistics,
 }
 
 impl ApplyCommand {
@@ -119,6 +121,7 @@ impl ApplyCommand {
             Format::Json => {
                 for one in &applied {
                     document.add_outcome(&one.plan.target, &one.outcome, &one.afterwards);
+                    document.add_calls(&one.plan.target, one.calls.calls, one.calls.retries);
                 }
                 plan::show_document(&document)?;
             }
@@ -151,6 +154,10 @@ fn show_outcomes(applied: &[Applied], global: &Global) -> Result<(), Failure> {
     for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
         shown.push('\n');
         outcome::outcome(&one.plan.target, &one.outcome, &one.afterwards, paint, &mut shown)?;
+    }
+    if !shown.is_empty() {
+        let all: Vec<_> = applied.iter().map(|one| (&one.outcome, &one.afterwards)).collect();
+        fleet::applied(&all, paint, &mut shown)?;
     }
     Ok(output::write(&shown)?)
 }
@@ -223,8 +230,9 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
             Err(error) => Afterwards::Unread(one_line(&error)),
         }
     };
+    let calls = session.target.calls();
     session.close().await;
-    Applied { plan, outcome, afterwards }
+    Applied { plan, outcome, afterwards, calls }
 }
 
 /// A bar on standard error, when that is a terminal.

@@ -7,7 +7,7 @@ use tracing::Level;
 use crate::{
     apply::one_line,
     plan::Allowed,
-    report::{self, Paint, json::PlanDocument, text},
+    report::{self, Paint, fleet, json::PlanDocument, text},
 };
 
 use super::{
@@ -126,6 +126,8 @@ pub(super) fn show_text(planned: &[Planned<'_>], global: &Global) -> Result<(), 
         }
         text::plan(plan, paint, &mut shown)?;
     }
+    let plans: Vec<_> = planned.iter().filter_map(|one| Some(&one.plan.as_ref().ok()?.1)).collect();
+    fleet::planned(&plans, planned.len() - plans.len(), paint, &mut shown)?;
     Ok(output::write(&shown)?)
 }
 

@@ -1,7 +1,7 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
@@ -13,13 +13,18 @@ use crate::{
         Policy,
         settings_file::{Connection, Server, TargetDeclaration},
     },
-    target::{Target, gateway::Gateway, http::HttpClient},
+    target::{
+        Target,
+        bitbucket::{self, Bitbucket},
+        gateway::Gateway,
+        http::{HttpClient, Limits},
+    },
 };
 
 use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
 
-/// How many targets are read at once.
-const AT_ONCE: usize = 8;
+/// How many targets are read at once. Most of the time goes into waiting for them.
+const AT_ONCE: usize = 64;
 
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]
@@ -45,12 +50,23 @@ pub(super) struct Planned<'a> {
 pub(super) struct Session {
     /// The target.
     pub(super) target: Target,
+    /// The name of the target in the settings file.
+    name: String,
     embedded: Option<Embedded>,
 }
 
 impl Session {
     /// Ends the connection, and the server when it is embedded.
     pub(super) async fn close(self) {
+        let calls = self.target.calls();
+        tracing::info!(
+            of = self.name,
+            calls = calls.calls,
+            retries = calls.retries,
+            bytes = calls.bytes,
+            milliseconds = calls.time.as_millis(),
+            "calls in all"
+        );
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
@@ -74,13 +90,17 @@ pub(super) async fn plan<'a>(
     }
     let now = present(global);
     let policies = workspace.load_policies(targets)?;
-    let planned = targets.iter().zip(policies).map(|(&declaration, policy)| async move {
-        let history = History::default();
-        let terms = terms(declaration, &policy, &history, now);
-        let plan = plan_one(workspace, declaration, &terms, reach, global.now).await;
-        Planned { declaration, policy, history, plan }
-    });
-    Ok(stream::iter(planned).buffered(AT_ONCE).collect().await)
+    let planned =
+        targets.iter().zip(policies).enumerate().map(|(index, (&declaration, policy))| async move {
+            let history = History::default();
+            let terms = terms(declaration, &policy, &history, now);
+            let plan = plan_one(workspace, declaration, &terms, reach, global.now).await;
+            (index, Planned { declaration, policy, history, plan })
+        });
+    // In order only at the end: one that does not answer must not keep others from beginning.
+    let mut planned: Vec<_> = stream::iter(planned).buffer_unordered(AT_ONCE).collect().await;
+    planned.sort_by_key(|(index, _)| *index);
+    Ok(planned.into_iter().map(|(_, planned)| planned).collect())
 }
 
 /// The moment that `--now` says, otherwise the present one in whole seconds: nothing here is finer.
@@ -131,10 +151,12 @@ async fn connect(
     reach: Reach,
     fixed: Option<Timestamp>,
 ) -> Result<Session, Failure> {
+    let name = declaration.name.clone();
     match &declaration.connection {
         Connection::Gateway(server) => {
-            let client = client(workspace, server, reach)?;
-            Ok(Session { target: Target::Gateway(Gateway::new(client, server.url.as_str())), embedded: None })
+            let client = client(workspace, server, reach).await?;
+            let target = Target::Gateway(Gateway::new(client, server.url.as_str()));
+            Ok(Session { target, name, embedded: None })
         }
         Connection::Embedded { store, directory, seed } => {
             let path = |file: &Option<String>| file.as_ref().map(|file| workspace.folder.join(file));
@@ -143,10 +165,24 @@ async fn connect(
             let client = HttpClient::new(&embedded.url(), embedded.credential(), None)?;
             Ok(Session {
                 target: Target::Gateway(Gateway::new(client, format!("embedded {store}"))),
+                name,
                 embedded: Some(embedded),
             })
         }
-        other @ (Connection::Resolution { .. } | Connection::Bitbucket { .. }) => {
+        Connection::Bitbucket { server, areas, projects } => {
+            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
+            let options = bitbucket::Options {
+                areas: areas.clone(),
+                projects: projects.clone(),
+                marker: key.map(|key| Bitbucket::marker(key, &name)),
+                token_id: declaration.ourselves.token_id.clone(),
+                address: declaration.ourselves.address,
+            };
+            let client = client(workspace, server, reach).await?;
+            let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
+            Ok(Session { target, name, embedded: None })
+        }
+        other @ Connection::Resolution { .. } => {
             let message =
                 format!("targets of `kind: {}` are not supported yet by this version", other.kind());
             Err(Failure::new(Exit::Error, message))
@@ -154,8 +190,16 @@ async fn connect(
     }
 }
 
-fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
-    let credential = credential::find(&server.auth, &workspace.folder, reach.allow_auth_command)?;
+/// A client of `server`. Its credential may come from a program or a file, which must not keep the other
+/// targets waiting.
+async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
+    let (auth, folder) = (server.auth.clone(), workspace.folder.clone());
+    let find = move || credential::find(&auth, &folder, reach.allow_auth_command);
+    let credential = tokio::task::spawn_blocking(find).await??;
     let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(workspace.folder.join(file))).transpose()?;
-    Ok(HttpClient::new(&server.url, credential, extra_ca.as_deref())?)
+    let mut limits = Limits::default();
+    if let Some(seconds) = server.timeout_seconds {
+        limits.call = Duration::from_secs(u64::from(seconds.get()));
+    }
+    Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
 }

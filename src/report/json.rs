@@ -81,6 +81,18 @@ pub struct TargetEntry {
     /// After `apply`: whether the target, read back, needs no further change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<bool>,
+    /// After `apply`: what was called, from reading to reading back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<CallsEntry>,
+}
+
+/// What was called on a target. It depends on the network: it is no part of the plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CallsEntry {
+    /// Requests that were sent, every try counted.
+    pub sent: u64,
+    /// How many of them were repetitions.
+    pub repeated: u64,
 }
 
 /// One change.
@@ -296,6 +308,7 @@ impl PlanDocument {
             tokens_waived: plan.tokens.waived,
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             converged: None,
+            calls: None,
         });
         self.resource_changes.extend(plan.changes.iter().map(|planned| resource_change(target, planned)));
         self.held_back.extend(plan.held_back.iter().map(|held| held_back(target, held)));
@@ -341,6 +354,14 @@ impl PlanDocument {
                 reason,
             }
         }));
+    }
+
+    /// Adds how many requests were `sent` to `target`, whose plan was added before, and how many of them
+    /// were `repeated`.
+    pub fn add_calls(&mut self, target: &str, sent: u64, repeated: u64) {
+        if let Some(entry) = self.targets.iter_mut().find(|entry| entry.name == target) {
+            entry.calls = Some(CallsEntry { sent, repeated });
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod diagnostics;
 mod escape;
+pub mod fleet;
 pub mod json;
 pub mod outcome;
 mod paint;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     apply::{ChangeResult, Outcome},
-    plan::Plan,
+    plan::{Plan, PlannedChange},
 };
 
 use super::{
@@ -66,8 +66,7 @@ pub fn outcome(
         writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
         writeln!(out, "      {}", escape(why))?;
     }
-    let done = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Done(_)));
-    let done = summary(&done.map(|change| &change.planned).collect::<Vec<_>>(), Tense::Past);
+    let done = summary(&done(outcome), Tense::Past);
     write!(out, "{} {target}: {done}", paint.strong("Applied on"))?;
     if outcome.failed() > 0 {
         write!(out, "; {} failed", counted(outcome.failed(), "change"))?;
@@ -98,4 +97,10 @@ pub fn outcome(
             writeln!(out, "{label} {target} could not be read back: {}", escape(why))
         }
     }
+}
+
+/// The changes that were done.
+pub(super) fn done(outcome: &Outcome) -> Vec<&PlannedChange> {
+    let done = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Done(_)));
+    done.map(|change| &change.planned).collect()
 }

@@ -16,11 +16,17 @@ pub(super) enum Tense {
 
 /// Such as `2 settings to change, 1 token to revoke`; `nothing` for no change.
 pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
-    let is_setting = |group: &&Vec<&PlannedChange>| {
+    summary_of_all(&[changes.to_vec()], tense)
+}
+
+/// The same over several targets, each with its changes.
+pub(super) fn summary_of_all(targets: &[Vec<&PlannedChange>], tense: Tense) -> String {
+    let is_setting = |group: &Vec<&PlannedChange>| {
         group.first().is_some_and(|first| matches!(first.change.object(), Object::Setting(_)))
     };
-    let settings = by_object(changes).iter().filter(is_setting).count();
-    let of = |action: &str| changes.iter().filter(|planned| planned.change.action() == action).count();
+    let settings = targets.iter().flat_map(|changes| by_object(changes)).filter(is_setting).count();
+    let of =
+        |action: &str| targets.iter().flatten().filter(|planned| planned.change.action() == action).count();
     let parts: Vec<String> = [
         (settings, "setting", "to change", "changed"),
         (of("narrow"), "token", "to narrow", "narrowed"),

@@ -3,6 +3,7 @@
 //! In: an address and a credential. Out: a reader for anybody, and a writer against an approved
 //! plan. Nothing else of the program knows HTTP paths and JSON fields.
 
+pub mod bitbucket;
 pub mod gateway;
 pub mod http;
 
@@ -15,12 +16,16 @@ use crate::{
     plan::{ApprovedPlan, Change},
 };
 
+use bitbucket::{Bitbucket, BitbucketWriter};
 use gateway::{Gateway, GatewayWriter};
+use http::CallStatistics;
 
 /// A server of whatever kind.
 pub enum Target {
     /// Our own server, embedded or elsewhere.
     Gateway(Gateway),
+    /// Bitbucket Data Center with its own tokens.
+    Bitbucket(Bitbucket),
 }
 
 impl Target {
@@ -29,6 +34,16 @@ impl Target {
     pub fn writer(&self, approved: &ApprovedPlan) -> Writer {
         match self {
             Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved)),
+            Self::Bitbucket(bitbucket) => Writer::Bitbucket(bitbucket.writer(approved)),
+        }
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        match self {
+            Self::Gateway(gateway) => gateway.calls(),
+            Self::Bitbucket(bitbucket) => bitbucket.calls(),
         }
     }
 }
@@ -37,18 +52,21 @@ impl InventoryReader for Target {
     async fn overview(&self) -> Result<Overview, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.overview().await,
+            Self::Bitbucket(bitbucket) => bitbucket.overview().await,
         }
     }
 
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.people(groups).await,
+            Self::Bitbucket(bitbucket) => bitbucket.people(groups).await,
         }
     }
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.tokens(each).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
         }
     }
 }
@@ -57,12 +75,15 @@ impl InventoryReader for Target {
 pub enum Writer {
     /// That of our own server.
     Gateway(GatewayWriter),
+    /// That of Bitbucket Data Center.
+    Bitbucket(BitbucketWriter),
 }
 
 impl TargetWriter for Writer {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
         match self {
             Self::Gateway(writer) => writer.make(change).await,
+            Self::Bitbucket(writer) => writer.make(change).await,
         }
     }
 }

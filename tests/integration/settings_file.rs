@@ -2,7 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{
     model::{
@@ -56,6 +56,7 @@ fn the_complete_settings_file_is_valid_and_means_what_it_says() {
                 url: "https://bitbucket.example.com".to_owned(),
                 auth: Auth::Password { user: "warden".to_owned(), password_env: "BB_PASSWORD".to_owned() },
                 tls_ca: Some("ca.pem".to_owned()),
+                timeout_seconds: NonZeroU32::new(90),
             },
             areas: vec![OwnerKind::User, OwnerKind::Project],
             projects: vec!["PLAT*".to_owned()],

@@ -1,6 +1,6 @@
 //! In: the keys of one target. Out: how it is reached, and the mistakes in saying so.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, num::NonZeroU32};
 
 use crate::model::{OwnerKind, SettingKey};
 
@@ -11,10 +11,10 @@ use super::{
 
 /// The keys of each kind beside those of every target.
 const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
-    ("gateway", &["url", "auth", "tls_ca"]),
+    ("gateway", &["url", "auth", "tls_ca", "timeout_seconds"]),
     ("embedded", &["store", "directory", "seed"]),
-    ("resolution", &["url", "auth", "tls_ca", "product", "settings", "self"]),
-    ("bitbucket", &["url", "auth", "tls_ca", "areas", "projects", "self"]),
+    ("resolution", &["url", "auth", "tls_ca", "timeout_seconds", "product", "settings", "self"]),
+    ("bitbucket", &["url", "auth", "tls_ca", "timeout_seconds", "areas", "projects", "self"]),
 ];
 
 /// How `target` is reached; nothing when that cannot be read.
@@ -29,7 +29,12 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
         return embedded(target, out);
     }
     report_missing(target, kind, out);
-    let server = url.zip(auth).map(|(url, auth)| Server { url, auth, tls_ca: owned(target, "tls_ca") });
+    let timeout_seconds = target
+        .get("timeout_seconds")
+        .and_then(|at| validate::whole_number(&at, out))
+        .and_then(NonZeroU32::new);
+    let tls_ca = owned(target, "tls_ca");
+    let server = url.zip(auth).map(|(url, auth)| Server { url, auth, tls_ca, timeout_seconds });
     let connection = match kind {
         "gateway" => Connection::Gateway(server?),
         "resolution" => {

@@ -2,7 +2,7 @@
 //! them, which layers make up the policy of each and which limits a run keeps; or every mistake.
 //! It refuses to know files beside it, the environment and the network: what is named is not looked up.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
 use crate::model::{OwnerKind, Period, SettingKey, TokenId, UserName, rails::Rails};
 
@@ -151,6 +151,8 @@ pub struct Server {
     /// A PEM file with the certificate authorities to trust beside the usual ones, relative to the
     /// folder of the settings file.
     pub tls_ca: Option<String>,
+    /// How many seconds one call may take; the client's own limit when left out.
+    pub timeout_seconds: Option<NonZeroU32>,
 }
 
 /// Where the credential comes from; never the credential itself.

@@ -9,7 +9,10 @@ mod writer;
 
 use std::sync::Arc;
 
-use crate::{plan::ApprovedPlan, target::http::HttpClient};
+use crate::{
+    plan::ApprovedPlan,
+    target::http::{CallStatistics, HttpClient},
+};
 
 pub use writer::GatewayWriter;
 
@@ -30,5 +33,11 @@ impl Gateway {
     #[must_use]
     pub fn writer(&self, _approved: &ApprovedPlan) -> GatewayWriter {
         GatewayWriter::new(Arc::clone(&self.client))
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        self.client.statistics()
     }
 }

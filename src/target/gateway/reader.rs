@@ -4,23 +4,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
+    iter,
 };
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
-use reqwest::StatusCode;
-use serde::de::DeserializeOwned;
 
 use crate::{
     inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
     model::{GroupName, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
-    target::http::{HttpClient, HttpError},
+    target::http::{HttpClient, HttpError, PagingFault, Refusal},
 };
 
 use super::{
     Gateway,
     wire::{
-        CALLS, MEMBERS, Members, PROPERTIES, Page, Properties, SETTINGS, TOKENS, TokenItem, TokenPage, USERS,
-        User, WHOAMI, WhoAmI,
+        CALLS, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem, TokenPage, USERS, User,
+        WHOAMI, WhoAmI,
     },
 };
 
@@ -90,7 +89,7 @@ impl Gateway {
     }
 
     async fn read_users(&self) -> Result<Vec<User>, HttpError> {
-        self.pages(USERS, &[]).await
+        self.client.pages(USERS, &[], PAGE).await
     }
 
     async fn read_members(&self, groups: &BTreeSet<GroupName>) -> Result<Vec<Members>, HttpError> {
@@ -102,34 +101,14 @@ impl Gateway {
     }
 
     async fn members(&self, group: GroupName) -> Result<Members, HttpError> {
-        match self.pages::<User>(MEMBERS, &[("context", group.as_str())]).await {
+        match self.client.pages::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
             Ok(members) => {
                 let names = members.into_iter().map(|member| member.name).collect();
                 Ok((group, Some(names)))
             }
-            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok((group, None)),
+            Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok((group, None)),
             Err(error) => Err(error),
         }
-    }
-
-    /// All values of a paged resource, in Bitbucket's form: the next page begins where the answer
-    /// says, which need not be where this one ended.
-    async fn pages<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<Vec<T>, HttpError> {
-        let mut values = Vec::new();
-        let mut start = Some(0);
-        while let Some(from) = start {
-            let from_text = from.to_string();
-            let paged = [query, &[("limit", PAGE), ("start", &from_text)]].concat();
-            let page: Page<T> = self.client.get(path, &paged).await?.body;
-            values.extend(page.values);
-            // A page that does not lead on would be asked for without an end.
-            start = page.next_start.filter(|next| !page.is_last && *next > from);
-        }
-        Ok(values)
     }
 
     async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), Cause> {
@@ -162,8 +141,12 @@ impl Gateway {
             return Ok(None);
         }
         let page = self.token_page(after, until).await?;
-        // The identifiers ascend: a page that does not go beyond `after` is empty or repeats itself.
-        let next = page.content.last().map(|token| token.id).filter(|last| *last > after);
+        // The identifiers ascend from behind `after`: others were asked for before.
+        let ids = page.content.iter().map(|token| token.id);
+        if !iter::once(after).chain(ids).is_sorted_by(|a, b| a < b) {
+            return Err(self.client.paging(TOKENS, after.unsigned_abs(), PagingFault::Repeats));
+        }
+        let next = page.content.last().map(|token| token.id);
         Ok(next.map(|next| (page.content, next)))
     }
 
@@ -183,7 +166,7 @@ impl Gateway {
         let (after, until) = ((number - 1).to_string(), number.to_string());
         let query = [("limit", "1"), ("afterId", after.as_str()), ("untilId", until.as_str())];
         let page: TokenPage = client.get(TOKENS, &query).await?.body;
-        Ok(page.content.into_iter().next().map(Token::try_from).transpose()?)
+        Ok(page.content.into_iter().find(|token| token.id == number).map(Token::try_from).transpose()?)
     }
 }
 

@@ -91,18 +91,8 @@ pub(super) struct Properties {
     pub(super) version: String,
 }
 
-/// A page in Bitbucket's form.
-#[derive(Deserialize)]
-pub(super) struct Page<T> {
-    pub(super) values: Vec<T>,
-    #[serde(default, rename = "isLastPage")]
-    pub(super) is_last: bool,
-    #[serde(rename = "nextPageStart")]
-    pub(super) next_start: Option<u64>,
-}
-
 /// A user or member.
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 pub(super) struct User {
     pub(super) name: UserName,
     pub(super) active: bool,

@@ -1,7 +1,7 @@
 //! In: changes of an approved plan. Out: calls that take effect once. It refuses to repeat a call
 //! whose answer was lost before it has read back what happened.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
@@ -10,7 +10,7 @@ use crate::{
     apply::{Effect, TargetWriter, WriteError},
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, Standing},
-    target::http::HttpClient,
+    target::http::{HttpClient, HttpError},
 };
 
 use super::{
@@ -18,8 +18,10 @@ use super::{
     wire::{SETTINGS, TOKEN, TokenPatch},
 };
 
-/// How often the settings are written anew when others write at the same time, or answers are lost.
+/// How often a write is begun when others write at the same time, or answers are lost.
 const TRIES: u32 = 5;
+
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// Changes a gateway.
 pub struct GatewayWriter {
@@ -53,29 +55,46 @@ impl GatewayWriter {
     /// Reads the settings, compares what the change touches, and writes them with the version that
     /// was read; begins anew when somebody else was faster or the answer was lost.
     async fn settings(&self, change: &Change) -> Result<Effect, WriteError> {
-        let mut wrote = false;
+        let mut lost = None;
         for _ in 0..TRIES {
-            let read = self
-                .client
-                .get::<SettingsDocument>(SETTINGS, &[])
-                .await
-                .map_err(|error| if wrote { WriteError::Unknown(error.into()) } else { failed(error) })?;
-            let mut settings = Settings::try_from(&read.body).map_err(failed)?;
+            let (mut settings, etag) = match self.read_settings().await {
+                Ok(read) => read,
+                Err(error) if lost.is_some() => return Err(WriteError::Unknown(error)),
+                Err(error) => return Err(WriteError::Failed(error)),
+            };
             match change.standing_in(&settings) {
-                Standing::After => return Ok(if wrote { Effect::Made } else { Effect::AlreadySo }),
+                Standing::After => return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo }),
                 Standing::Moved => return Err(WriteError::Moved),
                 Standing::Before => {}
             }
             change.write_into(&mut settings);
             let body = SettingsDocument::from(&settings);
-            match self.client.send(Method::PUT, SETTINGS, read.etag.as_deref(), Some(&body)).await {
+            match self.client.send(Method::PUT, SETTINGS, etag.as_deref(), Some(&body)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
-                Err(error) if error.is_lost_answer() => wrote = true,
+                Err(error) if error.is_lost_answer() => lost = Some(error),
                 Err(error) => return Err(failed(error)),
             }
         }
-        Err(WriteError::Contended(TRIES))
+        match lost {
+            None => Err(WriteError::Contended(TRIES)),
+            Some(error) => self.settings_after(change, error).await,
+        }
+    }
+
+    async fn read_settings(&self) -> Result<(Settings, Option<String>), Cause> {
+        let read = self.client.get::<SettingsDocument>(SETTINGS, &[]).await?;
+        Ok((Settings::try_from(&read.body)?, read.etag))
+    }
+
+    /// What became of `change` when the answer to the last try was `lost`.
+    async fn settings_after(&self, change: &Change, lost: HttpError) -> Result<Effect, WriteError> {
+        let (settings, _) = self.read_settings().await.map_err(WriteError::Unknown)?;
+        match change.standing_in(&settings) {
+            Standing::After => Ok(Effect::Made),
+            Standing::Before => Err(failed(lost)),
+            Standing::Moved => Err(WriteError::Moved),
+        }
     }
 
     async fn narrow(&self, id: &TokenId, to: Scope) -> Result<Effect, WriteError> {
@@ -102,9 +121,9 @@ impl GatewayWriter {
         self.token(id, Method::DELETE, None, |_| false).await
     }
 
-    /// Calls `method` on a token. When the answer is lost, the token is read: `is_so` tells whether
-    /// the call took effect, a token that is gone needs nothing more, and otherwise it is called
-    /// once again.
+    /// Calls `method` on a token. When the answer is lost, or says that there is no such token, the token
+    /// is read: `is_so` tells whether the call took effect, and a token that is gone needs nothing more.
+    /// Otherwise a call whose answer was lost is made once again.
     async fn token(
         &self,
         id: &TokenId,
@@ -113,27 +132,29 @@ impl GatewayWriter {
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {
         let path = format!("{TOKEN}/{id}");
-        let mut lost = None;
-        for _ in 0..2 {
-            match self.client.send(method.clone(), &path, None, body).await {
+        let mut again = 1..TRIES;
+        loop {
+            let error = match self.client.send(method.clone(), &path, None, body).await {
                 Ok(()) => return Ok(Effect::Made),
-                Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
-                    return Ok(Effect::AlreadySo);
-                }
-                Err(error) if error.is_lost_answer() => lost = Some(error),
-                Err(error) => return Err(failed(error)),
+                Err(error) => error,
+            };
+            let is_lost = error.is_lost_answer();
+            if !is_lost && error.status() != Some(StatusCode::NOT_FOUND) {
+                return Err(failed(error));
             }
             match Gateway::token(&self.client, id).await {
-                Ok(None) => return Ok(Effect::Made),
+                Ok(None) if is_lost => return Ok(Effect::Made),
+                Ok(None) => return Ok(Effect::AlreadySo),
                 Ok(Some(token)) if is_so(&token) => return Ok(Effect::Made),
-                Ok(Some(_)) => {}
-                Err(error) => return Err(WriteError::Unknown(error)),
+                Ok(Some(_)) if is_lost && again.next().is_some() => {}
+                Ok(Some(_)) => return Err(failed(error)),
+                Err(cause) if is_lost => return Err(WriteError::Unknown(cause)),
+                Err(cause) => return Err(WriteError::Failed(cause)),
             }
         }
-        Err(lost.map_or(WriteError::Moved, failed))
     }
 }
 
-fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> WriteError {
+fn failed(error: impl Into<Cause>) -> WriteError {
     WriteError::Failed(error.into())
 }

@@ -1,7 +1,10 @@
 //! What the tests stand on: the real server on a port of the system's choice, over a SQLite file in a
 //! folder of its own, reached over HTTP.
 
-use std::{net::TcpListener, path::PathBuf};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+};
 
 use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -49,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) directory: String,
     /// The seed file.
     pub(crate) seed: Option<String>,
+    /// A store to begin with a copy of, in the place of directory and seed file.
+    pub(crate) store: Option<PathBuf>,
     /// A part of a settings document; the rest is as in a new store.
     pub(crate) settings: Value,
     /// What time it is.
@@ -62,6 +67,7 @@ impl Default for Setup {
         Self {
             directory: DIRECTORY.to_owned(),
             seed: None,
+            store: None,
             settings: json!({}),
             clock: Clock::Fixed(NOW.parse().unwrap()),
             password_failures_per_minute: u32::MAX,
@@ -95,8 +101,13 @@ impl TestServer {
     pub(crate) async fn start(setup: Setup) -> Self {
         let folder = TempDir::new().unwrap();
         let administrators = GroupName::new("administrators");
+        if let Some(file) = &setup.store {
+            std::fs::copy(file, store_url(&folder).file).unwrap();
+        }
         let store = Store::open_or_create(&store_url(&folder)).await.unwrap();
-        import(&store, &setup.directory).await.unwrap();
+        if setup.store.is_none() {
+            import(&store, &setup.directory).await.unwrap();
+        }
         let now = setup.clock.now();
         if let Some(text) = &setup.seed {
             seed::plant(&store, text, administrators.clone(), now).await.unwrap();
@@ -116,6 +127,11 @@ impl TestServer {
             server.change_settings(setup.settings).await;
         }
         server
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running.address()
     }
 
     /// The address of `path` on this server.

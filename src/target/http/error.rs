@@ -1,0 +1,316 @@
+//! In: what went wrong with a call. Out: an error that names method and URL without query and
+//! credentials, and says whether the call may have taken effect. It refuses to show what a server says
+//! before control characters are taken out of it.
+
+use std::{fmt, time::Duration};
+
+use reqwest::{StatusCode, Url};
+
+use super::pages::PagingFault;
+
+/// How much of a server's own words is shown, in characters.
+const WORDS: usize = 300;
+
+/// Method and URL of a call, without query and credentials, and how often it was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// Such as `GET https://bitbucket.example.com/rest/api/latest/users`.
+    pub name: String,
+    /// How often it was tried, from 1.
+    pub tries: u32,
+}
+
+impl fmt::Display for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.tries > 1 { write!(f, " ({} tries)", self.tries) } else { Ok(()) }
+    }
+}
+
+/// A call that did not come to what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The client could not be set up.
+    #[error("cannot set up the connection to {base}")]
+    Setup {
+        /// Address of the server.
+        base: String,
+        /// What the HTTP library says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// No answer came: the server is away, or the connection broke.
+    #[error("{call}: no answer")]
+    Unreachable {
+        /// The call.
+        call: Called,
+        /// What the HTTP library says.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server answered that it will not.
+    #[error("{call}: {status}{words}{}{}", refusal.hint(), asked(*retry_after))]
+    Refused {
+        /// The call.
+        call: Called,
+        /// The status that it answered.
+        status: StatusCode,
+        /// What that means.
+        refusal: Refusal,
+        /// Its own words, when it said any.
+        words: Words,
+        /// How long it asks to be left alone, from when it answered.
+        retry_after: Option<Duration>,
+    },
+    /// The server sends us elsewhere, where the credential must not go.
+    #[error(
+        "{call}: {status} leads to `{to}`, which is not followed since the credential must not go there; \
+         is this the right URL?"
+    )]
+    Redirected {
+        /// The call.
+        call: Called,
+        /// The status that it answered.
+        status: StatusCode,
+        /// Where to, without credentials, query and parameters.
+        to: String,
+    },
+    /// The answer is something else than JSON, often a login page.
+    #[error("{call}: answered `{kind}` where JSON was expected; is this the right URL?")]
+    NotJson {
+        /// The call.
+        call: Called,
+        /// The content type.
+        kind: String,
+    },
+    /// The answer has no body.
+    #[error("{call}: the answer is empty where JSON was expected")]
+    Empty {
+        /// The call.
+        call: Called,
+    },
+    /// The answer ends before its JSON does.
+    #[error("{call}: the answer ends in the middle of its JSON")]
+    Truncated {
+        /// The call.
+        call: Called,
+    },
+    /// The answer is JSON of another form.
+    #[error("{call}: the answer has another form than expected")]
+    NotUnderstood {
+        /// The call.
+        call: Called,
+        /// Where it differs.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer does not end.
+    #[error("{call}: the answer is larger than {bytes} bytes")]
+    TooLarge {
+        /// The call.
+        call: Called,
+        /// How many bytes are read at most, after decompression.
+        bytes: usize,
+    },
+    /// The pages of a list do not lead to its end.
+    #[error("{call}: the page from {start} {fault}")]
+    Paging {
+        /// The call.
+        call: Called,
+        /// Where the page begins.
+        start: u64,
+        /// What is wrong with it.
+        fault: PagingFault,
+    },
+}
+
+impl HttpError {
+    /// The status that the server answered, when it refused.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// The status and the server's own words, when it refused.
+    #[must_use]
+    pub fn refused_with(&self) -> Option<String> {
+        match self {
+            Self::Refused { status, words, .. } => Some(format!("{status}{words}")),
+            _ => None,
+        }
+    }
+
+    /// What the refusal of the server means, when it refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused { refusal, .. } => Some(*refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the call may have taken effect although the server's own answer did not come: the
+    /// connection broke, the server failed, or something between us answered in its place.
+    #[must_use]
+    pub fn is_lost_answer(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => !source.is_connect() && !source.is_builder(),
+            Self::Refused { status, .. } => {
+                status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT
+            }
+            Self::Redirected { .. }
+            | Self::NotJson { .. }
+            | Self::Empty { .. }
+            | Self::Truncated { .. }
+            | Self::NotUnderstood { .. }
+            | Self::TooLarge { .. } => true,
+            Self::Setup { .. } | Self::Paging { .. } => false,
+        }
+    }
+}
+
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The credential is not accepted. Bitbucket answers the same when it may not do this.
+    NotAccepted,
+    /// The credential may not do this.
+    NotPermitted,
+    /// There is no such thing.
+    NotFound,
+    /// The server has no such endpoint: it is older, or something else.
+    NotSupported,
+    /// Too many calls.
+    TooMany,
+    /// Anything else.
+    Other,
+}
+
+impl Refusal {
+    /// What the answer of `status` with `body` means. A thing that is missing is said in one of the
+    /// forms of [`words`]; a missing endpoint is said by a page, by nothing, or by the REST library
+    /// (`{"message": "null for uri: ..", "status-code": 404}`).
+    pub(super) fn of(status: StatusCode, body: &[u8]) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED => Self::NotAccepted,
+            StatusCode::FORBIDDEN => Self::NotPermitted,
+            StatusCode::TOO_MANY_REQUESTS => Self::TooMany,
+            StatusCode::METHOD_NOT_ALLOWED => Self::NotSupported,
+            StatusCode::NOT_FOUND => match serde_json::from_slice::<serde_json::Value>(body) {
+                Ok(body) if body.get("errors").is_some() || body.get("errorMessage").is_some() => {
+                    Self::NotFound
+                }
+                Ok(body) if body.get("message").is_some() && body.get("status-code").is_none() => {
+                    Self::NotFound
+                }
+                _ => Self::NotSupported,
+            },
+            _ => Self::Other,
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::NotAccepted => "; the credential is not accepted, or may not do this",
+            Self::NotPermitted => "; the credential may not do this",
+            Self::NotSupported => {
+                "; the server does not have this: is it the right URL, or an older version?"
+            }
+            Self::NotFound | Self::TooMany | Self::Other => "",
+        }
+    }
+}
+
+/// That a server asks to be left alone, when it does.
+fn asked(retry_after: Option<Duration>) -> String {
+    match retry_after.map(|wait| wait.as_secs()) {
+        None | Some(0) => String::new(),
+        Some(seconds) => format!("; it asks to be left alone for {seconds} seconds"),
+    }
+}
+
+/// What a server said about a refusal. Text from a server: control characters are taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words(String);
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
+}
+
+/// Finds the message in an error body: `{"errors": [{"message"}]}` (Bitbucket), `{"message"}`
+/// (its shared modules) or `{"errorMessage"}` (the app).
+pub(super) fn words(body: &[u8]) -> Words {
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let message = parsed.as_ref().and_then(|body| {
+        ["/errors/0/message", "/message", "/errorMessage"]
+            .into_iter()
+            .find_map(|pointer| body.pointer(pointer).and_then(serde_json::Value::as_str))
+    });
+    let sentence = message.unwrap_or_default().trim().trim_end_matches('.');
+    let shown = sentence.chars().filter(|c| !c.is_control()).take(WORDS);
+    Words(shown.collect())
+}
+
+/// Where `location` leads from `url`, without credentials, query and the parameters of a path, which
+/// may hold a session.
+pub(super) fn destination(url: &str, location: &str) -> String {
+    let Some(mut to) = Url::parse(url).ok().and_then(|url| url.join(location).ok()) else {
+        return "somewhere that is no URL".to_owned();
+    };
+    // Both fail only for addresses without a host, which have no credentials.
+    let _ = to.set_username("");
+    let _ = to.set_password(None);
+    to.set_query(None);
+    to.set_fragment(None);
+    let path = to.path().split(';').next().unwrap_or_default().to_owned();
+    to.set_path(&path);
+    to.as_str().chars().take(WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_of_error_bodies_is_read_and_anything_else_is_left_out() {
+        let said = |body: &str| words(body.as_bytes()).to_string();
+        assert_eq!(said(r#"{"errors":[{"context":null,"message":"No such group"}]}"#), ": No such group");
+        assert_eq!(said(r#"{"message":"Basic is disabled"}"#), ": Basic is disabled");
+        assert_eq!(said(r#"{"errorMessage":"too far"}"#), ": too far");
+        assert_eq!(said("{\"message\":\"a\\u001b[31mb\"}"), ": a[31mb");
+        assert_eq!(said("<html>Log in</html>"), "");
+    }
+
+    #[test]
+    fn a_missing_thing_is_told_from_a_missing_endpoint() {
+        let of =
+            |status: u16, body: &str| Refusal::of(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        assert_eq!(of(404, r#"{"errors":[{"message":"No such user"}]}"#), Refusal::NotFound);
+        assert_eq!(of(404, r#"{"errorMessage":"There is no such token."}"#), Refusal::NotFound);
+        assert_eq!(of(404, r#"{"message":"No such rule"}"#), Refusal::NotFound);
+        assert_eq!(
+            of(404, r#"{"message":"null for uri: https://x/rest/y","status-code":404}"#),
+            Refusal::NotSupported
+        );
+        assert_eq!(of(404, "<html>Oops</html>"), Refusal::NotSupported);
+        assert_eq!(of(404, ""), Refusal::NotSupported);
+        assert_eq!(of(405, r#"{"errors":[]}"#), Refusal::NotSupported);
+        assert_eq!(of(401, ""), Refusal::NotAccepted);
+        assert_eq!(of(403, ""), Refusal::NotPermitted);
+        assert_eq!(of(409, ""), Refusal::Other);
+    }
+
+    #[test]
+    fn the_destination_of_a_redirect_is_named_without_anything_that_may_be_secret() {
+        let to = |location| destination("https://bitbucket.example.com/rest/x", location);
+        assert_eq!(to("/login;jsessionid=5F2?next=%2Frest"), "https://bitbucket.example.com/login");
+        assert_eq!(to("https://warden:hush@sso.example.com/in?ticket=1#t"), "https://sso.example.com/in");
+        assert_eq!(to("https://["), "somewhere that is no URL");
+        assert!(!to("/a\u{1b}[31mb").contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,343 @@
+//! In: methods, paths and JSON. Out: JSON, or an error that names the URL without secrets. It
+//! refuses to follow redirects, which could carry a credential to somebody else, to read answers
+//! without an end, and to repeat a write of which it is not certain that nothing happened.
+
+mod concurrency;
+mod error;
+mod pages;
+mod retry;
+mod statistics;
+
+use std::{
+    net::IpAddr,
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use reqwest::{Method, Response, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use error::{Called, HttpError, Refusal, Words};
+pub use pages::PagingFault;
+pub use retry::Retries;
+pub use statistics::CallStatistics;
+
+use concurrency::Concurrency;
+use retry::Again;
+use statistics::Counters;
+
+/// What we present to a server.
+pub enum Credential {
+    /// A user and a password, or a user and a token.
+    Basic {
+        /// The user.
+        user: String,
+        /// Password or token.
+        secret: SecretString,
+    },
+    /// A token alone.
+    Bearer(SecretString),
+}
+
+/// How long calls may take, and how much of everything there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+    /// How long one try of a call may take, its answer included.
+    pub call: Duration,
+    /// The largest answer that is read, in bytes, after decompression.
+    pub answer: usize,
+    /// How many calls are under way at once.
+    pub at_once: usize,
+    /// How calls that failed are repeated.
+    pub retries: Retries,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            call: Duration::from_mins(1),
+            answer: 64 << 20,
+            at_once: 8,
+            retries: Retries::default(),
+        }
+    }
+}
+
+/// A client of one server.
+pub struct HttpClient {
+    base: String,
+    client: reqwest::Client,
+    credential: Credential,
+    limits: Limits,
+    concurrency: Concurrency,
+    counters: Counters,
+}
+
+/// The answer to a call that reads or writes a resource with a version.
+pub struct Versioned<T> {
+    /// The resource.
+    pub body: T,
+    /// Its `ETag`, when the server sent one.
+    pub etag: Option<String>,
+    /// Whom the server takes us for (`X-AUSERNAME`), when it says so.
+    pub user: Option<String>,
+}
+
+impl HttpClient {
+    /// A client of the server at `base` (`http://` or `https://`) with the usual limits, which trusts the
+    /// certificates in `extra_ca` (PEM) beside those of the system.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates cannot be read.
+    pub fn new(base: &str, credential: Credential, extra_ca: Option<&[u8]>) -> Result<Self, HttpError> {
+        Self::with_limits(base, credential, extra_ca, Limits::default())
+    }
+
+    /// As [`Self::new`], with other `limits`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub fn with_limits(
+        base: &str,
+        credential: Credential,
+        extra_ca: Option<&[u8]>,
+        limits: Limits,
+    ) -> Result<Self, HttpError> {
+        install_crypto();
+        let setup = |source| HttpError::Setup { base: base.to_owned(), source };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(limits.connect)
+            .timeout(limits.call)
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(base) {
+            // A proxy has no business between us and a server on this machine, and would see the credential.
+            builder = builder.no_proxy();
+        }
+        if let Some(pem) = extra_ca {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            client: builder.build().map_err(setup)?,
+            credential,
+            concurrency: Concurrency::new(limits.at_once),
+            limits,
+            counters: Counters::default(),
+        })
+    }
+
+    /// What it presents to the server.
+    pub(in crate::target) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// What its calls came to so far.
+    #[must_use]
+    pub fn statistics(&self) -> CallStatistics {
+        self.counters.statistics()
+    }
+
+    /// `GET path` with `query`. Repeated when the connection breaks or the server is busy.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, answers another status than a 2xx, or no JSON of this form.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        let call = Call { method: Method::GET, path, query, if_match: None };
+        let Answer { call, body, etag, user } = self.call(&call, None::<&()>).await?;
+        if body.is_empty() {
+            return Err(HttpError::Empty { call });
+        }
+        match serde_json::from_slice(&body) {
+            Ok(body) => Ok(Versioned { body, etag, user }),
+            Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
+            Err(source) => Err(HttpError::NotUnderstood { call, source }),
+        }
+    }
+
+    /// Sends `body` to `path` and discards what the server answers. Repeated only when it is certain that
+    /// nothing happened: see [`HttpError::is_lost_answer`] for the rest.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached or answers another status than a 2xx.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        if_match: Option<&str>,
+        body: Option<&impl Serialize>,
+    ) -> Result<(), HttpError> {
+        self.call(&Call { method, path, query: &[], if_match }, body).await.map(|_| ())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Makes a call when its turn comes, and again as long as that may help.
+    async fn call(&self, call: &Call<'_>, body: Option<&impl Serialize>) -> Result<Answer, HttpError> {
+        // Held while it waits: a busy server is not asked for other things meanwhile.
+        let mut turn = self.concurrency.turn().await;
+        let is_read = call.method == Method::GET;
+        let (began, mut tries) = (Instant::now(), 1);
+        loop {
+            let error = match self.attempt(call, body, tries).await {
+                Ok(answer) => {
+                    turn.was_answered();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if error.refusal() == Some(Refusal::TooMany) {
+                turn.was_too_many();
+            }
+            let wait = Again::after(&error, is_read)
+                .and_then(|again| self.limits.retries.wait(again, tries, began.elapsed(), random()));
+            let Some(wait) = wait else { return Err(error) };
+            tracing::info!(%error, milliseconds = wait.as_millis(), "waiting before the next try");
+            tokio::time::sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    /// Makes a call once, counts it and says so in the log.
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        body: Option<&impl Serialize>,
+        tries: u32,
+    ) -> Result<Answer, HttpError> {
+        let called = Called { name: format!("{} {}", call.method, self.url(call.path)), tries };
+        let began = Instant::now();
+        let mut read = Vec::new();
+        let response = self.exchange(call, body, &called, &mut read).await;
+        let time = began.elapsed();
+        self.counters.count(tries, time, read.len());
+        tracing::info!(
+            call = called.name,
+            tries,
+            status = response.as_ref().ok().map(|response| response.status().as_u16()),
+            bytes = read.len(),
+            milliseconds = time.as_millis(),
+            "called"
+        );
+        judge(&response?, called, read)
+    }
+
+    /// Sends the request and reads the body of the answer into `read`.
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        body: Option<&impl Serialize>,
+        called: &Called,
+        read: &mut Vec<u8>,
+    ) -> Result<Response, HttpError> {
+        let unreachable = |source: reqwest::Error| HttpError::Unreachable {
+            call: called.clone(),
+            source: source.without_url(),
+        };
+        let mut request = self
+            .client
+            .request(call.method.clone(), self.url(call.path))
+            .query(call.query)
+            .header(header::ACCEPT, "application/json");
+        request = match &self.credential {
+            Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
+            Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
+        };
+        if let Some(etag) = call.if_match {
+            request = request.header(header::IF_MATCH, etag);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if read.len() + chunk.len() > self.limits.answer {
+                return Err(HttpError::TooLarge { call: called.clone(), bytes: self.limits.answer });
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(response)
+    }
+}
+
+/// What the answer with this head and `body` comes to.
+fn judge(response: &Response, call: Called, body: Vec<u8>) -> Result<Answer, HttpError> {
+    let status = response.status();
+    let text_of = |name: header::HeaderName| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    if status.is_redirection()
+        && let Some(location) = text_of(header::LOCATION)
+    {
+        let to = error::destination(response.url().as_str(), &location);
+        return Err(HttpError::Redirected { call, status, to });
+    }
+    if !status.is_success() {
+        let retry_after = text_of(header::RETRY_AFTER);
+        return Err(HttpError::Refused {
+            call,
+            status,
+            refusal: Refusal::of(status, &body),
+            words: error::words(&body),
+            retry_after: retry_after.and_then(|value| retry::retry_after(&value, Timestamp::now())),
+        });
+    }
+    let kind = text_of(header::CONTENT_TYPE).unwrap_or_default();
+    if !body.is_empty() && !kind.contains("json") {
+        return Err(HttpError::NotJson { call, kind });
+    }
+    let user = text_of(header::HeaderName::from_static("x-ausername"));
+    Ok(Answer { call, body, etag: text_of(header::ETAG), user })
+}
+
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    if_match: Option<&'a str>,
+}
+
+struct Answer {
+    call: Called,
+    body: Vec<u8>,
+    etag: Option<String>,
+    user: Option<String>,
+}
+
+/// Any number, each as likely; the middle one when the system has none to give.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(u64::MAX / 2)
+}
+
+/// Whether the server at `base` is on this machine.
+fn is_loopback(base: &str) -> bool {
+    let url = reqwest::Url::parse(base).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Makes ring the crypto provider of this process, once.
+pub fn install_crypto() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Somebody who embeds the library may have chosen another provider: theirs stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

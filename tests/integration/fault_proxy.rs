@@ -1,0 +1,315 @@
+//! Plans and applies over a network that fails in every way, chosen by a seed: whatever the outcome
+//! says of a change is what the server has, nothing else is ever sent, and nothing takes effect twice.
+//!
+//! `TOKENWARDEN_FAULT_RUNS` says how many seeds are run, 60 unless it is set.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokenwarden::{
+    apply::{ChangeResult, Outcome, execute},
+    inventory::InventoryReader,
+    model::{Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
+    plan::{Change, History, Object, Plan, PlannedChange, Terms},
+    policy::{
+        Policy,
+        settings_file::{Lockout, Unsupported},
+    },
+    target::{
+        gateway::Gateway,
+        http::{Credential, HttpClient, Limits, Retries},
+    },
+};
+
+use crate::{
+    proxy::{Decide, Exchange, Fate, Proxy, answer},
+    support::{NOW, SETTINGS, Setup, TOKENS, TestServer},
+    world::{approve, policy},
+};
+
+const POLICY: &str = "version: 1
+permissions: {use: [developers, administrators], create: [developers]}
+network: {allow: [127.0.0.0/8, 10.0.0.0/8]}
+password_authentication: disabled
+tokens:
+  limits: [{max_scope: read-only, max_lifetime: 30d}]
+  enforcement: {scope: narrow, lifetime: expire, owner-inactive: revoke}
+";
+
+const PEOPLE: &str = "
+users: [{name: root}, {name: mary}, {name: gone, active: false}]
+groups: {administrators: [root], developers: [mary, gone]}
+";
+
+/// Tokens to narrow, to expire, to do both to, to revoke, and to leave alone.
+const SEED: &str = "
+settings: {permissions: {use: [developers, contractors]}}
+tokens:
+  - {owner: mary, scope: read-write, created: 1d, expires: in 20d, last_used: never}
+  - {owner: mary, scope: unset, created: 1d, expires: in 20d, last_used: never}
+  - {owner: mary, scope: read-only, created: 1d, expires: never, last_used: never}
+  - {owner: mary, scope: read-write, created: 1d, expires: never, last_used: never}
+  - {owner: mary, scope: read-only, created: 1d, expires: in 20d, last_used: never}
+  - {owner: gone, scope: read-only, created: 1d, expires: in 20d, last_used: never}
+  - {owner: gone, scope: read-only, created: 1d, expires: in 20d, last_used: never}
+";
+
+/// Waits are short, and a call that nobody answers is given up after a while that no real answer takes.
+fn limits() -> Limits {
+    let retries = Retries {
+        first_wait: Duration::from_millis(1),
+        longest_wait: Duration::from_millis(4),
+        ..Retries::default()
+    };
+    Limits { call: Duration::from_secs(3), retries, ..Limits::default() }
+}
+
+/// Decides on requests by a seed: now and then something goes wrong, for one request or a burst of them.
+struct Weather {
+    chance: f64,
+    random: fastrand::Rng,
+    burst: (Fate, u32),
+}
+
+impl Weather {
+    fn next(&mut self) -> Fate {
+        if let (fate, left @ 1..) = &mut self.burst {
+            *left -= 1;
+            return fate.clone();
+        }
+        if self.random.f64() >= self.chance {
+            return Fate::Whole;
+        }
+        let page = answer("200 OK", &["content-type: text/html"], "<html>Log in</html>");
+        let busy = |status: &str| answer(status, &["retry-after: 0"], "");
+        let (fate, most) = match self.random.u32(0..100) {
+            0..15 => (Fate::Reset, 3),
+            15..30 => (Fate::AnswerLost, 2),
+            30..40 => (Fate::AnswerCut, 2),
+            40..50 => (Fate::AnswerInBytes, 2),
+            50..60 => (Fate::Instead(busy("429 Too Many Requests")), 12),
+            60..70 => (Fate::Instead(busy("503 Service Unavailable")), 12),
+            70..78 => (Fate::AnswerReplaced(busy("502 Bad Gateway")), 2),
+            78..85 => (Fate::AnswerReplaced(busy("504 Gateway Timeout")), 2),
+            85..91 => (Fate::Instead(page), 1),
+            91..96 => (Fate::AnswerReplaced(page), 1),
+            96..98 => {
+                (Fate::AnswerReplaced(answer("200 OK", &["content-type: application/json"], "{\"a\":")), 1)
+            }
+            _ => (Fate::AnswerWithheld, 1),
+        };
+        self.burst = (fate, self.random.u32(1..=most));
+        self.next()
+    }
+}
+
+/// What a server has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    settings: Settings,
+    tokens: BTreeMap<TokenId, Token>,
+}
+
+impl State {
+    async fn of(gateway: &Gateway) -> Self {
+        let mut tokens = BTreeMap::new();
+        let mut keep = |token: Token| {
+            tokens.insert(token.id.clone(), token);
+        };
+        gateway.tokens(&mut keep).await.unwrap();
+        Self { settings: gateway.overview().await.unwrap().settings, tokens }
+    }
+
+    /// The state once `change` is made.
+    fn with(mut self, change: &Change) -> Self {
+        match (change, change.object()) {
+            (_, Object::Setting(_)) => change.write_into(&mut self.settings),
+            (Change::Narrow { to, .. }, Object::Token(token)) => {
+                self.tokens.get_mut(&token.id).unwrap().scope = TokenScope::Set(*to);
+            }
+            (Change::Expire { at, .. }, Object::Token(token)) => {
+                self.tokens.get_mut(&token.id).unwrap().expires = Some(*at);
+            }
+            (_, Object::Token(token)) => drop(self.tokens.remove(&token.id)),
+        }
+        self
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Ending {
+    /// The target could not be read; nothing was tried.
+    Unread,
+    /// Everything was done.
+    Whole,
+    /// Something failed or was not tried.
+    Partly,
+    /// Of something nobody could tell.
+    Unknown,
+}
+
+/// `server`, reached through `url`.
+fn gateway(url: &str, server: &TestServer) -> Gateway {
+    let credential = Credential::Bearer(server.operator().into());
+    Gateway::new(HttpClient::with_limits(url, credential, None, limits()).unwrap(), "the server")
+}
+
+async fn plan(policy: &Policy, gateway: &Gateway) -> Option<Plan> {
+    let (lockout, history) = (Lockout::default(), History::default());
+    let now: Timestamp = NOW.parse().unwrap();
+    let terms = Terms {
+        target: "server",
+        policy,
+        lockout: &lockout,
+        unsupported: Unsupported::Error,
+        history: &history,
+        now,
+    };
+    Plan::make(&terms, gateway).await.ok()
+}
+
+async fn apply(plan: Plan, gateway: &Gateway) -> Outcome {
+    let approved = approve(plan);
+    execute(&approved, gateway, &gateway.writer(&approved), &|_| {}).await
+}
+
+/// A plan and its application over the network that `seed` makes, on a copy of `store`.
+async fn run(seed: u64, store: &Path) -> Ending {
+    let server = TestServer::start(Setup { store: Some(store.to_owned()), ..Setup::default() }).await;
+    let policy = policy(POLICY);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let chance = *random.choice(&[0.03, 0.1, 0.25, 0.5]).unwrap();
+    // In half of the runs the weather is fine until the plan is there.
+    let begins_with_the_plan = random.bool();
+    let weather = Mutex::new(Weather { chance, random, burst: (Fate::Whole, 0) });
+    let stormy = Arc::new(AtomicBool::new(false));
+    let is_stormy = Arc::clone(&stormy);
+    let decide: Arc<Decide> = Arc::new(move |_, _| {
+        let storm = is_stormy.load(Ordering::Relaxed);
+        let fate = if storm { weather.lock().unwrap().next() } else { Fate::Whole };
+        std::future::ready(fate).boxed()
+    });
+    let proxy = Proxy::start(server.address(), decide).await;
+    let gateway = gateway(&proxy.url(), &server);
+
+    let before = State::of(&gateway).await;
+    stormy.store(begins_with_the_plan, Ordering::Relaxed);
+    let planned = plan(&policy, &gateway).await;
+    stormy.store(true, Ordering::Relaxed);
+    let outcome = match &planned {
+        Some(plan) => apply(plan.clone(), &gateway).await,
+        None => Outcome { changes: Vec::new(), verification: None },
+    };
+    stormy.store(false, Ordering::Relaxed);
+
+    let changes = planned.as_ref().map_or(&[][..], |plan| &plan.changes);
+    check_sent(seed, changes, &before, &proxy.exchanges());
+    let after = State::of(&gateway).await;
+    let possible = possible(&outcome, before);
+    assert!(possible.contains(&after), "seed {seed}: {outcome:#?}\nbut the server has {after:#?}");
+    let left = plan(&policy, &gateway).await.unwrap();
+    assert!(apply(left, &gateway).await.is_whole(), "seed {seed}: the next run finishes");
+    assert!(plan(&policy, &gateway).await.unwrap().is_converged(), "seed {seed}");
+    server.stop().await;
+    match planned {
+        None => Ending::Unread,
+        Some(_) if unknown(&outcome) > 0 => Ending::Unknown,
+        Some(_) if outcome.is_whole() => Ending::Whole,
+        Some(_) => Ending::Partly,
+    }
+}
+
+fn is_unknown(result: &ChangeResult) -> bool {
+    matches!(result, ChangeResult::Failed(why) if why.contains("whether it was done is not known"))
+}
+
+fn unknown(outcome: &Outcome) -> usize {
+    outcome.changes.iter().filter(|change| is_unknown(&change.result)).count()
+}
+
+/// The states that the server may be in: all that was done was done, and of what is unknown either.
+fn possible(outcome: &Outcome, before: State) -> Vec<State> {
+    outcome.changes.iter().fold(vec![before], |states, change| {
+        let made = |state: State| state.with(&change.planned.change);
+        match &change.result {
+            ChangeResult::Done(_) => states.into_iter().map(made).collect(),
+            result if is_unknown(result) => {
+                states.into_iter().flat_map(|state| [state.clone(), made(state)]).collect()
+            }
+            ChangeResult::Failed(_) | ChangeResult::NotTried(_) => states,
+        }
+    })
+}
+
+/// Every write that reached the server is one of the plan, and the server did each at most once.
+fn check_sent(seed: u64, changes: &[PlannedChange], before: &State, exchanges: &[Exchange]) {
+    let changes = || changes.iter().map(|planned| &planned.change);
+    let tokens: Vec<(&str, String, Value)> = changes().filter_map(token_write).collect();
+    let mut settings = HashSet::new();
+    let mut state = before.settings.clone();
+    settings.extend(leaves("", &json!(SettingsDocument::from(&state))));
+    for change in changes().filter(|change| matches!(change.object(), Object::Setting(_))) {
+        change.write_into(&mut state);
+        settings.extend(leaves("", &json!(SettingsDocument::from(&state))));
+    }
+    let mut done = BTreeSet::new();
+    for write in exchanges.iter().filter(|exchange| exchange.method != "GET") {
+        let planned = if write.path == SETTINGS {
+            write.method == "PUT" && leaves("", &write.body).is_subset(&settings)
+        } else {
+            tokens.contains(&(write.method.as_str(), write.path.clone(), write.body.clone()))
+        };
+        assert!(planned, "seed {seed}: {write:?} is not in the plan");
+        if (200..300).contains(&write.status) {
+            let once = done.insert((&write.method, &write.path, write.body.to_string()));
+            assert!(once, "seed {seed}: {write:?} took effect twice");
+        }
+    }
+}
+
+/// Each setting of a settings document, as a line.
+fn leaves(path: &str, value: &Value) -> HashSet<String> {
+    match value {
+        Value::Object(entries) => {
+            entries.iter().flat_map(|(key, value)| leaves(&format!("{path}/{key}"), value)).collect()
+        }
+        value => HashSet::from([format!("{path}: {value}")]),
+    }
+}
+
+/// Method, path and body of the call that makes a change of a token.
+fn token_write(change: &Change) -> Option<(&'static str, String, Value)> {
+    let path = |token: &Token| format!("{TOKENS}/token/{}", token.id);
+    Some(match change {
+        Change::Narrow { token, to } => ("PATCH", path(token), json!({ "tokenScope": to.number() })),
+        Change::Expire { token, at } => {
+            ("PATCH", path(token), json!({ "tokenExpirationDateTimeMillis": at.as_millisecond() }))
+        }
+        Change::Revoke { token } => ("DELETE", path(token), Value::Null),
+        _ => return None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_network_that_fails_in_every_way_each_outcome_is_exact_and_nothing_takes_effect_twice() {
+    let runs = std::env::var("TOKENWARDEN_FAULT_RUNS").map_or(60, |runs| runs.parse().unwrap());
+    let setup = Setup { directory: PEOPLE.to_owned(), seed: Some(SEED.to_owned()), ..Setup::default() };
+    let folder = TestServer::start(setup).await.stop().await;
+    let store = folder.path().join("store.db");
+    let endings: Vec<Ending> =
+        stream::iter(0..runs).map(|seed| run(seed, &store)).buffer_unordered(16).collect().await;
+    let count = |of: Ending| endings.iter().filter(|ending| **ending == of).count();
+    let counts = [Ending::Unread, Ending::Whole, Ending::Partly, Ending::Unknown].map(|of| (of, count(of)));
+    assert!(counts.iter().all(|(_, count)| *count > 0), "every ending is met: {counts:?}");
+}

@@ -1,0 +1,139 @@
+//! Dozens of targets with the real program: read at the same time, each with its own plan, and one
+//! summary; those that are down keep nobody from being read.
+
+use std::{fmt::Write, fs, sync::Arc};
+
+use futures_util::FutureExt;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokenwarden::serve::Clock;
+use tokio::sync::Barrier;
+
+use crate::{
+    program::{Run, program},
+    proxy::{Decide, Fate, Proxy, answer, stub},
+    support::{SETTINGS, Setup, TestServer},
+};
+
+/// Targets that answer.
+const UP: usize = 37;
+
+const POLICY: &str = "version: 1\npermissions: {create: [developers], use: [developers, administrators]}\n";
+
+/// A folder with a settings file of targets at these addresses, named by their numbers.
+fn folder(urls: &[String]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let mut settings = "version: 1\ntargets:\n".to_owned();
+    for (number, url) in urls.iter().enumerate() {
+        writeln!(
+            settings,
+            "  t{number:02}: {{kind: gateway, url: '{url}', auth: {{bearer_env: WARDEN}}, policy: [policy.yaml], \
+             timeout_seconds: {}}}",
+            // The first one never answers, and nobody wants to wait for that.
+            if number == 0 { 1 } else { 300 }
+        )
+        .unwrap();
+    }
+    fs::write(folder.path().join("tokenwarden.yaml"), settings).unwrap();
+    fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
+    folder
+}
+
+async fn run(folder: &TempDir, server: &TestServer, arguments: &[&str]) -> Run {
+    let mut command = program();
+    command.arg("-C").arg(folder.path()).args(arguments).env("WARDEN", server.operator());
+    tokio::task::spawn_blocking(move || Run::of(&mut command)).await.unwrap()
+}
+
+/// Ways to the server: each holds the settings back until all of them are asked for.
+async fn gated(server: &TestServer) -> Vec<Proxy> {
+    let gate = Arc::new(Barrier::new(UP));
+    let decide: Arc<Decide> = Arc::new(move |_, path| {
+        let (gate, waits) = (Arc::clone(&gate), path == SETTINGS);
+        async move {
+            if waits {
+                gate.wait().await;
+            }
+            Fate::Whole
+        }
+        .boxed()
+    });
+    let mut ways = Vec::new();
+    for _ in 0..UP {
+        ways.push(Proxy::start(server.address(), Arc::clone(&decide)).await);
+    }
+    ways
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_targets_of_which_three_are_down_give_thirty_seven_plans_read_at_the_same_time() {
+    let server = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
+    let silent =
+        Proxy::start(server.address(), Arc::new(|_, _| std::future::pending::<Fate>().boxed())).await;
+    let login = stub(|_, _| answer("200 OK", &["content-type: text/html"], "<html>Log in</html>")).await;
+    let ways = gated(&server).await;
+    let down = [silent.url(), "http://127.0.0.1:9".to_owned(), login.url()];
+    let urls: Vec<String> = down.into_iter().chain(ways.iter().map(Proxy::url)).collect();
+    let folder = folder(&urls);
+
+    let planned = run(&folder, &server, &["plan"]).await;
+    assert_eq!(planned.code, Some(1), "{}", planned.stderr);
+    let plans =
+        planned.stdout.lines().filter(|line| line.starts_with("tokenwarden will make these changes on t"));
+    let named: Vec<&str> = plans.filter_map(|line| line.split(' ').nth(7)).collect();
+    let expected: Vec<String> = (3..40).map(|number| format!("t{number:02}")).collect();
+    assert_eq!(named, expected, "in the order of the settings file");
+    let last = planned.stdout.lines().last();
+    assert_eq!(last, Some("40 targets: 37 planned, 3 could not be read; 74 settings to change."));
+    for (name, why) in
+        [("t00", "operation timed out"), ("t01", "Connection refused"), ("t02", "answered `text/html`")]
+    {
+        assert!(
+            planned.stderr.contains(&format!("error: {name}: cannot read settings of")),
+            "{}",
+            planned.stderr
+        );
+        assert!(planned.stderr.contains(why), "{}", planned.stderr);
+    }
+
+    let json = run(&folder, &server, &["plan", "--format", "json"]).await;
+    assert_eq!(json.code, Some(1));
+    let document: Value = serde_json::from_str(&json.stdout).unwrap();
+    let count = |key: &str| document[key].as_array().unwrap().len();
+    assert_eq!((count("targets"), count("errors"), count("resource_changes")), (37, 3, 37 * 3));
+    assert!(document["targets"][0].get("calls").is_none(), "calls depend on the network and not on the plan");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_counts_its_calls_and_sums_up_what_became_of_all_targets() {
+    let server = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
+    let other = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
+    // The credential is the first server's: the other one refuses it.
+    let folder = folder(&[other.url(""), server.url(""), server.url("")]);
+
+    let applied = run(&folder, &server, &["-v", "apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(1), "{}{}", applied.stdout, applied.stderr);
+    let lines: Vec<&str> = applied.stdout.lines().filter(|line| line.contains(" targets: ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "3 targets: 2 planned, 1 could not be read; 4 settings to change.",
+            "2 targets: 2 converged; 4 settings changed.",
+        ]
+    );
+    assert!(
+        applied.stderr.contains("called") && applied.stderr.contains("calls in all"),
+        "{}",
+        applied.stderr
+    );
+    assert!(!applied.stderr.contains(server.operator()));
+
+    let again = run(&folder, &server, &["apply", "--auto-approve", "--format", "json"]).await;
+    let document: Value = serde_json::from_str(&again.stdout).unwrap();
+    // Settings, whoami and version, one page of users, the members of the groups and one page of tokens;
+    // chains behind the last token find nothing to ask for.
+    for target in document["targets"].as_array().unwrap() {
+        assert_eq!(target["calls"]["repeated"], 0, "{document}");
+        assert!(target["calls"]["sent"].as_u64().unwrap() <= 8, "{document}");
+    }
+}
