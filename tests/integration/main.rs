@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bitbucket;
 mod capabilities;
 mod crash;
 mod decisions;
