@@ -65,7 +65,7 @@ impl Coverage {
 impl Coverage {
     /// What is missing in either.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn and(&self, other: &Self) -> Self {
         self.missing().chain(other.missing()).cloned().collect()
     }
 }

@@ -174,7 +174,7 @@ impl Plan {
         let seen = reader.tokens(&mut observe).await?;
         let findings = compliance.finish();
         let refused_use = refused_use.finish();
-        inventory.coverage = inventory.coverage.and(seen);
+        inventory.coverage = inventory.coverage.and(&seen);
         let settings = inventory.settings.clone();
         let mut plan = Self::assemble(terms, inventory, settings_plan, findings, refused_use);
         plan.shut_out =

@@ -248,7 +248,7 @@ fn segment(text: &str) -> Result<String, BadSegment> {
     Ok(text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                path.push(char::from(byte))
+                path.push(char::from(byte));
             }
             // Writing into a `String` cannot fail.
             byte => {
@@ -307,8 +307,8 @@ mod tests {
     fn an_expiry_is_a_date_or_days_after_the_creation_as_number_or_as_text() {
         let expires = |more: serde_json::Value| {
             let mut json = json!({"id": 7, "createdDate": "86400000", "name": null, "permissions": []});
-            extend(&mut json, more);
-            item(json).token(mary(), None).map(|token| token.expires.map(|at| at.as_millisecond()))
+            extend(&mut json, &more);
+            item(json).token(mary(), None).map(|token| token.expires.map(Timestamp::as_millisecond))
         };
         assert_eq!(expires(json!({"expiryDays": 2})).unwrap(), Some(3 * 86_400_000));
         assert_eq!(expires(json!({"expiryDays": "2", "expiryDate": null})).unwrap(), Some(3 * 86_400_000));
@@ -319,7 +319,7 @@ mod tests {
         }
     }
 
-    fn extend(json: &mut serde_json::Value, more: serde_json::Value) {
+    fn extend(json: &mut serde_json::Value, more: &serde_json::Value) {
         json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tokenwarden::{
-    model::rails::Rails,
+    model::{TokenId, rails::Rails},
     plan::{Allowed, History, Note},
     target::{bitbucket::Options, http::Credential},
 };
@@ -59,10 +59,7 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
     assert!(by_password.shut_out[0].to_string().contains("except_users"), "{:?}", by_password.shut_out);
     assert!(refused(by_password));
     let token = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
-    let named = Options {
-        token_id: Some("252973515069".to_owned()).map(tokenwarden::model::TokenId::new),
-        ..Options::default()
-    };
+    let named = Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
     let as_password = plan(&stub.target_with(named), &disabled, &History::default(), NOW).await;
     assert!(refused(as_password), "a token that is sent as a password stops as well");
     let bearer = stub.target_as(Credential::Bearer(token.into()), Options::default());

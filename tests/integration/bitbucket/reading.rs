@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokenwarden::{
     inventory::{InventoryReader, Membership},
-    model::{OwnerKind, TokenId, permission::Groups},
+    model::{GroupName, OwnerKind, TokenId, permission::Groups},
     plan::{History, Note},
     target::{bitbucket::Options, http::Credential},
 };
@@ -102,7 +102,7 @@ async fn what_the_credential_may_not_see_is_missing_and_everything_else_is_judge
 #[tokio::test]
 async fn a_group_that_looks_empty_and_is_not_there_is_not_known() {
     let stub = Stub::start().await;
-    let groups = ["ci-bots", "empty", "ghosts"].map(|name| name.into());
+    let groups = ["ci-bots", "empty", "ghosts"].map(GroupName::from);
     let people = stub.target().people(&BTreeSet::from(groups)).await.unwrap();
     let unknown: Vec<_> = people.unknown_groups().map(ToString::to_string).collect();
     assert_eq!(unknown, ["ghosts"]);
