@@ -71,7 +71,7 @@ fn limits() -> Limits {
         longest_wait: Duration::from_millis(4),
         ..Retries::default()
     };
-    Limits { call: Duration::from_secs(3), retries, ..Limits::default() }
+    Limits { call: Duration::from_secs(5), retries, ..Limits::default() }
 }
 
 /// Decides on requests by a seed: now and then something goes wrong, for one request or a burst of them.
@@ -196,8 +196,8 @@ async fn run(seed: u64, store: &Path) -> Ending {
     let stormy = Arc::new(AtomicBool::new(false));
     let is_stormy = Arc::clone(&stormy);
     let decide: Arc<Decide> = Arc::new(move |_, _| {
-        let storm = is_stormy.load(Ordering::Relaxed);
-        let fate = if storm { weather.lock().unwrap().next() } else { Fate::Whole };
+        let fate =
+            if is_stormy.load(Ordering::Relaxed) { weather.lock().unwrap().next() } else { Fate::Whole };
         std::future::ready(fate).boxed()
     });
     let proxy = Proxy::start(server.address(), decide).await;

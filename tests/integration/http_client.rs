@@ -14,6 +14,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
+    inventory::InventoryReader,
+    target::gateway::Gateway,
     target::http::{CallStatistics, Credential, HttpClient, HttpError, Limits, Retries},
 };
 use tokio::sync::Barrier;
@@ -237,4 +239,19 @@ async fn compressed_answers_are_read_and_counted_as_they_were_before() {
     let text = client.get::<String>("/rest/x", &[]).await.unwrap().body;
     assert_eq!(text.len(), 4 << 20);
     assert_eq!(client.statistics().bytes, (4 << 20) + 2);
+}
+
+#[tokio::test]
+async fn tokens_that_were_listed_before_are_an_error() {
+    let item = |id: u64| {
+        json!({"id": id, "userName": "mary", "tokenDescription": "", "tokenScope": 1, "created": 1, "createdBy": "mary",
+               "lastAccessed": 0, "lastAccessedAddress": null, "validUntil": 0})
+    };
+    let page = json!({"content": [item(1), item(2)], "lastId": 5000});
+    let server = scripted(vec![answer("200 OK", &[JSON], page.to_string())]).await;
+    let gateway = Gateway::new(client(&server, limits()), "the server");
+    let mut seen = 0;
+    let error = gateway.tokens(&mut |_| seen += 1).await.unwrap_err();
+    assert!(one_line(&error).ends_with("holds the same as the one before it"), "{}", one_line(&error));
+    assert_eq!(seen, 2, "each token is seen once");
 }

@@ -22,6 +22,7 @@ mod laws;
 mod layers;
 mod lockout;
 mod lockout_laws;
+mod lost_answers;
 mod marks;
 mod openapi;
 mod own_rules;

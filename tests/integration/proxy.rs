@@ -163,7 +163,7 @@ async fn ask(upstream: SocketAddr, head: &str, body: &[u8]) -> io::Result<Vec<u8
 
 /// An answer in HTTP/1.1, with `headers` as lines.
 pub(crate) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let headers = headers.iter().flat_map(|line| [*line, "\r\n"]).collect::<String>();
     let (body, length) = (body.as_ref(), body.as_ref().len());
     let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
     [head.as_bytes(), body].concat()

@@ -28,6 +28,9 @@ use concurrency::Concurrency;
 use retry::Again;
 use statistics::Counters;
 
+/// Whoever has to wait so long is told why.
+const NOTABLE: Duration = Duration::from_secs(5);
+
 /// What we present to a server.
 pub enum Credential {
     /// A user and a password, or a user and a token.
@@ -208,7 +211,11 @@ impl HttpClient {
             let wait = Again::after(&error, is_read)
                 .and_then(|again| self.limits.retries.wait(again, tries, began.elapsed(), random()));
             let Some(wait) = wait else { return Err(error) };
-            tracing::info!(%error, milliseconds = wait.as_millis(), "waiting before the next try");
+            if wait >= NOTABLE {
+                tracing::warn!(%error, seconds = wait.as_secs(), "waiting before the next try");
+            } else {
+                tracing::info!(%error, milliseconds = wait.as_millis(), "waiting before the next try");
+            }
             tokio::time::sleep(wait).await;
             tries += 1;
         }

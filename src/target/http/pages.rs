@@ -9,11 +9,12 @@ use super::{Called, HttpClient, HttpError};
 
 /// A page in Bitbucket's form.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Page<T> {
     values: Vec<T>,
-    is_last_page: bool,
-    next_page_start: Option<u64>,
+    #[serde(rename = "isLastPage")]
+    is_last: bool,
+    #[serde(rename = "nextPageStart")]
+    next_start: Option<u64>,
 }
 
 /// What is wrong with a page.
@@ -44,8 +45,8 @@ impl<T: PartialEq> Page<T> {
         if !self.values.is_empty() && self.values == previous {
             return Err(PagingFault::Repeats);
         }
-        match self.next_page_start {
-            _ if self.is_last_page => Ok(None),
+        match self.next_start {
+            _ if self.is_last => Ok(None),
             Some(next) if next > start && !self.values.is_empty() => Ok(Some(next)),
             Some(next) if next > start => Err(PagingFault::Empty),
             _ => Err(PagingFault::LeadsNowhere),

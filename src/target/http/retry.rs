@@ -85,7 +85,7 @@ impl Retries {
 
 /// The share of `whole` that `random` is of all numbers.
 fn share(whole: Duration, random: u64) -> Duration {
-    let nanoseconds = u128::from(random) * whole.as_nanos() >> 64;
+    let nanoseconds = u128::from(random).saturating_mul(whole.as_nanos()) >> 64;
     Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
