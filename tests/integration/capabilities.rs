@@ -106,7 +106,7 @@ fn without_a_key_for_marks_expiries_are_held_back_and_say_what_to_write() {
     Held back:
 
       ? rule lifetime                                                    policy.yaml:2
-          this kind of target cannot set an expiry, and there is no key to mark tokens with: write `mark_key_env: NAME` into the s… (1 token)
+          this kind of target cannot set an expiry, and there is no key to mark tokens with: write `mark_key_env: NAME` into the settings file, the environment variable NAME with the key (1 token)
 
     0 of 1 token complies.
     "#);

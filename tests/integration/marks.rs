@@ -6,11 +6,11 @@ use jiff::{Span, Timestamp, tz::TimeZone};
 use proptest::prelude::*;
 use tokenwarden::{
     model::{
-        Owner, Period, Scope, Token, TokenId, TokenScope, UserName,
+        Owner, PasswordAuthentication, Period, Scope, Token, TokenId, TokenScope, UserName,
         rails::{RailClass, Rails},
     },
     plan::{Allowed, History, Note, Plan, Spent, Terms},
-    policy::Policy,
+    policy::{Policy, settings_file::Lockout},
     report::{Paint, json::PlanDocument, text},
 };
 
@@ -278,6 +278,23 @@ fn marks_count_as_expiries_and_due_ones_as_revocations() {
     let (plan, _) = world.apply(&policy(POLICY), time(NOW));
     assert_eq!(classes(&plan), [(RailClass::Expiries, 100)]);
     assert_eq!(classes(&world.plan(&policy(POLICY), days_later(30))), [(RailClass::Revocations, 100)]);
+}
+
+#[test]
+fn a_marked_token_is_a_way_in_until_it_is_revoked() {
+    let own =
+        Token { owner: Owner::User("root".into()), scope: TokenScope::Set(Scope::ReadWrite), ..token() };
+    let mut state = State { users: BTreeMap::from([("root".into(), true)]), ..State::default() };
+    state.settings.password_authentication = PasswordAuthentication::disabled();
+    state.tokens.insert(own.id.clone(), own);
+    let lockout = Lockout { break_glass: vec!["root".into()], ..Lockout::default() };
+    let policy = policy(POLICY);
+    let shut_out = |world: &World, now| world.plan_with(&policy, &lockout, now).shut_out.len();
+    assert_eq!(shut_out(&World::new(state.clone()), time(NOW)), 1, "an expiry ends it");
+    let world = World::new(state.with_marks());
+    assert_eq!(shut_out(&world, time(NOW)), 0);
+    world.apply(&policy, time(NOW));
+    assert_eq!(shut_out(&world, days_later(30)), 1, "the mark is due");
 }
 
 #[test]

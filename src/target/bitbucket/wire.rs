@@ -105,6 +105,9 @@ pub(super) struct Repository {
 }
 
 /// A token in a list or by itself. Times are milliseconds since the epoch.
+///
+/// Its identifier is one of the whole server, whoever owns the token: every secret begins with it, and
+/// says nothing of the owner. Paths name the owner all the same.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
