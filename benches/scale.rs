@@ -11,7 +11,7 @@
 )]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     hint::black_box,
     net::{IpAddr, Ipv4Addr, TcpListener},
@@ -22,13 +22,16 @@ use std::{
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokenwarden::{
-    inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{Call, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
     model::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName,
     },
     plan::{History, Plan, Terms},
-    policy::{Policy, settings_file::Lockout},
+    policy::{
+        Policy,
+        settings_file::{Lockout, Unsupported},
+    },
     report::{self, Run, TargetRun},
     serve::{
         self, Clock, Options, random_bytes,
@@ -80,6 +83,7 @@ fn token(index: usize, owners: usize) -> Token {
         created_by: Some(user(index % owners)),
         last_used: Some(LastUse { at: ago(index % 20), from: Some(address(index)) }),
         expires: (!index.is_multiple_of(50)).then(|| now() + jiff::SignedDuration::from_hours(24 * 60)),
+        mark: None,
     }
 }
 
@@ -92,6 +96,9 @@ impl InventoryReader for Memory {
             administrators: Some("group-0".into()),
             calls: vec![Call { method: "PUT", path: "/settings" }],
             manageable: SettingKey::ALL.into(),
+            unreadable: BTreeMap::new(),
+            capabilities: Capabilities::everything(),
+            left_out: Vec::new(),
         };
         Ok(Overview { server, settings: Settings::initial("administrators".into()) })
     }
@@ -107,9 +114,9 @@ impl InventoryReader for Memory {
         Ok(people)
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         (0..self.0.tokens).map(|index| token(index, self.0.owners)).for_each(each);
-        Ok(())
+        Ok(Coverage::Complete)
     }
 }
 
@@ -152,8 +159,14 @@ fn planning(runtime: &tokio::runtime::Runtime) {
     let time = |size: Size| {
         let policy = policy(size);
         let (lockout, history) = (Lockout::default(), History::default());
-        let terms =
-            Terms { target: "bench", policy: &policy, lockout: &lockout, history: &history, now: now() };
+        let terms = Terms {
+            target: "bench",
+            policy: &policy,
+            lockout: &lockout,
+            unsupported: Unsupported::Error,
+            history: &history,
+            now: now(),
+        };
         shortest(|| {
             black_box(runtime.block_on(Plan::make(&terms, &Memory(size))).unwrap());
         })
@@ -176,8 +189,14 @@ fn telling(runtime: &tokio::runtime::Runtime) {
     let plan = |tokens: usize| {
         let size = Size { tokens, ..BASE };
         let (policy, lockout, history) = (policy(size), Lockout::default(), History::default());
-        let terms =
-            Terms { target: "bench", policy: &policy, lockout: &lockout, history: &history, now: now() };
+        let terms = Terms {
+            unsupported: Unsupported::Error,
+            target: "bench",
+            policy: &policy,
+            lockout: &lockout,
+            history: &history,
+            now: now(),
+        };
         runtime.block_on(Plan::make(&terms, &Memory(size))).unwrap()
     };
     let (base, larger) = (plan(BASE.tokens), plan(BASE.tokens * 4));

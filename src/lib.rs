@@ -32,6 +32,7 @@
 //! | rule | one way in which a token can fail to comply; a kebab-case code |
 //! | finding | one token breaking one rule, with the policy line that says so |
 //! | waiver | a declared exception with a reason and an end date; findings under it are not acted on |
+//! | mark | a suffix of a token's description with the day on which a run revokes it, where no expiry can be set |
 //! | change | one thing to do, complete in itself, with before and after |
 //! | plan | ordered changes, and what was held back and why; data, never closures |
 //! | rail | a limit on what one run may do |

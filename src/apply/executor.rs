@@ -93,7 +93,7 @@ async fn make_tokens(
     done: &(dyn Fn(&Change) + Sync),
 ) {
     let mut unfinished = HashSet::new();
-    for verb in [Verb::Expire, Verb::Narrow, Verb::Revoke] {
+    for verb in [Verb::Expire, Verb::Mark, Verb::Unmark, Verb::Narrow, Verb::Revoke] {
         let of_verb = outcome.changes.iter_mut().filter(|change| {
             phase(&change.planned.change) == now && Verb::of(&change.planned.change) == Some(verb)
         });
@@ -117,6 +117,8 @@ async fn make_tokens(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Expire,
+    Mark,
+    Unmark,
     Narrow,
     Revoke,
 }
@@ -125,6 +127,8 @@ impl Verb {
     fn of(change: &Change) -> Option<Self> {
         match change {
             Change::Expire { .. } => Some(Self::Expire),
+            Change::Mark { .. } => Some(Self::Mark),
+            Change::Unmark { .. } => Some(Self::Unmark),
             Change::Narrow { .. } => Some(Self::Narrow),
             Change::Revoke { .. } => Some(Self::Revoke),
             _ => None,

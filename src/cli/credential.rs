@@ -3,9 +3,13 @@
 
 use std::{env, fs, path::Path, process};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::{policy::settings_file::Auth, target::http::Credential};
+use crate::{
+    model::{MarkKey, mark::ShortKey},
+    policy::settings_file::Auth,
+    target::http::Credential,
+};
 
 /// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only
 /// when `may_run` says so.
@@ -31,6 +35,16 @@ pub(super) fn find(auth: &Auth, folder: &Path, may_run: bool) -> Result<Credenti
         Auth::Command(argv) if may_run => command(argv, folder),
         Auth::Command(_) => Err(NoCredential::NotAllowed),
     }
+}
+
+/// The key for marks, from the environment variable `name`.
+///
+/// # Errors
+///
+/// When it is not there or too short.
+pub(super) fn mark_key(name: &str) -> Result<MarkKey, NoCredential> {
+    let text = variable(name)?;
+    MarkKey::new(text.expose_secret()).map_err(|source| NoCredential::Key { name: name.to_owned(), source })
 }
 
 fn variable(name: &str) -> Result<SecretString, NoCredential> {
@@ -70,6 +84,12 @@ fn one_line(text: &str, place: impl FnOnce() -> String) -> Result<SecretString, 
 pub(super) enum NoCredential {
     #[error("the environment variable `{name}` is not set")]
     Variable { name: String },
+    #[error("the environment variable `{name}`, which `mark_key_env` names, holds no key")]
+    Key {
+        name: String,
+        #[source]
+        source: ShortKey,
+    },
     #[error("cannot read the file `{path}`")]
     File {
         path: String,

@@ -157,7 +157,9 @@ impl Explain {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let answer = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
-                let outlook = Outlook::read(&session.target, policy, now).await;
+                let history = History::default();
+                let outlook =
+                    Outlook::read(&session.target, &terms(declaration, policy, &history, now)).await;
                 session.close().await;
                 Ok(outlook?.forecast(question)?)
             };

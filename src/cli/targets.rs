@@ -24,6 +24,7 @@ use crate::{
     report::saved::{Reviewed, SavedPlan},
     target::{
         self, Target,
+        bitbucket::{self, Bitbucket},
         gateway::Gateway,
         http::{HttpClient, Limits},
     },
@@ -365,7 +366,14 @@ pub(super) fn terms<'a>(
     history: &'a History,
     now: Timestamp,
 ) -> Terms<'a> {
-    Terms { target: &declaration.name, policy, lockout: &declaration.lockout, history, now }
+    Terms {
+        target: &declaration.name,
+        policy,
+        lockout: &declaration.lockout,
+        unsupported: declaration.unsupported,
+        history,
+        now,
+    }
 }
 
 /// The plan of one target, and what becomes of what was reviewed.
@@ -422,7 +430,20 @@ pub(super) async fn connect(
                 embedded: Some(embedded),
             })
         }
-        other @ (Connection::Resolution { .. } | Connection::Bitbucket { .. }) => {
+        Connection::Bitbucket { server, areas, projects } => {
+            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
+            let options = bitbucket::Options {
+                areas: areas.clone(),
+                projects: projects.clone(),
+                marker: key.map(|key| Bitbucket::marker(key, &name)),
+                token_id: declaration.ourselves.token_id.clone(),
+                address: declaration.ourselves.address,
+            };
+            let client = client(workspace, server, reach).await?;
+            let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
+            Ok(Session { target, records, name, embedded: None })
+        }
+        other @ Connection::Resolution { .. } => {
             let message =
                 format!("targets of `kind: {}` are not supported yet by this version", other.kind());
             Err(Failure::new(Exit::Error, message))

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::People,
-    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId},
+    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId, TokenScope},
     policy::{Place, Policy, Waiver},
 };
 
@@ -86,6 +86,9 @@ pub struct Findings {
     pub undecided: BTreeMap<(Rule, String), u64>,
     /// What there is to say of the waivers.
     pub waiver_warnings: Vec<WaiverWarning>,
+    /// Tokens with a mark of which every rule was decided and none, beside those that waivers hold, asks
+    /// for their end any more. In the order of their identifiers.
+    pub needlessly_marked: Vec<Token>,
 }
 
 impl Findings {
@@ -121,6 +124,9 @@ pub struct Compliance<'a> {
     /// The token to be explained.
     watched: Option<TokenId>,
     explanation: Option<Explanation>,
+    /// Tokens with a mark of which every rule was decided.
+    marked: BTreeMap<TokenId, Token>,
+    narrowing_suffices: bool,
 }
 
 impl<'a> Compliance<'a> {
@@ -142,6 +148,8 @@ impl<'a> Compliance<'a> {
             latest: None,
             watched: None,
             explanation: None,
+            marked: BTreeMap::new(),
+            narrowing_suffices: false,
         }
     }
 
@@ -149,6 +157,14 @@ impl<'a> Compliance<'a> {
     #[must_use]
     pub fn watching(self, watched: Option<TokenId>) -> Self {
         Self { watched, ..self }
+    }
+
+    /// With `suffices`, a finding that asks for the end of a token asks for its narrowing instead when the
+    /// token is narrowed anyway and complies with that rule then. Otherwise both are done. It suits a target
+    /// on which a token would be marked and lose its mark again in the next run.
+    #[must_use]
+    pub fn narrowing_suffices(self, suffices: bool) -> Self {
+        Self { narrowing_suffices: suffices, ..self }
     }
 
     /// Looks at one token. A token is kept only when something is wrong with it, or while it is
@@ -183,12 +199,18 @@ impl<'a> Compliance<'a> {
             }
         }
         self.explanation = explanation.or(self.explanation.take());
+        if judged && token.mark.is_some_and(|mark| mark.shown.is_some()) && !token.is_expired(self.now) {
+            self.marked.insert(token.id.clone(), token.clone());
+        }
         let narrow_to = subject.narrow_to();
+        if self.narrowing_suffices {
+            prefer_narrowing(&mut findings, &subject);
+        }
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
         if let Some(at_most) = at_most
             && !token.is_expired(self.now)
         {
-            if findings.iter().any(|finding| finding.leads_to(Action::Revoke)) {
+            if self.goes_now(token, &findings) {
                 self.explain_per_owner(&token.id, &Verdict::NotTried(NotTried::Revoked));
             } else {
                 self.count(token, &findings, at_most, narrow_to);
@@ -209,7 +231,12 @@ impl<'a> Compliance<'a> {
     /// when it was not among the tokens.
     #[must_use]
     pub fn finish_explaining(self) -> (Findings, Option<Explanation>) {
+        let is_to_end = |token: &Token| {
+            let findings = self.found.get(&token.id).into_iter().flat_map(|found| &found.findings);
+            findings.filter(|finding| finding.waiver.is_none()).any(|finding| finding.action.ends_the_token())
+        };
         let findings = Findings {
+            needlessly_marked: self.marked.into_values().filter(|token| !is_to_end(token)).collect(),
             tokens: self.found.into_values().collect(),
             seen: self.seen,
             live: self.live,
@@ -238,6 +265,15 @@ impl<'a> Compliance<'a> {
         }
     }
 
+    /// Whether `findings` revoke `token` at once, or by its mark, which is due.
+    fn goes_now(&self, token: &Token, findings: &[Finding]) -> bool {
+        let is_due = token.mark.is_some_and(|mark| mark.until <= self.now);
+        findings.iter().any(|finding| {
+            finding.leads_to(Action::Revoke)
+                || (is_due && finding.waiver.is_none() && finding.action.ends_the_token())
+        })
+    }
+
     /// Whether `token` ends, or is brought to its end by `findings`, no later than `per-owner` would
     /// make it. Such a token is the first to be too many: the choice is the same before, during and
     /// after a run that acts on it, whatever is used meanwhile. Whether a waiver would hold the choice
@@ -245,7 +281,7 @@ impl<'a> Compliance<'a> {
     fn ends_in_time(&self, token: &Token, findings: &[Finding]) -> bool {
         let acting = findings.iter().filter(|finding| finding.waiver.is_none());
         let made_to_end = acting.filter_map(|finding| finding.action.deadline(self.now));
-        let ends = made_to_end.chain(token.expires).min();
+        let ends = made_to_end.chain(token.ends()).min();
         let rule = RuleCode::PerOwner.into();
         let waiver = self.waivers.find(&rule, token);
         let in_time = self.action(&rule, waiver).deadline(self.now);
@@ -289,5 +325,27 @@ impl<'a> Compliance<'a> {
         });
         entry.findings.extend(findings);
         entry.findings.sort_by(|a, b| a.rule.cmp(&b.rule));
+    }
+}
+
+/// Lets those of `findings` ask for narrowing that ask for an end and would be gone once the token is
+/// narrowed, when it is.
+fn prefer_narrowing(findings: &mut [Finding], subject: &Subject<'_>) {
+    let Some(to) = subject.narrow_to().filter(|to| subject.token.scope.is_lowered_by(*to)) else { return };
+    if !findings.iter().any(|finding| finding.leads_to(Action::Narrow)) {
+        return;
+    }
+    let narrowed = Token { scope: TokenScope::Set(to), ..subject.token.clone() };
+    let narrowed = Subject { token: &narrowed, owner: subject.owner.clone(), ..*subject };
+    let passed = |verdict: &Verdict| matches!(verdict, Verdict::Complies { .. } | Verdict::NotTried(_));
+    let left: HashSet<Rule> = rules::check_all(&narrowed)
+        .into_iter()
+        .filter(|(_, verdict)| !passed(verdict))
+        .map(|(rule, _)| rule)
+        .collect();
+    for finding in findings.iter_mut().filter(|finding| finding.waiver.is_none()) {
+        if matches!(finding.action, Action::Expire { .. }) && !left.contains(&finding.rule) {
+            finding.action = Action::Narrow;
+        }
     }
 }

@@ -214,6 +214,7 @@ mod tests {
         let mut statistics = Statistics::new(at(NOW));
         for (created, expires) in tokens {
             statistics.observe(&Token {
+                mark: None,
                 id: TokenId::new("1"),
                 owner: Owner::User("mary".into()),
                 description: String::new(),

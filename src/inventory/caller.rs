@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, TokenId, TokenScope, UserName};
+use crate::model::{GroupName, Token, TokenId, TokenScope, UserName};
 
 /// Whom a server takes us for, and where it sees us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub enum Credential {
         /// The moment from which on it is refused, UTC; nothing when it never expires.
         expires: Option<Timestamp>,
     },
+    /// A token, sent as a password, which the server treats like one.
+    TokenAsPassword {
+        /// Its identifier.
+        id: TokenId,
+    },
+    /// A bearer credential that may be a token, and of which nobody says which one.
+    Unidentified,
     /// A password.
     Password,
     /// The credential of the process that runs the server for itself, which is exempt from the rules
@@ -61,8 +68,19 @@ impl Caller {
     #[must_use]
     pub fn token(&self) -> Option<&TokenId> {
         match &self.credential {
-            Credential::Token { id, .. } => Some(id),
-            Credential::Password | Credential::Operator => None,
+            Credential::Token { id, .. } | Credential::TokenAsPassword { id } => Some(id),
+            Credential::Unidentified | Credential::Password | Credential::Operator => None,
+        }
+    }
+
+    /// Whether our credential is `token`; nothing when that cannot be known.
+    #[must_use]
+    pub fn is_using(&self, token: &Token) -> Option<bool> {
+        // A token of a project or a repository is none of the user that we are taken for.
+        let may_be = || self.user.as_ref().is_none_or(|user| token.owner.user() == Some(user));
+        match &self.credential {
+            Credential::Unidentified if may_be() => None,
+            _ => Some(self.token() == Some(&token.id)),
         }
     }
 

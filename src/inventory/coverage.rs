@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::model::GroupName;
+use crate::model::{GroupName, Owner, OwnerKind};
 
 /// How much of a target was seen. Nothing is removed on the ground of what was not seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub enum Missing {
     Group(GroupName),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
+    /// The server does not show the tokens of some owners to our credential.
+    Tokens {
+        /// Which kind of owner.
+        of: OwnerKind,
+        /// How many of them.
+        owners: u64,
+        /// One of them.
+        such_as: Owner,
+        /// What the server said.
+        reason: String,
+    },
 }
 
 impl fmt::Display for Missing {
@@ -27,6 +38,17 @@ impl fmt::Display for Missing {
         match self {
             Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
             Self::Told(words) => f.write_str(words),
+            Self::Tokens { owners: 1, such_as, reason, .. } => {
+                write!(f, "the tokens of {such_as} could not be seen: {reason}")
+            }
+            Self::Tokens { of, owners, such_as, reason } => {
+                let plural = match of {
+                    OwnerKind::User => "users",
+                    OwnerKind::Project => "projects",
+                    OwnerKind::Repository => "repositories",
+                };
+                write!(f, "the tokens of {owners} {plural}, such as {such_as}, could not be seen: {reason}")
+            }
         }
     }
 }
@@ -40,6 +62,14 @@ impl Coverage {
         }
         .into_iter()
         .flatten()
+    }
+}
+
+impl Coverage {
+    /// What is missing in either.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        self.missing().chain(other.missing()).cloned().collect()
     }
 }
 

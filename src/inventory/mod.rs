@@ -5,6 +5,7 @@
 //! way to change anything.
 
 mod caller;
+mod capabilities;
 mod coverage;
 mod people;
 mod reader;
@@ -12,12 +13,13 @@ pub mod snapshot;
 mod watch;
 
 pub use caller::{Call, Caller, Credential};
+pub use capabilities::{Capabilities, Expiry};
 pub use coverage::{Coverage, Missing};
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
 pub use watch::{Seen, Watch};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -53,6 +55,12 @@ pub struct Server {
     pub calls: Vec<Call>,
     /// The settings that it can hold.
     pub manageable: BTreeSet<SettingKey>,
+    /// Those of them that our credential could not read, each with what the server said.
+    pub unreadable: BTreeMap<SettingKey, String>,
+    /// What it can do with tokens and passwords.
+    pub capabilities: Capabilities,
+    /// What is not looked at because the settings file says so, such as `tokens of projects`.
+    pub left_out: Vec<String>,
 }
 
 /// Settings and server in one reading, so that both are of the same moment.
@@ -94,7 +102,7 @@ impl Inventory {
     pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
         let matters = |missing: &&Missing| match missing {
             Missing::Group(group) => groups.contains(group),
-            Missing::Told(_) => true,
+            Missing::Tokens { .. } | Missing::Told(_) => true,
         };
         let coverage = self.coverage.missing().filter(matters).cloned().collect();
         Self { seen_at: now, coverage, ..self.clone() }

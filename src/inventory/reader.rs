@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error};
 
 use crate::model::{GroupName, Token};
 
-use super::{Overview, People};
+use super::{Coverage, Overview, People};
 
 /// Reads a target. Nothing that plans has a type with more than this in reach.
 pub trait InventoryReader: Sync {
@@ -32,7 +32,8 @@ pub trait InventoryReader: Sync {
         async { Ok(None) }
     }
 
-    /// Hands every token to `each`, once, in any order.
+    /// Hands every token to `each`, once, in any order, and answers whether there may be others that our
+    /// credential could not see.
     ///
     /// # Errors
     ///
@@ -40,7 +41,7 @@ pub trait InventoryReader: Sync {
     fn tokens(
         &self,
         each: &mut (dyn FnMut(Token) + Send),
-    ) -> impl Future<Output = Result<(), ReadError>> + Send;
+    ) -> impl Future<Output = Result<Coverage, ReadError>> + Send;
 }
 
 /// A part of a target could not be read.

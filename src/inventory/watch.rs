@@ -8,7 +8,7 @@ use std::{
 
 use crate::model::{GroupName, Settings, Token, TokenId};
 
-use super::{InventoryReader, Overview, People, ReadError};
+use super::{Coverage, InventoryReader, Overview, People, ReadError};
 
 /// A reader that keeps some of what goes by.
 pub struct Watch<'a, R> {
@@ -53,7 +53,7 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
         self.reader.people(groups).await
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         let mut watch = |token: Token| {
             if self.wanted.contains(&token.id) {
                 self.note().tokens.insert(token.id.clone(), token.clone());

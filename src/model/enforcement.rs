@@ -222,6 +222,12 @@ impl Action {
         Some(Timestamp::from_second(days * DAY).unwrap_or(end))
     }
 
+    /// Whether it ends the token, at once or later.
+    #[must_use]
+    pub fn ends_the_token(self) -> bool {
+        matches!(self, Self::Expire { .. } | Self::Revoke)
+    }
+
     /// Its word in policies and reports.
     #[must_use]
     pub fn word(self) -> &'static str {

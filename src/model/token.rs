@@ -5,7 +5,7 @@ use std::{cmp::Ordering, fmt, net::IpAddr};
 
 use jiff::Timestamp;
 
-use super::{Owner, Scope, UserName};
+use super::{Mark, Owner, Scope, UserName};
 
 /// The identifier of a token on its server. Text, since Bitbucket's have leading zeros; numbers
 /// come in the order of their value, before other text.
@@ -73,6 +73,16 @@ impl TokenScope {
         }
     }
 
+    /// Whether giving the token the scope `to` takes something away, or at least says for the first time
+    /// how far it reaches.
+    #[must_use]
+    pub fn is_lowered_by(self, to: Scope) -> bool {
+        match self {
+            Self::Unset => true,
+            Self::Set(scope) => scope > to,
+        }
+    }
+
     /// The number for it in the token REST: 0 unset, otherwise that of the scope.
     #[must_use]
     pub fn number(self) -> u8 {
@@ -117,7 +127,7 @@ pub struct Token {
     pub id: TokenId,
     /// Whose it is.
     pub owner: Owner,
-    /// What people wrote to tell it from others. Text from a server: hostile until escaped.
+    /// What people wrote to tell it from others, without the mark. Text from a server: hostile until escaped.
     pub description: String,
     /// How far it reaches.
     pub scope: TokenScope,
@@ -129,9 +139,25 @@ pub struct Token {
     pub last_used: Option<LastUse>,
     /// The moment from which on it is refused, UTC; nothing when it never expires.
     pub expires: Option<Timestamp>,
+    /// The deadline that an earlier run marked it with, where the server cannot set an expiry.
+    pub mark: Option<Mark>,
 }
 
 impl Token {
+    /// The moment from which on it is refused or to be revoked, UTC; nothing when there is none.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.expires.into_iter().chain(self.mark.map(|mark| mark.until)).min()
+    }
+
+    /// Takes into account the first deadline that it was ever marked with, as a record of earlier runs
+    /// has it: whoever takes a mark off, or brings a later one back, wins no time.
+    pub fn recall(&mut self, first: Timestamp) {
+        if self.mark.is_none_or(|mark| first < mark.until) {
+            self.mark = Some(Mark { until: first, shown: self.mark.and_then(|mark| mark.shown) });
+        }
+    }
+
     /// Whether it is refused at `now` because it expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {

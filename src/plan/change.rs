@@ -54,6 +54,19 @@ pub enum Change {
         /// Its expiry then, UTC.
         at: Timestamp,
     },
+    /// The description of a token says from when on it is to be revoked, where the server cannot set an
+    /// expiry.
+    Mark {
+        /// The token as it is.
+        token: Box<Token>,
+        /// The moment from which on a run revokes it, UTC midnight.
+        until: Timestamp,
+    },
+    /// The mark of a token goes, since nothing asks for its end any more.
+    Unmark {
+        /// The token as it is.
+        token: Box<Token>,
+    },
     /// A token is revoked. It cannot be undone.
     Revoke {
         /// The token as it is.
@@ -124,9 +137,11 @@ impl Change {
             Self::SetClientAddress { .. } => Object::Setting(SettingKey::ClientAddress),
             Self::SetPasswordAuthentication { .. } => Object::Setting(SettingKey::PasswordAuthentication),
             Self::SetLimits { .. } => Object::Setting(SettingKey::Limits),
-            Self::Narrow { token, .. } | Self::Expire { token, .. } | Self::Revoke { token } => {
-                Object::Token(token)
-            }
+            Self::Narrow { token, .. }
+            | Self::Expire { token, .. }
+            | Self::Mark { token, .. }
+            | Self::Unmark { token }
+            | Self::Revoke { token } => Object::Token(token),
         }
     }
 
@@ -152,6 +167,8 @@ impl Change {
             | Self::SetLimits { .. } => "set",
             Self::Narrow { .. } => "narrow",
             Self::Expire { .. } => "expire",
+            Self::Mark { .. } => "mark",
+            Self::Unmark { .. } => "unmark",
             Self::Revoke { .. } => "revoke",
         }
     }
@@ -186,7 +203,11 @@ impl Change {
                 of(&settings.password_authentication, before, after)
             }
             Self::SetLimits { before, after } => of(&settings.limits, before, after),
-            Self::Narrow { .. } | Self::Expire { .. } | Self::Revoke { .. } => Standing::After,
+            Self::Narrow { .. }
+            | Self::Expire { .. }
+            | Self::Mark { .. }
+            | Self::Unmark { .. }
+            | Self::Revoke { .. } => Standing::After,
         }
     }
 
@@ -202,7 +223,11 @@ impl Change {
                 settings.password_authentication = after.clone();
             }
             Self::SetLimits { after, .. } => settings.limits.clone_from(after),
-            Self::Narrow { .. } | Self::Expire { .. } | Self::Revoke { .. } => {}
+            Self::Narrow { .. }
+            | Self::Expire { .. }
+            | Self::Mark { .. }
+            | Self::Unmark { .. }
+            | Self::Revoke { .. } => {}
         }
     }
 }

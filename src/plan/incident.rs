@@ -57,15 +57,7 @@ pub(super) async fn plan(
     }
     let (settings, server) = (inventory.settings.clone(), inventory.server.clone());
     let made = (changes, held_back);
-    let mut plan = Plan::assemble(
-        terms.target,
-        terms.policy,
-        inventory,
-        made,
-        findings,
-        statistics,
-        RefusedUse::default(),
-    );
+    let mut plan = Plan::assemble(terms, inventory, made, findings, statistics, RefusedUse::default());
     plan.purpose = Purpose::Revoke(incident.clone());
     plan.shut_out = lockout::caller_shut_out(&plan.changes, &settings, &server).into_iter().collect();
     plan.without_way_in = people.without_way_in();
@@ -104,5 +96,5 @@ fn is_known(owner: &Owner, people: &People) -> bool {
 }
 
 fn held(subject: String, reason: String) -> HeldBack {
-    HeldBack { subject, place: None, reason, tokens: None }
+    HeldBack { subject, place: None, reason, tokens: None, tolerated: false }
 }

@@ -17,6 +17,7 @@ mod planner;
 mod purpose;
 mod rails;
 mod refused_use;
+mod remark;
 mod settings;
 mod settle;
 mod terms;
@@ -32,6 +33,7 @@ pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use purpose::{Incident, Part, Purpose, Review, Selection};
 pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
+pub use remark::Remark;
 pub use terms::{History, OpenChange, Spent, Terms};
 
 use std::{collections::BTreeSet, ops::Add};
@@ -46,7 +48,7 @@ use crate::{
         AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
         run::Settled,
     },
-    policy::{Place, Policy},
+    policy::{Place, Policy, settings_file::Unsupported},
 };
 
 use planner::Planner;
@@ -103,6 +105,8 @@ pub struct Plan {
     pub spent: Option<Spent>,
     /// What became of the changes that an interrupted run had begun.
     pub settled: Vec<Settled>,
+    /// What else there is to know.
+    pub remarks: Vec<Remark>,
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -174,14 +178,17 @@ pub struct HeldBack {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
+    /// Whether the target cannot do it at all and the settings file says to go on all the same: then it
+    /// makes no run fail.
+    pub tolerated: bool,
 }
 
-/// A token that will be refused by itself on a day that is already set.
+/// A token that will be refused by itself, or is to be revoked, on a day that is already set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The token.
     pub token: Token,
-    /// Its expiry, UTC.
+    /// Its expiry, or the day that it is marked with, UTC.
     pub until: Timestamp,
     /// Why it must end.
     pub reasons: Vec<Reason>,
@@ -214,8 +221,8 @@ impl Plan {
     ) -> Result<Option<ExplainedToken>, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
         let mut planner = Planner::new(&Purpose::Comply, terms, &inventory).watching(token);
-        reader.tokens(&mut |token| planner.observe(&token)).await?;
-        let (plan, explanation) = planner.finish_explaining();
+        let seen = reader.tokens(&mut |token| planner.observe(&token)).await?;
+        let (plan, explanation) = planner.finish_explaining(&seen);
         Ok(explanation.map(|explanation| ExplainedToken::new(&plan, explanation)))
     }
 
@@ -234,8 +241,8 @@ impl Plan {
         }
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
         let mut planner = Planner::new(purpose, terms, &inventory);
-        reader.tokens(&mut |token| planner.observe(&token)).await?;
-        Ok(planner.finish())
+        let seen = reader.tokens(&mut |token| planner.observe(&token)).await?;
+        Ok(planner.finish(&seen))
     }
 
     /// Reads the target anew once this plan was applied, and plans what is left of its purpose.
@@ -282,21 +289,22 @@ impl Plan {
                 earlier.observe(&token);
             }
         };
-        reader.tokens(&mut observe).await?;
-        let mut plan = planner.finish();
-        origin::label(&mut plan, &before.finish(), earlier.map(Planner::finish).as_ref());
+        let seen = reader.tokens(&mut observe).await?;
+        let mut plan = planner.finish(&seen);
+        let earlier = earlier.map(|earlier| earlier.finish(&seen));
+        origin::label(&mut plan, &before.finish(&seen), earlier.as_ref());
         Ok(plan)
     }
 
     fn assemble(
-        target: &str,
-        policy: &Policy,
+        terms: &Terms<'_>,
         inventory: Inventory,
         (mut changes, mut held_back): (Vec<PlannedChange>, Vec<HeldBack>),
         findings: Findings,
         statistics: Statistics,
         refused_use: RefusedUse,
     ) -> Self {
+        let policy = terms.policy;
         let tokens = TokenCounts {
             seen: findings.seen,
             live: findings.live,
@@ -309,17 +317,20 @@ impl Plan {
             place: policy.enforcement.place_of(&rule).cloned(),
             reason,
             tokens: Some(count),
+            tolerated: false,
         }));
-        let mut token_plan = TokenPlan::default();
-        for found in findings.tokens {
-            token_plan.add(&found, &inventory.server.caller, inventory.seen_at);
-        }
+        let mut token_plan = TokenPlan::new(&inventory.server, inventory.seen_at);
+        findings.tokens.iter().for_each(|found| token_plan.add(found));
+        findings.needlessly_marked.into_iter().for_each(|token| token_plan.unmark(token));
+        let token_plan = token_plan.finish(terms.unsupported == Unsupported::Warn);
         changes.extend(token_plan.changes);
         held_back.extend(token_plan.held_back);
         order::sort(&mut changes);
+        let remarks = remark::surroundings(&changes, &token_plan.pending, &inventory.server, terms.history);
         Self {
             purpose: Purpose::Comply,
-            target: target.to_owned(),
+            target: terms.target.to_owned(),
+            remarks: remarks.into_iter().chain(token_plan.remarks).collect(),
             server: inventory.server,
             made_for: inventory.seen_at,
             policy_fingerprint: fingerprint(policy),
@@ -357,10 +368,10 @@ impl Plan {
         self.changes.is_empty() && self.is_whole()
     }
 
-    /// Whether everything was seen and nothing is held back.
+    /// Whether everything was seen and nothing is held back, beyond what the settings file tolerates.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.held_back.is_empty() && self.coverage == Coverage::Complete
+        self.held_back.iter().all(|held| held.tolerated) && self.coverage == Coverage::Complete
     }
 }
 

@@ -25,6 +25,7 @@ impl Plan {
             }
             let (deadline, scope) = match &planned.change {
                 Change::Expire { at, .. } => (Some(*at), None),
+                Change::Mark { until, .. } => (Some(*until), None),
                 Change::Narrow { to, .. } => (None, Some(*to)),
                 Change::Grant(_)
                 | Change::Withdraw(_)
@@ -33,6 +34,7 @@ impl Plan {
                 | Change::SetClientAddress { .. }
                 | Change::SetPasswordAuthentication { .. }
                 | Change::SetLimits { .. }
+                | Change::Unmark { .. }
                 | Change::Revoke { .. } => (None, None),
             };
             ChangeNote {

@@ -43,6 +43,8 @@ pub fn phase(change: &Change) -> Phase {
         | Change::Refuse(_)
         | Change::Narrow { .. }
         | Change::Expire { .. }
+        | Change::Mark { .. }
+        | Change::Unmark { .. }
         | Change::Revoke { .. } => false,
     };
     if opens { Phase::Expand } else { Phase::Contract }
@@ -56,9 +58,10 @@ pub(super) fn sort(changes: &mut [PlannedChange]) {
 
 fn key(change: &Change) -> (Phase, u8, Option<SettingKey>, Option<&TokenId>) {
     let rank = match change {
-        Change::Expire { .. } => 1,
-        Change::Narrow { .. } => 2,
-        Change::Revoke { .. } => 3,
+        Change::Expire { .. } | Change::Mark { .. } => 1,
+        Change::Unmark { .. } => 2,
+        Change::Narrow { .. } => 3,
+        Change::Revoke { .. } => 4,
         _ => 0,
     };
     match change.object() {

@@ -4,8 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-
 use crate::{
     access::{Answer, Person, answer},
     inventory::{Inventory, InventoryReader, Presence, ReadError},
@@ -13,7 +11,7 @@ use crate::{
     policy::{Place, Policy},
 };
 
-use super::{HeldBack, lockout::settings_after, named_groups, settings};
+use super::{HeldBack, Terms, lockout::settings_after, named_groups, settings};
 
 /// The settings of a target, now and as the plan would leave them, with the people who send requests.
 pub struct Outlook<'a> {
@@ -64,16 +62,13 @@ impl<'a> Outlook<'a> {
     /// # Errors
     ///
     /// When one of them could not be read at all.
-    pub async fn read(
-        reader: &impl InventoryReader,
-        policy: &'a Policy,
-        now: Timestamp,
-    ) -> Result<Self, ReadError> {
+    pub async fn read(reader: &impl InventoryReader, terms: &Terms<'a>) -> Result<Self, ReadError> {
+        let Terms { policy, now, .. } = *terms;
         let live = reader.overview().await?.settings;
         let mut groups = named_groups(policy);
         groups.extend(Permission::ALL.into_iter().flat_map(|of| live.permissions.of(of).groups()).cloned());
         let inventory = Inventory::read(reader, &groups, now).await?;
-        let (changes, held_back) = settings::diff(policy, &inventory);
+        let (changes, held_back) = settings::diff(terms, &inventory);
         let after = settings_after(&inventory.settings, &changes);
         Ok(Self { policy, inventory, after, held_back })
     }

@@ -2,8 +2,8 @@
 //! It refuses to read anything, and to keep tokens: it is a fold.
 
 use crate::{
-    compliance::{Compliance, Explanation, Statistics},
-    inventory::Inventory,
+    compliance::{Compliance, Explanation, Statistics, WaiverStanding},
+    inventory::{Coverage, Expiry, Inventory},
     model::{Token, TokenId},
 };
 
@@ -19,6 +19,8 @@ use super::{
 /// The fold over all tokens of a target that ends in a plan to comply, or to do a part of it.
 pub(super) struct Planner<'a> {
     purpose: Purpose,
+    /// Whether tokens are marked, since they cannot be made to expire.
+    marks: bool,
     terms: Terms<'a>,
     inventory: &'a Inventory,
     compliance: Compliance<'a>,
@@ -33,12 +35,15 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// Begins a plan.
     pub(super) fn new(purpose: &Purpose, terms: &Terms<'a>, inventory: &'a Inventory) -> Self {
-        let mut settings = settings::diff(terms.policy, inventory);
+        let marks = matches!(inventory.server.capabilities.expiry, Expiry::Mark { .. });
+        let mut settings = settings::diff(terms, inventory);
         // Before anything is judged by what would be done.
         let left_out = purpose.cut(terms.target, &mut settings.0, &mut settings.1);
         Self {
             purpose: purpose.clone(),
-            compliance: Compliance::new(terms.policy, &inventory.people, terms.now),
+            compliance: Compliance::new(terms.policy, &inventory.people, terms.now)
+                .narrowing_suffices(marks && inventory.server.capabilities.narrows),
+            marks,
             statistics: Statistics::new(terms.now),
             refused_use: RefusedUseFold::new(inventory, &settings.0),
             people: PeopleFold::new(inventory, &settings.0, terms.lockout),
@@ -57,6 +62,17 @@ impl<'a> Planner<'a> {
 
     /// Looks at one token.
     pub(super) fn observe(&mut self, token: &Token) {
+        match self.terms.history.deadlines.get(&token.id).filter(|_| self.marks) {
+            None => self.look_at(token),
+            Some(first) => {
+                let mut recalled = token.clone();
+                recalled.recall(*first);
+                self.look_at(&recalled);
+            }
+        }
+    }
+
+    fn look_at(&mut self, token: &Token) {
         self.compliance.observe(token);
         self.statistics.observe(token);
         self.refused_use.observe(token);
@@ -64,32 +80,29 @@ impl<'a> Planner<'a> {
         self.settle.observe(token);
     }
 
-    /// Ends the plan.
-    pub(super) fn finish(self) -> Plan {
-        self.finish_explaining().0
+    /// Ends the plan; `seen` says whether there may be tokens that were not observed.
+    pub(super) fn finish(self, seen: &Coverage) -> Plan {
+        self.finish_explaining(seen).0
     }
 
     /// Ends the plan, and explains the token that it watched, when that is there.
-    pub(super) fn finish_explaining(self) -> (Plan, Option<Explanation>) {
+    pub(super) fn finish_explaining(self, seen: &Coverage) -> (Plan, Option<Explanation>) {
         let Self { purpose, terms, inventory, people, mut statistics, mut left_out, .. } = self;
-        let (findings, explanation) = self.compliance.finish_explaining();
+        let (mut findings, explanation) = self.compliance.finish_explaining();
+        if *seen != Coverage::Complete || !inventory.server.left_out.is_empty() {
+            // What a waiver holds may be among the tokens that were not seen.
+            findings.waiver_warnings.retain(|warning| warning.standing != WaiverStanding::HoldsNothing);
+        }
         findings.tokens.iter().for_each(|found| statistics.observe_findings(found, &inventory.people));
         let refused_use = self.refused_use.finish();
-        let Terms { target, policy, .. } = terms;
-        let mut plan = Plan::assemble(
-            target,
-            policy,
-            inventory.clone(),
-            self.settings,
-            findings,
-            statistics,
-            refused_use,
-        );
-        left_out.extend(purpose.cut(target, &mut plan.changes, &mut plan.held_back));
+        let inventory = Inventory { coverage: inventory.coverage.clone().and(seen), ..inventory.clone() };
+        let settings = inventory.settings.clone();
+        let mut plan = Plan::assemble(&terms, inventory, self.settings, findings, statistics, refused_use);
+        left_out.extend(purpose.cut(terms.target, &mut plan.changes, &mut plan.held_back));
         order::sort(&mut left_out);
         (plan.purpose, plan.left_out) = (purpose, left_out);
         plan.shut_out =
-            lockout::caller_shut_out(&plan.changes, &inventory.settings, &plan.server).into_iter().collect();
+            lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
         plan.shut_out.extend(people.finish(&plan.changes));
         plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), &plan.coverage);

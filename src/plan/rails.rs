@@ -170,12 +170,13 @@ fn live_before(class: RailClass, live: u64, spent: u64) -> u64 {
 pub(super) fn rail_of(change: &Change) -> Option<RailClass> {
     match change {
         Change::Revoke { .. } => Some(RailClass::Revocations),
-        Change::Expire { .. } => Some(RailClass::Expiries),
+        Change::Expire { .. } | Change::Mark { .. } => Some(RailClass::Expiries),
         Change::Narrow { .. } => Some(RailClass::Narrowings),
         Change::Withdraw(_) => Some(RailClass::WithdrawnGroups),
         Change::Refuse(_) => Some(RailClass::RefusedCallers),
         Change::Grant(_)
         | Change::Admit(_)
+        | Change::Unmark { .. }
         | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,

@@ -4,24 +4,29 @@
 use crate::{
     inventory::Inventory,
     model::{GroupName, Holders, Permission, Reach, SettingKey},
-    policy::{Place, Policy},
+    policy::{Place, Policy, settings_file::Unsupported},
 };
 
 use super::{
-    Change, HeldBack, PlannedChange, Reason,
+    Change, HeldBack, PlannedChange, Reason, Terms,
     change::{HoldersChange, NetworksChange},
 };
 
 /// The changes of settings that `policy` asks for, and those that are held back.
-pub(super) fn diff(policy: &Policy, inventory: &Inventory) -> (Vec<PlannedChange>, Vec<HeldBack>) {
+pub(super) fn diff(terms: &Terms<'_>, inventory: &Inventory) -> (Vec<PlannedChange>, Vec<HeldBack>) {
+    let policy = terms.policy;
     let mut diff = Diff { policy, inventory, changes: Vec::new(), held_back: Vec::new() };
     for key in SettingKey::ALL {
         let Some(place) = policy.place_of(key) else { continue };
         if let Some(reason) = diff.obstacle(key) {
-            diff.hold_back(key, place, reason);
-        } else {
+            diff.hold_back(key, place, reason, false);
+        } else if inventory.server.manageable.contains(&key) {
             diff.setting(key, place);
+        } else if key != SettingKey::Limits {
+            let tolerated = terms.unsupported == Unsupported::Warn;
+            diff.hold_back(key, place, "this kind of target has no such setting".to_owned(), tolerated);
         }
+        // Limits that a server does not know are kept all the same, by the rules on tokens.
     }
     (diff.changes, diff.held_back)
 }
@@ -93,18 +98,22 @@ impl Diff<'_> {
     /// Why a setting cannot be changed as the policy wants, when it cannot.
     fn obstacle(&self, key: SettingKey) -> Option<String> {
         if !self.inventory.server.manageable.contains(&key) {
-            return Some("this kind of target has no such setting".to_owned());
+            return None;
+        }
+        if let Some(reason) = self.inventory.server.unreadable.get(&key) {
+            return Some(format!("it could not be read: {reason}"));
         }
         let unknown = groups_of(self.policy, key).find(|group| self.inventory.people.is_unknown(group))?;
         Some(format!("group `{unknown}` is not known to the server"))
     }
 
-    fn hold_back(&mut self, key: SettingKey, place: &Place, reason: String) {
+    fn hold_back(&mut self, key: SettingKey, place: &Place, reason: String, tolerated: bool) {
         self.held_back.push(HeldBack {
             subject: key.path().to_owned(),
             place: Some(place.clone()),
             reason,
             tokens: None,
+            tolerated,
         });
     }
 }

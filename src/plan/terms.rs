@@ -11,7 +11,10 @@ use crate::{
         rails::RailClass,
         run::{ChangeNote, Counts, Fate, RunId, Settled},
     },
-    policy::{Policy, settings_file::Lockout},
+    policy::{
+        Policy,
+        settings_file::{Lockout, Unsupported},
+    },
 };
 
 /// What a plan is made from, beside the target.
@@ -23,6 +26,8 @@ pub struct Terms<'a> {
     pub policy: &'a Policy,
     /// Who must keep a way in.
     pub lockout: &'a Lockout,
+    /// What happens when the policy has keys that the target cannot hold.
+    pub unsupported: Unsupported,
     /// What earlier runs did.
     pub history: &'a History,
     /// The moment that the plan is for, UTC.
@@ -32,8 +37,8 @@ pub struct Terms<'a> {
 /// What earlier runs on the target did, as far as somebody kept a record of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The first moment at which each token was ever made to end, UTC: an owner who takes the mark off
-    /// a token wins no time.
+    /// The first deadline, UTC, of every token that was marked and whose mark no run has taken off since:
+    /// an owner who takes it off wins no time.
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What counts against the rails of this run already; nothing when no record is kept.
     pub spent: Option<Spent>,

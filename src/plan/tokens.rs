@@ -1,110 +1,257 @@
-//! In: findings. Out: the changes of tokens that they lead to, those that are held back, and those
-//! whose remedy is already in place. It refuses to know why a rule failed.
+//! In: findings, and what the server can do. Out: the changes of tokens that they lead to, those that
+//! are held back, and those whose remedy is already in place. It refuses to know why a rule failed.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::{
     compliance::{Finding, TokenFindings},
-    inventory::Caller,
-    model::{Action, Scope, TokenScope},
+    inventory::{Expiry, Server},
+    model::{Action, Rule, Scope, Token, mark},
+    policy::Place,
 };
 
-use super::{Change, HeldBack, Pending, PlannedChange, Reason};
+use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark};
 
 /// What findings on tokens lead to.
+pub(super) struct TokenPlan<'a> {
+    server: &'a Server,
+    now: Timestamp,
+    /// Remedies that the server does not have, by rule, with the tokens that they were for.
+    lacking: BTreeMap<(Rule, Lack), (Option<Place>, u64)>,
+    lists: Lists,
+}
+
+/// What a plan says of tokens.
 #[derive(Default)]
-pub(super) struct TokenPlan {
+pub(super) struct Lists {
     pub(super) changes: Vec<PlannedChange>,
     pub(super) held_back: Vec<HeldBack>,
     pub(super) pending: Vec<Pending>,
     pub(super) reported: Vec<TokenFindings>,
     pub(super) waived: Vec<TokenFindings>,
+    pub(super) remarks: Vec<Remark>,
 }
 
-impl TokenPlan {
-    /// Decides what happens to one token. Revoking absorbs everything else; narrowing and expiring
-    /// are both done, with the earliest deadline; what only reports, and what a waiver holds, changes
-    /// nothing.
-    pub(super) fn add(&mut self, found: &TokenFindings, caller: &Caller, now: Timestamp) {
-        let TokenFindings { token, findings, narrow_to } = found;
-        let with = |wanted: fn(Action) -> bool| -> Vec<&Finding> {
-            let acting = findings.iter().filter(|finding| finding.waiver.is_none());
-            acting.filter(|finding| wanted(finding.action)).collect()
-        };
-        let only = |findings: Vec<&Finding>| TokenFindings {
-            token: token.clone(),
-            findings: findings.into_iter().cloned().collect(),
-            narrow_to: *narrow_to,
-        };
-        let waived: Vec<&Finding> = findings.iter().filter(|finding| finding.waiver.is_some()).collect();
-        let revoking = with(|action| action == Action::Revoke);
-        let narrowing = with(|action| action == Action::Narrow);
-        let expiring = with(|action| matches!(action, Action::Expire { .. }));
-        let mut reporting = with(|action| action == Action::Report);
+/// Something that a server cannot do to a token.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lack {
+    Narrowing,
+    KeyForMarks,
+}
 
-        if caller.token() == Some(&token.id) && findings.len() > reporting.len() + waived.len() {
-            self.held_back.push(HeldBack {
-                subject: format!("token {}", token.id),
-                place: with(|action| action != Action::Report)
-                    .into_iter()
-                    .find_map(|finding| finding.place.clone()),
-                reason: "it is the credential of this run: rotate it".to_owned(),
-                tokens: Some(1),
-            });
-        } else if !revoking.is_empty() {
-            // A token that goes is shown with every reason that there is against it.
-            let reasons = revoking.into_iter().chain(narrowing).chain(expiring).map(reason).collect();
-            self.changes.push(PlannedChange::new(Change::Revoke { token: Box::new(token.clone()) }, reasons));
-        } else {
-            match *narrow_to {
-                Some(to) if !narrowing.is_empty() && lowers(token.scope, to) => {
-                    self.changes.push(PlannedChange::new(
-                        Change::Narrow { token: Box::new(token.clone()), to },
-                        narrowing.into_iter().map(reason).collect(),
-                    ));
-                }
-                None if !narrowing.is_empty() => self.held_back.push(HeldBack {
-                    subject: format!("token {}", token.id),
-                    place: narrowing.iter().find_map(|finding| finding.place.clone()),
-                    reason: "how far to narrow it depends on a group that is not known to the server"
-                        .to_owned(),
-                    tokens: Some(1),
-                }),
-                // What is narrow enough already has no remedy left: it is still wrong, and is said to be.
-                Some(_) | None => reporting.extend(narrowing),
+impl Lack {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Narrowing => "this kind of target cannot lower the scope of a token",
+            Self::KeyForMarks => {
+                "this kind of target cannot set an expiry, and there is no key to mark tokens with: write \
+                 `mark_key_env: NAME` into the settings file, the environment variable NAME with the key"
             }
-            let at = expiring.iter().filter_map(|finding| finding.action.deadline(now)).min();
-            if let Some(at) = at {
-                let reasons = expiring.iter().copied().map(reason).collect();
-                match token.expires {
-                    Some(until) if until <= at => {
-                        self.pending.push(Pending { token: token.clone(), until, reasons });
-                    }
-                    Some(_) | None => self.changes.push(PlannedChange::new(
-                        Change::Expire { token: Box::new(token.clone()), at },
-                        reasons,
-                    )),
-                }
-            }
-        }
-        if !reporting.is_empty() {
-            self.reported.push(only(reporting));
-        }
-        if !waived.is_empty() {
-            self.waived.push(only(waived));
         }
     }
 }
 
-/// Whether giving a token of `scope` the scope `to` takes something away, or at least says for the
-/// first time how far it reaches.
-fn lowers(scope: TokenScope, to: Scope) -> bool {
-    match scope {
-        TokenScope::Unset => true,
-        TokenScope::Set(scope) => scope > to,
+/// The findings on one token that lead to something, by what they lead to.
+struct Acting<'a> {
+    revoking: Vec<&'a Finding>,
+    narrowing: Vec<&'a Finding>,
+    expiring: Vec<&'a Finding>,
+    reporting: Vec<&'a Finding>,
+}
+
+impl<'a> Acting<'a> {
+    fn of(findings: &'a [Finding]) -> Self {
+        let with = |wanted: fn(Action) -> bool| -> Vec<&Finding> {
+            let acting = findings.iter().filter(|finding| finding.waiver.is_none());
+            acting.filter(|finding| wanted(finding.action)).collect()
+        };
+        Self {
+            revoking: with(|action| action == Action::Revoke),
+            narrowing: with(|action| action == Action::Narrow),
+            expiring: with(|action| matches!(action, Action::Expire { .. })),
+            reporting: with(|action| action == Action::Report),
+        }
+    }
+
+    /// All that change something, the weightiest first.
+    fn changing(&self) -> impl Iterator<Item = &'a Finding> {
+        self.revoking.iter().chain(&self.narrowing).chain(&self.expiring).copied()
+    }
+}
+
+impl<'a> TokenPlan<'a> {
+    /// What findings lead to on `server` at the moment `now`.
+    pub(super) fn new(server: &'a Server, now: Timestamp) -> Self {
+        Self { server, now, lacking: BTreeMap::new(), lists: Lists::default() }
+    }
+
+    /// Decides what happens to one token. Revoking absorbs everything else; narrowing and expiring
+    /// are both done, with the earliest deadline; what only reports, and what a waiver holds, changes
+    /// nothing.
+    pub(super) fn add(&mut self, found: &TokenFindings) {
+        let token = &found.token;
+        let mut acting = Acting::of(&found.findings);
+        let over = token.mark.map(|mark| mark.until).filter(|until| *until <= self.now);
+        if let Some(reason) = self.untouchable(token)
+            && acting.changing().next().is_some()
+        {
+            let place = acting.changing().find_map(|finding| finding.place.clone());
+            self.hold_back(token, place, reason);
+        } else if !acting.revoking.is_empty() {
+            self.revoke(token, acting.changing().map(reason).collect());
+        } else if let Some(over) = over.filter(|_| !acting.expiring.is_empty()) {
+            let ended = |finding| ended(finding, over);
+            self.revoke(token, acting.expiring.into_iter().chain(acting.narrowing).map(ended).collect());
+        } else {
+            let narrowing = std::mem::take(&mut acting.narrowing);
+            acting.reporting.extend(self.narrow(token, found.narrow_to, narrowing));
+            let expiring = std::mem::take(&mut acting.expiring);
+            acting.reporting.extend(self.expire(token, expiring));
+        }
+        let only = |findings: Vec<&Finding>| TokenFindings {
+            token: token.clone(),
+            findings: findings.into_iter().cloned().collect(),
+            narrow_to: found.narrow_to,
+        };
+        if !acting.reporting.is_empty() {
+            self.lists.reported.push(only(acting.reporting));
+        }
+        let waived: Vec<_> = found.findings.iter().filter(|finding| finding.waiver.is_some()).collect();
+        if !waived.is_empty() {
+            self.lists.waived.push(only(waived));
+        }
+    }
+
+    /// Takes the mark off a token that nothing asks to end any more.
+    pub(super) fn unmark(&mut self, token: Token) {
+        let text = "nothing asks for its end any more".to_owned();
+        let reasons = vec![Reason { rule: None, text, place: None }];
+        self.lists.changes.push(PlannedChange::new(Change::Unmark { token: Box::new(token) }, reasons));
+    }
+
+    /// What everything leads to. What the server cannot do at all is `tolerated` or not.
+    pub(super) fn finish(mut self, tolerated: bool) -> Lists {
+        for ((rule, lack), (place, count)) in self.lacking {
+            self.lists.held_back.push(HeldBack {
+                subject: format!("rule {rule}"),
+                place,
+                reason: lack.reason().to_owned(),
+                tokens: Some(count),
+                tolerated: tolerated && lack == Lack::Narrowing,
+            });
+        }
+        self.lists
+    }
+
+    /// Why nothing may be done to `token`, when nothing may.
+    fn untouchable(&self, token: &Token) -> Option<&'static str> {
+        match self.server.caller.is_using(token) {
+            Some(false) => None,
+            Some(true) => Some("it is the credential of this run: rotate it"),
+            None => Some(
+                "it may be the credential of this run: say which token that is with `self: { token_id: .. }` in \
+                 the settings file",
+            ),
+        }
+    }
+
+    fn hold_back(&mut self, token: &Token, place: Option<Place>, reason: &str) {
+        self.lists.held_back.push(HeldBack {
+            subject: format!("token {}", token.id),
+            place,
+            reason: reason.to_owned(),
+            tokens: Some(1),
+            tolerated: false,
+        });
+    }
+
+    fn revoke(&mut self, token: &Token, reasons: Vec<Reason>) {
+        self.lists
+            .changes
+            .push(PlannedChange::new(Change::Revoke { token: Box::new(token.clone()) }, reasons));
+    }
+
+    /// Lowers the scope, and answers the findings for which there is no remedy left.
+    fn narrow<'f>(
+        &mut self,
+        token: &Token,
+        to: Option<Scope>,
+        narrowing: Vec<&'f Finding>,
+    ) -> Vec<&'f Finding> {
+        match to {
+            _ if narrowing.is_empty() => return Vec::new(),
+            Some(to) if token.scope.is_lowered_by(to) && self.server.capabilities.narrows => {
+                self.lists.changes.push(PlannedChange::new(
+                    Change::Narrow { token: Box::new(token.clone()), to },
+                    narrowing.into_iter().map(reason).collect(),
+                ));
+                return Vec::new();
+            }
+            Some(to) if token.scope.is_lowered_by(to) => self.lack(Lack::Narrowing, &narrowing),
+            // What is narrow enough already has no remedy left: it is still wrong, and is said to be.
+            Some(_) => {}
+            None => {
+                let place = narrowing.iter().find_map(|finding| finding.place.clone());
+                let reason = "how far to narrow it depends on a group that is not known to the server";
+                self.hold_back(token, place, reason);
+                return Vec::new();
+            }
+        }
+        narrowing
+    }
+
+    /// Makes the token end at the earliest deadline, and answers the findings for which there is no
+    /// remedy. A deadline that is set never moves later.
+    fn expire<'f>(&mut self, token: &Token, expiring: Vec<&'f Finding>) -> Vec<&'f Finding> {
+        let Some(at) = expiring.iter().filter_map(|finding| finding.action.deadline(self.now)).min() else {
+            return expiring;
+        };
+        // A mark that lies later than what would be marked now counts as none.
+        let at = token.mark.map_or(at, |mark| mark.until.min(at));
+        let stands = token.mark.is_some_and(|mark| mark.stands() && mark.until == at);
+        let ends = token.expires.filter(|expires| *expires <= at).or(stands.then_some(at));
+        let reasons = expiring.iter().copied().map(reason).collect();
+        let boxed = || Box::new(token.clone());
+        let change = match (ends, self.server.capabilities.expiry) {
+            (Some(until), _) => {
+                self.lists.pending.push(Pending { token: token.clone(), until, reasons });
+                return Vec::new();
+            }
+            (None, Expiry::Set) => Change::Expire { token: boxed(), at },
+            (None, Expiry::Mark { room }) => {
+                if mark::fitting(&token.description, room) != token.description {
+                    self.lists.remarks.push(Remark::WordsAreCut(token.id.clone()));
+                }
+                Change::Mark { token: boxed(), until: at }
+            }
+            (None, Expiry::WithoutKey) => {
+                self.lack(Lack::KeyForMarks, &expiring);
+                return expiring;
+            }
+        };
+        self.lists.changes.push(PlannedChange::new(change, reasons));
+        Vec::new()
+    }
+
+    fn lack(&mut self, lack: Lack, findings: &[&Finding]) {
+        for finding in findings {
+            let (_, count) = self
+                .lacking
+                .entry((finding.rule.clone(), lack))
+                .or_insert_with(|| (finding.place.clone(), 0));
+            *count += 1;
+        }
     }
 }
 
 fn reason(finding: &Finding) -> Reason {
     Reason { rule: Some(finding.rule.clone()), text: finding.message.clone(), place: finding.place.clone() }
+}
+
+/// The reason to revoke a token whose mark was due at `over`.
+fn ended(finding: &Finding, over: Timestamp) -> Reason {
+    let day = over.strftime("%Y-%m-%d");
+    Reason { text: format!("{}; it was marked to end on {day}", finding.message), ..reason(finding) }
 }

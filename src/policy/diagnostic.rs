@@ -99,8 +99,6 @@ codes! {
     DuplicateKey = "duplicate-key",
     /// A key that the format does not have.
     UnknownKey = "unknown-key",
-    /// A key that a later version of the program will understand.
-    NotSupportedYet = "not-supported-yet",
     /// A key that must be there is not.
     MissingKey = "missing-key",
     /// A key without a value.

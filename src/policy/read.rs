@@ -106,16 +106,16 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
     Structure::new(document::schema(), OwnWords { unknown_key, has_meaning, is_secret: |_| false })
 });
 
-/// Keys that the format will have, by the path of their mapping.
-const NOT_SUPPORTED_YET: [(&str, &str); 1] = [("", "mark_key_env")];
+/// Keys that stand in the settings file, where a pull request against the policy cannot change them.
+const OF_THE_SETTINGS_FILE: [&str; 3] = ["mark_key_env", "journal", "targets"];
 
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
-    let path = key_path(&parent.path, key);
-    if NOT_SUPPORTED_YET.contains(&(parent.path.as_str(), key)) {
-        let message = format!("`{path}` is not supported yet by this version");
-        return Some(Diagnostic::error(Code::NotSupportedYet, mark, path, message).help("remove the key"));
-    }
-    None
+    let elsewhere = parent.path.is_empty() && OF_THE_SETTINGS_FILE.contains(&key);
+    elsewhere.then(|| {
+        let message = format!("`{key}` is no key of a policy");
+        Diagnostic::error(Code::UnknownKey, mark, key_path("", key), message)
+            .help(format!("move `{key}` into the settings file, `tokenwarden.yaml`"))
+    })
 }
 
 fn has_meaning(at: &At<'_>) -> bool {

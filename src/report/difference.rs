@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use similar::{ChangeTag, TextDiff};
 
 use crate::{
-    model::{AddressSet, AllowedNetworks, Holders, Limit, settings::LimitDocument},
+    model::{AddressSet, AllowedNetworks, Holders, Limit, Token, settings::LimitDocument},
     plan::{Change, HoldersChange, NetworksChange, Plan, PlannedChange},
 };
 
@@ -86,6 +86,8 @@ pub(super) fn of_token(change: &Change) -> Option<String> {
     match change {
         Change::Narrow { token, to } => Some(format!("scope {} -> {to}", token.scope)),
         Change::Expire { token, at } => Some(format!("expires {} -> {}", expiry(token.expires), day(*at))),
+        Change::Mark { until, .. } => Some(format!("mark, to be revoked on {}", day(*until))),
+        Change::Unmark { token } => Some(format!("unmark, was to end on {}", marked(token))),
         Change::Revoke { .. } => Some("revoke, cannot be undone".to_owned()),
         _ => None,
     }
@@ -99,12 +101,23 @@ pub(super) fn sides_of_token(change: &Change) -> Option<(String, String)> {
         Change::Expire { token, at } => {
             Some((format!("expires {}", expiry(token.expires)), format!("expires {}", day(*at))))
         }
+        Change::Mark { token, until } => {
+            Some((format!("ends {}", marked(token)), format!("to be revoked on {}", day(*until))))
+        }
+        Change::Unmark { token } => {
+            Some((format!("to be revoked on {}", marked(token)), "no mark".to_owned()))
+        }
         Change::Revoke { token } => {
             let before = format!("{}, expires {}", token.scope, expiry(token.expires));
             Some((before, "revoked, cannot be undone".to_owned()))
         }
         _ => None,
     }
+}
+
+/// The day that a token is marked with, for people.
+fn marked(token: &Token) -> String {
+    expiry(token.mark.map(|mark| mark.until))
 }
 
 /// When a token ends, for people.

@@ -51,7 +51,7 @@ pub struct PlanDocument {
     pub resource_changes: Vec<ResourceChange>,
     /// What the policy wants and cannot be done for now.
     pub held_back: Vec<HeldBackEntry>,
-    /// Tokens that end by themselves on a day that is already set.
+    /// Tokens that end on a day that is already set, by themselves or because they are marked.
     pub pending: Vec<FindingEntry>,
     /// Findings that the policy only reports.
     pub reported: Vec<FindingEntry>,
@@ -63,6 +63,8 @@ pub struct PlanDocument {
     pub waived: Vec<WaivedEntry>,
     /// Waivers that ended, end soon or hold nothing.
     pub warnings: Vec<WarningEntry>,
+    /// What else there is to know, and holds nothing up.
+    pub remarks: Vec<RemarkEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeEntry>,
@@ -211,7 +213,8 @@ pub struct ResourceChange {
 /// What a change does.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ChangeEntry {
-    /// One of `grant`, `withdraw`, `admit`, `refuse`, `set`, `narrow`, `expire`, `revoke`.
+    /// One of `grant`, `withdraw`, `admit`, `refuse`, `set`, `narrow`, `expire`, `mark`, `unmark`,
+    /// `revoke`.
     #[schemars(with = "Vec<String>")]
     pub actions: [&'static str; 1],
     /// What is there now.
@@ -242,6 +245,8 @@ pub struct HeldBackEntry {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
+    /// Whether the target cannot do it at all, and the settings file says to go on all the same.
+    pub tolerated: bool,
     /// The line of the policy that wants it.
     pub source: Option<SourceEntry>,
 }
@@ -345,6 +350,15 @@ pub struct WarningEntry {
     pub source: SourceEntry,
 }
 
+/// Something to know about a plan.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RemarkEntry {
+    /// Name of the target.
+    pub target: String,
+    /// What there is to know.
+    pub message: String,
+}
+
 /// What became of one change.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct OutcomeEntry {
@@ -383,6 +397,7 @@ impl PlanDocument {
             errors: Vec::new(),
             waived: Vec::new(),
             warnings: Vec::new(),
+            remarks: Vec::new(),
             outcomes: Vec::new(),
             digest: None,
         }
@@ -451,6 +466,11 @@ impl PlanDocument {
             waiver: waiver_entry(&warning.waiver),
             source: source(&warning.waiver.place),
         }));
+        self.remarks.extend(
+            plan.remarks
+                .iter()
+                .map(|note| RemarkEntry { target: target.to_owned(), message: note.to_string() }),
+        );
     }
 
     /// Says which files the policy of `target`, which was added before, was read from.
@@ -604,6 +624,16 @@ fn before_and_after(change: &Change) -> (Value, Value) {
             replace(&mut after, "expires", json!(at));
             (token(before), after)
         }
+        Change::Mark { token: before, until } => {
+            let mut after = token(before);
+            replace(&mut after, "marked_to_end", json!(until));
+            (token(before), after)
+        }
+        Change::Unmark { token: before } => {
+            let mut after = token(before);
+            replace(&mut after, "marked_to_end", Value::Null);
+            (token(before), after)
+        }
         Change::Revoke { token: before } => (token(before), Value::Null),
     }
 }
@@ -626,6 +656,7 @@ pub(super) fn token(token: &Token) -> Value {
         "last_used": token.last_used.map(|last| last.at),
         "last_used_from": token.last_used.and_then(|last| last.from),
         "expires": token.expires,
+        "marked_to_end": token.mark.map(|mark| mark.until),
     })
 }
 
@@ -647,6 +678,7 @@ pub(super) fn held_back(target: &str, held: &HeldBack) -> HeldBackEntry {
         subject: held.subject.clone(),
         reason: held.reason.clone(),
         tokens: held.tokens,
+        tolerated: held.tolerated,
         source: held.place.as_ref().map(source),
     }
 }

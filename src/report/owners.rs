@@ -110,7 +110,7 @@ impl Coming<'_> {
     /// When it ends, when that is because of the policy.
     fn end(&self) -> Option<Timestamp> {
         let set = self.changes.iter().find_map(|change| match change {
-            Change::Expire { at, .. } => Some(*at),
+            Change::Expire { at, .. } | Change::Mark { until: at, .. } => Some(*at),
             _ => None,
         });
         set.or(self.ends)

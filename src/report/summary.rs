@@ -22,6 +22,8 @@ pub(super) struct Counts {
     settings: usize,
     narrowed: usize,
     expired: usize,
+    marked: usize,
+    unmarked: usize,
     revoked: usize,
 }
 
@@ -38,6 +40,8 @@ impl Counts {
             settings: settings.len(),
             narrowed: of("narrow"),
             expired: of("expire"),
+            marked: of("mark"),
+            unmarked: of("unmark"),
             revoked: of("revoke"),
         }
     }
@@ -53,6 +57,8 @@ impl Counts {
             (self.settings, "setting", "to change", "changed"),
             (self.narrowed, "token", "to narrow", "narrowed"),
             (self.expired, "token", "to expire", "made to expire"),
+            (self.marked, "token", "to mark", "marked"),
+            (self.unmarked, "token", "to unmark", "unmarked"),
             (self.revoked, "token", "to revoke", "revoked"),
         ]
         .into_iter()
@@ -72,6 +78,8 @@ impl Sum for Counts {
             settings: sum.settings + more.settings,
             narrowed: sum.narrowed + more.narrowed,
             expired: sum.expired + more.expired,
+            marked: sum.marked + more.marked,
+            unmarked: sum.unmarked + more.unmarked,
             revoked: sum.revoked + more.revoked,
         })
     }

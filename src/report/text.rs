@@ -12,7 +12,7 @@ use crate::{
 use super::{
     Paint,
     difference::{self, Line, Sign, day},
-    escape::{counted, escape},
+    escape::{counted, escape, escape_whole},
     purpose::{already_so, left_out},
     subject::{name, token_name},
     summary::{Tense, by_object, compliance, summary},
@@ -36,6 +36,7 @@ pub fn plan(plan: &Plan, paint: Paint, out: &mut impl Write) -> fmt::Result {
     text.reported()?;
     text.waived()?;
     text.held_back()?;
+    text.notes()?;
     text.summary()
 }
 
@@ -131,11 +132,13 @@ impl<W: Write> PlanText<'_, W> {
         if self.plan.pending.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "\nEnding by themselves, the date is already set:\n")?;
+        writeln!(self.out, "\nEnding already, the date is set:\n")?;
         for pending in &self.plan.pending {
             let place = pending.reasons.iter().find_map(|reason| reason.place.as_ref());
             self.line(" ", &token_name(&pending.token), place)?;
-            self.with_reasons(&format!("pending until {}", day(pending.until)), &pending.reasons)?;
+            let by_mark = pending.token.mark.is_some_and(|mark| mark.until == pending.until);
+            let then = if by_mark { ", then revoked" } else { "" };
+            self.with_reasons(&format!("pending until {}{then}", day(pending.until)), &pending.reasons)?;
         }
         Ok(())
     }
@@ -177,7 +180,7 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     fn held_back(&mut self) -> fmt::Result {
-        if self.plan.is_whole() {
+        if self.plan.held_back.is_empty() && self.plan.is_whole() {
             return Ok(());
         }
         writeln!(self.out, "\nHeld back:\n")?;
@@ -187,7 +190,7 @@ impl<W: Write> PlanText<'_, W> {
             let tokens = held.tokens.map_or(String::new(), |count| {
                 format!(" ({})", counted(usize::try_from(count).unwrap_or(usize::MAX), "token"))
             });
-            writeln!(self.out, "      {}{tokens}", escape(&held.reason))?;
+            writeln!(self.out, "      {}{tokens}", escape_whole(&held.reason))?;
         }
         // What was held back for it says so already.
         let missing = self.plan.coverage.missing().map(ToString::to_string);
@@ -195,6 +198,16 @@ impl<W: Write> PlanText<'_, W> {
             missing.filter(|missing| self.plan.held_back.iter().all(|held| held.reason != *missing))
         {
             writeln!(self.out, "  ? {}", escape(&missing))?;
+        }
+        Ok(())
+    }
+
+    fn notes(&mut self) -> fmt::Result {
+        if !self.plan.remarks.is_empty() {
+            writeln!(self.out)?;
+        }
+        for note in &self.plan.remarks {
+            writeln!(self.out, "{} {}", self.paint.changed("Note:"), escape_whole(&note.to_string()))?;
         }
         Ok(())
     }
@@ -212,6 +225,8 @@ impl<W: Write> PlanText<'_, W> {
             || !plan.pending.is_empty()
             || !plan.reported.is_empty()
             || !plan.waived.is_empty()
+            || !plan.held_back.is_empty()
+            || !plan.remarks.is_empty()
             || !plan.is_whole()
         {
             writeln!(self.out)?;

@@ -3,6 +3,7 @@
 //! In: an address and a credential. Out: a reader for anybody, and a writer against an approved
 //! plan. Nothing else of the program knows HTTP paths and JSON fields.
 
+pub mod bitbucket;
 pub mod gateway;
 pub mod http;
 
@@ -10,11 +11,12 @@ use std::collections::BTreeSet;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    inventory::{Call, InventoryReader, Overview, People, ReadError},
+    inventory::{Call, Coverage, InventoryReader, Overview, People, ReadError},
     model::{GroupName, Token},
     plan::{ApprovedPlan, Change},
 };
 
+use bitbucket::{Bitbucket, BitbucketWriter};
 use gateway::{Gateway, GatewayWriter, Tenure};
 use http::CallStatistics;
 
@@ -22,6 +24,8 @@ use http::CallStatistics;
 pub enum Target {
     /// Our own server, embedded or elsewhere.
     Gateway(Gateway),
+    /// Bitbucket Data Center with its own tokens.
+    Bitbucket(Bitbucket),
 }
 
 /// What a run calls on a server of `kind`, as the settings file writes it; nothing for a kind that this
@@ -38,6 +42,7 @@ impl Target {
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> Writer {
         match self {
             Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved, tenure)),
+            Self::Bitbucket(bitbucket) => Writer::Bitbucket(bitbucket.writer(approved)),
         }
     }
 
@@ -46,6 +51,7 @@ impl Target {
     pub fn gateway(&self) -> Option<&Gateway> {
         match self {
             Self::Gateway(gateway) => Some(gateway),
+            Self::Bitbucket(_) => None,
         }
     }
 
@@ -54,6 +60,7 @@ impl Target {
     pub fn calls(&self) -> CallStatistics {
         match self {
             Self::Gateway(gateway) => gateway.calls(),
+            Self::Bitbucket(bitbucket) => bitbucket.calls(),
         }
     }
 }
@@ -62,24 +69,28 @@ impl InventoryReader for Target {
     async fn overview(&self) -> Result<Overview, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.overview().await,
+            Self::Bitbucket(bitbucket) => bitbucket.overview().await,
         }
     }
 
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.people(groups).await,
+            Self::Bitbucket(bitbucket) => bitbucket.people(groups).await,
         }
     }
 
     async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.groups().await,
+            Self::Bitbucket(bitbucket) => bitbucket.groups().await,
         }
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.tokens(each).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
         }
     }
 }
@@ -88,12 +99,15 @@ impl InventoryReader for Target {
 pub enum Writer {
     /// That of our own server.
     Gateway(GatewayWriter),
+    /// That of Bitbucket Data Center.
+    Bitbucket(BitbucketWriter),
 }
 
 impl TargetWriter for Writer {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
         match self {
             Self::Gateway(writer) => writer.make(change).await,
+            Self::Bitbucket(writer) => writer.make(change).await,
         }
     }
 }

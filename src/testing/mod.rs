@@ -14,6 +14,8 @@ pub use words::check;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use jiff::Timestamp;
+
 use crate::{
     access::Reason,
     compliance::{LimitChoice, Trial, rules::Verdict},
@@ -21,7 +23,7 @@ use crate::{
     plan::{Basis, Change, ExplainedToken, History, Outlook, Plan, Terms},
     policy::{
         Place, Policy,
-        settings_file::Lockout,
+        settings_file::{Lockout, Unsupported},
         test_file::{Case, CaseSubject, TestFile, TokenAction, Written},
     },
 };
@@ -126,9 +128,21 @@ fn lines(
     findings.chain(waived).chain(actions).collect()
 }
 
+/// What a plan on paper is made from: nothing was done before, and nobody needs to keep a way in.
+fn paper_terms<'a>(
+    target: &'a str,
+    policy: &'a Policy,
+    lockout: &'a Lockout,
+    history: &'a History,
+    now: Timestamp,
+) -> Terms<'a> {
+    Terms { target, policy, lockout, unsupported: Unsupported::default(), history, now }
+}
+
 fn run_token(paper: &Paper<'_>, token: &Token, case: &Case, policy: &Policy, result: &mut CaseResult) {
     let (lockout, history) = (Lockout::default(), History::default());
-    let terms = Terms { target: &result.target, policy, lockout: &lockout, history: &history, now: case.now };
+    let target = result.target.clone();
+    let terms = paper_terms(&target, policy, &lockout, &history, case.now);
     let Some(explained) = at_once(Plan::explain(&terms, paper, &token.id)).ok().flatten() else { return };
     let trials = || explained.explanation.trials.iter();
     let is_waived = |trial: &&Trial| trial.holding_waiver(case.now).is_some();
@@ -171,7 +185,10 @@ fn because(trial: &Trial) -> Option<Because> {
 }
 
 fn run_request(paper: &Paper<'_>, request: &Question, case: &Case, policy: &Policy, result: &mut CaseResult) {
-    let Ok(outlook) = at_once(Outlook::read(paper, policy, case.now)) else { return };
+    let (lockout, history) = (Lockout::default(), History::default());
+    let target = result.target.clone();
+    let terms = paper_terms(&target, policy, &lockout, &history, case.now);
+    let Ok(outlook) = at_once(Outlook::read(paper, &terms)) else { return };
     let Ok(forecast) = outlook.forecast(request) else { return };
     let word = forecast.answer.denied.map_or(words::PERMIT, Reason::code);
     result.actual = vec![format!("decision {word}")];

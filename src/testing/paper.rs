@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::FutureExt;
 
 use crate::{
-    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
     model::{GroupName, SettingKey, Settings, Token, UserName},
     policy::test_file::User,
 };
@@ -34,6 +34,9 @@ impl InventoryReader for Paper<'_> {
                 administrators: Some(administrators),
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
+                unreadable: BTreeMap::new(),
+                capabilities: Capabilities::everything(),
+                left_out: Vec::new(),
             },
         })
     }
@@ -54,9 +57,9 @@ impl InventoryReader for Paper<'_> {
         Ok(people)
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.judged.into_iter().chain(self.others).cloned().for_each(each);
-        Ok(())
+        Ok(Coverage::Complete)
     }
 }
 

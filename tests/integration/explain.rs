@@ -26,7 +26,14 @@ fn json(run: &Run) -> Value {
 
 fn explained(world: &World, policy: &Policy, id: &TokenId, now: Timestamp) -> ExplainedToken {
     let (lockout, history) = (Lockout::default(), History::default());
-    let terms = Terms { target: "world", policy, lockout: &lockout, history: &history, now };
+    let terms = Terms {
+        unsupported: tokenwarden::policy::settings_file::Unsupported::Error,
+        target: "world",
+        policy,
+        lockout: &lockout,
+        history: &history,
+        now,
+    };
     block_on(Plan::explain(&terms, world, id)).unwrap().expect("a token that is there is explained")
 }
 
@@ -234,6 +241,7 @@ fn both_forms_keep_to_their_schemas() {
 
 fn token(id: &str, owner: &str) -> Token {
     Token {
+        mark: None,
         id: TokenId::new(id),
         owner: Owner::User(owner.into()),
         description: "red \u{1b}[31m\u{202e}".to_owned(),

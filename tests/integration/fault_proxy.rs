@@ -21,7 +21,10 @@ use tokenwarden::{
     inventory::InventoryReader,
     model::{Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, History, Object, Plan, PlannedChange, Terms},
-    policy::{Policy, settings_file::Lockout},
+    policy::{
+        Policy,
+        settings_file::{Lockout, Unsupported},
+    },
     target::{
         gateway::Gateway,
         http::{Credential, HttpClient, Limits, Retries},
@@ -165,7 +168,14 @@ fn gateway(url: &str, server: &TestServer) -> Gateway {
 async fn plan(policy: &Policy, gateway: &Gateway) -> Option<Plan> {
     let (lockout, history) = (Lockout::default(), History::default());
     let now: Timestamp = NOW.parse().unwrap();
-    let terms = Terms { target: "server", policy, lockout: &lockout, history: &history, now };
+    let terms = Terms {
+        target: "server",
+        policy,
+        lockout: &lockout,
+        unsupported: Unsupported::Error,
+        history: &history,
+        now,
+    };
     Plan::make(&terms, gateway).await.ok()
 }
 

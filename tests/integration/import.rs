@@ -182,6 +182,7 @@ fn what_a_policy_cannot_ask_for_stands_in_a_comment() {
 fn when_waivers_for_single_tokens_would_not_fit_owners_are_waived() {
     use tokenwarden::model::{Owner, Scope, Token, TokenId, TokenScope};
     let token = |number: u32| Token {
+        mark: None,
         id: TokenId::new(number.to_string()),
         owner: Owner::User("mary".into()),
         description: "x".repeat(80),

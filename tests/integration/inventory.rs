@@ -42,7 +42,7 @@ fn mistake(bytes: impl Into<Vec<u8>>) -> String {
         Err(error) => error.to_string(),
         Ok(snapshot) => match block_on(snapshot.tokens(&mut |_| {})) {
             Err(error) => error.cause.to_string(),
-            Ok(()) => panic!("it is whole"),
+            Ok(_) => panic!("it is whole"),
         },
     }
 }
@@ -55,7 +55,7 @@ proptest! {
         let (policy, world) = (policy(&text), World::new(state));
         let (lockout, history) = (Lockout::default(), History::default());
         let snapshot = open(snapshot_of(&world)).unwrap();
-        let terms = Terms {
+        let terms = Terms { unsupported: tokenwarden::policy::settings_file::Unsupported::Error,
             target: "world",
             policy: &policy,
             lockout: &lockout,

@@ -282,6 +282,7 @@ fn leaver() -> State {
     state.users.insert("mary".into(), true);
     for index in 1..=12 {
         let token = Token {
+            mark: None,
             id: TokenId::new(index.to_string()),
             owner: Owner::User(if index <= 9 { "gone" } else { "mary" }.into()),
             description: String::new(),
@@ -324,7 +325,14 @@ impl Journaled {
 
     fn plan(&self, history: &History) -> Plan {
         let (policy, lockout) = (&self.policy, &Lockout::default());
-        let terms = Terms { target: "world", policy, lockout, history, now: time(NOW) };
+        let terms = Terms {
+            unsupported: tokenwarden::policy::settings_file::Unsupported::Error,
+            target: "world",
+            policy,
+            lockout,
+            history,
+            now: time(NOW),
+        };
         block_on(Plan::make(&terms, &self.world)).unwrap()
     }
 

@@ -23,7 +23,7 @@ use tokenwarden::{
     },
 };
 
-use crate::world::{State, World, policy, time};
+use crate::world::{State, World, marker, policy, time};
 
 pub(crate) const USERS: [&str; 6] = ["mary", "sam", "bot", "ann", "gone", "Root"];
 const GROUPS: [&str; 4] = ["developers", "ci-bots", "contractors", "administrators"];
@@ -230,6 +230,12 @@ fn days_from_now(days: i32) -> Timestamp {
     now.checked_add(Span::new().days(days)).unwrap().timestamp()
 }
 
+/// The midnight `days` days after the one before the moment of the tests.
+fn midnight(days: i64) -> Timestamp {
+    let now = time(NOW).as_second();
+    Timestamp::from_second(now - now.rem_euclid(86_400) + days * 86_400).unwrap()
+}
+
 fn tokens() -> impl Strategy<Value = Token> {
     (
         sample::select(&["mary", "sam", "bot", "ann", "gone", "stranger", "MARY"][..]),
@@ -259,6 +265,7 @@ fn tokens() -> impl Strategy<Value = Token> {
                 from: from.and_then(|from| from.parse().ok()),
             }),
             expires: expires.map(days_from_now),
+            mark: None,
         })
 }
 
@@ -283,27 +290,34 @@ pub(crate) fn states() -> impl Strategy<Value = State> {
         settings
     });
     let groups = collection::vec(sample::subsequence(&USERS[..], 0..=6), GROUPS.len());
-    (settings, groups, collection::vec(tokens(), 0..12)).prop_map(|(settings, groups, tokens)| State {
-        settings,
-        users: USERS.iter().map(|user| (UserName::from(*user), *user != "gone")).collect(),
-        groups: GROUPS
-            .iter()
-            .zip(groups)
-            .map(|(group, members)| {
-                let members: BTreeSet<_> = members.into_iter().map(UserName::from).collect();
-                (GroupName::from(*group), members)
-            })
-            .collect(),
-        tokens: tokens
-            .into_iter()
-            .enumerate()
-            .map(|(index, token)| {
-                let id = TokenId::new((index + 1).to_string());
-                (id.clone(), Token { id, ..token })
-            })
-            .collect::<BTreeMap<_, _>>(),
-        caller: Caller::operator(),
-        connection: None,
+    let tokens = (collection::vec(tokens(), 0..12), collection::vec(option::of(-20i64..20), 12));
+    (settings, groups, any::<bool>(), tokens).prop_map(|(settings, groups, marks, (tokens, marked))| {
+        let state = State {
+            settings,
+            users: USERS.iter().map(|user| (UserName::from(*user), *user != "gone")).collect(),
+            groups: GROUPS
+                .iter()
+                .zip(groups)
+                .map(|(group, members)| {
+                    let members: BTreeSet<_> = members.into_iter().map(UserName::from).collect();
+                    (GroupName::from(*group), members)
+                })
+                .collect(),
+            tokens: tokens
+                .into_iter()
+                .enumerate()
+                .map(|(index, mut token)| {
+                    token.id = TokenId::new((index + 1).to_string());
+                    if let Some(days) = marked[index].filter(|_| marks) {
+                        token.description = marker().write(&token.description, &token.id, midnight(days));
+                    }
+                    (token.id.clone(), token)
+                })
+                .collect::<BTreeMap<_, _>>(),
+            caller: Caller::operator(),
+            ..State::default()
+        };
+        if marks { state.with_marks() } else { state }
     })
 }
 
@@ -461,7 +475,7 @@ fn the_generated_policies_reach_every_action() {
         waived += plan.tokens.waived;
         warned.extend(plan.waiver_warnings.iter().map(|warning| format!("{:?}", warning.standing)));
     }
-    let all = ["admit", "expire", "grant", "narrow", "refuse", "revoke", "set", "withdraw"];
+    let all = ["admit", "expire", "grant", "mark", "narrow", "refuse", "revoke", "set", "unmark", "withdraw"];
     assert_eq!(seen, all.into_iter().collect(), "a law that no case reaches proves nothing");
     assert!(rules.iter().any(|rule| rule.starts_with("own-")), "{rules:?}");
     assert!(waived > 10, "{waived} tokens are waived");

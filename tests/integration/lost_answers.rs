@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
     plan::{History, Plan, Terms},
-    policy::settings_file::Lockout,
+    policy::settings_file::{Lockout, Unsupported},
     target::{
         gateway::Gateway,
         http::{Credential, HttpClient, Limits},
@@ -52,7 +52,14 @@ async fn apply(
     let gateway = Gateway::new(client, "the server");
     let (policy, lockout, history) = (policy(yaml), Lockout::default(), History::default());
     let now = NOW.parse().unwrap();
-    let terms = Terms { target: "server", policy: &policy, lockout: &lockout, history: &history, now };
+    let terms = Terms {
+        target: "server",
+        policy: &policy,
+        lockout: &lockout,
+        unsupported: Unsupported::Error,
+        history: &history,
+        now,
+    };
     let approved = approve(Plan::make(&terms, &gateway).await.unwrap());
     let outcome = execute(&approved, &gateway, &gateway.writer(&approved, None), &|_| {}).await;
     (outcome, proxy)

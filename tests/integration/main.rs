@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod bitbucket;
+mod capabilities;
 mod crash;
 mod decisions;
 mod directory;
@@ -28,6 +30,7 @@ mod lease;
 mod lockout;
 mod lockout_laws;
 mod lost_answers;
+mod marks;
 mod only;
 mod openapi;
 mod origin;

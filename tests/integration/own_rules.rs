@@ -24,6 +24,7 @@ fn token(owner: Owner) -> Token {
         created_by: Some("Sam".into()),
         last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: "::ffff:192.0.2.7".parse().ok() }),
         expires: Some(time("2026-12-24T00:00:00Z")),
+        mark: None,
     }
 }
 

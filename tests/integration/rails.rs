@@ -29,6 +29,7 @@ fn state() -> State {
             created_by: None,
             last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: "10.0.0.5".parse().ok() }),
             expires: Some(time("2027-01-01T00:00:00Z")),
+            mark: None,
         };
         state.tokens.insert(token.id.clone(), token);
     }

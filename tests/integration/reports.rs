@@ -47,6 +47,7 @@ const HOSTILE: [&str; 12] = [
 
 fn token(id: usize, owner: Owner, description: &str) -> Token {
     Token {
+        mark: None,
         id: TokenId::new(id.to_string()),
         owner,
         description: description.to_owned(),

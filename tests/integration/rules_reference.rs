@@ -67,6 +67,7 @@ fn policy(layers: &[&str]) -> Policy {
 /// The token of the examples, as it breaks the rule `code` and no other one of its example.
 fn tokens(code: &str) -> Vec<Token> {
     let token = Token {
+        mark: None,
         id: TokenId::new("4711"),
         owner: Owner::User("mary".into()),
         description: "nightly build".to_owned(),

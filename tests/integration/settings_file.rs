@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{
     model::{
-        OwnerKind, SettingKey, UserName,
+        OwnerKind, SettingKey, TokenId, UserName,
         rails::{Rail, RailClass},
     },
     policy::settings_file::{
-        self, Auth, Connection, Field, FieldKind, Product, Server, SettingsFile, SettingsMapping,
+        self, Auth, Connection, Field, FieldKind, Ourselves, Product, Server, SettingsFile, SettingsMapping,
         SettingsReading, Unsupported,
     },
     report,
@@ -47,6 +47,7 @@ fn the_complete_settings_file_is_valid_and_means_what_it_says() {
         (journal.directory.as_deref(), journal.window.to_string().as_str()),
         (Some("/var/lib/tokenwarden"), "2d")
     );
+    assert_eq!(settings.mark_key_env.as_deref(), Some("MARK_KEY"));
 
     let [prod, try_it, edge, app] = settings.targets.as_slice() else { panic!("four targets") };
     assert_eq!(
@@ -82,6 +83,9 @@ fn the_complete_settings_file_is_valid_and_means_what_it_says() {
         }
     );
     assert_eq!(try_it.unsupported, Unsupported::Error);
+    let ourselves =
+        Ourselves { token_id: Some(TokenId::new("075905477751")), address: "192.0.2.9".parse().ok() };
+    assert_eq!((&prod.ourselves, &try_it.ourselves), (&ourselves, &Ourselves::default()));
     let command = ["vault", "read", "-field=token", "secret/tokenwarden"].map(str::to_owned).to_vec();
     assert_eq!(edge.connection.server().map(|server| &server.auth), Some(&Auth::Command(command)));
 
@@ -120,6 +124,9 @@ fn a_secret_in_the_file_is_refused_and_never_shown() {
         "kind: gateway\n    url: https://h\n    auth: { bearer_env: [hunter2] }",
         "kind: gateway\n    url: https://h\n    password: hunter2\n    auth: { bearer_env: X }",
         "kind: gateway\n    url: https://h\n    auth: { user: me, password: hunter2 }\n    broken: [",
+        "kind: embedded\n    store: a.db\nmark_key_env: hunter2 is the key",
+        "kind: embedded\n    store: a.db\nmark_key_env: [hunter2]",
+        "kind: embedded\n    store: a.db\nmark_key: hunter2",
     ] {
         let text = said(keys);
         assert!(text.contains("error["), "{keys}");
@@ -144,6 +151,10 @@ fn the_keys_of_a_target_are_those_of_its_kind() {
     let auth = "auth: { bearer_env: X }";
     assert_eq!(codes(&format!("kind: gateway\n    url: https://h\n    {auth}")), [""; 0]);
     assert_eq!(codes("kind: embedded\n    store: a.db"), [""; 0]);
+    let bitbucket = format!("kind: bitbucket\n    url: https://h\n    {auth}");
+    assert_eq!(codes(&format!("{bitbucket}\n    self: {{ token_id: '07' }}")), [""; 0]);
+    assert_eq!(codes(&format!("{bitbucket}\n    self: {{ address: 10.0.0.0/8 }}")), ["bad-network"]);
+    assert_eq!(codes("kind: embedded\n    store: a.db\n    self: {}"), ["key-not-for-kind"]);
     assert_eq!(codes("kind: embedded"), ["missing-key"]);
     assert_eq!(codes("kind: embedded\n    store: a.db\n    url: https://h"), ["key-not-for-kind"]);
     assert_eq!(codes(&format!("kind: embedded\n    store: a.db\n    {auth}")), ["key-not-for-kind"]);

@@ -26,6 +26,7 @@ fn token(id: &str, owner: &str) -> Token {
         created_by: None,
         last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
         expires: Some(time("2026-12-24T00:00:00Z")),
+        mark: None,
     }
 }
 

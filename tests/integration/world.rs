@@ -4,18 +4,26 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use jiff::Timestamp;
 use tokenwarden::{
     access::{Credentials, Decision, Held, Operation, Origin, Person, Request, client_address, decide},
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
-    inventory::{Call, Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{
+        Call, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People, ReadError, Server,
+    },
     model::rails::{RailClass, Rails},
-    model::{AllowedNetworks, GroupName, SettingKey, Settings, Token, TokenId, TokenScope, UserName},
+    model::{
+        AllowedNetworks, GroupName, MarkKey, Marker, SettingKey, Settings, Token, TokenId, TokenScope,
+        UserName,
+    },
     plan::{Change, History, Object, Plan, Standing, Terms},
-    policy::{Policy, settings_file::Lockout},
+    policy::{
+        Policy,
+        settings_file::{Lockout, Unsupported},
+    },
 };
 
 /// What a run calls on it.
@@ -34,9 +42,35 @@ pub(crate) struct State {
     /// How we reach the target, unless we run it: the peer that it sees, and the lines of whatever
     /// header it declares.
     pub(crate) connection: Option<(IpAddr, Vec<String>)>,
+    /// What the target can do. Where tokens are marked, descriptions are the whole texts, with their marks.
+    pub(crate) capabilities: Capabilities,
+    /// The settings that it can hold.
+    pub(crate) manageable: BTreeSet<SettingKey>,
+}
+
+/// How many UTF-16 code units a description of the target may have.
+pub(crate) const ROOM: usize = 255;
+
+/// What makes and reads the marks of the target.
+pub(crate) fn marker() -> Marker {
+    Marker::new(MarkKey::new("a key for the marks of the tests").unwrap(), "world", ROOM)
 }
 
 impl State {
+    /// A target that can set no expiry, so that tokens are marked, and that holds no limits.
+    pub(crate) fn with_marks(self) -> Self {
+        let expiry = Expiry::Mark { room: ROOM };
+        Self {
+            capabilities: Capabilities { expiry, ..self.capabilities },
+            manageable: self.manageable.into_iter().filter(|key| *key != SettingKey::Limits).collect(),
+            ..self
+        }
+    }
+
+    fn marks(&self) -> bool {
+        matches!(self.capabilities.expiry, Expiry::Mark { .. })
+    }
+
     /// Whether the target would let us in with a request of `method`, if it had `settings`.
     pub(crate) fn lets_us_in(&self, settings: &Settings, method: &str, now: Timestamp) -> bool {
         let Some((peer, header_lines)) = self.connection.clone() else { return true };
@@ -102,6 +136,8 @@ impl Default for State {
             tokens: BTreeMap::new(),
             caller: Caller::operator(),
             connection: None,
+            capabilities: Capabilities::everything(),
+            manageable: SettingKey::ALL.into(),
         }
     }
 }
@@ -151,16 +187,39 @@ impl World {
     }
 
     pub(crate) fn plan_with(&self, policy: &Policy, lockout: &Lockout, now: Timestamp) -> Plan {
-        let terms = Terms { target: "world", policy, lockout, history: &History::default(), now };
-        block_on(Plan::make(&terms, self)).unwrap()
+        self.plan_on(&Terms { lockout, ..terms(policy, now) })
+    }
+
+    pub(crate) fn plan_on(&self, terms: &Terms<'_>) -> Plan {
+        block_on(Plan::make(terms, self)).unwrap()
     }
 
     /// Plans and applies, whatever the rails and the check on lockouts would say.
     pub(crate) fn apply(&self, policy: &Policy, now: Timestamp) -> (Plan, Outcome) {
-        let plan = self.plan(policy, now);
+        self.apply_on(&terms(policy, now))
+    }
+
+    /// As [`Self::apply`], on more terms.
+    pub(crate) fn apply_on(&self, terms: &Terms<'_>) -> (Plan, Outcome) {
+        let plan = self.plan_on(terms);
         let approved = approve(plan.clone());
         let outcome = block_on(execute(&approved, self, self, &|_| {}));
         (plan, outcome)
+    }
+}
+
+static NO_HISTORY: History = History { open: Vec::new(), deadlines: BTreeMap::new(), spent: None };
+static NO_LOCKOUT: LazyLock<Lockout> = LazyLock::new(Lockout::default);
+
+/// What a plan for `policy` at the moment `now` is made from, when nothing else matters.
+pub(crate) fn terms(policy: &Policy, now: Timestamp) -> Terms<'_> {
+    Terms {
+        target: "world",
+        policy,
+        lockout: &NO_LOCKOUT,
+        unsupported: Unsupported::Error,
+        history: &NO_HISTORY,
+        now,
     }
 }
 
@@ -195,7 +254,10 @@ impl InventoryReader for World {
                 caller: state.caller(),
                 administrators: Some("administrators".into()),
                 calls: CALLS.into(),
-                manageable: SettingKey::ALL.into(),
+                manageable: state.manageable.clone(),
+                unreadable: BTreeMap::new(),
+                capabilities: state.capabilities,
+                left_out: Vec::new(),
             },
             settings: state.settings,
         })
@@ -220,9 +282,18 @@ impl InventoryReader for World {
         Ok(Some(self.state().groups.into_keys().collect()))
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
-        self.state().tokens.into_values().for_each(each);
-        Ok(())
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
+        let state = self.state();
+        let marks = state.marks();
+        for token in state.tokens.into_values() {
+            if marks {
+                let (words, mark) = marker().read(&token.description, &token.id);
+                each(Token { description: words.to_owned(), mark, ..token });
+            } else {
+                each(token);
+            }
+        }
+        Ok(Coverage::Complete)
     }
 }
 
@@ -265,6 +336,16 @@ impl TargetWriter for World {
                             "an expiry only comes nearer"
                         );
                         live.expires = Some(*at);
+                    }
+                    Change::Mark { until, .. } => {
+                        let (words, mark) = marker().read(&live.description, &live.id);
+                        assert!(mark.is_none_or(|mark| *until < mark.until), "a deadline only comes nearer");
+                        live.description = marker().write(words, &live.id, *until);
+                    }
+                    Change::Unmark { .. } => {
+                        let (words, mark) = marker().read(&live.description, &live.id);
+                        assert!(mark.is_some(), "a mark is there to be taken off");
+                        live.description = Marker::unmarked(words).to_owned();
                     }
                     _ => unreachable!("only these are changes of tokens"),
                 }

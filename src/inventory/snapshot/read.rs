@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::model::{GroupName, Token, UserName};
 
 use super::{
-    super::{Call, InventoryReader, Overview, People, ReadError},
+    super::{Call, Coverage, InventoryReader, Missing, Overview, People, ReadError},
     record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record},
 };
 
@@ -149,12 +149,12 @@ impl<R: BufRead + Seek> Snapshot<R> {
     }
 
     /// Hands every token to `each`, and checks that nothing is missing.
-    fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), SnapshotError> {
+    fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, SnapshotError> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.go_to(self.tokens_at)?;
         let mut found =
             Counts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
-        loop {
+        let missing = loop {
             match lines.next()? {
                 Record::Token(token) => {
                     let line = lines.at.line;
@@ -162,12 +162,17 @@ impl<R: BufRead + Seek> Snapshot<R> {
                     each(token.map_err(|cause| SnapshotError::BadRecord { line, cause })?);
                     found.tokens += 1;
                 }
-                Record::Trailer(told) if told == found => break,
-                Record::Trailer(told) => return Err(SnapshotError::Miscounted { told, found }),
+                Record::Trailer(told) if told.counts == found => break told.missing,
+                Record::Trailer(told) => {
+                    return Err(SnapshotError::Miscounted { told: told.counts, found });
+                }
                 Record::Header(_) | Record::User(_) | Record::Group(_) => return Err(lines.out_of_order()),
             }
+        };
+        if lines.read()? {
+            return Err(lines.out_of_order());
         }
-        if lines.read()? { Err(lines.out_of_order()) } else { Ok(()) }
+        Ok(missing.into_iter().map(Missing::Told).collect())
     }
 }
 
@@ -195,7 +200,7 @@ impl<R: BufRead + Seek + Send> InventoryReader for Snapshot<R> {
         Ok(Some(self.groups.keys().cloned().collect()))
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.read_tokens(each).map_err(|error| ReadError {
             what: "tokens",
             server: self.shown.clone(),

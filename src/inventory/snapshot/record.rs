@@ -1,7 +1,10 @@
 //! In: the nouns of an inventory. Out: the records of a snapshot, and the nouns again. It refuses to know in
 //! which order the records stand.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -9,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    GroupName, LastUse, Owner, OwnerKind, Period, Scope, SettingKey, Settings, Token, TokenId, TokenScope,
-    UserName, run,
+    GroupName, LastUse, Mark, Owner, OwnerKind, Period, Scope, SettingKey, Settings, Token, TokenId,
+    TokenScope, UserName, run,
     schema::schema_of_output,
     settings::{BadSettings, SettingsDocument},
 };
 
-use super::super::{Call, Caller, Credential, Overview, Server};
+use super::super::{Call, Caller, Capabilities, Credential, Overview, Server};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
 /// version is read: a program that does not know what was added would plan as if it were not there.
@@ -35,7 +38,7 @@ pub(super) enum Record {
     /// A token; tokens follow the groups, in no order.
     Token(Box<TokenRecord>),
     /// The last line.
-    Trailer(Counts),
+    Trailer(Trailer),
 }
 
 /// What was looked at, when, and everything but people and tokens.
@@ -102,6 +105,12 @@ pub(super) struct ServerRecord {
     administrators: Option<String>,
     /// The settings that it can hold, by their paths in the policy.
     manageable: Vec<String>,
+    /// Those of them that could not be read, each with what the server said.
+    unreadable: BTreeMap<String, String>,
+    /// What it can do with tokens and passwords.
+    capabilities: Capabilities,
+    /// What the settings file says not to look at.
+    left_out: Vec<String>,
 }
 
 /// Whom a server took the one who looked for; never the secret.
@@ -137,6 +146,13 @@ enum CredentialRecord {
         #[schemars(with = "Option<String>")]
         expires: Option<Timestamp>,
     },
+    /// A token, sent as a password.
+    TokenAsPassword {
+        /// Its identifier.
+        id: String,
+    },
+    /// A bearer credential of which nobody says which token it is.
+    Unidentified,
     /// A password.
     Password,
     /// That of the process that ran the server.
@@ -200,6 +216,29 @@ pub(super) struct TokenRecord {
     /// Its expiry, UTC, RFC 3339; null when it never expires.
     #[schemars(with = "Option<String>")]
     expires: Option<Timestamp>,
+    /// The deadline that an earlier run marked it with.
+    mark: Option<MarkRecord>,
+}
+
+/// The end of a snapshot.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Trailer {
+    /// How many records there are.
+    #[serde(flatten)]
+    pub(super) counts: Counts,
+    /// What of the tokens could not be seen, in words; empty when everything was.
+    pub(super) missing: Vec<String>,
+}
+
+/// The deadline of a token on a server that cannot set an expiry.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct MarkRecord {
+    /// From when on a run revokes it, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    until: Timestamp,
+    /// The day that stands in the description, UTC, RFC 3339; null when somebody took it off.
+    #[schemars(with = "Option<String>")]
+    shown: Option<Timestamp>,
 }
 
 /// How many records there are.
@@ -240,6 +279,13 @@ impl From<&Server> for ServerRecord {
             version: server.version.clone(),
             administrators: server.administrators.clone().map(String::from),
             manageable: server.manageable.iter().map(|key| key.path().to_owned()).collect(),
+            unreadable: server
+                .unreadable
+                .iter()
+                .map(|(key, why)| (key.path().to_owned(), why.clone()))
+                .collect(),
+            capabilities: server.capabilities,
+            left_out: server.left_out.clone(),
         }
     }
 }
@@ -247,7 +293,8 @@ impl From<&Server> for ServerRecord {
 impl Header {
     /// The server and its settings; `calls` is what a run calls on a server of this kind.
     pub(super) fn overview(&self, calls: Vec<Call>) -> Result<Overview, BadRecord> {
-        let ServerRecord { url, version, administrators, manageable } = &self.server;
+        let ServerRecord { url, version, administrators, manageable, unreadable, capabilities, left_out } =
+            &self.server;
         let key = |path: &String| {
             let known = SettingKey::ALL.into_iter().find(|key| key.path() == path);
             known.ok_or_else(|| BadRecord::Setting(path.clone()))
@@ -260,6 +307,12 @@ impl Header {
                 administrators: administrators.clone().map(GroupName::from),
                 calls,
                 manageable: manageable.iter().map(key).collect::<Result<_, _>>()?,
+                unreadable: unreadable
+                    .iter()
+                    .map(|(path, why)| Ok((key(path)?, why.clone())))
+                    .collect::<Result<_, BadRecord>>()?,
+                capabilities: *capabilities,
+                left_out: left_out.clone(),
             },
             settings: Settings::try_from(&self.settings)?,
         })
@@ -274,6 +327,10 @@ impl From<&Caller> for CallerRecord {
                 scope: (*scope).into(),
                 expires: *expires,
             },
+            Credential::TokenAsPassword { id } => {
+                CredentialRecord::TokenAsPassword { id: id.as_str().to_owned() }
+            }
+            Credential::Unidentified => CredentialRecord::Unidentified,
             Credential::Password => CredentialRecord::Password,
             Credential::Operator => CredentialRecord::Operator,
         };
@@ -294,6 +351,10 @@ impl From<&CallerRecord> for Caller {
             CredentialRecord::Token { id, scope, expires } => {
                 Credential::Token { id: TokenId::new(id.as_str()), scope: (*scope).into(), expires: *expires }
             }
+            CredentialRecord::TokenAsPassword { id } => {
+                Credential::TokenAsPassword { id: TokenId::new(id.as_str()) }
+            }
+            CredentialRecord::Unidentified => Credential::Unidentified,
             CredentialRecord::Password => Credential::Password,
             CredentialRecord::Operator => Credential::Operator,
         };
@@ -341,6 +402,7 @@ impl From<Token> for TokenRecord {
             last_used: token.last_used.map(|last| last.at),
             last_used_from: token.last_used.and_then(|last| last.from),
             expires: token.expires,
+            mark: token.mark.map(|mark| MarkRecord { until: mark.until, shown: mark.shown }),
         }
     }
 }
@@ -363,6 +425,7 @@ impl TryFrom<TokenRecord> for Token {
             created_by: record.created_by.map(UserName::from),
             last_used: record.last_used.map(|at| LastUse { at, from: record.last_used_from }),
             expires: record.expires,
+            mark: record.mark.map(|mark| Mark { until: mark.until, shown: mark.shown }),
         })
     }
 }

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use crate::model::{GroupName, Settings, Token};
 
 use super::{
-    super::{InventoryReader, Overview, People, ReadError, Server},
+    super::{Coverage, InventoryReader, Overview, People, ReadError, Server},
     record::{
-        Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record,
+        Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, Trailer,
         UserRecord,
     },
 };
@@ -73,9 +73,9 @@ pub async fn write(
     let mut lines = Lines { out, counts: Counts::default() };
     lines.write(&Record::Header(Box::new(header(about, asked, &overview, &people))))?;
     lines.people(&people)?;
-    lines.tokens(reader).await?;
+    let missing = lines.tokens(reader).await?.missing().map(ToString::to_string).collect();
     let counts = lines.counts;
-    lines.write(&Record::Trailer(counts))?;
+    lines.write(&Record::Trailer(Trailer { counts, missing }))?;
     Ok(counts)
 }
 
@@ -131,7 +131,7 @@ impl<W: Write + Send> Lines<'_, W> {
     }
 
     /// Writes each token as it comes. After a line that could not be written none is tried any more.
-    async fn tokens(&mut self, reader: &impl InventoryReader) -> Result<(), SnapshotNotWritten> {
+    async fn tokens(&mut self, reader: &impl InventoryReader) -> Result<Coverage, SnapshotNotWritten> {
         let mut written = Ok(());
         let mut each = |token: Token| {
             if written.is_ok() {
@@ -139,7 +139,7 @@ impl<W: Write + Send> Lines<'_, W> {
                 written = self.write(&Record::Token(Box::new(token.into())));
             }
         };
-        reader.tokens(&mut each).await?;
-        written
+        let seen = reader.tokens(&mut each).await?;
+        written.map(|()| seen)
     }
 }

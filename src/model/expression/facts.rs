@@ -136,6 +136,7 @@ pub(super) fn samples(groups: &BTreeSet<GroupName>) -> impl Iterator<Item = (Fac
                         created_by: expires.map(|_| "mary".into()),
                         last_used,
                         expires,
+                        mark: None,
                     };
                     let member_of = groups.iter().filter(|_| is_member);
                     let facts = Facts::new(&token, active, member_of, day(0));

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use crate::{
     access::{self, Credentials, Held, Person},
     inventory::{Caller, Credential, Server},
-    model::{AddressSet, ClientAddressSource, Scope, Settings, TokenScope, UserName, network::canonical},
+    model::{
+        AddressSet, ClientAddressSource, Scope, Settings, TokenId, TokenScope, UserName, network::canonical,
+    },
 };
 
 use super::{
@@ -74,7 +76,14 @@ fn credentials(caller: &Caller, narrowed: Option<Scope>) -> Credentials {
     };
     match &caller.credential {
         Credential::Operator => Credentials::Operator,
-        Credential::Password => Credentials::Password(person),
+        Credential::Password | Credential::TokenAsPassword { .. } => Credentials::Password(person),
+        // How far it reaches is not known: what matters is what changes.
+        Credential::Unidentified => Credentials::Token(Held {
+            id: TokenId::new(""),
+            owner: person,
+            scope: TokenScope::Unset,
+            expires: None,
+        }),
         Credential::Token { id, scope, expires } => Credentials::Token(Held {
             id: id.clone(),
             owner: person,
@@ -129,7 +138,7 @@ mod tests {
     use super::*;
     use crate::{
         access::Reason,
-        inventory::Call,
+        inventory::{Call, Capabilities},
         model::{HeaderName, Owner, Token, TokenId, network::AddressRange},
         plan::Reason as Why,
         policy::Place,
@@ -146,6 +155,7 @@ mod tests {
             created_by: None,
             last_used: None,
             expires: None,
+            mark: None,
         }
     }
 
@@ -156,7 +166,17 @@ mod tests {
             Caller { user: Some("root".into()), credential, address, peer: address, ..Caller::operator() };
         let calls = vec![Call { method: "GET", path: "/" }, Call { method: "PUT", path: "/" }];
         let manageable = std::collections::BTreeSet::new();
-        Server { url: String::new(), version: None, caller, administrators: None, calls, manageable }
+        Server {
+            url: String::new(),
+            version: None,
+            caller,
+            administrators: None,
+            calls,
+            manageable,
+            unreadable: std::collections::BTreeMap::new(),
+            capabilities: Capabilities::everything(),
+            left_out: Vec::new(),
+        }
     }
 
     fn lost(change: Change) -> Vec<(Axis, Option<u32>)> {

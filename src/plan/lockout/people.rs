@@ -130,7 +130,7 @@ impl<'a> PeopleFold<'a> {
             }
             let from = last_address(token, &self.before, &self.after);
             let untouched = self.after.way_in(watched.holding(token, token.scope), from).level;
-            let left = match narrowed(changes) {
+            let left = match scope_left(token.scope, changes) {
                 Some(scope) => self.after.way_in(watched.holding(token, scope), from).level,
                 None => Level::Shut,
             };
@@ -199,12 +199,14 @@ fn last_address(token: &Token, before: &Gate, after: &Gate) -> Option<IpAddr> {
     token.last_used.and_then(|last| last.from).filter(|_| comparable)
 }
 
-/// The scope that is left of a token that `changes` touch; nothing when they end it.
-fn narrowed(changes: &[&Change]) -> Option<TokenScope> {
-    match changes {
-        [Change::Narrow { to, .. }] => Some(TokenScope::Set(*to)),
+/// What is left of the scope of a token that `changes` touch; nothing when they end it. A marked token
+/// is a way in until its mark is due.
+fn scope_left(scope: TokenScope, changes: &[&Change]) -> Option<TokenScope> {
+    changes.iter().try_fold(scope, |scope, change| match change {
+        Change::Narrow { to, .. } => Some(TokenScope::Set(*to)),
+        Change::Mark { .. } | Change::Unmark { .. } => Some(scope),
         _ => None,
-    }
+    })
 }
 
 /// What all of `people` lose.

@@ -13,8 +13,8 @@ use super::{
 const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
     ("gateway", &["url", "auth", "tls_ca", "timeout_seconds"]),
     ("embedded", &["store", "directory", "seed"]),
-    ("resolution", &["url", "auth", "tls_ca", "timeout_seconds", "product", "settings"]),
-    ("bitbucket", &["url", "auth", "tls_ca", "timeout_seconds", "areas", "projects"]),
+    ("resolution", &["url", "auth", "tls_ca", "timeout_seconds", "product", "settings", "self"]),
+    ("bitbucket", &["url", "auth", "tls_ca", "timeout_seconds", "areas", "projects", "self"]),
 ];
 
 /// How `target` is reached; nothing when that cannot be read.
@@ -207,7 +207,7 @@ fn not_one_way(at: &At<'_>, ways: &[(&str, At<'_>)]) -> Diagnostic {
 }
 
 /// The name of an environment variable. What is none is not shown: it may be the secret itself.
-fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+pub(super) fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let name = at.text()?;
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {

@@ -24,6 +24,9 @@ pub struct SettingsFileDocument {
     pub version: u32,
     /// Where runs are recorded, and how far back their rails look.
     pub journal: Option<JournalDocument>,
+    /// Name of the environment variable with the key for marks, at least 16 bytes. Needed where a policy
+    /// lets tokens expire on a server that cannot set an expiry, such as `bitbucket`.
+    pub mark_key_env: Option<String>,
     /// The servers that policy is applied to, each with a name of its own.
     #[schemars(extend("minProperties" = 1))]
     pub targets: BTreeMap<String, TargetDocument>,
@@ -68,6 +71,9 @@ pub struct TargetDocument {
     pub rails: Option<RailsDocument>,
     /// Who must still get in after a run.
     pub lockout: Option<LockoutDocument>,
+    /// With `bitbucket` and `resolution`, which do not say it: who we are for the server.
+    #[schemars(rename = "self")]
+    pub ourselves: Option<OurselvesDocument>,
     /// With `embedded`: the SQLite file, relative to this file; made when it is missing.
     pub store: Option<String>,
     /// With `embedded`: the file of users and groups, relative to this file.
@@ -175,6 +181,16 @@ pub struct LockoutDocument {
     /// So many administrators must be left; `1` when left out.
     #[schemars(range(min = 1))]
     pub min_admins: Option<u32>,
+}
+
+/// Who we are for a server that does not say it.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct OurselvesDocument {
+    /// Identifier of the token that our credential is, in quotes: it is never touched.
+    pub token_id: Option<String>,
+    /// The address that the server sees for us.
+    pub address: Option<String>,
 }
 
 /// Where and how the settings of the app are read and written.

@@ -2,9 +2,9 @@
 //! them, which layers make up the policy of each and which limits a run keeps; or every mistake.
 //! It refuses to know files beside it, the environment and the network: what is named is not looked up.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
-use crate::model::{OwnerKind, Period, SettingKey, UserName, rails::Rails};
+use crate::model::{OwnerKind, Period, SettingKey, TokenId, UserName, rails::Rails};
 
 use super::{Mark, Place};
 
@@ -20,6 +20,8 @@ pub use read::{SettingsReading, read};
 pub struct SettingsFile {
     /// Where runs are recorded, when they are.
     pub journal: Option<Journal>,
+    /// Environment variable with the key that marks are made with, for targets that cannot set an expiry.
+    pub mark_key_env: Option<String>,
     /// The servers, in the order of the file; at least one.
     pub targets: Vec<TargetDeclaration>,
 }
@@ -56,6 +58,17 @@ pub struct TargetDeclaration {
     pub rails: Rails,
     /// Who must still get in after a run.
     pub lockout: Lockout,
+    /// What the server does not say of us.
+    pub ourselves: Ourselves,
+}
+
+/// What a server does not say of whoever calls it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ourselves {
+    /// The token that our credential is.
+    pub token_id: Option<TokenId>,
+    /// The address that the server sees for us.
+    pub address: Option<IpAddr>,
 }
 
 /// The path of a policy layer as the settings file says it. It is relative to the folder of the

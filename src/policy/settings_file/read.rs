@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::model::{
-    UserName,
+    TokenId, UserName,
     rails::{RailClass, Rails},
 };
 
@@ -16,7 +16,8 @@ use super::{
         structure::{OwnWords, Structure},
         validate,
     },
-    Journal, LayerPath, Lockout, SettingsFile, TargetDeclaration, Unsupported, connection, document, secrets,
+    Journal, LayerPath, Lockout, Ourselves, SettingsFile, TargetDeclaration, Unsupported, connection,
+    document, secrets,
 };
 
 /// What came of reading a settings file.
@@ -67,7 +68,7 @@ fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
 
 /// Whether a wrong value may be a secret and is better not shown.
 fn is_secret(at: &At<'_>) -> bool {
-    at.path.contains(".auth")
+    at.path.contains(".auth") || at.path == "mark_key_env"
 }
 
 fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnostics) -> SettingsFile {
@@ -79,7 +80,11 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
         policies.push(policy.clone());
         targets.extend(target(name, &at, policy, out));
     }
-    SettingsFile { journal: root.get("journal").and_then(|at| journal(&at, out)), targets }
+    SettingsFile {
+        journal: root.get("journal").and_then(|at| journal(&at, out)),
+        mark_key_env: root.get("mark_key_env").and_then(|at| connection::variable(&at, out)),
+        targets,
+    }
 }
 
 fn journal(at: &At<'_>, out: &mut Diagnostics) -> Option<Journal> {
@@ -108,6 +113,7 @@ fn target(
         unsupported,
         rails: at.get("rails").map(|at| rails(&at, out)).unwrap_or_default(),
         lockout,
+        ourselves: at.get("self").map(|at| ourselves(&at, out)).unwrap_or_default(),
     })
 }
 
@@ -173,6 +179,22 @@ fn lockout(at: &At<'_>, out: &mut Diagnostics) -> Lockout {
             .and_then(|at| validate::whole_number(&at, out))
             .map_or(default.min_admins, u64::from),
     }
+}
+
+fn ourselves(at: &At<'_>, out: &mut Diagnostics) -> Ourselves {
+    let address = at.get("address").and_then(|at| {
+        let text = at.text()?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let message = format!("`{text}` is no address");
+            out.push(
+                Diagnostic::error(Code::BadNetwork, at.mark(), at.path.as_str(), message)
+                    .help("write the one address that the server sees, such as `192.0.2.9`"),
+            );
+        }
+        address
+    });
+    Ourselves { token_id: at.get("token_id").and_then(|at| at.text().map(TokenId::new)), address }
 }
 
 fn rails(at: &At<'_>, out: &mut Diagnostics) -> Rails {

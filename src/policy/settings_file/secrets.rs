@@ -56,7 +56,8 @@ static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let mut keys = HashSet::new();
     collect_keys(&document::schema(), &mut keys);
     keys.retain(|key| {
-        !["auth", "password_env", "token_env", "bearer_env", "bearer_file", "command"].contains(&key.as_str())
+        !["auth", "mark_key_env", "password_env", "token_env", "bearer_env", "bearer_file", "command"]
+            .contains(&key.as_str())
     });
     keys
 });

@@ -166,6 +166,7 @@ impl Reader<'_> {
             created_by: created_by.or_else(|| owner.user().cloned()),
             last_used: last_used?.at().map(|at| LastUse { at, from: from.flatten() }),
             expires: expires?.at(),
+            mark: None,
             owner,
         })
     }

@@ -36,6 +36,8 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
         settings(run, tense("Settings changed", "Settings to change")),
         changes(run, "revoke", tense("Tokens revoked", "Tokens to revoke"), 4),
         changes(run, "expire", tense("Tokens made to expire", "Tokens to expire"), 6),
+        changes(run, "mark", tense("Tokens marked", "Tokens to mark"), 6),
+        changes(run, "unmark", tense("Marks taken off", "Marks to take off"), 7),
         changes(run, "narrow", tense("Tokens narrowed", "Tokens to narrow"), 7),
         list("Held back", 5, held_back(run)),
         list("Waivers to look after", 8, warnings(run)),

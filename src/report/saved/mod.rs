@@ -259,6 +259,10 @@ impl SavedChange {
     fn has_effect_of(&self, change: &Change) -> bool {
         match change {
             Change::Expire { at, .. } => self.moment("expires").is_some_and(|reviewed| reviewed <= *at),
+            Change::Mark { until, .. } => {
+                self.moment("marked_to_end").is_some_and(|reviewed| reviewed <= *until)
+            }
+            Change::Unmark { .. } => self.change.after.get("marked_to_end").is_some_and(Value::is_null),
             Change::Narrow { to, .. } => self.change.after.get("scope") == Some(&to.to_string().into()),
             Change::Revoke { .. } => self.change.after.is_null(),
             setting => self.change.after == after_of(setting),
@@ -282,7 +286,8 @@ fn token_state(token: &crate::model::Token) -> String {
         token.owner.to_string(),
         token.created,
         token.scope.to_string(),
-        token.expires
+        token.expires,
+        token.mark.map(|mark| mark.until)
     ]);
     sha256(state.to_string().as_bytes())
 }

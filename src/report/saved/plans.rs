@@ -2,7 +2,12 @@
 //! refuses to be applied: what is read here is for people, and the way back to a change that is made
 //! leads over a fresh plan alone.
 
-use std::{collections::BTreeSet, net::IpAddr, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    str::FromStr,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,14 +15,14 @@ use serde_json::Value;
 
 use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
-    inventory::{Caller, Coverage, Missing, Server},
+    inventory::{Caller, Capabilities, Coverage, Missing, Server},
     model::{
-        Action, AddressSet, LastUse, Owner, OwnerKind, Permission, Rule, RuleCode, Scope, SettingKey,
+        Action, AddressSet, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope, SettingKey,
         Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
     },
     plan::{
         Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
-        Reason, RefusedUse, Spent, TokenCounts,
+        Reason, RefusedUse, Remark, Spent, TokenCounts,
     },
     policy::{Place, Waiver, WaiverSubject},
 };
@@ -26,7 +31,7 @@ use super::super::{
     Run, TargetRun,
     json::{
         BudgetEntry, ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry,
-        RefusedUseEntry, SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
+        RefusedUseEntry, RemarkEntry, SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
     },
     statistics::StatisticsEntry,
 };
@@ -81,6 +86,7 @@ pub(super) struct Document {
     errors: Vec<ErrorEntry>,
     waived: Vec<WaivedEntry>,
     warnings: Vec<WarningRead>,
+    remarks: Vec<RemarkEntry>,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +142,7 @@ struct TokenRead {
     last_used: Option<Timestamp>,
     last_used_from: Option<IpAddr>,
     expires: Option<Timestamp>,
+    marked_to_end: Option<Timestamp>,
 }
 
 /// What `read` makes of something at `at`, or that it has no meaning.
@@ -159,6 +166,7 @@ impl Document {
         let pending = self.pending.iter().filter(|entry| is_of(&entry.address));
         let reported = self.reported.iter().filter(|entry| is_of(&entry.address));
         let waived = self.waived.iter().filter(|entry| is_of(&entry.address));
+        let remarks = self.remarks.iter().filter(|remark| remark.target == name);
         let warnings = self.warnings.iter().filter(|warning| warning.target == name);
         Ok(Plan {
             purpose: Purpose::Comply,
@@ -170,6 +178,9 @@ impl Document {
                 administrators: None,
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
+                unreadable: BTreeMap::new(),
+                capabilities: Capabilities::everything(),
+                left_out: Vec::new(),
             },
             made_for: target.planned_for,
             policy_fingerprint: target.policy_sha256.clone(),
@@ -193,6 +204,7 @@ impl Document {
             holders: 0,
             network_names: target.network_names.iter().map(network_name).collect::<Result<_, _>>()?,
             coverage: target.missing.iter().cloned().map(Missing::Told).collect::<Coverage>(),
+            remarks: remarks.map(|remark| Remark::Told(remark.message.clone())).collect(),
             spent: target.budget.as_ref().map(|budget| spent(budget, target.planned_for)).transpose()?,
             settled: target.budget.as_ref().map(|budget| budget.settled.clone()).unwrap_or_default(),
             shut_out: Vec::new(),
@@ -259,6 +271,11 @@ fn token_change(action: &str, effect: &EffectRead) -> Option<Change> {
     match action {
         "narrow" => Some(Change::Narrow { token, to: scope(effect.after.get("scope")?.as_str()?)? }),
         "expire" => Some(Change::Expire { token, at: effect.after.get("expires")?.as_str()?.parse().ok()? }),
+        "mark" => {
+            let until = effect.after.get("marked_to_end")?.as_str()?.parse().ok()?;
+            Some(Change::Mark { token, until })
+        }
+        "unmark" => Some(Change::Unmark { token }),
         "revoke" => Some(Change::Revoke { token }),
         _ => None,
     }
@@ -286,6 +303,7 @@ fn token(value: &Value) -> Option<Token> {
         created_by: read.created_by.map(Into::into),
         last_used: read.last_used.map(|at| LastUse { at, from: read.last_used_from }),
         expires: read.expires,
+        mark: read.marked_to_end.map(|until| Mark { until, shown: Some(until) }),
     })
 }
 
@@ -321,12 +339,14 @@ fn held_back_of(entry: &HeldBackEntry) -> HeldBack {
         place: entry.source.as_ref().map(place),
         reason: entry.reason.clone(),
         tokens: entry.tokens,
+        tolerated: entry.tolerated,
     }
 }
 
 fn pending_of(entry: &FindingEntry) -> Result<Pending, BadPlan> {
     let token = meaning(token(&entry.token), &entry.address)?;
-    let until = meaning(token.expires, &entry.address)?;
+    let ends = [token.expires, token.mark.map(|mark| mark.until)].into_iter().flatten().min();
+    let until = meaning(ends, &entry.address)?;
     Ok(Pending { token, until, reasons: entry.findings.iter().map(reason).collect() })
 }
 

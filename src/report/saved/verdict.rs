@@ -83,7 +83,9 @@ impl SavedPlan {
             } else {
                 match change.token(target) {
                     // It ends in time by itself.
-                    Some(id) if change.action() == "expire" && pending.contains(&id) => Verdict::AlreadySo,
+                    Some(id) if matches!(change.action(), "expire" | "mark") && pending.contains(&id) => {
+                        Verdict::AlreadySo
+                    }
                     Some(id) => token_verdict(change, live.tokens.get(&id)),
                     None => self.setting_verdict(change, settings.as_ref()),
                 }
@@ -112,6 +114,11 @@ fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
     let Some(live) = live else { return Verdict::AlreadySo };
     let reached = match change.action() {
         "expire" => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
+        "mark" => {
+            let marked = live.mark.map(|mark| mark.until);
+            marked.zip(change.moment("marked_to_end")).is_some_and(|(is, wanted)| is <= wanted)
+        }
+        "unmark" => live.mark.is_none(),
         "narrow" => change.change.after.get("scope") == Some(&live.scope.to_string().into()),
         _ => false,
     };

@@ -1,12 +1,16 @@
 //! In: questions. Out: what the gateway answers, as an inventory. Pages of tokens are fetched on
 //! several chains at once, each by key, so that the work grows with the number of tokens alone.
 
-use std::{collections::BTreeSet, error::Error, iter};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    iter,
+};
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use crate::{
-    inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
     model::{GroupName, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
     target::http::{HttpClient, HttpError, PagingFault, Refusal},
 };
@@ -54,8 +58,9 @@ impl InventoryReader for Gateway {
         Ok(Some(groups.into_iter().map(|group| group.name).collect()))
     }
 
-    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), ReadError> {
-        self.read_tokens(each).await.map_err(self.cannot_read("tokens"))
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
+        self.read_tokens(each).await.map_err(self.cannot_read("tokens"))?;
+        Ok(Coverage::Complete)
     }
 }
 
@@ -81,6 +86,9 @@ impl Gateway {
                 caller: Caller::try_from(caller)?,
                 calls: super::calls(),
                 manageable: SettingKey::ALL.into(),
+                unreadable: BTreeMap::new(),
+                capabilities: Capabilities::everything(),
+                left_out: Vec::new(),
             },
             settings: Settings::try_from(&settings.body)?,
         })

@@ -163,6 +163,7 @@ impl TryFrom<TokenItem> for Token {
             created_by: item.created_by,
             last_used,
             expires: never_or("validUntil", item.valid_until)?,
+            mark: None,
         })
     }
 }

@@ -48,6 +48,8 @@ impl TargetWriter for GatewayWriter {
             | Change::SetLimits { .. } => self.settings(change, &headers).await,
             Change::Narrow { token, to } => self.narrow(&token.id, *to, &headers).await,
             Change::Expire { token, at } => self.expire(&token.id, *at, &headers).await,
+            // INVARIANT: only servers that cannot set an expiry are asked for marks, and this is none.
+            Change::Mark { .. } | Change::Unmark { .. } => Err(failed("this server knows no marks")),
             Change::Revoke { token } => self.revoke(&token.id, &headers).await,
         }
     }

@@ -134,6 +134,15 @@ impl HttpError {
         }
     }
 
+    /// The status and the server's own words, when it refused.
+    #[must_use]
+    pub fn refused_with(&self) -> Option<String> {
+        match self {
+            Self::Refused { status, words, .. } => Some(format!("{status}{words}")),
+            _ => None,
+        }
+    }
+
     /// What the refusal of the server means, when it refused.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {

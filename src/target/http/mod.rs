@@ -141,6 +141,11 @@ impl HttpClient {
         })
     }
 
+    /// What it presents to the server.
+    pub(in crate::target) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
     /// What its calls came to so far.
     #[must_use]
     pub fn statistics(&self) -> CallStatistics {
@@ -267,7 +272,9 @@ impl HttpClient {
             .client
             .request(call.method.clone(), self.url(call.path))
             .query(call.query)
-            .header(header::ACCEPT, "application/json");
+            .header(header::ACCEPT, "application/json")
+            // Atlassian's products take a write without it for one that a page in a browser was tricked into.
+            .header("X-Atlassian-Token", "no-check");
         request = match &self.credential {
             Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
             Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),

@@ -59,6 +59,7 @@ pub(crate) fn world(tokens: &[Token]) -> World {
 /// A token that every policy here is content with, but for what a test changes.
 pub(crate) fn token() -> Token {
     Token {
+        mark: None,
         id: TokenId::new("1"),
         owner: Owner::User("mary".into()),
         description: "OPS-1 nightly".to_owned(),

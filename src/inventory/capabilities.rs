@@ -1,0 +1,39 @@
+//! In: nothing but words. Out: what a server can do with tokens and passwords, so that a plan asks
+//! nothing of it that it cannot do. It refuses to know how the server is called.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a server can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Capabilities {
+    /// How a token is made to end on a day to come.
+    pub expiry: Expiry,
+    /// Whether the scope of a token can be lowered in place.
+    pub narrows: bool,
+    /// Whether a token that is sent as a password is a password: with passwords disabled it is refused.
+    pub tokens_sent_as_passwords_are_passwords: bool,
+}
+
+/// How a server lets a token end on a day to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expiry {
+    /// Its expiry can be brought nearer.
+    Set,
+    /// Its expiry stays what it is: a mark in its description says from when on a run revokes it.
+    Mark {
+        /// How long a description can be, in UTF-16 code units.
+        room: usize,
+    },
+    /// Its expiry stays what it is, and there is no key to make marks with.
+    WithoutKey,
+}
+
+impl Capabilities {
+    /// What our own server can do: everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { expiry: Expiry::Set, narrows: true, tokens_sent_as_passwords_are_passwords: false }
+    }
+}

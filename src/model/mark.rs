@@ -1,0 +1,283 @@
+//! In: the text that stands on a server as the description of a token. Out: the owner's words and the
+//! mark behind them, and the other way round. It refuses to believe a mark that it did not make, and to
+//! know why a token is marked.
+//!
+//! A mark is how a token is made to end on a server that cannot bring an expiry nearer: it says on which
+//! day a run will revoke the token. It is a suffix of the description, behind one space unless nothing
+//! else is there:
+//!
+//! ```text
+//! nightly build [tokenwarden: ends 2026-12-08 5f1c09ab34de77f20c81]
+//! ```
+//!
+//! The day begins at midnight UTC. Behind it stand the first 80 bits, in lower-case hexadecimal, of
+//! HMAC-SHA-256 (RFC 2104, whose least length for a truncated code is 80 bits) over
+//! `tokenwarden mark 1`, the name of the target, the day and the identifier of the token, with a zero byte
+//! between them. Whoever may rename a token can take its mark off, but can neither write a later day nor
+//! carry a mark over from another token. Everything that is not exactly such a suffix, or does not verify,
+//! is part of the owner's words.
+
+use std::fmt::Write;
+
+use hmac::{Hmac, Mac};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use super::TokenId;
+
+/// What every mark begins with.
+const HEAD: &str = "[tokenwarden: ends ";
+/// Bytes of a date, `2026-12-08`.
+const DATE: usize = 10;
+/// Hexadecimal characters of the code.
+const CODE: usize = 20;
+/// How long every mark is, in characters, without the space before it.
+const LENGTH: usize = HEAD.len() + DATE + 1 + CODE + 1;
+/// What stands for the words that had to go.
+const CUT: char = '…';
+/// The words of a token of which nothing but the mark is left, where a description cannot be empty.
+const UNNAMED: &str = "unnamed";
+
+/// The deadline of a token on a server that cannot set an expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The moment from which on a run revokes the token, UTC midnight.
+    pub until: Timestamp,
+    /// The day that stands in the description, UTC midnight. It is another one than `until`, or nothing,
+    /// when the record of an earlier run knows better, since somebody took that mark off.
+    pub shown: Option<Timestamp>,
+}
+
+impl Mark {
+    /// Whether the description says what counts.
+    #[must_use]
+    pub fn stands(self) -> bool {
+        self.shown == Some(self.until)
+    }
+}
+
+/// The key that marks are made and verified with.
+///
+/// It has no `Debug`, `Display` or `Serialize`, and is wiped when it is dropped.
+#[derive(Clone)]
+pub struct MarkKey(SecretString);
+
+/// The text is too short for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the key for marks has fewer than {} bytes; make one with `openssl rand -hex 32`",
+    MarkKey::BYTES_AT_LEAST
+)]
+pub struct ShortKey;
+
+impl MarkKey {
+    /// The least length of a key, in bytes.
+    pub const BYTES_AT_LEAST: usize = 16;
+
+    /// The key that is the bytes of `text`, without white space around it.
+    ///
+    /// # Errors
+    ///
+    /// When it is shorter than 16 bytes.
+    pub fn new(text: &str) -> Result<Self, ShortKey> {
+        let text = text.trim();
+        if text.len() < Self::BYTES_AT_LEAST { Err(ShortKey) } else { Ok(Self(SecretString::from(text))) }
+    }
+}
+
+/// Makes and reads the marks of one target.
+#[derive(Clone)]
+pub struct Marker {
+    key: MarkKey,
+    target: String,
+    room: usize,
+}
+
+impl Marker {
+    /// A marker for the target named `target`, whose descriptions have room for `room` UTF-16 code units,
+    /// which is how Java servers count.
+    #[must_use]
+    pub fn new(key: MarkKey, target: impl Into<String>, room: usize) -> Self {
+        Self { key, target: target.into(), room }
+    }
+
+    /// The owner's words in `text`, the whole description of the token `id`, and the mark that stands
+    /// behind them.
+    #[must_use]
+    pub fn read<'a>(&self, text: &'a str, id: &TokenId) -> (&'a str, Option<Mark>) {
+        match self.split(text, id) {
+            Some((words, until)) => (words, Some(Mark { until, shown: Some(until) })),
+            None => (text, None),
+        }
+    }
+
+    /// The whole description of the token `id`: `words` and a mark for the day that begins at `until`.
+    /// When there is no room for both, the end of the words is cut.
+    #[must_use]
+    pub fn write(&self, words: &str, id: &TokenId, until: Timestamp) -> String {
+        let day = day(until);
+        let mark = format!("{HEAD}{day} {}]", self.code(id, day));
+        match fitting(words, self.room) {
+            words if words.is_empty() => mark,
+            words => format!("{words} {mark}"),
+        }
+    }
+
+    /// The whole description of a token whose words are `words` once its mark is gone; never empty.
+    #[must_use]
+    pub fn unmarked(words: &str) -> &str {
+        if words.trim().is_empty() { UNNAMED } else { words }
+    }
+
+    fn split<'a>(&self, text: &'a str, id: &TokenId) -> Option<(&'a str, Timestamp)> {
+        let (before, mark) = text.split_at_checked(text.len().checked_sub(LENGTH)?)?;
+        let words = if before.is_empty() { before } else { before.strip_suffix(' ')? };
+        let (date, rest) = mark.strip_prefix(HEAD)?.split_at_checked(DATE)?;
+        let code = rest.strip_prefix(' ')?.strip_suffix(']')?;
+        let day: Date = date.parse().ok()?;
+        let until = day.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp();
+        // The date is also compared as text: a parser may take more than one form.
+        let made = self.code(id, day);
+        let verifies = subtle::ConstantTimeEq::ct_eq(made.as_bytes(), code.as_bytes());
+        (day.to_string() == date && bool::from(verifies)).then_some((words, until))
+    }
+
+    fn code(&self, id: &TokenId, day: Date) -> String {
+        // HMAC takes keys of every length: the error that its trait knows never comes.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.0.expose_secret().as_bytes()) else {
+            return String::new();
+        };
+        mac.update(format!("tokenwarden mark 1\0{}\0{day}\0{id}", self.target).as_bytes());
+        let code = mac.finalize().into_bytes();
+        code.iter().take(CODE / 2).fold(String::with_capacity(CODE), |mut text, byte| {
+            // Writing into a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+/// `words` as far as they fit beside a mark in a description with room for `room` UTF-16 code units; cut
+/// words end with `…`.
+#[must_use]
+pub fn fitting(words: &str, room: usize) -> String {
+    let room = room.saturating_sub(LENGTH + 1);
+    if units(words) <= room {
+        return words.to_owned();
+    }
+    let mut kept = String::new();
+    let mut left = room.saturating_sub(CUT.len_utf16());
+    for character in words.chars() {
+        let Some(rest) = left.checked_sub(character.len_utf16()) else { break };
+        left = rest;
+        kept.push(character);
+    }
+    kept.push(CUT);
+    kept
+}
+
+fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+fn day(moment: Timestamp) -> Date {
+    moment.to_zoned_datetime(TimeZone::UTC).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROOM: usize = 255;
+
+    fn marker(key: &str, target: &str) -> Marker {
+        Marker::new(MarkKey::new(key).unwrap(), target, ROOM)
+    }
+
+    fn ours() -> Marker {
+        marker("a key of sixteen bytes or more", "prod")
+    }
+
+    fn until(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_mark_reads_back_behind_any_words(words in ".{0,90}", id in "[0-9]{1,12}", day in 0i64..30_000) {
+            let (id, then) = (TokenId::new(id), Timestamp::from_second(day * 86_400).unwrap());
+            let text = ours().write(&words, &id, then);
+            prop_assert_eq!(ours().read(&text, &id), (words.as_str(), Some(Mark { until: then, shown: Some(then) })));
+        }
+
+        #[test]
+        fn a_mark_fits_whatever_the_words_and_is_never_cut_itself(words in "(?s).{0,400}", room in 80usize..300) {
+            let (id, then) = (TokenId::new("075905477751"), until("2026-12-08T00:00:00Z"));
+            let marker = Marker { room, ..ours() };
+            let text = marker.write(&words, &id, then);
+            prop_assert!(units(&text) <= room);
+            let (kept, mark) = marker.read(&text, &id);
+            prop_assert_eq!(mark.map(|mark| mark.until), Some(then));
+            if units(&words) + LENGTH < room {
+                prop_assert_eq!(kept, words);
+            } else {
+                prop_assert!(kept.strip_suffix(CUT).is_some_and(|kept| words.starts_with(kept)));
+            }
+        }
+
+        #[test]
+        fn no_other_text_is_a_mark(text in "(?s).{0,80}") {
+            prop_assert_eq!(ours().read(&text, &TokenId::new("1")), (text.as_str(), None));
+        }
+
+        #[test]
+        fn a_mark_with_one_character_changed_is_part_of_the_words(at in 0usize..LENGTH, by in "[0-9a-f \\]]") {
+            let id = TokenId::new("7");
+            let text = ours().write("nightly", &id, until("2026-12-08T00:00:00Z"));
+            let at = text.len() - LENGTH + at;
+            let changed = format!("{}{by}{}", &text[..at], &text[at + 1..]);
+            prop_assume!(changed != text);
+            prop_assert_eq!(ours().read(&changed, &id), (changed.as_str(), None));
+        }
+    }
+
+    #[test]
+    fn the_form_of_a_mark_stays_what_it_is() {
+        let text =
+            ours().write("nightly build", &TokenId::new("075905477751"), until("2026-12-08T00:00:00Z"));
+        insta::assert_snapshot!(text, @"nightly build [tokenwarden: ends 2026-12-08 4883279666c15eaca1d5]");
+        assert_eq!(text.len(), "nightly build ".len() + LENGTH);
+    }
+
+    #[test]
+    fn a_mark_is_for_one_token_of_one_target_and_one_key() {
+        let (id, then) = (TokenId::new("7"), until("2026-12-08T00:00:00Z"));
+        let text = ours().write("", &id, then);
+        assert_eq!(ours().read(&text, &id).0, "");
+        for (marker, id) in [
+            (ours(), TokenId::new("07")),
+            (marker("a key of sixteen bytes or more", "test"), id.clone()),
+            (marker("another key of enough bytes", "prod"), id.clone()),
+        ] {
+            assert_eq!(marker.read(&text, &id), (text.as_str(), None));
+        }
+    }
+
+    #[test]
+    fn a_mark_counts_at_the_very_end_alone() {
+        let (id, then) = (TokenId::new("7"), until("2026-12-08T00:00:00Z"));
+        let text = ours().write("nightly", &id, then);
+        for text in [format!("{text} "), format!("{text} v2"), text.replace(" [token", "[token")] {
+            assert_eq!(ours().read(&text, &id), (text.as_str(), None));
+        }
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        assert!(MarkKey::new("  fifteen bytes!  ").is_err());
+        assert!(MarkKey::new("sixteen bytes !!").is_ok());
+    }
+}

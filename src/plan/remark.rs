@@ -1,0 +1,70 @@
+//! In: a plan's surroundings. Out: what a person should know beside the changes, and that holds nothing
+//! up. It refuses to know changes one by one.
+
+use std::fmt;
+
+use crate::{
+    inventory::{Expiry, Server},
+    model::{Reach, TokenId},
+};
+
+use super::{Change, History, Pending, PlannedChange};
+
+/// Something to know about a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// Nobody keeps a record of marks.
+    MarksAreNotRecorded,
+    /// The words of an owner are too long for the mark behind them.
+    WordsAreCut(TokenId),
+    /// Something is not looked at, as the settings file says.
+    LeftOut(String),
+    /// Something that is told in words alone, such as by a saved plan.
+    Told(String),
+    /// Passwords are disabled on a server that takes tokens for passwords.
+    TokensSentAsPasswords,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MarksAreNotRecorded => f.write_str(
+                "no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time",
+            ),
+            Self::WordsAreCut(id) => {
+                write!(f, "the description of token {id} is cut, so that its mark has room")
+            }
+            Self::Told(words) => f.write_str(words),
+            Self::LeftOut(what) => write!(f, "not looked at, as the settings file says: {what}"),
+            Self::TokensSentAsPasswords => f.write_str(
+                "with passwords disabled, Git and scripts that send a token as a password are refused as well: \
+                 they must send it as `Authorization: Bearer`",
+            ),
+        }
+    }
+}
+
+/// What to know about a plan with `changes` on `server`, whose marked tokens are among them or `pending`.
+pub(super) fn surroundings(
+    changes: &[PlannedChange],
+    pending: &[Pending],
+    server: &Server,
+    history: &History,
+) -> Vec<Remark> {
+    let mut remarks: Vec<_> = server.left_out.iter().cloned().map(Remark::LeftOut).collect();
+    let is_marked = |pending: &Pending| pending.token.mark.is_some_and(|mark| mark.until == pending.until);
+    let marks = changes.iter().any(|planned| matches!(planned.change, Change::Mark { .. }))
+        || pending.iter().any(is_marked);
+    let can_mark = matches!(server.capabilities.expiry, Expiry::Mark { .. });
+    if can_mark && marks && history.spent.is_none() {
+        remarks.push(Remark::MarksAreNotRecorded);
+    }
+    let closes = |planned: &PlannedChange| {
+        matches!(&planned.change, Change::SetPasswordAuthentication { before, after }
+            if before.union(after) != *after)
+    };
+    if server.capabilities.tokens_sent_as_passwords_are_passwords && changes.iter().any(closes) {
+        remarks.push(Remark::TokensSentAsPasswords);
+    }
+    remarks
+}

@@ -1,0 +1,153 @@
+//! The target `bitbucket`: Bitbucket Data Center's own HTTP access tokens of users, projects and
+//! repositories, and its switch for passwords.
+//!
+//! In: a client of the server, and what the settings file says of it. Out: a reader, and against an
+//! approved plan a writer. It refuses to create tokens and to change an expiry, which the server refuses
+//! too: tokens are marked instead.
+//!
+//! The server has no list of all tokens: users, projects and repositories are walked, and each is asked
+//! for its own. Personal projects have tokens in their repositories alone.
+
+mod passwords;
+mod reader;
+mod walk;
+mod wire;
+mod writer;
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use secrecy::ExposeSecret;
+
+use crate::{
+    inventory::Credential,
+    model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, password::wildcard},
+    plan::ApprovedPlan,
+    target::http::{self, CallStatistics, HttpClient},
+};
+
+use wire::{BadSegment, User};
+
+pub use writer::BitbucketWriter;
+
+/// What the settings file says of a server beside its address.
+#[derive(Default)]
+pub struct Options {
+    /// Whose tokens are looked at; all when empty.
+    pub areas: Vec<OwnerKind>,
+    /// Keys of the projects that are looked at, `*` is any text; all when empty.
+    pub projects: Vec<String>,
+    /// Makes and reads marks; without one no token is made to end.
+    pub marker: Option<Marker>,
+    /// The token that our credential is, when its secret does not say so.
+    pub token_id: Option<TokenId>,
+    /// The address that the server sees for us, when it is known.
+    pub address: Option<IpAddr>,
+}
+
+/// Bitbucket Data Center.
+pub struct Bitbucket {
+    client: Arc<HttpClient>,
+    shown: String,
+    options: Options,
+    slugs: Arc<Slugs>,
+    /// The users, between the reading of people and that of their tokens, so that they are asked for once.
+    users: Mutex<Option<Vec<User>>>,
+}
+
+impl Bitbucket {
+    /// The server that `client` speaks to; people know it as `shown`.
+    #[must_use]
+    pub fn new(client: HttpClient, shown: impl Into<String>, options: Options) -> Self {
+        Self {
+            client: Arc::new(client),
+            shown: shown.into(),
+            options,
+            slugs: Arc::default(),
+            users: Mutex::default(),
+        }
+    }
+
+    /// What makes and reads the marks of the target named `target` with `key`.
+    #[must_use]
+    pub fn marker(key: MarkKey, target: &str) -> Marker {
+        Marker::new(key, target, wire::NAME)
+    }
+
+    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    #[must_use]
+    pub fn writer(&self, _approved: &ApprovedPlan) -> BitbucketWriter {
+        BitbucketWriter::new(Arc::clone(&self.client), Arc::clone(&self.slugs), self.options.marker.clone())
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        self.client.statistics()
+    }
+
+    /// What we prove to be somebody with, as far as it says so itself, and the user that goes with it.
+    fn credential(&self) -> (Credential, Option<UserName>) {
+        let (user, secret) = match self.client.credential() {
+            http::Credential::Basic { user, secret } => (Some(user), secret),
+            http::Credential::Bearer(secret) => (None, secret),
+        };
+        let id = wire::id_in(secret.expose_secret()).or_else(|| self.options.token_id.clone());
+        let credential = match (user, id) {
+            (Some(_), Some(id)) => Credential::TokenAsPassword { id },
+            (Some(_), None) => Credential::Password,
+            // How far it reaches is not told; nothing that is planned here turns on it.
+            (None, Some(id)) => Credential::Token { id, scope: TokenScope::Unset, expires: None },
+            (None, None) => Credential::Unidentified,
+        };
+        (credential, user.map(|user| UserName::new(user.as_str())))
+    }
+
+    /// Whether the tokens of owners of this kind are looked at.
+    fn looks_at(&self, kind: OwnerKind) -> bool {
+        self.options.areas.is_empty() || self.options.areas.contains(&kind)
+    }
+
+    /// Whether the tokens of the project with this key, and of its repositories, are looked at.
+    fn looks_into(&self, project: &str) -> bool {
+        let (patterns, key) = (&self.options.projects, project.to_lowercase());
+        patterns.is_empty() || patterns.iter().any(|pattern| wildcard(&pattern.to_lowercase(), &key))
+    }
+
+    /// What is not looked at, in words.
+    fn left_out(&self) -> Vec<String> {
+        let kinds = [
+            (OwnerKind::User, "tokens of users"),
+            (OwnerKind::Project, "tokens of projects"),
+            (OwnerKind::Repository, "tokens of repositories"),
+        ];
+        let areas =
+            kinds.iter().filter(|(kind, _)| !self.looks_at(*kind)).map(|(_, words)| (*words).to_owned());
+        let keys = self.options.projects.join(", ");
+        let projects = (!keys.is_empty()).then(|| format!("tokens of projects other than {keys}"));
+        areas.chain(projects).collect()
+    }
+}
+
+/// The slugs of users, by their names: paths have the slug, and everything else the name.
+#[derive(Default)]
+struct Slugs(Mutex<HashMap<UserName, String>>);
+
+impl Slugs {
+    fn learn(&self, users: &[User]) {
+        let differs = |user: &&User| user.slug.as_deref().is_some_and(|slug| slug != user.name.as_str());
+        let slugs =
+            users.iter().filter(differs).filter_map(|user| Some((user.name.clone(), user.slug.clone()?)));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = slugs.collect();
+    }
+
+    /// The path of the tokens of `owner`.
+    fn tokens_path(&self, owner: &Owner) -> Result<String, BadSegment> {
+        let slugs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slug = owner.user().and_then(|user| slugs.get(user));
+        wire::tokens_path(owner, slug.map(String::as_str))
+    }
+}

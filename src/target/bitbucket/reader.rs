@@ -1,0 +1,202 @@
+//! In: questions. Out: what Bitbucket answers, as an inventory. It refuses to take silence for an answer:
+//! what the server does not show us is missing, and an empty group is looked for by its name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    sync::PoisonError,
+};
+
+use futures_util::{StreamExt, TryStreamExt, future, stream};
+use reqwest::StatusCode;
+use serde::de::IgnoredAny;
+
+use crate::{
+    inventory::{
+        Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People, ReadError, Server,
+    },
+    model::{GroupName, PasswordAuthentication, SettingKey, Token, UserName},
+    target::http::{HttpError, Refusal},
+};
+
+use super::{
+    Bitbucket,
+    passwords::{self, PasswordConfiguration},
+    wire::{CALLS, GROUPS, Group, MEMBERS, NAME, PASSWORDS, PROBE, PROPERTIES, Properties, USERS, User},
+};
+
+/// Values on a page; the server may give fewer.
+pub(super) const PAGE: &str = "1000";
+/// Groups that are read at once.
+const GROUPS_AT_ONCE: usize = 4;
+
+pub(super) type Cause = Box<dyn Error + Send + Sync>;
+
+/// The server does not let us in at all.
+#[derive(Debug, thiserror::Error)]
+enum NotLetIn {
+    /// Bitbucket 10 is installed like that.
+    #[error(
+        "the server refuses passwords, and tokens that are sent as passwords, as Bitbucket 10 does from the start: \
+         use a bearer credential in `auth`, or add the user to the exceptions of basic authentication on the server"
+    )]
+    BasicDisabled(#[source] HttpError),
+    #[error("the server does not accept the credential: is it still valid?")]
+    NotAccepted(#[source] HttpError),
+}
+
+/// What is known of the switch for passwords.
+enum Passwords {
+    Known(PasswordAuthentication),
+    /// The server has no such switch.
+    None,
+    /// The server does not show it to us; what it said.
+    Unreadable(String),
+}
+
+impl InventoryReader for Bitbucket {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        self.read_overview().await.map_err(self.cannot_read("settings"))
+    }
+
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        let users = async { self.read_users().await.map_err(self.cannot_read("users")) };
+        let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
+        let (users, members) = future::try_join(users, members).await?;
+        let mut people = People::default();
+        for user in &users {
+            people.add_user(user.name.clone(), user.active);
+        }
+        for (group, members) in members {
+            match members {
+                Some(members) => people.add_group(&group, members),
+                None => people.add_unknown_group(group),
+            }
+        }
+        *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Some(users);
+        Ok(people)
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
+        self.walk(each).await.map_err(self.cannot_read("tokens"))
+    }
+}
+
+impl Bitbucket {
+    fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
+        let server = self.shown.clone();
+        move |cause| ReadError { what, server, cause: cause.into() }
+    }
+
+    async fn read_overview(&self) -> Result<Overview, Cause> {
+        // Whether we are let in at all comes first: the other answers say less clearly why not.
+        let told = self.probe().await?;
+        let (properties, passwords) =
+            future::try_join(self.client.get::<Properties>(PROPERTIES, &[]), self.read_passwords()).await?;
+        let key = SettingKey::PasswordAuthentication;
+        let (known, manageable, unreadable) = match passwords {
+            Passwords::Known(known) => (known, BTreeSet::from([key]), BTreeMap::new()),
+            Passwords::None => (PasswordAuthentication::Allowed, BTreeSet::new(), BTreeMap::new()),
+            Passwords::Unreadable(reason) => {
+                (PasswordAuthentication::Allowed, BTreeSet::from([key]), BTreeMap::from([(key, reason)]))
+            }
+        };
+        let (credential, user) = self.credential();
+        Ok(Overview {
+            server: Server {
+                url: self.shown.clone(),
+                version: properties.body.version(),
+                caller: Caller {
+                    user: told.map(UserName::new).or(user),
+                    groups: BTreeSet::new(),
+                    administrator: false,
+                    credential,
+                    address: self.options.address,
+                    peer: None,
+                },
+                // It has several groups of administrators, and tells them to administrators alone.
+                administrators: None,
+                calls: CALLS.into(),
+                manageable,
+                unreadable,
+                capabilities: Capabilities {
+                    expiry: match self.options.marker {
+                        Some(_) => Expiry::Mark { room: NAME },
+                        None => Expiry::WithoutKey,
+                    },
+                    narrows: true,
+                    tokens_sent_as_passwords_are_passwords: true,
+                },
+                left_out: self.left_out(),
+            },
+            settings: passwords::settings(known),
+        })
+    }
+
+    /// Finds out whether we are let in, and whom the server takes us for, when it says so.
+    async fn probe(&self) -> Result<Option<String>, Cause> {
+        let error = match self.client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await {
+            Ok(answer) => return Ok(answer.user.filter(|user| !user.is_empty())),
+            Err(error) => error,
+        };
+        let words = error.refused_with().unwrap_or_default();
+        Err(match error.refusal() {
+            Some(Refusal::NotPermitted) if words.contains("Basic Authentication has been disabled") => {
+                NotLetIn::BasicDisabled(error).into()
+            }
+            Some(Refusal::NotAccepted) => NotLetIn::NotAccepted(error).into(),
+            _ => error.into(),
+        })
+    }
+
+    async fn read_passwords(&self) -> Result<Passwords, HttpError> {
+        match self.client.get::<PasswordConfiguration>(PASSWORDS, &[]).await {
+            Ok(read) => Ok(Passwords::Known(read.body.read())),
+            Err(error) => match (error.status(), error.refused_with()) {
+                (Some(StatusCode::NOT_FOUND), _) => Ok(Passwords::None),
+                (Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), Some(reason)) => {
+                    Ok(Passwords::Unreadable(reason))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    pub(super) async fn read_users(&self) -> Result<Vec<User>, HttpError> {
+        let users = self.client.pages(USERS, &[], PAGE).await?;
+        self.slugs.learn(&users);
+        Ok(users)
+    }
+
+    /// The users, when they were read with the people just before.
+    pub(super) fn take_users(&self) -> Option<Vec<User>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn read_members(
+        &self,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<Vec<(GroupName, Option<Vec<UserName>>)>, HttpError> {
+        let groups = groups.iter().cloned().collect::<Vec<_>>();
+        stream::iter(groups.into_iter().map(|group| self.members(group)))
+            .buffer_unordered(GROUPS_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// The members of `group`; nothing when the server does not know it.
+    async fn members(&self, group: GroupName) -> Result<(GroupName, Option<Vec<UserName>>), HttpError> {
+        let members = match self.client.pages::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
+            Ok(members) if members.is_empty() && !self.has_group(&group).await? => None,
+            Ok(members) => Some(members.into_iter().map(|member| member.name).collect()),
+            Err(error) if error.refusal() == Some(Refusal::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        Ok((group, members))
+    }
+
+    async fn has_group(&self, group: &GroupName) -> Result<bool, HttpError> {
+        let found = self.client.pages::<Group>(GROUPS, &[("filter", group.as_str())], PAGE).await?;
+        Ok(found.iter().any(|found| found.name == *group))
+    }
+}

@@ -1,0 +1,359 @@
+//! In: JSON of Bitbucket's REST. Out: the nouns of the program, and the other way round. It refuses to
+//! know when which call is made. Tolerant in reading: numbers may come as text, what is absent may be
+//! null. Strict in writing.
+//!
+//! Paths and fields are those of the REST specifications 8.19 to 10.3 and of Atlassian's knowledge base
+//! article 1044088271, which shows what a list of tokens really holds.
+
+use std::fmt::Write;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    inventory::Call,
+    model::{LastUse, Marker, Owner, Scope, Token, TokenId, TokenScope, UserName},
+};
+
+/// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
+pub(super) const PROBE: &str = "/rest/api/1.0/users";
+pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
+pub(super) const USERS: &str = "/rest/api/latest/admin/users";
+pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
+pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
+pub(super) const PROJECTS: &str = "/rest/api/latest/projects";
+pub(super) const REPOSITORIES: &str = "/rest/api/latest/repos";
+pub(super) const PASSWORDS: &str = "/rest/basicauth/latest/config";
+const TOKENS: &str = "/rest/access-tokens/latest";
+
+/// What a run calls, with `0` in the place of slugs and identifiers.
+pub(super) const CALLS: [Call; 8] = [
+    Call { method: "GET", path: PROBE },
+    Call { method: "GET", path: USERS },
+    Call { method: "GET", path: MEMBERS },
+    Call { method: "GET", path: "/rest/access-tokens/latest/users/0" },
+    Call { method: "GET", path: PASSWORDS },
+    Call { method: "POST", path: "/rest/access-tokens/latest/users/0/0" },
+    Call { method: "DELETE", path: "/rest/access-tokens/latest/users/0/0" },
+    Call { method: "PUT", path: PASSWORDS },
+];
+
+/// How long the name of a token can be: the column in the database has 255 characters.
+pub(super) const NAME: usize = 255;
+
+/// A number, also one that is written as text.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub(super) enum Number {
+    Number(i64),
+    Text(String),
+}
+
+impl Number {
+    fn value(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+/// Version of the server.
+#[derive(Deserialize)]
+pub(super) struct Properties {
+    pub(super) version: Option<Number>,
+}
+
+impl Properties {
+    pub(super) fn version(self) -> Option<String> {
+        self.version.map(Number::text)
+    }
+}
+
+/// A user or member. The slug stands in paths, and is another text than the name.
+#[derive(Deserialize, PartialEq)]
+pub(super) struct User {
+    pub(super) name: UserName,
+    pub(super) slug: Option<String>,
+    pub(super) active: bool,
+}
+
+/// A group.
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Group {
+    pub(super) name: crate::model::GroupName,
+}
+
+/// A project.
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Project {
+    pub(super) key: String,
+}
+
+/// A repository.
+#[derive(Deserialize, PartialEq)]
+pub(super) struct Repository {
+    pub(super) slug: String,
+    pub(super) project: Project,
+}
+
+/// A token in a list or by itself. Times are milliseconds since the epoch.
+///
+/// Its identifier is one of the whole server, whoever owns the token: every secret begins with it, and
+/// says nothing of the owner. Paths name the owner all the same.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenItem {
+    id: Number,
+    pub(super) name: Option<String>,
+    pub(super) permissions: Option<Vec<String>>,
+    created_date: Number,
+    last_authenticated: Option<Number>,
+    expiry_date: Option<Number>,
+    expiry_days: Option<Number>,
+}
+
+/// A value that no calendar has.
+#[derive(Debug, thiserror::Error)]
+#[error("token {id}: `{field}` is no moment")]
+pub(super) struct BadItem {
+    id: TokenId,
+    field: &'static str,
+}
+
+impl TokenItem {
+    /// The token, which is one of `owner`, with the mark that `marker` finds.
+    pub(super) fn token(self, owner: Owner, marker: Option<&Marker>) -> Result<Token, BadItem> {
+        let scope = self.scope();
+        let id = TokenId::new(self.id.text());
+        let moment = |field, written: &Number| {
+            let read = written.value().and_then(|value| Timestamp::from_millisecond(value).ok());
+            read.ok_or_else(|| BadItem { id: id.clone(), field })
+        };
+        // A moment at the epoch is how some servers write "never".
+        let given = |written: Option<Number>| written.filter(|written| written.value() != Some(0));
+        let created = moment("createdDate", &self.created_date)?;
+        let last = given(self.last_authenticated).map(|at| moment("lastAuthenticated", &at)).transpose()?;
+        let expires = match (given(self.expiry_date), given(self.expiry_days)) {
+            (Some(date), _) => Some(moment("expiryDate", &date)?),
+            (None, Some(days)) => {
+                let end = days
+                    .value()
+                    .and_then(|days| days.checked_mul(24))
+                    .and_then(|hours| created.checked_add(SignedDuration::try_from_hours(hours)?).ok());
+                Some(end.ok_or_else(|| BadItem { id: id.clone(), field: "expiryDays" })?)
+            }
+            (None, None) => None,
+        };
+        let name = self.name.unwrap_or_default();
+        let (description, mark) = match marker {
+            Some(marker) => {
+                let (words, mark) = marker.read(&name, &id);
+                (words.to_owned(), mark)
+            }
+            None => (name, None),
+        };
+        let last_used = last.map(|at| LastUse { at, from: None });
+        Ok(Token { id, owner, description, scope, created, created_by: None, last_used, expires, mark })
+    }
+
+    /// How far it reaches: to writing unless every permission is for reading. A permission that nobody
+    /// knows counts as writing. Unset where the server does not say.
+    pub(super) fn scope(&self) -> TokenScope {
+        match &self.permissions {
+            None => TokenScope::Unset,
+            Some(held) if held.iter().all(|permission| level(permission) == Some(Level::Read)) => {
+                TokenScope::Set(Scope::ReadOnly)
+            }
+            Some(_) => TokenScope::Set(Scope::ReadWrite),
+        }
+    }
+}
+
+/// What a permission such as `REPO_WRITE` is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Read,
+    More,
+}
+
+fn level(permission: &str) -> Option<Level> {
+    match permission {
+        "PROJECT_READ" | "REPO_READ" => Some(Level::Read),
+        "PROJECT_WRITE" | "PROJECT_ADMIN" | "REPO_WRITE" | "REPO_ADMIN" => Some(Level::More),
+        _ => None,
+    }
+}
+
+/// A token holds a permission that cannot be lowered.
+#[derive(Debug, thiserror::Error)]
+#[error("its permission `{0}` is not known, so that nobody can tell what to lower it to")]
+pub(super) struct UnknownPermission(String);
+
+/// `held` lowered to reading, each in its place: a permission on repositories stays at least as high as
+/// the one on projects.
+pub(super) fn read_only(held: &[String]) -> Result<Vec<String>, UnknownPermission> {
+    let mut lowered: Vec<String> = Vec::with_capacity(held.len());
+    for permission in held {
+        let (object, _) = permission
+            .split_once('_')
+            .filter(|_| level(permission).is_some())
+            .ok_or_else(|| UnknownPermission(permission.clone()))?;
+        let read = format!("{object}_READ");
+        if !lowered.contains(&read) {
+            lowered.push(read);
+        }
+    }
+    Ok(lowered)
+}
+
+/// What is written of a token. Newer servers want the permissions in every update, and an expiry cannot
+/// be changed: it is never sent.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct TokenUpdate {
+    pub(super) name: String,
+    pub(super) permissions: Vec<String>,
+}
+
+/// A slug or key that would lead to another place of the REST.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot stand in a path")]
+pub(super) struct BadSegment(String);
+
+/// The path of the tokens of `owner`; `slug` is that of a user.
+pub(super) fn tokens_path(owner: &Owner, slug: Option<&str>) -> Result<String, BadSegment> {
+    Ok(match owner {
+        Owner::User(name) => format!("{TOKENS}/users/{}", segment(slug.unwrap_or(name.as_str()))?),
+        Owner::Project(key) => format!("{TOKENS}/projects/{}", segment(key)?),
+        Owner::Repository { project, slug } => {
+            format!("{TOKENS}/projects/{}/repos/{}", segment(project)?, segment(slug)?)
+        }
+    })
+}
+
+/// The path of the token `id` among those at `tokens`.
+pub(super) fn token_path(tokens: &str, id: &TokenId) -> Result<String, BadSegment> {
+    Ok(format!("{tokens}/{}", segment(id.as_str())?))
+}
+
+/// `text` as one segment of a path (RFC 3986): text from a server never leads anywhere else.
+fn segment(text: &str) -> Result<String, BadSegment> {
+    if matches!(text, "" | "." | "..") {
+        return Err(BadSegment(text.to_owned()));
+    }
+    Ok(text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(char::from(byte));
+            }
+            // Writing into a `String` cannot fail.
+            byte => {
+                let _ = write!(path, "%{byte:02X}");
+            }
+        }
+        path
+    }))
+}
+
+/// The identifier of the token whose secret is `secret`, when it has the form of one: Base64 of the
+/// identifier, a colon and random bytes, as in the examples of the specification.
+pub(super) fn id_in(secret: &str) -> Option<TokenId> {
+    use base64::{
+        Engine,
+        alphabet::STANDARD,
+        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    };
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let bytes = GeneralPurpose::new(&STANDARD, lenient).decode(secret).ok()?;
+    let digits: String = bytes.iter().copied().take_while(u8::is_ascii_digit).map(char::from).collect();
+    let is_id = digits.len() >= 6 && bytes.get(digits.len()) == Some(&b':');
+    is_id.then(|| TokenId::new(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn item(json: serde_json::Value) -> TokenItem {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn mary() -> Owner {
+        Owner::User("mary".into())
+    }
+
+    #[test]
+    fn a_token_of_the_knowledge_base_is_read() {
+        let token = item(json!({
+            "id": "075905477751", "createdDate": 1_610_525_968_583_i64, "name": "access token name",
+            "permissions": ["REPO_ADMIN", "PROJECT_READ"], "user": {"name": "john.doe", "id": 52},
+        }))
+        .token(mary(), None)
+        .unwrap();
+        assert_eq!(token.id.as_str(), "075905477751");
+        assert_eq!(token.scope, TokenScope::Set(Scope::ReadWrite));
+        assert_eq!(token.created.to_string(), "2021-01-13T08:19:28.583Z");
+        assert_eq!((token.last_used, token.expires), (None, None));
+    }
+
+    #[test]
+    fn an_expiry_is_a_date_or_days_after_the_creation_as_number_or_as_text() {
+        let expires = |more: serde_json::Value| {
+            let mut json = json!({"id": 7, "createdDate": "86400000", "name": null, "permissions": []});
+            extend(&mut json, &more);
+            item(json).token(mary(), None).map(|token| token.expires.map(Timestamp::as_millisecond))
+        };
+        assert_eq!(expires(json!({"expiryDays": 2})).unwrap(), Some(3 * 86_400_000));
+        assert_eq!(expires(json!({"expiryDays": "2", "expiryDate": null})).unwrap(), Some(3 * 86_400_000));
+        assert_eq!(expires(json!({"expiryDays": 9, "expiryDate": "172800000"})).unwrap(), Some(172_800_000));
+        assert_eq!(expires(json!({"expiryDate": 0})).unwrap(), None);
+        for bad in [json!({"expiryDays": i64::MAX}), json!({"expiryDate": "soon"})] {
+            assert!(expires(bad).is_err());
+        }
+    }
+
+    fn extend(json: &mut serde_json::Value, more: &serde_json::Value) {
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    }
+
+    #[test]
+    fn permissions_are_lowered_in_place_and_what_is_not_known_is_left_alone() {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let lowered = read_only(&texts(&["REPO_ADMIN", "PROJECT_WRITE", "REPO_READ"])).unwrap();
+        assert_eq!(lowered, ["REPO_READ", "PROJECT_READ"]);
+        assert!(read_only(&texts(&["REPO_READ", "REPO_CREATE"])).is_err());
+        let scope = |permissions: serde_json::Value| {
+            item(json!({"id": "7", "createdDate": 1, "permissions": permissions})).scope()
+        };
+        assert_eq!(scope(json!(["REPO_READ", "PROJECT_READ"])), TokenScope::Set(Scope::ReadOnly));
+        assert_eq!(scope(json!(["REPO_CREATE"])), TokenScope::Set(Scope::ReadWrite));
+        assert_eq!(scope(json!(null)), TokenScope::Unset);
+    }
+
+    #[test]
+    fn names_never_lead_out_of_their_place_in_a_path() {
+        let path = |slug| tokens_path(&mary(), Some(slug)).map_err(|error| error.to_string());
+        assert_eq!(path("~mary.x").unwrap(), "/rest/access-tokens/latest/users/~mary.x");
+        assert_eq!(path("a/../b?c#d%").unwrap(), "/rest/access-tokens/latest/users/a%2F..%2Fb%3Fc%23d%25");
+        assert!(path("..").is_err() && path("").is_err());
+    }
+
+    #[test]
+    fn the_identifier_of_a_token_is_found_in_its_secret() {
+        let example = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+        assert_eq!(id_in(example), Some(TokenId::new("252973515069")));
+        for other in ["password", "tw_abc", "", "MTIzNDU2Nzg5MDEy"] {
+            assert_eq!(id_in(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The target `bitbucket`, over HTTP.
+
+mod passwords;
+mod program;
+mod reading;
+mod stub;
+mod tokens;
+
+use tokenwarden::{
+    apply::{Outcome, execute},
+    plan::{History, Plan, Terms},
+    policy::Policy,
+    target::bitbucket::Bitbucket,
+};
+
+use crate::world::{approve, terms, time};
+
+/// A plan for the moment `now`.
+async fn plan(target: &Bitbucket, policy: &Policy, history: &History, now: &str) -> Plan {
+    let terms = Terms { target: stub::TARGET, history, ..terms(policy, time(now)) };
+    Plan::make(&terms, target).await.unwrap()
+}
+
+/// Plans and applies, whatever the rails and the check on lockouts would say, and plans anew.
+async fn apply(target: &Bitbucket, policy: &Policy, now: &str) -> (Plan, Outcome, Plan) {
+    let before = plan(target, policy, &History::default(), now).await;
+    let approved = approve(before.clone());
+    let outcome = execute(&approved, target, &target.writer(&approved), &|_| {}).await;
+    let after = plan(target, policy, &History::default(), now).await;
+    (before, outcome, after)
+}
+
+fn actions(plan: &Plan) -> Vec<String> {
+    let name = |planned: &tokenwarden::plan::PlannedChange| {
+        let token = planned.change.token().map_or("settings", |token| token.id.as_str()).to_owned();
+        format!("{} {token}", planned.change.action())
+    };
+    plan.changes.iter().map(name).collect()
+}

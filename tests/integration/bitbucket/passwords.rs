@@ -1,0 +1,69 @@
+//! The switch for passwords.
+
+use serde_json::json;
+use tokenwarden::{
+    model::{TokenId, rails::Rails},
+    plan::{Allowed, History, Remark},
+    target::{bitbucket::Options, http::Credential},
+};
+
+use super::{actions, apply, plan, stub::Stub};
+use crate::world::policy;
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+const EXCEPTED: &str = "version: 1\npassword_authentication: {state: disabled, except_users: [warden], except_paths: [/rest/x/*]}\n";
+
+#[tokio::test]
+async fn passwords_are_disabled_with_exceptions_and_fields_that_nobody_knows_survive() {
+    let stub = Stub::start().await;
+    let (before, outcome, after) = apply(&stub.target(), &policy(EXCEPTED), NOW).await;
+    assert_eq!(before.remarks, [Remark::TokensSentAsPasswords]);
+    assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
+    let expected = json!({"block-requests": true, "allowed-paths": ["/rest/x/*"], "allowed-users": ["warden"],
+                          "show-warning-message": true});
+    assert_eq!(stub.contents().passwords, expected);
+}
+
+#[tokio::test]
+async fn an_exception_that_nobody_declared_is_a_change() {
+    let stub = Stub::start().await;
+    stub.contents().passwords =
+        json!({"block-requests": true, "allowed-paths": ["*"], "allowed-users": ["warden", "eve"]});
+    let (before, outcome, _) = apply(&stub.target(), &policy(EXCEPTED), NOW).await;
+    assert_eq!(actions(&before), ["set settings", "set settings"], "first both, then what is wanted alone");
+    assert!(outcome.is_whole());
+    let passwords = stub.contents().passwords.clone();
+    assert_eq!(
+        (&passwords["allowed-paths"], &passwords["allowed-users"]),
+        (&json!(["/rest/x/*"]), &json!(["warden"]))
+    );
+}
+
+#[tokio::test]
+async fn passwords_that_are_allowed_keep_the_exceptions_for_another_day() {
+    let stub = Stub::start().await;
+    stub.contents().passwords =
+        json!({"block-requests": true, "allowed-paths": [], "allowed-users": ["warden"], "new": [1]});
+    apply(&stub.target(), &policy("version: 1\npassword_authentication: allowed\n"), NOW).await;
+    let expected =
+        json!({"block-requests": false, "allowed-paths": [], "allowed-users": ["warden"], "new": [1]});
+    assert_eq!(stub.contents().passwords, expected);
+}
+
+#[tokio::test]
+async fn disabling_is_refused_while_it_would_shut_us_out() {
+    let stub = Stub::start().await;
+    let disabled = policy("version: 1\npassword_authentication: disabled\n");
+    let refused = |plan: tokenwarden::plan::Plan| plan.approve(&Rails::default(), &Allowed::new()).is_err();
+    let by_password = plan(&stub.target(), &disabled, &History::default(), NOW).await;
+    assert!(by_password.shut_out[0].to_string().contains("except_users"), "{:?}", by_password.shut_out);
+    assert!(refused(by_password));
+    let token = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+    let named = Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
+    let as_password = plan(&stub.target_with(named), &disabled, &History::default(), NOW).await;
+    assert!(refused(as_password), "a token that is sent as a password stops as well");
+    let bearer = stub.target_as(Credential::Bearer(token.into()), Options::default());
+    assert!(!refused(plan(&bearer, &disabled, &History::default(), NOW).await));
+    assert!(!refused(plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await));
+    assert_eq!(stub.contents().writes, []);
+}

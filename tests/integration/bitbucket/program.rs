@@ -1,0 +1,116 @@
+//! The real program against the server.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::stub::{KEY, PASSWORD, Stub, token};
+use crate::program::{Run, program};
+
+const POLICY: &str = "version: 1
+network: {allow: [10.0.0.0/8]}
+tokens:
+  limits: [{max_scope: read-only, max_lifetime: 90d}]
+  enforcement: {scope: narrow, lifetime: expire, owner-inactive: revoke}
+";
+
+struct Repository(TempDir);
+
+impl Repository {
+    fn new(stub: &Stub, keys: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let settings = format!(
+            "version: 1\nmark_key_env: MARK_KEY\ntargets:\n  prod:\n    kind: bitbucket\n    url: {}\n    \
+             auth: {{ user: warden, password_env: PASSWORD }}\n    policy: [policy.yaml]\n{keys}",
+            stub.url()
+        );
+        fs::write(folder.path().join("tokenwarden.yaml"), settings).unwrap();
+        fs::write(folder.path().join("policy.yaml"), POLICY).unwrap();
+        Self(folder)
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, KEY).await
+    }
+
+    async fn run_with(&self, arguments: &[&str], key: &str) -> Run {
+        let mut command = program();
+        command.arg("-C").arg(self.0.path()).args(arguments).env("PASSWORD", PASSWORD).env("MARK_KEY", key);
+        let run = tokio::task::spawn_blocking(move || Run::of(&mut command)).await.unwrap();
+        for secret in [PASSWORD, KEY] {
+            assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret), "{run:?}");
+        }
+        run
+    }
+}
+
+async fn server() -> Stub {
+    let stub = Stub::start().await;
+    stub.add(
+        "users/mary_example.com",
+        token("075905477751", "nightly", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]),
+    );
+    stub.add("users/gone", token("000000000002", "laptop", "2026-11-01T00:00:00Z", &["REPO_READ"]));
+    stub
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_says_is_what_the_server_has_afterwards() {
+    let stub = server().await;
+    let repository = Repository::new(&stub, "    unsupported: warn\n");
+    let planned = repository.run(&["--now", "2026-11-23T12:00:00Z", "plan", "--detailed-exitcode"]).await;
+    assert_eq!(planned.code, Some(2), "{}{}", planned.stdout, planned.stderr);
+    insta::assert_snapshot!(planned.stdout.replace(&stub.url(), "URL"), @r#"
+    tokenwarden will make these changes on prod (URL):
+
+      ~ token 075905477751 "nightly" of mary@example.com                 policy.yaml:4
+          mark, to be revoked on 2026-12-08              lifetime: no expiry, limit 90d
+          scope read-write -> read-only                  scope: read-write, limit read-only
+      x token 000000000002 "laptop" of gone                              policy.yaml:5
+          revoke, cannot be undone                       owner-inactive: gone is not active
+                                                         lifetime: no expiry, limit 90d
+
+    Held back:
+
+      ? network.allow                                                    policy.yaml:2
+          this kind of target has no such setting
+
+    Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
+
+    Plan: 1 token to narrow, 1 token to mark, 1 token to revoke.
+    0 of 2 tokens comply.
+    "#);
+    assert_eq!(stub.contents().writes, []);
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);
+    assert!(
+        applied.stdout.contains("1 token narrowed, 1 token marked, 1 token revoked"),
+        "{}",
+        applied.stdout
+    );
+    assert_eq!(stub.contents().writes.len(), 3);
+    let again = repository.run(&["apply", "--auto-approve"]).await;
+    assert!(again.stdout.starts_with("No changes."), "{}", again.stdout);
+    assert_eq!((again.code, stub.contents().writes.len()), (Some(0), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_the_server_cannot_hold_fail_the_run_unless_the_settings_file_tolerates_them() {
+    let stub = Stub::start().await;
+    let strict = Repository::new(&stub, "").run(&["plan"]).await;
+    assert_eq!(strict.code, Some(1), "{}{}", strict.stdout, strict.stderr);
+    assert!(strict.stdout.contains("this kind of target has no such setting"), "{}", strict.stdout);
+    let lenient = Repository::new(&stub, "    unsupported: warn\n    areas: [user]\n").run(&["plan"]).await;
+    assert_eq!(lenient.code, Some(0), "{}{}", lenient.stdout, lenient.stderr);
+    assert!(lenient.stdout.starts_with("No changes."), "{}", lenient.stdout);
+    assert!(lenient.stdout.contains("not looked at, as the settings file says: tokens of projects"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_for_marks_that_is_too_short_is_an_error_that_does_not_show_it() {
+    let stub = Stub::start().await;
+    let run = Repository::new(&stub, "").run_with(&["plan"], "hunter2").await;
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("`MARK_KEY`") && run.stderr.contains("16 bytes"), "{}", run.stderr);
+    assert!(!run.stderr.contains("hunter2"));
+}

@@ -1,0 +1,159 @@
+//! What is read of Bitbucket, with how many calls, and what is said of the rest.
+
+use std::collections::BTreeSet;
+
+use tokenwarden::{
+    inventory::{InventoryReader, Membership},
+    model::{GroupName, OwnerKind, TokenId, permission::Groups},
+    plan::{History, Remark},
+    target::{bitbucket::Options, http::Credential},
+};
+
+use super::{
+    actions, plan,
+    stub::{PASSWORD, Stub, token},
+};
+use crate::world::policy;
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+
+async fn tokens(target: &impl InventoryReader) -> Vec<String> {
+    let mut seen = Vec::new();
+    target.tokens(&mut |token| seen.push(format!("{} of {}", token.id, token.owner))).await.unwrap();
+    seen.sort();
+    seen
+}
+
+async fn filled() -> Stub {
+    let stub = Stub::start().await;
+    let add = |owner: &str, id: &str| stub.add(owner, token(id, "x", "2026-11-01T00:00:00Z", &["REPO_READ"]));
+    for id in ["001", "002", "003", "004", "005"] {
+        add("users/mary_example.com", id);
+    }
+    add("projects/PLAT", "006");
+    add("projects/PLAT/repos/app", "007");
+    add("projects/DOCS/repos/site", "008");
+    add("projects/~mary/repos/dotfiles", "009");
+    stub
+}
+
+#[tokio::test]
+async fn the_tokens_of_users_projects_and_repositories_are_seen_once_whatever_the_pages() {
+    let stub = filled().await;
+    assert_eq!(
+        tokens(&stub.target()).await,
+        [
+            "001 of mary@example.com",
+            "002 of mary@example.com",
+            "003 of mary@example.com",
+            "004 of mary@example.com",
+            "005 of mary@example.com",
+            "006 of project PLAT",
+            "007 of repository PLAT/app",
+            "008 of repository DOCS/site",
+            "009 of repository ~mary/dotfiles",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_plan_makes_one_call_for_each_page_and_a_few_more() {
+    let stub = filled().await;
+    let nothing = policy("version: 1\n");
+    plan(&stub.target(), &nothing, &History::default(), NOW).await;
+    // Pages hold two values. Probe, properties, passwords; three users; two projects; three repositories;
+    // and of tokens three pages for one user, one for everybody else who can have any.
+    let pages = 2 + 1 + 2 + (3 + 2 + 2 + 3);
+    assert_eq!(stub.contents().calls.len(), 3 + pages, "{:#?}", stub.contents().calls);
+}
+
+#[tokio::test]
+async fn areas_and_projects_that_are_left_out_are_not_asked_for_and_said() {
+    let stub = filled().await;
+    let options = Options {
+        areas: vec![OwnerKind::Project, OwnerKind::Repository],
+        projects: vec!["pl*".to_owned()],
+        ..Options::default()
+    };
+    let target = stub.target_with(options);
+    assert_eq!(tokens(&target).await, ["006 of project PLAT", "007 of repository PLAT/app"]);
+    let waiving =
+        policy("version: 1\nwaivers: [{token: '001', rules: [lifetime], reason: r, until: 2099-12-31}]\n");
+    let plan = plan(&target, &waiving, &History::default(), NOW).await;
+    assert!(plan.is_converged(), "it was chosen: nothing is missing");
+    assert_eq!(plan.waiver_warnings, [], "the waived token may be there");
+    let left_out = |what: &str| Remark::LeftOut(what.to_owned());
+    assert_eq!(plan.remarks, [left_out("tokens of users"), left_out("tokens of projects other than pl*")]);
+}
+
+#[tokio::test]
+async fn what_the_credential_may_not_see_is_missing_and_everything_else_is_judged() {
+    let stub = filled().await;
+    stub.contents().refused = vec!["/rest/access-tokens/latest/users/", "/rest/basicauth/"];
+    let strict = policy(
+        "version: 1\npassword_authentication: disabled\n\
+         tokens: {limits: [{owner_kind: [project, repository], max_lifetime: 90d}], enforcement: {lifetime: expire}}\n",
+    );
+    let plan = plan(&stub.target(), &strict, &History::default(), NOW).await;
+    assert_eq!(actions(&plan), ["mark 006", "mark 007", "mark 008", "mark 009"]);
+    assert!(!plan.is_whole());
+    let missing: Vec<_> = plan.coverage.missing().map(ToString::to_string).collect();
+    insta::assert_snapshot!(missing.join("\n"), @"the tokens of 3 users, such as gone, could not be seen: 401 Unauthorized: You are not permitted to access this resource");
+    insta::assert_snapshot!(plan.held_back[0].reason, @"it could not be read: 401 Unauthorized: You are not permitted to access this resource");
+}
+
+#[tokio::test]
+async fn a_group_that_looks_empty_and_is_not_there_is_not_known() {
+    let stub = Stub::start().await;
+    let groups = ["ci-bots", "empty", "ghosts"].map(GroupName::from);
+    let people = stub.target().people(&BTreeSet::from(groups)).await.unwrap();
+    let unknown: Vec<_> = people.unknown_groups().map(ToString::to_string).collect();
+    assert_eq!(unknown, ["ghosts"]);
+    let bots = Groups::new(["ci-bots".into()]).unwrap();
+    assert_eq!(people.membership(&"gone".into(), &bots), Membership::Member);
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_is_told_apart_from_basic_that_is_disabled() {
+    let stub = Stub::start().await;
+    let said = async |credential: Credential| {
+        let error = stub.target_as(credential, Options::default()).overview().await.unwrap_err();
+        tokenwarden::apply::one_line(&error)
+    };
+    // An open page would have answered it.
+    let revoked = said(Credential::Bearer("revoked".into())).await;
+    assert!(revoked.contains("does not accept the credential"), "{revoked}");
+    stub.contents().passwords["block-requests"] = true.into();
+    let basic = said(Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() }).await;
+    assert!(basic.contains("use a bearer credential"), "{basic}");
+    assert!(!basic.contains(PASSWORD) && !basic.contains("revoked"));
+}
+
+#[tokio::test]
+async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_settings_file_and_never_touched() {
+    let stub = Stub::start().await;
+    stub.add("users/warden", token("252973515069", "tool", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
+    stub.add("users/warden", token("000000000002", "other", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
+    let revoking =
+        policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");
+    let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+    let bearer = |secret: &str| Credential::Bearer(secret.into());
+    let basic = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let named = || Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
+    for (credential, options) in
+        [(bearer(secret), Options::default()), (bearer("opaque"), named()), (basic, named())]
+    {
+        let target = stub.target_as(credential, options);
+        let plan = plan(&target, &revoking, &History::default(), NOW).await;
+        assert_eq!(actions(&plan), ["revoke 000000000002"]);
+        assert!(plan.held_back[0].reason.contains("rotate it"));
+    }
+    let unknown = stub.target_as(bearer("opaque"), Options::default());
+    let plan = plan(&unknown, &revoking, &History::default(), NOW).await;
+    assert_eq!(actions(&plan), Vec::<String>::new());
+    assert!(
+        plan.held_back.iter().all(|held| held.reason.contains("self: { token_id")),
+        "{:?}",
+        plan.held_back
+    );
+}

@@ -1,0 +1,304 @@
+//! A server that behaves like Bitbucket Data Center at the places that are known: token endpoints of
+//! users, projects and repositories, directory, paging, error bodies, basic authentication. It counts
+//! calls and writes, and can lose answers.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use tokenwarden::{
+    model::{MarkKey, Marker},
+    target::{
+        bitbucket::{Bitbucket, Options},
+        http::{Credential, HttpClient},
+    },
+};
+
+/// The password of everybody.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+/// The key that marks are made with.
+pub(crate) const KEY: &str = "a key for the marks of the tests";
+/// The name of the target.
+pub(crate) const TARGET: &str = "prod";
+
+/// What the server has.
+pub(crate) struct Contents {
+    /// Name, slug, whether active.
+    pub(crate) users: Vec<(&'static str, &'static str, bool)>,
+    pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
+    pub(crate) projects: Vec<&'static str>,
+    pub(crate) repositories: Vec<(&'static str, &'static str)>,
+    /// By the path of their owner, such as `users/mary`.
+    pub(crate) tokens: BTreeMap<String, Vec<Value>>,
+    pub(crate) passwords: Value,
+    /// Beginnings of paths that are refused with 401.
+    pub(crate) refused: Vec<&'static str>,
+    /// So many answers to writes are lost after the write.
+    pub(crate) lost_answers: u32,
+    /// Every call, without its query.
+    pub(crate) calls: Vec<String>,
+    /// Every write with its body.
+    pub(crate) writes: Vec<(String, Value)>,
+}
+
+/// The server while it runs.
+pub(crate) struct Stub {
+    contents: Arc<Mutex<Contents>>,
+    address: SocketAddr,
+}
+
+/// A token as the server lists it.
+pub(crate) fn token(id: &str, name: &str, created: &str, permissions: &[&str]) -> Value {
+    let created: jiff::Timestamp = created.parse().unwrap();
+    json!({"id": id, "createdDate": created.as_millisecond(), "name": name, "permissions": permissions})
+}
+
+impl Stub {
+    /// A server with an administrator, two users one of whom has another slug than name, and no token.
+    pub(crate) async fn start() -> Self {
+        let contents = Contents {
+            users: vec![
+                ("warden", "warden", true),
+                ("mary@example.com", "mary_example.com", true),
+                ("gone", "gone", false),
+            ],
+            groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("empty", vec![])]),
+            projects: vec!["PLAT", "DOCS"],
+            repositories: vec![("PLAT", "app"), ("DOCS", "site"), ("~mary", "dotfiles")],
+            tokens: BTreeMap::new(),
+            passwords: json!({"block-requests": false, "allowed-paths": [], "allowed-users": [], "show-warning-message": true}),
+            refused: Vec::new(),
+            lost_answers: 0,
+            calls: Vec::new(),
+            writes: Vec::new(),
+        };
+        let contents = Arc::new(Mutex::new(contents));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&contents));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { contents, address }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap()
+    }
+
+    pub(crate) fn add(&self, owner: &str, token: Value) {
+        self.contents().tokens.entry(owner.to_owned()).or_default().push(token);
+    }
+
+    /// The only token of `owner`.
+    pub(crate) fn only(&self, owner: &str) -> Value {
+        let contents = self.contents();
+        let [token] = contents.tokens[owner].as_slice() else { panic!("one token of {owner}") };
+        token.clone()
+    }
+
+    pub(crate) fn rename(&self, owner: &str, name: &str) {
+        self.contents().tokens.get_mut(owner).unwrap()[0]["name"] = json!(name);
+    }
+
+    /// The target, reached with the password of `warden`.
+    pub(crate) fn target(&self) -> Bitbucket {
+        self.target_with(Options { marker: Some(marker()), ..Options::default() })
+    }
+
+    pub(crate) fn target_with(&self, options: Options) -> Bitbucket {
+        let credential = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+        self.target_as(credential, options)
+    }
+
+    pub(crate) fn target_as(&self, credential: Credential, options: Options) -> Bitbucket {
+        Bitbucket::new(HttpClient::new(&self.url(), credential, None).unwrap(), "bitbucket", options)
+    }
+}
+
+pub(crate) fn marker() -> Marker {
+    Bitbucket::marker(MarkKey::new(KEY).unwrap(), TARGET)
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response {
+    let errors = json!({"errors": [{"context": null, "message": message, "exceptionName": null}]});
+    (status, axum::Json(errors)).into_response()
+}
+
+/// Who calls: the user, and whether it is by `Basic`.
+fn caller(headers: &HeaderMap) -> Option<(String, bool)> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    if let Some(secret) = text.strip_prefix("Bearer ") {
+        // Of every bearer secret the server knows the owner; those of nobody are anonymous.
+        return (!secret.contains("revoked")).then(|| ("warden".to_owned(), false));
+    }
+    let decoded = String::from_utf8(STANDARD.decode(text.strip_prefix("Basic ")?).ok()?).ok()?;
+    let (user, password) = decoded.split_once(':')?;
+    (password == PASSWORD).then(|| (user.to_owned(), true))
+}
+
+async fn answer(
+    State(contents): State<Arc<Mutex<Contents>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut contents = contents.lock().unwrap();
+    contents.calls.push(format!("{method} {}", uri.path()));
+    if uri.path() == "/rest/api/latest/application-properties" {
+        return axum::Json(json!({"version": "9.4.2", "buildNumber": 9_004_002, "displayName": "Bitbucket"}))
+            .into_response();
+    }
+    let anonymous = "You are not permitted to access this resource";
+    let Some((user, basic)) = caller(&headers) else { return refusal(StatusCode::UNAUTHORIZED, anonymous) };
+    let excepted = contents.passwords["allowed-users"].as_array().unwrap().contains(&json!(user))
+        || contents.passwords["allowed-paths"].as_array().unwrap().contains(&json!("*"));
+    if basic && contents.passwords["block-requests"] == true && !excepted {
+        let message = json!({"message": "Basic Authentication has been disabled on this instance."});
+        return (StatusCode::FORBIDDEN, axum::Json(message)).into_response();
+    }
+    if contents.refused.iter().any(|path| uri.path().starts_with(path)) {
+        return refusal(StatusCode::UNAUTHORIZED, anonymous);
+    }
+    let mut response = contents.answer(&method, &uri, &body);
+    let is_lost = method != Method::GET && response.status().is_success() && contents.lost_answers > 0;
+    if is_lost {
+        contents.lost_answers -= 1;
+        return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
+    }
+    response.headers_mut().insert("x-ausername", user.parse().unwrap());
+    response
+}
+
+impl Contents {
+    fn answer(&mut self, method: &Method, uri: &Uri, body: &Bytes) -> Response {
+        let query: BTreeMap<String, String> = url_query(uri.query().unwrap_or_default()).collect();
+        let user = |(name, slug, active): &(&str, &str, bool)| json!({"name": name, "slug": slug, "active": active, "id": 52, "type": "NORMAL", "displayName": name});
+        let values = match uri.path() {
+            "/rest/api/1.0/users" | "/rest/api/latest/admin/users" => self.users.iter().map(user).collect(),
+            "/rest/api/latest/projects" => {
+                self.projects.iter().map(|key| json!({"key": key, "id": 1})).collect()
+            }
+            "/rest/api/latest/repos" => {
+                let repository = |(key, slug): &(&str, &str)| json!({"slug": slug, "project": {"key": key}});
+                self.repositories.iter().map(repository).collect()
+            }
+            "/rest/api/latest/admin/groups" => {
+                let fits = |name: &&&str| name.contains(&query["filter"]);
+                self.groups.keys().filter(fits).map(|name| json!({"name": name, "deletable": true})).collect()
+            }
+            "/rest/api/latest/admin/groups/more-members" => {
+                // A group that nobody knows looks like one without members.
+                let members = self.groups.get(&*query["context"]).cloned().unwrap_or_default();
+                let is_member = |user: &&(&str, &str, bool)| members.contains(&user.0);
+                self.users.iter().filter(is_member).map(user).collect()
+            }
+            "/rest/basicauth/latest/config" if *method == Method::GET => {
+                return axum::Json(self.passwords.clone()).into_response();
+            }
+            "/rest/basicauth/latest/config" => {
+                self.passwords = serde_json::from_slice(body).unwrap();
+                self.writes.push((format!("{method} {}", uri.path()), self.passwords.clone()));
+                return StatusCode::NO_CONTENT.into_response();
+            }
+            path => match path.strip_prefix("/rest/access-tokens/latest/") {
+                Some(path) if self.is_owner(path) => self.tokens.get(path).cloned().unwrap_or_default(),
+                Some(path) => return self.token(method, path, body),
+                None => return refusal(StatusCode::NOT_FOUND, "no such resource"),
+            },
+        };
+        page(&query, &values)
+    }
+
+    /// Whether `path` is that of a user, a project or a repository that exists.
+    fn is_owner(&self, path: &str) -> bool {
+        match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["users", slug] => self.users.iter().any(|user| user.1 == *slug),
+            ["projects", key] => self.projects.contains(key),
+            ["projects", key, "repos", slug] => self.repositories.contains(&(*key, *slug)),
+            _ => false,
+        }
+    }
+
+    fn token(&mut self, method: &Method, path: &str, body: &Bytes) -> Response {
+        let (owner, id) = path.rsplit_once('/').unwrap();
+        let tokens = self.tokens.entry(owner.to_owned()).or_default();
+        let Some(index) = tokens.iter().position(|token| token["id"] == id) else {
+            return refusal(StatusCode::NOT_FOUND, "The access token does not exist");
+        };
+        match *method {
+            Method::GET => axum::Json(tokens[index].clone()).into_response(),
+            Method::DELETE => {
+                tokens.remove(index);
+                self.writes.push((format!("DELETE {path}"), Value::Null));
+                StatusCode::NO_CONTENT.into_response()
+            }
+            Method::POST => {
+                let update: Value = serde_json::from_slice(body).unwrap();
+                if let Some(problem) = problem(&update) {
+                    return refusal(StatusCode::BAD_REQUEST, problem);
+                }
+                for key in ["name", "permissions"] {
+                    tokens[index][key] = update[key].clone();
+                }
+                let answer = tokens[index].clone();
+                self.writes.push((format!("POST {path}"), update));
+                axum::Json(answer).into_response()
+            }
+            _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        }
+    }
+}
+
+/// What is wrong with an update, as the documentation says.
+fn problem(update: &Value) -> Option<&'static str> {
+    let permissions: Vec<&str> =
+        update["permissions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let level = |object: &str| {
+        let of = permissions.iter().filter_map(|permission| permission.strip_prefix(object));
+        of.filter_map(|level| ["_READ", "_WRITE", "_ADMIN"].iter().position(|known| *known == level)).max()
+    };
+    if update.get("expiryDays").is_some() {
+        Some("the expiry of a token cannot be modified")
+    } else if permissions.is_empty() {
+        Some("permissions are required")
+    } else if level("PROJECT") > level("REPO") {
+        Some("a permission on repositories must not be lower than the one on projects")
+    } else {
+        let units = update["name"].as_str().map_or(0, |name| name.encode_utf16().count());
+        (!(1..=255).contains(&units)).then_some("the name must have 1 to 255 characters")
+    }
+}
+
+/// At most two values, whatever is asked for; the next page begins behind a gap.
+fn page(query: &BTreeMap<String, String>, values: &[Value]) -> Response {
+    let start: usize = query.get("start").map_or(0, |start| start.parse().unwrap());
+    let shown: Vec<_> = values.iter().skip(start / 10 * 2).take(2).cloned().collect();
+    let is_last = start / 10 * 2 + shown.len() >= values.len();
+    let next = (!is_last).then_some(start + 10);
+    axum::Json(json!({"size": shown.len(), "limit": 2, "isLastPage": is_last, "values": shown,
+                      "start": start, "nextPageStart": next}))
+    .into_response()
+}
+
+fn url_query(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    let url = reqwest::Url::parse(&format!("http://x/?{query}")).unwrap();
+    url.query_pairs()
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect::<Vec<_>>()
+        .into_iter()
+}

@@ -1,0 +1,155 @@
+//! What is done to tokens: marked, unmarked, narrowed and revoked.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use tokenwarden::{
+    model::{Period, TokenId},
+    plan::{History, Spent},
+};
+
+use super::{
+    actions, apply, plan,
+    stub::{Stub, marker, token},
+};
+use crate::world::{approve, policy, time};
+
+const NOW: &str = "2026-11-23T12:00:00Z";
+const MARY: &str = "users/mary_example.com";
+const ENDLESS: &str = "version: 1
+tokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: {action: expire, grace: 14d}}}
+";
+
+fn endless() -> serde_json::Value {
+    token("075905477751", "nightly", "2025-01-01T00:00:00Z", &["REPO_READ", "PROJECT_READ"])
+}
+
+#[tokio::test]
+async fn a_token_is_marked_keeps_its_day_over_ten_runs_and_is_revoked_on_the_first_one_past_it() {
+    let (stub, policy) = (Stub::start().await, policy(ENDLESS));
+    stub.add(MARY, endless());
+    let target = stub.target();
+    let (before, outcome, after) = apply(&target, &policy, NOW).await;
+    assert_eq!((actions(&before), outcome.is_whole()), (vec!["mark 075905477751".to_owned()], true));
+    assert!(after.is_converged());
+    let marked = stub.only(MARY);
+    let id = TokenId::new("075905477751");
+    assert_eq!(marked["name"], marker().write("nightly", &id, time("2026-12-08T00:00:00Z")));
+    for day in 24..=30 {
+        let now = format!("2026-11-{day}T12:00:00Z");
+        let (before, ..) = apply(&target, &policy, &now).await;
+        assert_eq!(actions(&before), Vec::<String>::new(), "{now}");
+    }
+    for now in ["2026-12-01T00:00:00Z", "2026-12-06T23:00:00Z", "2026-12-07T23:59:59Z"] {
+        let (before, ..) = apply(&target, &policy, now).await;
+        assert_eq!(before.pending[0].until, time("2026-12-08T00:00:00Z"), "{now}");
+    }
+    assert_eq!(stub.only(MARY), marked, "nothing else was written");
+    let (before, outcome, after) = apply(&target, &policy, "2026-12-08T00:00:00Z").await;
+    assert_eq!((actions(&before), outcome.is_whole()), (vec!["revoke 075905477751".to_owned()], true));
+    assert!(after.is_converged());
+    assert!(stub.contents().tokens[MARY].is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_complies_again_is_unmarked() {
+    let policy = policy(
+        "version: 1\ntokens: {limits: [{description: '^OPS-'}], enforcement: {description: expire}}\n",
+    );
+    let stub = Stub::start().await;
+    stub.add(MARY, endless());
+    let target = stub.target();
+    apply(&target, &policy, NOW).await;
+    let marked = stub.only(MARY)["name"].as_str().unwrap().to_owned();
+    stub.rename(MARY, &format!("OPS-1 {marked}"));
+    let (before, outcome, after) = apply(&target, &policy, NOW).await;
+    assert_eq!((actions(&before), outcome.is_whole()), (vec!["unmark 075905477751".to_owned()], true));
+    assert_eq!(stub.only(MARY)["name"], "OPS-1 nightly");
+    assert!(after.is_converged());
+}
+
+#[tokio::test]
+async fn a_forged_mark_and_a_deleted_one_win_no_time_when_there_is_a_record() {
+    let (stub, policy) = (Stub::start().await, policy(ENDLESS));
+    stub.add(MARY, endless());
+    let target = stub.target();
+    apply(&target, &policy, NOW).await;
+    let first = time("2026-12-08T00:00:00Z");
+    let history = History {
+        open: Vec::new(),
+        deadlines: BTreeMap::from([(TokenId::new("075905477751"), first)]),
+        spent: Some(Spent::nothing(Period::days(1))),
+    };
+    for name in ["nightly", "nightly [tokenwarden: ends 2027-06-01 00000000000000000000]"] {
+        stub.rename(MARY, name);
+        let again = plan(&target, &policy, &history, "2026-12-01T12:00:00Z").await;
+        assert_eq!(actions(&again), ["mark 075905477751"]);
+        let approved = approve(again);
+        let writer = target.writer(&approved);
+        let outcome = tokenwarden::apply::execute(&approved, &target, &writer, &|_| {}).await;
+        assert!(outcome.is_whole());
+        assert_eq!(stub.only(MARY)["name"], marker().write(name, &TokenId::new("075905477751"), first));
+        stub.rename(MARY, name);
+        let due = plan(&target, &policy, &history, "2026-12-08T00:00:00Z").await;
+        assert_eq!(actions(&due), ["revoke 075905477751"]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_narrowed_in_place_and_keeps_its_name_with_the_mark() {
+    let stub = Stub::start().await;
+    stub.add("projects/PLAT", token("1", "deploy", "2025-01-01T00:00:00Z", &["REPO_ADMIN", "PROJECT_WRITE"]));
+    let policy = policy(
+        "version: 1\ntokens: {limits: [{owner_kind: [project], max_scope: read-only, max_lifetime: 90d}], \
+         enforcement: {scope: narrow, lifetime: expire}}\n",
+    );
+    let target = stub.target();
+    let (before, outcome, after) = apply(&target, &policy, NOW).await;
+    assert_eq!(actions(&before), ["mark 1", "narrow 1"]);
+    assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
+    let token = stub.only("projects/PLAT");
+    assert_eq!(token["permissions"], json!(["REPO_READ", "PROJECT_READ"]));
+    assert!(token["name"].as_str().unwrap().starts_with("deploy [tokenwarden: ends 2026-12-08 "));
+    assert!(stub.contents().writes.iter().all(|(_, body)| body.get("expiryDays").is_none()));
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_make_nothing_take_effect_twice() {
+    let policy = policy(
+        "version: 1\npassword_authentication: {state: disabled, except_users: [warden]}\n\
+         tokens: {limits: [{max_scope: read-only, max_lifetime: 90d}], \
+         enforcement: {scope: narrow, lifetime: expire, owner-inactive: revoke}}\n",
+    );
+    let stub = Stub::start().await;
+    stub.add(MARY, token("1", "nightly", "2025-01-01T00:00:00Z", &["REPO_WRITE"]));
+    stub.add("users/gone", token("2", "old", "2026-11-01T00:00:00Z", &["REPO_READ"]));
+    stub.contents().lost_answers = 3;
+    let (before, outcome, after) = apply(&stub.target(), &policy, NOW).await;
+    assert_eq!(actions(&before), ["set settings", "mark 1", "narrow 1", "revoke 2"]);
+    assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
+    assert_eq!(stub.contents().writes.len(), 4, "{:?}", stub.contents().writes);
+}
+
+#[tokio::test]
+async fn what_an_owner_writes_meanwhile_stays() {
+    let (stub, policy) = (Stub::start().await, policy(ENDLESS));
+    stub.add(MARY, endless());
+    let target = stub.target();
+    let approved = approve(plan(&target, &policy, &History::default(), NOW).await);
+    stub.rename(MARY, "weekly now");
+    let outcome = tokenwarden::apply::execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
+    assert!(outcome.is_whole());
+    assert!(stub.only(MARY)["name"].as_str().unwrap().starts_with("weekly now [tokenwarden: ends "));
+}
+
+#[tokio::test]
+async fn a_token_that_is_gone_needs_nothing_more() {
+    let (stub, policy) = (Stub::start().await, policy(ENDLESS));
+    stub.add(MARY, endless());
+    let target = stub.target();
+    let approved = approve(plan(&target, &policy, &History::default(), NOW).await);
+    stub.contents().tokens.clear();
+    let outcome = tokenwarden::apply::execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
+    assert!(outcome.is_whole(), "{outcome:?}");
+    assert_eq!(stub.contents().writes, []);
+}
