@@ -222,7 +222,9 @@ impl RunArgs {
             Format::Text => show_outcomes(&applied, global)?,
             format => output::write(&format.render(&run, "")?)?,
         }
-        applied.iter().for_each(|one| reviewed::show(&one.reviewed));
+        for one in &applied {
+            reviewed::show(&one.reviewed);
+        }
         self.reports.write(&run, global)?;
         Ok(exit)
     }

@@ -80,7 +80,7 @@ impl Revision {
 
     /// Its settings file and layers; nothing when it has no settings file.
     fn workspace(&self, global: &Global) -> Result<Option<Workspace>, Failure> {
-        let name = global.config.file_name().map(Path::new).unwrap_or(&global.config);
+        let name = global.config.file_name().map_or(global.config.as_path(), Path::new);
         if self.entry(&name.display().to_string())?.is_none() {
             return Ok(None);
         }
@@ -111,7 +111,7 @@ impl Revision {
 
 impl Source for Revision {
     fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
-        self.blob(&path.file_name().map(Path::new).unwrap_or(path).display().to_string())
+        self.blob(&path.file_name().map_or(path, Path::new).display().to_string())
     }
 
     fn layer(&self, _folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {

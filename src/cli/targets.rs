@@ -217,7 +217,7 @@ async fn plan_each<'a>(
                     }
                 }
             };
-            let (history, plan, reviewed) = match made.await {
+            let (history, plan, reviewed) = match Box::pin(made).await {
                 Ok((session, history, plan, reviewed)) => (history, Ok((session, plan)), reviewed),
                 Err(failure) => (History::default(), Err(failure), Vec::new()),
             };
@@ -382,7 +382,7 @@ async fn plan_one(
     baseline: Option<&Baseline<'_>>,
     saved: Option<&SavedPlan>,
     terms: &Terms<'_>,
-    target: &(impl InventoryReader + Sync),
+    target: &impl InventoryReader,
 ) -> Result<(Plan, Vec<Reviewed>), ReadError> {
     match (saved, baseline) {
         (Some(saved), _) => {

@@ -338,11 +338,8 @@ fn prefer_narrowing(findings: &mut [Finding], subject: &Subject<'_>) {
     let narrowed = Token { scope: TokenScope::Set(to), ..subject.token.clone() };
     let narrowed = Subject { token: &narrowed, owner: subject.owner.clone(), ..*subject };
     let passed = |verdict: &Verdict| matches!(verdict, Verdict::Complies { .. } | Verdict::NotTried(_));
-    let left: HashSet<Rule> = rules::check_all(&narrowed)
-        .into_iter()
-        .filter(|(_, verdict)| !passed(verdict))
-        .map(|(rule, _)| rule)
-        .collect();
+    let left: HashSet<Rule> =
+        rules::check_all(&narrowed).filter(|(_, verdict)| !passed(verdict)).map(|(rule, _)| rule).collect();
     for finding in findings.iter_mut().filter(|finding| finding.waiver.is_none()) {
         if matches!(finding.action, Action::Expire { .. }) && !left.contains(&finding.rule) {
             finding.action = Action::Narrow;

@@ -78,7 +78,10 @@ impl Purpose {
 
 /// Which changes were reviewed.
 #[derive(Clone)]
-pub struct Review(Arc<dyn Fn(&str, &Change) -> bool + Send + Sync>);
+pub struct Review(Arc<HasChange>);
+
+/// Whether a change of the target with this name was reviewed.
+type HasChange = dyn Fn(&str, &Change) -> bool + Send + Sync;
 
 impl Review {
     /// The review that has a change, of the target with a name, when `has` says so.

@@ -15,6 +15,8 @@ mod insights;
 pub use comment::Written;
 pub use insights::{ANNOTATIONS_AT_MOST, Annotation, DATA_AT_MOST, DataItem, DataValue, Severity};
 
+use std::fmt::Write;
+
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +59,10 @@ fn segment(text: &str) -> String {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => path.push(char::from(byte)),
             b'.' if text != "." && text != ".." => path.push('.'),
-            other => path.push_str(&format!("%{other:02X}")),
+            other => {
+                // Writing into a `String` cannot fail.
+                let _ = write!(path, "%{other:02X}");
+            }
         }
         path
     })

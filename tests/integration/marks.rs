@@ -97,6 +97,7 @@ fn a_token_is_marked_keeps_its_day_over_ten_runs_and_is_revoked_on_the_first_one
     Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
 
     Plan: 1 token to mark.
+    There is no budget over time: without a journal, each run is judged by itself.
     0 of 1 token complies.
     "#);
     let marked = description(&world);
@@ -128,6 +129,7 @@ fn a_token_is_marked_keeps_its_day_over_ten_runs_and_is_revoked_on_the_first_one
           revoke, cannot be undone                       lifetime: no expiry, limit 90d; it was marked to end on 2026-12-08
 
     Plan: 1 token to revoke.
+    There is no budget over time: without a journal, each run is judged by itself.
     0 of 1 token complies.
     "#);
     assert!(world.state().tokens.is_empty());
@@ -308,7 +310,7 @@ fn the_json_of_a_plan_tells_the_mark_before_and_after() {
     assert_eq!(change["actions"], serde_json::json!(["mark"]));
     assert_eq!(change["before"]["marked_to_end"], serde_json::Value::Null);
     assert_eq!(change["after"]["marked_to_end"], "2026-12-08T00:00:00Z");
-    assert!(json["notes"][0]["message"].as_str().unwrap().contains("no journal is kept"));
+    assert!(json["remarks"][0]["message"].as_str().unwrap().contains("no journal is kept"));
 }
 
 proptest! {

@@ -3,7 +3,6 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::program::{NOW, Quickstart, dump};
 
@@ -28,7 +27,7 @@ fn forge(quickstart: &Quickstart, edit: impl FnOnce(&mut Value)) {
     edit(&mut plan);
     let text = serde_json::to_string_pretty(&plan).unwrap();
     let body = text.strip_suffix("\n}").unwrap();
-    let digest: String = Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = tokenwarden::report::saved::sha256(body.as_bytes());
     fs::write(path, format!("{body},\n  \"digest\": \"sha256:{digest}\"\n}}\n")).unwrap();
 }
 

@@ -28,6 +28,7 @@ use crate::{
 };
 
 use super::{
+    hash,
     json::{FORMAT_VERSION, PlanDocument, after_of},
     subject::address,
 };
@@ -61,7 +62,7 @@ pub fn write(document: &PlanDocument) -> Result<String, serde_json::Error> {
 /// The SHA-256 of `bytes`, in hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hash::hex(&Sha256::digest(bytes))
 }
 
 /// A saved plan whose bytes are whole.

@@ -78,6 +78,7 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
     Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
 
     Plan: 1 token to narrow, 1 token to mark, 1 token to revoke.
+    There is no budget over time: without a journal, each run is judged by itself.
     0 of 2 tokens comply.
     "#);
     assert_eq!(stub.contents().writes, []);
