@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("apply", &["model", "plan", "inventory"]),
     ("report", &["model", "policy", "inventory", "access", "compliance", "plan", "testing", "apply"]),
     ("target", &["model", "apply", "plan", "inventory"]),
-    ("review", &["model", "report", "target"]),
+    ("review", &["model", "policy", "plan", "report", "target"]),
     ("serve", &["model", "access"]),
 ];
 

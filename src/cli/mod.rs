@@ -29,6 +29,7 @@ mod output;
 mod plan;
 mod records;
 mod reports;
+mod review;
 mod reviewed;
 mod revoke;
 mod runtime;
@@ -114,6 +115,7 @@ enum Command {
     Apply(apply::ApplyCommand),
     Show(show::ShowCommand),
     Drift(drift::DriftCommand),
+    Review(review::ReviewCommand),
     Revoke(revoke::RevokeCommand),
     Inventory(inventory::InventoryCommand),
     Import(import::ImportCommand),
@@ -144,6 +146,7 @@ impl Command {
             Self::Apply(command) => command.run(global),
             Self::Show(command) => command.run(global),
             Self::Drift(command) => command.run(global),
+            Self::Review(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
             Self::Inventory(command) => command.run(global),
             Self::Import(command) => command.run(global),

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     compliance::WaiverStanding,
-    plan::{Plan, TokenCounts},
+    plan::{Origin, Plan, TokenCounts},
 };
 
 use super::{Run, TargetRun, escape::escape};
@@ -100,18 +100,19 @@ impl Metrics {
     }
 
     fn work(&mut self, run: &Run<'_>) {
-        let mut pending: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let mut pending: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
         for (target, plan) in latest(run) {
             for planned in &plan.changes {
-                *pending.entry((target, planned.change.action())).or_default() += 1;
+                let origin = planned.origin.map_or("not-compared", Origin::word);
+                *pending.entry((target, planned.change.action(), origin)).or_default() += 1;
             }
         }
         self.gauge(
             "tokenwarden_pending_changes",
-            "Changes that are left to do, by action.",
-            pending
-                .into_iter()
-                .map(|((target, action), count)| (vec![("target", target), ("action", action)], count)),
+            "Changes that are left to do, by action and by where they come from: policy, drift or time.",
+            pending.into_iter().map(|((target, action, origin), count)| {
+                (vec![("target", target), ("action", action), ("origin", origin)], count)
+            }),
         );
         self.gauge(
             "tokenwarden_held_back",

@@ -38,3 +38,4 @@ pub mod warning;
 pub use escape::{escape, escape_whole};
 pub use paint::Paint;
 pub use run::{Applied, Calls, Run, TargetRun};
+pub use subject::change_line;

@@ -1,15 +1,38 @@
 //! In: what a change or a finding is about. Out: its name for people, and its address for
 //! programs. It refuses to know what happens to it.
 
-use crate::{model::Token, plan::Object};
+use crate::{
+    model::Token,
+    plan::{Object, PlannedChange},
+};
 
-use super::escape::{escape, quoted};
+use super::{
+    difference::of_token,
+    escape::{escape, quoted},
+};
 
 /// What people read: `permissions.create`, `token 4711 "nightly build" of ci-deploy`.
 pub(super) fn name(object: Object<'_>) -> String {
     match object {
         Object::Setting(key) => key.path().to_owned(),
         Object::Token(token) => token_name(token),
+    }
+}
+
+/// What people read of a change, on one line.
+#[must_use]
+pub fn change_line(planned: &PlannedChange) -> String {
+    let object = name(planned.change.object());
+    let what = of_token(&planned.change).unwrap_or_else(|| planned.change.action().to_owned());
+    let why: Vec<String> = planned
+        .reasons
+        .iter()
+        .filter_map(|reason| Some(format!("{}: {}", reason.rule.as_ref()?, escape(&reason.text))))
+        .collect();
+    if why.is_empty() {
+        format!("{object}: {what}")
+    } else {
+        format!("{object}: {what} ({})", why.join("; "))
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod comment;
 mod insights;
+mod publication;
 
 pub use comment::Written;
 pub use insights::{ANNOTATIONS_AT_MOST, Annotation, DATA_AT_MOST, DataItem, DataValue, Severity};

@@ -151,3 +151,30 @@ async fn apply_counts_its_calls_and_sums_up_what_became_of_all_targets() {
         assert!(target["calls"]["sent"].as_u64().unwrap() <= 14, "{document}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_only_sends_nothing_but_get() {
+    let server = TestServer::start(Setup { clock: Clock::System, ..Setup::default() }).await;
+    let refuse = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+    let decide: Arc<Decide> = Arc::new(move |method, _| {
+        let fate = if method == "GET" { Fate::Whole } else { Fate::Instead(refuse.to_vec()) };
+        async move { fate }.boxed()
+    });
+    let reader = Proxy::start(server.address(), decide).await;
+    let folder = folder(&[reader.url()]);
+    for arguments in [
+        &["plan"][..],
+        &["plan", "--out", "plan.json"],
+        &["plan", "--detailed-exitcode", "--only", "settings"],
+        &["drift"],
+        &["explain", "--owner", "root", "--from", "127.0.0.1"],
+        &["inventory", "--out", "taken.jsonl"],
+        &["import"],
+        &["journal", "show"],
+    ] {
+        let run = run(&folder, &server, arguments).await;
+        assert!(matches!(run.code, Some(0 | 2)), "{arguments:?}: {run:?}");
+    }
+    let applied = run(&folder, &server, &["apply", "--auto-approve"]).await;
+    assert_ne!(applied.code, Some(0), "apply does write");
+}

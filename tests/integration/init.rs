@@ -170,7 +170,6 @@ fn git(folder: &Path, arguments: &[&str]) {
 }
 
 #[test]
-#[ignore = "waits for saved plans, baselines and reports"]
 fn the_steps_of_a_pull_request_run_as_they_are_written() {
     for system in SYSTEMS {
         let origin = repository(system);

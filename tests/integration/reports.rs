@@ -384,7 +384,7 @@ fn metrics_count_what_the_plan_has() {
         (r#"tokenwarden_tokens{target="world",scope="unset",state="expired"}"#, 0.0),
         (r#"tokenwarden_findings{target="world",rule="lifetime",action="waived"}"#, 3.0),
         (r#"tokenwarden_findings{target="world",rule="owner-inactive",action="revoke"}"#, 3.0),
-        (r#"tokenwarden_pending_changes{target="world",action="revoke"}"#, 3.0),
+        (r#"tokenwarden_pending_changes{target="world",action="revoke",origin="not-compared"}"#, 3.0),
         (r#"tokenwarden_tokens_judged{target="world",standing="waived"}"#, 3.0),
         (r#"tokenwarden_success{target="world"}"#, 1.0),
         (r#"tokenwarden_calls{target="world"}"#, 7.0),

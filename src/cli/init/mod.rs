@@ -88,6 +88,7 @@ fn repository() -> Result<Vec<Template>, Failure> {
         template!("repository", "trial/tokens.yaml"),
         schema("schema/policy.schema.json", Document::Policy)?,
         schema("schema/settings.schema.json", Document::Settings)?,
+        schema("schema/tests.schema.json", Document::Tests)?,
     ])
 }
 

@@ -28,6 +28,12 @@ pub fn report(run: &Run<'_>, at_most: usize) -> String {
     fit::fit(first_line(run) + "\n", sections::of(run), at_most)
 }
 
+/// What the run comes to, on one line without any markup.
+#[must_use]
+pub fn headline(run: &Run<'_>) -> String {
+    first_line(run).replace(['*', '`'], "")
+}
+
 /// What it comes to, on one line.
 fn first_line(run: &Run<'_>) -> String {
     let changes = run.planned().map(|(target, _)| Counts::of(&target.effective_changes())).sum::<Counts>();

@@ -135,7 +135,8 @@ fn setting(run: &Run<'_>, target: &TargetRun<'_>, plan: &Plan, group: &[&Planned
     lines.truncate(LINES);
     lines.extend((more > 0).then(|| format!("… and {more} more lines")));
     let place = place_of(&first.reasons).map_or(String::new(), |place| format!(" ({})", cell_of(place)));
-    let title = format!("{}**{}**{place}", of_target(run, target), inline(&name(first.change.object())));
+    let name = inline(&name(first.change.object()));
+    let title = format!("{}**{name}**{}{place}", of_target(run, target), origin_of(first));
     Some(format!("{title}\n\n{}\n", difference(&lines)))
 }
 
@@ -147,13 +148,18 @@ fn changes<'a>(run: &'a Run<'a>, action: &'static str, title: &'static str, rank
     let count = chosen.clone().count();
     let entries = chosen.filter_map(move |(target, planned)| {
         let token = planned.change.token()?;
-        let what = inline(&of_token(&planned.change)?);
+        let what = inline(&of_token(&planned.change)?) + &origin_of(planned);
         let place = place_of(&planned.reasons).map_or(String::new(), cell_of);
         let subject = inline(&token_name(token));
         let (target, why) = (of_target(run, target), reasons(&planned.reasons));
         Some(format!("| {target}{subject} | {what} | {why} | {place} |\n"))
     });
     Section { title, lead: TABLE, rank, count, entries: Box::new(entries) }
+}
+
+/// Where a change comes from, behind what it does; nothing when the plan was compared with nothing.
+fn origin_of(planned: &PlannedChange) -> String {
+    planned.origin.map_or(String::new(), |origin| format!(" ({origin})"))
 }
 
 fn pending<'a>(run: &'a Run<'a>) -> Section<'a> {

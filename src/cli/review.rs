@@ -1,0 +1,111 @@
+//! `review`: a plan in the pull request. In: a saved plan and where the pull request is. Out: a comment, a
+//! Code Insights report and a build status there. It runs no code of the pull request, reads neither its
+//! policy nor its settings file, and needs no credential of a target.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use tracing::Level;
+
+use crate::{
+    policy::settings_file::Auth,
+    review::{self, Publication, PullRequest, Written},
+    target::http::HttpClient,
+};
+
+use super::{CommandResult, Exit, Failure, Global, credential, log, output, reviewed, runtime};
+
+/// Publishes a saved plan into a pull request of Bitbucket Data Center
+#[derive(Debug, Args)]
+pub(super) struct ReviewCommand {
+    /// The file that `plan --out` wrote
+    #[arg(long, value_name = "FILE")]
+    plan: PathBuf,
+    /// Base address of Bitbucket
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// Key of the project, such as OPS
+    #[arg(long, value_name = "KEY")]
+    project: String,
+    /// Slug of the repository
+    #[arg(long, value_name = "SLUG")]
+    repo: String,
+    /// Number of the pull request
+    #[arg(long, value_name = "NUMBER")]
+    pull_request: u64,
+    /// Tells this plan from others in the same pull request
+    #[arg(long, value_name = "WORD", default_value = "plan", value_parser = key)]
+    key: String,
+    /// The folder of the settings file in the repository, when that is not its root
+    #[arg(long, value_name = "FOLDER", default_value = "", hide_default_value = true)]
+    root: String,
+    /// The environment variable with a token that can read the repository; it is sent as Bearer
+    #[arg(long, value_name = "NAME", default_value = "BITBUCKET_TOKEN")]
+    bearer_env: String,
+    /// The user, when a password is sent instead
+    #[arg(long, value_name = "NAME", requires = "password_env")]
+    user: Option<String>,
+    /// The environment variable with the password
+    #[arg(long, value_name = "NAME", requires = "user")]
+    password_env: Option<String>,
+    /// A PEM file of certificate authorities to trust beside the usual ones
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+/// A word that fits into the key of a report.
+fn key(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty()
+        && text.len() <= 40
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-.".contains(&c));
+    if fits { Ok(text.to_owned()) } else { Err("write up to 40 letters, digits, `-` and `.`".to_owned()) }
+}
+
+impl ReviewCommand {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When the plan cannot be read, there is no credential, or something cannot be published.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
+        let saved = reviewed::open(&self.plan, global)?;
+        let shown = saved.shown().map_err(reviewed::refused)?;
+        let publication = Publication::of(&shown.run(), &self.root, &self.key);
+        let base = self.url.trim_end_matches('/');
+        let client = self.client(base, global)?;
+        let pull_request = PullRequest {
+            project: self.project.clone(),
+            repository: self.repo.clone(),
+            number: self.pull_request,
+        };
+        let published = review::publish(&client, base, &pull_request, &publication).await?;
+        let comment = match published.comment {
+            Written::New => "a new comment",
+            Written::Updated => "the comment was updated",
+            Written::Unchanged => "the comment says so already",
+        };
+        let state = if publication.passed { "passed" } else { "failed" };
+        output::write(&format!("Published for {}: {comment}; the report has {state}.\n", published.commit))?;
+        if published.annotations_left_out > 0 {
+            output::note(&format!("note: {} annotations had no room", published.annotations_left_out));
+        }
+        Ok(Exit::Done)
+    }
+
+    fn client(&self, base: &str, global: &Global) -> Result<HttpClient, Failure> {
+        let auth = match (&self.user, &self.password_env) {
+            (Some(user), Some(variable)) => {
+                Auth::Password { user: user.clone(), password_env: variable.clone() }
+            }
+            _ => Auth::BearerVariable(self.bearer_env.clone()),
+        };
+        let credential = credential::find(&auth, &global.directory, false)?;
+        let extra_ca = self.tls_ca.as_ref().map(|file| fs::read(global.resolve(file))).transpose()?;
+        Ok(HttpClient::new(base, credential, extra_ca.as_deref())?)
+    }
+}

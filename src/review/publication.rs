@@ -1,0 +1,98 @@
+//! In: the run of a saved plan. Out: what is published of it. It refuses to know where it goes.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    plan::{Plan, PlannedChange},
+    policy::Place,
+    report::{Run, change_line, markdown},
+};
+
+use super::{Annotation, DataItem, DataValue, Publication, Severity};
+
+/// What is left of a comment for the marker behind it, in characters.
+const MARKER: usize = 200;
+/// How many changes are named at one line of the policy.
+const NAMED: usize = 5;
+
+impl Publication {
+    /// What there is to publish of `run`, whose policy lies in the folder `root` of the repository (empty
+    /// for its root). `key` tells it from other plans in the same pull request.
+    #[must_use]
+    pub fn of(run: &Run<'_>, root: &str, key: &str) -> Self {
+        let plans = || run.planned().map(|(_, plan)| plan);
+        let sum = |of: fn(&Plan) -> u64| plans().map(of).sum::<u64>();
+        let number = |title, of| DataItem { title, value: DataValue::Number(sum(of)) };
+        let (seen, complying) = (sum(|plan| plan.tokens.seen), sum(|plan| plan.tokens.complying));
+        let share = if seen == 0 { 100 } else { complying * 100 / seen };
+        Self {
+            key: key.to_owned(),
+            comment: markdown::report(run, markdown::CHARACTERS_AT_MOST - MARKER),
+            passed: run.targets.iter().all(|target| target.refusals.is_empty())
+                && run.unread().next().is_none()
+                && plans().all(Plan::is_whole),
+            summary: markdown::headline(run),
+            data: vec![
+                number("Changes", |plan| plan.changes.len() as u64),
+                number("Cannot be undone", |plan| {
+                    plan.changes.iter().filter(|planned| planned.change.is_irreversible()).count() as u64
+                }),
+                number("Held back", |plan| plan.held_back.len() as u64),
+                number("Waived tokens", |plan| plan.tokens.waived),
+                number("Tokens", |plan| plan.tokens.seen),
+                DataItem { title: "Complying", value: DataValue::Percentage(share) },
+            ],
+            annotations: annotations(run, root),
+        }
+    }
+}
+
+/// A remark for every line of the policy that asks for something, and for what stops the plan.
+fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
+    let mut annotations = Vec::new();
+    for target in &run.targets {
+        let why = target.plan.as_ref().err().into_iter().chain(&target.refusals);
+        annotations.extend(why.map(|why| Annotation {
+            message: format!("{}: {why}", target.name),
+            severity: Severity::High,
+            path: None,
+            line: 0,
+        }));
+    }
+    let mut demanded: BTreeMap<&Place, Vec<&PlannedChange>> = BTreeMap::new();
+    for (_, plan) in run.planned() {
+        for planned in &plan.changes {
+            if let Some(place) = planned.reasons.iter().find_map(|reason| reason.place.as_ref()) {
+                demanded.entry(place).or_default().push(planned);
+            }
+        }
+        for held in &plan.held_back {
+            if let Some(place) = &held.place {
+                let message = format!("held back: {}: {}", held.subject, held.reason);
+                annotations.push(at(place, root, Severity::Medium, message));
+            }
+        }
+        for warning in &plan.waiver_warnings {
+            let message = crate::report::warning::line(warning);
+            annotations.push(at(&warning.waiver.place, root, Severity::Low, message));
+        }
+    }
+    annotations.extend(demanded.into_iter().map(|(place, changes)| demand(place, root, &changes)));
+    annotations
+}
+
+/// What one line of the policy asks for.
+fn demand(place: &Place, root: &str, changes: &[&PlannedChange]) -> Annotation {
+    let irreversible = changes.iter().any(|planned| planned.change.is_irreversible());
+    let mut lines: Vec<String> = changes.iter().take(NAMED).map(|planned| change_line(planned)).collect();
+    if let Some(more) = changes.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        lines.push(format!("and {more} more"));
+    }
+    at(place, root, if irreversible { Severity::High } else { Severity::Medium }, lines.join("; "))
+}
+
+fn at(place: &Place, root: &str, severity: Severity, message: String) -> Annotation {
+    let root = root.trim_matches('/');
+    let path = if root.is_empty() { place.file.to_string() } else { format!("{root}/{}", place.file) };
+    Annotation { message, severity, path: Some(path), line: place.line }
+}
