@@ -24,7 +24,7 @@ impl Publication {
         let sum = |of: fn(&Plan) -> u64| plans().map(of).sum::<u64>();
         let number = |title, of| DataItem { title, value: DataValue::Number(sum(of)) };
         let (seen, complying) = (sum(|plan| plan.tokens.seen), sum(|plan| plan.tokens.complying));
-        let share = if seen == 0 { 100 } else { complying * 100 / seen };
+        let share = (complying * 100).checked_div(seen).unwrap_or(100);
         Self {
             key: key.to_owned(),
             comment: markdown::report(run, markdown::CHARACTERS_AT_MOST - MARKER),
