@@ -218,6 +218,7 @@ async fn reading(tokens: usize) -> Duration {
                 last_used: token.last_used,
                 expires: token.expires,
                 secret_hash: TokenSecret::from_random(random_bytes().unwrap()).hash(),
+                permissions: None,
             }
         })
         .collect();

@@ -192,6 +192,6 @@ fn with_body(response: Response, problem: &Problem, path: &str, id: &str) -> Res
     } else {
         problem.message.clone()
     };
-    let body = error_body(path, &message);
+    let body = error_body(path, problem, &message);
     (parts.status, parts.headers, axum::Json(body)).into_response()
 }

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bitbucket_rest;
 mod crash;
 mod decisions;
 mod directory;

@@ -7,7 +7,7 @@ use tokenwarden::serve::{
     store::{Store, StoreUrl},
 };
 
-use crate::support::{SETTINGS, TestServer, WHOAMI, answer, status};
+use crate::support::{NOW, SETTINGS, TestServer, WHOAMI, answer, status};
 
 #[tokio::test]
 async fn a_new_server_lets_everyone_use_and_create_and_administrators_manage() {
@@ -100,9 +100,9 @@ async fn settings_imported_by_another_process_hold_from_the_next_request_on() {
         serde_json::from_str(&settings::export(&other).await.unwrap()).unwrap();
     document["permissions"]["use"] = json!("nobody");
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 200);
-    settings::import(&other, &document.to_string()).await.unwrap();
+    settings::import(&other, &document.to_string(), NOW.parse().unwrap()).await.unwrap();
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 403);
-    assert!(settings::import(&other, "{}").await.is_err());
+    assert!(settings::import(&other, "{}", NOW.parse().unwrap()).await.is_err());
     other.close().await;
 }
 

@@ -1,5 +1,5 @@
-//! In: settings documents. Out: the one that is enforced, with a strong entity tag. It refuses to
-//! replace settings that somebody else has changed meanwhile.
+//! In: settings documents. Out: the one that is enforced, with a strong entity tag, and who changed it
+//! last. It refuses to replace settings that somebody else has changed meanwhile.
 
 use std::sync::Arc;
 
@@ -10,18 +10,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::{
     endpoint::{Endpoint, Parameter},
     query::Body,
+    tokens::name_of,
 };
 use crate::{
-    access::Operation,
+    access::{Operation, Permit},
     model::{Settings, settings::SettingsDocument},
     serve::{
         App,
         guard::Session,
         live_settings::{etag, settings_text},
         problem::Problem,
+        store::SettingsChange,
     },
 };
 
@@ -36,6 +42,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             PATH,
             "The settings that are enforced; takes an administrator",
             read,
+        ),
+        Endpoint::get::<LastChange, _, _>(
+            "/rest/tokenwarden/1/settings/last-change",
+            "Who changed the settings last, and when; takes an administrator",
+            last_change,
         ),
         Endpoint::put::<SettingsDocument, _, _>(
             PATH,
@@ -64,7 +75,7 @@ async fn replace(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    session.permit(Operation::WriteSettings)?;
+    let permit = session.permit(Operation::WriteSettings)?;
     let moved = || {
         let message = "The settings have changed meanwhile; read them again.";
         Problem::new(StatusCode::PRECONDITION_FAILED, "precondition", message)
@@ -74,10 +85,43 @@ async fn replace(
     }
     let document: SettingsDocument = body.json()?;
     let settings = Settings::try_from(&document).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let text = settings_text(&settings)?;
-    let number = app.store.replace_settings(session.revision.number, &text).await?.ok_or_else(moved)?;
+    let etag = write(&session, &app, &permit, &settings, None).await?.ok_or_else(moved)?;
     let document = SettingsDocument::from(&settings);
-    Ok(([(header::ETAG, etag(number, &text))], Json(document)).into_response())
+    Ok(([(header::ETAG, etag)], Json(document)).into_response())
+}
+
+/// Puts `settings` in the place of those that the session began with, and what Bitbucket's configuration
+/// holds beside them where it is given. Answers the new entity tag; nothing when they have changed
+/// meanwhile.
+pub(super) async fn write(
+    session: &Session,
+    app: &App,
+    permit: &Permit,
+    settings: &Settings,
+    basic_authentication: Option<&str>,
+) -> Result<Option<String>, Problem> {
+    let text = settings_text(settings)?;
+    let change = SettingsChange { by: name_of(permit).into(), at: app.clock.now() };
+    let number =
+        app.store.replace_settings(session.revision.number, &text, &change, basic_authentication).await?;
+    Ok(number.map(|number| etag(number, &text)))
+}
+
+/// The last change of the settings. Both are null for those of a new server.
+#[derive(Serialize, JsonSchema)]
+struct LastChange {
+    /// The user; `(operator)` for the process that runs the server for itself, `(settings import)` for
+    /// somebody at the machine.
+    by: Option<String>,
+    /// When, UTC, RFC 3339.
+    #[schemars(with = "Option<String>")]
+    at: Option<Timestamp>,
+}
+
+async fn last_change(session: Session, State(app): State<Arc<App>>) -> Result<Json<LastChange>, Problem> {
+    session.permit(Operation::ReadSettings)?;
+    let (by, at) = app.store.last_settings_change().await?.map(|change| (change.by, change.at)).unzip();
+    Ok(Json(LastChange { by, at }))
 }
 
 /// Whether `If-Match` names `etag`, by strong comparison (RFC 9110, section 13.1.1).

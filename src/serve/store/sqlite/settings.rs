@@ -1,8 +1,8 @@
-//! In: settings documents, as text. Out: the one that is kept, and its revision. It refuses to know
-//! what they say.
+//! In: settings documents, as text. Out: the one that is kept, its revision, and who wrote it when. It
+//! refuses to know what they say.
 
-use super::Store;
-use crate::serve::store::{SettingsRow, StoreError};
+use super::{Store, moment};
+use crate::serve::store::{SettingsChange, SettingsRow, StoreError};
 
 impl Store {
     /// The settings, without the document when their revision is `known`; nothing when there are none yet.
@@ -33,20 +33,58 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps `document` and answers its revision; nothing, when the present revision is not `expected`
-    /// any more.
+    /// Who changed the settings last, and when; nothing when they are those of a new server, or were
+    /// changed by a version that did not remember it.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn replace_settings(&self, expected: i64, document: &str) -> Result<Option<i64>, StoreError> {
+    pub async fn last_settings_change(&self) -> Result<Option<SettingsChange>, StoreError> {
+        let row: Option<(String, i64)> = sqlx::query_as(
+            "SELECT changed_by, changed FROM settings WHERE id = 1 AND changed_by IS NOT NULL AND changed IS NOT NULL",
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|(by, at)| Ok(SettingsChange { by, at: moment(at)? })).transpose()
+    }
+
+    /// What Bitbucket's configuration of basic authentication holds beside the settings, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn basic_authentication(&self) -> Result<Option<String>, StoreError> {
+        let row: Option<Option<String>> =
+            sqlx::query_scalar("SELECT basic_authentication FROM settings WHERE id = 1")
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(row.flatten())
+    }
+
+    /// Keeps `document` and answers its revision; nothing, when the present revision is not `expected`
+    /// any more. `basic_authentication` is kept with it when it is given.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn replace_settings(
+        &self,
+        expected: i64,
+        document: &str,
+        change: &SettingsChange,
+        basic_authentication: Option<&str>,
+    ) -> Result<Option<i64>, StoreError> {
         let mut writing = self.write().await?;
         let revision = sqlx::query_scalar(
-            "UPDATE settings SET document = ?1, revision = revision + 1 \
+            "UPDATE settings SET document = ?1, revision = revision + 1, changed_by = ?3, changed = ?4, \
+             basic_authentication = coalesce(?5, basic_authentication) \
              WHERE id = 1 AND revision = ?2 RETURNING revision",
         )
         .bind(document)
         .bind(expected)
+        .bind(&change.by)
+        .bind(change.at.as_millisecond())
+        .bind(basic_authentication)
         .fetch_optional(&mut *writing)
         .await?;
         writing.commit().await?;
@@ -58,12 +96,15 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn force_settings(&self, document: &str) -> Result<(), StoreError> {
+    pub async fn force_settings(&self, document: &str, change: &SettingsChange) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) \
-             ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1",
+            "INSERT INTO settings (id, document, revision, changed_by, changed) VALUES (1, ?1, 1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1, \
+             changed_by = excluded.changed_by, changed = excluded.changed",
         )
         .bind(document)
+        .bind(&change.by)
+        .bind(change.at.as_millisecond())
         .execute(&self.writer)
         .await?;
         Ok(())
