@@ -92,6 +92,7 @@ impl InventoryReader for Memory {
             administrators: Some("group-0".into()),
             calls: vec![Call { method: "PUT", path: "/settings" }],
             manageable: SettingKey::ALL.into(),
+            settings_changed: None,
         };
         Ok(Overview { server, settings: Settings::initial("administrators".into()) })
     }

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, SettingKey, Settings};
+use crate::model::{GroupName, LastChange, SettingKey, Settings};
 
 /// What was seen on a target, all but its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Server {
     pub calls: Vec<Call>,
     /// The settings that it can hold.
     pub manageable: BTreeSet<SettingKey>,
+    /// Who changed its settings last, and when, where it tells.
+    pub settings_changed: Option<LastChange>,
 }
 
 /// Settings and server in one reading, so that both are of the same moment.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::{
     live_settings::settings_text,
-    store::{SettingsChange, Store, StoreError},
+    store::{Store, StoreError},
 };
 use crate::model::{
-    Settings,
+    LastChange, Settings,
     settings::{BadSettings, SettingsDocument},
 };
 
@@ -55,6 +55,6 @@ pub const IMPORT: &str = "(settings import)";
 pub async fn import(store: &Store, text: &str, now: Timestamp) -> Result<(), TransferError> {
     let document: SettingsDocument = serde_json::from_str(text)?;
     let settings = Settings::try_from(&document)?;
-    let change = SettingsChange { by: IMPORT.to_owned(), at: now };
+    let change = LastChange { by: IMPORT.to_owned(), at: now };
     Ok(store.force_settings(&settings_text(&settings)?, &change).await?)
 }

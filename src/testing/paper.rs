@@ -34,6 +34,7 @@ impl InventoryReader for Paper<'_> {
                 administrators: Some(administrators),
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
+                settings_changed: None,
             },
         })
     }

@@ -196,6 +196,7 @@ impl InventoryReader for World {
                 administrators: Some("administrators".into()),
                 calls: CALLS.into(),
                 manageable: SettingKey::ALL.into(),
+                settings_changed: None,
             },
             settings: state.settings,
         })

@@ -247,6 +247,7 @@ impl Header {
                 administrators: administrators.clone().map(GroupName::from),
                 calls,
                 manageable: manageable.iter().map(key).collect::<Result<_, _>>()?,
+                settings_changed: None,
             },
             settings: Settings::try_from(&self.settings)?,
         })

@@ -156,7 +156,15 @@ mod tests {
             Caller { user: Some("root".into()), credential, address, peer: address, ..Caller::operator() };
         let calls = vec![Call { method: "GET", path: "/" }, Call { method: "PUT", path: "/" }];
         let manageable = std::collections::BTreeSet::new();
-        Server { url: String::new(), version: None, caller, administrators: None, calls, manageable }
+        Server {
+            url: String::new(),
+            version: None,
+            caller,
+            administrators: None,
+            calls,
+            manageable,
+            settings_changed: None,
+        }
     }
 
     fn lost(change: Change) -> Vec<(Axis, Option<u32>)> {

@@ -12,8 +12,8 @@ use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
     inventory::{Caller, Coverage, Missing, Server},
     model::{
-        Action, AddressSet, LastUse, Owner, OwnerKind, Permission, Rule, RuleCode, Scope, SettingKey,
-        Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
+        Action, AddressSet, LastChange, LastUse, Owner, OwnerKind, Permission, Rule, RuleCode, Scope,
+        SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
     },
     plan::{
         Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
@@ -99,6 +99,7 @@ struct TargetRead {
     statistics: StatisticsEntry,
     refused_use: RefusedUseEntry,
     network_names: Vec<NetworkName>,
+    settings_changed: Option<LastChange>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +170,7 @@ impl Document {
                 administrators: None,
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
+                settings_changed: target.settings_changed.clone(),
             },
             made_for: target.planned_for,
             policy_fingerprint: target.policy_sha256.clone(),

@@ -10,10 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use super::{
     endpoint::{Endpoint, Parameter},
     query::Body,
@@ -21,13 +17,12 @@ use super::{
 };
 use crate::{
     access::{Operation, Permit},
-    model::{Settings, settings::SettingsDocument},
+    model::{LastChange, Settings, settings::SettingsDocument},
     serve::{
         App,
         guard::Session,
         live_settings::{etag, settings_text},
         problem::Problem,
-        store::SettingsChange,
     },
 };
 
@@ -47,7 +42,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/rest/tokenwarden/1/settings/last-change",
             "Who changed the settings last, and when; takes an administrator",
             last_change,
-        ),
+        )
+        .statuses(&[(404, "The settings are those of a new server")]),
         Endpoint::put::<SettingsDocument, _, _>(
             PATH,
             "Replace the settings; takes an administrator",
@@ -101,27 +97,16 @@ pub(super) async fn write(
     basic_authentication: Option<&str>,
 ) -> Result<Option<String>, Problem> {
     let text = settings_text(settings)?;
-    let change = SettingsChange { by: name_of(permit).into(), at: app.clock.now() };
+    let change = LastChange { by: name_of(permit).into(), at: app.clock.now() };
     let number =
         app.store.replace_settings(session.revision.number, &text, &change, basic_authentication).await?;
     Ok(number.map(|number| etag(number, &text)))
 }
 
-/// The last change of the settings. Both are null for those of a new server.
-#[derive(Serialize, JsonSchema)]
-struct LastChange {
-    /// The user; `(operator)` for the process that runs the server for itself, `(settings import)` for
-    /// somebody at the machine.
-    by: Option<String>,
-    /// When, UTC, RFC 3339.
-    #[schemars(with = "Option<String>")]
-    at: Option<Timestamp>,
-}
-
 async fn last_change(session: Session, State(app): State<Arc<App>>) -> Result<Json<LastChange>, Problem> {
     session.permit(Operation::ReadSettings)?;
-    let (by, at) = app.store.last_settings_change().await?.map(|change| (change.by, change.at)).unzip();
-    Ok(Json(LastChange { by, at }))
+    let last = app.store.last_settings_change().await?;
+    last.map(Json).ok_or_else(|| Problem::not_found("The settings are those of a new server."))
 }
 
 /// Whether `If-Match` names `etag`, by strong comparison (RFC 9110, section 13.1.1).

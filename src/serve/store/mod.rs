@@ -308,15 +308,6 @@ pub struct SettingsRow {
     pub document: Option<String>,
 }
 
-/// The last change of the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsChange {
-    /// Who made it.
-    pub by: String,
-    /// When, UTC.
-    pub at: Timestamp,
-}
-
 /// A project as the store keeps one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectRow {

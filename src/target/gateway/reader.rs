@@ -7,15 +7,15 @@ use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use crate::{
     inventory::{Caller, InventoryReader, Overview, People, ReadError, Server},
-    model::{GroupName, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
+    model::{GroupName, LastChange, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
     target::http::{HttpClient, HttpError, PagingFault, Refusal},
 };
 
 use super::{
     Gateway,
     wire::{
-        GROUPS, Group, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem, TokenPage,
-        USERS, User, WHOAMI, WhoAmI,
+        GROUPS, Group, LAST_CHANGE, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem,
+        TokenPage, USERS, User, WHOAMI, WhoAmI,
     },
 };
 
@@ -66,10 +66,11 @@ impl Gateway {
     }
 
     async fn read_overview(&self) -> Result<Overview, Cause> {
-        let (settings, caller, properties) = future::try_join3(
+        let (settings, caller, properties, settings_changed) = future::try_join4(
             self.client.get::<SettingsDocument>(SETTINGS, &[]),
             self.client.get::<WhoAmI>(WHOAMI, &[]),
             self.client.get::<Properties>(PROPERTIES, &[]),
+            self.last_change(),
         )
         .await?;
         let (caller, properties) = (caller.body, properties.body);
@@ -81,9 +82,19 @@ impl Gateway {
                 caller: Caller::try_from(caller)?,
                 calls: super::calls(),
                 manageable: SettingKey::ALL.into(),
+                settings_changed,
             },
             settings: Settings::try_from(&settings.body)?,
         })
+    }
+
+    /// Who changed the settings last, and when; nothing when nobody did, or the server does not tell.
+    async fn last_change(&self) -> Result<Option<LastChange>, HttpError> {
+        match self.client.get::<LastChange>(LAST_CHANGE, &[]).await {
+            Ok(told) => Ok(Some(told.body)),
+            Err(error) if error.refusal().is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_users(&self) -> Result<Vec<User>, HttpError> {

@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
+pub(super) const LAST_CHANGE: &str = "/rest/tokenwarden/1/settings/last-change";
 pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
 pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(super) const USERS: &str = "/rest/api/latest/admin/users";

@@ -2,7 +2,10 @@
 //! refuses to know what they say.
 
 use super::{Store, moment};
-use crate::serve::store::{SettingsChange, SettingsRow, StoreError};
+use crate::{
+    model::LastChange,
+    serve::store::{SettingsRow, StoreError},
+};
 
 impl Store {
     /// The settings, without the document when their revision is `known`; nothing when there are none yet.
@@ -39,13 +42,13 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn last_settings_change(&self) -> Result<Option<SettingsChange>, StoreError> {
+    pub async fn last_settings_change(&self) -> Result<Option<LastChange>, StoreError> {
         let row: Option<(String, i64)> = sqlx::query_as(
             "SELECT changed_by, changed FROM settings WHERE id = 1 AND changed_by IS NOT NULL AND changed IS NOT NULL",
         )
         .fetch_optional(&self.readers)
         .await?;
-        row.map(|(by, at)| Ok(SettingsChange { by, at: moment(at)? })).transpose()
+        row.map(|(by, at)| Ok(LastChange { by, at: moment(at)? })).transpose()
     }
 
     /// What Bitbucket's configuration of basic authentication holds beside the settings, as JSON.
@@ -71,7 +74,7 @@ impl Store {
         &self,
         expected: i64,
         document: &str,
-        change: &SettingsChange,
+        change: &LastChange,
         basic_authentication: Option<&str>,
     ) -> Result<Option<i64>, StoreError> {
         let mut writing = self.write().await?;
@@ -96,7 +99,7 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn force_settings(&self, document: &str, change: &SettingsChange) -> Result<(), StoreError> {
+    pub async fn force_settings(&self, document: &str, change: &LastChange) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO settings (id, document, revision, changed_by, changed) VALUES (1, ?1, 1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1, \
