@@ -25,12 +25,15 @@ use crate::{
         App,
         guard::Session,
         problem::Problem,
+        project_permissions::ProjectPermissions,
         store::{Narrowing, NewPermissions, TokenFilter, TokenPage, TokenRow, UserRow},
     },
 };
 
 /// The reason why somebody with a token is refused what only takes a password.
 pub(super) const TOKEN: &str = "token";
+/// Bitbucket's words: no token carries the global permission that it takes to manage those of others.
+const NO_GLOBAL_PERMISSION: &str = "Tokens may not have the following permission: ADMIN";
 
 const NO_SUCH_USER: &[(u16, &str)] = &[(404, "There is no such user")];
 const NO_SUCH_TOKEN: &[(u16, &str)] = &[(404, "There is no such user or token")];
@@ -133,7 +136,7 @@ async fn readable_owner(session: &Session, app: &App, slug: &str) -> Result<User
     let operation = if is_own { Operation::ListOwn } else { Operation::ListAll };
     let permit = session.permit(operation).map_err(not_permitted)?;
     if !is_own {
-        in_person(&permit)?;
+        in_person(&permit, NO_GLOBAL_PERMISSION)?;
     }
     Ok(owner)
 }
@@ -146,9 +149,10 @@ async fn create(
 ) -> Result<Json<CreatedAccessToken>, Problem> {
     let (user, is_own) = find_owner(&session, &app, &slug).await?;
     let caller = session.permit(Operation::Enter)?;
-    let Some(owner) = caller.caller().person().filter(|_| is_own && caller.caller().token().is_none()) else {
-        return Err(not_permitted(Reason::NoUser.into()));
+    let Some(owner) = caller.caller().person().filter(|_| is_own) else {
+        return Err(not_permitted(Reason::ManageOthers.into()));
     };
+    in_person(&caller, "A token cannot create tokens")?;
     let asked: AccessTokenRequest = body.json()?;
     let permissions = asked.new_permissions()?;
     let scope = permissions.scope();
@@ -190,7 +194,7 @@ fn narrowing(asked: &AccessTokenRequest, token: &TokenRow) -> Result<Narrowing, 
         return Err(Problem::bad_request("The permissions of a token can only be lowered."));
     }
     // A token whose scope was never set gets one when it is narrowed, and not before.
-    let scope = permissions.as_ref().filter(|wanted| **wanted != now).map(|wanted| wanted.scope());
+    let scope = permissions.as_ref().filter(|wanted| **wanted != now).map(ProjectPermissions::scope);
     let permissions = permissions.map(|to| NewPermissions { from: token.permissions.clone(), to });
     Ok(Narrowing { description, scope, expires: None, permissions })
 }
@@ -215,7 +219,7 @@ async fn managed_token(
     let (token, owner) =
         permitted_token(session, app, id_number(id), operation).await.map_err(not_permitted)?;
     if !is_own {
-        in_person(&session.permit(Operation::Enter)?)?;
+        in_person(&session.permit(Operation::Enter)?, NO_GLOBAL_PERMISSION)?;
     }
     if token.owner == user.name { Ok((user, token, owner)) } else { Err(no_such_token()) }
 }
@@ -232,12 +236,12 @@ async fn find_owner(session: &Session, app: &App, slug: &str) -> Result<(UserRow
     Ok((user, is_own))
 }
 
-/// Lets nobody pass who comes with a token: in Bitbucket none carries a global permission.
-fn in_person(permit: &Permit) -> Result<(), Problem> {
-    if permit.caller().token().is_none() {
-        return Ok(());
+/// Lets nobody pass who comes with a token; `message` says why to the client.
+fn in_person(permit: &Permit, message: &str) -> Result<(), Problem> {
+    match permit.caller().token() {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, TOKEN, message)),
     }
-    Err(Problem::new(StatusCode::UNAUTHORIZED, TOKEN, "Tokens may not have the following permission: ADMIN"))
 }
 
 /// The refusal of an operation, as Bitbucket answers it: 401 also for those who are known.
