@@ -90,8 +90,8 @@ async fn a_token_made_in_one_rest_is_the_same_token_in_the_other() {
         answer(server.with_token(secret, Method::GET, WHOAMI), StatusCode::OK).await["scope"],
         "read-write"
     );
-    let patch = server.with_password("mary", Method::PATCH, &format!("{TOKENS}/token/1"));
-    answer(patch.json(&json!({"tokenScope": 1})), StatusCode::OK).await;
+    let narrowed = server.with_password("mary", Method::PATCH, &format!("{TOKENS}/token/1"));
+    answer(narrowed.json(&json!({"tokenScope": 1})), StatusCode::OK).await;
     let read = answer(server.with_password("mary", Method::GET, &path_of(&made)), StatusCode::OK).await;
     assert_eq!(read["permissions"], json!(["REPO_READ", "PROJECT_READ"]), "narrowed there, narrowed here");
 
