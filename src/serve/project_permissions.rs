@@ -169,6 +169,7 @@ impl ProjectPermissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parse(names: &[&str]) -> Result<ProjectPermissions, BadPermissions> {
         ProjectPermissions::parse(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
@@ -200,6 +201,21 @@ mod tests {
             assert_eq!(permissions.under(scope), permissions, "{names:?}");
             assert_eq!(permissions.under(Scope::ReadOnly).scope(), Scope::ReadOnly, "{names:?}");
             assert!(permissions.under(Scope::ReadOnly).within(&permissions), "{names:?}");
+        }
+    }
+
+    fn any_permissions() -> impl Strategy<Value = ProjectPermissions> {
+        let names = ProjectPermission::ALL.map(|(name, _)| name.to_owned()).to_vec();
+        proptest::sample::subsequence(names, 1..=6)
+            .prop_filter_map("they contradict one another", |names| ProjectPermissions::parse(&names).ok())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_within_others_never_has_a_wider_scope(a in any_permissions(), b in any_permissions()) {
+            prop_assert!(a.within(&a));
+            prop_assert!(!a.within(&b) || a.scope() <= b.scope());
+            prop_assert!(!a.within(&b) || a.under(Scope::ReadOnly).within(&b.under(Scope::ReadOnly)));
         }
     }
 
