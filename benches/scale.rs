@@ -99,6 +99,7 @@ impl InventoryReader for Memory {
             unreadable: BTreeMap::new(),
             capabilities: Capabilities::everything(),
             left_out: Vec::new(),
+            settings_changed: None,
         };
         Ok(Overview { server, settings: Settings::initial("administrators".into()) })
     }
@@ -237,6 +238,7 @@ async fn reading(tokens: usize) -> Duration {
                 last_used: token.last_used,
                 expires: token.expires,
                 secret_hash: TokenSecret::from_random(random_bytes().unwrap()).hash(),
+                permissions: None,
             }
         })
         .collect();

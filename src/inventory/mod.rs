@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, SettingKey, Settings};
+use crate::model::{GroupName, LastChange, SettingKey, Settings};
 
 /// What was seen on a target, all but its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Server {
     pub capabilities: Capabilities,
     /// What is not looked at because the settings file says so, such as `tokens of projects`.
     pub left_out: Vec<String>,
+    /// Who changed its settings last, and when, where it tells.
+    pub settings_changed: Option<LastChange>,
 }
 
 /// Settings and server in one reading, so that both are of the same moment.

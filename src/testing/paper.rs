@@ -37,6 +37,7 @@ impl InventoryReader for Paper<'_> {
                 unreadable: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
+                settings_changed: None,
             },
         })
     }

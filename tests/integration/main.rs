@@ -9,6 +9,7 @@
 )]
 
 mod bitbucket;
+mod bitbucket_rest;
 mod capabilities;
 mod crash;
 mod decisions;

@@ -258,6 +258,7 @@ impl InventoryReader for World {
                 unreadable: BTreeMap::new(),
                 capabilities: state.capabilities,
                 left_out: Vec::new(),
+                settings_changed: None,
             },
             settings: state.settings,
         })

@@ -313,6 +313,7 @@ impl Header {
                     .collect::<Result<_, BadRecord>>()?,
                 capabilities: *capabilities,
                 left_out: left_out.clone(),
+                settings_changed: None,
             },
             settings: Settings::try_from(&self.settings)?,
         })

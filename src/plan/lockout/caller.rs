@@ -176,6 +176,7 @@ mod tests {
             unreadable: std::collections::BTreeMap::new(),
             capabilities: Capabilities::everything(),
             left_out: Vec::new(),
+            settings_changed: None,
         }
     }
 

@@ -128,6 +128,7 @@ impl Bitbucket {
                     tokens_sent_as_passwords_are_passwords: true,
                 },
                 left_out: self.left_out(),
+                settings_changed: None,
             },
             settings: passwords::settings(known),
         })
