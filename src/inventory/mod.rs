@@ -7,12 +7,14 @@
 mod caller;
 mod capabilities;
 mod coverage;
+mod form;
 mod people;
 mod reader;
 
 pub use caller::{Call, Caller, Credential};
 pub use capabilities::{Capabilities, Expiry};
-pub use coverage::{Coverage, Missing};
+pub use coverage::{Coverage, Missing, TokenPart};
+pub use form::Form;
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
 
@@ -54,6 +56,8 @@ pub struct Server {
     pub manageable: BTreeSet<SettingKey>,
     /// Those of them that our credential could not read, each with what the server said.
     pub unreadable: BTreeMap<SettingKey, String>,
+    /// The forms in which it keeps settings, where it cannot hold everything that a policy can say.
+    pub forms: BTreeMap<SettingKey, Form>,
     /// What it can do with tokens and passwords.
     pub capabilities: Capabilities,
     /// What is not looked at because the settings file says so, such as `tokens of projects`.

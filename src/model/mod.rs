@@ -10,6 +10,7 @@ pub mod expression;
 pub mod identity;
 pub mod lifetime;
 pub mod limit;
+pub mod mapping;
 pub mod mark;
 pub mod network;
 pub mod password;

@@ -119,6 +119,7 @@ impl Bitbucket {
                 calls: CALLS.into(),
                 manageable,
                 unreadable,
+                forms: BTreeMap::new(),
                 capabilities: Capabilities {
                     expiry: match self.options.marker {
                         Some(_) => Expiry::Mark { room: NAME },

@@ -81,6 +81,7 @@ impl Gateway {
                 calls: CALLS.into(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
             },
