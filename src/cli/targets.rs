@@ -11,17 +11,18 @@ use crate::{
     plan::{History, Plan, Terms},
     policy::{
         Policy,
-        settings_file::{Connection, Server, TargetDeclaration},
+        settings_file::{Auth, Connection, Server, TargetDeclaration},
     },
     target::{
         Target,
         bitbucket::{self, Bitbucket},
         gateway::Gateway,
         http::{HttpClient, Limits},
+        resolution::{self, Resolution},
     },
 };
 
-use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, output};
+use super::{Failure, Global, credential, embedded::Embedded, files::Workspace, output};
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
 const AT_ONCE: usize = 64;
@@ -182,10 +183,19 @@ async fn connect(
             let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
             Ok(Session { target, name, embedded: None })
         }
-        other @ Connection::Resolution { .. } => {
-            let message =
-                format!("targets of `kind: {}` are not supported yet by this version", other.kind());
-            Err(Failure::new(Exit::Error, message))
+        Connection::Resolution { server, product, settings } => {
+            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
+            let options = resolution::Options {
+                product: *product,
+                settings: settings.clone(),
+                marker: key.map(|key| Resolution::marker(key, &name)),
+                password: matches!(server.auth, Auth::Password { .. }),
+                token_id: declaration.ourselves.token_id.clone(),
+                address: declaration.ourselves.address,
+            };
+            let client = client(workspace, server, reach).await?;
+            let target = Target::Resolution(Resolution::new(client, server.url.as_str(), options));
+            Ok(Session { target, name, embedded: None })
         }
     }
 }

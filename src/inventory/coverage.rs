@@ -76,7 +76,11 @@ impl fmt::Display for Missing {
                 write!(f, "the tokens of {such_as} could not be seen: {reason}")
             }
             Self::Part { of, tokens: 1, such_as } => {
-                write!(f, "the server does not say the {} of token {such_as}: it is not looked at", of.words())
+                write!(
+                    f,
+                    "the server does not say the {} of token {such_as}: it is not looked at",
+                    of.words()
+                )
             }
             Self::Part { of, tokens, such_as } => write!(
                 f,

@@ -2,8 +2,8 @@
 //! and what of the limits does. It refuses to know where the setting stands.
 
 use crate::model::{
-    ClientAddressSource, Holders, Limit, OwnerKind, PasswordAuthentication, Period,
-    lifetime::Unit, password::PasswordExceptions,
+    ClientAddressSource, Holders, Limit, OwnerKind, PasswordAuthentication, Period, lifetime::Unit,
+    password::PasswordExceptions,
 };
 
 /// The form in which a server keeps a setting, where that cannot hold everything that a policy can say.
@@ -29,12 +29,12 @@ impl Form {
     #[must_use]
     pub fn refuses_holders(self, wanted: &Holders) -> Option<&'static str> {
         match (self, wanted) {
-            (Self::Switch, Holders::Groups(_)) => {
-                Some("the server knows everyone and nobody here, no groups; what tokens may be is kept by the rules")
-            }
-            (Self::Groups, Holders::Everyone) => {
-                Some("the field of the server holds groups; say with `everyone` where it keeps that everyone may")
-            }
+            (Self::Switch, Holders::Groups(_)) => Some(
+                "the server knows everyone and nobody here, no groups; what tokens may be is kept by the rules",
+            ),
+            (Self::Groups, Holders::Everyone) => Some(
+                "the field of the server holds groups; say with `everyone` where it keeps that everyone may",
+            ),
             _ => None,
         }
     }
@@ -76,8 +76,10 @@ impl Form {
         match longest(limits).map(|period| unit.round_up(period)) {
             Some(period) => Ok(vec![Limit { max_lifetime: Some(period), ..Limit::default() }]),
             None if or_none => Ok(Vec::new()),
-            None => Err("the field of the server holds a lifetime; say with `never` what stands there when there is \
-                         no limit"),
+            None => Err(
+                "the field of the server holds a lifetime; say with `never` what stands there when there is \
+                         no limit",
+            ),
         }
     }
 }

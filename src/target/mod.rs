@@ -6,6 +6,7 @@
 pub mod bitbucket;
 pub mod gateway;
 pub mod http;
+pub mod resolution;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ use crate::{
 use bitbucket::{Bitbucket, BitbucketWriter};
 use gateway::{Gateway, GatewayWriter};
 use http::CallStatistics;
+use resolution::{Resolution, ResolutionWriter};
 
 /// A server of whatever kind.
 pub enum Target {
@@ -26,6 +28,8 @@ pub enum Target {
     Gateway(Gateway),
     /// Bitbucket Data Center with its own tokens.
     Bitbucket(Bitbucket),
+    /// A product with the app "API Token Authentication".
+    Resolution(Resolution),
 }
 
 impl Target {
@@ -35,6 +39,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved)),
             Self::Bitbucket(bitbucket) => Writer::Bitbucket(bitbucket.writer(approved)),
+            Self::Resolution(resolution) => Writer::Resolution(resolution.writer(approved)),
         }
     }
 
@@ -44,6 +49,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => gateway.calls(),
             Self::Bitbucket(bitbucket) => bitbucket.calls(),
+            Self::Resolution(resolution) => resolution.calls(),
         }
     }
 }
@@ -53,6 +59,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.overview().await,
             Self::Bitbucket(bitbucket) => bitbucket.overview().await,
+            Self::Resolution(resolution) => resolution.overview().await,
         }
     }
 
@@ -60,6 +67,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.people(groups).await,
             Self::Bitbucket(bitbucket) => bitbucket.people(groups).await,
+            Self::Resolution(resolution) => resolution.people(groups).await,
         }
     }
 
@@ -67,6 +75,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
+            Self::Resolution(resolution) => resolution.tokens(each).await,
         }
     }
 }
@@ -77,6 +86,8 @@ pub enum Writer {
     Gateway(GatewayWriter),
     /// That of Bitbucket Data Center.
     Bitbucket(BitbucketWriter),
+    /// That of the app.
+    Resolution(ResolutionWriter),
 }
 
 impl TargetWriter for Writer {
@@ -84,6 +95,7 @@ impl TargetWriter for Writer {
         match self {
             Self::Gateway(writer) => writer.make(change).await,
             Self::Bitbucket(writer) => writer.make(change).await,
+            Self::Resolution(writer) => writer.make(change).await,
         }
     }
 }

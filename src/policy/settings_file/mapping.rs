@@ -112,9 +112,7 @@ fn field(setting: SettingKey, at: &At<'_>, out: &mut Diagnostics) -> Option<Fiel
         SettingKey::Permission(_) | SettingKey::PasswordAuthentication if flag => {
             Field::Flag { pointer, inverted: kind == "inverted-flag" }
         }
-        SettingKey::Permission(_) => {
-            Field::Groups { pointer, entries, everyone: optional("everyone", out)? }
-        }
+        SettingKey::Permission(_) => Field::Groups { pointer, entries, everyone: optional("everyone", out)? },
         SettingKey::Networks => Field::Networks { pointer, entries },
         SettingKey::ClientAddress => {
             Field::ClientAddress { pointer, entries, header: self::pointer(at, "header", out)? }
@@ -147,9 +145,10 @@ fn report_overlap(fields: &BTreeMap<SettingKey, Field>, field: &Field, at: &At<'
     let taken = fields.values().flat_map(Field::pointers);
     let own: Vec<&str> = field.pointers().collect();
     let pairs = taken.flat_map(|taken| own.iter().map(move |own| (taken, *own)));
-    let within = own.iter().enumerate().flat_map(|(index, first)| {
-        own.iter().skip(index + 1).map(move |second| (*first, *second))
-    });
+    let within = own
+        .iter()
+        .enumerate()
+        .flat_map(|(index, first)| own.iter().skip(index + 1).map(move |second| (*first, *second)));
     if let Some((first, second)) = pairs.chain(within).find(|(first, second)| overlaps(first, second)) {
         let message = format!("`{second}` overlaps `{first}`, where something else stands");
         out.push(

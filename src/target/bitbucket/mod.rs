@@ -8,10 +8,11 @@
 //! The server has no list of all tokens: users, projects and repositories are walked, and each is asked
 //! for its own. Personal projects have tokens in their repositories alone.
 
-mod passwords;
+pub(in crate::target) mod directory;
+pub(in crate::target) mod passwords;
 mod reader;
 mod walk;
-mod wire;
+pub(in crate::target) mod wire;
 mod writer;
 
 use std::{

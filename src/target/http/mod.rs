@@ -159,7 +159,21 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
-        let call = Call { method: Method::GET, path, query, if_match: None };
+        self.read(Method::GET, path, query).await
+    }
+
+    /// As [`Self::get`], with another method. Only `GET` is repeated.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        let call = Call { method, path, query, if_match: None };
         let Answer { call, body, etag, user } = self.call(&call, None::<&()>).await?;
         if body.is_empty() {
             return Err(HttpError::Empty { call });
@@ -185,6 +199,17 @@ impl HttpClient {
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
         self.call(&Call { method, path, query: &[], if_match }, body).await.map(|_| ())
+    }
+
+    /// `DELETE path`. Whether the server says that it did, which it does by a 2xx without the body `false`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::send`].
+    pub async fn delete(&self, path: &str) -> Result<bool, HttpError> {
+        let call = Call { method: Method::DELETE, path, query: &[], if_match: None };
+        let answer = self.call(&call, None::<&()>).await?;
+        Ok(answer.body.trim_ascii() != b"false")
     }
 
     fn url(&self, path: &str) -> String {
