@@ -29,9 +29,9 @@ impl Form {
     #[must_use]
     pub fn refuses_holders(self, wanted: &Holders) -> Option<&'static str> {
         match (self, wanted) {
-            (Self::Switch, Holders::Groups(_)) => Some(
-                "the server knows everyone and nobody here, no groups; what tokens may be is kept by the rules",
-            ),
+            (Self::Switch, Holders::Groups(_)) => {
+                Some("the server knows everyone and nobody here, and no groups: the rules on tokens keep it")
+            }
             (Self::Groups, Holders::Everyone) => Some(
                 "the field of the server holds groups; say with `everyone` where it keeps that everyone may",
             ),

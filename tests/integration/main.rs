@@ -32,6 +32,7 @@ mod proxy;
 mod quickstart;
 mod rails;
 mod reconcile;
+mod resolution;
 mod rules;
 mod schema;
 mod seed;
