@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(held(Unit::Months, &[bots.clone(), rest.clone()]), Some("1y".to_owned()));
         assert_eq!(held(Unit::Months, std::slice::from_ref(&rest)), Some("3mo".to_owned()));
         assert_eq!(held(Unit::Days, std::slice::from_ref(&rest)), Some("90d".to_owned()));
-        assert_eq!(held(Unit::Days, &[bots.clone()]), None, "the others have no limit");
+        assert_eq!(held(Unit::Days, std::slice::from_ref(&bots)), None, "the others have no limit");
         assert_eq!(held(Unit::Days, &[limit(Some("ci-bots"), None), rest.clone()]), None);
         let projects = Limit { owner_kinds: [OwnerKind::Project].into(), ..Limit::default() };
         assert_eq!(held(Unit::Days, &[projects, rest]), Some("90d".to_owned()));

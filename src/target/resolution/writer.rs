@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     model::{
-        Marker, SettingKey, Token, TokenId, UserName,
+        Marker, SettingKey, Settings, Token, TokenId, UserName,
         mapping::{Field, SettingsMapping},
     },
     plan::{Change, Object, Standing},
@@ -75,7 +75,7 @@ impl ResolutionWriter {
         for _ in 0..TRIES {
             let unread = |cause| if wrote.is_some() { WriteError::Unknown(cause) } else { failed(cause) };
             let mut document = document(&self.client, mapping).await.map_err(unread)?;
-            let mut settings = self.standing(mapping, key, &document).map_err(failed)?;
+            let mut settings = settings_in(&document, mapping, key).map_err(failed)?;
             match (change.standing_in(&settings), wrote.take()) {
                 (Standing::After, wrote) => {
                     return Ok(if wrote.is_some() { Effect::Made } else { Effect::AlreadySo });
@@ -106,17 +106,6 @@ impl ResolutionWriter {
         found.ok_or_else(|| failed(format!("nothing says where the app keeps `{key}`")))
     }
 
-    /// The settings in `document`, of which `key` must be readable.
-    fn standing(
-        &self,
-        mapping: &SettingsMapping,
-        key: SettingKey,
-        document: &Value,
-    ) -> Result<crate::model::Settings, String> {
-        let (settings, mut unreadable) = mapping::read(&mapping.fields, document);
-        unreadable.remove(&key).map_or(Ok(settings), Err)
-    }
-
     /// Reads a token and writes the words that `wanted` makes of its own, unless that is nothing. When the
     /// answer is lost, it begins anew. What its owner wrote meanwhile stays.
     async fn describe(
@@ -136,8 +125,8 @@ impl ResolutionWriter {
             let Some(token_description) = wanted(now.words()).map_err(failed)? else {
                 return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
             };
-            let patch = TokenPatch { token_description };
-            match self.client.send(Method::PATCH, &path, None, Some(&patch)).await {
+            let update = TokenPatch { token_description };
+            match self.client.send(Method::PATCH, &path, None, Some(&update)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.is_lost_answer() => lost = Some(error),
                 // It may be gone by now.
@@ -206,6 +195,12 @@ impl ResolutionWriter {
         }
         find_in(Pages::new(&self.client, None, None), &token.id).await
     }
+}
+
+/// The settings in `document`, of which `key` must be readable.
+fn settings_in(document: &Value, mapping: &SettingsMapping, key: SettingKey) -> Result<Settings, String> {
+    let (settings, mut unreadable) = mapping::read(&mapping.fields, document);
+    unreadable.remove(&key).map_or(Ok(settings), Err)
 }
 
 async fn find_in(mut pages: Pages<'_>, id: &TokenId) -> Result<Option<TokenItem>, HttpError> {

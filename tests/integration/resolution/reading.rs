@@ -46,11 +46,9 @@ async fn every_dialect_of_the_listing_shows_the_same_tokens() {
         (true, "description", vec!["tokenScope"]),
         (true, "tokenDescription", vec![]),
     ] {
-        for page in [1, 2, 3, 5, 100] {
+        {
             let listing = &mut stub.contents().listing;
-            (listing.bare, listing.words, listing.page) = (bare, words, page);
-            listing.silent_on.clone_from(&silent_on);
-            let _ = listing;
+            (listing.bare, listing.words, listing.silent_on) = (bare, words, silent_on);
         }
         let (seen, coverage) = tokens(&stub.target()).await;
         assert_eq!(

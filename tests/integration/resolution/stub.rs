@@ -48,6 +48,7 @@ pub(crate) struct Listing {
     pub(crate) pages: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a way in which versions and servers differ")]
 pub(crate) struct Contents {
     /// Name, key, whether active.
     pub(crate) users: Vec<(&'static str, &'static str, bool)>,

@@ -28,17 +28,18 @@ pub(super) const CALLS: &[Call] = &[
 
 /// A user; the anonymous one has no name.
 #[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
 struct User {
-    username: Option<UserName>,
-    user_key: Option<String>,
+    #[serde(rename = "username")]
+    name: Option<UserName>,
+    #[serde(rename = "userKey")]
+    key: Option<String>,
     status: Option<String>,
 }
 
 impl User {
     fn person(self) -> Option<Person> {
-        let name = self.username?;
-        let key = self.user_key.unwrap_or_else(|| name.as_str().to_owned());
+        let name = self.name?;
+        let key = self.key.unwrap_or_else(|| name.as_str().to_owned());
         // The words are not written down anywhere: what is neither of these is not known.
         let active = match self.status.unwrap_or_default().to_lowercase().as_str() {
             "active" | "current" => Some(true),
@@ -80,7 +81,7 @@ struct Server {
 
 pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, Cause> {
     let user = client.get::<User>(CURRENT, &[]).await?.body;
-    user.username.map(Some).ok_or_else(|| NotLetIn.into())
+    user.name.map(Some).ok_or_else(|| NotLetIn.into())
 }
 
 pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
@@ -103,7 +104,7 @@ pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Mem
     let path = format!("/rest/api/group/{name}/member");
     match pages::<Results<User>, User>(client, &path, &[], NAMES, PAGE).await {
         Ok(members) => {
-            let names = members.into_iter().filter_map(|member| member.username).collect();
+            let names = members.into_iter().filter_map(|member| member.name).collect();
             Ok((group, Some(names)))
         }
         Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok((group, None)),
