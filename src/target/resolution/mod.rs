@@ -7,6 +7,7 @@
 
 mod directory;
 mod mapping;
+mod place;
 mod reader;
 mod tokens;
 mod wire;

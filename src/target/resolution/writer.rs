@@ -72,7 +72,8 @@ impl ResolutionWriter {
         let (mapping, field) = self.field(key)?;
         let method: Method = mapping.write.parse().map_err(|error| failed(Cause::from(error)))?;
         let mut wrote = None;
-        for _ in 0..TRIES {
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
             let unread = |cause| if wrote.is_some() { WriteError::Unknown(cause) } else { failed(cause) };
             let mut document = document(&self.client, mapping).await.map_err(unread)?;
             let mut settings = settings_in(&document, mapping, key).map_err(failed)?;
@@ -84,6 +85,7 @@ impl ResolutionWriter {
                 (Standing::Before, Some(Ok(()))) => {
                     return Err(failed("the server accepted it and kept what was there"));
                 }
+                (Standing::Before, Some(Err(error))) if tries == TRIES => return Err(failed(error)),
                 (Standing::Before, _) => {}
             }
             change.write_into(&mut settings);
@@ -94,10 +96,7 @@ impl ResolutionWriter {
                 Err(error) => return Err(failed(error)),
             }
         }
-        match wrote {
-            Some(Err(error)) => Err(WriteError::Unknown(error.into())),
-            Some(Ok(())) | None => Err(WriteError::Contended(TRIES)),
-        }
+        Err(WriteError::Contended(TRIES))
     }
 
     fn field(&self, key: SettingKey) -> Result<(&SettingsMapping, &Field), WriteError> {
