@@ -97,6 +97,7 @@ impl InventoryReader for Memory {
             calls: vec![Call { method: "PUT", path: "/settings" }],
             manageable: SettingKey::ALL.into(),
             unreadable: BTreeMap::new(),
+            forms: BTreeMap::new(),
             capabilities: Capabilities::everything(),
             left_out: Vec::new(),
             settings_changed: None,

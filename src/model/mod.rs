@@ -11,6 +11,7 @@ pub mod identity;
 mod last_change;
 pub mod lifetime;
 pub mod limit;
+pub mod mapping;
 pub mod mark;
 pub mod network;
 pub mod password;

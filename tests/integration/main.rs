@@ -45,6 +45,7 @@ mod rails;
 mod reconcile;
 mod report_files;
 mod reports;
+mod resolution;
 mod revoke;
 mod rules;
 mod rules_reference;

@@ -180,6 +180,7 @@ impl Document {
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
                 settings_changed: target.settings_changed.clone(),
@@ -299,6 +300,7 @@ fn token(value: &Value) -> Option<Token> {
         description: read.description,
         scope: match read.scope.as_str() {
             "unset" => TokenScope::Unset,
+            "unknown" => TokenScope::Unknown,
             word => TokenScope::Set(scope(word)?),
         },
         created: read.created,

@@ -88,6 +88,7 @@ impl Gateway {
                 calls: super::calls(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
                 settings_changed,

@@ -314,10 +314,10 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
     }
 }
 
-/// NULL stands for unset.
+/// NULL stands for unset, also when nobody knows it.
 fn scope_column(scope: TokenScope) -> Option<u8> {
     match scope {
-        TokenScope::Unset => None,
+        TokenScope::Unset | TokenScope::Unknown => None,
         TokenScope::Set(scope) => Some(scope.number()),
     }
 }
