@@ -97,8 +97,10 @@ impl InventoryReader for Memory {
             calls: vec![Call { method: "PUT", path: "/settings" }],
             manageable: SettingKey::ALL.into(),
             unreadable: BTreeMap::new(),
+            forms: BTreeMap::new(),
             capabilities: Capabilities::everything(),
             left_out: Vec::new(),
+            settings_changed: None,
         };
         Ok(Overview { server, settings: Settings::initial("administrators".into()) })
     }
@@ -237,6 +239,7 @@ async fn reading(tokens: usize) -> Duration {
                 last_used: token.last_used,
                 expires: token.expires,
                 secret_hash: TokenSecret::from_random(random_bytes().unwrap()).hash(),
+                permissions: None,
             }
         })
         .collect();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use tracing::Level;
 
 use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, log, output, runtime};
@@ -57,7 +58,7 @@ async fn export(store: &Store) -> CommandResult {
 
 async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
     let text = read(global, file).map_err(|cause| CannotRead { file: file.to_owned(), cause })?;
-    settings::import(store, &text).await.map_err(|error| {
+    settings::import(store, &text, Timestamp::now()).await.map_err(|error| {
         let exit = match error {
             TransferError::Document(_) | TransferError::Meaning(_) => Exit::Invalid,
             TransferError::Store(_) | TransferError::Absent => Exit::Error,

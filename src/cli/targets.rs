@@ -16,10 +16,11 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::{InventoryReader, ReadError, Watch, snapshot::Snapshot},
+    model::mapping::Product,
     plan::{Baseline, History, Part, Plan, Purpose, Review, Spent, Terms},
     policy::{
         Policy,
-        settings_file::{Connection, Server, TargetDeclaration},
+        settings_file::{Auth, Connection, Server, TargetDeclaration},
     },
     report::saved::{Reviewed, SavedPlan},
     target::{
@@ -27,6 +28,7 @@ use crate::{
         bitbucket::{self, Bitbucket},
         gateway::Gateway,
         http::{HttpClient, Limits},
+        resolution::{self, Resolution},
     },
 };
 
@@ -294,12 +296,18 @@ pub(super) async fn plan_offline<'a>(
     let unusable =
         |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
     let input = File::open(global.resolve(file)).map_err(|error| unusable(error.into()))?;
-    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), target::calls_of)
-        .map_err(|error| unusable(error.into()))?;
     let chosen = workspace.targets(global)?;
-    let of_it = chosen.into_iter().enumerate().find(|(_, target)| target.name == snapshot.target());
+    let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
+    let product = |name: &str| match named(name).map(|(_, target)| &target.connection) {
+        Some(Connection::Resolution { product, .. }) => *product,
+        // It matters to no other kind, and of a target that is not found nothing is planned.
+        _ => Product::default(),
+    };
+    let calls = |target: &str, kind: &str| target::calls_of(kind, product(target));
+    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), calls)
+        .map_err(|error| unusable(error.into()))?;
     let (index, declaration) =
-        of_it.ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
+        named(snapshot.target()).ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
     let kind = declaration.connection.kind();
     if kind != snapshot.kind() {
         let message = format!(
@@ -443,10 +451,19 @@ pub(super) async fn connect(
             let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
             Ok(Session { target, records, name, embedded: None })
         }
-        other @ Connection::Resolution { .. } => {
-            let message =
-                format!("targets of `kind: {}` are not supported yet by this version", other.kind());
-            Err(Failure::new(Exit::Error, message))
+        Connection::Resolution { server, product, settings } => {
+            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
+            let options = resolution::Options {
+                product: *product,
+                settings: settings.clone(),
+                marker: key.map(|key| Resolution::marker(key, &name)),
+                password: matches!(server.auth, Auth::Password { .. }),
+                token_id: declaration.ourselves.token_id.clone(),
+                address: declaration.ourselves.address,
+            };
+            let client = client(workspace, server, reach).await?;
+            let target = Target::Resolution(Resolution::new(client, server.url.as_str(), options));
+            Ok(Session { target, records, name, embedded: None })
         }
     }
 }

@@ -18,8 +18,12 @@ const AGES: [u32; 5] = [30, 90, 180, 365, 730];
 /// How many weeks ahead expiries are counted week by week: a quarter of a year.
 const WEEKS: usize = 13;
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
-const SCOPES: [TokenScope; 3] =
-    [TokenScope::Unset, TokenScope::Set(Scope::ReadOnly), TokenScope::Set(Scope::ReadWrite)];
+const SCOPES: [TokenScope; 4] = [
+    TokenScope::Unset,
+    TokenScope::Set(Scope::ReadOnly),
+    TokenScope::Set(Scope::ReadWrite),
+    TokenScope::Unknown,
+];
 
 /// Whether a token works, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +73,7 @@ pub enum Whose {
 pub struct Statistics {
     now: Timestamp,
     /// By scope, in the order of [`SCOPES`], then by state, in the order of [`TokenState::ALL`].
-    counts: [[u64; 3]; 3],
+    counts: [[u64; TokenState::ALL.len()]; SCOPES.len()],
     ages: [u64; AGES.len() + 1],
     expiries: [u64; WEEKS + 1],
     ending_in_30_days: u64,
@@ -82,7 +86,7 @@ impl Statistics {
     pub fn new(now: Timestamp) -> Self {
         Self {
             now,
-            counts: [[0; 3]; 3],
+            counts: [[0; TokenState::ALL.len()]; SCOPES.len()],
             ages: [0; AGES.len() + 1],
             expiries: [0; WEEKS + 1],
             ending_in_30_days: 0,
@@ -116,8 +120,8 @@ impl Statistics {
     /// Counts a token.
     pub fn observe(&mut self, token: &Token) {
         let state = TokenState::of(token, self.now);
-        let of_scope = self.counts.get_mut(usize::from(token.scope.number()));
-        if let Some(count) = of_scope.and_then(|states| states.get_mut(state as usize)) {
+        let of_scope = SCOPES.iter().zip(&mut self.counts).find(|(scope, _)| **scope == token.scope);
+        if let Some(count) = of_scope.and_then(|(_, states)| states.get_mut(state as usize)) {
             *count += 1;
         }
         if state == TokenState::Expired {
@@ -272,6 +276,6 @@ mod tests {
         let counted: Vec<_> = statistics.counts().filter(|(.., count)| *count > 0).collect();
         let read_only = TokenScope::Set(Scope::ReadOnly);
         assert_eq!(counted, TokenState::ALL.map(|state| (read_only, state, 1)));
-        assert_eq!(statistics.counts().count(), 9);
+        assert_eq!(statistics.counts().count(), 12);
     }
 }

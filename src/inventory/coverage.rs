@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::model::{GroupName, Owner, OwnerKind};
+use crate::model::{GroupName, Owner, OwnerKind, TokenId, UserName};
 
 /// How much of a target was seen. Nothing is removed on the ground of what was not seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,43 @@ pub enum Missing {
         /// What the server said.
         reason: String,
     },
+    /// The server does not say of some tokens what nothing can be decided without: they are not looked at.
+    Part {
+        /// What it does not say.
+        of: TokenPart,
+        /// How many of them.
+        tokens: u64,
+        /// One of them.
+        such_as: TokenId,
+    },
+    /// The server does not say of some users whether they are active: they are taken to be.
+    Activity {
+        /// How many of them.
+        users: u64,
+        /// One of them.
+        such_as: UserName,
+    },
+}
+
+/// What a server must say of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TokenPart {
+    /// Whose it is.
+    Owner,
+    /// When it expires, or that it never does.
+    Expiry,
+    /// When it was used last, or that it never was.
+    LastUse,
+}
+
+impl TokenPart {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Expiry => "expiry",
+            Self::LastUse => "last use",
+        }
+    }
 }
 
 impl fmt::Display for Missing {
@@ -41,6 +78,22 @@ impl fmt::Display for Missing {
             Self::Tokens { owners: 1, such_as, reason, .. } => {
                 write!(f, "the tokens of {such_as} could not be seen: {reason}")
             }
+            Self::Part { of, tokens: 1, such_as } => {
+                write!(
+                    f,
+                    "the server does not say the {} of token {such_as}: it is not looked at",
+                    of.words()
+                )
+            }
+            Self::Part { of, tokens, such_as } => write!(
+                f,
+                "the server does not say the {} of {tokens} tokens, such as {such_as}: they are not looked at",
+                of.words()
+            ),
+            Self::Activity { users, such_as } => write!(
+                f,
+                "the server does not say whether {users} users, such as {such_as}, are active: they are taken to be"
+            ),
             Self::Tokens { of, owners, such_as, reason } => {
                 let plural = match of {
                     OwnerKind::User => "users",

@@ -7,6 +7,7 @@
 mod caller;
 mod capabilities;
 mod coverage;
+mod form;
 mod people;
 mod reader;
 pub mod snapshot;
@@ -14,7 +15,8 @@ mod watch;
 
 pub use caller::{Call, Caller, Credential};
 pub use capabilities::{Capabilities, Expiry};
-pub use coverage::{Coverage, Missing};
+pub use coverage::{Coverage, Missing, TokenPart};
+pub use form::Form;
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
 pub use watch::{Seen, Watch};
@@ -23,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, SettingKey, Settings};
+use crate::model::{GroupName, LastChange, SettingKey, Settings};
 
 /// What was seen on a target, all but its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +59,14 @@ pub struct Server {
     pub manageable: BTreeSet<SettingKey>,
     /// Those of them that our credential could not read, each with what the server said.
     pub unreadable: BTreeMap<SettingKey, String>,
+    /// The forms in which it keeps settings, where it cannot hold everything that a policy can say.
+    pub forms: BTreeMap<SettingKey, Form>,
     /// What it can do with tokens and passwords.
     pub capabilities: Capabilities,
     /// What is not looked at because the settings file says so, such as `tokens of projects`.
     pub left_out: Vec<String>,
+    /// Who changed its settings last, and when, where it tells.
+    pub settings_changed: Option<LastChange>,
 }
 
 /// Settings and server in one reading, so that both are of the same moment.
@@ -102,7 +108,9 @@ impl Inventory {
     pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
         let matters = |missing: &&Missing| match missing {
             Missing::Group(group) => groups.contains(group),
-            Missing::Tokens { .. } | Missing::Told(_) => true,
+            Missing::Tokens { .. } | Missing::Part { .. } | Missing::Activity { .. } | Missing::Told(_) => {
+                true
+            }
         };
         let coverage = self.coverage.missing().filter(matters).cloned().collect();
         Self { seen_at: now, coverage, ..self.clone() }

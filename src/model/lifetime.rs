@@ -4,6 +4,7 @@
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::{Span, Timestamp, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A length of calendar time, at least one hour and at most 100 years: `12h`, `90d`, `2w`, `6mo`, `1y`.
@@ -38,6 +39,22 @@ impl Period {
         Self { months: 0, hours: count as u32 * 24 }
     }
 
+    /// `count` months.
+    #[must_use]
+    pub const fn months(count: u16) -> Self {
+        Self { months: count as u32, hours: 0 }
+    }
+
+    /// How many of `unit` it has, rounded up, a month taken at its mean.
+    #[must_use]
+    pub fn count(self, unit: Unit) -> u16 {
+        let hours = match unit {
+            Unit::Days => 24,
+            Unit::Months => HOURS_OF_MEAN_MONTH,
+        };
+        u16::try_from(self.nominal_hours().div_ceil(hours)).unwrap_or(u16::MAX)
+    }
+
     /// The moment that lies this much later than `from`; the last one that can be written when
     /// that is beyond the calendar.
     #[must_use]
@@ -61,6 +78,33 @@ impl Period {
     /// Its length in hours when a month is taken at its mean, for comparing two periods.
     fn nominal_hours(self) -> u64 {
         u64::from(self.months) * HOURS_OF_MEAN_MONTH + u64::from(self.hours)
+    }
+}
+
+/// What a length of time is counted in where only whole numbers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Days.
+    Days,
+    /// Calendar months.
+    Months,
+}
+
+impl Unit {
+    /// `count` of it.
+    #[must_use]
+    pub const fn times(self, count: u16) -> Period {
+        match self {
+            Self::Days => Period::days(count),
+            Self::Months => Period::months(count),
+        }
+    }
+
+    /// The shortest period of whole units that is no shorter than `period`, a month taken at its mean.
+    #[must_use]
+    pub fn round_up(self, period: Period) -> Period {
+        self.times(period.count(self))
     }
 }
 

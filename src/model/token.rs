@@ -61,15 +61,18 @@ pub enum TokenScope {
     Unset,
     /// The token was given this scope.
     Set(Scope),
+    /// The server does not say it. Nothing is decided on it.
+    Unknown,
 }
 
 impl TokenScope {
-    /// How far the token really reaches.
+    /// How far the token really reaches: what can be relied on, where that is not known.
     #[must_use]
     pub fn effective(self) -> Scope {
         match self {
             Self::Unset => Scope::ReadWrite,
             Self::Set(scope) => scope,
+            Self::Unknown => Scope::ReadOnly,
         }
     }
 
@@ -78,16 +81,16 @@ impl TokenScope {
     #[must_use]
     pub fn is_lowered_by(self, to: Scope) -> bool {
         match self {
-            Self::Unset => true,
+            Self::Unset | Self::Unknown => true,
             Self::Set(scope) => scope > to,
         }
     }
 
-    /// The number for it in the token REST: 0 unset, otherwise that of the scope.
+    /// The number for it in the token REST: 0 unset (or not known), otherwise that of the scope.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
-            Self::Unset => 0,
+            Self::Unset | Self::Unknown => 0,
             Self::Set(scope) => scope.number(),
         }
     }
@@ -107,6 +110,7 @@ impl fmt::Display for TokenScope {
         match self {
             Self::Unset => f.write_str("unset"),
             Self::Set(scope) => scope.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) fn diff(terms: &Terms<'_>, inventory: &Inventory) -> (Vec<PlannedChan
         let Some(place) = policy.place_of(key) else { continue };
         if let Some(reason) = diff.obstacle(key) {
             diff.hold_back(key, place, reason, false);
+        } else if let Some(reason) = diff.misfit(key) {
+            diff.hold_back(key, place, reason.to_owned(), terms.unsupported == Unsupported::Warn);
         } else if inventory.server.manageable.contains(&key) {
             diff.setting(key, place);
         } else if key != SettingKey::Limits {
@@ -75,6 +77,9 @@ impl Diff<'_> {
                 if let Some(wanted) = policy.limits.get() {
                     let before = &settings.limits;
                     let after: Vec<_> = wanted.value.iter().map(|entry| entry.limit.clone()).collect();
+                    let form = self.inventory.server.forms.get(&key);
+                    let after = form.map_or_else(|| Ok(after.clone()), |form| form.of_limits(&after));
+                    let Ok(after) = after else { return };
                     let change =
                         (*before != after).then(|| Change::SetLimits { before: before.clone(), after });
                     self.add(change, place);
@@ -105,6 +110,26 @@ impl Diff<'_> {
         }
         let unknown = groups_of(self.policy, key).find(|group| self.inventory.people.is_unknown(group))?;
         Some(format!("group `{unknown}` is not known to the server"))
+    }
+
+    /// Why the server cannot hold in a setting what the policy wants there, when it cannot.
+    fn misfit(&self, key: SettingKey) -> Option<&'static str> {
+        let (policy, form) = (self.policy, self.inventory.server.forms.get(&key)?);
+        match key {
+            SettingKey::Permission(permission) => {
+                form.refuses_holders(&policy.permissions.get(&permission)?.value)
+            }
+            SettingKey::ClientAddress => form.refuses_client_address(&policy.client_address.get()?.value),
+            SettingKey::PasswordAuthentication => {
+                form.refuses_passwords(&policy.password_authentication.get()?.value)
+            }
+            SettingKey::Limits => {
+                let limits: Vec<_> =
+                    policy.limits.get()?.value.iter().map(|entry| entry.limit.clone()).collect();
+                form.of_limits(&limits).err()
+            }
+            SettingKey::Networks => None,
+        }
     }
 
     fn hold_back(&mut self, key: SettingKey, place: &Place, reason: String, tolerated: bool) {

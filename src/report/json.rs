@@ -10,7 +10,7 @@ use crate::{
     apply::{ChangeResult, Outcome},
     compliance::{Finding, TokenFindings},
     model::{
-        AddressSet, Token,
+        AddressSet, LastChange, Token,
         network::AddressRange,
         rails::RailClass,
         run::{Counts, Settled},
@@ -108,6 +108,9 @@ pub struct TargetEntry {
     pub refused_use: RefusedUseEntry,
     /// The names that the policy gives to ranges of addresses.
     pub network_names: Vec<NetworkName>,
+    /// Who changed the settings of the server last, and when, where it tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings_changed: Option<LastChange>,
     /// With `--only`: the part that the plan is confined to, `settings` or `tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<&'static str>,
@@ -447,6 +450,7 @@ impl PlanDocument {
             missing: plan.coverage.missing().map(ToString::to_string).collect(),
             refused_use: refused_use(&plan.refused_use),
             network_names: plan.network_names.iter().map(network_name).collect(),
+            settings_changed: plan.server.settings_changed.clone(),
             only: plan.purpose.part().map(Part::word),
             left_out: (!matches!(plan.purpose, Purpose::Comply | Purpose::Revoke(_)))
                 .then_some(plan.left_out.len()),

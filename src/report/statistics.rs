@@ -30,7 +30,7 @@ pub struct StatisticsEntry {
 /// The tokens of one scope in one state.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TokensEntry {
-    /// `read-only`, `read-write` or `unset`.
+    /// `read-only`, `read-write`, `unset`, or `unknown` where the server does not say it.
     pub scope: String,
     /// `ending`: it works and has an expiry; `endless`: it works and has none; `expired`.
     pub state: String,

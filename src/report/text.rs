@@ -5,6 +5,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
+    model::LastChange,
     plan::{Object, Origin, Plan, PlannedChange, Purpose, Reason},
     policy::Place,
 };
@@ -78,11 +79,24 @@ impl<W: Write> PlanText<'_, W> {
             let of = plan.changes.iter().filter(|planned| planned.origin == Some(origin)).collect::<Vec<_>>();
             if !of.is_empty() {
                 writeln!(self.out, "{}\n", self.paint.strong(heading(origin)))?;
+                self.last_change(origin, &of)?;
                 self.changes_of(&of)?;
                 writeln!(self.out)?;
             }
         }
         Ok(())
+    }
+
+    /// Says who changed the settings last, where some of `changes` undo what was done to them.
+    fn last_change(&mut self, origin: Origin, changes: &[&PlannedChange]) -> fmt::Result {
+        let is_setting = |planned: &&PlannedChange| planned.change.token().is_none();
+        match &self.plan.server.settings_changed {
+            Some(LastChange { by, at }) if origin == Origin::Drift && changes.iter().any(is_setting) => {
+                let at = at.strftime("%Y-%m-%d %H:%M UTC");
+                writeln!(self.out, "  settings changed last by {} on {at}\n", escape(by))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn changes_of(&mut self, changes: &[&PlannedChange]) -> fmt::Result {

@@ -83,6 +83,21 @@ impl App {
         }
     }
 
+    /// Whose token comes with a request for what is open to all, so that the answer can name the user.
+    /// Anything else there is as good as nothing, and passwords, which are costly, are not looked at.
+    pub(super) async fn recognise(&self, presented: &Presented) -> Result<Credentials, Problem> {
+        let (secret, named) = match presented {
+            Presented::Bearer(secret) => (secret, None),
+            Presented::Basic { user, secret } => (secret, Some(user)),
+            Presented::None | Presented::Unreadable => return Ok(Credentials::None),
+        };
+        let Some(secret) = TokenSecret::parse(secret.expose_secret()) else { return Ok(Credentials::None) };
+        Ok(match self.token(&secret, named).await? {
+            Credentials::Token(held) if held.owner.active => Credentials::Token(held),
+            _ => Credentials::None,
+        })
+    }
+
     /// The token with this secret, when it is valid and of the user that was `named` with it.
     async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Credentials, Problem> {
         let Some((token, Some(account))) = self.store.token_by_hash(&secret.hash()).await? else {

@@ -14,11 +14,14 @@ use crate::model::{GroupName, UserName};
 
 /// The directory file, as written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a mapping with `users` and `groups`")]
+#[serde(deny_unknown_fields, expecting = "a mapping with `users`, `groups` and `projects`")]
 struct DirectoryDocument {
     users: Vec<UserDocument>,
     #[serde(default)]
     groups: BTreeMap<String, Vec<String>>,
+    /// Keys of projects, each with the slugs of its repositories.
+    #[serde(default)]
+    projects: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +120,8 @@ pub fn read(
         }
         users.push(user);
     }
-    Ok(DirectoryRows { users, groups: groups(document.groups, &known)? })
+    let (groups, projects) = (groups(document.groups, &known)?, projects(document.projects)?);
+    Ok(DirectoryRows { users, groups, projects })
 }
 
 fn user(
@@ -143,6 +147,27 @@ fn user(
         active: written.active,
         password_hash,
     })
+}
+
+/// The projects by their keys, with the slugs of their repositories; each once.
+fn projects(
+    written: BTreeMap<String, Vec<String>>,
+) -> Result<Vec<(String, BTreeSet<String>)>, DirectoryError> {
+    let mut keys = BTreeSet::new();
+    for (key, slugs) in &written {
+        check_name(key)?;
+        if !keys.insert(key.to_lowercase()) {
+            return Err(DirectoryError::Twice(key.clone()));
+        }
+        let mut folded = BTreeSet::new();
+        for slug in slugs {
+            check_name(slug)?;
+            if !folded.insert(slug.to_lowercase()) {
+                return Err(DirectoryError::Twice(format!("{key}/{slug}")));
+            }
+        }
+    }
+    Ok(written.into_iter().map(|(key, slugs)| (key, slugs.into_iter().collect())).collect())
 }
 
 fn groups(

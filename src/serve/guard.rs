@@ -148,7 +148,7 @@ async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -
         let client = access::admit(&revision.settings, &origin)?;
         match entry {
             Entry::Permitted => app.authenticate(&revision.settings, presented, &path, client).await?,
-            Entry::Open | Entry::Outside => Credentials::None,
+            Entry::Open | Entry::Outside => app.recognise(&presented).await?,
         }
     };
     seen.user = credentials.person().map(|person| person.name.to_string());
@@ -192,6 +192,6 @@ fn with_body(response: Response, problem: &Problem, path: &str, id: &str) -> Res
     } else {
         problem.message.clone()
     };
-    let body = error_body(path, &message);
+    let body = error_body(path, problem, &message);
     (parts.status, parts.headers, axum::Json(body)).into_response()
 }

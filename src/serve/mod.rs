@@ -15,6 +15,7 @@ mod last_uses;
 mod live_settings;
 mod passwords;
 mod problem;
+mod project_permissions;
 mod random;
 pub mod seed;
 pub mod settings;

@@ -177,6 +177,7 @@ fn token(written: TokenDocument, now: Timestamp) -> Result<NewToken, NoRandomnes
         last_used,
         expires: written.expires.at(now),
         secret_hash: TokenSecret::from_random(random_bytes()?).hash(),
+        permissions: None,
     })
 }
 

@@ -2,12 +2,14 @@
 //! without a server in between: the way back in for administrators whom the settings keep out. It
 //! refuses a document that cannot be enforced.
 
+use jiff::Timestamp;
+
 use super::{
     live_settings::settings_text,
     store::{Store, StoreError},
 };
 use crate::model::{
-    Settings,
+    LastChange, Settings,
     settings::{BadSettings, SettingsDocument},
 };
 
@@ -41,14 +43,18 @@ pub async fn export(store: &Store) -> Result<String, TransferError> {
     Ok(serde_json::to_string_pretty(&document)?)
 }
 
-/// Puts the settings of the JSON `text` into `store`, whatever it had before. A server that runs on it
-/// obeys them from the next request on.
+/// Who is said to have changed the settings that were imported. No user can have this name.
+pub const IMPORT: &str = "(settings import)";
+
+/// Puts the settings of the JSON `text` into `store`, whatever it had before, as changed at `now`. A server
+/// that runs on it obeys them from the next request on.
 ///
 /// # Errors
 ///
 /// When the text is no settings document, says what cannot be enforced, or the store fails.
-pub async fn import(store: &Store, text: &str) -> Result<(), TransferError> {
+pub async fn import(store: &Store, text: &str, now: Timestamp) -> Result<(), TransferError> {
     let document: SettingsDocument = serde_json::from_str(text)?;
     let settings = Settings::try_from(&document)?;
-    Ok(store.force_settings(&settings_text(&settings)?).await?)
+    let change = LastChange { by: IMPORT.to_owned(), at: now };
+    Ok(store.force_settings(&settings_text(&settings)?, &change).await?)
 }

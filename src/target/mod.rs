@@ -6,19 +6,21 @@
 pub mod bitbucket;
 pub mod gateway;
 pub mod http;
+pub mod resolution;
 
 use std::collections::BTreeSet;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     inventory::{Call, Coverage, InventoryReader, Overview, People, ReadError},
-    model::{GroupName, Token},
+    model::{GroupName, Token, mapping::Product},
     plan::{ApprovedPlan, Change},
 };
 
 use bitbucket::{Bitbucket, BitbucketWriter};
 use gateway::{Gateway, GatewayWriter, Tenure};
 use http::CallStatistics;
+use resolution::{Resolution, ResolutionWriter};
 
 /// A server of whatever kind.
 pub enum Target {
@@ -26,13 +28,20 @@ pub enum Target {
     Gateway(Gateway),
     /// Bitbucket Data Center with its own tokens.
     Bitbucket(Bitbucket),
+    /// A product with the app "API Token Authentication".
+    Resolution(Resolution),
 }
 
-/// What a run calls on a server of `kind`, as the settings file writes it; nothing for a kind that this
-/// version cannot plan for.
+/// What a run calls on a server of `kind`, as the settings file writes it, and the app in `product`; nothing
+/// for a kind that this version does not know.
 #[must_use]
-pub fn calls_of(kind: &str) -> Option<Vec<Call>> {
-    matches!(kind, "gateway" | "embedded").then(gateway::calls)
+pub fn calls_of(kind: &str, product: Product) -> Option<Vec<Call>> {
+    match kind {
+        "gateway" | "embedded" => Some(gateway::calls()),
+        "bitbucket" => Some(bitbucket::calls()),
+        "resolution" => Some(resolution::calls(product)),
+        _ => None,
+    }
 }
 
 impl Target {
@@ -43,6 +52,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved, tenure)),
             Self::Bitbucket(bitbucket) => Writer::Bitbucket(bitbucket.writer(approved)),
+            Self::Resolution(resolution) => Writer::Resolution(resolution.writer(approved)),
         }
     }
 
@@ -51,7 +61,7 @@ impl Target {
     pub fn gateway(&self) -> Option<&Gateway> {
         match self {
             Self::Gateway(gateway) => Some(gateway),
-            Self::Bitbucket(_) => None,
+            Self::Bitbucket(_) | Self::Resolution(_) => None,
         }
     }
 
@@ -61,6 +71,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => gateway.calls(),
             Self::Bitbucket(bitbucket) => bitbucket.calls(),
+            Self::Resolution(resolution) => resolution.calls(),
         }
     }
 }
@@ -70,6 +81,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.overview().await,
             Self::Bitbucket(bitbucket) => bitbucket.overview().await,
+            Self::Resolution(resolution) => resolution.overview().await,
         }
     }
 
@@ -77,6 +89,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.people(groups).await,
             Self::Bitbucket(bitbucket) => bitbucket.people(groups).await,
+            Self::Resolution(resolution) => resolution.people(groups).await,
         }
     }
 
@@ -84,6 +97,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.groups().await,
             Self::Bitbucket(bitbucket) => bitbucket.groups().await,
+            Self::Resolution(resolution) => resolution.groups().await,
         }
     }
 
@@ -91,6 +105,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
+            Self::Resolution(resolution) => resolution.tokens(each).await,
         }
     }
 }
@@ -101,6 +116,8 @@ pub enum Writer {
     Gateway(GatewayWriter),
     /// That of Bitbucket Data Center.
     Bitbucket(BitbucketWriter),
+    /// That of the app.
+    Resolution(ResolutionWriter),
 }
 
 impl TargetWriter for Writer {
@@ -108,6 +125,7 @@ impl TargetWriter for Writer {
         match self {
             Self::Gateway(writer) => writer.make(change).await,
             Self::Bitbucket(writer) => writer.make(change).await,
+            Self::Resolution(writer) => writer.make(change).await,
         }
     }
 }

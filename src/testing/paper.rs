@@ -35,8 +35,10 @@ impl InventoryReader for Paper<'_> {
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
+                settings_changed: None,
             },
         })
     }

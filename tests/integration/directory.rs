@@ -108,6 +108,26 @@ async fn application_properties_are_open() {
 }
 
 #[tokio::test]
+async fn what_is_open_names_the_user_whose_token_comes_along_and_refuses_nobody() {
+    const OPEN: &str = "/rest/api/1.0/application-properties";
+    let server = TestServer::new().await;
+    let made = server.make_token("mary", 1).await;
+    let named = async |request: reqwest::RequestBuilder| {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.headers().get("x-ausername").map(|name| name.to_str().unwrap().to_owned())
+    };
+    assert_eq!(named(server.with_token(&made.secret, Method::GET, OPEN)).await.as_deref(), Some("mary"));
+    for nobody in [
+        server.with_token("no-token", Method::GET, OPEN),
+        server.request(Method::GET, OPEN).basic_auth("sam", Some(&made.secret)),
+        server.request(Method::GET, OPEN).basic_auth("mary", Some("wrong")),
+    ] {
+        assert_eq!(named(nobody).await, None);
+    }
+}
+
+#[tokio::test]
 async fn importing_makes_users_groups_and_passwords_equal_to_the_file_and_keeps_tokens() {
     let server = TestServer::new().await;
     let (mary, sam) = (server.make_token("mary", 2).await, server.make_token("sam", 2).await);
@@ -155,7 +175,7 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     let told = told.join("\n");
     assert!(!told.contains("secret") && !told.contains("hunter2"), "what could be a password is not shown");
     insta::assert_snapshot!(told, @"
-    the directory file cannot be read: unknown field `teams`, expected one of users, groups at line 2, column 1
+    the directory file cannot be read: unknown field `teams`, expected one of users, groups, projects at line 2, column 1
     the directory file cannot be read: unknown field `password`, expected one of name, display_name, email, active, password_env, password_hash at line 3, column 15
     `A` is there twice; names are compared without regard to case
     group `g` has the member `b`, who is not among the users

@@ -33,7 +33,7 @@ fn snapshot_of(world: &World) -> Vec<u8> {
 }
 
 fn open(bytes: impl Into<Vec<u8>>) -> Result<Snapshot<Bytes>, SnapshotError> {
-    Snapshot::open("snapshot", Cursor::new(bytes.into()), |kind| (kind == "memory").then(|| CALLS.into()))
+    Snapshot::open("snapshot", Cursor::new(bytes.into()), |_, kind| (kind == "memory").then(|| CALLS.into()))
 }
 
 /// Why `bytes` are no whole snapshot.

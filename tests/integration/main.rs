@@ -9,6 +9,7 @@
 )]
 
 mod bitbucket;
+mod bitbucket_rest;
 mod capabilities;
 mod crash;
 mod decisions;
@@ -45,6 +46,7 @@ mod rails;
 mod reconcile;
 mod report_files;
 mod reports;
+mod resolution;
 mod review;
 mod revoke;
 mod rules;

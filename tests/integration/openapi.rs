@@ -32,7 +32,11 @@ async fn every_path_of_the_document_is_served_and_every_reference_leads_somewher
     }
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
-            let filled = path.replace("{id}", "0").replace("{userKey}", "x").replace("{slug}", "mary");
+            let filled = path
+                .replace("{id}", "0")
+                .replace("{key}", "PLAT")
+                .replace("{userKey}", "x")
+                .replace("{slug}", "mary");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let open = operations.get("get").and_then(|get| get.get("security")).is_some();
             let anonymous = status(server.request(method.clone(), &filled)).await;

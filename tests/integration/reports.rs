@@ -8,9 +8,11 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 use serde_json::Value;
 use tokenwarden::{
-    model::{GroupName, Holders, LastUse, Owner, Scope, Token, TokenId, TokenScope},
-    plan::Plan,
-    report::{Calls, Run, TargetRun, html, json::PlanDocument, junit, markdown, metrics, owners, sarif},
+    model::{GroupName, Holders, LastChange, LastUse, Owner, Scope, Token, TokenId, TokenScope},
+    plan::{Origin, Plan},
+    report::{
+        Calls, Paint, Run, TargetRun, html, json::PlanDocument, junit, markdown, metrics, owners, sarif, text,
+    },
 };
 
 use crate::world::{State, World, policy, time};
@@ -150,6 +152,20 @@ fn keep(name: &str, text: &str) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("reports");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), text).unwrap();
+}
+
+#[test]
+fn who_changed_the_settings_is_one_line_of_text_above_the_drift() {
+    let mut plan = hostile();
+    plan.server.settings_changed = Some(LastChange { by: HOSTILE.concat(), at: time(NOW) });
+    plan.changes.iter_mut().for_each(|planned| planned.origin = Some(Origin::Drift));
+    let mut shown = String::new();
+    text::plan(&plan, Paint { colour: false }, &mut shown).unwrap();
+    let lines: Vec<_> =
+        shown.lines().filter(|line| line.starts_with("  settings changed last by ")).collect();
+    let [line] = lines.as_slice() else { panic!("{shown}") };
+    assert!(line.ends_with(" on 2026-11-23 12:00 UTC"), "{line}");
+    assert!(!line.chars().any(char::is_control) && !line.contains('\u{202e}'), "{line}");
 }
 
 #[test]

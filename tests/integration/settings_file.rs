@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 use tokenwarden::{
     model::{
         OwnerKind, SettingKey, TokenId, UserName,
+        mapping::{Entries, Field, Product, SettingsMapping},
         rails::{Rail, RailClass},
     },
     policy::settings_file::{
-        self, Auth, Connection, Field, FieldKind, Ourselves, Product, Server, SettingsFile, SettingsMapping,
-        SettingsReading, Unsupported,
+        self, Auth, Connection, Ourselves, Server, SettingsFile, SettingsReading, Unsupported,
     },
     report,
 };
@@ -90,7 +90,7 @@ fn the_complete_settings_file_is_valid_and_means_what_it_says() {
     assert_eq!(edge.connection.server().map(|server| &server.auth), Some(&Auth::Command(command)));
 
     let Connection::Resolution { product, settings, .. } = &app.connection else { panic!("the app") };
-    let field = |pointer: &str, kind| Field { pointer: pointer.to_owned(), kind };
+    let text = str::to_owned;
     assert_eq!(*product, Product::Jira);
     assert_eq!(
         settings.as_ref(),
@@ -99,10 +99,17 @@ fn the_complete_settings_file_is_valid_and_means_what_it_says() {
             read: "GET".to_owned(),
             write: "POST".to_owned(),
             fields: BTreeMap::from([
-                (SettingKey::Networks, field("/network/allowed", FieldKind::CommaSeparated)),
+                (
+                    SettingKey::Networks,
+                    Field::Networks { pointer: text("/network/allowed"), entries: Entries::CommaSeparated }
+                ),
                 (
                     SettingKey::Permission(tokenwarden::model::Permission::Use),
-                    field("/permissions/use", FieldKind::List)
+                    Field::Groups {
+                        pointer: text("/permissions/use"),
+                        entries: Entries::List,
+                        everyone: None
+                    }
                 ),
             ]),
         })
@@ -266,4 +273,24 @@ fn other_mistakes_of_a_settings_file_have_their_codes() {
     assert_eq!(app("network.alow: { pointer: /a, kind: list }"), ["unknown-key"]);
     assert_eq!(app("network.allow: { pointer: a, kind: list }"), ["bad-pointer"]);
     assert_eq!(app("network.allow: { pointer: /a, kind: lists }"), ["unknown-word"]);
+    for (field, codes) in [
+        ("permissions.use: { pointer: /a, kind: objects, member: name, everyone: /b }", vec![]),
+        ("permissions.use: { pointer: /a, kind: inverted-flag }", vec![]),
+        ("network.client_address: { pointer: /a, kind: text, header: /b }", vec![]),
+        ("tokens.limits: { pointer: /a, kind: months, never: 0 }", vec![]),
+        ("permissions.use: { pointer: /a, kind: months }", vec!["key-not-for-kind"]),
+        ("network.allow: { pointer: /a, kind: flag }", vec!["key-not-for-kind"]),
+        ("network.allow: { pointer: /a, kind: list, everyone: /b }", vec!["key-not-for-kind"]),
+        ("permissions.use: { pointer: /a, kind: objects }", vec!["missing-key"]),
+        ("network.client_address: { pointer: /a, kind: text }", vec!["missing-key"]),
+        ("network.client_address: { pointer: /a, kind: text, header: b }", vec!["bad-pointer"]),
+        (
+            "network.allow: { pointer: /a, kind: list }, permissions.use: { pointer: /a/b, kind: list }",
+            vec!["conflicting-keys"],
+        ),
+        ("permissions.use: { pointer: /a, kind: list, everyone: /a/0 }", vec!["conflicting-keys"]),
+        ("network.allow: { pointer: /a, kind: list }, permissions.use: { pointer: /ab, kind: list }", vec![]),
+    ] {
+        assert_eq!(app(field), codes, "{field}");
+    }
 }

@@ -7,7 +7,7 @@ use tokenwarden::serve::{
     store::{Store, StoreUrl},
 };
 
-use crate::support::{SETTINGS, TestServer, WHOAMI, answer, status};
+use crate::support::{NOW, SETTINGS, TestServer, WHOAMI, answer, status};
 
 #[tokio::test]
 async fn a_new_server_lets_everyone_use_and_create_and_administrators_manage() {
@@ -81,6 +81,27 @@ async fn settings_are_for_administrators_alone() {
 }
 
 #[tokio::test]
+async fn who_changed_the_settings_last_is_told_beside_them_to_administrators() {
+    const LAST_CHANGE: &str = "/rest/tokenwarden/1/settings/last-change";
+    let server = TestServer::new().await;
+    assert_eq!(status(server.as_operator(Method::GET, LAST_CHANGE)).await, 404, "nobody did");
+    let (document, etag) = server.settings().await;
+    let put = server.with_password("toor", Method::PUT, SETTINGS).header("if-match", &etag).json(&document);
+    assert_eq!(status(put).await, 200);
+    let read = || answer(server.with_password("root", Method::GET, LAST_CHANGE), StatusCode::OK);
+    assert_eq!(read().await, json!({"by": "toor", "at": NOW}));
+    let config = json!({"block-requests": false});
+    let put = server.as_operator(Method::PUT, "/rest/basicauth/1.0/config").json(&config);
+    assert_eq!(status(put).await, 204);
+    assert_eq!(read().await["by"], "(operator)");
+    let other = Store::open(&StoreUrl { file: server.store_file() }).await.unwrap();
+    settings::import(&other, &document.to_string(), "2026-06-02T00:00:00Z".parse().unwrap()).await.unwrap();
+    other.close().await;
+    assert_eq!(read().await, json!({"by": "(settings import)", "at": "2026-06-02T00:00:00Z"}));
+    assert_eq!(status(server.with_password("mary", Method::GET, LAST_CHANGE)).await, 403);
+}
+
+#[tokio::test]
 async fn many_writers_at_once_lose_no_change() {
     let server = TestServer::new().await;
     let (document, etag) = server.settings().await;
@@ -100,9 +121,9 @@ async fn settings_imported_by_another_process_hold_from_the_next_request_on() {
         serde_json::from_str(&settings::export(&other).await.unwrap()).unwrap();
     document["permissions"]["use"] = json!("nobody");
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 200);
-    settings::import(&other, &document.to_string()).await.unwrap();
+    settings::import(&other, &document.to_string(), NOW.parse().unwrap()).await.unwrap();
     assert_eq!(status(server.with_token(&made.secret, Method::GET, WHOAMI)).await, 403);
-    assert!(settings::import(&other, "{}").await.is_err());
+    assert!(settings::import(&other, "{}", NOW.parse().unwrap()).await.is_err());
     other.close().await;
 }
 

@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use tempfile::TempDir;
-use tokenwarden::serve::store::{BadStoreUrl, Store, StoreError, StoreUrl};
+use tokenwarden::{
+    model::LastChange,
+    serve::store::{BadStoreUrl, Store, StoreError, StoreUrl},
+};
 
 fn store_in(folder: &TempDir) -> StoreUrl {
     StoreUrl { file: folder.path().join("store.db") }
@@ -38,7 +41,8 @@ async fn a_new_store_can_be_read_by_its_owner_alone() {
 
     let folder = TempDir::new().unwrap();
     let store = Store::open_or_create(&store_in(&folder)).await.unwrap();
-    store.force_settings("{}").await.unwrap();
+    let change = LastChange { by: "root".to_owned(), at: "2026-06-01T12:00:00Z".parse().unwrap() };
+    store.force_settings("{}", &change).await.unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;

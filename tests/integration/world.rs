@@ -256,8 +256,10 @@ impl InventoryReader for World {
                 calls: CALLS.into(),
                 manageable: state.manageable.clone(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: state.capabilities,
                 left_out: Vec::new(),
+                settings_changed: None,
             },
             settings: state.settings,
         })

@@ -226,6 +226,11 @@ fn undecided(group: &GroupName) -> Verdict {
     Verdict::Undecided { reason: format!("group `{group}` is not known to the server") }
 }
 
+/// The verdict of a rule that needs the scope of a token whose server does not say it.
+fn scope_not_known() -> Verdict {
+    Verdict::Undecided { reason: "the server does not say how far the token reaches".to_owned() }
+}
+
 /// The day of a moment in UTC, as people write it.
 fn day(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%d").to_string()

@@ -2,10 +2,10 @@
 //! the finding `rule-error`, which names the rule: that is never a crash, and never "complies". It
 //! refuses to guess what a group that the server does not know would say.
 
-use super::{NotTried, Subject, Verdict, undecided};
+use super::{NotTried, Subject, Verdict, scope_not_known, undecided};
 use crate::{
     inventory::Presence,
-    model::{Owner, Rule, RuleCode, expression::Facts},
+    model::{Owner, Rule, RuleCode, TokenScope, expression::Facts},
     policy::OwnRule,
 };
 
@@ -28,6 +28,10 @@ fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict)
     let unknown = own.when.groups().iter().find(|group| is_user && subject.people.is_unknown(group));
     if let Some(group) = unknown {
         return (own.rule(), undecided(group));
+    }
+    // An expression that merely has the word in a text is held back as well, which costs little.
+    if subject.token.scope == TokenScope::Unknown && own.when.as_str().contains("scope") {
+        return (own.rule(), scope_not_known());
     }
     let place = Some(own.place.clone());
     match own.when.holds(facts) {

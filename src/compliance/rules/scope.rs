@@ -1,13 +1,18 @@
 //! `scope`: the token reaches further than `max_scope`. In: the limit. Out: a verdict. A token that
 //! is older than scopes counts as read-write.
 
-use super::{Subject, Verdict};
+use super::{Subject, Verdict, scope_not_known};
+use crate::model::TokenScope;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let scope = subject.token.scope;
-    subject.limited(
+    let verdict = subject.limited(
         "max_scope",
         |limit| limit.max_scope,
         |most| (scope.effective() > most).then(|| format!("{scope}, limit {most}")),
-    )
+    );
+    match verdict {
+        Verdict::Complies { .. } | Verdict::Fails { .. } if scope == TokenScope::Unknown => scope_not_known(),
+        verdict => verdict,
+    }
 }

@@ -91,7 +91,8 @@ pub enum SnapshotError {
 
 impl<R: BufRead + Seek> Snapshot<R> {
     /// Reads the header, the users and the groups from `input`, which people know as `shown`. `calls` says
-    /// what a run calls on a server of a kind; nothing for kinds that it does not know.
+    /// what a run calls on the server of a target, whose name and kind it is given; nothing for kinds that
+    /// it does not know.
     ///
     /// # Errors
     ///
@@ -99,11 +100,12 @@ impl<R: BufRead + Seek> Snapshot<R> {
     pub fn open(
         shown: impl Into<String>,
         input: R,
-        calls: impl FnOnce(&str) -> Option<Vec<Call>>,
+        calls: impl FnOnce(&str, &str) -> Option<Vec<Call>>,
     ) -> Result<Self, SnapshotError> {
         let mut lines = Lines { input, at: Position::default(), line: Vec::new() };
         let header = lines.header()?;
-        let calls = calls(&header.kind).ok_or_else(|| SnapshotError::Kind(header.kind.clone()))?;
+        let calls =
+            calls(&header.target, &header.kind).ok_or_else(|| SnapshotError::Kind(header.kind.clone()))?;
         let overview = header.overview(calls).map_err(|cause| SnapshotError::BadRecord { line: 1, cause })?;
         let (mut users, mut groups) = (Vec::new(), BTreeMap::new());
         let tokens_at = loop {

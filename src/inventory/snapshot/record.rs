@@ -18,7 +18,7 @@ use crate::model::{
     settings::{BadSettings, SettingsDocument},
 };
 
-use super::super::{Call, Caller, Capabilities, Credential, Overview, Server};
+use super::super::{Call, Caller, Capabilities, Credential, Form, Overview, Server};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
 /// version is read: a program that does not know what was added would plan as if it were not there.
@@ -107,6 +107,8 @@ pub(super) struct ServerRecord {
     manageable: Vec<String>,
     /// Those of them that could not be read, each with what the server said.
     unreadable: BTreeMap<String, String>,
+    /// The forms in which it keeps settings, where it cannot hold everything that a policy can say.
+    forms: BTreeMap<String, Form>,
     /// What it can do with tokens and passwords.
     capabilities: Capabilities,
     /// What the settings file says not to look at.
@@ -169,6 +171,8 @@ enum ScopeRecord {
     ReadOnly,
     /// It writes.
     ReadWrite,
+    /// The server does not say it.
+    Unknown,
 }
 
 /// A user.
@@ -284,6 +288,7 @@ impl From<&Server> for ServerRecord {
                 .iter()
                 .map(|(key, why)| (key.path().to_owned(), why.clone()))
                 .collect(),
+            forms: server.forms.iter().map(|(key, form)| (key.path().to_owned(), *form)).collect(),
             capabilities: server.capabilities,
             left_out: server.left_out.clone(),
         }
@@ -293,8 +298,16 @@ impl From<&Server> for ServerRecord {
 impl Header {
     /// The server and its settings; `calls` is what a run calls on a server of this kind.
     pub(super) fn overview(&self, calls: Vec<Call>) -> Result<Overview, BadRecord> {
-        let ServerRecord { url, version, administrators, manageable, unreadable, capabilities, left_out } =
-            &self.server;
+        let ServerRecord {
+            url,
+            version,
+            administrators,
+            manageable,
+            unreadable,
+            forms,
+            capabilities,
+            left_out,
+        } = &self.server;
         let key = |path: &String| {
             let known = SettingKey::ALL.into_iter().find(|key| key.path() == path);
             known.ok_or_else(|| BadRecord::Setting(path.clone()))
@@ -311,8 +324,13 @@ impl Header {
                     .iter()
                     .map(|(path, why)| Ok((key(path)?, why.clone())))
                     .collect::<Result<_, BadRecord>>()?,
+                forms: forms
+                    .iter()
+                    .map(|(path, form)| Ok((key(path)?, *form)))
+                    .collect::<Result<_, BadRecord>>()?,
                 capabilities: *capabilities,
                 left_out: left_out.clone(),
+                settings_changed: None,
             },
             settings: Settings::try_from(&self.settings)?,
         })
@@ -375,6 +393,7 @@ impl From<TokenScope> for ScopeRecord {
             TokenScope::Unset => Self::Unset,
             TokenScope::Set(Scope::ReadOnly) => Self::ReadOnly,
             TokenScope::Set(Scope::ReadWrite) => Self::ReadWrite,
+            TokenScope::Unknown => Self::Unknown,
         }
     }
 }
@@ -385,6 +404,7 @@ impl From<ScopeRecord> for TokenScope {
             ScopeRecord::Unset => Self::Unset,
             ScopeRecord::ReadOnly => Self::Set(Scope::ReadOnly),
             ScopeRecord::ReadWrite => Self::Set(Scope::ReadWrite),
+            ScopeRecord::Unknown => Self::Unknown,
         }
     }
 }

@@ -174,8 +174,10 @@ mod tests {
             calls,
             manageable,
             unreadable: std::collections::BTreeMap::new(),
+            forms: std::collections::BTreeMap::new(),
             capabilities: Capabilities::everything(),
             left_out: Vec::new(),
+            settings_changed: None,
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::{net::IpAddr, num::NonZeroU32};
 
-use crate::model::{OwnerKind, SettingKey};
+use crate::model::{OwnerKind, mapping::Product};
 
 use super::{
     super::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, validate},
-    Auth, Connection, Field, FieldKind, Product, Server, SettingsMapping, secrets,
+    Auth, Connection, Server, mapping, secrets,
 };
 
 /// The keys of each kind beside those of every target.
@@ -38,7 +38,7 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
     let connection = match kind {
         "gateway" => Connection::Gateway(server?),
         "resolution" => {
-            let settings = target.get("settings").and_then(|at| mapping(&at, out));
+            let settings = target.get("settings").and_then(|at| mapping::mapping(&at, out));
             Connection::Resolution { server: server?, product: product(target), settings }
         }
         _ => {
@@ -219,57 +219,4 @@ pub(super) fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
             .help("write the name of the variable that holds the secret, such as `BITBUCKET_PASSWORD`"),
     );
     None
-}
-
-/// Where the app's settings are.
-fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapping> {
-    let path = at.get("path")?;
-    if path.text().is_some_and(|text| !text.starts_with('/')) {
-        let message = "the path of the settings does not begin with `/`";
-        out.push(Diagnostic::error(Code::BadUrl, path.mark(), path.path.as_str(), message));
-    }
-    let method = |key: &str, default: &str| {
-        at.get(key).map_or_else(|| Some(default.to_owned()), |at| at.text().map(str::to_owned))
-    };
-    let mut fields = std::collections::BTreeMap::new();
-    for (key, field_at) in at.get("fields")?.entries() {
-        let setting = SettingKey::ALL.into_iter().find(|setting| setting.path() == key);
-        if setting.is_none() {
-            let known: Vec<&str> = SettingKey::ALL.into_iter().map(SettingKey::path).collect();
-            let message = format!("`{key}` is no setting of the policy");
-            out.push(
-                Diagnostic::error(Code::UnknownKey, field_at.key, field_at.path.as_str(), message)
-                    .help(format!("the settings are {}", quoted_list(&known)))
-                    .suggest(key, known),
-            );
-        }
-        fields.extend(setting.zip(field(&field_at, out)));
-    }
-    Some(SettingsMapping {
-        path: path.text()?.to_owned(),
-        read: method("read", "GET")?,
-        write: method("write", "PUT")?,
-        fields,
-    })
-}
-
-fn field(at: &At<'_>, out: &mut Diagnostics) -> Option<Field> {
-    let pointer_at = at.get("pointer")?;
-    let pointer = pointer_at.text()?;
-    if !pointer.starts_with('/') {
-        let message = format!("`{pointer}` is no JSON pointer");
-        out.push(
-            Diagnostic::error(Code::BadPointer, pointer_at.mark(), pointer_at.path.as_str(), message)
-                .help("write the keys with `/` before each, such as `/network/allowed` (RFC 6901)"),
-        );
-    }
-    let kind = match at.get("kind")?.text()? {
-        "text" => FieldKind::Text,
-        "number" => FieldKind::Number,
-        "boolean" => FieldKind::Boolean,
-        "list" => FieldKind::List,
-        "comma-separated" => FieldKind::CommaSeparated,
-        _ => return None,
-    };
-    Some(Field { pointer: pointer.to_owned(), kind })
 }

@@ -226,23 +226,36 @@ pub enum WriteMethod {
     Patch,
 }
 
-/// Where in the document a setting stands.
+/// Where in the document a setting stands, and in which form.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FieldDocument {
     /// JSON pointer, such as `/network/allowed`.
     pub pointer: String,
-    /// In which form the setting stands there.
+    /// In which form the setting stands there: `flag` and `inverted-flag` for permissions and
+    /// `password_authentication`; `list`, `objects` and `comma-separated` for groups, networks and proxies,
+    /// `text` for a single proxy; `months` and `days` for `tokens.limits`.
     pub kind: FieldKindWord,
+    /// With `objects`: the member of each object that holds the name.
+    pub member: Option<String>,
+    /// With groups: JSON pointer of the flag that says that everyone may.
+    pub everyone: Option<String>,
+    /// With `network.client_address`: JSON pointer of the name of the header.
+    pub header: Option<String>,
+    /// With `tokens.limits`: the number that stands for a lifetime without limit.
+    pub never: Option<u32>,
 }
 
 #[derive(Debug, JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "plain words")]
 pub enum FieldKindWord {
-    Text,
-    Number,
-    Boolean,
+    Flag,
+    InvertedFlag,
     List,
+    Objects,
     CommaSeparated,
+    Text,
+    Months,
+    Days,
 }

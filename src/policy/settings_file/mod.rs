@@ -2,14 +2,19 @@
 //! them, which layers make up the policy of each and which limits a run keeps; or every mistake.
 //! It refuses to know files beside it, the environment and the network: what is named is not looked up.
 
-use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
+use std::{net::IpAddr, num::NonZeroU32};
 
-use crate::model::{OwnerKind, Period, SettingKey, TokenId, UserName, rails::Rails};
+use crate::model::{
+    OwnerKind, Period, TokenId, UserName,
+    mapping::{Product, SettingsMapping},
+    rails::Rails,
+};
 
 use super::{Mark, Place};
 
 mod connection;
 pub mod document;
+mod mapping;
 mod read;
 mod secrets;
 
@@ -179,55 +184,6 @@ pub enum Auth {
     BearerFile(String),
     /// Bearer, from the standard output of this program with these arguments; no shell.
     Command(Vec<String>),
-}
-
-/// The products that the app exists for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Product {
-    /// Bitbucket.
-    #[default]
-    Bitbucket,
-    /// Jira.
-    Jira,
-    /// Confluence.
-    Confluence,
-}
-
-/// Where and how the app's settings are read and written, since that is not public.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsMapping {
-    /// Path of the resource below the server's base, beginning with `/`.
-    pub path: String,
-    /// The method that reads it.
-    pub read: String,
-    /// The method that writes it.
-    pub write: String,
-    /// Where in the document each setting stands.
-    pub fields: BTreeMap<SettingKey, Field>,
-}
-
-/// Where in a JSON document a setting stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// JSON pointer (RFC 6901), such as `/network/allowed`.
-    pub pointer: String,
-    /// What stands there.
-    pub kind: FieldKind,
-}
-
-/// In which form a setting stands in a foreign document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldKind {
-    /// Text.
-    Text,
-    /// A number.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-    /// A list of texts.
-    List,
-    /// A text of parts with commas between them.
-    CommaSeparated,
 }
 
 /// What happens when the policy has keys that a target cannot hold.

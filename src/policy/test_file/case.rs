@@ -148,6 +148,7 @@ impl Reader<'_> {
         let owner = required("owner", out).and_then(|at| self.owner(&at, out));
         let scope = required("scope", out).and_then(|at| match at.text()? {
             "unset" => Some(TokenScope::Unset),
+            "unknown" => Some(TokenScope::Unknown),
             word => word.parse().ok().map(TokenScope::Set),
         });
         let created = moment("created", Form::Relative, out);

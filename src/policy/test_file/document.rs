@@ -59,7 +59,7 @@ pub struct TokenDocument {
     pub owner: Option<String>,
     /// What tells it from others; empty when left out.
     pub description: Option<String>,
-    /// How far it reaches; `unset` when it is older than scopes.
+    /// How far it reaches; `unset` when it is older than scopes, `unknown` when the server does not say it.
     pub scope: Option<ScopeWord>,
     /// When it was made.
     pub created: Option<String>,
@@ -81,6 +81,7 @@ pub enum ScopeWord {
     ReadOnly,
     ReadWrite,
     Unset,
+    Unknown,
 }
 
 /// One case: a `token` or a `request`, and what is expected.

@@ -17,8 +17,8 @@ use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
     inventory::{Caller, Capabilities, Coverage, Missing, Server},
     model::{
-        Action, AddressSet, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope, SettingKey,
-        Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
+        Action, AddressSet, LastChange, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope,
+        SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
     },
     plan::{
         Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
@@ -106,6 +106,7 @@ struct TargetRead {
     budget: Option<BudgetEntry>,
     refused_use: RefusedUseEntry,
     network_names: Vec<NetworkName>,
+    settings_changed: Option<LastChange>,
 }
 
 #[derive(Deserialize)]
@@ -179,8 +180,10 @@ impl Document {
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
+                settings_changed: target.settings_changed.clone(),
             },
             made_for: target.planned_for,
             policy_fingerprint: target.policy_sha256.clone(),
@@ -297,6 +300,7 @@ fn token(value: &Value) -> Option<Token> {
         description: read.description,
         scope: match read.scope.as_str() {
             "unset" => TokenScope::Unset,
+            "unknown" => TokenScope::Unknown,
             word => TokenScope::Set(scope(word)?),
         },
         created: read.created,

@@ -1,8 +1,5 @@
 //! In: questions on users, groups and members. Out: the answers of Bitbucket's REST, as far as readers
 //! of a directory need it. It refuses to change anything: the directory comes from its file.
-//!
-//! A page begins at a number that the page before names as `nextPageStart`; it counts nothing, so that
-//! every page takes the same time.
 
 use std::sync::Arc;
 
@@ -16,6 +13,7 @@ use serde::Serialize;
 
 use super::{
     endpoint::{Endpoint, Parameter},
+    pages::{Answer, PAGING, Page, Paging},
     query::Parameters,
 };
 use crate::{
@@ -25,17 +23,14 @@ use crate::{
         App,
         guard::Session,
         problem::Problem,
-        store::{GroupRow, PageRequest, UserRow},
+        store::{GroupRow, UserRow},
     },
 };
-
-const LIMIT_BY_DEFAULT: i64 = 25;
-const LIMIT_AT_MOST: i64 = 1_000;
 
 /// A user, as Bitbucket shows one.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct User {
+pub(super) struct User {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     email_address: Option<String>,
@@ -76,22 +71,6 @@ impl From<GroupRow> for Group {
     }
 }
 
-/// A page, as Bitbucket has them.
-#[derive(Serialize, JsonSchema)]
-struct Page<T> {
-    /// How many values this page has.
-    size: usize,
-    /// The most values that a page has.
-    limit: i64,
-    #[serde(rename = "isLastPage")]
-    is_last: bool,
-    values: Vec<T>,
-    start: i64,
-    /// The `start` of the next page; nothing on the last one.
-    #[serde(rename = "nextPageStart", skip_serializing_if = "Option::is_none")]
-    next_start: Option<i64>,
-}
-
 /// What the server is. Numbers are text, as Bitbucket has them.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -102,10 +81,6 @@ struct ApplicationProperties {
     display_name: &'static str,
 }
 
-const PAGING: &[Parameter] = &[
-    Parameter::number("start", "Where the page begins: `nextPageStart` of the page before"),
-    Parameter::number("limit", "The most values a page has; 25 by default, 1000 at most"),
-];
 const FILTER: &[Parameter] =
     &[Parameter::text("filter", "Only with this in the name, or in a user's display name or mail address")];
 const GROUP: &[Parameter] = &[Parameter::text("group", "Only members of this group")];
@@ -149,10 +124,8 @@ fn below(base: &str) -> [Endpoint; 8] {
 struct Listing {
     app: Arc<App>,
     parameters: Parameters,
-    asked: PageRequest,
+    paging: Paging,
 }
-
-type Answer<T> = Result<Json<Page<T>>, Problem>;
 
 impl FromRequestParts<Arc<App>> for Listing {
     type Rejection = Problem;
@@ -161,11 +134,8 @@ impl FromRequestParts<Arc<App>> for Listing {
         let session = Session::from_request_parts(parts, app).await?;
         session.permit(Operation::ReadDirectory)?;
         let parameters = Parameters::from_request_parts(parts, app).await?;
-        let asked = PageRequest {
-            start: parameters.number("start", 0)?.unwrap_or(0),
-            limit: parameters.number("limit", 1)?.unwrap_or(LIMIT_BY_DEFAULT).min(LIMIT_AT_MOST),
-        };
-        Ok(Self { app: Arc::clone(app), parameters, asked })
+        let paging = Paging::of(&parameters)?;
+        Ok(Self { app: Arc::clone(app), parameters, paging })
     }
 }
 
@@ -178,25 +148,11 @@ impl Listing {
     fn context(&self) -> Result<&str, Problem> {
         self.parameters.one("context")?.ok_or_else(|| Problem::bad_request("`context` is missing."))
     }
-
-    /// One row more than the page has: where the next page begins, if there is one.
-    fn one_more(&self) -> PageRequest {
-        PageRequest { limit: self.asked.limit + 1, ..self.asked }
-    }
-
-    fn page<R, T: From<R>>(&self, mut rows: Vec<R>, number: fn(&R) -> i64) -> Json<Page<T>> {
-        let PageRequest { start, limit } = self.asked;
-        let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let next_start = rows.get(most).map(number);
-        rows.truncate(most);
-        let values: Vec<T> = rows.into_iter().map(T::from).collect();
-        Json(Page { size: values.len(), limit, is_last: next_start.is_none(), values, start, next_start })
-    }
 }
 
 async fn all_users(listing: Listing) -> Answer<User> {
-    let rows = listing.app.store.users(listing.filter()?, listing.one_more()).await?;
-    Ok(listing.page(rows, |user| user.id))
+    let rows = listing.app.store.users(listing.filter()?, listing.paging.one_more()).await?;
+    Ok(listing.paging.page(rows, |user| user.id, User::from))
 }
 
 async fn users(listing: Listing) -> Answer<User> {
@@ -217,8 +173,8 @@ async fn members_of(listing: &Listing, group: &str) -> Answer<User> {
     let store = &listing.app.store;
     let group = store.group(&GroupName::new(group)).await?;
     let group = group.ok_or_else(|| Problem::not_found("There is no such group."))?;
-    let rows = store.members(&group, listing.filter()?, listing.one_more()).await?;
-    Ok(listing.page(rows, |user| user.id))
+    let rows = store.members(&group, listing.filter()?, listing.paging.one_more()).await?;
+    Ok(listing.paging.page(rows, |user| user.id, User::from))
 }
 
 async fn user(
@@ -232,15 +188,15 @@ async fn user(
 }
 
 async fn groups<T: From<GroupRow>>(listing: Listing) -> Answer<T> {
-    let rows = listing.app.store.groups(listing.filter()?, listing.one_more()).await?;
-    Ok(listing.page(rows, |group| group.id))
+    let rows = listing.app.store.groups(listing.filter()?, listing.paging.one_more()).await?;
+    Ok(listing.paging.page(rows, |group| group.id, T::from))
 }
 
 async fn groups_of(listing: Listing) -> Answer<Group> {
     let store = &listing.app.store;
     let user = store.user(&UserName::new(listing.context()?)).await?.ok_or_else(no_such_user)?;
-    let rows = store.groups_of(&user, listing.one_more()).await?;
-    Ok(listing.page(rows, |group| group.id))
+    let rows = store.groups_of(&user, listing.paging.one_more()).await?;
+    Ok(listing.paging.page(rows, |group| group.id, Group::from))
 }
 
 async fn application_properties(session: Session) -> Result<Json<ApplicationProperties>, Problem> {

@@ -79,8 +79,8 @@ pub(super) struct Endpoint {
     /// The headers beside the usual ones.
     pub(super) headers: &'static [Parameter],
     pub(super) body: Option<MakeSchema>,
-    /// What a good answer holds.
-    pub(super) answer: MakeSchema,
+    /// What a good answer holds; nothing when it is empty.
+    pub(super) answer: Option<MakeSchema>,
     /// The statuses that it answers beside the good one and those of the guard.
     pub(super) statuses: &'static [(u16, &'static str)],
     pub(super) handler: MethodRouter<Arc<App>>,
@@ -103,7 +103,7 @@ macro_rules! methods {
                         query: &[],
                         headers: &[],
                         body: None,
-                        answer: schema_of::<T>,
+                        answer: Some(schema_of::<T>),
                         statuses: &[],
                         handler: routing::$method(handler),
                     }
@@ -126,6 +126,11 @@ impl Endpoint {
 
     pub(super) fn body<T: JsonSchema>(self) -> Self {
         Self { body: Some(schema_of::<T>), ..self }
+    }
+
+    /// A good answer is 204 and holds nothing.
+    pub(super) fn no_content(self) -> Self {
+        Self { answer: None, ..self }
     }
 
     pub(super) fn statuses(self, statuses: &'static [(u16, &'static str)]) -> Self {

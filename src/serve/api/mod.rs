@@ -4,10 +4,15 @@
 //! the OpenAPI document, so that none can have what the other lacks. It refuses to do anything
 //! without the permit for it.
 
+mod access_token_json;
+mod access_tokens;
+mod basic_authentication;
 mod directory;
 mod endpoint;
 mod health;
 mod openapi;
+mod pages;
+mod projects;
 mod query;
 mod runs;
 mod settings;
@@ -26,7 +31,7 @@ use super::{
     guard::{Session, guard},
     problem::Problem,
 };
-use crate::access::Operation;
+use crate::access::{Operation, Reason};
 use endpoint::Endpoint;
 pub(super) use endpoint::Entry;
 
@@ -41,6 +46,9 @@ fn endpoints() -> Vec<Endpoint> {
     all.extend(runs::endpoints());
     all.extend(whoami::endpoints());
     all.extend(directory::endpoints());
+    all.extend(projects::endpoints());
+    all.extend(access_tokens::endpoints());
+    all.extend(basic_authentication::endpoints());
     all.extend(openapi::endpoints());
     all
 }
@@ -67,11 +75,49 @@ async fn not_this_way() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message)
 }
 
-/// An error in the form that clients of `path` read: Bitbucket's below its own REST, the app's elsewhere.
-pub(super) fn error_body(path: &str, message: &str) -> Value {
-    if path.starts_with("/rest/api/") {
-        json!({"errors": [{"context": null, "message": message, "exceptionName": null}]})
-    } else {
-        json!({"errorMessage": message})
+/// Whose clients read the errors of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// Bitbucket's own REST.
+    Bitbucket,
+    /// A module that Atlassian's products share.
+    Module,
+    /// The app's and ours.
+    App,
+}
+
+impl Dialect {
+    fn of(path: &str) -> Self {
+        if path.starts_with("/rest/api/") || path.starts_with("/rest/access-tokens/") {
+            Self::Bitbucket
+        } else if path.starts_with("/rest/basicauth/") {
+            Self::Module
+        } else {
+            Self::App
+        }
+    }
+}
+
+/// What Bitbucket 10.4 answers to whom it does not know, and to who lacks a permission; measured.
+const NOT_PERMITTED: (&str, &str) = (
+    "You are not permitted to access this resource",
+    "com.atlassian.plugins.rest.api.security.exception.AuthenticationRequiredException",
+);
+/// What Bitbucket 10.4 answers to a password while these are disabled, in the form of a module; measured.
+const NO_PASSWORDS: &str = "Basic Authentication has been disabled on this instance.";
+
+/// `problem` in the form that clients of `path` read, with `message`.
+pub(super) fn error_body(path: &str, problem: &Problem, message: &str) -> Value {
+    let errors = |message: &str, exception: Option<&str>| json!({"errors": [{"context": null, "message": message, "exceptionName": exception}]});
+    match Dialect::of(path) {
+        Dialect::App => json!({"errorMessage": message}),
+        _ if problem.code == Reason::PasswordDisabled.code() => json!({"message": NO_PASSWORDS}),
+        Dialect::Module => json!({"message": message}),
+        Dialect::Bitbucket
+            if problem.status == StatusCode::UNAUTHORIZED && problem.code != access_tokens::TOKEN =>
+        {
+            errors(NOT_PERMITTED.0, Some(NOT_PERMITTED.1))
+        }
+        Dialect::Bitbucket => errors(message, None),
     }
 }

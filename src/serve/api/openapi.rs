@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
+    Dialect,
     endpoint::{Endpoint, Entry, MakeSchema, Parameter, schema_of},
     endpoints as all_endpoints,
 };
@@ -23,7 +24,14 @@ struct ErrorMessage {
     error_message: String,
 }
 
-/// Errors of the directory resources, as Bitbucket has them.
+/// An error of the modules that Atlassian's products share.
+#[derive(Serialize, JsonSchema)]
+struct Message {
+    /// What is wrong.
+    message: String,
+}
+
+/// Errors of Bitbucket's own resources.
 #[derive(Serialize, JsonSchema)]
 struct Errors {
     errors: Vec<BitbucketError>,
@@ -116,9 +124,11 @@ fn parameter(place: &str, given: &Parameter) -> Value {
 }
 
 fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String, Value> {
-    let good = content(endpoint.answer, generator);
-    let error: MakeSchema =
-        if endpoint.path.starts_with("/rest/api/") { schema_of::<Errors> } else { schema_of::<ErrorMessage> };
+    let error: MakeSchema = match Dialect::of(&endpoint.path) {
+        Dialect::Bitbucket => schema_of::<Errors>,
+        Dialect::Module => schema_of::<Message>,
+        Dialect::App => schema_of::<ErrorMessage>,
+    };
     let error = content(error, generator);
     let of_guard: &[(u16, &str)] = match Entry::of(&endpoint.path) {
         Entry::Outside => &[],
@@ -131,7 +141,15 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
         ],
     };
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), json!({"description": "Done", "content": good}));
+    match endpoint.answer {
+        Some(answer) => {
+            let good = content(answer, generator);
+            responses.insert("200".to_owned(), json!({"description": "Done", "content": good}));
+        }
+        None => {
+            responses.insert("204".to_owned(), json!({"description": "Done"}));
+        }
+    }
     for (status, meaning) in endpoint.statuses.iter().chain(of_guard) {
         responses.insert(status.to_string(), json!({"description": meaning, "content": error}));
     }

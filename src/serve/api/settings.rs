@@ -1,5 +1,5 @@
-//! In: settings documents. Out: the one that is enforced, with a strong entity tag. It refuses to
-//! replace settings that somebody else has changed meanwhile.
+//! In: settings documents. Out: the one that is enforced, with a strong entity tag, and who changed it
+//! last. It refuses to replace settings that somebody else has changed meanwhile.
 
 use std::sync::Arc;
 
@@ -14,15 +14,17 @@ use super::{
     endpoint::{Endpoint, Parameter},
     query::Body,
     runs::{UNDER, UnderRun},
+    tokens::name_of,
 };
 use crate::{
-    access::Operation,
-    model::{Settings, settings::SettingsDocument},
+    access::{Operation, Permit},
+    model::{LastChange, Settings, settings::SettingsDocument},
     serve::{
         App,
         guard::Session,
         live_settings::{etag, settings_text},
         problem::Problem,
+        store::Under,
     },
 };
 
@@ -42,6 +44,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "The settings that are enforced; takes an administrator",
             read,
         ),
+        Endpoint::get::<LastChange, _, _>(
+            "/rest/tokenwarden/1/settings/last-change",
+            "Who changed the settings last, and when; takes an administrator",
+            last_change,
+        )
+        .statuses(&[(404, "The settings are those of a new server")]),
         Endpoint::put::<SettingsDocument, _, _>(
             PATH,
             "Replace the settings; takes an administrator",
@@ -71,7 +79,7 @@ async fn replace(
     under: UnderRun,
     body: Body,
 ) -> Result<Response, Problem> {
-    session.permit(Operation::WriteSettings)?;
+    let permit = session.permit(Operation::WriteSettings)?;
     let under = under.permitted(&session, &app)?;
     let moved = || {
         let message = "The settings have changed meanwhile; read them again.";
@@ -82,11 +90,33 @@ async fn replace(
     }
     let document: SettingsDocument = body.json()?;
     let settings = Settings::try_from(&document).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let text = settings_text(&settings)?;
-    let replaced = app.store.replace_settings(session.revision.number, &text, under.as_ref()).await?;
-    let number = replaced.ok_or_else(moved)?;
+    let etag = write(&session, &app, &permit, &settings, None, under.as_ref()).await?.ok_or_else(moved)?;
     let document = SettingsDocument::from(&settings);
-    Ok(([(header::ETAG, etag(number, &text))], Json(document)).into_response())
+    Ok(([(header::ETAG, etag)], Json(document)).into_response())
+}
+
+/// Puts `settings` in the place of those that the session began with, and what Bitbucket's configuration
+/// holds beside them where it is given. When a run does it, that is kept with it. Answers the new entity
+/// tag; nothing when they have changed meanwhile.
+pub(super) async fn write(
+    session: &Session,
+    app: &App,
+    permit: &Permit,
+    settings: &Settings,
+    basic_authentication: Option<&str>,
+    under: Option<&Under>,
+) -> Result<Option<String>, Problem> {
+    let text = settings_text(settings)?;
+    let change = LastChange { by: name_of(permit).into(), at: app.clock.now() };
+    let expected = session.revision.number;
+    let number = app.store.replace_settings(expected, &text, &change, basic_authentication, under).await?;
+    Ok(number.map(|number| etag(number, &text)))
+}
+
+async fn last_change(session: Session, State(app): State<Arc<App>>) -> Result<Json<LastChange>, Problem> {
+    session.permit(Operation::ReadSettings)?;
+    let last = app.store.last_settings_change().await?;
+    last.map(Json).ok_or_else(|| Problem::not_found("The settings are those of a new server."))
 }
 
 /// Whether `If-Match` names `etag`, by strong comparison (RFC 9110, section 13.1.1).

@@ -125,6 +125,7 @@ impl PatchToken {
             description: self.description.as_deref().map(description).transpose()?.map(str::to_owned),
             scope: self.scope.map(scope).transpose()?,
             expires: expiry(self.expires.as_deref(), self.expires_millis)?,
+            permissions: None,
         })
     }
 }

@@ -27,8 +27,9 @@ use crate::{
         App,
         guard::Session,
         problem::Problem,
+        project_permissions::ProjectPermissions,
         random::random_bytes,
-        store::{NewToken, TokenFilter, TokenRow},
+        store::{Narrowing, NewToken, TokenFilter, TokenRow},
     },
 };
 
@@ -80,41 +81,60 @@ async fn create(
 ) -> Result<Json<CreatedToken>, Problem> {
     let asked: CreateToken = body.json()?;
     let (permit, owner) = permit_to_create(&session, &app, &asked).await?;
+    let about = Asked {
+        scope: asked.scope()?,
+        expires: asked.expires(app.clock.now())?,
+        description: asked.description()?,
+    };
+    let (token, secret) = issue(&session, &app, &permit, &owner, about, None).await?;
+    Ok(Json(CreatedToken {
+        id: token.id,
+        plain_text_token: secret.expose().to_owned(),
+        token_description: token.description,
+        token_scope: token.scope.number(),
+        user_key: owner.name.to_string(),
+        user_name: owner.name.to_string(),
+        token_validity_time_in_months: asked.months.unwrap_or(0),
+        token_expiration_date_time: token.expires.map(date_time),
+        token_expiration_date_time_millis: token.expires.map_or(0, jiff::Timestamp::as_millisecond),
+    }))
+}
+
+/// Makes the token that `asked` describes for `owner`, within the limits, and answers its secret with it.
+pub(super) async fn issue(
+    session: &Session,
+    app: &App,
+    permit: &Permit,
+    owner: &Person,
+    asked: Asked<'_>,
+    permissions: Option<ProjectPermissions>,
+) -> Result<(TokenRow, TokenSecret), Problem> {
     let now = app.clock.now();
     let parent = permit.caller().token();
     let granted = limits::grant(
         &session.revision.settings.limits,
-        &owner,
-        Asked { scope: asked.scope()?, expires: asked.expires(now)?, description: asked.description()? },
+        owner,
+        asked,
         parent.map(|held| Parent { scope: held.scope.effective(), expires: held.expires }),
         now,
     )?;
     let secret = TokenSecret::from_random(random_bytes()?);
     let new = NewToken {
         owner: owner.name.clone(),
-        description: asked.description()?.to_owned(),
+        description: asked.description.to_owned(),
         scope: TokenScope::Set(granted.scope),
         created: now,
-        created_by: Some(name_of(&permit)),
+        created_by: Some(name_of(permit)),
         parent: parent.and_then(number_of),
         last_used: None,
         expires: granted.expires,
         secret_hash: secret.hash(),
+        permissions,
     };
     let most = granted.max_per_owner;
     let id = app.store.create_token(&new, most).await?;
     let id = id.ok_or_else(|| LimitBroken::PerOwner(most.unwrap_or_default()))?;
-    Ok(Json(CreatedToken {
-        id,
-        plain_text_token: secret.expose().to_owned(),
-        token_description: new.description,
-        token_scope: new.scope.number(),
-        user_key: owner.name.to_string(),
-        user_name: owner.name.to_string(),
-        token_validity_time_in_months: asked.months.unwrap_or(0),
-        token_expiration_date_time: new.expires.map(date_time),
-        token_expiration_date_time_millis: new.expires.map_or(0, jiff::Timestamp::as_millisecond),
-    }))
+    Ok((new.into_row(id), secret))
 }
 
 /// The permit to create what is `asked` for, and whose the token is going to be.
@@ -139,7 +159,7 @@ async fn permit_to_create(
     }
 }
 
-fn name_of(permit: &Permit) -> UserName {
+pub(super) fn name_of(permit: &Permit) -> UserName {
     permit.caller().person().map_or_else(|| UserName::new(OPERATOR), |person| person.name.clone())
 }
 
@@ -187,13 +207,11 @@ async fn narrow(
     under: UnderRun,
     body: Body,
 ) -> Result<Json<TokenItem>, Problem> {
-    let (token, owner) = permitted_token(&session, &app, &id, Operation::Narrow).await?;
+    let (token, owner) = permitted_token(&session, &app, id.parse().ok(), Operation::Narrow).await?;
     let under = under.permitted(&session, &app)?;
     let patch: PatchToken = body.json()?;
     let narrowing = patch.narrowing()?;
-    if let Some(description) = narrowing.description.as_ref().filter(|new| **new != token.description) {
-        limits::rename(&session.revision.settings.limits, &owner, description)?;
-    }
+    rename_within_limits(&session, &token, &owner, &narrowing)?;
     app.uses.flush(&app.store).await?;
     let narrowed = app.store.narrow_token(token.id, &narrowing, under.as_ref()).await?;
     match narrowed {
@@ -205,30 +223,43 @@ async fn narrow(
     }
 }
 
+/// Refuses a new description that breaks the limits of `owner`.
+pub(super) fn rename_within_limits(
+    session: &Session,
+    token: &TokenRow,
+    owner: &Person,
+    narrowing: &Narrowing,
+) -> Result<(), LimitBroken> {
+    match narrowing.description.as_ref().filter(|new| **new != token.description) {
+        Some(description) => limits::rename(&session.revision.settings.limits, owner, description),
+        None => Ok(()),
+    }
+}
+
 async fn revoke(
     session: Session,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     under: UnderRun,
 ) -> Result<Json<bool>, Problem> {
-    let (token, _) = permitted_token(&session, &app, &id, Operation::Revoke).await?;
+    let (token, _) = permitted_token(&session, &app, id.parse().ok(), Operation::Revoke).await?;
     let under = under.permitted(&session, &app)?;
     let was_there = app.store.revoke_token(token.id, under.as_ref()).await?;
     if was_there { Ok(Json(true)) } else { Err(no_such_token()) }
 }
 
-/// The token `id` and its owner, once it is permitted to do `operation` to it. Who may not manage the
-/// tokens of others does not learn which ids exist.
-async fn permitted_token(
+/// The token with the number `id` and its owner, once it is permitted to do `operation` to it. Who may not
+/// manage the tokens of others does not learn which ids exist.
+pub(super) async fn permitted_token(
     session: &Session,
     app: &App,
-    id: &str,
+    id: Option<i64>,
     operation: fn(Target) -> Operation,
 ) -> Result<(TokenRow, Person), Problem> {
     let caller = session.permit(Operation::Enter)?;
-    let token = match id.parse() {
-        Ok(id) => app.store.token(id).await?,
-        Err(_) => None,
+    let token = match id {
+        Some(id) => app.store.token(id).await?,
+        None => None,
     };
     let Some(token) = token else {
         session.permit(operation(Target::Others { owner_is_administrator: false }))?;

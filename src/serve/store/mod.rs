@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 
+use super::project_permissions::ProjectPermissions;
 use crate::model::{
     GroupName, LastUse, Scope, TokenScope, UserName,
     run::{ChangeNote, RunId},
@@ -145,6 +146,9 @@ pub struct TokenRow {
     pub last_used: Option<LastUse>,
     /// The moment from which on it is refused, UTC; nothing when it never expires.
     pub expires: Option<Timestamp>,
+    /// The project permissions that it was given, of which its scope may have left less; nothing when
+    /// none were named.
+    pub permissions: Option<ProjectPermissions>,
 }
 
 /// A token to be kept.
@@ -168,6 +172,26 @@ pub struct NewToken {
     pub expires: Option<Timestamp>,
     /// What is kept of its secret.
     pub secret_hash: SecretHash,
+    /// The project permissions that it is given, when any are named.
+    pub permissions: Option<ProjectPermissions>,
+}
+
+impl NewToken {
+    /// The token as it is kept under the number `id`.
+    #[must_use]
+    pub fn into_row(self, id: i64) -> TokenRow {
+        TokenRow {
+            id,
+            owner: self.owner,
+            description: self.description,
+            scope: self.scope,
+            created: self.created,
+            created_by: self.created_by,
+            last_used: self.last_used,
+            expires: self.expires,
+            permissions: self.permissions,
+        }
+    }
 }
 
 /// What is to change on a token: a field that is left out stays.
@@ -179,6 +203,17 @@ pub struct Narrowing {
     pub scope: Option<Scope>,
     /// The new expiry, UTC, no later than the present one.
     pub expires: Option<Timestamp>,
+    /// The new project permissions.
+    pub permissions: Option<NewPermissions>,
+}
+
+/// Project permissions in the place of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPermissions {
+    /// What must be there now.
+    pub from: Option<ProjectPermissions>,
+    /// What is to be there.
+    pub to: ProjectPermissions,
 }
 
 /// Which tokens are asked for; every part that is given must hold.
@@ -255,6 +290,8 @@ pub struct DirectoryRows {
     pub users: Vec<NewUser>,
     /// Each group once, with its members, who are all among the users.
     pub groups: Vec<(GroupName, BTreeSet<UserName>)>,
+    /// Each project once, by its key, with the slugs of its repositories.
+    pub projects: Vec<(String, BTreeSet<String>)>,
 }
 
 /// A user to be kept.
@@ -318,4 +355,24 @@ pub struct Under {
     pub note: ChangeNote,
     /// When, UTC.
     pub at: Timestamp,
+}
+
+/// A project as the store keeps one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectRow {
+    /// Its number; the place in a listing.
+    pub id: i64,
+    /// Its key, such as `PLAT`.
+    pub key: String,
+}
+
+/// A repository as the store keeps one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryRow {
+    /// Its number; the place in a listing.
+    pub id: i64,
+    /// Its name as paths have it.
+    pub slug: String,
+    /// The project that it is in.
+    pub project: ProjectRow,
 }

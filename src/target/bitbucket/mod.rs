@@ -8,10 +8,11 @@
 //! The server has no list of all tokens: users, projects and repositories are walked, and each is asked
 //! for its own. Personal projects have tokens in their repositories alone.
 
-mod passwords;
+pub(in crate::target) mod directory;
+pub(in crate::target) mod passwords;
 mod reader;
 mod walk;
-mod wire;
+pub(in crate::target) mod wire;
 mod writer;
 
 use std::{
@@ -23,7 +24,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    inventory::Credential,
+    inventory::{Call, Credential},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, password::wildcard},
     plan::ApprovedPlan,
     target::http::{self, CallStatistics, HttpClient},
@@ -46,6 +47,12 @@ pub struct Options {
     pub token_id: Option<TokenId>,
     /// The address that the server sees for us, when it is known.
     pub address: Option<IpAddr>,
+}
+
+/// What a run calls on Bitbucket.
+#[must_use]
+pub fn calls() -> Vec<Call> {
+    wire::CALLS.into()
 }
 
 /// Bitbucket Data Center.

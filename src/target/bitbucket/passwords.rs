@@ -47,7 +47,7 @@ impl PasswordConfiguration {
 
 /// The settings of a server that has no other one than `password_authentication`: everybody may use
 /// tokens, from everywhere.
-pub(super) fn settings(password_authentication: PasswordAuthentication) -> Settings {
+pub(in crate::target) fn settings(password_authentication: PasswordAuthentication) -> Settings {
     Settings {
         permissions: Permissions {
             use_tokens: Holders::Everyone,

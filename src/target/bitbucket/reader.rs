@@ -20,13 +20,11 @@ use crate::{
 };
 
 use super::{
-    Bitbucket,
+    Bitbucket, directory,
     passwords::{self, PasswordConfiguration},
-    wire::{CALLS, GROUPS, Group, MEMBERS, NAME, PASSWORDS, PROBE, PROPERTIES, Properties, USERS, User},
+    wire::{NAME, PASSWORDS, PROBE, PROPERTIES, Properties, User},
 };
 
-/// Values on a page; the server may give fewer.
-pub(super) const PAGE: &str = "1000";
 /// Groups that are read at once.
 const GROUPS_AT_ONCE: usize = 4;
 
@@ -116,9 +114,10 @@ impl Bitbucket {
                 },
                 // It has several groups of administrators, and tells them to administrators alone.
                 administrators: None,
-                calls: CALLS.into(),
+                calls: super::calls(),
                 manageable,
                 unreadable,
+                forms: BTreeMap::new(),
                 capabilities: Capabilities {
                     expiry: match self.options.marker {
                         Some(_) => Expiry::Mark { room: NAME },
@@ -128,6 +127,7 @@ impl Bitbucket {
                     tokens_sent_as_passwords_are_passwords: true,
                 },
                 left_out: self.left_out(),
+                settings_changed: None,
             },
             settings: passwords::settings(known),
         })
@@ -163,7 +163,7 @@ impl Bitbucket {
     }
 
     pub(super) async fn read_users(&self) -> Result<Vec<User>, HttpError> {
-        let users = self.client.pages(USERS, &[], PAGE).await?;
+        let users = directory::users(&self.client).await?;
         self.slugs.learn(&users);
         Ok(users)
     }
@@ -178,25 +178,9 @@ impl Bitbucket {
         groups: &BTreeSet<GroupName>,
     ) -> Result<Vec<(GroupName, Option<Vec<UserName>>)>, HttpError> {
         let groups = groups.iter().cloned().collect::<Vec<_>>();
-        stream::iter(groups.into_iter().map(|group| self.members(group)))
+        stream::iter(groups.into_iter().map(|group| directory::members(&self.client, group)))
             .buffer_unordered(GROUPS_AT_ONCE)
             .try_collect()
             .await
-    }
-
-    /// The members of `group`; nothing when the server does not know it.
-    async fn members(&self, group: GroupName) -> Result<(GroupName, Option<Vec<UserName>>), HttpError> {
-        let members = match self.client.pages::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
-            Ok(members) if members.is_empty() && !self.has_group(&group).await? => None,
-            Ok(members) => Some(members.into_iter().map(|member| member.name).collect()),
-            Err(error) if error.refusal() == Some(Refusal::NotFound) => None,
-            Err(error) => return Err(error),
-        };
-        Ok((group, members))
-    }
-
-    async fn has_group(&self, group: &GroupName) -> Result<bool, HttpError> {
-        let found = self.client.pages::<Group>(GROUPS, &[("filter", group.as_str())], PAGE).await?;
-        Ok(found.iter().any(|found| found.name == *group))
     }
 }

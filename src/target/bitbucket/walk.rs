@@ -13,7 +13,8 @@ use crate::{
 
 use super::{
     Bitbucket,
-    reader::{Cause, PAGE},
+    directory::PAGE,
+    reader::Cause,
     wire::{PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
 };
 

@@ -16,11 +16,13 @@ use crate::{
 };
 
 /// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
-pub(super) const PROBE: &str = "/rest/api/1.0/users";
-pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
+pub(in crate::target) const PROBE: &str = "/rest/api/1.0/users";
+pub(in crate::target) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(super) const USERS: &str = "/rest/api/latest/admin/users";
 pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
 pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
+/// The groups of a user, which the specifications show as users by mistake.
+pub(super) const GROUPS_OF: &str = "/rest/api/latest/admin/users/more-members";
 pub(super) const PROJECTS: &str = "/rest/api/latest/projects";
 pub(super) const REPOSITORIES: &str = "/rest/api/latest/repos";
 pub(super) const PASSWORDS: &str = "/rest/basicauth/latest/config";
@@ -44,20 +46,20 @@ pub(super) const NAME: usize = 255;
 /// A number, also one that is written as text.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(untagged)]
-pub(super) enum Number {
+pub(in crate::target) enum Number {
     Number(i64),
     Text(String),
 }
 
 impl Number {
-    fn value(&self) -> Option<i64> {
+    pub(in crate::target) fn value(&self) -> Option<i64> {
         match self {
             Self::Number(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok(),
         }
     }
 
-    fn text(self) -> String {
+    pub(in crate::target) fn text(self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
             Self::Text(text) => text,
@@ -67,28 +69,29 @@ impl Number {
 
 /// Version of the server.
 #[derive(Deserialize)]
-pub(super) struct Properties {
+pub(in crate::target) struct Properties {
     pub(super) version: Option<Number>,
 }
 
 impl Properties {
-    pub(super) fn version(self) -> Option<String> {
+    pub(in crate::target) fn version(self) -> Option<String> {
         self.version.map(Number::text)
     }
 }
 
 /// A user or member. The slug stands in paths, and is another text than the name.
 #[derive(Deserialize, PartialEq)]
-pub(super) struct User {
-    pub(super) name: UserName,
+pub(in crate::target) struct User {
+    pub(in crate::target) name: UserName,
     pub(super) slug: Option<String>,
-    pub(super) active: bool,
+    pub(in crate::target) active: bool,
+    pub(in crate::target) id: Option<Number>,
 }
 
 /// A group.
 #[derive(Deserialize, PartialEq)]
-pub(super) struct Group {
-    pub(super) name: crate::model::GroupName,
+pub(in crate::target) struct Group {
+    pub(in crate::target) name: crate::model::GroupName,
 }
 
 /// A project.
@@ -225,7 +228,7 @@ pub(super) struct TokenUpdate {
 /// A slug or key that would lead to another place of the REST.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` cannot stand in a path")]
-pub(super) struct BadSegment(String);
+pub(in crate::target) struct BadSegment(String);
 
 /// The path of the tokens of `owner`; `slug` is that of a user.
 pub(super) fn tokens_path(owner: &Owner, slug: Option<&str>) -> Result<String, BadSegment> {
@@ -244,7 +247,7 @@ pub(super) fn token_path(tokens: &str, id: &TokenId) -> Result<String, BadSegmen
 }
 
 /// `text` as one segment of a path (RFC 3986): text from a server never leads anywhere else.
-fn segment(text: &str) -> Result<String, BadSegment> {
+pub(in crate::target) fn segment(text: &str) -> Result<String, BadSegment> {
     if matches!(text, "" | "." | "..") {
         return Err(BadSegment(text.to_owned()));
     }

@@ -11,15 +11,15 @@ use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use crate::{
     inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
-    model::{GroupName, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
+    model::{GroupName, LastChange, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
     target::http::{HttpClient, HttpError, PagingFault, Refusal},
 };
 
 use super::{
     Gateway,
     wire::{
-        GROUPS, Group, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem, TokenPage,
-        USERS, User, WHOAMI, WhoAmI,
+        GROUPS, Group, LAST_CHANGE, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem,
+        TokenPage, USERS, User, WHOAMI, WhoAmI,
     },
 };
 
@@ -71,10 +71,11 @@ impl Gateway {
     }
 
     async fn read_overview(&self) -> Result<Overview, Cause> {
-        let (settings, caller, properties) = future::try_join3(
+        let (settings, caller, properties, settings_changed) = future::try_join4(
             self.client.get::<SettingsDocument>(SETTINGS, &[]),
             self.client.get::<WhoAmI>(WHOAMI, &[]),
             self.client.get::<Properties>(PROPERTIES, &[]),
+            self.last_change(),
         )
         .await?;
         let (caller, properties) = (caller.body, properties.body);
@@ -87,11 +88,22 @@ impl Gateway {
                 calls: super::calls(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),
+                forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
                 left_out: Vec::new(),
+                settings_changed,
             },
             settings: Settings::try_from(&settings.body)?,
         })
+    }
+
+    /// Who changed the settings last, and when; nothing when nobody did, or the server does not tell.
+    async fn last_change(&self) -> Result<Option<LastChange>, HttpError> {
+        match self.client.get::<LastChange>(LAST_CHANGE, &[]).await {
+            Ok(told) => Ok(Some(told.body)),
+            Err(error) if error.refusal().is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn read_users(&self) -> Result<Vec<User>, HttpError> {

@@ -110,7 +110,7 @@ impl GatewayWriter {
     async fn narrow(&self, id: &TokenId, to: Scope, headers: &Headers) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
         self.token(id, Method::PATCH, headers, Some(&patch), |token| match token.scope {
-            TokenScope::Unset => false,
+            TokenScope::Unset | TokenScope::Unknown => false,
             TokenScope::Set(scope) => scope <= to,
         })
         .await

@@ -251,11 +251,11 @@ impl fmt::Display for Words {
 }
 
 /// Finds the message in an error body: `{"errors": [{"message"}]}` (Bitbucket), `{"message"}`
-/// (its shared modules) or `{"errorMessage"}` (the app).
+/// (its shared modules), `{"errorMessage"}` (the app) or `{"errorMessages": []}` (Jira).
 pub(super) fn words(body: &[u8]) -> Words {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = parsed.as_ref().and_then(|body| {
-        ["/errors/0/message", "/message", "/errorMessage"]
+        ["/errors/0/message", "/message", "/errorMessage", "/errorMessages/0"]
             .into_iter()
             .find_map(|pointer| body.pointer(pointer).and_then(serde_json::Value::as_str))
     });
@@ -290,6 +290,7 @@ mod tests {
         assert_eq!(said(r#"{"errors":[{"context":null,"message":"No such group"}]}"#), ": No such group");
         assert_eq!(said(r#"{"message":"Basic is disabled"}"#), ": Basic is disabled");
         assert_eq!(said(r#"{"errorMessage":"too far"}"#), ": too far");
+        assert_eq!(said(r#"{"errorMessages":["No such group"],"errors":{}}"#), ": No such group");
         assert_eq!(said("{\"message\":\"a\\u001b[31mb\"}"), ": a[31mb");
         assert_eq!(said("<html>Log in</html>"), "");
     }

@@ -162,7 +162,21 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
-        let call = Call { method: Method::GET, path, query, headers: &[] };
+        self.read(Method::GET, path, query).await
+    }
+
+    /// As [`Self::get`], with another method. Only `GET` is repeated.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        let call = Call { method, path, query, headers: &[] };
         self.call(&call, None::<&()>).await?.json()
     }
 
@@ -196,6 +210,17 @@ impl HttpClient {
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
         self.call(&Call { method, path, query: &[], headers }, body).await.map(|_| ())
+    }
+
+    /// `DELETE path`. Whether the server says that it did, which it does by a 2xx without the body `false`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::send`].
+    pub async fn delete(&self, path: &str) -> Result<bool, HttpError> {
+        let call = Call { method: Method::DELETE, path, query: &[], headers: &[] };
+        let answer = self.call(&call, None::<&()>).await?;
+        Ok(answer.body.trim_ascii() != b"false")
     }
 
     fn url(&self, path: &str) -> String {

@@ -81,6 +81,11 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
     There is no budget over time: without a journal, each run is judged by itself.
     0 of 2 tokens comply.
     "#);
+    let taken = repository.run(&["inventory", "--out", "taken.jsonl"]).await;
+    assert_eq!(taken.code, Some(0), "{}{}", taken.stdout, taken.stderr);
+    let now = ["--now", "2026-11-23T12:00:00Z", "plan"];
+    let offline = repository.run(&[&now[..], &["--inventory", "taken.jsonl"]].concat()).await;
+    assert_eq!(offline.stdout, planned.stdout, "{}", offline.stderr);
     assert_eq!(stub.contents().writes, []);
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::Store;
+use super::{Store, projects};
 use crate::{
     model::{GroupName, UserName},
     serve::store::{Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow},
@@ -162,7 +162,7 @@ impl Store {
         .await?)
     }
 
-    /// Makes users, groups and passwords equal to `directory`, in one transaction. A user who is not
+    /// Makes users, groups, passwords and projects equal to `directory`, in one transaction. A user who is not
     /// in it becomes inactive, has no password and is in no group; tokens stay.
     ///
     /// # Errors
@@ -181,6 +181,7 @@ impl Store {
         for (name, members) in &directory.groups {
             import_group(&mut writing, name, members).await?;
         }
+        projects::import(&mut writing, &directory.projects).await?;
         Ok(writing.commit().await?)
     }
 }

@@ -2,6 +2,7 @@
 //! may use one file at a time. It refuses to know what the tables mean: that is the submodules' part.
 
 mod directory;
+mod projects;
 mod runs;
 mod settings;
 mod tokens;

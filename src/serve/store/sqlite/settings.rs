@@ -1,8 +1,11 @@
-//! In: settings documents, as text. Out: the one that is kept, and its revision. It refuses to know
-//! what they say.
+//! In: settings documents, as text. Out: the one that is kept, its revision, and who wrote it when. It
+//! refuses to know what they say.
 
-use super::{Store, runs};
-use crate::serve::store::{SettingsRow, StoreError, Under};
+use super::{Store, moment, runs};
+use crate::{
+    model::LastChange,
+    serve::store::{SettingsRow, StoreError, Under},
+};
 
 impl Store {
     /// The settings, without the document when their revision is `known`; nothing when there are none yet.
@@ -33,8 +36,37 @@ impl Store {
         Ok(())
     }
 
+    /// Who changed the settings last, and when; nothing when they are those of a new server, or were
+    /// changed by a version that did not remember it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn last_settings_change(&self) -> Result<Option<LastChange>, StoreError> {
+        let row: Option<(String, i64)> = sqlx::query_as(
+            "SELECT changed_by, changed FROM settings WHERE id = 1 AND changed_by IS NOT NULL AND changed IS NOT NULL",
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|(by, at)| Ok(LastChange { by, at: moment(at)? })).transpose()
+    }
+
+    /// What Bitbucket's configuration of basic authentication holds beside the settings, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn basic_authentication(&self) -> Result<Option<String>, StoreError> {
+        let row: Option<Option<String>> =
+            sqlx::query_scalar("SELECT basic_authentication FROM settings WHERE id = 1")
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(row.flatten())
+    }
+
     /// Keeps `document` and answers its revision; nothing, when the present revision is not `expected`
-    /// any more. When a run does it, that is kept with it.
+    /// any more. `basic_authentication` is kept with it when it is given. When a run does it, that is kept
+    /// with it.
     ///
     /// # Errors
     ///
@@ -43,15 +75,21 @@ impl Store {
         &self,
         expected: i64,
         document: &str,
+        change: &LastChange,
+        basic_authentication: Option<&str>,
         under: Option<&Under>,
     ) -> Result<Option<i64>, StoreError> {
         let mut writing = self.write().await?;
         let revision: Option<i64> = sqlx::query_scalar(
-            "UPDATE settings SET document = ?1, revision = revision + 1 \
+            "UPDATE settings SET document = ?1, revision = revision + 1, changed_by = ?3, changed = ?4, \
+             basic_authentication = coalesce(?5, basic_authentication) \
              WHERE id = 1 AND revision = ?2 RETURNING revision",
         )
         .bind(document)
         .bind(expected)
+        .bind(&change.by)
+        .bind(change.at.as_millisecond())
+        .bind(basic_authentication)
         .fetch_optional(&mut *writing)
         .await?;
         if revision.is_some() {
@@ -66,12 +104,15 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn force_settings(&self, document: &str) -> Result<(), StoreError> {
+    pub async fn force_settings(&self, document: &str, change: &LastChange) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) \
-             ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1",
+            "INSERT INTO settings (id, document, revision, changed_by, changed) VALUES (1, ?1, 1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1, \
+             changed_by = excluded.changed_by, changed = excluded.changed",
         )
         .bind(document)
+        .bind(&change.by)
+        .bind(change.at.as_millisecond())
         .execute(&self.writer)
         .await?;
         Ok(())

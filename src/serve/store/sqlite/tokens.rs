@@ -9,6 +9,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
 use super::{Store, moment, runs};
 use crate::{
     model::{LastUse, Scope, TokenScope, UserName, secret::SecretHash},
+    serve::project_permissions::ProjectPermissions,
     serve::store::{
         Account, Between, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Under, Use,
     },
@@ -16,7 +17,7 @@ use crate::{
 
 macro_rules! columns {
     () => {
-        "id, owner, description, scope, created, created_by, last_used, last_used_from, expires"
+        "id, owner, description, scope, created, created_by, last_used, last_used_from, expires, permissions"
     };
 }
 
@@ -32,7 +33,7 @@ impl Store {
     ) -> Result<Option<(TokenRow, Option<Account>)>, StoreError> {
         let row = sqlx::query(
             "SELECT t.id, owner, description, scope, created, created_by, last_used, last_used_from, expires, \
-             u.name AS account, u.active, u.password_hash, \
+             permissions, u.name AS account, u.active, u.password_hash, \
              (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
               WHERE m.user_id = u.id) AS member_of \
              FROM tokens t LEFT JOIN users u ON u.folded = t.owner_folded WHERE t.secret_hash = ?1",
@@ -88,8 +89,9 @@ impl Store {
     }
 
     /// Changes the token with this number as `narrowing` says and answers it; nothing, when there is
-    /// none, or the change would make it reach farther or live longer. The same change may be made twice.
-    /// When a run does it, that is kept with it.
+    /// none, or the change would make it reach farther or live longer, or its project permissions are not
+    /// those that are to be replaced. The same change may be made twice. When a run does it, that is kept
+    /// with it.
     ///
     /// # Errors
     ///
@@ -103,8 +105,8 @@ impl Store {
         let mut writing = self.write().await?;
         let row = sqlx::query(concat!(
             "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
-             expires = coalesce(?4, expires) WHERE id = ?1 \
-             AND (?3 IS NULL OR ?3 <= coalesce(scope, 2)) \
+             expires = coalesce(?4, expires), permissions = coalesce(?5, permissions) WHERE id = ?1 \
+             AND (?3 IS NULL OR ?3 <= coalesce(scope, 2)) AND (?5 IS NULL OR permissions IS ?6) \
              AND (?4 IS NULL OR expires IS NULL OR ?4 <= expires) RETURNING ",
             columns!()
         ))
@@ -112,6 +114,15 @@ impl Store {
         .bind(narrowing.description.as_deref())
         .bind(narrowing.scope.map(Scope::number))
         .bind(narrowing.expires.map(Timestamp::as_millisecond))
+        .bind(narrowing.permissions.as_ref().map(|new| permissions_column(&new.to)).transpose()?)
+        .bind(
+            narrowing
+                .permissions
+                .as_ref()
+                .and_then(|new| new.from.as_ref())
+                .map(permissions_column)
+                .transpose()?,
+        )
         .fetch_optional(&mut *writing)
         .await?;
         if row.is_some() {
@@ -254,7 +265,8 @@ impl Store {
 async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(
         "INSERT INTO tokens (owner, owner_folded, description, scope, created, created_by, parent, last_used, \
-         last_used_from, expires, secret_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+         last_used_from, expires, secret_hash, permissions) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          RETURNING id",
     )
     .bind(new.owner.as_str())
@@ -268,6 +280,7 @@ async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, S
     .bind(new.last_used.and_then(|used| used.from).map(|address| address.to_string()))
     .bind(new.expires.map(Timestamp::as_millisecond))
     .bind(new.secret_hash.as_bytes().as_slice())
+    .bind(new.permissions.as_ref().map(permissions_column).transpose()?)
     .fetch_one(writing)
     .await?)
 }
@@ -301,12 +314,21 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
     }
 }
 
-/// NULL stands for unset.
+/// NULL stands for unset, also when nobody knows it.
 fn scope_column(scope: TokenScope) -> Option<u8> {
     match scope {
-        TokenScope::Unset => None,
+        TokenScope::Unset | TokenScope::Unknown => None,
         TokenScope::Set(scope) => Some(scope.number()),
     }
+}
+
+fn permissions_column(permissions: &ProjectPermissions) -> Result<String, StoreError> {
+    serde_json::to_string(permissions)
+        .map_err(|error| StoreError::Damaged(format!("permissions cannot be written: {error}")))
+}
+
+fn permissions(text: &str) -> Result<ProjectPermissions, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Damaged(format!("`{text}` are no permissions")))
 }
 
 /// A row with the columns of `columns!`, before they are believed.
@@ -321,6 +343,7 @@ struct Raw {
     last_used: Option<i64>,
     last_used_from: Option<String>,
     expires: Option<i64>,
+    permissions: Option<String>,
 }
 
 fn scope(number: i64) -> Result<TokenScope, StoreError> {
@@ -346,5 +369,6 @@ fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
             .map(|at| Ok::<_, StoreError>(LastUse { at: moment(at)?, from }))
             .transpose()?,
         expires: raw.expires.map(moment).transpose()?,
+        permissions: raw.permissions.as_deref().map(permissions).transpose()?,
     })
 }

@@ -1,0 +1,134 @@
+//! In: how a server keeps one of its settings. Out: whether a value that a policy asks for fits in there,
+//! and what of the limits does. It refuses to know where the setting stands.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    ClientAddressSource, Holders, Limit, OwnerKind, PasswordAuthentication, Period, lifetime::Unit,
+    password::PasswordExceptions,
+};
+
+/// The form in which a server keeps a setting, where that cannot hold everything that a policy can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Yes or no: everyone or nobody, allowed or disabled.
+    Switch,
+    /// Groups, and no way to say everyone.
+    Groups,
+    /// A header with one trusted proxy: an address or a network.
+    OneProxy,
+    /// One longest lifetime for everybody.
+    LongestLifetime {
+        /// What it is counted in.
+        unit: Unit,
+        /// Whether it can be said that there is none.
+        or_none: bool,
+    },
+}
+
+impl Form {
+    /// Why `wanted` does not fit, when it does not.
+    #[must_use]
+    pub fn refuses_holders(self, wanted: &Holders) -> Option<&'static str> {
+        match (self, wanted) {
+            (Self::Switch, Holders::Groups(_)) => {
+                Some("the server knows everyone and nobody here, and no groups: the rules on tokens keep it")
+            }
+            (Self::Groups, Holders::Everyone) => Some(
+                "the field of the server holds groups; say with `everyone` where it keeps that everyone may",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Why `wanted` does not fit, when it does not.
+    #[must_use]
+    pub fn refuses_client_address(self, wanted: &ClientAddressSource) -> Option<&'static str> {
+        match (self, wanted) {
+            (Self::OneProxy, ClientAddressSource::Header { trusted_proxies, .. })
+                if trusted_proxies.networks().len() > 1 =>
+            {
+                Some("the server has room for one trusted proxy")
+            }
+            _ => None,
+        }
+    }
+
+    /// Why `wanted` does not fit, when it does not.
+    #[must_use]
+    pub fn refuses_passwords(self, wanted: &PasswordAuthentication) -> Option<&'static str> {
+        match (self, wanted) {
+            (Self::Switch, PasswordAuthentication::Disabled(except))
+                if *except != PasswordExceptions::default() =>
+            {
+                Some("the server knows no exceptions here")
+            }
+            _ => None,
+        }
+    }
+
+    /// What the server can hold of `limits`: the largest `max_lifetime`, rounded up to its unit, or no
+    /// entry when some user's tokens may live for ever. The rules on tokens keep the rest.
+    ///
+    /// # Errors
+    ///
+    /// Why not even that fits.
+    pub fn of_limits(self, limits: &[Limit]) -> Result<Vec<Limit>, &'static str> {
+        let Self::LongestLifetime { unit, or_none } = self else { return Ok(limits.to_vec()) };
+        match longest(limits).map(|period| unit.round_up(period)) {
+            Some(period) => Ok(vec![Limit { max_lifetime: Some(period), ..Limit::default() }]),
+            None if or_none => Ok(Vec::new()),
+            None => Err(
+                "the field of the server holds a lifetime; say with `never` what stands there when there is \
+                         no limit",
+            ),
+        }
+    }
+}
+
+/// The longest lifetime that any user's token may have; nothing when some may live for ever.
+fn longest(limits: &[Limit]) -> Option<Period> {
+    let mut longest = None;
+    for limit in limits.iter().filter(|limit| limit.kinds().contains(&OwnerKind::User)) {
+        longest = longest.max(Some(limit.max_lifetime?));
+        if limit.groups.is_none() {
+            return longest;
+        }
+    }
+    // Whom no entry matches nothing limits.
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::permission::Groups;
+
+    fn limit(group: Option<&str>, lifetime: Option<&str>) -> Limit {
+        Limit {
+            groups: group.and_then(|group| Groups::new([group.into()])),
+            max_lifetime: lifetime.map(|text| text.parse().unwrap()),
+            ..Limit::default()
+        }
+    }
+
+    fn held(unit: Unit, limits: &[Limit]) -> Option<String> {
+        let held = Form::LongestLifetime { unit, or_none: true }.of_limits(limits).unwrap();
+        held.first().and_then(|limit| limit.max_lifetime).map(|period| period.to_string())
+    }
+
+    #[test]
+    fn one_maximum_for_all_is_the_largest_or_none_when_somebody_has_none() {
+        let (bots, rest) = (limit(Some("ci-bots"), Some("1y")), limit(None, Some("90d")));
+        assert_eq!(held(Unit::Months, &[bots.clone(), rest.clone()]), Some("1y".to_owned()));
+        assert_eq!(held(Unit::Months, std::slice::from_ref(&rest)), Some("3mo".to_owned()));
+        assert_eq!(held(Unit::Days, std::slice::from_ref(&rest)), Some("90d".to_owned()));
+        assert_eq!(held(Unit::Days, std::slice::from_ref(&bots)), None, "the others have no limit");
+        assert_eq!(held(Unit::Days, &[limit(Some("ci-bots"), None), rest.clone()]), None);
+        let projects = Limit { owner_kinds: [OwnerKind::Project].into(), ..Limit::default() };
+        assert_eq!(held(Unit::Days, &[projects, rest]), Some("90d".to_owned()));
+        assert!(Form::LongestLifetime { unit: Unit::Days, or_none: false }.of_limits(&[bots]).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! In: a client of a Bitbucket. Out: its users, and the members of a group. It refuses to take silence for
+//! an answer: an empty group is looked for by its name.
+
+use crate::{
+    model::{GroupName, UserName},
+    target::http::{HttpClient, HttpError, Refusal},
+};
+
+pub(in crate::target) use super::wire::User;
+use super::wire::{GROUPS, GROUPS_OF, Group, MEMBERS, USERS};
+
+/// Values on a page; the server may give fewer.
+pub(in crate::target) const PAGE: &str = "1000";
+
+/// All users, the inactive ones too.
+pub(in crate::target) async fn users(client: &HttpClient) -> Result<Vec<User>, HttpError> {
+    client.pages(USERS, &[], PAGE).await
+}
+
+/// The members of `group`; nothing when the server does not know it.
+pub(in crate::target) async fn members(
+    client: &HttpClient,
+    group: GroupName,
+) -> Result<(GroupName, Option<Vec<UserName>>), HttpError> {
+    let members = match client.pages::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
+        Ok(members) if members.is_empty() && !has_group(client, &group).await? => None,
+        Ok(members) => Some(members.into_iter().map(|member| member.name).collect()),
+        Err(error) if error.refusal() == Some(Refusal::NotFound) => None,
+        Err(error) => return Err(error),
+    };
+    Ok((group, members))
+}
+
+/// The groups that `user` is in.
+pub(in crate::target) async fn groups_of(
+    client: &HttpClient,
+    user: &UserName,
+) -> Result<Vec<GroupName>, HttpError> {
+    let groups = client.pages::<Group>(GROUPS_OF, &[("context", user.as_str())], PAGE).await?;
+    Ok(groups.into_iter().map(|group| group.name).collect())
+}
+
+async fn has_group(client: &HttpClient, group: &GroupName) -> Result<bool, HttpError> {
+    let found = client.pages::<Group>(GROUPS, &[("filter", group.as_str())], PAGE).await?;
+    Ok(found.iter().any(|found| found.name == *group))
+}

@@ -1,0 +1,50 @@
+//! Bitbucket Data Center, as the target of that name reads it. The key of a user is the number that
+//! Atlassian's libraries write as text.
+
+use serde::de::IgnoredAny;
+
+use super::{Members, Person};
+use crate::{
+    inventory::Call,
+    model::{GroupName, UserName},
+    target::{
+        bitbucket::{
+            directory,
+            wire::{Number, PROBE, PROPERTIES, Properties},
+        },
+        http::{HttpClient, HttpError},
+    },
+};
+
+pub(super) const CALLS: &[Call] = &[
+    Call { method: "GET", path: PROBE },
+    Call { method: "GET", path: "/rest/api/latest/admin/users" },
+    Call { method: "GET", path: "/rest/api/latest/admin/groups/more-members" },
+];
+
+pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
+    let answer = client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?;
+    Ok(answer.user.filter(|user| !user.is_empty()).map(UserName::new))
+}
+
+pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
+    Ok(client.get::<Properties>(PROPERTIES, &[]).await?.body.version())
+}
+
+pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, HttpError> {
+    let users = directory::users(client).await?;
+    let person = |user: directory::User| Person {
+        key: user.id.map_or_else(|| user.name.as_str().to_owned(), Number::text),
+        name: user.name,
+        active: Some(user.active),
+    };
+    Ok(users.into_iter().map(person).collect())
+}
+
+pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Members, HttpError> {
+    directory::members(client, group).await
+}
+
+pub(super) async fn groups_of(client: &HttpClient, user: &UserName) -> Result<Vec<GroupName>, HttpError> {
+    directory::groups_of(client, user).await
+}

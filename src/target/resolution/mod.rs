@@ -1,0 +1,98 @@
+//! The target `resolution`: the app "API Token Authentication" in Bitbucket, Jira or Confluence.
+//!
+//! In: a client of the product, and what the settings file says of it. Out: a reader, and against an
+//! approved plan a writer. It refuses to know the app's own settings, whose REST is not public: where they
+//! are, and where in them each setting stands, the operator says. It refuses as well to change the scope
+//! or the expiry of a token, for which the app has no call: tokens are marked instead.
+
+mod directory;
+mod mapping;
+mod place;
+mod reader;
+mod tokens;
+mod wire;
+mod writer;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    inventory::Call,
+    model::{
+        MarkKey, Marker, TokenId,
+        mapping::{Product, SettingsMapping},
+    },
+    plan::ApprovedPlan,
+    target::http::{CallStatistics, HttpClient},
+};
+
+use directory::Person;
+
+pub use writer::ResolutionWriter;
+
+/// What the settings file says of a server beside its address.
+#[derive(Default)]
+pub struct Options {
+    /// The product that the app is in.
+    pub product: Product,
+    /// Where the app's settings are; without it they are not managed.
+    pub settings: Option<SettingsMapping>,
+    /// Makes and reads marks; without one no token is made to end.
+    pub marker: Option<Marker>,
+    /// Whether our credential is a password, and so no token.
+    pub password: bool,
+    /// The token that our credential is.
+    pub token_id: Option<TokenId>,
+    /// The address that the server sees for us, when it is known.
+    pub address: Option<IpAddr>,
+}
+
+/// What a run calls on `product` and the app in it.
+#[must_use]
+pub fn calls(product: Product) -> Vec<Call> {
+    [directory::calls(product), &wire::CALLS].concat()
+}
+
+/// A product with the app.
+pub struct Resolution {
+    client: Arc<HttpClient>,
+    shown: String,
+    options: Options,
+    /// The users as they were read last: their tokens are found by their keys.
+    people: Mutex<Option<Arc<[Person]>>>,
+}
+
+impl Resolution {
+    /// The product that `client` speaks to; people know it as `shown`.
+    #[must_use]
+    pub fn new(client: HttpClient, shown: impl Into<String>, options: Options) -> Self {
+        Self { client: Arc::new(client), shown: shown.into(), options, people: Mutex::default() }
+    }
+
+    /// What makes and reads the marks of the target named `target` with `key`.
+    #[must_use]
+    pub fn marker(key: MarkKey, target: &str) -> Marker {
+        Marker::new(key, target, wire::DESCRIPTION)
+    }
+
+    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    #[must_use]
+    pub fn writer(&self, _approved: &ApprovedPlan) -> ResolutionWriter {
+        let (marker, settings) = (self.options.marker.clone(), self.options.settings.clone());
+        let people = self.known_people().unwrap_or_default();
+        ResolutionWriter::new(Arc::clone(&self.client), marker, settings, &people)
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        self.client.statistics()
+    }
+
+    /// The users, when they were read before.
+    fn known_people(&self) -> Option<Arc<[Person]>> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,253 @@
+//! In: JSON of the app's token REST. Out: the nouns of the program, and the other way round. It refuses to
+//! know when which call is made, and to guess what the server does not say. Tolerant in reading: what
+//! older and newer versions write differently is read alike.
+//!
+//! Paths and fields are those of the vendor's documentation from 1.0 to 2.7 and of answers of live servers.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{
+    inventory::{Call, TokenPart},
+    model::{LastUse, Marker, Owner, Token, TokenId, TokenScope, UserName},
+    target::bitbucket::wire::Number,
+};
+
+pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
+pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
+
+/// What a run calls of the app, with `0` in the place of the identifier of a token.
+pub(super) const CALLS: [Call; 3] = [
+    Call { method: "GET", path: TOKENS },
+    Call { method: "PATCH", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
+    Call { method: "DELETE", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
+];
+
+/// How long the description of a token may be. The vendor does not say; this is what its database columns
+/// of that kind usually have.
+pub(super) const DESCRIPTION: usize = 255;
+
+/// A page of tokens: until 1.2 a bare list, later an object with `content`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum TokenPage {
+    Bare(Vec<TokenItem>),
+    Wrapped { content: Vec<TokenItem> },
+}
+
+impl TokenPage {
+    pub(super) fn items(self) -> Vec<TokenItem> {
+        match self {
+            Self::Bare(items) | Self::Wrapped { content: items } => items,
+        }
+    }
+}
+
+/// A moment in milliseconds since the epoch, as far as it is told.
+#[derive(Debug, Default, PartialEq)]
+enum Told {
+    /// The field is missing.
+    #[default]
+    Not,
+    /// It is 0 or null.
+    Never,
+    /// Something else.
+    At(Number),
+}
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Option::<Number>::deserialize(deserializer)?;
+        Ok(number.filter(|number| number.value() != Some(0)).map_or(Self::Never, Self::At))
+    }
+}
+
+/// A token in a list. A list item is known to call its words `description`, an answer to a creation
+/// `tokenDescription`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenItem {
+    id: Number,
+    user_key: Option<String>,
+    user_name: Option<UserName>,
+    description: Option<String>,
+    token_description: Option<String>,
+    token_scope: Option<Number>,
+    created: Number,
+    created_by: Option<UserName>,
+    #[serde(default)]
+    last_accessed: Told,
+    last_accessed_address: Option<String>,
+    #[serde(default)]
+    valid_until: Told,
+}
+
+/// A value that means nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("token {id}: `{field}` has a value that means nothing")]
+pub(super) struct BadItem {
+    id: TokenId,
+    field: &'static str,
+}
+
+/// Why an item cannot be read as a token.
+pub(super) enum NoToken {
+    /// The server does not say this of it.
+    Lacks(TokenPart),
+    /// It says nonsense.
+    Bad(BadItem),
+}
+
+impl From<BadItem> for NoToken {
+    fn from(bad: BadItem) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl TokenItem {
+    pub(super) fn id(&self) -> TokenId {
+        TokenId::new(match &self.id {
+            Number::Number(number) => number.to_string(),
+            Number::Text(text) => text.clone(),
+        })
+    }
+
+    /// Whether the item itself says whose it is.
+    pub(super) fn names_its_owner(&self) -> bool {
+        self.user_name.is_some() || self.user_key.is_some()
+    }
+
+    /// Whether the item itself says how far it reaches.
+    pub(super) fn has_scope(&self) -> bool {
+        self.token_scope.is_some()
+    }
+
+    /// The owner that the item itself names; `name_of` finds the user with a key.
+    pub(super) fn owner(&self, name_of: impl Fn(&str) -> Option<UserName>) -> Option<UserName> {
+        let by_key = || self.user_key.as_deref().and_then(name_of);
+        self.user_name.clone().or_else(by_key)
+    }
+
+    /// The words with what a mark may stand behind them.
+    pub(super) fn words(&self) -> &str {
+        self.token_description.as_deref().or(self.description.as_deref()).unwrap_or_default()
+    }
+
+    /// The token. What the item does not say itself was found otherwise, as `owner` and `scope`.
+    pub(super) fn token(
+        self,
+        owner: Option<UserName>,
+        scope: Option<TokenScope>,
+        marker: Option<&Marker>,
+    ) -> Result<Token, NoToken> {
+        let id = self.id();
+        let bad = |field| BadItem { id: id.clone(), field };
+        let at = |field, number: &Number| {
+            number.value().and_then(|value| Timestamp::from_millisecond(value).ok()).ok_or_else(|| bad(field))
+        };
+        let moment = |field, told: &Told, part| match told {
+            Told::Not => Err(NoToken::Lacks(part)),
+            Told::Never => Ok(None),
+            Told::At(number) => Ok(Some(at(field, number)?)),
+        };
+        let owner = owner.ok_or(NoToken::Lacks(TokenPart::Owner))?;
+        let expires = moment("validUntil", &self.valid_until, TokenPart::Expiry)?;
+        let last_used = moment("lastAccessed", &self.last_accessed, TokenPart::LastUse)?;
+        let from = self.last_accessed_address.as_deref().and_then(|from| from.parse().ok());
+        let scope = match &self.token_scope {
+            Some(number) => {
+                Some(number.value().and_then(TokenScope::from_number).ok_or_else(|| bad("tokenScope"))?)
+            }
+            None => scope,
+        };
+        let created = at("created", &self.created)?;
+        let (words, mark) = match marker {
+            Some(marker) => marker.read(self.words(), &id),
+            None => (self.words(), None),
+        };
+        Ok(Token {
+            owner: Owner::User(owner),
+            description: words.to_owned(),
+            scope: scope.unwrap_or(TokenScope::Unknown),
+            created,
+            last_used: last_used.map(|at| LastUse { at, from }),
+            expires,
+            mark,
+            created_by: self.created_by,
+            id,
+        })
+    }
+}
+
+/// What is changed of a token: its words are all that can be.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenPatch {
+    pub(super) token_description: String,
+}
+
+/// The path of the token `id`; nothing when that is no number and would lead elsewhere.
+pub(super) fn token_path(id: &TokenId) -> Option<String> {
+    let digits = !id.as_str().is_empty() && id.as_str().bytes().all(|c| c.is_ascii_digit());
+    digits.then(|| format!("{TOKEN}/{id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Scope;
+    use serde_json::{Value, json};
+
+    fn only(page: Value) -> TokenItem {
+        let mut items = serde_json::from_value::<TokenPage>(page).unwrap().items();
+        items.pop().unwrap()
+    }
+
+    #[test]
+    fn both_shapes_of_lists_and_both_names_of_descriptions_are_read() {
+        let old = json!([{"created": 1_573_814_077_364_i64, "description": "Automation token", "id": 4,
+                          "lastAccessed": 1_573_814_464_012_i64, "validUntil": 0}]);
+        let token = only(old).token(Some("mary".into()), None, None).ok().unwrap();
+        assert_eq!((token.id.as_str(), token.description.as_str()), ("4", "Automation token"));
+        assert_eq!((token.scope, token.expires), (TokenScope::Unknown, None));
+        assert_eq!(token.last_used.unwrap().at.to_string(), "2019-11-15T10:41:04.012Z");
+        let new = json!({"content": [{"id": "7", "created": "1573814077364", "lastAccessed": 0, "tokenScope": 1,
+                                      "validUntil": 1_603_096_140_000_i64, "tokenDescription": "new",
+                                      "description": null, "restrictions": [{"header": "X"}]}], "last": true});
+        let token = only(new).token(Some("mary".into()), None, None).ok().unwrap();
+        assert_eq!((token.description.as_str(), token.last_used), ("new", None));
+        assert_eq!(token.scope, TokenScope::Set(Scope::ReadOnly));
+        assert_eq!(token.expires.unwrap().to_string(), "2020-10-19T08:29:00Z");
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_taken_for_never() {
+        let lacks = |item: Value, owner: Option<&str>| match only(json!([item])).token(
+            owner.map(UserName::new),
+            None,
+            None,
+        ) {
+            Err(NoToken::Lacks(part)) => Some(part),
+            _ => None,
+        };
+        let whole = json!({"id": 1, "created": 1, "lastAccessed": null, "validUntil": null});
+        assert_eq!(lacks(whole.clone(), Some("mary")), None);
+        assert_eq!(lacks(whole, None), Some(TokenPart::Owner));
+        assert_eq!(
+            lacks(json!({"id": 1, "created": 1, "lastAccessed": 0}), Some("m")),
+            Some(TokenPart::Expiry)
+        );
+        assert_eq!(
+            lacks(json!({"id": 1, "created": 1, "validUntil": 0}), Some("m")),
+            Some(TokenPart::LastUse)
+        );
+    }
+
+    #[test]
+    fn identifiers_never_lead_to_another_place() {
+        assert_eq!(token_path(&TokenId::new("4711")).unwrap(), format!("{TOKEN}/4711"));
+        for id in ["", "../x", "deleteAllFor/mary", "4 7"] {
+            assert_eq!(token_path(&TokenId::new(id)), None);
+        }
+    }
+}

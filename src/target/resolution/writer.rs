@@ -1,0 +1,220 @@
+//! In: changes of an approved plan. Out: calls that take effect once. It refuses to write what it has not
+//! read just before, and to repeat a call whose answer was lost before it has read back what happened.
+
+use std::{collections::HashMap, error::Error, sync::Arc};
+
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::{
+    apply::{Effect, TargetWriter, WriteError},
+    model::{
+        Marker, SettingKey, Settings, Token, TokenId, UserName,
+        mapping::{Field, SettingsMapping},
+    },
+    plan::{Change, Object, Standing},
+    target::http::{HttpClient, HttpError},
+};
+
+use super::{
+    directory::Person,
+    mapping,
+    reader::document,
+    tokens::Pages,
+    wire::{TokenItem, TokenPatch, token_path},
+};
+
+/// How often a call is made when its answer is lost, or others write at the same time.
+const TRIES: u32 = 5;
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// Changes the app.
+pub struct ResolutionWriter {
+    client: Arc<HttpClient>,
+    marker: Option<Marker>,
+    settings: Option<SettingsMapping>,
+    keys: HashMap<UserName, String>,
+}
+
+impl TargetWriter for ResolutionWriter {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        match (change, change.object()) {
+            (_, Object::Setting(key)) => self.setting(change, key).await,
+            (Change::Mark { token, until }, _) => {
+                self.describe(token, |words| self.marked(&token.id, words, *until)).await
+            }
+            (Change::Unmark { token }, _) => {
+                self.describe(token, |words| self.unmarked(&token.id, words)).await
+            }
+            (Change::Revoke { token }, _) => self.revoke(token).await,
+            // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
+            _ => Err(failed("the app cannot change that of a token")),
+        }
+    }
+}
+
+impl ResolutionWriter {
+    pub(super) fn new(
+        client: Arc<HttpClient>,
+        marker: Option<Marker>,
+        settings: Option<SettingsMapping>,
+        people: &[Person],
+    ) -> Self {
+        let keys = people.iter().map(|person| (person.name.clone(), person.key.clone())).collect();
+        Self { client, marker, settings, keys }
+    }
+
+    /// Reads the settings, compares what the change touches, writes them with everything else as it was, and
+    /// reads them back; begins anew when the answer was lost.
+    async fn setting(&self, change: &Change, key: SettingKey) -> Result<Effect, WriteError> {
+        let (mapping, field) = self.field(key)?;
+        let method: Method = mapping.write.parse().map_err(|error| failed(Cause::from(error)))?;
+        let mut wrote = None;
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let unread = |cause| if wrote.is_some() { WriteError::Unknown(cause) } else { failed(cause) };
+            let mut document = document(&self.client, mapping).await.map_err(unread)?;
+            let mut settings = settings_in(&document, mapping, key).map_err(failed)?;
+            match (change.standing_in(&settings), wrote.take()) {
+                (Standing::After, wrote) => {
+                    return Ok(if wrote.is_some() { Effect::Made } else { Effect::AlreadySo });
+                }
+                (Standing::Moved, _) => return Err(WriteError::Moved),
+                (Standing::Before, Some(Ok(()))) => {
+                    return Err(failed("the server accepted it and kept what was there"));
+                }
+                (Standing::Before, Some(Err(error))) if tries == TRIES => return Err(failed(error)),
+                (Standing::Before, _) => {}
+            }
+            change.write_into(&mut settings);
+            mapping::write(key, field, &settings, &mut document).map_err(failed)?;
+            match self.client.send(method.clone(), &mapping.path, &[], Some(&document)).await {
+                Ok(()) => wrote = Some(Ok(())),
+                Err(error) if error.is_lost_answer() => wrote = Some(Err(error)),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(WriteError::Contended(TRIES))
+    }
+
+    fn field(&self, key: SettingKey) -> Result<(&SettingsMapping, &Field), WriteError> {
+        let mapping = self.settings.as_ref();
+        let found = mapping.and_then(|mapping| Some((mapping, mapping.fields.get(&key)?)));
+        found.ok_or_else(|| failed(format!("nothing says where the app keeps `{key}`")))
+    }
+
+    /// Reads a token and writes the words that `wanted` makes of its own, unless that is nothing. When the
+    /// answer is lost, it begins anew. What its owner wrote meanwhile stays.
+    async fn describe(
+        &self,
+        token: &Token,
+        wanted: impl Fn(&str) -> Result<Option<String>, Cause> + Send + Sync,
+    ) -> Result<Effect, WriteError> {
+        let path = path(token)?;
+        let mut lost = None;
+        for _ in 0..TRIES {
+            let now = match self.find(token).await {
+                Ok(Some(now)) => now,
+                Ok(None) => return Ok(Effect::AlreadySo),
+                Err(error) if lost.is_some() => return Err(WriteError::Unknown(error.into())),
+                Err(error) => return Err(failed(error)),
+            };
+            let Some(token_description) = wanted(now.words()).map_err(failed)? else {
+                return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
+            };
+            let update = TokenPatch { token_description };
+            match self.client.send(Method::PATCH, &path, &[], Some(&update)).await {
+                Ok(()) => return Ok(Effect::Made),
+                Err(error) if error.is_lost_answer() => lost = Some(error),
+                // It may be gone by now.
+                Err(error) if error.status() == Some(StatusCode::NOT_FOUND) && lost.is_none() => {
+                    lost = Some(error);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(lost.map_or(WriteError::Moved, |error| WriteError::Unknown(error.into())))
+    }
+
+    fn marked(&self, id: &TokenId, now: &str, until: Timestamp) -> Result<Option<String>, Cause> {
+        let marker = self.marker()?;
+        let (words, mark) = marker.read(now, id);
+        let stands = mark.is_some_and(|mark| mark.until <= until);
+        Ok((!stands).then(|| marker.write(words, id, until)))
+    }
+
+    fn unmarked(&self, id: &TokenId, now: &str) -> Result<Option<String>, Cause> {
+        let (words, mark) = self.marker()?.read(now, id);
+        Ok(mark.map(|_| Marker::unmarked(words).to_owned()))
+    }
+
+    fn marker(&self) -> Result<&Marker, Cause> {
+        self.marker.as_ref().ok_or_else(|| "there is no key for marks".into())
+    }
+
+    /// Revokes a token. When the answer is lost, or says that there is no such token, it is looked for: one
+    /// that is gone needs nothing more.
+    async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
+        let path = path(token)?;
+        let mut lost = None;
+        for _ in 0..TRIES {
+            let error = match self.client.delete(&path).await {
+                Ok(false) => return Err(failed("the server answered that it did not revoke it")),
+                Ok(true) => return Ok(Effect::Made),
+                Err(error) => error,
+            };
+            if !error.is_lost_answer() && error.status() != Some(StatusCode::NOT_FOUND) {
+                return Err(failed(error));
+            }
+            let was_lost = lost.is_some() || error.is_lost_answer();
+            match self.find(token).await {
+                Ok(None) => return Ok(if was_lost { Effect::Made } else { Effect::AlreadySo }),
+                Ok(Some(_)) if was_lost => lost = Some(error),
+                Ok(Some(_)) => return Err(failed(error)),
+                Err(cause) if was_lost => return Err(WriteError::Unknown(cause.into())),
+                Err(cause) => return Err(failed(cause)),
+            }
+        }
+        Err(lost.map_or(WriteError::Moved, failed))
+    }
+
+    /// The token as it is listed now; nothing when it is not. No call shows a single token: its owner's are
+    /// looked through, and only when it is not among them, all.
+    async fn find(&self, token: &Token) -> Result<Option<TokenItem>, HttpError> {
+        let key = token.owner.user().and_then(|user| self.keys.get(user));
+        if let Some(key) = key {
+            let own = Pages::new(&self.client, Some(("userFilter", key.clone())), None);
+            match find_in(own, &token.id).await {
+                Ok(None) => {}
+                Err(error) if error.refusal().is_some() => {}
+                found => return found,
+            }
+        }
+        find_in(Pages::new(&self.client, None, None), &token.id).await
+    }
+}
+
+/// The settings in `document`, of which `key` must be readable.
+fn settings_in(document: &Value, mapping: &SettingsMapping, key: SettingKey) -> Result<Settings, String> {
+    let (settings, mut unreadable) = mapping::read(&mapping.fields, document);
+    unreadable.remove(&key).map_or(Ok(settings), Err)
+}
+
+async fn find_in(mut pages: Pages<'_>, id: &TokenId) -> Result<Option<TokenItem>, HttpError> {
+    while let Some(items) = pages.next().await? {
+        if let Some(found) = items.into_iter().find(|item| item.id() == *id) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn path(token: &Token) -> Result<String, WriteError> {
+    token_path(&token.id).ok_or_else(|| failed("its identifier is no number"))
+}
+
+fn failed(error: impl Into<Cause>) -> WriteError {
+    WriteError::Failed(error.into())
+}
