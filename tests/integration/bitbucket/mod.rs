@@ -1,5 +1,6 @@
 //! The target `bitbucket`, over HTTP.
 
+mod gateway;
 mod passwords;
 mod program;
 mod reading;
