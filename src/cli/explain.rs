@@ -124,11 +124,15 @@ impl Explain {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let explained = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
-                let history = History::default();
-                let terms = terms(declaration, policy, &history, now);
-                let explained = Plan::explain(&terms, &session.target, id).await;
+                let explained = async {
+                    // What a plan does with a token rests on what earlier runs did, so that this does too.
+                    let history = session.records.history(&session.target, now).await?;
+                    let terms = terms(declaration, policy, &history, now);
+                    Ok(Plan::explain(&terms, &session.target, id).await?)
+                };
+                let explained = explained.await;
                 session.close().await;
-                Ok(explained?)
+                explained
             };
             (declaration.name.clone(), explained.await)
         });
@@ -157,6 +161,7 @@ impl Explain {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let answer = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
+                // No setting rests on what earlier runs did.
                 let history = History::default();
                 let outlook =
                     Outlook::read(&session.target, &terms(declaration, policy, &history, now)).await;

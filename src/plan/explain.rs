@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     compliance::{Explanation, Finding, Trial},
-    model::{Action, Rule, RuleCode, TokenId},
+    model::{Action, Rule, RuleCode, Token, TokenId},
     policy::Place,
 };
 
@@ -50,6 +50,10 @@ pub enum Event {
     Expires,
     /// It expires once the plan is applied, not before.
     WouldExpire,
+    /// A run revokes it, since its mark is due.
+    Revoked,
+    /// A run revokes it once the plan is applied, which marks it; not before.
+    WouldBeRevoked,
     /// A rule begins to find something wrong.
     Fails {
         /// The rule.
@@ -78,13 +82,14 @@ impl ExplainedToken {
         let of_token = |planned: &&PlannedChange| planned.change.token().is_some_and(|token| token.id == id);
         let changes: Vec<_> = plan.changes.iter().filter(of_token).cloned().collect();
         let reported = plan.reported.iter().filter(|found| found.token.id == id);
+        let pending = plan.pending.iter().find(|pending| pending.token.id == id);
         Self {
             target: plan.target.clone(),
             made_for: plan.made_for,
-            pending: plan.pending.iter().find(|pending| pending.token.id == id).cloned(),
+            pending: pending.cloned(),
             held_back: plan.held_back.iter().filter(|held| held.subject == subject(&id)).cloned().collect(),
             reported: reported.flat_map(|found| found.findings.clone()).collect(),
-            upcoming: upcoming(&explanation, &changes, plan.made_for),
+            upcoming: upcoming(&explanation, &changes, pending, plan.made_for),
             explanation,
             changes,
         }
@@ -96,16 +101,16 @@ fn subject(id: &TokenId) -> String {
     format!("token {id}")
 }
 
-fn upcoming(explanation: &Explanation, changes: &[PlannedChange], now: Timestamp) -> Vec<Upcoming> {
+fn upcoming(
+    explanation: &Explanation,
+    changes: &[PlannedChange],
+    pending: Option<&Pending>,
+    now: Timestamp,
+) -> Vec<Upcoming> {
     if changes.iter().any(|planned| planned.change.is_irreversible()) {
         return Vec::new();
     }
-    let planned = changes.iter().find_map(|planned| match planned.change {
-        Change::Expire { at, .. } => Some(Upcoming { at, event: Event::WouldExpire }),
-        _ => None,
-    });
-    let expires = explanation.token.expires.filter(|expires| *expires > now);
-    let end = planned.or(expires.map(|at| Upcoming { at, event: Event::Expires }));
+    let end = end(&explanation.token, changes, pending, now);
     let mut upcoming: BTreeSet<Upcoming> = waivers_that_end(explanation, now);
     upcoming.extend(explanation.trials.iter().flat_map(of_trial));
     // What would happen to a token that works does not happen to one that has ended. When it would have
@@ -117,6 +122,27 @@ fn upcoming(explanation: &Explanation, changes: &[PlannedChange], now: Timestamp
     });
     upcoming.extend(end);
     upcoming.into_iter().collect()
+}
+
+/// The nearest end of `token`, by the plan, by its mark or by its expiry.
+fn end(
+    token: &Token,
+    changes: &[PlannedChange],
+    pending: Option<&Pending>,
+    now: Timestamp,
+) -> Option<Upcoming> {
+    let planned = changes.iter().filter_map(|planned| match planned.change {
+        Change::Expire { at, .. } => Some(Upcoming { at, event: Event::WouldExpire }),
+        Change::Mark { until, .. } => Some(Upcoming { at: until, event: Event::WouldBeRevoked }),
+        _ => None,
+    });
+    // A mark counts only while something asks for the end of the token.
+    let marked =
+        token.mark.map(|mark| mark.until).filter(|until| pending.is_some_and(|is| is.until == *until));
+    let marked = marked.map(|at| Upcoming { at, event: Event::Revoked });
+    let expires = token.expires.filter(|expires| *expires > now);
+    let expires = expires.map(|at| Upcoming { at, event: Event::Expires });
+    planned.chain(marked).chain(expires).min()
 }
 
 /// What will happen to a token for one rule.

@@ -182,6 +182,8 @@ fn event(event: &Event) -> String {
     match event {
         Event::Expires => "it expires".to_owned(),
         Event::WouldExpire => "it expires, once the plan is applied".to_owned(),
+        Event::Revoked => "a run revokes it: its mark is due".to_owned(),
+        Event::WouldBeRevoked => "a run revokes it, once the plan has marked it".to_owned(),
         Event::Fails { rule, action } => format!("{} begins to fail: {action}", escape(rule.code())),
         Event::Narrows { rule } => format!("its scope is narrowed for {}", escape(rule.code())),
         Event::WaiverEnds { rules, place } => {

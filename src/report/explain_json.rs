@@ -91,7 +91,8 @@ pub struct UpcomingEntry {
     /// When, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// `expires`, `would-expire` (once the plan is applied), `fails`, `narrows` or `waiver-ends`.
+    /// `expires`, `would-expire` (once the plan is applied), `revoked` (its mark is due), `would-be-revoked`
+    /// (once the plan has marked it), `fails`, `narrows` or `waiver-ends`.
     pub event: &'static str,
     /// The rules that it is about.
     pub rules: Vec<String>,
@@ -226,6 +227,8 @@ fn upcoming(upcoming: &Upcoming) -> UpcomingEntry {
     let (event, rules) = match &upcoming.event {
         Event::Expires => ("expires", Vec::new()),
         Event::WouldExpire => ("would-expire", Vec::new()),
+        Event::Revoked => ("revoked", Vec::new()),
+        Event::WouldBeRevoked => ("would-be-revoked", Vec::new()),
         Event::Fails { rule, .. } => ("fails", vec![rule.to_string()]),
         Event::Narrows { rule } => ("narrows", vec![rule.to_string()]),
         Event::WaiverEnds { rules, .. } => ("waiver-ends", rules.iter().map(ToString::to_string).collect()),

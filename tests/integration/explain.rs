@@ -129,6 +129,23 @@ waivers: [{token: 1, rules: [scope], reason: r, until: 2026-11-20}]
 }
 
 #[test]
+fn where_no_expiry_can_be_set_the_day_of_the_mark_is_foretold_before_it_is_made_and_after() {
+    let policy = policy(
+        "version: 1\ntokens: { limits: [{max_lifetime: 30d}], enforcement: {lifetime: {action: expire, grace: 14d}} }\n",
+    );
+    let world = World::new(world([token("1", "mary")]).with_marks());
+    let next = |now: &str| {
+        let explained = explained(&world, &policy, &TokenId::new("1"), time(now));
+        explained.upcoming.into_iter().map(|next| (next.at, next.event)).collect::<Vec<_>>()
+    };
+    let due = time("2026-12-08T00:00:00Z");
+    assert_eq!(next(NOW), [(due, Event::WouldBeRevoked)]);
+    world.apply(&policy, time(NOW));
+    assert_eq!(next("2026-11-30T12:00:00Z"), [(due, Event::Revoked)]);
+    assert_eq!(next("2026-12-08T00:00:00Z"), [], "the plan revokes it");
+}
+
+#[test]
 fn each_target_that_has_the_token_has_a_section_of_its_own() {
     let quickstart = Quickstart::new();
     let lab = "targets:\n  lab:\n    kind: embedded\n    store: .tokenwarden/lab.db\n    directory: directory.yaml\n    \

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::stub::{KEY, PASSWORD, Stub, token};
@@ -98,6 +100,29 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
     let again = repository.run(&["apply", "--auto-approve"]).await;
     assert!(again.stdout.starts_with("No changes."), "{}", again.stdout);
     assert_eq!((again.code, stub.contents().writes.len()), (Some(0), 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_knows_the_first_deadline_of_a_token_as_plan_does() {
+    let stub = server().await;
+    let repository = Repository::new(&stub, "    unsupported: warn\n");
+    let file = repository.0.path().join("tokenwarden.yaml");
+    let settings = fs::read_to_string(&file).unwrap();
+    fs::write(&file, settings.replace("targets:", "journal: { directory: journal }\ntargets:")).unwrap();
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);
+    // The owner takes the mark off, and a plan five days later marks the token with the same day again.
+    stub.rename("users/mary_example.com", "nightly");
+    let later = (Timestamp::now() + SignedDuration::from_hours(5 * 24)).to_string();
+    let json = |run: Run| -> Value { serde_json::from_str(&run.stdout).unwrap() };
+    let planned = json(repository.run(&["plan", "--format", "json", "--now", &later]).await);
+    let arguments = ["explain", "075905477751", "--format", "json", "--now", &later];
+    let explained = json(repository.run(&arguments).await);
+    let changes = planned["resource_changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert_eq!(changes[0]["change"]["actions"][0], "mark");
+    assert_eq!(explained["tokens"][0]["resource_changes"], planned["resource_changes"]);
+    assert_eq!(explained["tokens"][0]["upcoming"][0]["event"], "would-be-revoked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
