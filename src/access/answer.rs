@@ -56,7 +56,7 @@ fn credentials(sender: &Person, token: Option<Scope>) -> Credentials {
         None => Credentials::Password(owner),
         Some(scope) => Credentials::Token(Held {
             id: TokenId::new(""),
-            owner,
+            owner: owner.into(),
             scope: TokenScope::Set(scope),
             expires: None,
         }),

@@ -208,6 +208,9 @@ pub enum OwnerKind {
 }
 
 impl OwnerKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::User, Self::Project, Self::Repository];
+
     /// The word for it in policies and plans.
     #[must_use]
     pub fn word(self) -> &'static str {
