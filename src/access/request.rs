@@ -107,6 +107,21 @@ pub enum TokenOwner {
 }
 
 impl TokenOwner {
+    /// The owner `name`, with what `person` answers of a user: of the others there is nothing more to know.
+    ///
+    /// # Errors
+    ///
+    /// That of `person`.
+    pub fn of<E>(name: &Owner, person: impl FnOnce(&UserName) -> Result<Person, E>) -> Result<Self, E> {
+        Ok(match name {
+            Owner::User(user) => Self::User(person(user)?),
+            Owner::Project(key) => Self::Project(key.clone()),
+            Owner::Repository { project, slug } => {
+                Self::Repository { project: project.clone(), slug: slug.clone() }
+            }
+        })
+    }
+
     /// The user, for the tokens of users.
     #[must_use]
     pub fn person(&self) -> Option<&Person> {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::{Credentials, Held, Person, TokenOwner, looks_at_password},
-    model::{Owner, Settings, TokenId, TokenSecret, UserName},
+    model::{Settings, TokenId, TokenSecret, UserName},
 };
 
 /// What a request carries, before anything is verified.
@@ -115,14 +115,11 @@ impl App {
         if expired || named.is_some_and(|named| Some(named) != token.owner.user()) {
             return Ok(Credentials::Invalid);
         }
-        let owner = match (token.owner, known) {
-            (Owner::User(_), KnownOwner::User(account)) => self.person(account).into(),
-            (Owner::Project(key), KnownOwner::Place) => TokenOwner::Project(key),
-            (Owner::Repository { project, slug }, KnownOwner::Place) => {
-                TokenOwner::Repository { project, slug }
-            }
-            _ => return Ok(Credentials::Invalid),
-        };
+        let owner = TokenOwner::of(&token.owner, |_| match known {
+            KnownOwner::User(account) => Ok(self.person(account)),
+            KnownOwner::Place => Err(()),
+        });
+        let Ok(owner) = owner else { return Ok(Credentials::Invalid) };
         Ok(Credentials::Token(Held {
             id: TokenId::new(token.id.to_string()),
             owner,

@@ -15,7 +15,7 @@ use super::{
     yaml,
 };
 use crate::model::{
-    GroupName, LastUse, Owner, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
+    BadOwner, GroupName, LastUse, Owner, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
     lifetime::BadPeriod,
     settings::{BadSettings, SettingsDocument},
 };
@@ -127,8 +127,8 @@ pub enum SeedError {
     #[error("the seed file cannot be read: {0}")]
     Form(String),
     /// A token in it belongs to nobody.
-    #[error("`{0}` is no owner; write `mary`, `project PLAT` or `repository PLAT/app`")]
-    Owner(String),
+    #[error("the seed file has a token of nobody")]
+    Owner(#[from] BadOwner),
     /// Its settings are no part of a settings document.
     #[error("the settings in the seed file are no settings document")]
     Document(#[from] serde_json::Error),
@@ -166,7 +166,7 @@ pub async fn plant(
 }
 
 fn token(written: TokenDocument, now: Timestamp) -> Result<NewToken, SeedError> {
-    let owner = Owner::from_shown(&written.owner).ok_or(SeedError::Owner(written.owner))?;
+    let owner: Owner = written.owner.parse()?;
     let last_used = match written.last_used {
         LastUsedDocument::Word(NeverWord::Never) => None,
         LastUsedDocument::Use(used) => Some(LastUse { at: used.ago.before(now), from: used.from }),

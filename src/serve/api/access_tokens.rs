@@ -205,12 +205,10 @@ async fn create(
 ) -> Result<Json<CreatedAccessToken>, Problem> {
     let Found { owner, user, is_own } = place.find(&session, &app).await?;
     let caller = session.permit(Operation::Enter)?;
-    let owner = match (owner, caller.caller().person()) {
-        (Owner::User(_), Some(person)) if is_own => TokenOwner::User(person.clone()),
-        (Owner::User(_), _) => return Err(not_permitted(Reason::ManageOthers.into())),
-        (Owner::Project(key), _) => TokenOwner::Project(key),
-        (Owner::Repository { project, slug }, _) => TokenOwner::Repository { project, slug },
-    };
+    let owner = TokenOwner::of(&owner, |_| {
+        let own = caller.caller().person().filter(|_| is_own);
+        own.cloned().ok_or_else(|| not_permitted(Reason::ManageOthers.into()))
+    })?;
     in_person(&caller, "A token cannot create tokens")?;
     let asked: AccessTokenRequest = body.json()?;
     let permissions = asked.new_permissions(owner.name().kind())?;

@@ -278,19 +278,17 @@ pub(super) async fn permitted_token(
 
 /// The owner with this name; somebody without groups for a user whom the directory does not know.
 async fn owner(app: &App, name: &Owner) -> Result<TokenOwner, Problem> {
-    let name = match name {
-        Owner::User(name) => name,
-        Owner::Project(key) => return Ok(TokenOwner::Project(key.clone())),
-        Owner::Repository { project, slug } => {
-            return Ok(TokenOwner::Repository { project: project.clone(), slug: slug.clone() });
-        }
+    let account = match name.user() {
+        Some(user) => app.store.account(user).await?,
+        None => None,
     };
-    let account = app.store.account(name).await?;
-    let person = account.map_or_else(
-        || Person { name: name.clone(), groups: [].into(), active: false, administrator: false },
-        |account| app.person(account),
-    );
-    Ok(person.into())
+    let unknown = |user: &UserName| Person {
+        name: user.clone(),
+        groups: [].into(),
+        active: false,
+        administrator: false,
+    };
+    TokenOwner::of(name, |user| Ok(account.map_or_else(|| unknown(user), |account| app.person(account))))
 }
 
 fn no_such_token() -> Problem {

@@ -10,7 +10,7 @@ use tokenwarden::serve::Clock;
 use super::stub::KEY;
 use crate::{
     program::{Run, program},
-    support::{DIRECTORY, Made, Setup, TestServer, answer},
+    support::{DIRECTORY, Made, Setup, TestServer},
 };
 
 const POLICY: &str = "version: 1
