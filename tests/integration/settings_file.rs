@@ -180,6 +180,25 @@ fn the_keys_of_a_target_are_those_of_its_kind() {
 }
 
 #[test]
+fn an_area_is_where_tokens_are_kept_and_no_kind_of_owner() {
+    let areas = |words: &str| {
+        format!("kind: bitbucket\n    url: https://h\n    auth: {{ bearer_env: X }}\n    areas: [{words}]")
+    };
+    assert_eq!(codes(&areas("personal, project, repository")), [""; 0]);
+    assert_eq!(codes(&areas("users")), ["unknown-word"]);
+    assert_eq!(codes(&areas("project, project")), ["duplicate-entry"]);
+    assert_eq!(codes(&areas("")), ["empty-list"]);
+    insta::assert_snapshot!(said(&areas("project, user")), @r"
+    error[unknown-word]: `user` is a kind of owner and no area
+     --> tokenwarden.yaml:8:22, at `targets.prod.areas[1]`
+      |
+    8 |     areas: [project, user]
+      |                      ^^^^
+    help: write `personal` for the tokens of users
+    ");
+}
+
+#[test]
 fn the_credential_comes_from_one_place() {
     let auth = |keys: &str| codes(&format!("kind: gateway\n    url: https://h\n    auth: {{ {keys} }}"));
     assert_eq!(auth("user: me, password_env: P"), [""; 0]);

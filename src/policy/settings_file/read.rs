@@ -52,9 +52,14 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> SettingsReading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, has_meaning: validate::is_period, is_secret };
+    let own_words = OwnWords { unknown_key, has_meaning, is_secret };
     Structure::new(document::schema(), own_words)
 });
+
+/// Whether [`settings`] says more of a wrong word or number here.
+fn has_meaning(at: &At<'_>) -> bool {
+    validate::is_period(at) || connection::is_owner_kind_as_area(at)
+}
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {

@@ -31,7 +31,7 @@ async fn what_was_built_for_bitbucket_works_on_a_server_with_its_endpoints() {
 
     let folder = TempDir::new().unwrap();
     let settings = format!(
-        "version: 1\nmark_key_env: MARK_KEY\ntargets:\n  prod:\n    kind: bitbucket\n    url: {}\n    areas: [user]\n    \
+        "version: 1\nmark_key_env: MARK_KEY\ntargets:\n  prod:\n    kind: bitbucket\n    url: {}\n    areas: [personal]\n    \
          auth: {{ user: root, password_env: PASSWORD }}\n    policy: [policy.yaml]\n",
         server.url("")
     );
