@@ -6,6 +6,7 @@
 pub mod bitbucket;
 pub mod gateway;
 pub mod http;
+mod let_in;
 pub mod resolution;
 
 use std::collections::BTreeSet;
