@@ -166,7 +166,8 @@ fn is_loopback(rest: &str) -> bool {
     let authority = rest.split('/').next().unwrap_or(rest);
     let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
     let address = authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host);
-    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn unencrypted(at: &At<'_>) -> Diagnostic {

@@ -17,7 +17,7 @@ use super::{
         validate,
     },
     Journal, LayerPath, Lockout, Ourselves, SettingsFile, TargetDeclaration, Unsupported, connection,
-    document, secrets,
+    document, secrets, twins,
 };
 
 /// What came of reading a settings file.
@@ -83,12 +83,13 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
     for (name, at) in targets_at.iter().flat_map(At::entries) {
         let policy = at.get("policy").map(|at| layers(&at, out)).unwrap_or_default();
         policies.push(policy.clone());
-        targets.extend(target(name, &at, policy, out));
+        targets.extend(target(name, &at, policy, out).map(|target| (target, at)));
     }
+    twins::report(&targets, out);
     SettingsFile {
         journal: root.get("journal").and_then(|at| journal(&at, out)),
         mark_key_env: root.get("mark_key_env").and_then(|at| connection::variable(&at, out)),
-        targets,
+        targets: targets.into_iter().map(|(target, _)| target).collect(),
     }
 }
 
