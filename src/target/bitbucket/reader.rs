@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 
 use crate::{
     inventory::{
-        Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People, ReadError, Server,
+        Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, Pace, People, ReadError, Server,
     },
     model::{GroupName, PasswordAuthentication, SettingKey, Token, UserName},
     target::{http::HttpError, let_in::not_let_in},
@@ -64,6 +64,10 @@ impl InventoryReader for Bitbucket {
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.walk(each).await.map_err(self.cannot_read("tokens"))
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
