@@ -6,8 +6,10 @@ use std::{fmt, time::Duration};
 
 use reqwest::StatusCode;
 
-use super::{pages::PagingFault, redirect};
-use redirect::Obstacle;
+use super::{
+    pages::PagingFault,
+    redirect::{self, Redirect},
+};
 
 /// How much of a server's own words is shown, in characters.
 const WORDS: usize = 300;
@@ -69,18 +71,14 @@ pub enum HttpError {
         retry_after: Option<Duration>,
     },
     /// The server sends us elsewhere, and we do not go there.
-    #[error("{call}: {status} leads to `{to}`, {obstacle}; {}", right_url(base.as_deref()))]
+    #[error("{call}: {status} leads to {redirect}")]
     Redirected {
         /// The call.
         call: Called,
         /// The status that it answered.
         status: StatusCode,
-        /// Where to, without credentials, query and parameters.
-        to: String,
-        /// Why we do not go there.
-        obstacle: Obstacle,
-        /// The base of the server there, when it can be told.
-        base: Option<String>,
+        /// Where to, and why we do not go there.
+        redirect: Box<Redirect>,
     },
     /// The answer is something else than JSON, often a login page.
     #[error("{call}: answered `{kind}` where JSON was expected; is this the right URL?")]
@@ -229,14 +227,6 @@ impl Refusal {
             Self::NotFound | Self::TooMany | Self::Other => "",
         }
     }
-}
-
-/// What to write where the server is not at the address that we were given.
-fn right_url(base: Option<&str>) -> String {
-    base.map_or_else(
-        || "is this the right URL?".to_owned(),
-        |base| format!("if that is the server, write `url: {base}`"),
-    )
 }
 
 /// That a server asks to be left alone, when it does.

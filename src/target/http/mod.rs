@@ -23,7 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use answer::Versioned;
 pub use error::{Called, HttpError, Refusal, Words};
 pub use pages::PagingFault;
-pub use redirect::Obstacle;
+pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
 
@@ -227,7 +227,8 @@ impl HttpClient {
         let is_read = call.method == Method::GET;
         let (began, mut tries) = (Instant::now(), 1);
         loop {
-            let error = match self.attempt(call, body, tries).await {
+            // An allocation is nothing beside a call, and keeps every future small that waits for one.
+            let error = match Box::pin(self.attempt(call, body, tries)).await {
                 Ok(answer) => {
                     turn.was_answered();
                     return Ok(answer);
@@ -270,9 +271,8 @@ impl HttpClient {
                     onward = Some(to);
                 }
                 Err(obstacle) => {
-                    let to = redirect::destination(from, location);
-                    let base = redirect::other_base(&to, call.path, &self.base);
-                    return Err(HttpError::Redirected { call: called, status, to, obstacle, base });
+                    let redirect = redirect::stopped(from, location, call.path, &self.base, obstacle);
+                    return Err(HttpError::Redirected { call: called, status, redirect: Box::new(redirect) });
                 }
             }
         }

@@ -12,6 +12,27 @@ const MOST: usize = 5;
 /// How much of an address is shown, in characters.
 const SHOWN: usize = 300;
 
+/// A place that a call is sent to and does not go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// Where, without credentials, query and parameters.
+    pub to: String,
+    /// Why the call does not go there.
+    pub obstacle: Obstacle,
+    /// The base of the server there, when it can be told and is another one.
+    pub base: Option<String>,
+}
+
+impl fmt::Display for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`, {}; ", self.to, self.obstacle)?;
+        match &self.base {
+            Some(base) => write!(f, "if that is the server, write `url: {base}`"),
+            None => f.write_str("is this the right URL?"),
+        }
+    }
+}
+
 /// Why a call is not sent on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
@@ -109,14 +130,21 @@ pub(super) fn shown(url: &Url) -> String {
     url.as_str().chars().take(SHOWN).collect()
 }
 
+/// The place that `from` sends a call of `path` to on the server at `base`, by `location`.
+pub(super) fn stopped(from: &Url, location: &str, path: &str, base: &str, obstacle: Obstacle) -> Redirect {
+    let to = destination(from, location);
+    let base = other_base(&to, path, base);
+    Redirect { to, obstacle, base }
+}
+
 /// Where `location` leads from `from`, for people.
-pub(super) fn destination(from: &Url, location: &str) -> String {
+fn destination(from: &Url, location: &str) -> String {
     join(from, location).map_or_else(|| "somewhere that is no URL".to_owned(), |to| shown(&to))
 }
 
 /// The base to write in the place of `base`, where a call of `path` leads to `to`, as [`destination`] names
 /// it; nothing when that cannot be told.
-pub(super) fn other_base(to: &str, path: &str, base: &str) -> Option<String> {
+fn other_base(to: &str, path: &str, base: &str) -> Option<String> {
     let other = to.strip_suffix(path).filter(|other| other.starts_with("http") && *other != base)?;
     Some(other.to_owned())
 }
