@@ -24,7 +24,10 @@ use tokenwarden::{
     target::gateway::Gateway,
     target::http::{CallStatistics, Credential, HttpClient, HttpError, Limits, Retries},
 };
-use tokio::{net::TcpListener, sync::Barrier};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Barrier,
+};
 
 use crate::proxy::{Fate, Proxy, answer, stub};
 
@@ -320,6 +323,27 @@ async fn so_many_calls_are_under_way_at_once_and_no_more() {
     let calls = (0..12).map(|_| client.get::<Value>("/rest/x", &[]));
     assert!(future::join_all(calls).await.iter().all(Result::is_ok));
     assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_swallows_everything_is_given_up_when_the_time_for_a_connection_is_over() {
+    // The queue of connections that nobody accepts has room for one; the system drops what comes then.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _first = TcpStream::connect(address).await.unwrap();
+    let limits = Limits { connect: Duration::from_millis(50), ..limits() };
+    let client = HttpClient::with_limits(
+        &format!("http://{address}"),
+        Credential::Bearer(SECRET.into()),
+        None,
+        limits,
+    )
+    .unwrap();
+    let error = client.get::<Value>("/rest/x", &[]).await.err().unwrap();
+    assert!(one_line(&error).ends_with("operation timed out"), "{}", one_line(&error));
+    assert!(counted(1, 0)(client.statistics()), "{:?}", client.statistics());
 }
 
 #[tokio::test]
