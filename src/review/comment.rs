@@ -25,13 +25,13 @@ pub enum Written {
 }
 
 /// An entry of the history of a pull request; Bitbucket's own description leaves out the comment.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct Activity {
     action: String,
     comment: Option<Comment>,
 }
 
-#[derive(Clone, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize, Hash)]
 struct Comment {
     id: u64,
     version: u64,
@@ -39,7 +39,7 @@ struct Comment {
     author: Author,
 }
 
-#[derive(Clone, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize, Hash)]
 struct Author {
     name: String,
 }

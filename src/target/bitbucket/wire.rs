@@ -44,7 +44,7 @@ pub(super) const CALLS: [Call; 8] = [
 pub(super) const NAME: usize = 255;
 
 /// A number, also one that is written as text.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, Hash, PartialEq)]
 #[serde(untagged)]
 pub(in crate::target) enum Number {
     Number(i64),
@@ -80,7 +80,7 @@ impl Properties {
 }
 
 /// A user or member. The slug stands in paths, and is another text than the name.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash, PartialEq)]
 pub(in crate::target) struct User {
     pub(in crate::target) name: UserName,
     pub(super) slug: Option<String>,
@@ -89,19 +89,19 @@ pub(in crate::target) struct User {
 }
 
 /// A group.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(in crate::target) struct Group {
     pub(in crate::target) name: crate::model::GroupName,
 }
 
 /// A project.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(super) struct Project {
     pub(super) key: String,
 }
 
 /// A repository.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(super) struct Repository {
     pub(super) slug: String,
     pub(super) project: Project,
@@ -111,7 +111,7 @@ pub(super) struct Repository {
 ///
 /// Its identifier is one of the whole server, whoever owns the token: every secret begins with it, and
 /// says nothing of the owner. Paths name the owner all the same.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     id: Number,

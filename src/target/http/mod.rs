@@ -58,6 +58,8 @@ pub struct Limits {
     pub call: Duration,
     /// The largest answer that is read, in bytes, after decompression.
     pub answer: usize,
+    /// The most pages that a list can have.
+    pub pages: usize,
     /// How many calls are under way at once.
     pub at_once: usize,
     /// How calls that failed are repeated.
@@ -70,6 +72,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             call: Duration::from_mins(1),
             answer: 64 << 20,
+            pages: 20_000,
             at_once: 8,
             retries: Retries::default(),
         }

@@ -1,7 +1,11 @@
 //! In: the path of a list in Bitbucket's paging. Out: all of its values. It refuses pages that do not
 //! lead to an end: what was not seen must never pass for what is not there.
 
-use std::fmt;
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -24,8 +28,10 @@ pub enum PagingFault {
     LeadsNowhere,
     /// It is not the last one and holds nothing.
     Empty,
-    /// It holds what the one before it held.
+    /// It holds what an earlier one held.
     Repeats,
+    /// There were so many before it that no list is that long.
+    Endless,
 }
 
 impl fmt::Display for PagingFault {
@@ -33,18 +39,36 @@ impl fmt::Display for PagingFault {
         f.write_str(match self {
             Self::LeadsNowhere => "is not the last one and does not lead on to the next",
             Self::Empty => "is not the last one and holds nothing",
-            Self::Repeats => "holds the same as the one before it",
+            Self::Repeats => "holds the same as an earlier one",
+            Self::Endless => "is one of more than any list has",
         })
     }
 }
 
-impl<T: PartialEq> Page<T> {
-    /// Where the next page begins, when this one begins at `start` and comes behind `previous`; nothing
-    /// when it is the last. That need not be where this one ends.
-    fn next(&self, start: u64, previous: &[T]) -> Result<Option<u64>, PagingFault> {
-        if !self.values.is_empty() && self.values == previous {
+/// Watches over the pages of one list.
+pub(in crate::target) struct PageWatch {
+    seen: HashSet<u64>,
+    pages_left: usize,
+}
+
+impl PageWatch {
+    /// Sees that `values` of a page are others than those of every page before, and that there are not too many
+    /// pages.
+    pub(in crate::target) fn see<T: Hash>(&mut self, values: &[T]) -> Result<(), PagingFault> {
+        let mut hasher = DefaultHasher::new();
+        values.hash(&mut hasher);
+        if !values.is_empty() && !self.seen.insert(hasher.finish()) {
             return Err(PagingFault::Repeats);
         }
+        self.pages_left = self.pages_left.checked_sub(1).ok_or(PagingFault::Endless)?;
+        Ok(())
+    }
+}
+
+impl<T> Page<T> {
+    /// Where the next page begins, when this one begins at `start`; nothing when it is the last. That need not
+    /// be where this one ends.
+    fn next(&self, start: u64) -> Result<Option<u64>, PagingFault> {
         match self.next_start {
             _ if self.is_last => Ok(None),
             Some(next) if next > start && !self.values.is_empty() => Ok(Some(next)),
@@ -60,27 +84,30 @@ impl HttpClient {
     /// # Errors
     ///
     /// As for [`HttpClient::get`], and when the pages do not lead to an end.
-    pub async fn pages<T: DeserializeOwned + PartialEq>(
+    pub async fn pages<T: DeserializeOwned + Hash>(
         &self,
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
     ) -> Result<Vec<T>, HttpError> {
-        let (mut values, mut previous, mut start) = (Vec::new(), 0, 0);
+        let (mut values, mut start, mut watch) = (Vec::new(), 0, self.page_watch());
         loop {
             let start_text = start.to_string();
             let paged = [query, &[("limit", limit), ("start", &start_text)]].concat();
             let page: Page<T> = self.get(path, &paged).await?.body;
-            let next = page
-                .next(start, values.get(previous..).unwrap_or_default())
-                .map_err(|fault| self.paging(path, start, fault))?;
-            previous = values.len();
+            let next = watch.see(&page.values).and_then(|()| page.next(start));
+            let next = next.map_err(|fault| self.paging(path, start, fault))?;
             values.extend(page.values);
             match next {
                 Some(next) => start = next,
                 None => return Ok(values),
             }
         }
+    }
+
+    /// What watches over the pages of a list that is read with other calls than [`Self::pages`].
+    pub(in crate::target) fn page_watch(&self) -> PageWatch {
+        PageWatch { seen: HashSet::new(), pages_left: self.limits.pages }
     }
 
     /// The error for the page from `start` of the list at `path`.

@@ -27,7 +27,7 @@ pub(super) const CALLS: &[Call] = &[
 ];
 
 /// A user; the anonymous one has no name.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct User {
     #[serde(rename = "username")]
     name: Option<UserName>,
@@ -50,7 +50,7 @@ impl User {
     }
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct Group {
     name: GroupName,
 }

@@ -5,7 +5,7 @@ mod bitbucket;
 mod confluence;
 mod jira;
 
-use std::{collections::BTreeSet, error::Error};
+use std::{collections::BTreeSet, error::Error, hash::Hash};
 
 use serde::de::DeserializeOwned;
 
@@ -13,7 +13,7 @@ use crate::{
     inventory::Call,
     model::{GroupName, UserName, mapping::Product},
     target::{
-        http::{HttpClient, HttpError, PagingFault},
+        http::{HttpClient, HttpError},
         let_in::{NotLetIn, not_let_in},
     },
 };
@@ -115,23 +115,20 @@ trait Page<T> {
 
 /// All items of the list at `path`, whose pages are asked for with the parameters `names` for the first item
 /// and for the number of items, `limit`. A server may give fewer.
-async fn pages<P: Page<T> + DeserializeOwned, T: PartialEq>(
+async fn pages<P: Page<T> + DeserializeOwned, T: Hash>(
     client: &HttpClient,
     path: &str,
     query: &[(&str, &str)],
     names: (&str, &str),
     limit: &str,
 ) -> Result<Vec<T>, HttpError> {
-    let (mut items, mut previous) = (Vec::new(), 0);
+    let (mut items, mut watch) = (Vec::new(), client.page_watch());
     loop {
         let start = items.len().to_string();
         let paged = [query, &[(names.0, start.as_str()), (names.1, limit)]].concat();
         let (page, is_last) = client.get::<P>(path, &paged).await?.body.open();
-        if !page.is_empty() && items.get(previous..).is_some_and(|before| before == page.as_slice()) {
-            return Err(client.paging(path, items.len() as u64, PagingFault::Repeats));
-        }
+        watch.see(&page).map_err(|fault| client.paging(path, items.len() as u64, fault))?;
         let is_end = is_last || page.is_empty();
-        previous = items.len();
         items.extend(page);
         if is_end {
             return Ok(items);
