@@ -373,8 +373,7 @@ async fn a_server_that_swallows_everything_is_given_up_when_the_time_for_a_conne
     )
     .unwrap();
     let error = client.get::<Value>("/rest/x", &[]).await.err().unwrap();
-    let told = one_line(&error);
-    assert!(["operation timed out", "deadline has elapsed"].iter().any(|end| told.ends_with(end)), "{told}");
+    assert!(matches!(error, HttpError::Unreachable { .. }), "{}", one_line(&error));
     assert!(counted(1, 0)(client.statistics()), "{:?}", client.statistics());
 }
 
