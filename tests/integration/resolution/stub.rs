@@ -70,11 +70,16 @@ pub(crate) struct Contents {
     pub(crate) unknown: Vec<&'static str>,
     /// Confluence does not say who is active.
     pub(crate) hides_activity: bool,
+    /// What happens once a call of this path was answered.
+    pub(crate) then: Vec<(&'static str, Happening)>,
     /// So many answers to writes are lost after the write.
     pub(crate) lost_answers: u32,
     pub(crate) calls: Vec<String>,
     pub(crate) writes: Vec<(String, Value)>,
 }
+
+/// Something that changes the server.
+pub(crate) type Happening = Box<dyn FnOnce(&mut Contents) + Send>;
 
 pub(crate) struct Stub {
     contents: Arc<Mutex<Contents>>,
@@ -109,6 +114,7 @@ impl Stub {
             refused: Vec::new(),
             unknown: Vec::new(),
             hides_activity: false,
+            then: Vec::new(),
             lost_answers: 0,
             calls: Vec::new(),
             writes: Vec::new(),
@@ -140,6 +146,11 @@ impl Stub {
 
     pub(crate) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap()
+    }
+
+    /// Lets `happening` come to pass once a call of `path` was answered.
+    pub(crate) fn after(&self, path: &'static str, happening: impl FnOnce(&mut Contents) + Send + 'static) {
+        self.contents().then.push((path, Box::new(happening)));
     }
 
     /// The words of the token `id`.
@@ -208,6 +219,10 @@ async fn answer(
         return (StatusCode::NOT_FOUND, axum::Json(message)).into_response();
     }
     let mut response = contents.answer(&method, &uri, &body);
+    if let Some(next) = contents.then.iter().position(|(path, _)| *path == uri.path()) {
+        let (_, happening) = contents.then.remove(next);
+        happening(&mut contents);
+    }
     if method != Method::GET && response.status().is_success() && contents.lost_answers > 0 {
         contents.lost_answers -= 1;
         return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
