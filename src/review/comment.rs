@@ -27,6 +27,8 @@ pub enum Written {
 /// An entry of the history of a pull request; Bitbucket's own description leaves out the comment.
 #[derive(Deserialize, Hash)]
 struct Activity {
+    /// What tells it from others that say the same.
+    id: Option<u64>,
     action: String,
     comment: Option<Comment>,
 }

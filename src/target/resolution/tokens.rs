@@ -93,10 +93,11 @@ impl<'a> Pages<'a> {
 /// What filtered lists say of tokens; nothing where they contradict each other.
 struct Found<T>(HashMap<TokenId, Option<T>>);
 
-impl<T: Clone> Found<T> {
+impl<T: Clone + PartialEq> Found<T> {
     fn add(&mut self, ids: HashSet<TokenId>, value: &T) {
         for id in ids {
-            self.0.entry(id).and_modify(|found| *found = None).or_insert_with(|| Some(value.clone()));
+            let found = self.0.entry(id).or_insert_with(|| Some(value.clone()));
+            found.take_if(|found| found != value);
         }
     }
 

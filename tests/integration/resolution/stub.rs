@@ -74,11 +74,16 @@ pub(crate) struct Contents {
     pub(crate) passwords_off: bool,
     /// Confluence does not say who is active.
     pub(crate) hides_activity: bool,
+    /// What happens once a call of this path was answered.
+    pub(crate) then: Vec<(&'static str, Happening)>,
     /// So many answers to writes are lost after the write.
     pub(crate) lost_answers: u32,
     pub(crate) calls: Vec<String>,
     pub(crate) writes: Vec<(String, Value)>,
 }
+
+/// Something that changes the server.
+pub(crate) type Happening = Box<dyn FnOnce(&mut Contents) + Send>;
 
 pub(crate) struct Stub {
     contents: Arc<Mutex<Contents>>,
@@ -115,6 +120,7 @@ impl Stub {
             unknown: Vec::new(),
             passwords_off: false,
             hides_activity: false,
+            then: Vec::new(),
             lost_answers: 0,
             calls: Vec::new(),
             writes: Vec::new(),
@@ -146,6 +152,11 @@ impl Stub {
 
     pub(crate) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap()
+    }
+
+    /// Lets `happening` come to pass once a call of `path` was answered.
+    pub(crate) fn after(&self, path: &'static str, happening: impl FnOnce(&mut Contents) + Send + 'static) {
+        self.contents().then.push((path, Box::new(happening)));
     }
 
     /// The words of the token `id`.
@@ -221,6 +232,10 @@ async fn answer(
         return contents.versioned(&method, &headers, &body);
     }
     let mut response = contents.answer(&method, &uri, &body);
+    if let Some(next) = contents.then.iter().position(|(path, _)| *path == uri.path()) {
+        let (_, happening) = contents.then.remove(next);
+        happening(&mut contents);
+    }
     if method != Method::GET && response.status().is_success() && contents.lost_answers > 0 {
         contents.lost_answers -= 1;
         return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
