@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::{
-    inventory::{Expiry, Server},
+    inventory::{Expiry, LeftOut, Missing, Server},
     model::{Reach, TokenId},
 };
 
@@ -18,7 +18,7 @@ pub enum Remark {
     /// The words of an owner are too long for the mark behind them.
     WordsAreCut(TokenId),
     /// Something is not looked at, as the settings file says.
-    LeftOut(String),
+    LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
     /// Passwords are disabled on a server that takes tokens for passwords.
@@ -35,7 +35,7 @@ impl fmt::Display for Remark {
                 write!(f, "the description of token {id} is cut, so that its mark has room")
             }
             Self::Told(words) => f.write_str(words),
-            Self::LeftOut(what) => write!(f, "not looked at, as the settings file says: {what}"),
+            Self::LeftOut(left_out) => Missing::LeftOut(left_out.clone()).fmt(f),
             Self::TokensSentAsPasswords => f.write_str(
                 "with passwords disabled, Git and scripts that send a token as a password are refused as well: \
                  they must send it as `Authorization: Bearer`",

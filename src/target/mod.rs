@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     inventory::{Call, Coverage, InventoryReader, Overview, People, ReadError},
-    model::{GroupName, Token, mapping::Product},
+    model::{GroupName, Owner, Token, mapping::Product},
     plan::{ApprovedPlan, Change},
 };
 
@@ -106,6 +106,18 @@ impl InventoryReader for Target {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
             Self::Resolution(resolution) => resolution.tokens(each).await,
+        }
+    }
+
+    async fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.tokens_of(owners, each).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens_of(owners, each).await,
+            Self::Resolution(resolution) => resolution.tokens_of(owners, each).await,
         }
     }
 }

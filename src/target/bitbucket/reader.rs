@@ -15,7 +15,7 @@ use crate::{
     inventory::{
         Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People, ReadError, Server,
     },
-    model::{GroupName, PasswordAuthentication, SettingKey, Token, UserName},
+    model::{GroupName, Owner, PasswordAuthentication, SettingKey, Token, UserName},
     target::http::{HttpError, Refusal},
 };
 
@@ -78,6 +78,17 @@ impl InventoryReader for Bitbucket {
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.walk(each).await.map_err(self.cannot_read("tokens"))
     }
+
+    async fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, ReadError> {
+        let left_out = self.left_out();
+        let mut owners: Vec<_> = owners.iter().cloned().collect();
+        owners.retain(|owner| !left_out.iter().any(|left_out| left_out.has(owner)));
+        self.walk_of(owners.into_iter(), each).await.map_err(self.cannot_read("tokens"))
+    }
 }
 
 impl Bitbucket {
@@ -125,6 +136,8 @@ impl Bitbucket {
                     },
                     narrows: true,
                     tokens_sent_as_passwords_are_passwords: true,
+                    // Its tokens have permissions on projects and repositories alone.
+                    tokens_administer: false,
                 },
                 left_out: self.left_out(),
                 settings_changed: None,

@@ -26,7 +26,15 @@ impl Bitbucket {
     pub(super) async fn walk(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, Cause> {
         let (users, projects, repositories) =
             future::try_join3(self.user_owners(), self.projects(), self.repositories()).await?;
-        let owners = users.into_iter().chain(projects).chain(repositories);
+        self.walk_of(users.into_iter().chain(projects).chain(repositories), each).await
+    }
+
+    /// Hands every token of `owners` to `each`, and answers whose could not be seen.
+    pub(super) async fn walk_of(
+        &self,
+        owners: impl Iterator<Item = Owner> + Send,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, Cause> {
         let mut answers = stream::iter(owners.map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
         let mut unseen = Unseen::default();
         while let Some((owner, items)) = answers.next().await {

@@ -50,5 +50,10 @@ async fn what_was_built_for_bitbucket_works_on_a_server_with_its_endpoints() {
     assert_eq!(server.token(narrow.id).await.unwrap()["tokenScope"], 1);
     assert!(server.token(left.id).await.is_none());
     let again = run(&["apply", "--auto-approve"]).await;
-    assert!(again.stdout.starts_with("No changes."), "{}{}", again.stdout, again.stderr);
+    assert!(
+        again.stdout.starts_with("No changes in the settings and the tokens of users."),
+        "{}{}",
+        again.stdout,
+        again.stderr
+    );
 }

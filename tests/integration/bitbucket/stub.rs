@@ -44,6 +44,8 @@ pub(crate) struct Contents {
     pub(crate) passwords: Value,
     /// Beginnings of paths that are refused with 401.
     pub(crate) refused: Vec<&'static str>,
+    /// The same, from the first write on.
+    pub(crate) refused_after_a_write: Vec<&'static str>,
     /// So many answers to writes are lost after the write.
     pub(crate) lost_answers: u32,
     /// Every call, without its query.
@@ -79,6 +81,7 @@ impl Stub {
             tokens: BTreeMap::new(),
             passwords: json!({"block-requests": false, "allowed-paths": [], "allowed-users": [], "show-warning-message": true}),
             refused: Vec::new(),
+            refused_after_a_write: Vec::new(),
             lost_answers: 0,
             calls: Vec::new(),
             writes: Vec::new(),
@@ -171,7 +174,9 @@ async fn answer(
         let message = json!({"message": "Basic Authentication has been disabled on this instance."});
         return (StatusCode::FORBIDDEN, axum::Json(message)).into_response();
     }
-    if contents.refused.iter().any(|path| uri.path().starts_with(path)) {
+    let written = !contents.writes.is_empty() && method == Method::GET;
+    let refused_now = contents.refused_after_a_write.iter().filter(|_| written);
+    if contents.refused.iter().chain(refused_now).any(|path| uri.path().starts_with(path)) {
         return refusal(StatusCode::UNAUTHORIZED, anonymous);
     }
     let mut response = contents.answer(&method, &uri, &body);
