@@ -471,16 +471,18 @@ pub(super) async fn connect(
     }
 }
 
-/// A client of `server`. Its credential may come from a program or a file, which must not keep the other
-/// targets waiting.
+/// A client of `server`. Its credential may come from a program or a file, and the certificates of the
+/// system come from many: none of that must keep the other targets waiting.
 async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
-    let (auth, folder) = (server.auth.clone(), workspace.folder.clone());
-    let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
-    let may_run = reach.allow_auth_command.then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
-    let find = move || credential::find(&auth, &folder, may_run);
-    let credential = tokio::task::spawn_blocking(find).await??;
-    let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(workspace.folder.join(file))).transpose()?;
-    let mut limits = Limits::default();
-    limits.call = timeout.unwrap_or(limits.call);
-    Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
+    let (server, folder) = (server.clone(), workspace.folder.clone());
+    let make = move || -> Result<HttpClient, Failure> {
+        let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+        let may_run = reach.allow_auth_command.then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
+        let credential = credential::find(&server.auth, &folder, may_run)?;
+        let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(folder.join(file))).transpose()?;
+        let mut limits = Limits::default();
+        limits.call = timeout.unwrap_or(limits.call);
+        Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
+    };
+    tokio::task::spawn_blocking(make).await?
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error};
 
 use crate::model::{GroupName, Owner, Token};
 
-use super::{Coverage, Overview, People};
+use super::{Coverage, Overview, Pace, People};
 
 /// Reads a target. Nothing that plans has a type with more than this in reach.
 pub trait InventoryReader: Sync {
@@ -62,6 +62,12 @@ pub trait InventoryReader: Sync {
             }
         };
         async move { self.tokens(&mut of_theirs).await }
+    }
+
+    /// How far the server slows the reading of tokens down, once they were read; nothing when it does not,
+    /// or does not say so.
+    fn pace(&self) -> Option<Pace> {
+        None
     }
 }
 

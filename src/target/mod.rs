@@ -6,13 +6,14 @@
 pub mod bitbucket;
 pub mod gateway;
 pub mod http;
+mod let_in;
 pub mod resolution;
 
 use std::collections::BTreeSet;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    inventory::{Call, Coverage, InventoryReader, Overview, People, ReadError},
+    inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
     model::{GroupName, Owner, Token, mapping::Product},
     plan::{ApprovedPlan, Change},
 };
@@ -118,6 +119,13 @@ impl InventoryReader for Target {
             Self::Gateway(gateway) => gateway.tokens_of(owners, each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens_of(owners, each).await,
             Self::Resolution(resolution) => resolution.tokens_of(owners, each).await,
+        }
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        match self {
+            Self::Bitbucket(bitbucket) => bitbucket.pace(),
+            Self::Gateway(_) | Self::Resolution(_) => None,
         }
     }
 }

@@ -1,12 +1,15 @@
 //! In: users, projects and repositories. Out: the tokens of each, and whose tokens the server does not
 //! show us. It refuses to hold more than the tokens of a few owners at once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::PoisonError,
+};
 
 use futures_util::{StreamExt, future, stream};
 
 use crate::{
-    inventory::{Coverage, Missing},
+    inventory::{Coverage, Missing, Pace},
     model::{Owner, OwnerKind, Token, TokenId},
     target::http::{HttpError, Refusal},
 };
@@ -26,7 +29,9 @@ impl Bitbucket {
     pub(super) async fn walk(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, Cause> {
         let (users, projects, repositories) =
             future::try_join3(self.user_owners(), self.projects(), self.repositories()).await?;
-        self.walk_of(users.into_iter().chain(projects).chain(repositories), each).await
+        let owners: Vec<_> = users.into_iter().chain(projects).chain(repositories).collect();
+        self.learn_pace(owners.len()).await;
+        self.walk_of(owners.into_iter(), each).await
     }
 
     /// Hands every token of `owners` to `each`, and answers whose could not be seen.
@@ -53,6 +58,13 @@ impl Bitbucket {
             }
         }
         Ok(unseen.coverage())
+    }
+
+    /// Finds out how far the server slows down a walk over so many `owners`.
+    async fn learn_pace(&self, owners: usize) {
+        let owners = u64::try_from(owners).unwrap_or(u64::MAX);
+        let pace = self.read_rate_limit().await.map(|(limit, user)| Pace { owners, limit, user });
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace.filter(|pace| pace.seconds() > 0);
     }
 
     async fn tokens_of(&self, owner: Owner) -> (Owner, Result<Vec<TokenItem>, Cause>) {

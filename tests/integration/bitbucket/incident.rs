@@ -1,7 +1,7 @@
 //! Revoking after an incident on a server that lists tokens by their owners.
 
 use tokenwarden::{
-    model::{Owner, TokenId, rails::Rails},
+    model::{TokenId, rails::Rails},
     plan::{Allowed, Incident, Plan, Purpose, Selection, Terms},
     policy::Policy,
     target::{
@@ -27,7 +27,7 @@ async fn plan(target: &Bitbucket, tokens: Selection) -> Plan {
 }
 
 fn owner(name: &str) -> Selection {
-    Selection::Owner(Owner::from_shown(name).unwrap())
+    Selection::Owner(name.parse().unwrap())
 }
 
 fn ids(ids: &[&str]) -> Selection {
