@@ -116,7 +116,7 @@ impl Bitbucket {
                 },
                 // It has several groups of administrators, and tells them to administrators alone.
                 administrators: None,
-                calls: super::calls(),
+                calls: super::calls(&self.options.areas),
                 manageable,
                 unreadable,
                 forms: BTreeMap::new(),

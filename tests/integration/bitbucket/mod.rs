@@ -6,6 +6,7 @@ mod left_out;
 mod passwords;
 mod program;
 mod reading;
+mod samples;
 mod stub;
 mod tokens;
 
