@@ -230,7 +230,7 @@ async fn reading(tokens: usize) -> Duration {
         .map(|index| {
             let token = token(index, BASE.owners);
             NewToken {
-                owner: token.owner.user().unwrap().clone(),
+                owner: token.owner,
                 description: token.description,
                 scope: token.scope,
                 created: token.created,

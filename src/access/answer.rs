@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{Credentials, Decision, Held, Operation, Origin, Person, Reason, Request, decide};
+use super::{Credentials, Decision, Held, Operation, Origin, Reason, Request, TokenOwner, decide};
 use crate::model::{
     ClientAddressSource, Permission, Question, Scope, SettingKey, Settings, TokenId, TokenScope,
 };
@@ -20,9 +20,10 @@ pub struct Answer {
     pub rests_on: Vec<SettingKey>,
 }
 
-/// What a server with `settings` would answer to `question` from `sender`.
+/// What a server with `settings` would answer to `question` from `sender`. Projects and repositories have no
+/// password.
 #[must_use]
-pub fn answer(settings: &Settings, sender: &Person, question: &Question) -> Answer {
+pub fn answer(settings: &Settings, sender: &TokenOwner, question: &Question) -> Answer {
     let header_lines = match &settings.client_address {
         ClientAddressSource::Peer => Vec::new(),
         ClientAddressSource::Header { name, .. } => lines_of(name.as_str(), &question.headers),
@@ -50,13 +51,13 @@ fn lines_of(header: &str, headers: &[(String, String)]) -> Vec<String> {
     named.map(|(_, value)| value.clone()).collect()
 }
 
-fn credentials(sender: &Person, token: Option<Scope>) -> Credentials {
-    let owner = sender.clone();
-    match token {
-        None => Credentials::Password(owner),
-        Some(scope) => Credentials::Token(Held {
+fn credentials(sender: &TokenOwner, token: Option<Scope>) -> Credentials {
+    match (token, sender.person()) {
+        (None, Some(person)) => Credentials::Password(person.clone()),
+        (None, None) => Credentials::Invalid,
+        (Some(scope), _) => Credentials::Token(Held {
             id: TokenId::new(""),
-            owner,
+            owner: sender.clone(),
             scope: TokenScope::Set(scope),
             expires: None,
         }),
@@ -88,11 +89,14 @@ fn rests_on(question: &Question, denied: Option<Reason>, settings: &Settings) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AllowedNetworks, GroupName, Holders, PasswordAuthentication};
+    use crate::{
+        access::Person,
+        model::{AllowedNetworks, GroupName, Holders, Owner, PasswordAuthentication},
+    };
 
     fn question() -> Question {
         Question {
-            sender: "mary".into(),
+            sender: Owner::User("mary".into()),
             token: Some(Scope::ReadWrite),
             method: "POST".to_owned(),
             path: "/".to_owned(),
@@ -102,8 +106,21 @@ mod tests {
         }
     }
 
-    fn sender() -> Person {
-        Person { name: "mary".into(), groups: [].into(), active: true, administrator: false }
+    fn sender() -> TokenOwner {
+        Person { name: "mary".into(), groups: [].into(), active: true, administrator: false }.into()
+    }
+
+    #[test]
+    fn a_project_has_no_password_and_is_let_in_by_its_token() {
+        let settings = Settings::initial(GroupName::new("administrators"));
+        let project = TokenOwner::Project("PLAT".to_owned());
+        let denied = |token| {
+            let question = Question { token, creates: None, ..question() };
+            answer(&settings, &project, &question).denied
+        };
+        assert_eq!(denied(None), Some(Reason::InvalidCredentials));
+        assert_eq!(denied(Some(Scope::ReadWrite)), None);
+        assert_eq!(denied(Some(Scope::ReadOnly)), Some(Reason::Scope));
     }
 
     type Refusal<'a> = (SettingKey, &'a Question, fn(&mut Settings));

@@ -54,12 +54,12 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The person, when there is one.
+    /// The person, when there is one: not behind a token of a project or repository.
     #[must_use]
     pub fn person(&self) -> Option<&Person> {
         match self {
             Self::Password(person) => Some(person),
-            Self::Token(held) => Some(&held.owner),
+            Self::Token(held) => held.owner.person(),
             Self::Anybody | Self::Operator => None,
         }
     }
@@ -221,8 +221,8 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         _ => identify(settings, request)?,
     };
     if let Caller::Token(held) = &caller {
-        require(held.owner.active, Reason::OwnerInactive)?;
-        require(operation::holds(settings, &held.owner, Permission::Use), Reason::Use)?;
+        require(held.owner.person().is_none_or(|owner| owner.active), Reason::OwnerInactive)?;
+        require(operation::may_use(settings, &held.owner), Reason::Use)?;
         require(held.scope.effective().allows(request.method), Reason::Scope)?;
     }
     operation::permit(settings, &caller, &request.operation)?;
@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        access::Target,
+        access::{Target, TokenOwner},
         model::{
             AllowedNetworks, GroupName, Holders, PasswordAuthentication, Scope, TokenId, TokenScope,
             network::AddressRange, password::PasswordExceptions,
@@ -269,7 +269,17 @@ mod tests {
 
     fn token(owner: Person, scope: Scope) -> Credentials {
         let scope = TokenScope::Set(scope);
-        Credentials::Token(Held { id: TokenId::new("1"), owner, scope, expires: None })
+        Credentials::Token(Held { id: TokenId::new("1"), owner: owner.into(), scope, expires: None })
+    }
+
+    fn of_project(scope: Scope) -> Credentials {
+        let owner = TokenOwner::Project("PLAT".to_owned());
+        Credentials::Token(Held {
+            id: TokenId::new("2"),
+            owner,
+            scope: TokenScope::Set(scope),
+            expires: None,
+        })
     }
 
     fn settings() -> Settings {
@@ -366,7 +376,7 @@ mod tests {
         assert_eq!(why(Operation::WriteSettings), None);
         assert_eq!(why(Operation::Revoke(Target::Others { owner_is_administrator: true })), None);
         let for_root =
-            |scope| Operation::CreateFor { owner: Some(person("root", &["administrators"])), scope };
+            |scope| Operation::CreateFor { owner: Some(person("root", &["administrators"]).into()), scope };
         assert_eq!(why(for_root(Scope::ReadWrite)), None);
         assert_eq!(why(Operation::ListOwn), Some(Reason::NoUser));
         assert_eq!(why(Operation::CreateOwn { scope: Scope::ReadOnly }), Some(Reason::NoUser));
@@ -376,34 +386,42 @@ mod tests {
     fn each_operation_is_for_those_it_is_meant_for() {
         let mut settings = settings();
         settings.permissions.manage_others = groups(&["managers"]);
-        let people = [person("mary", &[]), person("sam", &["managers"]), person("root", &["administrators"])];
+        let mary = token(person("mary", &[]), Scope::ReadWrite);
+        let manager = token(person("sam", &["managers"]), Scope::ReadWrite);
+        let administrator = token(person("root", &["administrators"]), Scope::ReadWrite);
+        let senders = [mary, manager, administrator, of_project(Scope::ReadWrite)];
         let create_for = |name, groups| Operation::CreateFor {
-            owner: Some(person(name, groups)),
+            owner: Some(person(name, groups).into()),
             scope: Scope::ReadWrite,
         };
         let others = |owner_is_administrator| Target::Others { owner_is_administrator };
-        for (operation, [mary, manager, administrator]) in [
-            (Operation::WhoAmI, [true, true, true]),
-            (Operation::ReadDirectory, [true, true, true]),
-            (Operation::ListOwn, [true, true, true]),
-            (Operation::ListAll, [false, true, true]),
-            (Operation::CreateOwn { scope: Scope::ReadWrite }, [true, true, true]),
-            (create_for("mary", &[]), [false, true, false]),
-            (create_for("root", &["administrators"]), [false, false, false]),
-            (Operation::Narrow(Target::Own), [true, true, true]),
-            (Operation::Narrow(others(false)), [false, true, true]),
-            (Operation::Narrow(others(true)), [false, false, true]),
-            (Operation::Revoke(Target::Own), [true, true, true]),
-            (Operation::Revoke(others(false)), [false, true, true]),
-            (Operation::Revoke(others(true)), [false, false, true]),
-            (Operation::RevokeAllFor, [false, false, true]),
-            (Operation::ReadSettings, [false, false, true]),
-            (Operation::WriteSettings, [false, false, true]),
+        let create_for_project = Operation::CreateFor {
+            owner: Some(TokenOwner::Project("PLAT".to_owned())),
+            scope: Scope::ReadWrite,
+        };
+        for (operation, expected) in [
+            (Operation::WhoAmI, [true, true, true, true]),
+            (Operation::ReadDirectory, [true, true, true, true]),
+            (Operation::ListOwn, [true, true, true, false]),
+            (Operation::ListAll, [false, true, true, false]),
+            (Operation::CreateOwn { scope: Scope::ReadWrite }, [true, true, true, false]),
+            (create_for("mary", &[]), [false, true, false, false]),
+            (create_for("root", &["administrators"]), [false, false, false, false]),
+            (create_for_project, [false, true, false, false]),
+            (Operation::Narrow(Target::Own), [true, true, true, false]),
+            (Operation::Narrow(others(false)), [false, true, true, false]),
+            (Operation::Narrow(others(true)), [false, false, true, false]),
+            (Operation::Revoke(Target::Own), [true, true, true, false]),
+            (Operation::Revoke(others(false)), [false, true, true, false]),
+            (Operation::Revoke(others(true)), [false, false, true, false]),
+            (Operation::RevokeAllFor, [false, false, true, false]),
+            (Operation::ReadSettings, [false, false, true, false]),
+            (Operation::WriteSettings, [false, false, true, false]),
         ] {
-            let passes = people.clone().map(|person| {
-                denied(&settings, &token(person, Scope::ReadWrite), "GET", operation.clone()).is_none()
-            });
-            assert_eq!(passes, [mary, manager, administrator], "{operation:?}");
+            let passes = senders
+                .each_ref()
+                .map(|sender| denied(&settings, sender, "GET", operation.clone()).is_none());
+            assert_eq!(passes, expected, "{operation:?}");
         }
     }
 
@@ -416,13 +434,41 @@ mod tests {
         let manager = token(person("sam", &["managers", "ci-bots"]), Scope::ReadWrite);
         for credentials in [&manager, &Credentials::Operator] {
             let why = |owner_groups: &[&str], scope| {
-                let owner = Some(person("bot", owner_groups));
+                let owner = Some(person("bot", owner_groups).into());
                 denied(&settings, credentials, "POST", Operation::CreateFor { owner, scope })
             };
             assert_eq!(why(&["staff"], Scope::ReadWrite), Some(Reason::CreateReadWrite));
             assert_eq!(why(&["staff"], Scope::ReadOnly), None);
             assert_eq!(why(&["CI-Bots"], Scope::ReadWrite), None);
         }
+    }
+
+    #[test]
+    fn a_read_write_token_of_a_project_is_made_by_nobody_who_may_not_have_one() {
+        let mut settings = settings();
+        settings.permissions.manage_others = groups(&["managers"]);
+        settings.permissions.create_read_write = groups(&["ci-bots"]);
+        let why = |sender_groups: &[&str], scope| {
+            let owner = Some(TokenOwner::Project("PLAT".to_owned()));
+            let sender = token(person("sam", sender_groups), Scope::ReadWrite);
+            denied(&settings, &sender, "POST", Operation::CreateFor { owner, scope })
+        };
+        assert_eq!(why(&["managers"], Scope::ReadWrite), Some(Reason::CreateReadWrite));
+        assert_eq!(why(&["managers"], Scope::ReadOnly), None);
+        assert_eq!(why(&["managers", "ci-bots"], Scope::ReadWrite), None);
+    }
+
+    #[test]
+    fn tokens_of_projects_are_used_unless_nobody_uses_tokens_and_obey_their_scope() {
+        let mut settings = settings();
+        let why = |settings: &Settings, scope, method| {
+            denied(settings, &of_project(scope), method, Operation::Enter)
+        };
+        settings.permissions.use_tokens = groups(&["staff"]);
+        assert_eq!(why(&settings, Scope::ReadOnly, "GET"), None);
+        assert_eq!(why(&settings, Scope::ReadOnly, "POST"), Some(Reason::Scope));
+        settings.permissions.use_tokens = Holders::Nobody;
+        assert_eq!(why(&settings, Scope::ReadOnly, "GET"), Some(Reason::Use));
     }
 
     #[test]

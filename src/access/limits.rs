@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::Person;
-use crate::model::{Limit, Owner, Period, Scope};
+use super::TokenOwner;
+use crate::model::{Limit, Period, Scope};
 
 /// What is asked of a new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,14 +92,13 @@ impl std::fmt::Display for Words {
 
 /// The entry of `limits` that the tokens of `owner` are under: the first that matches.
 #[must_use]
-pub fn limit_for<'a>(limits: &'a [Limit], owner: &Person) -> Option<&'a Limit> {
-    let user = Owner::User(owner.name.clone());
+pub fn limit_for<'a>(limits: &'a [Limit], owner: &TokenOwner) -> Option<&'a Limit> {
+    let (name, person) = (owner.name(), owner.person());
     limits.iter().find(|limit| {
-        limit.selects(&user)
-            && limit
-                .groups
-                .as_ref()
-                .is_none_or(|groups| groups.iter().any(|group| owner.groups.contains(group)))
+        limit.selects(&name)
+            && limit.groups.as_ref().is_none_or(|groups| {
+                person.is_some_and(|person| groups.iter().any(|group| person.groups.contains(group)))
+            })
     })
 }
 
@@ -113,7 +112,7 @@ pub fn limit_for<'a>(limits: &'a [Limit], owner: &Person) -> Option<&'a Limit> {
 /// The limit that what was asked for breaks.
 pub fn grant(
     limits: &[Limit],
-    owner: &Person,
+    owner: &TokenOwner,
     asked: Asked<'_>,
     parent: Option<Parent>,
     now: Timestamp,
@@ -141,7 +140,7 @@ pub fn grant(
 /// # Errors
 ///
 /// [`LimitBroken::Description`].
-pub fn rename(limits: &[Limit], owner: &Person, description: &str) -> Result<(), LimitBroken> {
+pub fn rename(limits: &[Limit], owner: &TokenOwner, description: &str) -> Result<(), LimitBroken> {
     match_description(limit_for(limits, owner), description)
 }
 
@@ -177,7 +176,10 @@ fn expiry(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GroupName, Pattern, UserName, permission::Groups};
+    use crate::{
+        access::Person,
+        model::{GroupName, Pattern, UserName, permission::Groups},
+    };
 
     fn bot() -> Person {
         Person {
@@ -197,7 +199,7 @@ mod tests {
     }
 
     fn granted(limit: Limit, asked: Asked<'_>, parent: Option<Parent>) -> Result<Granted, String> {
-        grant(&[limit], &bot(), asked, parent, now()).map_err(|broken| broken.to_string())
+        grant(&[limit], &bot().into(), asked, parent, now()).map_err(|broken| broken.to_string())
     }
 
     #[test]
@@ -209,10 +211,13 @@ mod tests {
         };
         let for_projects = Limit { projects: ["*".to_owned()].into(), ..Limit::default() };
         let limits = [for_projects, of(Some("developers"), 1), of(Some("ci-bots"), 2), of(None, 3)];
-        assert_eq!(limit_for(&limits, &bot()), limits.get(2));
-        let somebody = Person { groups: [].into(), ..bot() };
+        assert_eq!(limit_for(&limits, &bot().into()), limits.get(2));
+        let somebody = Person { groups: [].into(), ..bot() }.into();
         assert_eq!(limit_for(&limits, &somebody), limits.get(3));
         assert_eq!(limit_for(&limits[..3], &somebody), None);
+        let project = TokenOwner::Project("PLAT".to_owned());
+        assert_eq!(limit_for(&limits, &project), limits.first());
+        assert_eq!(limit_for(&limits[1..], &project), None, "an entry without groups is for users");
     }
 
     #[test]

@@ -19,4 +19,4 @@ pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};
 pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
 pub use operation::{Operation, Target};
-pub use request::{Credentials, Held, Origin, Person, Request};
+pub use request::{Credentials, Held, Origin, Person, Request, TokenOwner};

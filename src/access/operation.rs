@@ -1,8 +1,8 @@
 //! In: what a request wants and who sends it. Out: whether that one may do it. It refuses to know
 //! how the sender got that far: address, credentials and scope are looked at before.
 
-use super::{Caller, Person, Reason};
-use crate::model::{Permission, Scope, Settings};
+use super::{Caller, Person, Reason, TokenOwner};
+use crate::model::{Holders, Permission, Scope, Settings};
 
 /// What a request wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub enum Operation {
         /// The scope it is to have.
         scope: Scope,
     },
-    /// To create a token for somebody else.
+    /// To create a token for somebody else, or for a project or repository.
     CreateFor {
         /// Whose it is to be; nothing when the directory knows no such user.
-        owner: Option<Person>,
+        owner: Option<TokenOwner>,
         /// The scope it is to have.
         scope: Scope,
     },
@@ -62,15 +62,15 @@ pub enum Target {
 /// The reason why not.
 pub(super) fn permit(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
     permit_caller(settings, caller, operation)?;
-    // Whoever makes a read-write token: its owner is to be one of those who may have one.
-    match (operation, caller.person()) {
-        (Operation::CreateOwn { scope }, Some(owner))
-        | (Operation::CreateFor { owner: Some(owner), scope }, _) => require(
-            *scope == Scope::ReadOnly || holds(settings, owner, Permission::CreateReadWrite),
-            Reason::CreateReadWrite,
-        ),
-        _ => Ok(()),
-    }
+    // Whoever makes a read-write token for a user: that user is to be one of those who may have one.
+    // For a project, which is in no group, it is whoever makes it.
+    let (scope, accountable) = match operation {
+        Operation::CreateOwn { scope } => (*scope, caller.person()),
+        Operation::CreateFor { owner: Some(owner), scope } => (*scope, owner.person().or(caller.person())),
+        _ => return Ok(()),
+    };
+    let may_write = accountable.is_none_or(|person| holds(settings, person, Permission::CreateReadWrite));
+    require(scope == Scope::ReadOnly || may_write, Reason::CreateReadWrite)
 }
 
 fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
@@ -78,7 +78,10 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
         Caller::Anybody => return require(*operation == Operation::ReadOpen, Reason::NoCredentials),
         Caller::Operator => return require(!needs_user(operation), Reason::NoUser),
         Caller::Password(person) => person,
-        Caller::Token(held) => &held.owner,
+        Caller::Token(held) => match &held.owner {
+            TokenOwner::User(person) => person,
+            TokenOwner::Project(_) | TokenOwner::Repository { .. } => return permit_no_user(operation),
+        },
     };
     let holds = |permission| holds(settings, person, permission);
     match operation {
@@ -91,7 +94,8 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
         | Operation::Revoke(Target::Own) => Ok(()),
         Operation::CreateOwn { .. } => require(holds(Permission::Create), Reason::Create),
         Operation::CreateFor { owner, .. } => {
-            let owner_is_administrator = owner.as_ref().is_some_and(|owner| owner.administrator);
+            let person_to_own = owner.as_ref().and_then(TokenOwner::person);
+            let owner_is_administrator = person_to_own.is_some_and(|owner| owner.administrator);
             require(holds(Permission::ManageOthers), Reason::ManageOthers)?;
             require(person.administrator || !owner_is_administrator, Reason::Administrator)
         }
@@ -106,6 +110,30 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
         }
         Operation::RevokeAllFor | Operation::ReadSettings | Operation::WriteSettings => {
             require(person.administrator, Reason::Administrator)
+        }
+    }
+}
+
+/// Whether a token of a project or repository may do `operation`: what everybody may who is let in. It
+/// manages nobody's tokens, not even those of its own project.
+fn permit_no_user(operation: &Operation) -> Result<(), Reason> {
+    match operation {
+        Operation::ReadOpen | Operation::Enter | Operation::WhoAmI | Operation::ReadDirectory => Ok(()),
+        operation if needs_user(operation) => Err(Reason::NoUser),
+        Operation::RevokeAllFor | Operation::ReadSettings | Operation::WriteSettings => {
+            Err(Reason::Administrator)
+        }
+        _ => Err(Reason::ManageOthers),
+    }
+}
+
+/// Whether tokens of `owner` may be used. Projects and repositories are in no group, so that a list of groups
+/// says nothing of them; nobody is nobody.
+pub(super) fn may_use(settings: &Settings, owner: &TokenOwner) -> bool {
+    match owner {
+        TokenOwner::User(person) => holds(settings, person, Permission::Use),
+        TokenOwner::Project(_) | TokenOwner::Repository { .. } => {
+            *settings.permissions.of(Permission::Use) != Holders::Nobody
         }
     }
 }

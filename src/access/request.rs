@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, net::IpAddr};
 use jiff::Timestamp;
 
 use super::{BadClientAddress, Operation, client_address};
-use crate::model::{ClientAddressSource, GroupName, TokenId, TokenScope, UserName, network::canonical};
+use crate::model::{
+    ClientAddressSource, GroupName, Owner, TokenId, TokenScope, UserName, network::canonical,
+};
 
 /// One request as far as a decision needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +83,71 @@ pub struct Held {
     /// The token.
     pub id: TokenId,
     /// Whose it is.
-    pub owner: Person,
+    pub owner: TokenOwner,
     /// How far it reaches.
     pub scope: TokenScope,
     /// The moment from which on it is refused, UTC.
     pub expires: Option<Timestamp>,
+}
+
+/// Whose a valid token is, with what a decision needs to know of that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenOwner {
+    /// A user.
+    User(Person),
+    /// A project, by its key. No user stands behind it: it is in no group.
+    Project(String),
+    /// A repository. No user stands behind it either.
+    Repository {
+        /// Key of the project it lies in.
+        project: String,
+        /// Its slug.
+        slug: String,
+    },
+}
+
+impl TokenOwner {
+    /// The owner `name`, with what `person` answers of a user: of the others there is nothing more to know.
+    ///
+    /// # Errors
+    ///
+    /// That of `person`.
+    pub fn of<E>(name: &Owner, person: impl FnOnce(&UserName) -> Result<Person, E>) -> Result<Self, E> {
+        Ok(match name {
+            Owner::User(user) => Self::User(person(user)?),
+            Owner::Project(key) => Self::Project(key.clone()),
+            Owner::Repository { project, slug } => {
+                Self::Repository { project: project.clone(), slug: slug.clone() }
+            }
+        })
+    }
+
+    /// The user, for the tokens of users.
+    #[must_use]
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::User(person) => Some(person),
+            Self::Project(_) | Self::Repository { .. } => None,
+        }
+    }
+
+    /// The same owner, by name alone.
+    #[must_use]
+    pub fn name(&self) -> Owner {
+        match self {
+            Self::User(person) => Owner::User(person.name.clone()),
+            Self::Project(key) => Owner::Project(key.clone()),
+            Self::Repository { project, slug } => {
+                Owner::Repository { project: project.clone(), slug: slug.clone() }
+            }
+        }
+    }
+}
+
+impl From<Person> for TokenOwner {
+    fn from(person: Person) -> Self {
+        Self::User(person)
+    }
 }
 
 /// A user of the directory.
@@ -102,12 +164,12 @@ pub struct Person {
 }
 
 impl Credentials {
-    /// The person behind verified credentials.
+    /// Who or what sends verified credentials; nothing for the operator's.
     #[must_use]
-    pub fn person(&self) -> Option<&Person> {
+    pub fn sender(&self) -> Option<Owner> {
         match self {
-            Self::Password(person) => Some(person),
-            Self::Token(held) => Some(&held.owner),
+            Self::Password(person) => Some(Owner::User(person.name.clone())),
+            Self::Token(held) => Some(held.owner.name()),
             Self::None | Self::Invalid | Self::UnverifiedPassword { .. } | Self::Operator => None,
         }
     }

@@ -9,7 +9,7 @@ use tracing::Level;
 
 use crate::{
     apply::one_line,
-    model::{Question, Scope, TokenId},
+    model::{Owner, Question, Scope, TokenId},
     plan::{Forecast, History, Outlook, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
     report::{
@@ -35,9 +35,9 @@ pub(super) struct Explain {
     /// The token, by its identifier
     #[arg(value_name = "TOKEN")]
     token: Option<String>,
-    /// The user who would send a request
-    #[arg(long, value_name = "NAME", requires = "from")]
-    owner: Option<String>,
+    /// Who would send a request: `mary`, `project PLAT` or `repository PLAT/app`
+    #[arg(long, value_name = "OWNER", requires = "from")]
+    owner: Option<Owner>,
     /// Its HTTP method
     #[arg(long, value_name = "METHOD", default_value = "GET", requires = "owner")]
     method: String,
@@ -103,7 +103,7 @@ impl Explain {
 
     fn question(&self) -> Option<Question> {
         Some(Question {
-            sender: self.owner.as_deref()?.into(),
+            sender: self.owner.clone()?,
             token: (!self.password).then_some(self.scope),
             method: self.method.to_uppercase(),
             path: self.path.clone(),

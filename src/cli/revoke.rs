@@ -24,7 +24,7 @@ use super::{
 #[derive(Debug, Args)]
 pub(super) struct RevokeCommand {
     /// Every token of this owner, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`
-    #[arg(long, value_name = "OWNER", value_parser = owner, required_unless_present = "token")]
+    #[arg(long, value_name = "OWNER", required_unless_present = "token")]
     owner: Option<Owner>,
     /// This token; may be repeated
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = token, conflicts_with = "owner")]
@@ -34,11 +34,6 @@ pub(super) struct RevokeCommand {
     reason: String,
     #[command(flatten)]
     run: RunArgs,
-}
-
-fn owner(text: &str) -> Result<Owner, String> {
-    let form = || "write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`".to_owned();
-    Owner::from_shown(text).ok_or_else(form)
 }
 
 fn token(text: &str) -> Result<TokenId, String> {

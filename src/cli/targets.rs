@@ -472,16 +472,18 @@ pub(super) async fn connect(
     }
 }
 
-/// A client of `server`. Its credential may come from a program or a file, which must not keep the other
-/// targets waiting.
+/// A client of `server`. Its credential may come from a program or a file, and the certificates of the
+/// system come from many: none of that must keep the other targets waiting.
 async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
-    let (auth, folder) = (server.auth.clone(), workspace.folder.clone());
-    let find = move || credential::find(&auth, &folder, reach.allow_auth_command);
-    let credential = tokio::task::spawn_blocking(find).await??;
-    let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(workspace.folder.join(file))).transpose()?;
-    let mut limits = Limits::default();
-    if let Some(seconds) = server.timeout_seconds {
-        limits.call = Duration::from_secs(u64::from(seconds.get()));
-    }
-    Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
+    let (server, folder) = (server.clone(), workspace.folder.clone());
+    let make = move || -> Result<HttpClient, Failure> {
+        let credential = credential::find(&server.auth, &folder, reach.allow_auth_command)?;
+        let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(folder.join(file))).transpose()?;
+        let mut limits = Limits::default();
+        if let Some(seconds) = server.timeout_seconds {
+            limits.call = Duration::from_secs(u64::from(seconds.get()));
+        }
+        Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
+    };
+    tokio::task::spawn_blocking(make).await?
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error};
 
 use crate::model::{GroupName, Token};
 
-use super::{Coverage, Overview, People};
+use super::{Coverage, Overview, Pace, People};
 
 /// Reads a target. Nothing that plans has a type with more than this in reach.
 pub trait InventoryReader: Sync {
@@ -42,6 +42,12 @@ pub trait InventoryReader: Sync {
         &self,
         each: &mut (dyn FnMut(Token) + Send),
     ) -> impl Future<Output = Result<Coverage, ReadError>> + Send;
+
+    /// How far the server slows the reading of tokens down, once they were read; nothing when it does not,
+    /// or does not say so.
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
 }
 
 /// A part of a target could not be read.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::model::{GroupName, Settings, Token, TokenId};
 
-use super::{Coverage, InventoryReader, Overview, People, ReadError};
+use super::{Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
 /// A reader that keeps some of what goes by.
 pub struct Watch<'a, R> {
@@ -61,5 +61,9 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
             each(token);
         };
         self.reader.tokens(&mut watch).await
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.reader.pace()
     }
 }

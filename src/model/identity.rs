@@ -5,6 +5,7 @@ use std::{
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
+    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
@@ -152,27 +153,6 @@ impl Owner {
         }
     }
 
-    /// The owner whom plans show as `text`: `mary`, `project PLAT`, `repository PLAT/app`. Nothing for a
-    /// project without a key and a repository without a slug.
-    #[must_use]
-    pub fn from_shown(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let owner = if let Some(project) = text.strip_prefix("project ") {
-            Self::Project(project.trim().to_owned())
-        } else if let Some(repository) = text.strip_prefix("repository ") {
-            let (project, slug) = repository.trim().split_once('/')?;
-            Self::Repository { project: project.to_owned(), slug: slug.to_owned() }
-        } else {
-            Self::User(text.into())
-        };
-        let named = match &owner {
-            Self::User(user) => !user.as_str().is_empty(),
-            Self::Project(project) => !project.is_empty(),
-            Self::Repository { project, slug } => !project.is_empty() && !slug.is_empty(),
-        };
-        named.then_some(owner)
-    }
-
     /// The user, for the tokens of users.
     #[must_use]
     pub fn user(&self) -> Option<&UserName> {
@@ -180,6 +160,36 @@ impl Owner {
             Self::User(user) => Some(user),
             Self::Project(_) | Self::Repository { .. } => None,
         }
+    }
+}
+
+/// The text names no owner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no owner; write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`")]
+pub struct BadOwner(pub String);
+
+impl FromStr for Owner {
+    type Err = BadOwner;
+
+    /// The owner whom plans show as `text`: `mary`, `project PLAT`, `repository PLAT/app`. There is none for a
+    /// project without a key and a repository without a slug.
+    fn from_str(text: &str) -> Result<Self, BadOwner> {
+        let bad = || BadOwner(text.to_owned());
+        let shown = text.trim();
+        let owner = if let Some(project) = shown.strip_prefix("project ") {
+            Self::Project(project.trim().to_owned())
+        } else if let Some(repository) = shown.strip_prefix("repository ") {
+            let (project, slug) = repository.trim().split_once('/').ok_or_else(bad)?;
+            Self::Repository { project: project.to_owned(), slug: slug.to_owned() }
+        } else {
+            Self::User(shown.into())
+        };
+        let named = match &owner {
+            Self::User(user) => !user.as_str().is_empty(),
+            Self::Project(project) => !project.is_empty(),
+            Self::Repository { project, slug } => !project.is_empty() && !slug.is_empty(),
+        };
+        if named { Ok(owner) } else { Err(bad()) }
     }
 }
 
@@ -208,6 +218,9 @@ pub enum OwnerKind {
 }
 
 impl OwnerKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::User, Self::Project, Self::Repository];
+
     /// The word for it in policies and plans.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -227,10 +240,10 @@ mod tests {
     fn an_owner_is_read_back_from_what_plans_show() {
         let repository = Owner::Repository { project: "PLAT".to_owned(), slug: "app/x".to_owned() };
         for owner in [Owner::User("mary".into()), Owner::Project("PLAT".to_owned()), repository] {
-            assert_eq!(Owner::from_shown(&owner.to_string()), Some(owner));
+            assert_eq!(owner.to_string().parse(), Ok(owner));
         }
         for nobody in ["", " ", "repository PLAT", "repository /app", "repository PLAT/"] {
-            assert_eq!(Owner::from_shown(nobody), None, "{nobody}");
+            assert!(nobody.parse::<Owner>().is_err(), "{nobody}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub mod token;
 pub use client_address::{ClientAddressSource, HeaderName};
 pub use enforcement::{Action, Rule, RuleCode};
 pub use expression::Expression;
-pub use identity::{GroupName, Owner, OwnerKind, UserName};
+pub use identity::{BadOwner, GroupName, Owner, OwnerKind, UserName};
 pub use last_change::LastChange;
 pub use lifetime::Period;
 pub use limit::{Limit, Pattern};

@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
-use super::{Scope, UserName};
+use super::{Owner, Scope};
 
 /// A request that nobody sent, for asking what a server would answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Who would send it.
-    pub sender: UserName,
+    /// Who would send it: a user, or a project or repository by its token.
+    pub sender: Owner,
     /// The scope of the token that would be sent along; nothing for a password.
     pub token: Option<Scope>,
     /// The HTTP method, upper case.

@@ -139,7 +139,7 @@ fn is_of_owner(rule: &Rule) -> bool {
 
 /// Whether a policy can name `owner`: a user may be called as if it were a project.
 fn can_be_named(owner: &Owner) -> bool {
-    Owner::from_shown(&owner.to_string()).as_ref() == Some(owner)
+    owner.to_string().parse().as_ref() == Ok(owner)
 }
 
 fn about(token: &Token) -> String {

@@ -237,12 +237,13 @@ impl Plan {
         reader: &impl InventoryReader,
     ) -> Result<Self, ReadError> {
         if let Purpose::Revoke(incident) = purpose {
-            return incident::plan(incident, &BTreeSet::new(), terms, reader).await;
+            let plan = incident::plan(incident, &BTreeSet::new(), terms, reader).await?;
+            return Ok(plan.paced(reader));
         }
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
         let mut planner = Planner::new(purpose, terms, &inventory);
         let seen = reader.tokens(&mut |token| planner.observe(&token)).await?;
-        Ok(planner.finish(&seen))
+        Ok(planner.finish(&seen).paced(reader))
     }
 
     /// Reads the target anew once this plan was applied, and plans what is left of its purpose.
@@ -290,10 +291,16 @@ impl Plan {
             }
         };
         let seen = reader.tokens(&mut observe).await?;
-        let mut plan = planner.finish(&seen);
+        let mut plan = planner.finish(&seen).paced(reader);
         let earlier = earlier.map(|earlier| earlier.finish(&seen));
         origin::label(&mut plan, &before.finish(&seen), earlier.as_ref());
         Ok(plan)
+    }
+
+    /// The same, which says how far the server slowed `reader` down.
+    fn paced(mut self, reader: &impl InventoryReader) -> Self {
+        self.remarks.extend(reader.pace().map(Remark::SlowedDown));
+        self
     }
 
     fn assemble(

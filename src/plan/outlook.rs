@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    access::{Answer, Person, answer},
+    access::{Answer, Person, TokenOwner, answer},
     inventory::{Inventory, InventoryReader, Presence, ReadError},
     model::{Permission, Question, SettingKey, Settings, UserName},
     policy::{Place, Policy},
@@ -79,7 +79,7 @@ impl<'a> Outlook<'a> {
     ///
     /// [`UnknownUser`].
     pub fn forecast(&self, question: &Question) -> Result<Forecast, UnknownUser> {
-        let sender = self.person(&question.sender)?;
+        let sender = TokenOwner::of(&question.sender, |name| self.person(name))?;
         let after = answer(&self.after, &sender, question);
         let today = answer(&self.inventory.settings, &sender, question);
         let rests_on = after.rests_on.iter().map(|key| self.basis(*key)).collect();

@@ -98,11 +98,14 @@ impl<'a> RefusedUseFold<'a> {
     }
 
     fn loses_use(&self, owner: &Owner) -> bool {
-        let (Some((before, after)), Some(user)) = (&self.users, owner.user()) else { return false };
-        let holds = |holders: &Holders| match holders {
-            Holders::Everyone => true,
-            Holders::Nobody => false,
-            Holders::Groups(groups) => self.people.membership(user, groups) == Membership::Member,
+        let Some((before, after)) = &self.users else { return false };
+        // Projects and repositories are in no group: their tokens are used unless nobody's are.
+        let holds = |holders: &Holders| match (holders, owner.user()) {
+            (Holders::Nobody, _) => false,
+            (Holders::Everyone, _) | (Holders::Groups(_), None) => true,
+            (Holders::Groups(groups), Some(user)) => {
+                self.people.membership(user, groups) == Membership::Member
+            }
         };
         holds(before) && !holds(after)
     }

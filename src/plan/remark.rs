@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::{
-    inventory::{Expiry, Server},
+    inventory::{Expiry, Pace, RateLimit, Server},
     model::{Reach, TokenId},
 };
 
@@ -21,6 +21,8 @@ pub enum Remark {
     LeftOut(String),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
+    /// The server lets us make fewer calls than the reading takes.
+    SlowedDown(Pace),
     /// Passwords are disabled on a server that takes tokens for passwords.
     TokensSentAsPasswords,
 }
@@ -36,6 +38,17 @@ impl fmt::Display for Remark {
             }
             Self::Told(words) => f.write_str(words),
             Self::LeftOut(what) => write!(f, "not looked at, as the settings file says: {what}"),
+            Self::SlowedDown(pace) => {
+                let Pace { owners, limit: RateLimit { at_once, per_second }, user } = pace;
+                let us = user.as_ref().map_or_else(|| "the user of this run".to_owned(), |user| format!("`{user}`"));
+                write!(
+                    f,
+                    "reading asks {owners} users, projects and repositories for their tokens, and the server answers \
+                     {at_once} calls at once and {per_second} a second: that takes at least {} s unless {us} is exempt \
+                     from rate limiting there; see to that, or look at fewer `areas` and `projects`",
+                    pace.seconds()
+                )
+            }
             Self::TokensSentAsPasswords => f.write_str(
                 "with passwords disabled, Git and scripts that send a token as a password are refused as well: \
                  they must send it as `Authorization: Bearer`",

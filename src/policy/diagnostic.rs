@@ -197,6 +197,8 @@ codes! {
     ConflictingKeys = "conflicting-keys",
     /// Text that cannot name a target.
     BadTargetName = "bad-target-name",
+    /// Two targets are one and the same server.
+    SameServer = "same-server",
     /// Text that is no JSON pointer.
     BadPointer = "bad-pointer",
 }

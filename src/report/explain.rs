@@ -244,7 +244,9 @@ fn without_setting(reason: Reason) -> &'static str {
     match reason {
         Reason::Scope => "a token of this scope does not send this method",
         Reason::OwnerInactive => "the owner is not active",
-        Reason::InvalidCredentials => "the password of somebody who is not active counts as wrong",
+        Reason::InvalidCredentials => {
+            "only users have a password, and that of somebody who is not active counts as wrong"
+        }
         _ => "it lies in the request or in the directory",
     }
 }

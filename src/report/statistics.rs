@@ -7,10 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    compliance::{Statistics, Whose},
-    model::Owner,
-};
+use crate::compliance::{Statistics, Whose};
 
 /// What the tokens of a target come to.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +82,7 @@ impl StatisticsEntry {
         let counts: Vec<u64> = self.tokens.iter().map(|entry| entry.count).collect();
         let whose = |entry: &WhoseEntry| match (&entry.group, &entry.owner) {
             (Some(group), None) => Some(Whose::Group(group.as_str().into())),
-            (None, Some(owner)) => Owner::from_shown(owner).map(Whose::Owner),
+            (None, Some(owner)) => owner.parse().ok().map(Whose::Owner),
             _ => None,
         };
         let with_findings = self.with_findings.iter().map(|entry| Some((whose(entry)?, entry.count)));

@@ -7,9 +7,14 @@ use axum::http::{HeaderMap, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{App, passwords::Attempt, problem::Problem, store::Account};
+use super::{
+    App,
+    passwords::Attempt,
+    problem::Problem,
+    store::{Account, KnownOwner},
+};
 use crate::{
-    access::{Credentials, Held, Person, looks_at_password},
+    access::{Credentials, Held, Person, TokenOwner, looks_at_password},
     model::{Settings, TokenId, TokenSecret, UserName},
 };
 
@@ -93,23 +98,31 @@ impl App {
         };
         let Some(secret) = TokenSecret::parse(secret.expose_secret()) else { return Ok(Credentials::None) };
         Ok(match self.token(&secret, named).await? {
-            Credentials::Token(held) if held.owner.active => Credentials::Token(held),
+            Credentials::Token(held) if held.owner.person().is_none_or(|owner| owner.active) => {
+                Credentials::Token(held)
+            }
             _ => Credentials::None,
         })
     }
 
-    /// The token with this secret, when it is valid and of the user that was `named` with it.
+    /// The token with this secret, when it is valid and of the user that was `named` with it. Those of projects
+    /// and repositories come without a name: they are accepted as `Bearer` alone, as Bitbucket has it.
     async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Credentials, Problem> {
-        let Some((token, Some(account))) = self.store.token_by_hash(&secret.hash()).await? else {
+        let Some((token, Some(known))) = self.store.token_by_hash(&secret.hash()).await? else {
             return Ok(Credentials::Invalid);
         };
         let expired = token.expires.is_some_and(|expires| expires <= self.clock.now());
-        if expired || named.is_some_and(|named| *named != account.name) {
+        if expired || named.is_some_and(|named| Some(named) != token.owner.user()) {
             return Ok(Credentials::Invalid);
         }
+        let owner = TokenOwner::of(&token.owner, |_| match known {
+            KnownOwner::User(account) => Ok(self.person(account)),
+            KnownOwner::Place => Err(()),
+        });
+        let Ok(owner) = owner else { return Ok(Credentials::Invalid) };
         Ok(Credentials::Token(Held {
             id: TokenId::new(token.id.to_string()),
-            owner: self.person(account),
+            owner,
             scope: token.scope,
             expires: token.expires,
         }))

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
-    model::{ClientAddressSource, LastUse, Settings, network::canonical},
+    model::{ClientAddressSource, LastUse, Owner, Settings, network::canonical},
 };
 
 /// One request whose client is let in, and everything that a decision on it needs.
@@ -85,7 +85,8 @@ impl<S: Sync> FromRequestParts<S> for Session {
 #[derive(Default)]
 struct Seen {
     client: Option<IpAddr>,
-    user: Option<String>,
+    /// Who sends it; nothing for the operator, and before that is known.
+    sender: Option<Owner>,
 }
 
 /// Lets `request` through, or refuses it, and logs it.
@@ -111,7 +112,8 @@ pub(super) async fn guard(
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
-    if let Some(name) = seen.user.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
+    let user = seen.sender.as_ref().and_then(Owner::user);
+    if let Some(name) = user.and_then(|user| HeaderValue::from_str(user.as_str()).ok()) {
         response.headers_mut().insert("x-ausername", name);
     }
     tracing::info!(
@@ -119,7 +121,7 @@ pub(super) async fn guard(
         %method,
         path,
         status = response.status().as_u16(),
-        user = seen.user,
+        user = seen.sender.as_ref().map(tracing::field::display),
         client = seen.client.map(tracing::field::display),
         peer = %peer.ip(),
         reason = problem.as_ref().map_or("permit", |problem| problem.code),
@@ -151,7 +153,7 @@ async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -
             Entry::Open | Entry::Outside => app.recognise(&presented).await?,
         }
     };
-    seen.user = credentials.person().map(|person| person.name.to_string());
+    seen.sender = credentials.sender();
     let method = request.method().as_str().to_owned();
     let session = Session { revision, request: Arc::new(Known { origin, method, path, credentials }) };
     if entry == Entry::Permitted {

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Scope;
+use crate::model::{OwnerKind, Scope};
 
 /// The project permissions of a token: never none, and none twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub(super) enum BadPermissions {
     /// That on repositories is below that on projects.
     #[error("The permission on repositories cannot be lower than the one on projects.")]
     Order,
+    /// One on projects, for a token that is of a repository.
+    #[error("A token of a repository can only have permissions on repositories.")]
+    OfRepository,
 }
 
 impl ProjectPermission {
@@ -111,12 +114,30 @@ impl ProjectPermissions {
         Ok(permissions)
     }
 
-    /// What a token of `scope` can do at the most.
-    pub(super) fn of(scope: Scope) -> Self {
-        Self(match scope {
-            Scope::ReadOnly => vec![ProjectPermission::RepoRead, ProjectPermission::ProjectRead],
-            Scope::ReadWrite => vec![ProjectPermission::RepoAdmin, ProjectPermission::ProjectAdmin],
+    /// What a token of `scope` can do at the most, when its owner is of the kind `owner`.
+    pub(super) fn of(scope: Scope, owner: OwnerKind) -> Self {
+        let (repositories, projects) = match scope {
+            Scope::ReadOnly => (ProjectPermission::RepoRead, ProjectPermission::ProjectRead),
+            Scope::ReadWrite => (ProjectPermission::RepoAdmin, ProjectPermission::ProjectAdmin),
+        };
+        Self(match owner {
+            OwnerKind::User | OwnerKind::Project => vec![repositories, projects],
+            OwnerKind::Repository => vec![repositories],
         })
+    }
+
+    /// The same, for a token whose owner is of the kind `owner`.
+    ///
+    /// # Errors
+    ///
+    /// When such a token cannot have one of them.
+    pub(super) fn for_owner(self, owner: OwnerKind) -> Result<Self, BadPermissions> {
+        match owner {
+            OwnerKind::Repository if self.highest(Place::Project).is_some() => {
+                Err(BadPermissions::OfRepository)
+            }
+            _ => Ok(self),
+        }
     }
 
     /// What is left of them under `scope`.
@@ -187,6 +208,24 @@ mod tests {
             parse(&["REPO_READ", "ADMIN"]).unwrap_err().to_string(),
             "Tokens may not have the following permission: ADMIN"
         );
+    }
+
+    #[test]
+    fn a_token_of_a_repository_has_permissions_on_repositories_alone() {
+        let of = |names: &[&str], owner| parse(names).unwrap().for_owner(owner);
+        assert_eq!(
+            of(&["REPO_ADMIN", "PROJECT_READ"], OwnerKind::Repository),
+            Err(BadPermissions::OfRepository)
+        );
+        assert!(of(&["REPO_ADMIN"], OwnerKind::Repository).is_ok());
+        for owner in OwnerKind::ALL {
+            for scope in [Scope::ReadOnly, Scope::ReadWrite] {
+                let most = ProjectPermissions::of(scope, owner);
+                assert_eq!(most.scope(), scope, "{owner:?}");
+                assert_eq!(most.clone().for_owner(owner), Ok(most), "{owner:?}");
+            }
+        }
+        assert!(of(&["REPO_ADMIN", "PROJECT_READ"], OwnerKind::Project).is_ok());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     yaml,
 };
 use crate::model::{
-    GroupName, LastUse, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
+    BadOwner, GroupName, LastUse, Owner, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
     lifetime::BadPeriod,
     settings::{BadSettings, SettingsDocument},
 };
@@ -33,6 +33,7 @@ struct SeedDocument {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a token: a mapping with `owner`")]
 struct TokenDocument {
+    /// `mary`, `project PLAT` or `repository PLAT/app`.
     owner: String,
     #[serde(default)]
     description: String,
@@ -42,7 +43,7 @@ struct TokenDocument {
     /// `never`, `in 30d` or `10d ago`.
     expires: ExpiryText,
     last_used: LastUsedDocument,
-    /// The owner, when it is left out.
+    /// The user who owns it, when it is left out.
     created_by: Option<String>,
 }
 
@@ -125,6 +126,9 @@ pub enum SeedError {
     /// It is not written as a seed file is.
     #[error("the seed file cannot be read: {0}")]
     Form(String),
+    /// A token in it belongs to nobody.
+    #[error("the seed file has a token of nobody")]
+    Owner(#[from] BadOwner),
     /// Its settings are no part of a settings document.
     #[error("the settings in the seed file are no settings document")]
     Document(#[from] serde_json::Error),
@@ -161,8 +165,8 @@ pub async fn plant(
     Ok(store.seed(&tokens, settings.as_deref(), now).await?)
 }
 
-fn token(written: TokenDocument, now: Timestamp) -> Result<NewToken, NoRandomness> {
-    let owner = UserName::new(written.owner);
+fn token(written: TokenDocument, now: Timestamp) -> Result<NewToken, SeedError> {
+    let owner: Owner = written.owner.parse()?;
     let last_used = match written.last_used {
         LastUsedDocument::Word(NeverWord::Never) => None,
         LastUsedDocument::Use(used) => Some(LastUse { at: used.ago.before(now), from: used.from }),
@@ -171,7 +175,7 @@ fn token(written: TokenDocument, now: Timestamp) -> Result<NewToken, NoRandomnes
         description: written.description,
         scope: written.scope.into(),
         created: written.created.before(now),
-        created_by: Some(written.created_by.map_or_else(|| owner.clone(), UserName::new)),
+        created_by: written.created_by.map(UserName::new).or_else(|| owner.user().cloned()),
         owner,
         parent: None,
         last_used,

@@ -7,13 +7,14 @@ pub mod bitbucket;
 pub mod gateway;
 mod grounds;
 pub mod http;
+mod let_in;
 pub mod resolution;
 
 use std::collections::BTreeSet;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    inventory::{Call, Coverage, InventoryReader, Overview, People, ReadError},
+    inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
     model::{GroupName, OwnerKind, Token, mapping::Product},
     plan::{ApprovedPlan, Change},
 };
@@ -107,6 +108,13 @@ impl InventoryReader for Target {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
             Self::Resolution(resolution) => resolution.tokens(each).await,
+        }
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        match self {
+            Self::Bitbucket(bitbucket) => bitbucket.pace(),
+            Self::Gateway(_) | Self::Resolution(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Setup, TOKENS, TestServer, WHOAMI, answer, days_ago, status};
+use crate::support::{DIRECTORY, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, days_ago, status};
 
 const MARY: &str = "/rest/access-tokens/1.0/users/mary";
 const CONFIG: &str = "/rest/basicauth/latest/config";
@@ -253,10 +253,8 @@ async fn the_rules_that_hold_elsewhere_hold_here() {
 }
 
 #[tokio::test]
-async fn projects_and_repositories_are_those_of_the_directory_file_and_own_no_tokens() {
-    let projects = "\nprojects: {PLAT: [app, lib], DOCS: []}\n";
-    let directory = format!("{}{projects}", Setup::default().directory);
-    let server = TestServer::start(Setup { directory, ..Setup::default() }).await;
+async fn projects_and_repositories_are_those_of_the_directory_file() {
+    let server = TestServer::new().await;
     let read = |path: &str| answer(server.with_password("root", Method::GET, path), StatusCode::OK);
     let keys = |page: &Value, pointer: &str| -> Vec<String> {
         let values = page["values"].as_array().unwrap().iter();
@@ -266,23 +264,139 @@ async fn projects_and_repositories_are_those_of_the_directory_file_and_own_no_to
     assert_eq!(keys(&read("/rest/api/1.0/projects/PLAT/repos").await, "/slug"), ["app", "lib"]);
     assert_eq!(keys(&read("/rest/api/latest/repos?limit=1").await, "/project/key"), ["PLAT"]);
     assert_eq!(read("/rest/api/latest/projects/plat/repos/app").await["project"]["key"], "PLAT");
-    for owner in ["projects/PLAT", "projects/PLAT/repos/app"] {
-        let path = format!("/rest/access-tokens/latest/{owner}");
-        assert_eq!(read(&path).await["values"], json!([]));
-        let put = server.with_password("root", Method::PUT, &path).json(&body(&["REPO_READ"]));
-        let told = answer(put, StatusCode::BAD_REQUEST).await;
-        assert_eq!(told["errors"][0]["message"], "This server issues tokens to users alone.");
-        assert_eq!(status(server.with_password("root", Method::GET, &format!("{path}/0"))).await, 404);
-    }
     for path in ["/rest/access-tokens/1.0/projects/PLAT/repos/none", "/rest/api/1.0/projects/NONE/repos"] {
         assert_eq!(status(server.with_password("root", Method::GET, path)).await, 404, "{path}");
     }
-    let again = format!("{}\nprojects: {{plat: [lib]}}\n", Setup::default().directory);
-    server.import(&again).await.unwrap();
+    let with = |projects: &str| DIRECTORY.replace("{PLAT: [app, lib], DOCS: []}", projects);
+    server.import(&with("{plat: [lib]}")).await.unwrap();
     assert_eq!(keys(&read("/rest/api/latest/repos").await, "/slug"), ["lib"]);
     assert_eq!(keys(&read("/rest/api/latest/projects").await, "/key"), ["plat"]);
-    let twice = format!("{}\nprojects: {{PLAT: [], plat: []}}\n", Setup::default().directory);
-    assert!(server.import(&twice).await.is_err());
+    assert!(server.import(&with("{PLAT: [], plat: []}")).await.is_err());
+}
+
+const PROJECT: &str = "/rest/access-tokens/latest/projects/PLAT";
+const REPOSITORY: &str = "/rest/access-tokens/1.0/projects/PLAT/repos/app";
+
+#[tokio::test]
+async fn projects_and_repositories_have_tokens_of_their_own() {
+    let server = TestServer::new().await;
+    let as_root = |method, path: &str| server.with_password("root", method, path);
+    let asked = json!({"name": "deploy", "permissions": ["REPO_WRITE", "PROJECT_READ"], "expiryDays": 2});
+    let mut of_project = answer(as_root(Method::PUT, PROJECT).json(&asked), StatusCode::OK).await;
+    let secret = of_project.as_object_mut().unwrap().remove("token").unwrap();
+    assert_eq!(
+        of_project,
+        json!({
+            "id": "000000000001", "createdDate": days_ago(0), "expiryDate": days_ago(0) + 2 * DAY,
+            "name": "deploy", "permissions": ["REPO_WRITE", "PROJECT_READ"],
+        }),
+        "no user stands behind it"
+    );
+    let of_repository =
+        answer(as_root(Method::PUT, REPOSITORY).json(&body(&["REPO_READ"])), StatusCode::OK).await;
+    let own = make(&server, "mary", body(&["REPO_READ"])).await;
+
+    for (path, token) in [(PROJECT, &of_project), (REPOSITORY, &of_repository), (MARY, &own)] {
+        let listed = answer(as_root(Method::GET, path), StatusCode::OK).await;
+        assert_eq!(ids(&listed), [token["id"].as_str().unwrap()], "{path}");
+        for (elsewhere, other) in [(PROJECT, &of_project), (REPOSITORY, &of_repository), (MARY, &own)] {
+            let one = format!("{path}/{}", other["id"].as_str().unwrap());
+            let expected = if path == elsewhere { 200 } else { 404 };
+            assert_eq!(status(as_root(Method::GET, &one)).await, expected, "{one}");
+            if path != elsewhere {
+                assert_eq!(status(as_root(Method::DELETE, &one)).await, 404, "{one}");
+            }
+        }
+    }
+
+    let one = format!("{PROJECT}/000000000001");
+    let update = as_root(Method::POST, &one).json(&body(&["REPO_READ", "PROJECT_READ"]));
+    assert_eq!(answer(update, StatusCode::OK).await["permissions"], json!(["REPO_READ", "PROJECT_READ"]));
+    let whoami = server.with_token(secret.as_str().unwrap(), Method::GET, WHOAMI);
+    let told = answer(whoami, StatusCode::OK).await;
+    assert_eq!((&told["user"], &told["scope"]), (&json!("(project PLAT)"), &json!("read-only")));
+    assert_eq!(status(as_root(Method::DELETE, &one)).await, 204);
+    assert_eq!(status(server.with_token(secret.as_str().unwrap(), Method::GET, WHOAMI)).await, 401);
+    assert_eq!(ids(&answer(as_root(Method::GET, PROJECT), StatusCode::OK).await), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_token_of_a_project_is_a_bearer_credential_of_no_user_and_manages_nothing() {
+    let server = TestServer::new().await;
+    let made = server.make_for("projects/PLAT", &["PROJECT_ADMIN", "REPO_ADMIN"]).await;
+    let with = |method, path: &str| server.with_token(&made.secret, method, path);
+    let answered = with(Method::GET, "/rest/api/latest/projects/PLAT").send().await.unwrap();
+    assert_eq!(answered.status(), StatusCode::OK);
+    assert!(answered.headers().get("x-ausername").is_none());
+    let as_password = server.request(Method::GET, WHOAMI).basic_auth("root", Some(&made.secret));
+    assert_eq!(status(as_password).await, 401, "never a password");
+    for (request, expected) in [
+        (with(Method::PUT, PROJECT).json(&body(&["REPO_READ"])), 401),
+        (with(Method::GET, PROJECT), 401),
+        (with(Method::DELETE, &format!("{PROJECT}/{:012}", made.id)), 401),
+        (with(Method::GET, MARY), 401),
+        (with(Method::GET, &format!("{TOKENS}/token")), 403),
+        (with(Method::POST, &format!("{TOKENS}/token")).json(&json!({"tokenDescription": "x"})), 403),
+        (with(Method::DELETE, &format!("{TOKENS}/token/{}", made.id)), 403),
+        (with(Method::GET, SETTINGS), 403),
+    ] {
+        assert_eq!(status(request).await, expected);
+    }
+    assert!(server.token(made.id).await.is_some());
+    let without = DIRECTORY.replace("{PLAT: [app, lib], DOCS: []}", "{DOCS: []}");
+    server.import(&without).await.unwrap();
+    assert_eq!(status(with(Method::GET, WHOAMI)).await, 401, "nor anything once its project is gone");
+}
+
+#[tokio::test]
+async fn what_a_token_of_a_project_may_be_is_limited_as_the_settings_say() {
+    let limits = json!([
+        {"owner_kind": ["repository"], "max_scope": "read-only"},
+        {"projects": ["PL*"], "max_lifetime": "30d", "max_per_owner": 1},
+    ]);
+    let settings = json!({"limits": limits, "permissions": {"manage_others": ["token-admins"]}});
+    let server = TestServer::start(Setup { settings, ..Setup::default() }).await;
+    let put = |user: &str, path: &str, permissions: &[&str]| {
+        server.with_password(user, Method::PUT, path).json(&body(permissions))
+    };
+    assert_eq!(status(put("root", PROJECT, &["REPO_READ"])).await, 401, "who may not manage those of others");
+    assert_eq!(status(put("mary", PROJECT, &["REPO_READ"])).await, 401);
+    for (path, permissions, told) in [
+        (REPOSITORY, &["REPO_WRITE"][..], "The scope you've asked for is wider than the maximum"),
+        (REPOSITORY, &["REPO_READ", "PROJECT_READ"], "A token of a repository can only have permissions on"),
+        (PROJECT, &["ADMIN"], "Tokens may not have the following permission: ADMIN"),
+    ] {
+        let answered = answer(put("sam", path, permissions), StatusCode::BAD_REQUEST).await;
+        assert!(answered["errors"][0]["message"].as_str().unwrap().starts_with(told), "{answered}");
+    }
+    let made = answer(put("sam", PROJECT, &["REPO_WRITE"]), StatusCode::OK).await;
+    assert_eq!(made["expiryDate"], days_ago(-30), "who asks for no expiry gets the latest allowed");
+    assert_eq!(status(put("sam", PROJECT, &["REPO_READ"])).await, 400, "one token is the limit");
+    assert_eq!(status(put("sam", "/rest/access-tokens/latest/projects/DOCS", &["REPO_READ"])).await, 200);
+}
+
+#[tokio::test]
+async fn scripts_for_the_app_see_tokens_of_projects_only_when_they_ask_for_them() {
+    let server = TestServer::new().await;
+    let own = server.make_token("mary", 1).await;
+    let of_project = server.make_for("projects/PLAT", &["REPO_READ"]).await;
+    let of_repository = server.make_for("projects/plat/repos/APP", &["REPO_READ"]).await;
+    let listed = async |query: &str| {
+        let path = format!("{TOKENS}/tokensByFilter?{query}");
+        answer(server.as_operator(Method::GET, &path), StatusCode::OK).await
+    };
+    let users = listed("").await;
+    assert_eq!((&users["totalElements"], &users["content"][0]["id"]), (&json!(1), &json!(own.id)));
+    let kinds = listed("ownerKind=project&ownerKind=repository").await;
+    let shown = |number: usize, key: &str| kinds["content"][number][key].clone();
+    assert_eq!((shown(0, "id"), shown(0, "projectKey")), (json!(of_project.id), json!("PLAT")));
+    assert_eq!((shown(0, "repositorySlug"), shown(0, "userName")), (Value::Null, Value::Null));
+    assert_eq!((shown(1, "id"), shown(1, "repositorySlug")), (json!(of_repository.id), json!("app")));
+    let wrong = server.as_operator(Method::GET, &format!("{TOKENS}/tokensByFilter?ownerKind=team"));
+    assert_eq!(status(wrong).await, 400);
+    let all = server.as_operator(Method::DELETE, &format!("{TOKENS}/token/deleteAllFor/PLAT"));
+    answer(all, StatusCode::OK).await;
+    assert!(server.token(of_project.id).await.is_some(), "a project is no user");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use proptest::{
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokenwarden::{
-    access::{self, Credentials, Decision, Held, Operation, Origin, Person, Request, Target},
+    access::{self, Credentials, Decision, Held, Operation, Origin, Person, Request, Target, TokenOwner},
     model::{GroupName, Scope, Settings, TokenId, TokenScope, UserName, settings::SettingsDocument},
 };
 
@@ -27,6 +27,9 @@ const USERS: [(&str, &[&str], bool); 5] = [
     ("gone", &["developers"], false),
 ];
 
+/// Where tokens belong to no user, with what such a token may have.
+const PLACES: [&str; 2] = ["projects/PLAT", "projects/PLAT/repos/app"];
+
 /// What a request carries.
 #[derive(Clone, Debug)]
 enum Carried {
@@ -35,6 +38,7 @@ enum Carried {
     Operator,
     Token { user: usize, scope: u8, basic: bool },
     TokenOfOther { user: usize },
+    TokenOfPlace { place: usize, scope: u8, basic: bool },
     Password { user: usize, right: bool },
     PasswordOfNobody,
 }
@@ -48,6 +52,8 @@ fn carried() -> impl Strategy<Value = Carried> {
         8 => (user.clone(), 1u8..=2, any::<bool>())
             .prop_map(|(user, scope, basic)| Carried::Token { user, scope, basic }),
         1 => user.clone().prop_map(|user| Carried::TokenOfOther { user }),
+        3 => (0..PLACES.len(), 1u8..=2, prop::bool::weighted(0.2))
+            .prop_map(|(place, scope, basic)| Carried::TokenOfPlace { place, scope, basic }),
         4 => (user, prop::bool::weighted(0.8)).prop_map(|(user, right)| Carried::Password { user, right }),
         1 => Just(Carried::PasswordOfNobody),
     ]
@@ -65,6 +71,8 @@ enum Wanted {
     Create { owner: Option<usize>, scope: u8 },
     Narrow { owner: usize },
     Revoke { owner: usize },
+    NarrowOfPlace { place: usize },
+    RevokeOfPlace { place: usize },
     NarrowMissing,
     RevokeAllFor,
     ReadSettings,
@@ -85,6 +93,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
             .prop_map(|(owner, scope)| Wanted::Create { owner, scope }),
         (0..USERS.len()).prop_map(|owner| Wanted::Narrow { owner }),
         (0..USERS.len() - 1).prop_map(|owner| Wanted::Revoke { owner }),
+        (0..PLACES.len()).prop_map(|place| Wanted::NarrowOfPlace { place }),
+        (0..PLACES.len()).prop_map(|place| Wanted::RevokeOfPlace { place }),
         Just(Wanted::NarrowMissing),
         Just(Wanted::RevokeAllFor),
         Just(Wanted::ReadSettings),
@@ -150,10 +160,11 @@ fn header_lines() -> impl Strategy<Value = Vec<String>> {
     proptest::collection::vec(line.prop_map(str::to_owned), 0..3)
 }
 
-/// A server, and a token of each scope for each user.
+/// A server, and a token of each scope for each user and place.
 struct World {
     server: TestServer,
     tokens: BTreeMap<(usize, u8), Made>,
+    of_places: BTreeMap<(usize, u8), Made>,
 }
 
 impl World {
@@ -167,8 +178,14 @@ impl World {
                 tokens.insert((user, scope), server.make_token(name, scope).await);
             }
         }
+        let mut of_places = BTreeMap::new();
+        for (number, place) in PLACES.iter().enumerate() {
+            for (scope, permission) in [(1, "REPO_READ"), (2, "REPO_WRITE")] {
+                of_places.insert((number, scope), server.make_for(place, &[permission]).await);
+            }
+        }
         server.import(DIRECTORY).await.unwrap();
-        Self { server, tokens }
+        Self { server, tokens, of_places }
     }
 
     fn token(&self, user: usize, scope: u8) -> &Made {
@@ -188,11 +205,19 @@ impl World {
                 } else {
                     request.bearer_auth(&made.secret)
                 };
-                (request, held(made.id, user, scope))
+                (request, held(made.id, person(user).into(), scope))
             }
             Carried::TokenOfOther { user } => {
                 let made = self.token(user, 2);
                 (request.basic_auth("toor", Some(&made.secret)), Credentials::Invalid)
+            }
+            Carried::TokenOfPlace { place, scope, basic } => {
+                let made = &self.of_places[&(place, scope)];
+                if basic {
+                    (request.basic_auth("root", Some(&made.secret)), Credentials::Invalid)
+                } else {
+                    (request.bearer_auth(&made.secret), held(made.id, owner_at(place), scope))
+                }
             }
             Carried::Password { user, right } => {
                 let name = USERS[user].0;
@@ -244,7 +269,10 @@ impl World {
                 let operation = if own {
                     Operation::CreateOwn { scope: scope_asked }
                 } else {
-                    Operation::CreateFor { owner: owner.map(person), scope: scope_asked }
+                    Operation::CreateFor {
+                        owner: owner.map(person).map(TokenOwner::User),
+                        scope: scope_asked,
+                    }
                 };
                 let mut body = json!({"tokenScope": scope});
                 if let Some(owner) = owner {
@@ -261,6 +289,17 @@ impl World {
                 let spare = self.server.make_token(USERS[owner].0, 1).await;
                 let path = tokens(&format!("token/{}", spare.id));
                 (Method::DELETE, path, nothing, Operation::Revoke(target(owner)), 200)
+            }
+            Wanted::NarrowOfPlace { place } => {
+                let path = tokens(&format!("token/{}", self.of_places[&(place, 2)].id));
+                let target = Target::Others { owner_is_administrator: false };
+                (Method::PATCH, path, json!({"tokenDescription": "renamed"}), Operation::Narrow(target), 200)
+            }
+            Wanted::RevokeOfPlace { place } => {
+                let spare = self.server.make_for(PLACES[place], &["REPO_READ"]).await;
+                let target = Target::Others { owner_is_administrator: false };
+                let path = tokens(&format!("token/{}", spare.id));
+                (Method::DELETE, path, nothing, Operation::Revoke(target), 200)
             }
             Wanted::NarrowMissing => {
                 let target = Target::Others { owner_is_administrator: false };
@@ -332,11 +371,19 @@ fn person(user: usize) -> Person {
     }
 }
 
-fn held(id: i64, user: usize, scope: u8) -> Credentials {
+fn owner_at(place: usize) -> TokenOwner {
+    let project = "PLAT".to_owned();
+    match place {
+        0 => TokenOwner::Project(project),
+        _ => TokenOwner::Repository { project, slug: "app".to_owned() },
+    }
+}
+
+fn held(id: i64, owner: TokenOwner, scope: u8) -> Credentials {
     let scope = if scope == 1 { Scope::ReadOnly } else { Scope::ReadWrite };
     Credentials::Token(Held {
         id: TokenId::new(id.to_string()),
-        owner: person(user),
+        owner,
         scope: TokenScope::Set(scope),
         expires: None,
     })

@@ -337,6 +337,8 @@ fn a_decision_is_explained_with_its_line_and_with_what_the_server_answers_today(
         &["--owner", "carl", "--from", "10.1.2.3"],
         &["--owner", "olga", "--from", "10.1.2.3"],
         &["--owner", "mary", "--password", "--from", "10.1.2.3"],
+        &["--owner", "project PLAT", "--method", "POST", "--from", "10.1.2.3"],
+        &["--owner", "repository PLAT/app", "--password", "--from", "10.1.2.3"],
     ]
     .into_iter()
     .map(|arguments| {

@@ -2,6 +2,7 @@
 //! reads, what is repeated and what never is.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -9,6 +10,11 @@ use std::{
     time::Duration,
 };
 
+use axum::{
+    Json, Router,
+    http::{HeaderMap, Uri},
+    response::{IntoResponse, Redirect},
+};
 use futures_util::{FutureExt, future};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,7 +24,10 @@ use tokenwarden::{
     target::gateway::Gateway,
     target::http::{CallStatistics, Credential, HttpClient, HttpError, Limits, Retries},
 };
-use tokio::sync::Barrier;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Barrier,
+};
 
 use crate::proxy::{Fate, Proxy, answer, stub};
 
@@ -71,6 +80,10 @@ async fn whatever_is_no_answer_is_an_error_that_names_the_call_and_no_secret() {
         answer("200 OK", &[JSON], "Welcome"),
         answer("200 OK", &gzip, bomb),
         answer("302 Found", &[&login], ""),
+        answer("301 Moved Permanently", &["location: https://127.0.0.1/ctx/rest/x"], ""),
+        answer("307 Temporary Redirect", &["location: https://bitbucket.example.com/rest/x?filter=x"], ""),
+        answer("302 Found", &["location: /rest/x?filter=secret-of-a-query"], ""),
+        answer("303 See Other", &["location: /rest/y"], ""),
         answer("401 Unauthorized", &[JSON], r#"{"errors":[{"context":null,"message":"Who are you?"}]}"#),
         answer(
             "403 Forbidden",
@@ -135,7 +148,7 @@ async fn a_write_is_repeated_only_when_it_was_one_call_too_many() {
         let error = client.send(Method::PUT, "/rest/x", &[], Some(&json!({}))).await.unwrap_err();
         assert!(error.is_lost_answer() && counted(1, 0)(client.statistics()), "{error}");
     }
-    for (status, kind) in [("200 OK", "content-type: text/html"), ("302 Found", "location: /login")] {
+    for (status, kind) in [("200 OK", "content-type: text/html"), ("303 See Other", "location: /done")] {
         let server = scripted(vec![answer(status, &[kind], "<html>")]).await;
         let error =
             client(&server, limits()).send(Method::PUT, "/rest/x", &[], None::<&()>).await.unwrap_err();
@@ -149,6 +162,90 @@ async fn a_write_is_repeated_only_when_it_was_one_call_too_many() {
             client(&server, limits()).send(Method::PUT, "/rest/x", &[], None::<&()>).await.unwrap_err();
         assert!(!error.is_lost_answer(), "{error}: the server said no");
     }
+}
+
+#[tokio::test]
+async fn a_read_is_sent_on_within_its_server_with_the_credential_and_what_is_there_is_judged_as_ever() {
+    let server = stub(|_, path| match path {
+        "/rest/x?filter=secret-of-a-query" => {
+            answer("301 Moved Permanently", &["location: /ctx/rest/x?page=1"], "")
+        }
+        "/ctx/rest/x?page=1" => answer("307 Temporary Redirect", &["location: y"], "<html>there</html>"),
+        "/ctx/rest/y" => answer("200 OK", &[JSON], "[7]"),
+        "/rest/in" => answer("302 Found", &["location: /login;id=tw_hush?back=%2Frest%2Fin"], ""),
+        "/login;id=tw_hush?back=%2Frest%2Fin" => {
+            answer("200 OK", &["content-type: text/html"], "<html>Log in</html>")
+        }
+        _ => answer("500 Internal Server Error", &[], ""),
+    })
+    .await;
+    assert_eq!(get(&server).await.unwrap(), json!([7]));
+    let client = client(&server, limits());
+    let login = client.get::<Value>("/rest/in", &[]).await.err().unwrap();
+    insta::assert_snapshot!(one_line(&login).replace(&server.url(), "http://server"), @"GET http://server/rest/in, sent on to `http://server/login`: answered `text/html` where JSON was expected; is this the right URL?");
+    assert!(counted(2, 0)(client.statistics()), "every request counts: {:?}", client.statistics());
+}
+
+/// A server that has moved to `/ctx`, and the header `Authorization` of each request that it got.
+async fn listener() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let answer = move |headers: HeaderMap, uri: Uri| {
+        let credential = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        log.lock().unwrap().push(credential.unwrap_or_default());
+        let moved = uri.path() != "/ctx/rest/x";
+        future::ready(if moved {
+            Redirect::permanent("/ctx/rest/x").into_response()
+        } else {
+            Json(json!([7])).into_response()
+        })
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_credential_goes_on_within_its_origin_and_nothing_is_sent_to_another() {
+    let (address, seen) = listener().await;
+    let here = format!("http://{address}");
+    let client = HttpClient::with_limits(&here, Credential::Bearer(SECRET.into()), None, limits()).unwrap();
+    client.get::<Value>("/rest/x", &[]).await.unwrap();
+    let bearer = format!("Bearer {SECRET}");
+    assert_eq!(*seen.lock().unwrap(), [bearer.as_str(), bearer.as_str()]);
+    // The same machine by another port is another origin.
+    let elsewhere = format!("location: {here}/rest/x");
+    let server = scripted(vec![answer("302 Found", &[&elsewhere], "")]).await;
+    let error = get(&server).await.unwrap_err().to_string();
+    assert_eq!(seen.lock().unwrap().len(), 2, "{error}");
+    assert!(error.contains(&server.url()) && error.contains(&here), "{error}");
+}
+
+#[tokio::test]
+async fn a_write_that_is_sent_on_is_made_nowhere_and_the_error_says_what_to_write() {
+    let mut said = String::new();
+    for (status, location) in [
+        ("301 Moved Permanently", "/ctx/rest/x"),
+        ("302 Found", "/login?back=%2Frest%2Fx"),
+        ("307 Temporary Redirect", "https://bitbucket.example.com/rest/x"),
+        ("308 Permanent Redirect", "/ctx/rest/x"),
+    ] {
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
+            let server = scripted(vec![
+                answer(status, &[&format!("location: {location}")], ""),
+                answer("200 OK", &[JSON], "{}"),
+            ])
+            .await;
+            let client = client(&server, limits());
+            let error = client.send(method, "/rest/x", &[], Some(&json!({}))).await.unwrap_err();
+            assert!(!error.is_lost_answer() && counted(1, 0)(client.statistics()), "{error}");
+            said.push_str(&one_line(&error).replace(&server.url(), "http://server"));
+            said.push('\n');
+        }
+    }
+    insta::assert_snapshot!(said);
 }
 
 #[tokio::test]
@@ -238,6 +335,27 @@ async fn so_many_calls_are_under_way_at_once_and_no_more() {
     let calls = (0..12).map(|_| client.get::<Value>("/rest/x", &[]));
     assert!(future::join_all(calls).await.iter().all(Result::is_ok));
     assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_swallows_everything_is_given_up_when_the_time_for_a_connection_is_over() {
+    // The queue of connections that nobody accepts has room for one; the system drops what comes then.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _first = TcpStream::connect(address).await.unwrap();
+    let limits = Limits { connect: Duration::from_millis(50), ..limits() };
+    let client = HttpClient::with_limits(
+        &format!("http://{address}"),
+        Credential::Bearer(SECRET.into()),
+        None,
+        limits,
+    )
+    .unwrap();
+    let error = client.get::<Value>("/rest/x", &[]).await.err().unwrap();
+    assert!(one_line(&error).ends_with("operation timed out"), "{}", one_line(&error));
+    assert!(counted(1, 0)(client.statistics()), "{:?}", client.statistics());
 }
 
 #[tokio::test]

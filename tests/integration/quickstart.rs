@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::program::{NOW, Quickstart, dump};
+use crate::program::{NOW, Quickstart, Run, dump};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -38,6 +38,15 @@ fn the_first_apply_converges_and_the_second_has_nothing_to_do() {
 
     let after = quickstart.run(&["plan", "--detailed-exitcode"]);
     assert_eq!(after.code, Some(0), "{}", after.stderr);
+}
+
+#[test]
+fn a_machine_without_any_certificates_can_try_it_out() {
+    let quickstart = Quickstart::new();
+    let mut command = quickstart.command(&["plan"]);
+    let nothing = quickstart.folder.path();
+    let run = Run::of(command.env("SSL_CERT_FILE", nothing.join("none")).env("SSL_CERT_DIR", nothing));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
 }
 
 #[test]

@@ -71,6 +71,19 @@ fn taking_the_use_of_tokens_from_everybody_is_refused() {
 }
 
 #[test]
+fn projects_lose_the_use_of_tokens_when_nobody_has_it_and_not_when_some_groups_have() {
+    let mut state = State::default();
+    let project = Token {
+        owner: Owner::Project("PLAT".to_owned()),
+        ..self::state().tokens.remove(&TokenId::new("1")).unwrap()
+    };
+    state.tokens.insert(project.id.clone(), project);
+    let to = |holders: &str| format!("version: 1\npermissions: {{use: {holders}}}\n");
+    assert_eq!(refused(state.clone(), &to("nobody")), ["refused_callers: 1 of 1"]);
+    assert_eq!(refused(state, &to("[administrators]")), Vec::<String>::new());
+}
+
+#[test]
 fn owners_whose_addresses_are_refused_are_counted() {
     let yaml = "version: 1\nnetwork: {allow: [192.0.2.0/24]}\n";
     assert_eq!(refused(state(), yaml), ["refused_callers: 10 of 10"]);

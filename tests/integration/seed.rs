@@ -50,6 +50,20 @@ async fn a_store_is_seeded_once_and_not_again_when_its_tokens_are_revoked() {
 }
 
 #[tokio::test]
+async fn tokens_of_every_kind_of_owner_are_planted() {
+    let (_folder, store) = new_store().await;
+    let owners = ["mary", "project PLAT", "repository PLAT/app"];
+    let token = |owner: &str| {
+        format!("  - {{owner: {owner}, scope: read-only, created: 1mo, expires: never, last_used: never}}\n")
+    };
+    plant(&store, &format!("tokens:\n{}", owners.map(token).concat())).await.unwrap();
+    let tokens = store.tokens(&TokenFilter::default(), EVERYTHING).await.unwrap();
+    assert_eq!(tokens.iter().map(|token| token.owner.to_string()).collect::<Vec<_>>(), owners);
+    let creators: Vec<_> = tokens.iter().map(|token| token.created_by.clone()).collect();
+    assert_eq!(creators, [Some("mary".into()), None, None]);
+}
+
+#[tokio::test]
 async fn a_store_that_is_in_use_is_not_seeded() {
     let server = TestServer::new().await;
     let made = server.make_token("mary", 1).await;
@@ -84,6 +98,7 @@ async fn a_seed_with_a_mistake_plants_nothing_and_says_what_is_wrong() {
         token("expires: in 3 days, last_used: never"),
         token("expires: never, last_used: sometimes"),
         token("expires: never, last_used: never, owners: x"),
+        token("expires: never, last_used: never").replace("mary", "repository PLAT"),
         format!("{}settings: {{network: {{allow: []}}}}\n", token("expires: never, last_used: never")),
     ] {
         let error = plant(&store, &text).await.unwrap_err();
@@ -97,6 +112,7 @@ async fn a_seed_with_a_mistake_plants_nothing_and_says_what_is_wrong() {
     the seed file cannot be read: `3 days` is no length of time; write a number and one of h, d, w, mo, y, such as `90d` at line 2, column 55
     the seed file cannot be read: `last_used` takes `never`, or a mapping with `ago` and `from` at line 2, column 73
     the seed file cannot be read: unknown field `owners`, expected one of owner, description, scope, created, expires, last_used, created_by at line 2, column 80
+    the seed file has a token of nobody: `repository PLAT` is no owner; write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`
     the settings in the seed file cannot be enforced: `network.allow`: the list of networks is empty; write `anywhere`
     ");
 }

@@ -180,6 +180,25 @@ fn the_keys_of_a_target_are_those_of_its_kind() {
 }
 
 #[test]
+fn an_area_is_where_tokens_are_kept_and_no_kind_of_owner() {
+    let areas = |words: &str| {
+        format!("kind: bitbucket\n    url: https://h\n    auth: {{ bearer_env: X }}\n    areas: [{words}]")
+    };
+    assert_eq!(codes(&areas("personal, project, repository")), [""; 0]);
+    assert_eq!(codes(&areas("users")), ["unknown-word"]);
+    assert_eq!(codes(&areas("project, project")), ["duplicate-entry"]);
+    assert_eq!(codes(&areas("")), ["empty-list"]);
+    insta::assert_snapshot!(said(&areas("project, user")), @r"
+    error[unknown-word]: `user` is a kind of owner and no area
+     --> tokenwarden.yaml:8:22, at `targets.prod.areas[1]`
+      |
+    8 |     areas: [project, user]
+      |                      ^^^^
+    help: write `personal` for the tokens of users
+    ");
+}
+
+#[test]
 fn the_credential_comes_from_one_place() {
     let auth = |keys: &str| codes(&format!("kind: gateway\n    url: https://h\n    auth: {{ {keys} }}"));
     assert_eq!(auth("user: me, password_env: P"), [""; 0]);
@@ -225,6 +244,59 @@ fn a_credential_that_would_go_unencrypted_over_the_network_is_warned_of() {
         let found = codes(&format!("kind: gateway\n    url: {url}\n    auth: {{ bearer_env: X }}"));
         assert_eq!(found == ["unencrypted-url"], warned, "{url}: {found:?}");
     }
+}
+
+#[test]
+fn a_server_that_stands_there_twice_is_said_with_both_places() {
+    let targets = |one: &str, other: &str| {
+        let of = |keys: &str| format!("{{ policy: [p.yaml], {keys} }}");
+        read(&format!("version: 1\ntargets:\n  one: {}\n  other: {}\n", of(one), of(other)))
+    };
+    let found = |one: &str, other: &str| {
+        let reading = targets(one, other);
+        reading
+            .diagnostics
+            .iter()
+            .map(|found| (found.severity.word(), found.code.as_str()))
+            .collect::<Vec<_>>()
+    };
+    let at = |kind: &str, url: &str| format!("kind: {kind}, auth: {{ bearer_env: X }}, url: '{url}'");
+    let (error, warning) = (vec![("error", "same-server")], vec![("warning", "same-server")]);
+    let urls = ("https://H.example.com/", "https://h.example.com:443");
+    for (kind, said) in [("gateway", &error), ("resolution", &warning), ("bitbucket", &warning)] {
+        assert_eq!(found(&at(kind, urls.0), &at(kind, urls.1)), *said, "{kind}");
+        for different in ["https://h.example.com/x", "https://h.example.com:8443", "https://h2.example.com"] {
+            assert_eq!(found(&at(kind, urls.0), &at(kind, different)), [], "{kind} {different}");
+        }
+    }
+    // Other tokens, and another lease.
+    assert_eq!(found(&at("resolution", urls.0), &at("bitbucket", urls.1)), []);
+    let stored = |store: &str| format!("kind: embedded, store: {store}");
+    assert_eq!(found(&stored("a/b.db"), &stored("./a//b.db")), error);
+    assert_eq!(found(&stored("a/b.db"), &stored("/a/b.db")), []);
+    let bitbucket = |keys: &str| format!("{}, {keys}", at("bitbucket", urls.0));
+    for (one, other, said) in [
+        ("areas: [personal]", "areas: [project, repository]", vec![]),
+        ("areas: [project], projects: ['A*']", "areas: [project], projects: [B, 'C*']", vec![]),
+        ("areas: [project], projects: ['A*']", "areas: [project], projects: ['*z']", warning.clone()),
+        ("projects: [A]", "projects: [B]", warning),
+    ] {
+        assert_eq!(found(&bitbucket(one), &bitbucket(other)), said, "{one} {other}");
+    }
+    let reading = targets(&at("gateway", "http://localhost:80"), &at("gateway", "http://LOCALHOST/"));
+    let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+    insta::assert_snapshot!(text, @r"
+    error[same-server]: `other` is the same server as `one`
+     --> tokenwarden.yaml:4:75, at `targets.other.url`
+      |
+    4 |   other: { policy: [p.yaml], kind: gateway, auth: { bearer_env: * }, url: 'http://LOCALHOST/' }
+      |                                                                           ^^^^^^^^^^^^^^^^^^^
+     ::: tokenwarden.yaml:3:73
+      |
+    3 |   one: { policy: [p.yaml], kind: gateway, auth: { bearer_env: * }, url: 'http://localhost:80' }
+      |                                                                         --------------------- the other target
+    help: keep one of them: a run with both would wait for its own lease
+    ");
 }
 
 #[test]

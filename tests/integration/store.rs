@@ -4,8 +4,8 @@ use std::error::Error;
 
 use tempfile::TempDir;
 use tokenwarden::{
-    model::LastChange,
-    serve::store::{BadStoreUrl, Store, StoreError, StoreUrl},
+    model::{LastChange, Owner},
+    serve::store::{BadStoreUrl, Store, StoreError, StoreUrl, TokenFilter, TokenPage},
 };
 
 fn store_in(folder: &TempDir) -> StoreUrl {
@@ -61,6 +61,28 @@ async fn what_is_no_store_is_left_as_it_is() {
     let error = Store::open(&url).await.unwrap_err();
     assert!(matches!(error, StoreError::Open { .. }) && error.source().is_some(), "{error:?}");
     assert_eq!(std::fs::read_to_string(&url.file).unwrap(), "users: []\n");
+}
+
+#[tokio::test]
+async fn tokens_of_a_store_from_before_there_were_other_owners_are_those_of_users() {
+    let folder = TempDir::new().unwrap();
+    let url = store_in(&folder);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&url.file).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let mut before = sqlx::migrate!("src/serve/store/migrations");
+    before.migrations = before.iter().filter(|step| step.version < 4).cloned().collect();
+    before.run(&pool).await.unwrap();
+    let token = "INSERT INTO tokens (owner, owner_folded, description, created, secret_hash) \
+        VALUES ('Mary', 'mary', 'old', 0, x'00')";
+    sqlx::query(token).execute(&pool).await.unwrap();
+    pool.close().await;
+    let store = Store::open(&url).await.unwrap();
+    let owners = vec![Owner::User("mary".into())];
+    let filter = TokenFilter { owners, ..TokenFilter::default() };
+    let everything = TokenPage::After { after: 0, until: i64::MAX, limit: 10 };
+    let tokens = store.tokens(&filter, everything).await.unwrap();
+    assert_eq!(tokens.iter().map(|token| token.description.as_str()).collect::<Vec<_>>(), ["old"]);
+    store.close().await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 const EMBEDDED: &str = "kind: embedded, store: a.db";
+const ANOTHER: &str = "kind: embedded, store: b.db";
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -40,7 +41,7 @@ fn settings(targets: &str) -> String {
 #[test]
 fn valid_files_exit_with_0_and_are_counted_once() {
     let targets = format!(
-        "  a: {{ {EMBEDDED}, policy: [policy/base.yaml] }}\n  b: {{ {EMBEDDED}, policy: [policy/base.yaml, policy/b.yaml] }}\n"
+        "  a: {{ {EMBEDDED}, policy: [policy/base.yaml] }}\n  b: {{ {ANOTHER}, policy: [policy/base.yaml, policy/b.yaml] }}\n"
     );
     let folder = folder(&[
         ("tokenwarden.yaml", &settings(&targets)),
@@ -62,7 +63,7 @@ fn warnings_alone_exit_with_0() {
 #[test]
 fn mistakes_of_the_settings_file_and_of_all_layers_come_in_one_run() {
     let targets = format!(
-        "  a: {{ {EMBEDDED}, policy: [base.yaml, prod.yaml], unsuported: warn }}\n  b: {{ {EMBEDDED}, policy: [base.yaml] }}\n"
+        "  a: {{ {EMBEDDED}, policy: [base.yaml, prod.yaml], unsuported: warn }}\n  b: {{ {ANOTHER}, policy: [base.yaml] }}\n"
     );
     let folder = folder(&[
         ("tokenwarden.yaml", &settings(&targets)),

@@ -143,7 +143,12 @@ impl Default for State {
 }
 
 fn token_of(token: &Token, owner: Person) -> Credentials {
-    Credentials::Token(Held { id: token.id.clone(), owner, scope: token.scope, expires: token.expires })
+    Credentials::Token(Held {
+        id: token.id.clone(),
+        owner: owner.into(),
+        scope: token.scope,
+        expires: token.expires,
+    })
 }
 
 fn permits(settings: &Settings, credentials: Credentials, origin: Origin, method: &str) -> bool {

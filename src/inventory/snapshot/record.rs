@@ -434,7 +434,7 @@ impl TryFrom<TokenRecord> for Token {
         let owner = match record.owner_kind {
             // A user may be called as if it were a project.
             OwnerKind::User => Some(Owner::User(record.owner.as_str().into())),
-            kind => Owner::from_shown(&record.owner).filter(|owner| owner.kind() == kind),
+            kind => record.owner.parse().ok().filter(|owner: &Owner| owner.kind() == kind),
         };
         Ok(Self {
             id: TokenId::new(record.id),

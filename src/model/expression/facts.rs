@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    iter,
     sync::{Arc, LazyLock},
 };
 
@@ -103,47 +104,62 @@ pub(super) fn environment() -> &'static Env {
     &ENVIRONMENT
 }
 
-/// Facts on tokens in every state in which something can be absent, each with words for it. Owners who
-/// are users are in all of `groups`, or in none.
-pub(super) fn samples(groups: &BTreeSet<GroupName>) -> impl Iterator<Item = (Facts, String)> {
+/// A token as it may be, for trying expressions on.
+struct Sample {
+    facts: Facts,
+    owner: Owner,
+    active: Option<bool>,
+    is_member: bool,
+    /// Words for it.
+    whose: String,
+}
+
+/// Tokens in every state in which something can be absent. Made once: a policy may have many expressions.
+static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
     let day = |days: i64| Timestamp::from_second(1_800_000_000 + days * 86_400).unwrap_or_default();
+    let repository = Owner::Repository { project: "PLAT".to_owned(), slug: "app".to_owned() };
     let owners = [
         (Owner::User("mary".into()), Some(true), true, "an active user"),
         (Owner::User("stranger".into()), None, false, "a user who is not in the directory"),
         (Owner::Project("PLAT".to_owned()), None, false, "a project"),
-        (
-            Owner::Repository { project: "PLAT".to_owned(), slug: "app".to_owned() },
-            None,
-            false,
-            "a repository",
-        ),
+        (repository, None, false, "a repository"),
     ];
     let scopes = [TokenScope::Set(Scope::ReadOnly), TokenScope::Set(Scope::ReadWrite), TokenScope::Unset];
     let uses = [Some(Some([192, 0, 2, 1].into())), Some(None), None];
-    owners.into_iter().flat_map(move |(owner, active, is_member, whose)| {
-        scopes.into_iter().flat_map(move |scope| {
-            let owner = owner.clone();
-            uses.into_iter().flat_map(move |used| {
-                let owner = owner.clone();
-                [Some(day(90)), None].into_iter().map(move |expires| {
-                    let last_used = used.map(|from| LastUse { at: day(-1), from });
-                    let token = Token {
-                        id: TokenId::new("1"),
-                        owner: owner.clone(),
-                        description: "OPS-1 nightly build".to_owned(),
-                        scope,
-                        created: day(-30),
-                        created_by: expires.map(|_| "mary".into()),
-                        last_used,
-                        expires,
-                        mark: None,
-                    };
-                    let member_of = groups.iter().filter(|_| is_member);
-                    let facts = Facts::new(&token, active, member_of, day(0));
-                    (facts, describe(&token, whose))
-                })
-            })
-        })
+    let mut samples = Vec::new();
+    for (owner, active, is_member, whose) in owners {
+        for scope in scopes {
+            for (used, expires) in uses.iter().flat_map(|used| [(*used, Some(day(90))), (*used, None)]) {
+                let token = Token {
+                    id: TokenId::new("1"),
+                    owner: owner.clone(),
+                    description: "OPS-1 nightly build".to_owned(),
+                    scope,
+                    created: day(-30),
+                    created_by: expires.map(|_| "mary".into()),
+                    last_used: used.map(|from| LastUse { at: day(-1), from }),
+                    expires,
+                    mark: None,
+                };
+                let facts = Facts::new(&token, active, iter::empty(), day(0));
+                let whose = describe(&token, whose);
+                samples.push(Sample { facts, owner: owner.clone(), active, is_member, whose });
+            }
+        }
+    }
+    samples
+});
+
+/// Facts on tokens in every state in which something can be absent, each with words for it. Owners who
+/// are users are in all of `groups`, or in none.
+pub(super) fn samples(groups: &BTreeSet<GroupName>) -> impl Iterator<Item = (Facts, &'static str)> {
+    SAMPLES.iter().map(move |sample| {
+        let mut facts = sample.facts.0.new_inner_scope();
+        if sample.is_member && !groups.is_empty() {
+            let of_member = owner(&sample.owner, sample.active, groups.iter());
+            facts.add_variable_from_value("owner", of_member);
+        }
+        (Facts(facts), sample.whose.as_str())
     })
 }
 

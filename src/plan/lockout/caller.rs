@@ -80,13 +80,13 @@ fn credentials(caller: &Caller, narrowed: Option<Scope>) -> Credentials {
         // How far it reaches is not known: what matters is what changes.
         Credential::Unidentified => Credentials::Token(Held {
             id: TokenId::new(""),
-            owner: person,
+            owner: person.into(),
             scope: TokenScope::Unset,
             expires: None,
         }),
         Credential::Token { id, scope, expires } => Credentials::Token(Held {
             id: id.clone(),
-            owner: person,
+            owner: person.into(),
             scope: narrowed.map_or(*scope, TokenScope::Set),
             expires: *expires,
         }),

@@ -188,7 +188,7 @@ impl Watched {
     }
 
     fn holding(&self, token: &Token, scope: TokenScope) -> Credentials {
-        let owner = self.person.clone();
+        let owner = self.person.clone().into();
         Credentials::Token(Held { id: token.id.clone(), owner, scope, expires: token.expires })
     }
 }

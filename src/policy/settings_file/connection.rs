@@ -42,7 +42,7 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
             Connection::Resolution { server: server?, product: product(target), settings }
         }
         _ => {
-            let areas = list(target, "areas", out).into_iter().filter_map(owner_kind).collect();
+            let areas = areas(target, out);
             let projects = list(target, "projects", out).into_iter().map(str::to_owned).collect();
             Connection::Bitbucket { server: server?, areas, projects }
         }
@@ -77,8 +77,30 @@ fn list<'a>(target: &At<'a>, key: &str, out: &mut Diagnostics) -> Vec<&'a str> {
     validate::names(&at, Code::DuplicateEntry, validate::without_case, out)
 }
 
-fn owner_kind(word: &str) -> Option<OwnerKind> {
-    [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository].into_iter().find(|kind| kind.word() == word)
+/// The kinds of owner whose tokens the areas hold.
+fn areas(target: &At<'_>, out: &mut Diagnostics) -> Vec<OwnerKind> {
+    let texts = target.get("areas").into_iter().flat_map(|at| at.texts().collect::<Vec<_>>());
+    for (text, at) in texts.filter(|(_, at)| is_owner_kind_as_area(at)) {
+        let message = format!("`{text}` is a kind of owner and no area");
+        out.push(
+            Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)
+                .help("write `personal` for the tokens of users")
+                .replace_by("personal"),
+        );
+    }
+    let area = |word| match word {
+        "personal" => Some(OwnerKind::User),
+        "project" => Some(OwnerKind::Project),
+        "repository" => Some(OwnerKind::Repository),
+        _ => None,
+    };
+    list(target, "areas", out).into_iter().filter_map(area).collect()
+}
+
+/// Whether `user` stands at `at`, in the place of an area: policies have that word for the owners of
+/// personal tokens.
+pub(super) fn is_owner_kind_as_area(at: &At<'_>) -> bool {
+    at.path.contains(".areas[") && at.text() == Some(OwnerKind::User.word())
 }
 
 fn product(target: &At<'_>) -> Product {
@@ -144,7 +166,8 @@ fn is_loopback(rest: &str) -> bool {
     let authority = rest.split('/').next().unwrap_or(rest);
     let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
     let address = authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host);
-    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn unencrypted(at: &At<'_>) -> Diagnostic {

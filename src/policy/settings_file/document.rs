@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::model::{OwnerKind, lifetime::PERIOD_PATTERN, schema::schema_of};
+use crate::model::{lifetime::PERIOD_PATTERN, schema::schema_of};
 
 /// The JSON schema of a settings file, draft 2020-12.
 #[must_use]
@@ -80,9 +80,9 @@ pub struct TargetDocument {
     pub directory: Option<String>,
     /// With `embedded`: a file of tokens to make in a new store, relative to this file.
     pub seed: Option<String>,
-    /// With `bitbucket`: whose tokens are looked at; those of everybody when left out.
+    /// With `bitbucket`: where tokens are looked for; everywhere when left out.
     #[schemars(length(min = 1))]
-    pub areas: Option<Vec<OwnerKind>>,
+    pub areas: Option<Vec<AreaWord>>,
     /// With `bitbucket`: keys of the projects that are looked at, `*` is any text; all when left out.
     #[schemars(length(min = 1))]
     pub projects: Option<Vec<String>>,
@@ -108,6 +108,18 @@ pub enum TargetKind {
 pub enum UnsupportedWord {
     Error,
     Warn,
+}
+
+/// Where Bitbucket keeps tokens.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum AreaWord {
+    /// Tokens of users.
+    Personal,
+    /// Tokens of projects.
+    Project,
+    /// Tokens of repositories.
+    Repository,
 }
 
 #[derive(Debug, JsonSchema)]

@@ -17,6 +17,7 @@ pub mod document;
 mod mapping;
 mod read;
 mod secrets;
+mod twins;
 
 pub use read::{SettingsReading, read};
 

@@ -17,7 +17,7 @@ use super::{
         validate,
     },
     Journal, LayerPath, Lockout, Ourselves, SettingsFile, TargetDeclaration, Unsupported, connection,
-    document, secrets,
+    document, secrets, twins,
 };
 
 /// What came of reading a settings file.
@@ -52,9 +52,14 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> SettingsReading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, has_meaning: validate::is_period, is_secret };
+    let own_words = OwnWords { unknown_key, has_meaning, is_secret };
     Structure::new(document::schema(), own_words)
 });
+
+/// Whether [`settings`] says more of a wrong word or number here.
+fn has_meaning(at: &At<'_>) -> bool {
+    validate::is_period(at) || connection::is_owner_kind_as_area(at)
+}
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
@@ -78,12 +83,13 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
     for (name, at) in targets_at.iter().flat_map(At::entries) {
         let policy = at.get("policy").map(|at| layers(&at, out)).unwrap_or_default();
         policies.push(policy.clone());
-        targets.extend(target(name, &at, policy, out));
+        targets.extend(target(name, &at, policy, out).map(|target| (target, at)));
     }
+    twins::report(&targets, out);
     SettingsFile {
         journal: root.get("journal").and_then(|at| journal(&at, out)),
         mark_key_env: root.get("mark_key_env").and_then(|at| connection::variable(&at, out)),
-        targets,
+        targets: targets.into_iter().map(|(target, _)| target).collect(),
     }
 }
 

@@ -236,11 +236,15 @@ impl Reader<'_> {
         })
     }
 
-    fn sender(&self, at: &At<'_>, out: &mut Diagnostics) -> Option<UserName> {
+    /// Who sends a request: a user whom the directory of the file knows, a project or a repository.
+    fn sender(&self, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
         let name = at.text()?;
-        let user = UserName::new(name);
-        if self.common.users.contains_key(&user) {
-            return Some(user);
+        let owner = self.common.owner(name);
+        if owner
+            .as_ref()
+            .is_some_and(|owner| owner.user().is_none_or(|user| self.common.users.contains_key(user)))
+        {
+            return owner;
         }
         let message = format!("there is no user `{name}` in `owners`");
         out.push(

@@ -71,7 +71,7 @@ impl Common<'_> {
     /// The owner that `name` stands for: one of the file, otherwise what plans show as that.
     pub(super) fn owner(&self, name: &str) -> Option<Owner> {
         let declared = self.owners.get(&validate::without_case(name)).map(|(_, owner)| owner.clone());
-        declared.or_else(|| Owner::from_shown(name))
+        declared.or_else(|| name.parse().ok())
     }
 
     /// The names of the file, as they are written there.
@@ -154,7 +154,7 @@ fn owner(name: &str, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
     let kinds = [OwnerKind::Project, OwnerKind::Repository];
     let kind = kinds.into_iter().find(|known| kind.as_deref() == Some(known.word()));
     let owner = match kind {
-        Some(kind) => Owner::from_shown(&format!("{} {name}", kind.word())),
+        Some(kind) => format!("{} {name}", kind.word()).parse().ok(),
         None => (!name.trim().is_empty()).then(|| Owner::User(name.into())),
     };
     if owner.is_none() {

@@ -107,7 +107,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
         }
         (None, Some(owner)) => {
             let text = owner.text()?;
-            let Some(named) = Owner::from_shown(text) else {
+            let Ok(named) = text.parse::<Owner>() else {
                 let message = format!("`{text}` is no owner");
                 out.push(
                     Diagnostic::error(Code::BlankName, owner.mark(), owner.path.as_str(), message)

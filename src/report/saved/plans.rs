@@ -292,7 +292,7 @@ fn token(value: &Value) -> Option<Token> {
     let read: TokenRead = serde_json::from_value(value.clone()).ok()?;
     let owner = match read.owner_kind {
         OwnerKind::User => Owner::User(read.owner.into()),
-        OwnerKind::Project | OwnerKind::Repository => Owner::from_shown(&read.owner)?,
+        OwnerKind::Project | OwnerKind::Repository => read.owner.parse().ok()?,
     };
     Some(Token {
         id: TokenId::new(read.id),
@@ -377,7 +377,7 @@ fn waiver(entry: &WaiverEntry) -> Option<Waiver> {
     let subject = match (&entry.token, &entry.owner) {
         (Some(id), None) => WaiverSubject::Token(TokenId::new(id.as_str())),
         (None, Some(owner)) => {
-            WaiverSubject::Owner { owner: Owner::from_shown(owner)?, description: entry.description.clone() }
+            WaiverSubject::Owner { owner: owner.parse().ok()?, description: entry.description.clone() }
         }
         _ => return None,
     };

@@ -9,10 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::directory::User;
-use crate::serve::{
-    problem::Problem,
-    project_permissions::{BadPermissions, ProjectPermissions},
-    store::{TokenRow, UserRow},
+use crate::{
+    model::OwnerKind,
+    serve::{
+        problem::Problem,
+        project_permissions::{BadPermissions, ProjectPermissions},
+        store::{TokenRow, UserRow},
+    },
 };
 
 /// Longest name, in characters, as Bitbucket's database has it.
@@ -59,9 +62,12 @@ impl AccessTokenRequest {
         given.map_err(|error| Problem::bad_request(error.to_string()))
     }
 
-    /// The permissions of a new token.
-    pub(super) fn new_permissions(&self) -> Result<ProjectPermissions, Problem> {
-        self.permissions()?.ok_or_else(|| Problem::bad_request(BadPermissions::None.to_string()))
+    /// The permissions of a new token whose owner is of the kind `owner`.
+    pub(super) fn new_permissions(&self, owner: OwnerKind) -> Result<ProjectPermissions, Problem> {
+        let given = self.permissions()?.ok_or(BadPermissions::None);
+        given
+            .and_then(|given| given.for_owner(owner))
+            .map_err(|error| Problem::bad_request(error.to_string()))
     }
 
     /// When a token made at `now` is to expire, as far as that is said.
@@ -90,12 +96,14 @@ pub(super) struct AccessToken {
     expiry_date: Option<i64>,
     name: String,
     permissions: Vec<String>,
-    user: User,
+    /// Whose it is; left out for tokens of projects and repositories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User>,
 }
 
 impl AccessToken {
-    /// What is shown of `token`, which is one of `owner`.
-    pub(super) fn new(token: TokenRow, owner: UserRow) -> Self {
+    /// What is shown of `token`; `user` is its owner, when that is a user.
+    pub(super) fn new(token: TokenRow, user: Option<UserRow>) -> Self {
         let permissions = permissions_of(&token).names().into_iter().map(str::to_owned).collect();
         Self {
             id: id_text(token.id),
@@ -104,7 +112,7 @@ impl AccessToken {
             expiry_date: token.expires.map(Timestamp::as_millisecond),
             name: token.description,
             permissions,
-            user: owner.into(),
+            user: user.map(User::from),
         }
     }
 }
@@ -123,7 +131,7 @@ pub(super) struct CreatedAccessToken {
 pub(super) fn permissions_of(token: &TokenRow) -> ProjectPermissions {
     let scope = token.scope.effective();
     let given = token.permissions.as_ref();
-    given.map_or_else(|| ProjectPermissions::of(scope), |given| given.under(scope))
+    given.map_or_else(|| ProjectPermissions::of(scope, token.owner.kind()), |given| given.under(scope))
 }
 
 /// The identifier of the token with this number.

@@ -1,8 +1,10 @@
 //! In: requests on tokens in Bitbucket's own REST. Out: the answers of its HTTP access tokens, about the
 //! same tokens as those of the app's REST. It refuses what Bitbucket refuses too: to create tokens for
-//! others, to create one with a token, to manage those of others with a token, and to change an expiry.
+//! other users, to create one with a token, to manage those of others with a token, and to change an expiry.
 //!
-//! Who lacks a permission gets 401, as Bitbucket says it. Projects and repositories have no tokens here.
+//! Who lacks a permission gets 401, as Bitbucket says it. Where Bitbucket asks for an administrator of the
+//! project or repository, this server, which knows no project permissions, asks for whoever may manage the
+//! tokens of others.
 
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use serde::Deserialize;
 
 use super::{
     access_token_json::{AccessToken, AccessTokenRequest, CreatedAccessToken, id_number, permissions_of},
@@ -20,7 +23,8 @@ use super::{
     tokens::{issue, permitted_token, rename_within_limits},
 };
 use crate::{
-    access::{Operation, Permit, Person, Reason, Target, limits::Asked},
+    access::{Operation, Permit, Reason, Target, TokenOwner, limits::Asked},
+    model::Owner,
     serve::{
         App,
         guard::Session,
@@ -35,141 +39,199 @@ pub(super) const TOKEN: &str = "token";
 /// Bitbucket's words: no token carries the global permission that it takes to manage those of others.
 const NO_GLOBAL_PERMISSION: &str = "Tokens may not have the following permission: ADMIN";
 
-const NO_SUCH_USER: &[(u16, &str)] = &[(404, "There is no such user")];
-const NO_SUCH_TOKEN: &[(u16, &str)] = &[(404, "There is no such user or token")];
-const NO_SUCH_OWNER: &[(u16, &str)] = &[(404, "There is no such project, repository or token")];
+const NO_SUCH_OWNER: &[(u16, &str)] = &[(404, "There is no such user, project or repository")];
+const NO_SUCH_TOKEN: &[(u16, &str)] = &[(404, "There is no such user, project, repository or token")];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    ["/rest/access-tokens/1.0", "/rest/access-tokens/latest"].into_iter().flat_map(below).collect()
+    let owners = ["users/{user}", "projects/{key}", "projects/{key}/repos/{slug}"];
+    ["/rest/access-tokens/1.0", "/rest/access-tokens/latest"]
+        .into_iter()
+        .flat_map(|base| owners.map(|owner| format!("{base}/{owner}")))
+        .flat_map(|path| below(&path))
+        .collect()
 }
 
-fn below(base: &str) -> Vec<Endpoint> {
-    let (all, one) = (format!("{base}/users/{{slug}}"), format!("{base}/users/{{slug}}/{{id}}"));
-    let mut endpoints = vec![
-        Endpoint::get::<Page<AccessToken>, _, _>(&all, "List the tokens of a user", list)
+/// The endpoints for the tokens of the owner at `path`.
+fn below(path: &str) -> [Endpoint; 5] {
+    let one = format!("{path}/{{id}}");
+    [
+        Endpoint::get::<Page<AccessToken>, _, _>(path, "List the tokens of an owner", list)
             .query(&[PAGING])
-            .statuses(NO_SUCH_USER),
-        Endpoint::put::<CreatedAccessToken, _, _>(&all, "Create a token for oneself", create)
-            .body::<AccessTokenRequest>()
-            .statuses(&[
-                (400, "The body cannot be read, or asks for more than the limits allow"),
-                (404, "There is no such user"),
-            ]),
-        Endpoint::get::<AccessToken, _, _>(&one, "One token of a user", read).statuses(NO_SUCH_TOKEN),
+            .statuses(NO_SUCH_OWNER),
+        Endpoint::put::<CreatedAccessToken, _, _>(
+            path,
+            "Create a token for oneself, a project or a repository",
+            create,
+        )
+        .body::<AccessTokenRequest>()
+        .statuses(&[
+            (400, "The body cannot be read, or asks for more than the limits allow"),
+            (404, "There is no such user, project or repository"),
+        ]),
+        Endpoint::get::<AccessToken, _, _>(&one, "One token of an owner", read).statuses(NO_SUCH_TOKEN),
         Endpoint::post::<AccessToken, _, _>(&one, "Rename a token or lower its permissions", update)
             .body::<AccessTokenRequest>()
             .statuses(&[
                 (400, "The body cannot be read, breaks a limit, or would let the token do more"),
-                (404, "There is no such user or token"),
+                (404, "There is no such user, project, repository or token"),
                 (409, "The token has changed meanwhile"),
             ]),
         Endpoint::delete::<(), _, _>(&one, "Revoke a token", revoke).no_content().statuses(NO_SUCH_TOKEN),
-    ];
-    for owner in ["projects/{key}", "projects/{key}/repos/{slug}"] {
-        endpoints.extend(below_owner(&format!("{base}/{owner}")));
-    }
-    endpoints
+    ]
 }
 
-/// The endpoints of owners that are no users, below `path`.
-fn below_owner(path: &str) -> Vec<Endpoint> {
-    let one = format!("{path}/{{id}}");
-    vec![
-        Endpoint::get::<Page<AccessToken>, _, _>(path, "List the tokens of a project or repository", list_of)
-            .query(&[PAGING])
-            .statuses(NO_SUCH_OWNER),
-        Endpoint::put::<CreatedAccessToken, _, _>(path, "Refused: only users have tokens here", create_for)
-            .body::<AccessTokenRequest>()
-            .statuses(&[
-                (400, "Only users have tokens here"),
-                (404, "There is no such project or repository"),
-            ]),
-        Endpoint::get::<AccessToken, _, _>(&one, "One token of a project or repository", no_such_token_of)
-            .statuses(NO_SUCH_OWNER),
-        Endpoint::post::<AccessToken, _, _>(
-            &one,
-            "Change a token of a project or repository",
-            no_such_token_of,
-        )
-        .body::<AccessTokenRequest>()
-        .statuses(NO_SUCH_OWNER),
-        Endpoint::delete::<(), _, _>(&one, "Revoke a token of a project or repository", no_such_token_of)
-            .no_content()
-            .statuses(NO_SUCH_OWNER),
-    ]
+/// Whose tokens a path is about, and which of them.
+#[derive(Deserialize)]
+struct Place {
+    /// The slug of a user.
+    user: Option<String>,
+    /// The key of a project.
+    key: Option<String>,
+    /// The slug of a repository in it.
+    slug: Option<String>,
+    /// A token.
+    id: Option<String>,
+}
+
+/// The owner at a place.
+struct Found {
+    owner: Owner,
+    /// The user, when it is one.
+    user: Option<UserRow>,
+    /// Whether the caller is this user.
+    is_own: bool,
+}
+
+impl Place {
+    /// The owner. Who may not see the tokens of others does not learn which owners exist.
+    async fn find(&self, session: &Session, app: &App) -> Result<Found, Problem> {
+        let caller = session.permit(Operation::Enter)?;
+        let seen = || session.permit(Operation::ListAll).map_err(not_permitted);
+        if let Some(slug) = &self.user {
+            let Some(user) = app.store.user_by_slug(&slug.to_lowercase()).await? else {
+                seen()?;
+                return Err(Problem::not_found("There is no such user."));
+            };
+            let is_own = caller.caller().person().is_some_and(|person| person.name == user.name);
+            return Ok(Found { owner: Owner::User(user.name.clone()), user: Some(user), is_own });
+        }
+        seen()?;
+        let key = self.key.as_deref().unwrap_or_default();
+        let owner = match &self.slug {
+            None => app.store.project(key).await?.map(|project| Owner::Project(project.key)),
+            Some(slug) => app.store.repository(key, slug).await?.map(|repository| Owner::Repository {
+                project: repository.project.key,
+                slug: repository.slug,
+            }),
+        };
+        let missing = if self.slug.is_some() { "repository" } else { "project" };
+        let owner = owner.ok_or_else(|| Problem::not_found(format!("There is no such {missing}.")))?;
+        Ok(Found { owner, user: None, is_own: false })
+    }
+
+    /// The owner, whose tokens the caller may read.
+    async fn readable(&self, session: &Session, app: &App) -> Result<Found, Problem> {
+        let found = self.find(session, app).await?;
+        let operation = if found.is_own { Operation::ListOwn } else { Operation::ListAll };
+        let permit = session.permit(operation).map_err(not_permitted)?;
+        if !found.is_own {
+            in_person(&permit, NO_GLOBAL_PERMISSION)?;
+        }
+        Ok(found)
+    }
+
+    /// The number of the token; nothing when no token has such an identifier.
+    fn id(&self) -> Option<i64> {
+        self.id.as_deref().and_then(id_number)
+    }
+
+    /// The token, its owner and the user that this is, once it is permitted to do `operation` to it.
+    async fn managed(
+        &self,
+        session: &Session,
+        app: &App,
+        operation: fn(Target) -> Operation,
+    ) -> Result<(TokenRow, TokenOwner, Option<UserRow>), Problem> {
+        let found = self.find(session, app).await?;
+        let permitted = permitted_token(session, app, self.id(), operation).await;
+        let (token, owner) = permitted.map_err(not_permitted)?;
+        if !found.is_own {
+            in_person(&session.permit(Operation::Enter)?, NO_GLOBAL_PERMISSION)?;
+        }
+        if token.owner.folded() == found.owner.folded() {
+            Ok((token, owner, found.user))
+        } else {
+            Err(no_such_token())
+        }
+    }
 }
 
 async fn list(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(slug): Path<String>,
+    Path(place): Path<Place>,
     paging: Paging,
 ) -> Answer<AccessToken> {
-    let owner = readable_owner(&session, &app, &slug).await?;
+    let Found { owner, user, .. } = place.readable(&session, &app).await?;
     app.uses.flush(&app.store).await?;
-    let filter = TokenFilter { owners: vec![owner.name.clone()], ..TokenFilter::default() };
+    let filter = TokenFilter { owners: vec![owner], ..TokenFilter::default() };
     let asked = paging.one_more();
     // `start` is the first number of the page.
     let page = TokenPage::After { after: asked.start - 1, until: i64::MAX, limit: asked.limit };
     let tokens = app.store.tokens(&filter, page).await?;
-    Ok(paging.page(tokens, |token| token.id, |token| AccessToken::new(token, owner.clone())))
+    Ok(paging.page(tokens, |token| token.id, |token| AccessToken::new(token, user.clone())))
 }
 
 async fn read(
     session: Session,
     State(app): State<Arc<App>>,
-    Path((slug, id)): Path<(String, String)>,
+    Path(place): Path<Place>,
 ) -> Result<Json<AccessToken>, Problem> {
-    let owner = readable_owner(&session, &app, &slug).await?;
+    let Found { owner, user, .. } = place.readable(&session, &app).await?;
     app.uses.flush(&app.store).await?;
-    let token = match id_number(&id) {
+    let token = match place.id() {
         Some(number) => app.store.token(number).await?,
         None => None,
     };
-    let token = token.filter(|token| token.owner == owner.name).ok_or_else(no_such_token)?;
-    Ok(Json(AccessToken::new(token, owner)))
-}
-
-/// The user `slug`, whose tokens the caller may read.
-async fn readable_owner(session: &Session, app: &App, slug: &str) -> Result<UserRow, Problem> {
-    let (owner, is_own) = find_owner(session, app, slug).await?;
-    let operation = if is_own { Operation::ListOwn } else { Operation::ListAll };
-    let permit = session.permit(operation).map_err(not_permitted)?;
-    if !is_own {
-        in_person(&permit, NO_GLOBAL_PERMISSION)?;
-    }
-    Ok(owner)
+    let token = token.filter(|token| token.owner.folded() == owner.folded()).ok_or_else(no_such_token)?;
+    Ok(Json(AccessToken::new(token, user)))
 }
 
 async fn create(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(slug): Path<String>,
+    Path(place): Path<Place>,
     body: Body,
 ) -> Result<Json<CreatedAccessToken>, Problem> {
-    let (user, is_own) = find_owner(&session, &app, &slug).await?;
+    let Found { owner, user, is_own } = place.find(&session, &app).await?;
     let caller = session.permit(Operation::Enter)?;
-    let Some(owner) = caller.caller().person().filter(|_| is_own) else {
-        return Err(not_permitted(Reason::ManageOthers.into()));
-    };
+    let owner = TokenOwner::of(&owner, |_| {
+        let own = caller.caller().person().filter(|_| is_own);
+        own.cloned().ok_or_else(|| not_permitted(Reason::ManageOthers.into()))
+    })?;
     in_person(&caller, "A token cannot create tokens")?;
     let asked: AccessTokenRequest = body.json()?;
-    let permissions = asked.new_permissions()?;
+    let permissions = asked.new_permissions(owner.name().kind())?;
     let scope = permissions.scope();
-    let permit = session.permit(Operation::CreateOwn { scope }).map_err(not_permitted)?;
+    let operation = if is_own {
+        Operation::CreateOwn { scope }
+    } else {
+        Operation::CreateFor { owner: Some(owner.clone()), scope }
+    };
+    let permit = session.permit(operation).map_err(not_permitted)?;
     let expires = asked.expires(app.clock.now())?;
     let about = Asked { scope, expires, description: asked.new_name()? };
-    let (token, secret) = issue(&session, &app, &permit, owner, about, Some(permissions)).await?;
+    let (token, secret) = issue(&session, &app, &permit, &owner, about, Some(permissions)).await?;
     Ok(Json(CreatedAccessToken { about: AccessToken::new(token, user), token: secret.expose().to_owned() }))
 }
 
 async fn update(
     session: Session,
     State(app): State<Arc<App>>,
-    Path((slug, id)): Path<(String, String)>,
+    Path(place): Path<Place>,
     body: Body,
 ) -> Result<Json<AccessToken>, Problem> {
-    let (user, token, owner) = managed_token(&session, &app, (&slug, &id), Operation::Narrow).await?;
+    let (token, owner, user) = place.managed(&session, &app, Operation::Narrow).await?;
     let asked: AccessTokenRequest = body.json()?;
     if asked.expiry_days.is_some() {
         let message = "The expiry of a token cannot be changed; create another token.";
@@ -202,42 +264,14 @@ fn narrowing(asked: &AccessTokenRequest, token: &TokenRow) -> Result<Narrowing, 
 async fn revoke(
     session: Session,
     State(app): State<Arc<App>>,
-    Path((slug, id)): Path<(String, String)>,
+    Path(place): Path<Place>,
 ) -> Result<StatusCode, Problem> {
-    let (_, token, _) = managed_token(&session, &app, (&slug, &id), Operation::Revoke).await?;
+    let (token, ..) = place.managed(&session, &app, Operation::Revoke).await?;
     if app.store.revoke_token(token.id, None).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_such_token())
     }
-}
-
-/// The token `id` of the user `slug`, once it is permitted to do `operation` to it.
-async fn managed_token(
-    session: &Session,
-    app: &App,
-    (slug, id): (&str, &str),
-    operation: fn(Target) -> Operation,
-) -> Result<(UserRow, TokenRow, Person), Problem> {
-    let (user, is_own) = find_owner(session, app, slug).await?;
-    let (token, owner) =
-        permitted_token(session, app, id_number(id), operation).await.map_err(not_permitted)?;
-    if !is_own {
-        in_person(&session.permit(Operation::Enter)?, NO_GLOBAL_PERMISSION)?;
-    }
-    if token.owner == user.name { Ok((user, token, owner)) } else { Err(no_such_token()) }
-}
-
-/// The user `slug`, and whether that is the caller. Who may not see the tokens of others does not learn
-/// which users exist.
-async fn find_owner(session: &Session, app: &App, slug: &str) -> Result<(UserRow, bool), Problem> {
-    let caller = session.permit(Operation::Enter)?;
-    let Some(user) = app.store.user_by_slug(&slug.to_lowercase()).await? else {
-        session.permit(Operation::ListAll).map_err(not_permitted)?;
-        return Err(Problem::not_found("There is no such user."));
-    };
-    let is_own = caller.caller().person().is_some_and(|person| person.name == user.name);
-    Ok((user, is_own))
 }
 
 /// Lets nobody pass who comes with a token; `message` says why to the client.
@@ -258,53 +292,4 @@ pub(super) fn not_permitted(problem: Problem) -> Problem {
 
 fn no_such_token() -> Problem {
     Problem::not_found("There is no such token.")
-}
-
-/// A project or repository, as paths name it.
-#[derive(serde::Deserialize)]
-struct NamedOwner {
-    key: String,
-    slug: Option<String>,
-}
-
-impl NamedOwner {
-    /// Answers 404 when there is no such project or repository, to those who may know.
-    async fn find(&self, session: &Session, app: &App) -> Result<(), Problem> {
-        session.permit(Operation::ListAll).map_err(not_permitted)?;
-        let found = match &self.slug {
-            None => app.store.project(&self.key).await?.is_some(),
-            Some(slug) => app.store.repository(&self.key, slug).await?.is_some(),
-        };
-        let missing = if self.slug.is_some() { "repository" } else { "project" };
-        if found { Ok(()) } else { Err(Problem::not_found(format!("There is no such {missing}."))) }
-    }
-}
-
-async fn list_of(
-    session: Session,
-    State(app): State<Arc<App>>,
-    Path(owner): Path<NamedOwner>,
-    paging: Paging,
-) -> Answer<AccessToken> {
-    owner.find(&session, &app).await?;
-    let none: Vec<AccessToken> = Vec::new();
-    Ok(paging.page(none, |_| 0, |token| token))
-}
-
-async fn create_for(
-    session: Session,
-    State(app): State<Arc<App>>,
-    Path(owner): Path<NamedOwner>,
-) -> Result<(), Problem> {
-    owner.find(&session, &app).await?;
-    Err(Problem::bad_request("This server issues tokens to users alone."))
-}
-
-async fn no_such_token_of(
-    session: Session,
-    State(app): State<Arc<App>>,
-    Path(owner): Path<NamedOwner>,
-) -> Result<(), Problem> {
-    owner.find(&session, &app).await?;
-    Err(no_such_token())
 }

@@ -14,7 +14,7 @@ use super::{
     endpoint::{Endpoint, Parameter},
     query::Body,
     runs::{UNDER, UnderRun},
-    tokens::name_of,
+    token_json::name_of,
 };
 use crate::{
     access::{Operation, Permit},
@@ -107,7 +107,7 @@ pub(super) async fn write(
     under: Option<&Under>,
 ) -> Result<Option<String>, Problem> {
     let text = settings_text(settings)?;
-    let change = LastChange { by: name_of(permit).into(), at: app.clock.now() };
+    let change = LastChange { by: name_of(permit.caller()).into(), at: app.clock.now() };
     let expected = session.revision.number;
     let number = app.store.replace_settings(expected, &text, &change, basic_authentication, under).await?;
     Ok(number.map(|number| etag(number, &text)))

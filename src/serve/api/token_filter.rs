@@ -1,9 +1,11 @@
 //! In: the query of a listing of tokens. Out: which tokens are asked for, and which page of them. It
 //! refuses to know whether they may be shown.
 
+use std::collections::BTreeSet;
+
 use super::{endpoint::Parameter, query::Parameters};
 use crate::{
-    model::{TokenScope, UserName},
+    model::{Owner, OwnerKind, TokenScope},
     serve::{
         problem::Problem,
         store::{Between, TokenFilter, TokenPage},
@@ -26,6 +28,11 @@ pub(super) const PAGING: &[Parameter] = &[
 /// The parameters that say which tokens are listed. Moments are milliseconds since 1970-01-01T00:00:00Z.
 pub(super) const FILTER: &[Parameter] = &[
     Parameter::text("userFilter", "Only tokens of this user; may be repeated").repeated(),
+    Parameter::text(
+        "ownerKind",
+        "Only of owners of this kind: `user`, `project` or `repository`; may be repeated; users when it is left out",
+    )
+    .repeated(),
     Parameter::text("descriptionFilter", "Only with this in the description"),
     Parameter::number("notValidAfter", "Only those that are not valid after this moment"),
     Parameter::number("tokenScope", "Only of this scope: 0 unset, 1 read-only, 2 read-write"),
@@ -39,7 +46,7 @@ pub(super) const FILTER: &[Parameter] = &[
 
 /// Which tokens are asked for.
 pub(super) fn filter(parameters: &Parameters) -> Result<TokenFilter, Problem> {
-    let owners: Vec<UserName> = parameters.all("userFilter").map(UserName::new).collect();
+    let owners: Vec<Owner> = parameters.all("userFilter").map(|user| Owner::User(user.into())).collect();
     if owners.len() > OWNERS_AT_MOST {
         return Err(Problem::bad_request(format!(
             "`userFilter` can be repeated {OWNERS_AT_MOST} times at most."
@@ -50,6 +57,7 @@ pub(super) fn filter(parameters: &Parameters) -> Result<TokenFilter, Problem> {
     };
     Ok(TokenFilter {
         owners,
+        owner_kinds: owner_kinds(parameters)?,
         description: parameters.one("descriptionFilter")?.map(str::to_owned),
         not_valid_after: parameters.moment("notValidAfter")?,
         scope: parameters.one("tokenScope")?.map(scope).transpose()?,
@@ -57,6 +65,20 @@ pub(super) fn filter(parameters: &Parameters) -> Result<TokenFilter, Problem> {
         last_used: between("fromLastUsed", "untilLastUsed")?,
         expires: between("fromExpiresDuring", "untilExpiresDuring")?,
     })
+}
+
+/// Users alone, unless others are asked for: the app has no other owners, and its scripts expect none.
+fn owner_kinds(parameters: &Parameters) -> Result<BTreeSet<OwnerKind>, Problem> {
+    let asked: BTreeSet<OwnerKind> =
+        parameters.all("ownerKind").map(owner_kind).collect::<Result<_, Problem>>()?;
+    Ok(if asked.is_empty() { BTreeSet::from([OwnerKind::User]) } else { asked })
+}
+
+fn owner_kind(word: &str) -> Result<OwnerKind, Problem> {
+    OwnerKind::ALL
+        .into_iter()
+        .find(|kind| kind.word() == word)
+        .ok_or_else(|| Problem::bad_request("`ownerKind` takes `user`, `project` or `repository`."))
 }
 
 fn scope(text: &str) -> Result<TokenScope, Problem> {

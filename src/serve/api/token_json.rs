@@ -6,17 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::Held,
-    model::Scope,
+    access::{Caller, Held},
+    model::{Owner, Scope, UserName},
     serve::{
         problem::Problem,
         store::{Narrowing, TokenRow},
     },
 };
 
-/// Stands for the process that runs the server for itself wherever a user is named. No user can have
-/// this name.
-pub(super) const OPERATOR: &str = "(operator)";
+/// The name of `caller` wherever a user is named. For whoever is no user it is one that no user can have:
+/// `(operator)` for the process that runs the server for itself, `(project PLAT)` for a token of a project.
+pub(super) fn name_of(caller: &Caller) -> UserName {
+    match caller {
+        Caller::Password(person) => person.name.clone(),
+        Caller::Token(held) => match held.owner.name() {
+            Owner::User(name) => name,
+            place => UserName::new(format!("({place})")),
+        },
+        Caller::Operator => UserName::new("(operator)"),
+        Caller::Anybody => UserName::new("(anybody)"),
+    }
+}
 
 /// Longest description, in characters.
 const DESCRIPTION_AT_MOST: usize = 1_000;
@@ -183,8 +193,17 @@ pub(super) fn date_time(moment: Timestamp) -> String {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     pub(super) id: i64,
-    pub(super) user_key: String,
-    pub(super) user_name: String,
+    /// Whose it is; left out for tokens of projects and repositories, like `userName`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_name: Option<String>,
+    /// The project that it is of, or in which its repository lies; left out for tokens of users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) project_key: Option<String>,
+    /// The repository that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) repository_slug: Option<String>,
     pub(super) token_description: String,
     /// The same as `tokenDescription`, under the name that the app's first versions had.
     pub(super) description: String,
@@ -203,11 +222,18 @@ pub(super) struct TokenItem {
 
 impl From<TokenRow> for TokenItem {
     fn from(token: TokenRow) -> Self {
-        let owner = token.owner.to_string();
+        let user = token.owner.user().map(ToString::to_string);
+        let (project, repository) = match token.owner {
+            Owner::User(_) => (None, None),
+            Owner::Project(key) => (Some(key), None),
+            Owner::Repository { project, slug } => (Some(project), Some(slug)),
+        };
         Self {
             id: token.id,
-            user_key: owner.clone(),
-            user_name: owner,
+            user_key: user.clone(),
+            user_name: user,
+            project_key: project,
+            repository_slug: repository,
             token_description: token.description.clone(),
             description: token.description,
             token_scope: token.scope.number(),

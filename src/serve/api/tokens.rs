@@ -14,15 +14,15 @@ use super::{
     runs::{UNDER, UnderRun},
     token_filter::{self, FILTER, PAGING},
     token_json::{
-        CreateToken, CreatedToken, OPERATOR, PatchToken, TokenItem, TokenList, date_time, number_of,
+        CreateToken, CreatedToken, PatchToken, TokenItem, TokenList, date_time, name_of, number_of,
     },
 };
 use crate::{
     access::{
-        Operation, Permit, Person, Target,
+        Operation, Permit, Person, Target, TokenOwner,
         limits::{self, Asked, LimitBroken, Parent},
     },
-    model::{TokenScope, TokenSecret, UserName},
+    model::{Owner, TokenScope, TokenSecret, UserName},
     serve::{
         App,
         guard::Session,
@@ -86,14 +86,15 @@ async fn create(
         expires: asked.expires(app.clock.now())?,
         description: asked.description()?,
     };
-    let (token, secret) = issue(&session, &app, &permit, &owner, about, None).await?;
+    let name = owner.name.to_string();
+    let (token, secret) = issue(&session, &app, &permit, &owner.into(), about, None).await?;
     Ok(Json(CreatedToken {
         id: token.id,
         plain_text_token: secret.expose().to_owned(),
         token_description: token.description,
         token_scope: token.scope.number(),
-        user_key: owner.name.to_string(),
-        user_name: owner.name.to_string(),
+        user_key: name.clone(),
+        user_name: name,
         token_validity_time_in_months: asked.months.unwrap_or(0),
         token_expiration_date_time: token.expires.map(date_time),
         token_expiration_date_time_millis: token.expires.map_or(0, jiff::Timestamp::as_millisecond),
@@ -105,7 +106,7 @@ pub(super) async fn issue(
     session: &Session,
     app: &App,
     permit: &Permit,
-    owner: &Person,
+    owner: &TokenOwner,
     asked: Asked<'_>,
     permissions: Option<ProjectPermissions>,
 ) -> Result<(TokenRow, TokenSecret), Problem> {
@@ -120,11 +121,11 @@ pub(super) async fn issue(
     )?;
     let secret = TokenSecret::from_random(random_bytes()?);
     let new = NewToken {
-        owner: owner.name.clone(),
+        owner: owner.name(),
         description: asked.description.to_owned(),
         scope: TokenScope::Set(granted.scope),
         created: now,
-        created_by: Some(name_of(permit)),
+        created_by: Some(name_of(permit.caller())),
         parent: parent.and_then(number_of),
         last_used: None,
         expires: granted.expires,
@@ -152,15 +153,12 @@ async fn permit_to_create(
         return own.cloned().map(|own| (permit, own)).ok_or_else(|| crate::access::Reason::NoUser.into());
     };
     let owner = app.store.account(&other).await?.map(|account| app.person(account));
-    let permit = session.permit(Operation::CreateFor { owner: owner.clone(), scope: asked.scope()? })?;
+    let permit = session
+        .permit(Operation::CreateFor { owner: owner.clone().map(TokenOwner::User), scope: asked.scope()? })?;
     match owner {
         Some(owner) if owner.active => Ok((permit, owner)),
         _ => Err(Problem::bad_request("`tokenForUserKey` names no active user.")),
     }
-}
-
-pub(super) fn name_of(permit: &Permit) -> UserName {
-    permit.caller().person().map_or_else(|| UserName::new(OPERATOR), |person| person.name.clone())
 }
 
 async fn list_own(
@@ -169,7 +167,8 @@ async fn list_own(
     parameters: Parameters,
 ) -> Result<Json<TokenList>, Problem> {
     let permit = session.permit(Operation::ListOwn)?;
-    let filter = TokenFilter { owners: vec![name_of(&permit)], ..TokenFilter::default() };
+    let filter =
+        TokenFilter { owners: vec![Owner::User(name_of(permit.caller()))], ..TokenFilter::default() };
     list(&app, &filter, &parameters).await
 }
 
@@ -227,7 +226,7 @@ async fn narrow(
 pub(super) fn rename_within_limits(
     session: &Session,
     token: &TokenRow,
-    owner: &Person,
+    owner: &TokenOwner,
     narrowing: &Narrowing,
 ) -> Result<(), LimitBroken> {
     match narrowing.description.as_ref().filter(|new| **new != token.description) {
@@ -255,7 +254,7 @@ pub(super) async fn permitted_token(
     app: &App,
     id: Option<i64>,
     operation: fn(Target) -> Operation,
-) -> Result<(TokenRow, Person), Problem> {
+) -> Result<(TokenRow, TokenOwner), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let token = match id {
         Some(id) => app.store.token(id).await?,
@@ -265,25 +264,31 @@ pub(super) async fn permitted_token(
         session.permit(operation(Target::Others { owner_is_administrator: false }))?;
         return Err(no_such_token());
     };
-    let own = caller.caller().person().filter(|own| own.name == token.owner);
+    let own = caller.caller().person().filter(|own| Some(&own.name) == token.owner.user());
     let (owner, target) = if let Some(own) = own {
-        (own.clone(), Target::Own)
+        (own.clone().into(), Target::Own)
     } else {
         let owner = owner(app, &token.owner).await?;
-        let target = Target::Others { owner_is_administrator: owner.administrator };
-        (owner, target)
+        let owner_is_administrator = owner.person().is_some_and(|owner| owner.administrator);
+        (owner, Target::Others { owner_is_administrator })
     };
     session.permit(operation(target))?;
     Ok((token, owner))
 }
 
-/// The user `name`; somebody without groups when the directory knows no such user.
-async fn owner(app: &App, name: &UserName) -> Result<Person, Problem> {
-    let account = app.store.account(name).await?;
-    Ok(account.map_or_else(
-        || Person { name: name.clone(), groups: [].into(), active: false, administrator: false },
-        |account| app.person(account),
-    ))
+/// The owner with this name; somebody without groups for a user whom the directory does not know.
+async fn owner(app: &App, name: &Owner) -> Result<TokenOwner, Problem> {
+    let account = match name.user() {
+        Some(user) => app.store.account(user).await?,
+        None => None,
+    };
+    let unknown = |user: &UserName| Person {
+        name: user.clone(),
+        groups: [].into(),
+        active: false,
+        administrator: false,
+    };
+    TokenOwner::of(name, |user| Ok(account.map_or_else(|| unknown(user), |account| app.person(account))))
 }
 
 fn no_such_token() -> Problem {

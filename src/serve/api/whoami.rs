@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     endpoint::Endpoint,
-    token_json::{OPERATOR, number_of},
+    token_json::{name_of, number_of},
 };
 use crate::{
     access::{Caller, Operation},
@@ -20,7 +20,8 @@ use crate::{
 /// Who sends a request, as the server sees it.
 #[derive(Serialize, JsonSchema)]
 struct WhoAmI {
-    /// Name of the user; `(operator)` for the process that runs the server for itself.
+    /// Name of the user; `(project PLAT)` or `(repository PLAT/app)` for a token of one of these, `(operator)` for
+    /// the process that runs the server for itself.
     user: String,
     /// The groups the user is in.
     groups: Vec<String>,
@@ -73,7 +74,7 @@ async fn whoami(State(app): State<Arc<App>>, session: Session) -> Result<Json<Wh
     let (caller, token) = (permit.caller(), permit.caller().token());
     let person = caller.person();
     Ok(Json(WhoAmI {
-        user: person.map_or_else(|| OPERATOR.to_owned(), |person| person.name.to_string()),
+        user: name_of(caller).into(),
         groups: person.iter().flat_map(|person| &person.groups).map(ToString::to_string).collect(),
         administrator: *caller == Caller::Operator || person.is_some_and(|person| person.administrator),
         administrators: app.administrators.to_string(),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::project_permissions::ProjectPermissions;
 use crate::model::{
-    GroupName, LastUse, Scope, TokenScope, UserName,
+    GroupName, LastUse, Owner, OwnerKind, Scope, TokenScope, UserName,
     run::{ChangeNote, RunId},
     secret::SecretHash,
 };
@@ -133,7 +133,7 @@ pub struct TokenRow {
     /// Its number, never given twice.
     pub id: i64,
     /// Whose it is.
-    pub owner: UserName,
+    pub owner: Owner,
     /// What tells it from others.
     pub description: String,
     /// How far it reaches.
@@ -151,10 +151,19 @@ pub struct TokenRow {
     pub permissions: Option<ProjectPermissions>,
 }
 
+/// The owner of a token, as far as the directory knows that one.
+#[derive(Clone)]
+pub enum KnownOwner {
+    /// A user.
+    User(Account),
+    /// A project or repository that there is.
+    Place,
+}
+
 /// A token to be kept.
 pub struct NewToken {
     /// Whose it is.
-    pub owner: UserName,
+    pub owner: Owner,
     /// What tells it from others.
     pub description: String,
     /// How far it reaches.
@@ -219,8 +228,10 @@ pub struct NewPermissions {
 /// Which tokens are asked for; every part that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenFilter {
-    /// Of one of these users; empty means of anybody.
-    pub owners: Vec<UserName>,
+    /// Of one of these owners; empty means of anybody.
+    pub owners: Vec<Owner>,
+    /// Of an owner of one of these kinds; empty means of any.
+    pub owner_kinds: BTreeSet<OwnerKind>,
     /// With this in the description, without regard to the case of ASCII letters.
     pub description: Option<String>,
     /// Not valid any more after this moment.

@@ -10,6 +10,7 @@
 
 pub(in crate::target) mod directory;
 pub(in crate::target) mod passwords;
+mod rate_limit;
 mod reader;
 mod walk;
 pub(in crate::target) mod wire;
@@ -24,7 +25,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    inventory::{Call, Credential},
+    inventory::{Call, Credential, Pace},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, password::wildcard},
     plan::ApprovedPlan,
     target::{
@@ -68,6 +69,8 @@ pub struct Bitbucket {
     slugs: Arc<Slugs>,
     /// The users, between the reading of people and that of their tokens, so that they are asked for once.
     users: Mutex<Option<Vec<User>>>,
+    /// How far the server slows us down, as of the last walk.
+    pace: Mutex<Option<Pace>>,
 }
 
 impl Bitbucket {
@@ -80,6 +83,7 @@ impl Bitbucket {
             options,
             slugs: Arc::default(),
             users: Mutex::default(),
+            pace: Mutex::default(),
         }
     }
 
@@ -157,10 +161,15 @@ impl Slugs {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = slugs.collect();
     }
 
+    /// That of `user`, which is the name when nothing else was learned.
+    fn of(&self, user: &UserName) -> String {
+        let slugs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slugs.get(user).map_or_else(|| user.as_str().to_owned(), Clone::clone)
+    }
+
     /// The path of the tokens of `owner`.
     fn tokens_path(&self, owner: &Owner) -> Result<String, BadSegment> {
-        let slugs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slug = owner.user().and_then(|user| slugs.get(user));
-        wire::tokens_path(owner, slug.map(String::as_str))
+        let slug = owner.user().map(|user| self.of(user));
+        wire::tokens_path(owner, slug.as_deref())
     }
 }

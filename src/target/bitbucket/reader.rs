@@ -13,10 +13,10 @@ use serde::de::IgnoredAny;
 
 use crate::{
     inventory::{
-        Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People, ReadError, Server,
+        Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, Pace, People, ReadError, Server,
     },
     model::{GroupName, PasswordAuthentication, SettingKey, Token, UserName},
-    target::http::{HttpError, Refusal},
+    target::{http::HttpError, let_in::not_let_in},
 };
 
 use super::{
@@ -29,19 +29,6 @@ use super::{
 const GROUPS_AT_ONCE: usize = 4;
 
 pub(super) type Cause = Box<dyn Error + Send + Sync>;
-
-/// The server does not let us in at all.
-#[derive(Debug, thiserror::Error)]
-enum NotLetIn {
-    /// Bitbucket 10 is installed like that.
-    #[error(
-        "the server refuses passwords, and tokens that are sent as passwords, as Bitbucket 10 does from the start: \
-         use a bearer credential in `auth`, or add the user to the exceptions of basic authentication on the server"
-    )]
-    BasicDisabled(#[source] HttpError),
-    #[error("the server does not accept the credential: is it still valid?")]
-    NotAccepted(#[source] HttpError),
-}
 
 /// What is known of the switch for passwords.
 enum Passwords {
@@ -77,6 +64,10 @@ impl InventoryReader for Bitbucket {
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.walk(each).await.map_err(self.cannot_read("tokens"))
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -135,18 +126,8 @@ impl Bitbucket {
 
     /// Finds out whether we are let in, and whom the server takes us for, when it says so.
     async fn probe(&self) -> Result<Option<String>, Cause> {
-        let error = match self.client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await {
-            Ok(answer) => return Ok(answer.user.filter(|user| !user.is_empty())),
-            Err(error) => error,
-        };
-        let words = error.refused_with().unwrap_or_default();
-        Err(match error.refusal() {
-            Some(Refusal::NotPermitted) if words.contains("Basic Authentication has been disabled") => {
-                NotLetIn::BasicDisabled(error).into()
-            }
-            Some(Refusal::NotAccepted) => NotLetIn::NotAccepted(error).into(),
-            _ => error.into(),
-        })
+        let answer = self.client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await.map_err(not_let_in)?;
+        Ok(answer.user.filter(|user| !user.is_empty()))
     }
 
     async fn read_passwords(&self) -> Result<Passwords, HttpError> {

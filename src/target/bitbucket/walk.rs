@@ -1,12 +1,15 @@
 //! In: users, projects and repositories. Out: the tokens of each, and whose tokens could not be seen. It
 //! refuses to hold more than the tokens of a few owners at once, and to ask an owner twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::PoisonError,
+};
 
 use futures_util::{StreamExt, future, stream};
 
 use crate::{
-    inventory::{Coverage, Missing},
+    inventory::{Coverage, Missing, Pace},
     model::{Owner, OwnerKind, Token, TokenId},
     target::http::HttpError,
 };
@@ -55,6 +58,7 @@ impl Bitbucket {
         // INVARIANT: every owner is asked once. One that is made meanwhile moves others to the next page of
         // their list, where they stand again.
         let owners: BTreeSet<Owner> = users.into_iter().chain(projects).chain(repositories).collect();
+        self.learn_pace(owners.len()).await;
         let mut answers =
             stream::iter(owners.into_iter().map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
         let mut unseen = Unseen::default();
@@ -65,6 +69,13 @@ impl Bitbucket {
             }
         }
         Ok(unseen.coverage())
+    }
+
+    /// Finds out how far the server slows down a walk over so many `owners`.
+    async fn learn_pace(&self, owners: usize) {
+        let owners = u64::try_from(owners).unwrap_or(u64::MAX);
+        let pace = self.read_rate_limit().await.map(|(limit, user)| Pace { owners, limit, user });
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace.filter(|pace| pace.seconds() > 0);
     }
 
     async fn tokens_of(&self, owner: Owner) -> (Owner, Result<Vec<Token>, NotSeen>) {

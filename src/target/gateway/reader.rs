@@ -11,7 +11,9 @@ use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use crate::{
     inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
-    model::{GroupName, LastChange, SettingKey, Settings, Token, TokenId, settings::SettingsDocument},
+    model::{
+        GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, settings::SettingsDocument,
+    },
     target::http::{HttpClient, HttpError, PagingFault, Refusal},
 };
 
@@ -170,7 +172,7 @@ impl Gateway {
 
     async fn token_page(&self, after: i64, until: i64) -> Result<TokenPage, HttpError> {
         let (after, until) = (after.to_string(), until.to_string());
-        let query = [("limit", PAGE), ("afterId", after.as_str()), ("untilId", until.as_str())];
+        let query = tokens_between(PAGE, &after, &until);
         Ok(self.client.get(TOKENS, &query).await?.body)
     }
 
@@ -182,10 +184,16 @@ impl Gateway {
     pub(super) async fn token(client: &HttpClient, id: &TokenId) -> Result<Option<Token>, Cause> {
         let number: i64 = id.as_str().parse()?;
         let (after, until) = ((number - 1).to_string(), number.to_string());
-        let query = [("limit", "1"), ("afterId", after.as_str()), ("untilId", until.as_str())];
+        let query = tokens_between("1", &after, &until);
         let page: TokenPage = client.get(TOKENS, &query).await?.body;
         Ok(page.content.into_iter().find(|token| token.id == number).map(Token::try_from).transpose()?)
     }
+}
+
+/// Asks for the tokens behind `after`, up to `until`, of all owners: without a kind it would be users alone.
+fn tokens_between<'a>(limit: &'a str, after: &'a str, until: &'a str) -> [(&'static str, &'a str); 6] {
+    let [user, project, repository] = OwnerKind::ALL.map(|kind| ("ownerKind", kind.word()));
+    [("limit", limit), ("afterId", after), ("untilId", until), user, project, repository]
 }
 
 /// Cuts the identifiers behind `after`, up to `until`, into as many spans as are read at once.

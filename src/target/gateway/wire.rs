@@ -124,7 +124,9 @@ pub(super) struct TokenPage {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     pub(super) id: i64,
-    user_name: UserName,
+    user_name: Option<UserName>,
+    project_key: Option<String>,
+    repository_slug: Option<String>,
     token_description: String,
     token_scope: i64,
     created: i64,
@@ -134,20 +136,22 @@ pub(super) struct TokenItem {
     valid_until: i64,
 }
 
-/// A moment or scope that no calendar and no server has.
+/// A token that cannot be understood.
 #[derive(Debug, thiserror::Error)]
-#[error("token {id}: `{field}` has the value {value}, which means nothing")]
-pub(super) struct BadItem {
-    id: i64,
-    field: &'static str,
-    value: i64,
+pub(super) enum BadItem {
+    /// A moment or scope that no calendar and no server has.
+    #[error("token {id}: `{field}` has the value {value}, which means nothing")]
+    Value { id: i64, field: &'static str, value: i64 },
+    /// It belongs to nobody, or to several.
+    #[error("token {0}: it has no `userName` and no `projectKey`, or both")]
+    Owner(i64),
 }
 
 impl TryFrom<TokenItem> for Token {
     type Error = BadItem;
 
     fn try_from(item: TokenItem) -> Result<Self, BadItem> {
-        let bad = |field, value| BadItem { id: item.id, field, value };
+        let bad = |field, value| BadItem::Value { id: item.id, field, value };
         let moment = |field, value| Timestamp::from_millisecond(value).map_err(|_| bad(field, value));
         let never_or = |field, value| if value == 0 { Ok(None) } else { moment(field, value).map(Some) };
         let last_used = never_or("lastAccessed", item.last_accessed)?.map(|at| LastUse {
@@ -156,7 +160,12 @@ impl TryFrom<TokenItem> for Token {
         });
         Ok(Self {
             id: TokenId::new(item.id.to_string()),
-            owner: Owner::User(item.user_name),
+            owner: match (item.user_name, item.project_key, item.repository_slug) {
+                (Some(user), None, None) => Owner::User(user),
+                (None, Some(key), None) => Owner::Project(key),
+                (None, Some(project), Some(slug)) => Owner::Repository { project, slug },
+                _ => return Err(BadItem::Owner(item.id)),
+            },
             description: item.token_description,
             scope: TokenScope::from_number(item.token_scope)
                 .ok_or_else(|| bad("tokenScope", item.token_scope))?,

@@ -1,10 +1,12 @@
 //! In: methods, paths and JSON. Out: JSON, or an error that names the URL without secrets. It
-//! refuses to follow redirects, which could carry a credential to somebody else, to read answers
-//! without an end, and to repeat a write of which it is not certain that nothing happened.
+//! refuses to carry a credential to another origin, to read answers without an end, and to repeat a
+//! write of which it is not certain that nothing happened.
 
+mod answer;
 mod concurrency;
 mod error;
 mod pages;
+mod redirect;
 mod retry;
 mod statistics;
 
@@ -14,18 +16,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use reqwest::{Method, Response, header};
+use reqwest::{Method, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use answer::Versioned;
 pub use error::{Called, HttpError, Refusal, Words};
 pub use pages::PagingFault;
 pub(in crate::target) use pages::Progress;
+pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
 
+use answer::{Answer, judge, location};
 use concurrency::Concurrency;
+use redirect::Trail;
 use retry::Again;
 use statistics::Counters;
 
@@ -75,9 +80,6 @@ impl Default for Limits {
     }
 }
 
-/// The header in which Bitbucket says whom it takes the caller for.
-const USER_NAME: header::HeaderName = header::HeaderName::from_static("x-ausername");
-
 /// A client of one server.
 pub struct HttpClient {
     base: String,
@@ -86,16 +88,6 @@ pub struct HttpClient {
     limits: Limits,
     concurrency: Concurrency,
     counters: Counters,
-}
-
-/// The answer to a call that reads or writes a resource with a version.
-pub struct Versioned<T> {
-    /// The resource.
-    pub body: T,
-    /// Its `ETag`, when the server sent one.
-    pub etag: Option<String>,
-    /// Whom the server takes us for, when it says so in the header `X-AUSERNAME`, as Bitbucket does.
-    pub user: Option<String>,
 }
 
 impl HttpClient {
@@ -126,10 +118,15 @@ impl HttpClient {
             .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
             .timeout(limits.call)
+            // Ours to follow: the library would carry on what is no read, and knows no reason why not.
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(base) {
             // A proxy has no business between us and a server on this machine, and would see the credential.
             builder = builder.no_proxy();
+            if base.starts_with("http:") {
+                // A certificate is of no use then, and a small container has none.
+                builder = builder.tls_certs_only([]);
+            }
         }
         if let Some(pem) = extra_ca {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?;
@@ -245,7 +242,8 @@ impl HttpClient {
         let is_read = call.method == Method::GET;
         let (began, mut tries) = (Instant::now(), 1);
         loop {
-            let error = match self.attempt(call, body, tries).await {
+            // An allocation is nothing beside a call, and keeps every future small that waits for one.
+            let error = match Box::pin(self.attempt(call, body, tries)).await {
                 Ok(answer) => {
                     turn.was_answered();
                     return Ok(answer);
@@ -268,34 +266,63 @@ impl HttpClient {
         }
     }
 
-    /// Makes a call once, counts it and says so in the log.
+    /// Makes a call once, wherever on the same server it is sent on.
     async fn attempt(
         &self,
         call: &Call<'_>,
         body: Option<&impl Serialize>,
         tries: u32,
     ) -> Result<Answer, HttpError> {
-        let called = Called { name: format!("{} {}", call.method, self.url(call.path)), tries };
+        let name = format!("{} {}", call.method, self.url(call.path));
+        let mut called = Called { name, tries, sent_on: None };
+        let (mut trail, mut onward) = (Trail::default(), None);
+        loop {
+            let (response, read) = self.request(call, onward.as_ref(), body, &called).await?;
+            let Some(location) = location(&response) else { return judge(&response, called, read) };
+            let (status, from) = (response.status(), response.url());
+            match trail.onward(&call.method, status, from, location) {
+                Ok(to) => {
+                    called.sent_on = Some(redirect::shown(&to));
+                    onward = Some(to);
+                }
+                Err(obstacle) => {
+                    let redirect = redirect::stopped(from, location, call.path, &self.base, obstacle);
+                    return Err(HttpError::Redirected { call: called, status, redirect: Box::new(redirect) });
+                }
+            }
+        }
+    }
+
+    /// Sends one request, to where the call is sent on if it is; counts it and says so in the log.
+    async fn request(
+        &self,
+        call: &Call<'_>,
+        onward: Option<&Url>,
+        body: Option<&impl Serialize>,
+        called: &Called,
+    ) -> Result<(Response, Vec<u8>), HttpError> {
         let began = Instant::now();
         let mut read = Vec::new();
-        let response = self.transfer(call, body, &called, &mut read).await;
+        let response = self.transfer(call, onward, body, called, &mut read).await;
         let time = began.elapsed();
-        self.counters.count(tries, time, read.len());
+        self.counters.count(called.tries, time, read.len());
         tracing::info!(
             call = called.name,
-            tries,
+            sent_on = called.sent_on,
+            tries = called.tries,
             status = response.as_ref().ok().map(|response| response.status().as_u16()),
             bytes = read.len(),
             milliseconds = time.as_millis(),
             "called"
         );
-        judge(&response?, called, read)
+        Ok((response?, read))
     }
 
     /// Sends the request and reads the body of the answer into `read`.
     async fn transfer(
         &self,
         call: &Call<'_>,
+        onward: Option<&Url>,
         body: Option<&impl Serialize>,
         called: &Called,
         read: &mut Vec<u8>,
@@ -304,10 +331,11 @@ impl HttpClient {
             call: called.clone(),
             source: source.without_url(),
         };
-        let mut request = self
-            .client
-            .request(call.method.clone(), self.url(call.path))
-            .query(call.query)
+        let mut request = match onward {
+            Some(url) => self.client.request(call.method.clone(), url.clone()),
+            None => self.client.request(call.method.clone(), self.url(call.path)).query(call.query),
+        };
+        request = request
             .header(header::ACCEPT, "application/json")
             // Atlassian's products take a write without it for one that a page in a browser was tricked into.
             .header("X-Atlassian-Token", "no-check");
@@ -332,63 +360,11 @@ impl HttpClient {
     }
 }
 
-/// What the answer with this head and `body` comes to.
-fn judge(response: &Response, call: Called, body: Vec<u8>) -> Result<Answer, HttpError> {
-    let status = response.status();
-    let text_of = |name: header::HeaderName| {
-        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-    };
-    if status.is_redirection()
-        && let Some(location) = text_of(header::LOCATION)
-    {
-        let to = error::destination(response.url().as_str(), &location);
-        return Err(HttpError::Redirected { call, status, to });
-    }
-    if !status.is_success() {
-        let retry_after = text_of(header::RETRY_AFTER);
-        return Err(HttpError::Refused {
-            call,
-            status,
-            refusal: Refusal::of(status, &body),
-            words: error::words(&body),
-            retry_after: retry_after.and_then(|value| retry::retry_after(&value, Timestamp::now())),
-        });
-    }
-    let kind = text_of(header::CONTENT_TYPE).unwrap_or_default();
-    if !body.is_empty() && !kind.contains("json") {
-        return Err(HttpError::NotJson { call, kind });
-    }
-    let user = text_of(USER_NAME);
-    Ok(Answer { call, body, etag: text_of(header::ETAG), user })
-}
-
 struct Call<'a> {
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
     headers: &'a [(header::HeaderName, String)],
-}
-
-struct Answer {
-    call: Called,
-    body: Vec<u8>,
-    etag: Option<String>,
-    user: Option<String>,
-}
-
-impl Answer {
-    /// The body as JSON of this form.
-    fn json<T: DeserializeOwned>(self) -> Result<Versioned<T>, HttpError> {
-        let Self { call, body, etag, user } = self;
-        if body.is_empty() {
-            return Err(HttpError::Empty { call });
-        }
-        match serde_json::from_slice(&body) {
-            Ok(body) => Ok(Versioned { body, etag, user }),
-            Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
-            Err(source) => Err(HttpError::NotUnderstood { call, source }),
-        }
-    }
 }
 
 /// Any number, each as likely; the middle one when the system has none to give.
@@ -398,8 +374,8 @@ fn random() -> u64 {
 
 /// Whether the server at `base` is on this machine.
 fn is_loopback(base: &str) -> bool {
-    let url = reqwest::Url::parse(base).ok();
-    let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+    let url = Url::parse(base).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -154,7 +154,7 @@ impl HttpClient {
 
     /// The error for the page from `start` of the list at `path`.
     pub(in crate::target) fn paging(&self, path: &str, start: u64, fault: PagingFault) -> HttpError {
-        let call = Called { name: format!("GET {}", self.url(path)), tries: 1 };
+        let call = Called { name: format!("GET {}", self.url(path)), tries: 1, sent_on: None };
         HttpError::Paging { call, start, fault }
     }
 }

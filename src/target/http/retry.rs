@@ -12,7 +12,8 @@ use super::HttpError;
 /// the server asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retries {
-    /// Tries in all when no connection comes about, or it breaks.
+    /// Tries in all when a connection is refused, or breaks. One that does not come about within its time
+    /// is not tried again.
     pub tries_when_broken: u32,
     /// Tries in all when the server is busy.
     pub tries_when_busy: u32,
@@ -54,6 +55,8 @@ impl Again {
     pub(super) fn after(error: &HttpError, is_read: bool) -> Option<Self> {
         match error {
             HttpError::Unreachable { source, .. } if source.is_builder() => None,
+            // The system knocked several times meanwhile, and each try would take as long again.
+            HttpError::Unreachable { source, .. } if source.is_connect() && source.is_timeout() => None,
             HttpError::Unreachable { source, .. } => (is_read || source.is_connect()).then_some(Self::Broken),
             HttpError::Refused { status, retry_after, .. } => match *status {
                 StatusCode::TOO_MANY_REQUESTS => Some(Self::Busy(*retry_after)),

@@ -17,7 +17,7 @@ use crate::{
         Server,
     },
     model::{GroupName, SettingKey, Settings, Token, TokenScope, UserName, mapping::SettingsMapping},
-    target::http::{self, HttpClient, HttpError},
+    target::http::{self, HttpClient, HttpError, Refusal},
 };
 
 use super::{
@@ -153,8 +153,8 @@ impl Resolution {
                 Ok(Known { settings, unreadable })
             }
             Err(cause) => {
-                let refused = cause.downcast_ref::<HttpError>().and_then(HttpError::refused_with);
-                let Some(reason) = refused else { return Err(cause) };
+                let reason = cause.downcast_ref().and_then(|error| why_unreadable(error, mapping));
+                let Some(reason) = reason else { return Err(cause) };
                 let unreadable = mapping.fields.keys().map(|key| (*key, reason.clone())).collect();
                 Ok(Known { settings: mapping::unrestricted(), unreadable })
             }
@@ -175,6 +175,19 @@ impl Resolution {
             .buffer_unordered(GROUPS_AT_ONCE)
             .try_collect()
             .await
+    }
+}
+
+/// Why the document of the settings is not shown to us, in words; nothing when `error` says more than that.
+fn why_unreadable(error: &HttpError, mapping: &SettingsMapping) -> Option<String> {
+    let said = error.refused_with()?;
+    match error.refusal()? {
+        Refusal::NotAccepted | Refusal::NotPermitted => Some(said),
+        Refusal::NotFound | Refusal::NotSupported => {
+            let SettingsMapping { path, read, .. } = mapping;
+            Some(format!("the server has no `{read} {path}`, which `settings` names: {said}"))
+        }
+        Refusal::TooMany | Refusal::Other => None,
     }
 }
 

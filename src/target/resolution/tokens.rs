@@ -19,7 +19,7 @@ use reqwest::StatusCode;
 use crate::{
     inventory::{Coverage, Missing, TokenPart},
     model::{Token, TokenId, TokenScope, UserName},
-    target::http::{HttpClient, HttpError, PagingFault},
+    target::http::{HttpClient, HttpError, PagingFault, Refusal},
 };
 
 use super::{
@@ -34,6 +34,11 @@ const LIMIT: &str = "500";
 const AT_ONCE: usize = 8;
 
 type Cause = Box<dyn Error + Send + Sync>;
+
+/// The product has no such REST.
+#[derive(Debug, thiserror::Error)]
+#[error("the server does not have the app \"API Token Authentication\": is it installed there, and enabled?")]
+struct NoApp(#[source] HttpError);
 
 /// The pages of a listing, one by one.
 pub(super) struct Pages<'a> {
@@ -110,7 +115,10 @@ impl Resolution {
             None => self.read_people().await?,
         };
         let mut pages = Pages::new(&self.client, None, None);
-        let mut page = pages.next().await?;
+        let mut page = pages.next().await.map_err(|error| match error.refusal() {
+            Some(Refusal::NotSupported) => Cause::from(NoApp(error)),
+            _ => error.into(),
+        })?;
         let (lack_owner, lack_scope) = page.iter().flatten().fold((false, false), |(owner, scope), item| {
             (owner || !item.names_its_owner(), scope || !item.has_scope())
         });

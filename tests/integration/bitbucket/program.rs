@@ -131,7 +131,8 @@ async fn keys_that_the_server_cannot_hold_fail_the_run_unless_the_settings_file_
     let strict = Repository::new(&stub, "").run(&["plan"]).await;
     assert_eq!(strict.code, Some(1), "{}{}", strict.stdout, strict.stderr);
     assert!(strict.stdout.contains("this kind of target has no such setting"), "{}", strict.stdout);
-    let lenient = Repository::new(&stub, "    unsupported: warn\n    areas: [user]\n").run(&["plan"]).await;
+    let lenient =
+        Repository::new(&stub, "    unsupported: warn\n    areas: [personal]\n").run(&["plan"]).await;
     assert_eq!(lenient.code, Some(0), "{}{}", lenient.stdout, lenient.stderr);
     assert!(lenient.stdout.starts_with("No changes."), "{}", lenient.stdout);
     assert!(lenient.stdout.contains("not looked at, as the settings file says: tokens of projects"));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
     inventory::{InventoryReader, Membership},
@@ -62,12 +63,47 @@ async fn a_plan_makes_one_call_for_each_page_and_a_few_more() {
     let stub = filled().await;
     let nothing = policy("version: 1\n");
     plan(&stub.target(), &nothing, &History::default(), NOW).await;
-    // Pages hold two values. Probe, properties, passwords; three users, whose two pages are read twice; two
+    // Pages hold two values. Probe, properties, passwords, rate limit; three users, whose two pages are read twice; two
     // projects; three repositories; and of tokens three pages for one user, one for everybody else who can
     // have any.
     let pages = 2 * 2 + 1 + 2 + (3 + 2 + 2 + 3);
     let asked = stub.contents().calls.clone();
-    assert_eq!(asked.len(), 3 + pages, "{asked:#?}");
+    assert_eq!(asked.len(), 4 + pages, "{asked:#?}");
+}
+
+#[tokio::test]
+async fn what_a_rate_limit_makes_of_a_walk_is_said_when_it_matters() {
+    let stub = filled().await;
+    let nothing = policy("version: 1\n");
+    // Eight owners: three users, two projects, three repositories.
+    let said = async |settings: &[(&'static str, Value)]| {
+        stub.contents().rate_limits = settings.iter().cloned().collect();
+        let plan = plan(&stub.target(), &nothing, &History::default(), NOW).await;
+        plan.remarks.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let bucket = |capacity: u64, rate: u64| json!({"capacity": capacity, "fillRate": rate});
+    let all = |enabled: bool, bucket: Value| ("", json!({"enabled": enabled, "defaultSettings": bucket}));
+    let ours = |settings: Value| ("/users/warden", settings);
+    let slow = said(&[all(true, bucket(3, 2))]).await;
+    insta::assert_snapshot!(slow.join("\n"), @"reading asks 8 users, projects and repositories for their tokens, and the server answers 3 calls at once and 2 a second: that takes at least 3 s unless `warden` is exempt from rate limiting there; see to that, or look at fewer `areas` and `projects`");
+    assert_eq!(said(&[all(true, bucket(3, 2))]).await, slow, "the same state says the same");
+    let exempt = ours(json!({"user": {"name": "warden"}, "whitelisted": true}));
+    let roomier = ours(json!({"settings": bucket(8, 1), "whitelisted": false}));
+    let tighter = ours(json!({"settings": {"capacity": "1", "fillRate": "1"}}));
+    assert!(said(&[all(true, bucket(60, 5)), tighter]).await[0].contains("at least 7 s"));
+    for quiet in [
+        vec![],
+        vec![all(false, bucket(3, 2))],
+        vec![all(true, bucket(8, 1))],
+        vec![all(true, bucket(3, 2)), exempt],
+        vec![all(true, bucket(3, 2)), roomier],
+        vec![all(true, json!({}))],
+        vec![all(true, bucket(3, 0))],
+    ] {
+        assert_eq!(said(&quiet).await, Vec::<String>::new(), "{quiet:?}");
+    }
+    stub.contents().refused = vec!["/rest/api/latest/admin/rate-limit"];
+    assert_eq!(said(&[all(true, bucket(3, 2))]).await, Vec::<String>::new());
 }
 
 #[tokio::test]

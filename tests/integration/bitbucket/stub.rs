@@ -30,6 +30,8 @@ use tokenwarden::{
 pub(crate) const PASSWORD: &str = "correct horse battery";
 /// The key that marks are made with.
 pub(crate) const KEY: &str = "a key for the marks of the tests";
+/// Where the settings of rate limits are.
+const RATE_LIMITS: &str = "/rest/api/latest/admin/rate-limit/settings";
 /// The name of the target.
 pub(crate) const TARGET: &str = "prod";
 
@@ -45,6 +47,8 @@ pub(crate) struct Contents {
     /// By the path of their owner, such as `users/mary`.
     pub(crate) tokens: BTreeMap<String, Vec<Value>>,
     pub(crate) passwords: Value,
+    /// By the end of the path: empty for the settings of all. Without any, this server has no rate limits.
+    pub(crate) rate_limits: BTreeMap<&'static str, Value>,
     /// Beginnings of paths that are refused with 401.
     pub(crate) refused: Vec<&'static str>,
     /// Beginnings of paths that fail with this status, each time with another number for the log.
@@ -93,6 +97,7 @@ impl Stub {
             archived: Vec::new(),
             tokens: BTreeMap::new(),
             passwords: json!({"block-requests": false, "allowed-paths": [], "allowed-users": [], "show-warning-message": true}),
+            rate_limits: BTreeMap::new(),
             refused: Vec::new(),
             failing: BTreeMap::new(),
             then: Vec::new(),
@@ -269,6 +274,12 @@ impl Contents {
                 self.passwords = serde_json::from_slice(body).unwrap();
                 self.writes.push((format!("{method} {}", uri.path()), self.passwords.clone()));
                 return StatusCode::NO_CONTENT.into_response();
+            }
+            path if path.starts_with(RATE_LIMITS) => {
+                return match self.rate_limits.get(&path[RATE_LIMITS.len()..]) {
+                    Some(found) => axum::Json(found.clone()).into_response(),
+                    None => refusal(StatusCode::NOT_FOUND, "no such settings"),
+                };
             }
             path => match path.strip_prefix("/rest/access-tokens/latest/") {
                 Some(path) if self.is_owner(path) => self.tokens.get(path).cloned().unwrap_or_default(),

@@ -13,7 +13,7 @@ use tokenwarden::{
 
 use super::{
     NOW, actions, missing, plan,
-    stub::{Contents, Stub},
+    stub::{Contents, PASSWORD, Stub},
 };
 use crate::world::policy;
 
@@ -136,7 +136,27 @@ async fn every_product_tells_who_we_are_and_a_credential_of_nobody_is_an_error()
         let options = Options { product, ..Options::default() };
         let nobody = stub.target_as(Credential::Bearer("revoked".into()), options);
         let error = one_line(&nobody.overview().await.unwrap_err());
-        assert!(error.contains("credential") && !error.contains("revoked"), "{product:?}: {error}");
+        assert!(
+            error.contains("is the credential still valid") || error.contains("is it still valid"),
+            "{product:?}: {error}"
+        );
+        assert!(!error.contains("revoked"), "{product:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_passwords_is_told_apart_from_one_that_refuses_us() {
+    let stub = Stub::start().await;
+    stub.contents().passwords_off = true;
+    for product in PRODUCTS {
+        let error = one_line(&stub.target_in(product).overview().await.unwrap_err());
+        assert!(
+            error.contains("use a bearer credential") && !error.contains(PASSWORD),
+            "{product:?}: {error}"
+        );
+        let bearer =
+            stub.target_as(Credential::Bearer("secret".into()), Options { product, ..Options::default() });
+        assert!(bearer.overview().await.is_ok(), "{product:?}");
     }
 }
 

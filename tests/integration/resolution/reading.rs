@@ -202,6 +202,18 @@ async fn a_credential_that_can_only_read_makes_the_same_plan() {
 }
 
 #[tokio::test]
+async fn a_server_without_the_app_is_told_apart_from_one_that_does_not_let_us_see_its_tokens() {
+    let stub = Stub::filled().await;
+    stub.contents().unknown = vec!["/rest/de.resolution"];
+    let error = one_line(&stub.target().tokens(&mut |_| {}).await.unwrap_err());
+    assert!(error.contains("does not have the app"), "{error}");
+    stub.contents().unknown.clear();
+    stub.contents().refused = vec!["GET /rest/de.resolution"];
+    let error = one_line(&stub.target().tokens(&mut |_| {}).await.unwrap_err());
+    assert!(error.contains("the credential may not do this") && !error.contains("the app"), "{error}");
+}
+
+#[tokio::test]
 async fn the_token_of_the_run_is_never_touched_and_when_it_is_not_known_none_that_may_be_it() {
     let stub = Stub::filled().await;
     let policy =

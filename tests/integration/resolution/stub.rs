@@ -68,6 +68,8 @@ pub(crate) struct Contents {
     pub(crate) refused: Vec<&'static str>,
     /// Beginnings of paths that this version does not have.
     pub(crate) unknown: Vec<&'static str>,
+    /// Passwords, and whatever is sent as one, are refused.
+    pub(crate) passwords_off: bool,
     /// Confluence does not say who is active.
     pub(crate) hides_activity: bool,
     /// What happens once a call of this path was answered.
@@ -113,6 +115,7 @@ impl Stub {
             refuses_to_revoke: false,
             refused: Vec::new(),
             unknown: Vec::new(),
+            passwords_off: false,
             hides_activity: false,
             then: Vec::new(),
             lost_answers: 0,
@@ -211,6 +214,10 @@ async fn answer(
         let message = json!({"errors": [{"message": "You are not permitted to access this resource"}]});
         return (StatusCode::UNAUTHORIZED, axum::Json(message)).into_response();
     };
+    if contents.passwords_off && headers[header::AUTHORIZATION].as_bytes().starts_with(b"Basic ") {
+        let message = json!({"message": "Basic Authentication has been disabled on this instance."});
+        return (StatusCode::FORBIDDEN, axum::Json(message)).into_response();
+    }
     if contents.refused.iter().any(|refused| call.starts_with(refused)) {
         return (StatusCode::FORBIDDEN, axum::Json(json!({"errorMessage": "Not for you."}))).into_response();
     }

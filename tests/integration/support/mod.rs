@@ -30,7 +30,7 @@ pub(crate) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
 /// The moment at which the clock of a test server stands still.
 pub(crate) const NOW: &str = "2026-06-01T12:00:00Z";
 
-/// Two administrators, developers, a bot and somebody who left; the password of each is the name.
+/// Two administrators, developers, a bot and somebody who left; the password of each is the name. Two projects.
 pub(crate) const DIRECTORY: &str = "
 users:
   - {name: root, password_env: root}
@@ -44,6 +44,7 @@ groups:
   developers: [mary, sam, gone]
   ci-bots: [bot]
   token-admins: [sam]
+projects: {PLAT: [app, lib], DOCS: []}
 ";
 
 /// What a test server starts with.
@@ -184,6 +185,17 @@ impl TestServer {
         }
     }
 
+    /// A token of a project or repository, such as `projects/PLAT`, made by the operator.
+    pub(crate) async fn make_for(&self, place: &str, permissions: &[&str]) -> Made {
+        let path = format!("/rest/access-tokens/latest/{place}");
+        let body = json!({"name": "made", "permissions": permissions});
+        let created = answer(self.as_operator(Method::PUT, &path).json(&body), StatusCode::OK).await;
+        Made {
+            id: created["id"].as_str().unwrap().parse().unwrap(),
+            secret: created["token"].as_str().unwrap().to_owned(),
+        }
+    }
+
     /// The settings document and its entity tag.
     pub(crate) async fn settings(&self) -> (Value, String) {
         let response = self.as_operator(Method::GET, SETTINGS).send().await.unwrap();
@@ -210,7 +222,8 @@ impl TestServer {
 
     /// All tokens, by id.
     pub(crate) async fn all_tokens(&self) -> Vec<Value> {
-        let path = format!("{TOKENS}/tokensByFilter?limit=1000");
+        let kinds = "ownerKind=user&ownerKind=project&ownerKind=repository";
+        let path = format!("{TOKENS}/tokensByFilter?limit=1000&{kinds}");
         let list = answer(self.as_operator(Method::GET, &path), StatusCode::OK).await;
         list["content"].as_array().unwrap().clone()
     }

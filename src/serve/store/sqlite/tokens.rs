@@ -4,25 +4,26 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use serde_json::{Value, json};
+use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Store, moment, runs};
 use crate::{
-    model::{LastUse, Scope, TokenScope, UserName, secret::SecretHash},
+    model::{LastUse, Owner, Scope, TokenScope, UserName, secret::SecretHash},
     serve::project_permissions::ProjectPermissions,
     serve::store::{
-        Account, Between, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Under, Use,
+        Between, KnownOwner, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Under, Use,
     },
 };
 
 macro_rules! columns {
     () => {
-        "id, owner, description, scope, created, created_by, last_used, last_used_from, expires, permissions"
+        "id, owner_kind, owner, description, scope, created, created_by, last_used, last_used_from, expires, permissions"
     };
 }
 
 impl Store {
-    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows one.
+    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows that one.
     ///
     /// # Errors
     ///
@@ -30,18 +31,28 @@ impl Store {
     pub async fn token_by_hash(
         &self,
         hash: &SecretHash,
-    ) -> Result<Option<(TokenRow, Option<Account>)>, StoreError> {
+    ) -> Result<Option<(TokenRow, Option<KnownOwner>)>, StoreError> {
         let row = sqlx::query(
-            "SELECT t.id, owner, description, scope, created, created_by, last_used, last_used_from, expires, \
-             permissions, u.name AS account, u.active, u.password_hash, \
+            "SELECT t.id, owner_kind, owner, description, scope, created, created_by, last_used, last_used_from, \
+             expires, permissions, u.name AS account, u.active, u.password_hash, \
              (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
-              WHERE m.user_id = u.id) AS member_of \
-             FROM tokens t LEFT JOIN users u ON u.folded = t.owner_folded WHERE t.secret_hash = ?1",
+              WHERE m.user_id = u.id) AS member_of, \
+             CASE owner_kind \
+              WHEN 'project' THEN EXISTS (SELECT 1 FROM projects p WHERE p.folded = owner_folded) \
+              WHEN 'repository' THEN EXISTS (SELECT 1 FROM repositories r JOIN projects p ON p.id = r.project_id \
+               WHERE p.folded = substr(owner_folded, 1, instr(owner_folded, '/') - 1) \
+               AND r.folded = substr(owner_folded, instr(owner_folded, '/') + 1)) \
+              ELSE 0 END AS place \
+             FROM tokens t LEFT JOIN users u ON u.folded = t.owner_folded AND t.owner_kind = 'user' \
+             WHERE t.secret_hash = ?1",
         )
         .bind(hash.as_bytes().as_slice())
         .fetch_optional(&self.readers)
         .await?;
-        row.map(|row| Ok((token(&row)?, super::directory::account(&row)?))).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let place: bool = row.try_get("place")?;
+        let user = super::directory::account(&row)?.map(KnownOwner::User);
+        Ok(Some((token(&row)?, user.or_else(|| place.then_some(KnownOwner::Place)))))
     }
 
     /// The token with this number.
@@ -73,9 +84,11 @@ impl Store {
         let mut writing = self.write().await?;
         if let Some(max) = max_per_owner {
             let live: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM tokens WHERE owner_folded = ?1 AND (expires IS NULL OR expires > ?2)",
+                "SELECT count(*) FROM tokens WHERE owner_folded = ?1 AND owner_kind = ?2 \
+                 AND (expires IS NULL OR expires > ?3)",
             )
-            .bind(new.owner.folded())
+            .bind(folded(&new.owner))
+            .bind(new.owner.kind().word())
             .bind(new.created.as_millisecond())
             .fetch_one(&mut *writing)
             .await?;
@@ -149,13 +162,13 @@ impl Store {
         Ok(was_there)
     }
 
-    /// Deletes all tokens of `owner` and answers how many there were.
+    /// Deletes all tokens of the user `owner` and answers how many there were.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub async fn revoke_all_for(&self, owner: &UserName) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM tokens WHERE owner_folded = ?1")
+        let done = sqlx::query("DELETE FROM tokens WHERE owner_folded = ?1 AND owner_kind = 'user'")
             .bind(owner.folded())
             .execute(&self.writer)
             .await?;
@@ -265,12 +278,12 @@ impl Store {
 async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(
         "INSERT INTO tokens (owner, owner_folded, description, scope, created, created_by, parent, last_used, \
-         last_used_from, expires, secret_hash, permissions) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+         last_used_from, expires, secret_hash, permissions, owner_kind) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
          RETURNING id",
     )
-    .bind(new.owner.as_str())
-    .bind(new.owner.folded())
+    .bind(owner_column(&new.owner))
+    .bind(folded(&new.owner))
     .bind(&new.description)
     .bind(scope_column(new.scope))
     .bind(new.created.as_millisecond())
@@ -281,16 +294,22 @@ async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, S
     .bind(new.expires.map(Timestamp::as_millisecond))
     .bind(new.secret_hash.as_bytes().as_slice())
     .bind(new.permissions.as_ref().map(permissions_column).transpose()?)
+    .bind(new.owner.kind().word())
     .fetch_one(writing)
     .await?)
 }
 
 fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
     if !filter.owners.is_empty() {
-        query.push(" AND owner_folded IN (");
-        let mut owners = query.separated(", ");
-        for owner in &filter.owners {
-            owners.push_bind(owner.folded().to_owned());
+        let owners: Value = filter.owners.iter().map(|owner| json!([folded(owner), owner.kind()])).collect();
+        query.push(" AND (owner_folded, owner_kind) IN (SELECT value ->> 0, value ->> 1 FROM json_each(");
+        query.push_bind(owners.to_string()).push("))");
+    }
+    if !filter.owner_kinds.is_empty() {
+        query.push(" AND owner_kind IN (");
+        let mut kinds = query.separated(", ");
+        for kind in &filter.owner_kinds {
+            kinds.push_bind(kind.word());
         }
         query.push(")");
     }
@@ -322,6 +341,31 @@ fn scope_column(scope: TokenScope) -> Option<u8> {
     }
 }
 
+/// What tells `owner` from others of its kind.
+fn owner_column(owner: &Owner) -> String {
+    match owner {
+        Owner::User(user) => user.to_string(),
+        Owner::Project(key) => key.clone(),
+        Owner::Repository { project, slug } => format!("{project}/{slug}"),
+    }
+}
+
+/// The same in the form in which owners are compared.
+fn folded(owner: &Owner) -> String {
+    owner_column(owner).to_lowercase()
+}
+
+fn owner(kind: &str, text: String) -> Result<Owner, StoreError> {
+    match (kind, text.split_once('/')) {
+        ("user", _) => Ok(Owner::User(text.into())),
+        ("project", _) => Ok(Owner::Project(text)),
+        ("repository", Some((project, slug))) => {
+            Ok(Owner::Repository { project: project.to_owned(), slug: slug.to_owned() })
+        }
+        _ => Err(StoreError::Damaged(format!("`{text}` is no owner of the kind `{kind}`"))),
+    }
+}
+
 fn permissions_column(permissions: &ProjectPermissions) -> Result<String, StoreError> {
     serde_json::to_string(permissions)
         .map_err(|error| StoreError::Damaged(format!("permissions cannot be written: {error}")))
@@ -335,6 +379,7 @@ fn permissions(text: &str) -> Result<ProjectPermissions, StoreError> {
 #[derive(FromRow)]
 struct Raw {
     id: i64,
+    owner_kind: String,
     owner: String,
     description: String,
     scope: Option<i64>,
@@ -359,7 +404,7 @@ fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
     let from = raw.last_used_from.as_ref().map(address).transpose()?;
     Ok(TokenRow {
         id: raw.id,
-        owner: UserName::new(raw.owner),
+        owner: owner(&raw.owner_kind, raw.owner)?,
         description: raw.description,
         scope: raw.scope.map_or(Ok(TokenScope::Unset), scope)?,
         created: moment(raw.created)?,

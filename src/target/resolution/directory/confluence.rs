@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Cause, Members, NotLetIn, Page, Person, pages, pages_twice};
+use super::{Members, Page, Person, pages, pages_twice};
 use crate::{
     inventory::Call,
     model::{GroupName, UserName},
@@ -79,9 +79,9 @@ struct Server {
     version: Option<String>,
 }
 
-pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, Cause> {
-    let user = client.get::<User>(CURRENT, &[]).await?.body;
-    user.name.map(Some).ok_or_else(|| NotLetIn.into())
+/// Nothing where we are anonymous, whom the server answers as well.
+pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
+    Ok(client.get::<User>(CURRENT, &[]).await?.body.name)
 }
 
 pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {

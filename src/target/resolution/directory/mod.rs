@@ -16,7 +16,10 @@ use serde::de::DeserializeOwned;
 use crate::{
     inventory::Call,
     model::{GroupName, UserName, mapping::Product},
-    target::http::{HttpClient, HttpError, Progress},
+    target::{
+        http::{HttpClient, HttpError, Progress},
+        let_in::{NotLetIn, not_let_in},
+    },
 };
 
 type Cause = Box<dyn Error + Send + Sync>;
@@ -31,11 +34,6 @@ pub(super) struct Person {
     pub(super) active: Option<bool>,
 }
 
-/// The server does not let us in.
-#[derive(Debug, thiserror::Error)]
-#[error("the server takes us for nobody: is the credential still valid?")]
-pub(super) struct NotLetIn;
-
 /// The list of users is cut off.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -47,9 +45,12 @@ pub(super) struct UsersCutOff(usize);
 /// The user that the server takes us for. A credential that it does not know is an error.
 pub(super) async fn whoami(client: &HttpClient, product: Product) -> Result<Option<UserName>, Cause> {
     match product {
-        Product::Bitbucket => Ok(bitbucket::whoami(client).await?),
-        Product::Jira => Ok(Some(jira::whoami(client).await?)),
-        Product::Confluence => confluence::whoami(client).await,
+        Product::Bitbucket => bitbucket::whoami(client).await.map_err(not_let_in),
+        Product::Jira => jira::whoami(client).await.map(Some).map_err(not_let_in),
+        Product::Confluence => match confluence::whoami(client).await.map_err(not_let_in)? {
+            None => Err(NotLetIn::Nobody.into()),
+            name => Ok(name),
+        },
     }
 }
 

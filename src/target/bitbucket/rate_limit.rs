@@ -1,0 +1,74 @@
+//! In: a client. Out: how many calls Bitbucket lets us make, where it says so. It refuses to fail: a server
+//! that does not tell, does not limit us as far as anybody knows.
+//!
+//! Bitbucket counts the calls of every user in a bucket of tokens, 60 at once and 5 a second unless an
+//! administrator says something else. Whoever is signed in may read the limit of all; that of one user, and
+//! whether it is exempt, is for administrators. Paths and fields are those of the REST specifications 8.19
+//! to 10.3.
+
+use serde::Deserialize;
+
+use crate::{inventory::RateLimit, model::UserName};
+
+use super::{
+    Bitbucket,
+    wire::{Number, segment},
+};
+
+const LIMITS: &str = "/rest/api/latest/admin/rate-limit/settings";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    enabled: bool,
+    default_settings: Bucket,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bucket {
+    capacity: Number,
+    fill_rate: Number,
+}
+
+impl Bucket {
+    /// Nothing when these are no numbers that a bucket can have.
+    fn limit(&self) -> Option<RateLimit> {
+        let number = |number: &Number| number.value().and_then(|number| u64::try_from(number).ok());
+        let per_second = number(&self.fill_rate).filter(|rate| *rate > 0)?;
+        Some(RateLimit { at_once: number(&self.capacity)?, per_second })
+    }
+}
+
+/// What is settled for one user.
+#[derive(Deserialize)]
+struct OfUser {
+    whitelisted: Option<bool>,
+    settings: Option<Bucket>,
+}
+
+impl Bitbucket {
+    /// The limit that our calls are under, and whom the server takes us for. The users must have been
+    /// read, whose slugs stand in paths.
+    pub(super) async fn read_rate_limit(&self) -> Option<(RateLimit, Option<UserName>)> {
+        let answer = self.client.get::<Limits>(LIMITS, &[]).await.ok()?;
+        let limits = Some(answer.body).filter(|limits| limits.enabled)?;
+        let named = answer.user.filter(|user| !user.is_empty()).map(UserName::new);
+        let user = named.or_else(|| self.credential().1);
+        let own = match &user {
+            Some(user) => self.read_own(user).await,
+            None => None,
+        };
+        let limit = match own {
+            Some(OfUser { whitelisted: Some(true), .. }) => None,
+            Some(OfUser { settings: Some(bucket), .. }) => bucket.limit(),
+            _ => limits.default_settings.limit(),
+        };
+        Some((limit?, user))
+    }
+
+    async fn read_own(&self, user: &UserName) -> Option<OfUser> {
+        let slug = segment(&self.slugs.of(user)).ok()?;
+        Some(self.client.get::<OfUser>(&format!("{LIMITS}/users/{slug}"), &[]).await.ok()?.body)
+    }
+}
