@@ -4,7 +4,7 @@
 use std::{collections::HashMap, error::Error, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
 use crate::{
@@ -72,7 +72,8 @@ impl ResolutionWriter {
     }
 
     /// Reads the settings, compares what the change touches, writes them with everything else as it was, and
-    /// reads them back; begins anew when the answer was lost.
+    /// reads them back; begins anew when the answer was lost, and when somebody else was faster, as far as the
+    /// server tells versions apart.
     async fn setting(&self, change: &Change, key: SettingKey) -> Result<Effect, WriteError> {
         let (mapping, field) = self.field(key)?;
         let method: Method = mapping.write.parse().map_err(|error| failed(Cause::from(error)))?;
@@ -80,7 +81,8 @@ impl ResolutionWriter {
         // The last time it only reads back.
         for tries in 0..=TRIES {
             let unread = |cause| if wrote.is_some() { WriteError::Unknown(cause) } else { failed(cause) };
-            let mut document = document(&self.client, mapping).await.map_err(unread)?;
+            let read = document(&self.client, mapping).await.map_err(unread)?;
+            let (mut document, etag) = (read.body, read.etag);
             let mut settings = settings_in(&document, mapping, key).map_err(failed)?;
             match (change.standing_in(&settings), wrote.take()) {
                 (Standing::After, wrote) => {
@@ -91,12 +93,16 @@ impl ResolutionWriter {
                     return Err(failed("the server accepted it and kept what was there"));
                 }
                 (Standing::Before, Some(Err(error))) if tries == TRIES => return Err(failed(error)),
+                (Standing::Before, None) if tries == TRIES => break,
                 (Standing::Before, _) => {}
             }
             change.write_into(&mut settings);
             mapping::write(key, field, &settings, &mut document).map_err(failed)?;
-            match self.client.send(method.clone(), &mapping.path, &[], Some(&document)).await {
+            let version: Vec<_> = etag.into_iter().map(|etag| (header::IF_MATCH, etag)).collect();
+            match self.client.send(method.clone(), &mapping.path, &version, Some(&document)).await {
                 Ok(()) => wrote = Some(Ok(())),
+                // Somebody else was faster.
+                Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
                 Err(error) if error.is_lost_answer() => wrote = Some(Err(error)),
                 Err(error) => return Err(failed(error)),
             }

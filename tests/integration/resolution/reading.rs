@@ -25,6 +25,23 @@ const EVERYTHING: [&str; 5] = [
     "5 of mary unset older than scopes",
 ];
 
+#[tokio::test]
+async fn keys_that_are_no_users_are_no_owners() {
+    let stub = Stub::filled().await;
+    stub.contents().listing.silent_on = vec!["tokenScope"];
+    for token in &mut stub.contents().tokens {
+        token["userKey"] = json!(format!("ABC{}", token["userKey"].as_str().unwrap()));
+    }
+    let enforced =
+        policy("version: 1\ntokens: {enforcement: {owner-inactive: revoke, owner-unknown: revoke}}\n");
+    let plan = plan(&stub.target(), &enforced, NOW).await;
+    assert_eq!(actions(&plan), Vec::<String>::new());
+    assert_eq!(
+        missing(&plan),
+        ["the server does not say the owner of 5 tokens, such as 1: they are not looked at"]
+    );
+}
+
 async fn tokens(target: &Resolution) -> (Vec<String>, Coverage) {
     let mut seen = Vec::new();
     let coverage = target
@@ -133,16 +150,19 @@ async fn a_user_who_is_listed_twice_owns_what_is_listed_for_the_user() {
 #[tokio::test]
 async fn an_owner_who_left_the_directory_is_known_by_the_key() {
     let stub = Stub::start().await;
-    stub.contents().tokens = vec![token(7, "JIRAUSER10105", 1, "old")];
+    stub.contents().tokens = vec![token(7, "JIRAUSER10105", 1, "old"), token(8, "1", 1, "ours")];
     stub.contents().listing.silent_on = vec![];
     assert_eq!(
         tokens(&stub.target()).await,
-        (vec!["7 of JIRAUSER10105 read-only old".to_owned()], Coverage::Complete)
+        (
+            vec!["7 of JIRAUSER10105 read-only old".to_owned(), "8 of warden read-only ours".to_owned()],
+            Coverage::Complete
+        )
     );
     // Who is called like the key of somebody else is not taken for that one.
     stub.contents().users.push(("JIRAUSER10105", "9", true));
     let (seen, coverage) = tokens(&stub.target()).await;
-    assert_eq!(seen, Vec::<String>::new());
+    assert_eq!(seen, ["8 of warden read-only ours"]);
     assert_eq!(coverage.missing().count(), 1);
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Contents {
     pub(crate) login_page: bool,
     /// Settings are accepted and not kept.
     pub(crate) forgets_settings: bool,
+    /// The settings have a version, which somebody else moves on so many times just before they are written.
+    pub(crate) saved_elsewhere: Option<u32>,
     /// `DELETE` answers 204 without a body, otherwise 200 with `true`.
     pub(crate) no_content: bool,
     /// `DELETE` answers 200 with `false`.
@@ -111,6 +113,7 @@ impl Stub {
             settings: json!({}),
             login_page: false,
             forgets_settings: false,
+            saved_elsewhere: None,
             no_content: false,
             refuses_to_revoke: false,
             refused: Vec::new(),
@@ -225,6 +228,9 @@ async fn answer(
         let message = json!({"message": "null for uri", "status-code": 404});
         return (StatusCode::NOT_FOUND, axum::Json(message)).into_response();
     }
+    if uri.path() == SETTINGS && contents.saved_elsewhere.is_some() {
+        return contents.versioned(&method, &headers, &body);
+    }
     let mut response = contents.answer(&method, &uri, &body);
     if let Some(next) = contents.then.iter().position(|(path, _)| *path == uri.path()) {
         let (_, happening) = contents.then.remove(next);
@@ -318,6 +324,23 @@ impl Contents {
             }
             _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         }
+    }
+
+    /// The settings with a version, which is how often somebody saved them elsewhere.
+    fn versioned(&mut self, method: &Method, headers: &HeaderMap, body: &Bytes) -> Response {
+        let saves = self.settings["saves"].as_u64().unwrap_or(0);
+        if *method != Method::GET && self.saved_elsewhere.is_some_and(|left| left > 0) {
+            self.saved_elsewhere = self.saved_elsewhere.map(|left| left - 1);
+            self.settings["saves"] = json!(saves + 1);
+        }
+        let version = self.settings["saves"].as_u64().unwrap_or(0).to_string();
+        let expected = headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap().trim_matches('"'));
+        if *method != Method::GET && expected != Some(&*version) {
+            return StatusCode::PRECONDITION_FAILED.into_response();
+        }
+        let mut response = self.configuration(method, body);
+        response.headers_mut().insert(header::ETAG, format!("\"{version}\"").parse().unwrap());
+        response
     }
 
     fn configuration(&mut self, method: &Method, body: &Bytes) -> Response {
