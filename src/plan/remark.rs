@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::{
-    inventory::{Expiry, Pace, RateLimit, Server},
+    inventory::{Expiry, LeftOut, Missing, Pace, RateLimit, Server},
     model::{Reach, TokenId},
 };
 
@@ -18,7 +18,7 @@ pub enum Remark {
     /// The words of an owner are too long for the mark behind them.
     WordsAreCut(TokenId),
     /// Something is not looked at, as the settings file says.
-    LeftOut(String),
+    LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
     /// The server lets us make fewer calls than the reading takes.
@@ -37,7 +37,7 @@ impl fmt::Display for Remark {
                 write!(f, "the description of token {id} is cut, so that its mark has room")
             }
             Self::Told(words) => f.write_str(words),
-            Self::LeftOut(what) => write!(f, "not looked at, as the settings file says: {what}"),
+            Self::LeftOut(left_out) => Missing::LeftOut(left_out.clone()).fmt(f),
             Self::SlowedDown(pace) => {
                 let Pace { owners, limit: RateLimit { at_once, per_second }, user } = pace;
                 let us = user.as_ref().map_or_else(|| "the user of this run".to_owned(), |user| format!("`{user}`"));

@@ -283,10 +283,22 @@ async fn pages_that_lead_nowhere_are_errors() {
         json!({"values": ["a"], "isLastPage": false, "nextPageStart": 1}),
         json!({"values": ["a"]}),
     ];
+    let once = |page: Value| -> Box<dyn Fn(u64) -> Value + Send + Sync> { Box::new(move |_| page.clone()) };
+    let turns = |start: u64| {
+        let value = if start % 2 == 0 { "a" } else { "b" };
+        json!({"values": [value], "isLastPage": false, "nextPageStart": start + 1})
+    };
+    let grows =
+        |start: u64| json!({"values": [start.to_string()], "isLastPage": false, "nextPageStart": start + 1});
     let mut said = String::new();
-    for page in pages {
-        let server = scripted(vec![answer("200 OK", &[JSON], page.to_string())]).await;
-        let error = client(&server, limits()).pages::<String>("/rest/x", &[], "1").await.unwrap_err();
+    for page in pages.map(once).into_iter().chain([Box::new(turns) as _, Box::new(grows) as _]) {
+        let server = stub(move |_, path| {
+            let start = path.rsplit_once("start=").unwrap().1.parse().unwrap();
+            answer("200 OK", &[JSON], page(start).to_string())
+        })
+        .await;
+        let limits = Limits { pages: 30, ..limits() };
+        let error = client(&server, limits).pages::<String>("/rest/x", &[], "1").await.unwrap_err();
         said.push_str(&one_line(&error).replace(&server.url(), "http://server"));
         said.push('\n');
     }

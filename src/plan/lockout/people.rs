@@ -25,6 +25,8 @@ use super::{
 pub(in crate::plan) struct PeopleFold<'a> {
     lockout: &'a Lockout,
     now: Timestamp,
+    /// Whether a token can be a way in at all.
+    tokens_administer: bool,
     before: Gate,
     after: Gate,
     /// Administrators who cannot be shut out.
@@ -56,6 +58,7 @@ impl<'a> PeopleFold<'a> {
         let mut fold = Self {
             lockout,
             now: *seen_at,
+            tokens_administer: server.capabilities.tokens_administer,
             before: Gate::new(settings.clone(), &server.calls),
             after: Gate::new(settings_after(settings, changes), &server.calls),
             operators: u64::from(server.caller.credential == Credential::Operator),
@@ -80,15 +83,27 @@ impl<'a> PeopleFold<'a> {
         fold
     }
 
+    /// The people whose tokens may be ways in that must be kept, in no order.
+    pub(in crate::plan) fn holders(&self) -> impl Iterator<Item = &UserName> {
+        let holding = |watched: &&Watched| self.tokens_administer && watched.person.active;
+        self.watched.values().filter(holding).map(|watched| &watched.person.name)
+    }
+
     /// Looks at one token.
     pub(in crate::plan) fn observe(&mut self, token: &Token) {
-        let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) else { return };
-        if !token.is_expired(self.now) {
+        if self.is_way_in(token)
+            && let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner))
+        {
             let from = last_address(token, &self.before, &self.after);
             let credentials = watched.holding(token, token.scope);
             let before = self.before.way_in(credentials.clone(), from);
             watched.add(before, self.after.way_in(credentials, from), from);
         }
+    }
+
+    /// Whether somebody could mend the policy with `token`, for all that is known of it by itself.
+    fn is_way_in(&self, token: &Token) -> bool {
+        self.tokens_administer && !token.is_expired(self.now)
     }
 
     /// Those of `break_glass` who have no way in now.
@@ -122,12 +137,12 @@ impl<'a> PeopleFold<'a> {
         }
         for changes in touched.values() {
             let Some(Object::Token(token)) = changes.first().map(|change| change.object()) else { continue };
+            if !self.is_way_in(token) {
+                continue;
+            }
             let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) else {
                 continue;
             };
-            if token.is_expired(self.now) {
-                continue;
-            }
             let from = last_address(token, &self.before, &self.after);
             let untouched = self.after.way_in(watched.holding(token, token.scope), from).level;
             let left = match scope_left(token.scope, changes) {

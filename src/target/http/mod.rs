@@ -22,8 +22,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use answer::Versioned;
 pub use error::{Called, HttpError, Refusal, Words};
-pub(in crate::target) use pages::PageWatch;
 pub use pages::PagingFault;
+pub(in crate::target) use pages::Progress;
 pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
@@ -59,7 +59,7 @@ pub struct Limits {
     pub call: Duration,
     /// The largest answer that is read, in bytes, after decompression.
     pub answer: usize,
-    /// The most pages that a list can have.
+    /// How many pages of one list are read at most.
     pub pages: usize,
     /// How many calls are under way at once.
     pub at_once: usize,
@@ -73,7 +73,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             call: Duration::from_mins(1),
             answer: 64 << 20,
-            pages: 20_000,
+            pages: 10_000,
             at_once: 8,
             retries: Retries::default(),
         }

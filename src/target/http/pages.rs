@@ -30,50 +30,24 @@ pub enum PagingFault {
     Empty,
     /// It holds what an earlier one held.
     Repeats,
-    /// There were so many before it that no list is that long.
-    Endless,
+    /// It is one more than so many, and not the last one.
+    TooMany(usize),
 }
 
 impl fmt::Display for PagingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::LeadsNowhere => "is not the last one and does not lead on to the next",
-            Self::Empty => "is not the last one and holds nothing",
-            Self::Repeats => "holds the same as an earlier one",
-            Self::Endless => "is one of more than any list has",
-        })
-    }
-}
-
-/// Watches over the pages of one list.
-pub(in crate::target) struct PageWatch {
-    seen: HashSet<u64>,
-    pages: usize,
-    at_most: usize,
-}
-
-impl PageWatch {
-    /// Sees that `values` of a page are others than those of every page before, and that there are not too many
-    /// pages.
-    pub(in crate::target) fn see<T: Hash>(&mut self, values: &[T]) -> Result<(), PagingFault> {
-        let mut hasher = DefaultHasher::new();
-        values.hash(&mut hasher);
-        if !values.is_empty() && !self.seen.insert(hasher.finish()) {
-            return Err(PagingFault::Repeats);
+        match self {
+            Self::LeadsNowhere => f.write_str("is not the last one and does not lead on to the next"),
+            Self::Empty => f.write_str("is not the last one and holds nothing"),
+            Self::Repeats => f.write_str("holds the same as an earlier one"),
+            Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
         }
-        self.pages += 1;
-        if self.pages > self.at_most { Err(PagingFault::Endless) } else { Ok(()) }
-    }
-
-    /// Whether there was more than one page.
-    pub(in crate::target) fn has_several(&self) -> bool {
-        self.pages > 1
     }
 }
 
 impl<T> Page<T> {
-    /// Where the next page begins, when this one begins at `start`; nothing when it is the last. That need not
-    /// be where this one ends.
+    /// Where the next page begins, when this one begins at `start`; nothing when it is the last. That need
+    /// not be where this one ends.
     fn next(&self, start: u64) -> Result<Option<u64>, PagingFault> {
         match self.next_start {
             _ if self.is_last => Ok(None),
@@ -84,7 +58,43 @@ impl<T> Page<T> {
     }
 }
 
+/// How far one got in the pages of a list: each must hold something else than all before it, and there must
+/// be an end.
+pub(in crate::target) struct Progress {
+    seen: HashSet<u64>,
+    pages: usize,
+    at_most: usize,
+}
+
+impl Progress {
+    /// Takes note of a page that holds `values`.
+    ///
+    /// # Errors
+    ///
+    /// When an earlier page held the same, or there are too many.
+    pub(in crate::target) fn note<T: Hash>(&mut self, values: &[T]) -> Result<(), PagingFault> {
+        if self.pages == self.at_most {
+            return Err(PagingFault::TooMany(self.at_most));
+        }
+        self.pages += 1;
+        let mut hasher = DefaultHasher::new();
+        values.hash(&mut hasher);
+        let is_new = values.is_empty() || self.seen.insert(hasher.finish());
+        if is_new { Ok(()) } else { Err(PagingFault::Repeats) }
+    }
+
+    /// Whether there was more than one page.
+    pub(in crate::target) fn has_several(&self) -> bool {
+        self.pages > 1
+    }
+}
+
 impl HttpClient {
+    /// For reading a list from its beginning.
+    pub(in crate::target) fn progress(&self) -> Progress {
+        Progress { seen: HashSet::new(), pages: 0, at_most: self.limits.pages }
+    }
+
     /// All values of the list at `path` with `query`, asked for in pages of `limit`.
     ///
     /// # Errors
@@ -112,8 +122,8 @@ impl HttpClient {
         query: &[(&str, &str)],
         limit: &str,
     ) -> Result<Vec<T>, HttpError> {
-        let (mut values, watch) = self.list(path, query, limit).await?;
-        if watch.has_several() {
+        let (mut values, progress) = self.list(path, query, limit).await?;
+        if progress.has_several() {
             values.extend(self.list(path, query, limit).await?.0);
         }
         Ok(values)
@@ -124,25 +134,22 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<(Vec<T>, PageWatch), HttpError> {
-        let (mut values, mut start, mut watch) = (Vec::new(), 0, self.page_watch());
+    ) -> Result<(Vec<T>, Progress), HttpError> {
+        let (mut values, mut progress, mut start) = (Vec::new(), self.progress(), 0);
         loop {
             let start_text = start.to_string();
             let paged = [query, &[("limit", limit), ("start", &start_text)]].concat();
             let page: Page<T> = self.get(path, &paged).await?.body;
-            let next = watch.see(&page.values).and_then(|()| page.next(start));
-            let next = next.map_err(|fault| self.paging(path, start, fault))?;
+            let next = progress
+                .note(&page.values)
+                .and_then(|()| page.next(start))
+                .map_err(|fault| self.paging(path, start, fault))?;
             values.extend(page.values);
             match next {
                 Some(next) => start = next,
-                None => return Ok((values, watch)),
+                None => return Ok((values, progress)),
             }
         }
-    }
-
-    /// What watches over the pages of a list that is read with other calls than [`Self::pages`].
-    pub(in crate::target) fn page_watch(&self) -> PageWatch {
-        PageWatch { seen: HashSet::new(), pages: 0, at_most: self.limits.pages }
     }
 
     /// The error for the page from `start` of the list at `path`.

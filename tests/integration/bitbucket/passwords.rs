@@ -6,15 +6,16 @@ use serde_json::json;
 use tokenwarden::{
     apply::ChangeResult,
     model::{OwnerKind, TokenId, rails::Rails},
-    plan::{Allowed, History, Remark},
+    plan::{Allowed, History, Plan, Remark, Terms, Who},
+    policy::settings_file::Lockout,
     target::{bitbucket::Options, http::Credential},
 };
 
 use super::{
     actions, apply, plan,
-    stub::{PASSWORD, Stub},
+    stub::{PASSWORD, Stub, TARGET, token},
 };
-use crate::world::policy;
+use crate::world::{policy, terms, time};
 
 const NOW: &str = "2026-11-23T12:00:00Z";
 const EXCEPTED: &str = "version: 1\npassword_authentication: {state: disabled, except_users: [warden], except_paths: [/rest/x/*]}\n";
@@ -93,7 +94,7 @@ async fn an_exception_that_leaves_out_a_call_of_the_run_is_no_way_in() {
 async fn disabling_is_refused_while_it_would_shut_us_out() {
     let stub = Stub::start().await;
     let disabled = policy("version: 1\npassword_authentication: disabled\n");
-    let refused = |plan: tokenwarden::plan::Plan| plan.approve(&Rails::default(), &Allowed::new()).is_err();
+    let refused = |plan: Plan| plan.approve(&Rails::default(), &Allowed::new()).is_err();
     let by_password = plan(&stub.target(), &disabled, &History::default(), NOW).await;
     assert!(by_password.shut_out[0].to_string().contains("except_users"), "{:?}", by_password.shut_out);
     assert!(refused(by_password));
@@ -108,4 +109,24 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
     assert!(!refused(plan(&bearer, &disabled, &History::default(), NOW).await));
     assert!(!refused(plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await));
     assert_eq!(stub.contents().writes, []);
+}
+
+#[tokio::test]
+async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
+    let stub = Stub::start().await;
+    let bearer = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+    stub.add(
+        "users/warden",
+        token("000000000002", "x", "2026-11-01T00:00:00Z", &["REPO_ADMIN", "PROJECT_ADMIN"]),
+    );
+    let target = stub.target_as(Credential::Bearer(bearer.into()), Options::default());
+    let lockout = Lockout { break_glass: vec!["warden".into()], ..Lockout::default() };
+    let shut_out = async |policy| {
+        let terms = Terms { target: TARGET, lockout: &lockout, ..terms(policy, time(NOW)) };
+        Plan::make(&terms, &target).await.unwrap().shut_out
+    };
+    let disabled = policy("version: 1\npassword_authentication: disabled\n");
+    let [one] = &shut_out(&disabled).await[..] else { panic!("`warden` is shut out") };
+    assert_eq!(one.who, Who::BreakGlass("warden".into()));
+    assert_eq!(shut_out(&policy(EXCEPTED)).await, []);
 }

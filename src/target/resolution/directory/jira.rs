@@ -107,20 +107,18 @@ pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, Cause> {
 }
 
 async fn list(client: &HttpClient) -> Result<Vec<User>, HttpError> {
-    let (mut users, mut cursor, mut watch) = (Vec::new(), None::<String>, client.page_watch());
+    let (mut users, mut cursor, mut progress) = (Vec::new(), None::<String>, client.progress());
     loop {
         let query = cursor.as_deref().map(|cursor| ("cursor", cursor));
         let query: Vec<_> = [("maxResults", "1000")].into_iter().chain(query).collect();
         let page = client.get::<StreamPage>(LIST, &query).await?.body;
         let next = page.next_cursor.map(Number::text).filter(|_| page.is_last != Some(true));
-        watch
-            .see(&page.values)
-            .and_then(|()| match &next {
-                Some(_) if page.values.is_empty() => Err(PagingFault::Empty),
-                Some(_) if next == cursor => Err(PagingFault::LeadsNowhere),
-                _ => Ok(()),
-            })
-            .map_err(|fault| client.paging(LIST, users.len() as u64, fault))?;
+        let fault = match &next {
+            Some(_) if page.values.is_empty() => Err(PagingFault::Empty),
+            Some(_) if next == cursor => Err(PagingFault::LeadsNowhere),
+            _ => progress.note(&page.values),
+        };
+        fault.map_err(|fault| client.paging(LIST, users.len() as u64, fault))?;
         users.extend(page.values);
         match next {
             Some(next) => cursor = Some(next),

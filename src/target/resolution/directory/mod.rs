@@ -17,7 +17,7 @@ use crate::{
     inventory::Call,
     model::{GroupName, UserName, mapping::Product},
     target::{
-        http::{HttpClient, HttpError, PageWatch},
+        http::{HttpClient, HttpError, Progress},
         let_in::{NotLetIn, not_let_in},
     },
 };
@@ -142,8 +142,8 @@ async fn pages_twice<P: Page<T> + DeserializeOwned, T: Hash>(
     names: (&str, &str),
     limit: &str,
 ) -> Result<Vec<T>, HttpError> {
-    let (mut items, watch) = list::<P, T>(client, path, query, names, limit).await?;
-    if watch.has_several() {
+    let (mut items, progress) = list::<P, T>(client, path, query, names, limit).await?;
+    if progress.has_several() {
         items.extend(list::<P, T>(client, path, query, names, limit).await?.0);
     }
     Ok(items)
@@ -155,17 +155,17 @@ async fn list<P: Page<T> + DeserializeOwned, T: Hash>(
     query: &[(&str, &str)],
     names: (&str, &str),
     limit: &str,
-) -> Result<(Vec<T>, PageWatch), HttpError> {
-    let (mut items, mut watch) = (Vec::new(), client.page_watch());
+) -> Result<(Vec<T>, Progress), HttpError> {
+    let (mut items, mut progress) = (Vec::new(), client.progress());
     loop {
         let start = items.len().to_string();
         let paged = [query, &[(names.0, start.as_str()), (names.1, limit)]].concat();
         let (page, is_last) = client.get::<P>(path, &paged).await?.body.open();
-        watch.see(&page).map_err(|fault| client.paging(path, items.len() as u64, fault))?;
+        progress.note(&page).map_err(|fault| client.paging(path, items.len() as u64, fault))?;
         let is_end = is_last || page.is_empty();
         items.extend(page);
         if is_end {
-            return Ok((items, watch));
+            return Ok((items, progress));
         }
     }
 }
