@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Held, Person},
-    inventory::{Credential, Inventory, Presence},
+    access::{Credentials, Held, Person, TokenOwner},
+    inventory::{Caller, Credential, Inventory, Presence},
     model::{Token, TokenId, TokenScope, UserName},
     policy::settings_file::Lockout,
 };
@@ -51,8 +51,9 @@ impl<'a> PeopleFold<'a> {
         lockout: &'a Lockout,
     ) -> Self {
         let Inventory { seen_at, server, settings, people, .. } = inventory;
-        let members = server.administrators.iter().flat_map(|group| people.members_of(group));
-        let names: HashSet<&UserName> = members.chain(&lockout.break_glass).collect();
+        let administrators = server.administrators.as_ref();
+        let all = administrators.map(|administrators| administrators.names(people)).unwrap_or_default();
+        let names: HashSet<&UserName> = all.into_iter().chain(&lockout.break_glass).collect();
         let mut fold = Self {
             lockout,
             now: *seen_at,
@@ -66,10 +67,7 @@ impl<'a> PeopleFold<'a> {
                 name: name.clone(),
                 groups: people.groups_of(name).cloned().collect(),
                 active: people.presence(name) == Presence::Active,
-                administrator: server
-                    .administrators
-                    .as_ref()
-                    .is_some_and(|group| people.groups_of(name).any(|of| of == group)),
+                administrator: administrators.is_some_and(|these| these.include(name, people)),
             };
             let password = Credentials::Password(person.clone());
             let mut watched =
@@ -77,7 +75,20 @@ impl<'a> PeopleFold<'a> {
             watched.add(fold.before.way_in(password.clone(), None), fold.after.way_in(password, None), None);
             fold.watched.insert(name.clone(), watched);
         }
+        fold.count_ours(&server.caller);
         fold
+    }
+
+    /// Counts our own credential when it is none of the tokens that will be looked at, nor a password.
+    fn count_ours(&mut self, caller: &Caller) {
+        let user = caller.user.as_ref().filter(|_| caller.credential == Credential::Unidentified);
+        let Some(watched) = user.and_then(|user| self.watched.get_mut(user)) else { return };
+        let owner = TokenOwner::User(watched.person.clone());
+        let held = Held { id: TokenId::new(""), owner, scope: TokenScope::Unset, expires: None };
+        let (before, after) = [&self.before, &self.after]
+            .map(|gate| gate.way_in(Credentials::Token(held.clone()), caller.address))
+            .into();
+        watched.add(before, after, caller.address);
     }
 
     /// Looks at one token.

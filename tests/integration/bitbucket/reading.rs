@@ -62,10 +62,10 @@ async fn a_plan_makes_one_call_for_each_page_and_a_few_more() {
     let stub = filled().await;
     let nothing = policy("version: 1\n");
     plan(&stub.target(), &nothing, &History::default(), NOW).await;
-    // Pages hold two values. Probe, properties, passwords, rate limit; three users; two projects; three repositories;
+    // Pages hold two values. Probe, properties, passwords, administrators, rate limit; three users; two projects; three repositories;
     // and of tokens three pages for one user, one for everybody else who can have any.
     let pages = 2 + 1 + 2 + (3 + 2 + 2 + 3);
-    assert_eq!(stub.contents().calls.len(), 4 + pages, "{:#?}", stub.contents().calls);
+    assert_eq!(stub.contents().calls.len(), 5 + pages, "{:#?}", stub.contents().calls);
 }
 
 #[tokio::test]
