@@ -63,7 +63,7 @@ async fn server(folder: &Path) -> (Running, String) {
     for index in 0..TOKENS {
         writeln!(
             tokens,
-            "  - {{owner: mary, description: 'OPS-{index}', scope: read-only, created: 1d, expires: in 90d}}"
+            "  - {{owner: mary, description: 'OPS-{index}', scope: read-only, created: 1d, expires: in 90d, last_used: never}}"
         )
         .unwrap();
     }

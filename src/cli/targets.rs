@@ -298,12 +298,15 @@ pub(super) async fn plan_offline<'a>(
     let input = File::open(global.resolve(file)).map_err(|error| unusable(error.into()))?;
     let chosen = workspace.targets(global)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
-    let product = |name: &str| match named(name).map(|(_, target)| &target.connection) {
-        Some(Connection::Resolution { product, .. }) => *product,
-        // It matters to no other kind, and of a target that is not found nothing is planned.
-        _ => Product::default(),
+    let calls = |target: &str, kind: &str| {
+        let (product, areas) = match named(target).map(|(_, target)| &target.connection) {
+            Some(Connection::Resolution { product, .. }) => (*product, &[][..]),
+            Some(Connection::Bitbucket { areas, .. }) => (Product::default(), areas.as_slice()),
+            // They matter to no other kind, and of a target that is not found nothing is planned.
+            _ => (Product::default(), &[][..]),
+        };
+        target::calls_of(kind, product, areas)
     };
-    let calls = |target: &str, kind: &str| target::calls_of(kind, product(target));
     let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), calls)
         .map_err(|error| unusable(error.into()))?;
     let (index, declaration) =
@@ -444,6 +447,7 @@ pub(super) async fn connect(
                 areas: areas.clone(),
                 projects: projects.clone(),
                 marker: key.map(|key| Bitbucket::marker(key, &name)),
+                password: matches!(server.auth, Auth::Password { .. }),
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,
             };

@@ -38,8 +38,8 @@ pub enum Credential {
     },
     /// A token, sent as a password, which the server treats like one.
     TokenAsPassword {
-        /// Its identifier.
-        id: TokenId,
+        /// Its identifier; nothing when nobody says which one it is.
+        id: Option<TokenId>,
     },
     /// A bearer credential that may be a token, and of which nobody says which one.
     Unidentified,
@@ -68,7 +68,8 @@ impl Caller {
     #[must_use]
     pub fn token(&self) -> Option<&TokenId> {
         match &self.credential {
-            Credential::Token { id, .. } | Credential::TokenAsPassword { id } => Some(id),
+            Credential::Token { id, .. } => Some(id),
+            Credential::TokenAsPassword { id } => id.as_ref(),
             Credential::Unidentified | Credential::Password | Credential::Operator => None,
         }
     }
@@ -76,10 +77,13 @@ impl Caller {
     /// Whether our credential is `token`; nothing when that cannot be known.
     #[must_use]
     pub fn is_using(&self, token: &Token) -> Option<bool> {
-        // A token of a project or a repository is none of the user that we are taken for.
-        let may_be = || self.user.as_ref().is_none_or(|user| token.owner.user() == Some(user));
+        // With a token of a project or a repository we are taken for a user that the server makes up.
+        let may_be = || match (&self.user, token.owner.user()) {
+            (Some(user), Some(owner)) => user == owner,
+            (None, _) | (_, None) => true,
+        };
         match &self.credential {
-            Credential::Unidentified if may_be() => None,
+            Credential::Unidentified | Credential::TokenAsPassword { id: None } if may_be() => None,
             _ => Some(self.token() == Some(&token.id)),
         }
     }

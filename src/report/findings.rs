@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     compliance::TokenFindings,
     model::{Rule, Token},
-    plan::{Plan, Reason},
+    plan::{Origin, Plan, Reason},
     policy::{Place, Waiver},
 };
 
@@ -45,18 +45,21 @@ pub(super) struct Found<'a> {
     /// The line of the policy that demands it.
     pub(super) place: Option<&'a Place>,
     pub(super) remedy: Remedy<'a>,
+    /// Where the change that is made about it comes from, when that is known.
+    pub(super) origin: Option<Origin>,
 }
 
 /// Every finding in `plan`: of its changes, then pending, reported and waived ones.
 pub(super) fn found(plan: &Plan) -> impl Iterator<Item = Found<'_>> {
     let changed = plan.changes.iter().flat_map(|planned| {
         let remedy = Remedy::Change(planned.change.action());
-        planned.change.token().into_iter().flat_map(move |token| because(token, &planned.reasons, remedy))
+        let of = move |token| because(token, &planned.reasons, remedy, planned.origin);
+        planned.change.token().into_iter().flat_map(of)
     });
     let pending = plan
         .pending
         .iter()
-        .flat_map(|pending| because(&pending.token, &pending.reasons, Remedy::Pending(pending.until)));
+        .flat_map(|pending| because(&pending.token, &pending.reasons, Remedy::Pending(pending.until), None));
     let told = plan.reported.iter().chain(&plan.waived).flat_map(told);
     changed.chain(pending).chain(told)
 }
@@ -65,10 +68,11 @@ fn because<'a>(
     token: &'a Token,
     reasons: &'a [Reason],
     remedy: Remedy<'a>,
+    origin: Option<Origin>,
 ) -> impl Iterator<Item = Found<'a>> {
     reasons.iter().filter_map(move |reason| {
         let rule = reason.rule.as_ref()?;
-        Some(Found { token, rule, message: &reason.text, place: reason.place.as_ref(), remedy })
+        Some(Found { token, rule, message: &reason.text, place: reason.place.as_ref(), remedy, origin })
     })
 }
 
@@ -79,5 +83,6 @@ fn told(found: &TokenFindings) -> impl Iterator<Item = Found<'_>> {
         message: &finding.message,
         place: finding.place.as_ref(),
         remedy: finding.waiver.as_deref().map_or(Remedy::Report, Remedy::Waived),
+        origin: None,
     })
 }

@@ -1,15 +1,21 @@
-//! In: a run. Out: for each owner whose tokens end or lose something, a notice in Markdown that says
-//! which, when, why and what to do, and an index of the notices for the program that delivers them. It
+//! In: a run. Out: for each owner whose tokens end or lose something, or whose waivers end soon, a notice in
+//! Markdown that says which, when, why and what to do, and an index of the notices for the program that delivers them. It
 //! refuses to write to those who have nothing to expect.
 
-use std::{cmp::Reverse, collections::BTreeMap, fmt::Write};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write,
+};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    compliance::{Finding, WaiverStanding, WaiverWarning},
     model::{Owner, Rule, RuleCode, Token, TokenId},
     plan::{Change, Reason},
+    policy::Place,
 };
 
 use super::{
@@ -100,9 +106,19 @@ struct Coming<'a> {
     /// The expiry that is set already, UTC.
     ends: Option<Timestamp>,
     reasons: Vec<&'a Reason>,
+    /// What is wrong with it under waivers that end soon.
+    waived: Vec<&'a Finding>,
 }
 
 impl Coming<'_> {
+    /// What is wrong with it under waivers that end soon, with their last days; nothing that matters to a
+    /// token that is gone by then.
+    fn waived(&self) -> impl Iterator<Item = (&Finding, Date)> {
+        let stays = !self.is_revoked();
+        let waived = self.waived.iter().filter(move |_| stays);
+        waived.filter_map(|finding| Some((*finding, finding.waiver.as_ref()?.until)))
+    }
+
     fn is_revoked(&self) -> bool {
         self.changes.iter().any(|change| matches!(change, Change::Revoke { .. }))
     }
@@ -124,7 +140,14 @@ fn collect<'a>(
     let name = target.name;
     let mut coming = |token: &'a Token, add: &dyn Fn(&mut Coming<'a>)| {
         let tokens = owners.entry(token.owner.folded()).or_default();
-        let none = || Coming { target: name, token, changes: Vec::new(), ends: None, reasons: Vec::new() };
+        let none = || Coming {
+            target: name,
+            token,
+            changes: Vec::new(),
+            ends: None,
+            reasons: Vec::new(),
+            waived: Vec::new(),
+        };
         add(tokens.entry((name, &token.id)).or_insert_with(none));
     };
     for planned in target.effective_changes() {
@@ -134,7 +157,8 @@ fn collect<'a>(
             one.reasons.extend(&planned.reasons);
         });
     }
-    for pending in target.latest().map_or(&[][..], |plan| &plan.pending) {
+    let Some(latest) = target.latest() else { return };
+    for pending in &latest.pending {
         coming(&pending.token, &|one| {
             // After `apply`, what was made to expire is pending: that was said already.
             if one.end().is_none() {
@@ -142,6 +166,16 @@ fn collect<'a>(
                 one.reasons.extend(&pending.reasons);
             }
         });
+    }
+    let ends_soon = |warning: &&WaiverWarning| warning.standing == WaiverStanding::EndsSoon;
+    let ending: HashSet<&Place> =
+        latest.waiver_warnings.iter().filter(ends_soon).map(|warning| &warning.waiver.place).collect();
+    let is_ending =
+        |finding: &&Finding| finding.waiver.as_ref().is_some_and(|waiver| ending.contains(&waiver.place));
+    for found in &latest.waived {
+        for finding in found.findings.iter().filter(is_ending) {
+            coming(&found.token, &|one| one.waived.push(finding));
+        }
     }
 }
 
@@ -164,15 +198,23 @@ fn notice(run: &Run<'_>, mut tokens: Vec<Coming<'_>>) -> Option<Notice> {
         }
         for reason in &one.reasons {
             let rule = reason.rule.as_ref().map_or("", Rule::code);
-            let place = reason.place.as_ref();
-            let place = place.map_or(String::new(), |place| format!(" ({})", inline(&place.to_string())));
-            let _ = writeln!(text, "- Why: {}: {}{place}", inline(rule), inline(&reason.text));
+            let _ = writeln!(text, "- Why: {}", why(rule, &reason.text, reason.place.as_ref()));
+        }
+        for (finding, until) in one.waived() {
+            let why = why(finding.rule.code(), &finding.message, finding.place.as_ref());
+            let _ = writeln!(text, "- Waived until {until}: {why}");
         }
         for advice in advices(one) {
             let _ = writeln!(text, "- What to do: {advice}.");
         }
     }
     Some(Notice { owner: owner.to_string(), file: file_name(owner), text, tokens: tokens.len() })
+}
+
+/// What is wrong by `rule`, and the line of the policy that says so.
+fn why(rule: &str, message: &str, place: Option<&Place>) -> String {
+    let place = place.map_or(String::new(), |place| format!(" ({})", inline(&place.to_string())));
+    format!("{}: {}{place}", inline(rule), inline(message))
 }
 
 /// What a token is called in a notice to its owner.
@@ -203,12 +245,17 @@ fn consequences(one: &Coming<'_>, applied: bool) -> Vec<String> {
         None if applied => format!("It ends on {} instead of {}.", day(at), expiry(one.token.expires)),
         None => format!("It will end on {} instead of {}.", day(at), expiry(one.token.expires)),
     });
-    ends.into_iter().chain(narrowed).collect()
+    let untils: BTreeSet<Date> = one.waived().map(|(_, until)| until).collect();
+    let waived = untils
+        .into_iter()
+        .map(|until| format!("The waiver for it ends on {until}, after which the policy holds for it."));
+    ends.into_iter().chain(narrowed).chain(waived).collect()
 }
 
 /// What there is to do, each advice once.
 fn advices(one: &Coming<'_>) -> Vec<&'static str> {
-    let rules = || one.reasons.iter().filter_map(|reason| reason.rule.as_ref());
+    let waived = || one.waived().map(|(finding, _)| &finding.rule);
+    let rules = || one.reasons.iter().filter_map(|reason| reason.rule.as_ref()).chain(waived());
     if one.is_revoked() && !rules().any(|rule| *rule == RuleCode::Expired) {
         return vec!["where it is still needed, put another token that keeps to the policy"];
     }

@@ -77,6 +77,14 @@ fn result(target: &str, found: &Found<'_>, rules: &BTreeMap<&Rule, usize>) -> Va
     if let (Some(place), Some(location)) = (found.place, location.as_object_mut()) {
         location.insert("physicalLocation".to_owned(), physical(place));
     }
+    let mut properties = json!({
+        "action": found.remedy.word(),
+        "target": target,
+        "owner": escape(&found.token.owner.to_string()),
+    });
+    if let (Some(origin), Some(properties)) = (found.origin, properties.as_object_mut()) {
+        properties.insert("origin".to_owned(), json!(origin.word()));
+    }
     let mut result = json!({
         "ruleId": found.rule.code(),
         "ruleIndex": rules.get(found.rule),
@@ -84,7 +92,7 @@ fn result(target: &str, found: &Found<'_>, rules: &BTreeMap<&Rule, usize>) -> Va
         "message": { "text": message(&text) },
         "locations": [location],
         "partialFingerprints": { "tokenwarden/v1": hash(&[&address, found.rule.code()]) },
-        "properties": { "action": found.remedy.word(), "target": target, "owner": escape(&found.token.owner.to_string()) },
+        "properties": properties,
     });
     if let (Remedy::Waived(waiver), Some(result)) = (found.remedy, result.as_object_mut()) {
         result.insert("suppressions".to_owned(), json!([suppression(waiver)]));

@@ -25,13 +25,15 @@ pub enum Written {
 }
 
 /// An entry of the history of a pull request; Bitbucket's own description leaves out the comment.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct Activity {
+    /// What tells it from others that say the same.
+    id: Option<u64>,
     action: String,
     comment: Option<Comment>,
 }
 
-#[derive(Clone, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize, Hash)]
 struct Comment {
     id: u64,
     version: u64,
@@ -39,7 +41,7 @@ struct Comment {
     author: Author,
 }
 
-#[derive(Clone, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize, Hash)]
 struct Author {
     name: String,
 }

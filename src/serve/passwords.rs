@@ -4,8 +4,8 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use argon2::{
-    Argon2, PasswordVerifier,
-    password_hash::{PasswordHash, PasswordHasher, SaltString},
+    Algorithm, Argon2, PasswordVerifier, Version,
+    password_hash::{Output, PasswordHash, PasswordHasher, SaltString},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -42,7 +42,7 @@ pub(super) enum Attempt {
 #[derive(Debug)]
 pub(super) struct Passwords {
     at_a_time: Arc<Semaphore>,
-    /// The hash of a password that nobody has, for users that nobody knows.
+    /// A hash that no password is known to come to, for users that nobody knows.
     nobodys: String,
     failures: Throttle,
 }
@@ -51,7 +51,7 @@ impl Passwords {
     /// At most `failures_per_minute` fail for one address.
     pub(super) fn new(failures_per_minute: u32) -> Result<Self, PasswordError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let nobodys = hash_password(&u128::from_le_bytes(random_bytes()?).to_string())?;
+        let nobodys = nobodys_hash()?;
         let at_a_time = Arc::new(Semaphore::new(cores));
         Ok(Self { at_a_time, nobodys, failures: Throttle::new(failures_per_minute) })
     }
@@ -99,6 +99,20 @@ pub(super) fn hash_password(password: &str) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
+/// Random bytes in the form of a hash that [`hash_password`] makes: to check a password against it takes as
+/// long as against any, and making it takes no time.
+fn nobodys_hash() -> Result<String, PasswordError> {
+    let salt = SaltString::encode_b64(&random_bytes::<16>()?).map_err(PasswordError::Hash)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::default().ident(),
+        version: Some(Version::default().into()),
+        params: Argon2::default().params().try_into().map_err(PasswordError::Hash)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&random_bytes::<32>()?).map_err(PasswordError::Hash)?),
+    };
+    Ok(hash.to_string())
+}
+
 /// Whether `text` is a hash that [`hash_password`] could have made.
 #[must_use]
 pub(super) fn is_password_hash(text: &str) -> bool {
@@ -112,6 +126,24 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn the_hash_of_nobody_costs_what_a_real_one_costs() {
+        let (nobodys, real) = (nobodys_hash().unwrap(), hash_password("sesame").unwrap());
+        let cost = |hash: &str| {
+            let hash = PasswordHash::new(hash).unwrap();
+            let salt = hash.salt.unwrap().as_str().len();
+            (
+                hash.algorithm.to_string(),
+                hash.version,
+                hash.params.to_string(),
+                salt,
+                hash.hash.unwrap().len(),
+            )
+        };
+        assert_eq!(cost(&nobodys), cost(&real));
+        assert_ne!(nobodys, nobodys_hash().unwrap());
+    }
 
     #[tokio::test]
     async fn attempts_with_the_right_password_that_are_given_up_do_not_stay_counted() {

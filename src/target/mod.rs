@@ -5,6 +5,7 @@
 
 pub mod bitbucket;
 pub mod gateway;
+mod grounds;
 pub mod http;
 mod let_in;
 pub mod resolution;
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
-    model::{GroupName, Token, mapping::Product},
+    model::{GroupName, OwnerKind, Token, mapping::Product},
     plan::{ApprovedPlan, Change},
 };
 
@@ -33,13 +34,13 @@ pub enum Target {
     Resolution(Resolution),
 }
 
-/// What a run calls on a server of `kind`, as the settings file writes it, and the app in `product`; nothing
-/// for a kind that this version does not know.
+/// What a run calls on a server of `kind`, as the settings file writes it, on the app in `product`, and for
+/// tokens of owners of `areas`; nothing for a kind that this version does not know.
 #[must_use]
-pub fn calls_of(kind: &str, product: Product) -> Option<Vec<Call>> {
+pub fn calls_of(kind: &str, product: Product, areas: &[OwnerKind]) -> Option<Vec<Call>> {
     match kind {
         "gateway" | "embedded" => Some(gateway::calls()),
-        "bitbucket" => Some(bitbucket::calls()),
+        "bitbucket" => Some(bitbucket::calls(areas)),
         "resolution" => Some(resolution::calls(product)),
         _ => None,
     }

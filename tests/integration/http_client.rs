@@ -275,7 +275,7 @@ async fn a_list_is_read_to_its_end_page_by_page() {
 }
 
 #[tokio::test]
-async fn pages_that_repeat_or_never_end_are_errors() {
+async fn pages_that_lead_nowhere_are_errors() {
     let pages = [
         json!({"values": ["a"], "isLastPage": false, "nextPageStart": 0}),
         json!({"values": ["a"], "isLastPage": false}),
@@ -283,14 +283,57 @@ async fn pages_that_repeat_or_never_end_are_errors() {
         json!({"values": ["a"], "isLastPage": false, "nextPageStart": 1}),
         json!({"values": ["a"]}),
     ];
+    let once = |page: Value| -> Box<dyn Fn(u64) -> Value + Send + Sync> { Box::new(move |_| page.clone()) };
+    let turns = |start: u64| {
+        let value = if start % 2 == 0 { "a" } else { "b" };
+        json!({"values": [value], "isLastPage": false, "nextPageStart": start + 1})
+    };
+    let grows =
+        |start: u64| json!({"values": [start.to_string()], "isLastPage": false, "nextPageStart": start + 1});
     let mut said = String::new();
-    for page in pages {
-        let server = scripted(vec![answer("200 OK", &[JSON], page.to_string())]).await;
-        let error = client(&server, limits()).pages::<String>("/rest/x", &[], "1").await.unwrap_err();
+    for page in pages.map(once).into_iter().chain([Box::new(turns) as _, Box::new(grows) as _]) {
+        let server = stub(move |_, path| {
+            let start = path.rsplit_once("start=").unwrap().1.parse().unwrap();
+            answer("200 OK", &[JSON], page(start).to_string())
+        })
+        .await;
+        let limits = Limits { pages: 30, ..limits() };
+        let error = client(&server, limits).pages::<String>("/rest/x", &[], "1").await.unwrap_err();
         said.push_str(&one_line(&error).replace(&server.url(), "http://server"));
         said.push('\n');
     }
     insta::assert_snapshot!(said);
+}
+
+#[tokio::test]
+async fn pages_that_come_round_again_or_never_end_are_errors() {
+    let page =
+        |value: &str, next: u64| json!({"values": [value], "isLastPage": false, "nextPageStart": next});
+    let mut said = String::new();
+    let circle = stub(move |_, path| {
+        let start: u64 = path.rsplit('=').next().unwrap().parse().unwrap();
+        answer(
+            "200 OK",
+            &[JSON],
+            page(["a", "b", "c"][usize::try_from(start % 3).unwrap()], start + 1).to_string(),
+        )
+    })
+    .await;
+    let endless = stub(move |_, path| {
+        let start: u64 = path.rsplit('=').next().unwrap().parse().unwrap();
+        answer("200 OK", &[JSON], page(&start.to_string(), start + 1).to_string())
+    })
+    .await;
+    for server in [circle, endless] {
+        let client = client(&server, Limits { pages: 10, ..limits() });
+        let error = client.pages::<String>("/rest/x", &[], "1").await.unwrap_err();
+        said.push_str(&one_line(&error).replace(&server.url(), "http://server"));
+        said.push('\n');
+    }
+    insta::assert_snapshot!(said, @"
+    GET http://server/rest/x: the page from 3 holds the same as an earlier one
+    GET http://server/rest/x: the page from 10 is one of more than any list has
+    ");
 }
 
 /// A server that answers only once `together` calls are under way at once, and remembers the most.
@@ -342,7 +385,7 @@ async fn a_server_that_swallows_everything_is_given_up_when_the_time_for_a_conne
     )
     .unwrap();
     let error = client.get::<Value>("/rest/x", &[]).await.err().unwrap();
-    assert!(one_line(&error).ends_with("operation timed out"), "{}", one_line(&error));
+    assert!(matches!(error, HttpError::Unreachable { .. }), "{}", one_line(&error));
     assert!(counted(1, 0)(client.statistics()), "{:?}", client.statistics());
 }
 
@@ -370,6 +413,6 @@ async fn tokens_that_were_listed_before_are_an_error() {
     let gateway = Gateway::new(client(&server, limits()), "the server");
     let mut seen = 0;
     let error = gateway.tokens(&mut |_| seen += 1).await.unwrap_err();
-    assert!(one_line(&error).ends_with("holds the same as the one before it"), "{}", one_line(&error));
+    assert!(one_line(&error).ends_with("holds the same as an earlier one"), "{}", one_line(&error));
     assert_eq!(seen, 2, "each token is seen once");
 }

@@ -32,6 +32,7 @@ mod lockout;
 mod lockout_laws;
 mod lost_answers;
 mod marks;
+mod networks;
 mod only;
 mod openapi;
 mod origin;

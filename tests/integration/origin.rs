@@ -76,6 +76,22 @@ fn a_policy_edit_a_change_by_hand_and_a_date_are_told_apart_in_one_plan() {
     let json = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["targets"][0]["settings_changed"]["by"], "(settings import)");
+
+    let arguments = ["drift", "--baseline", "HEAD", "--since", NOW, "--now", later, "--format"];
+    let shown = |form| quickstart.run(&[&arguments[..], &[form]].concat()).stdout;
+    let sarif: Value = serde_json::from_str(&shown("sarif")).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap().iter();
+    let (changed, left): (Vec<_>, Vec<_>) = results
+        .map(|result| &result["properties"])
+        .partition(|of| !["pending", "report", "waived"].contains(&of["action"].as_str().unwrap()));
+    assert!(!changed.is_empty() && changed.iter().all(|of| of["origin"] == "time"), "{changed:?}");
+    assert!(left.iter().all(|of| of.get("origin").is_none()), "{left:?}");
+    let html = shown("html");
+    for (name, origin) in [("permissions.create", "policy"), ("password_authentication", "drift")] {
+        let (_, behind) = html.split_once(&format!("<strong>{name}</strong>")).unwrap();
+        assert!(behind.split("</p>").next().unwrap().contains(&format!(" ({origin})<")), "{behind}");
+    }
+    assert!(html.contains("(time)</span></td>"), "{html}");
 }
 
 #[test]

@@ -206,7 +206,7 @@ fn a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine() {
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         command.env(name, "http://127.0.0.1:9");
     }
-    let run = crate::program::Run::of(&mut command);
+    let run = Run::of(&mut command);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
 }
 

@@ -44,6 +44,21 @@ fn the_owners_of_the_quickstart_are_told_this() {
 }
 
 #[test]
+fn whoever_has_a_waiver_that_ends_soon_is_told_of_it() {
+    let quickstart = Quickstart::new();
+    let notice = |until: &str, before: &str| {
+        quickstart.edit("policy/platform.yaml", &format!("until: {before}"), &format!("until: {until}"));
+        let run = quickstart.run(&["plan", "--now", NOW, "--report", "owners=notices"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let files = names(&quickstart.path("notices")).into_iter();
+        let texts = files.map(|name| read(&quickstart, &format!("notices/{name}")));
+        texts.into_iter().find(|text| text.contains("## token 19 "))
+    };
+    assert_eq!(notice("2026-12-31", "2099-12-31"), None, "that is far away");
+    insta::assert_snapshot!(notice("2026-12-01", "2026-12-31").unwrap());
+}
+
+#[test]
 fn one_run_writes_every_report_and_what_is_on_standard_output_stays_as_it_was() {
     let quickstart = Quickstart::new();
     let alone = quickstart.run(&["plan", "--now", NOW]);

@@ -57,16 +57,22 @@ impl Process {
     }
 
     pub(crate) fn start_at(folder: &TempDir, address: &str) -> Self {
+        Self::start_with(folder, address, &[])
+    }
+
+    /// With further arguments of `serve`.
+    pub(crate) fn start_with(folder: &TempDir, address: &str, further: &[&str]) -> Self {
         let mut child = program(folder.path())
             .args(["serve", "--store", "sqlite:store.db", "--listen", address])
             .args(["--directory", "directory.yaml", "--log-format", "json"])
+            .args(further)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line: Value = serde_json::from_str(&next_line(&mut log)).unwrap();
         let url = line["url"].as_str().unwrap_or_else(|| panic!("no address in {line}"));
-        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let address = url.split_once("://").unwrap().1.parse().unwrap();
         Self { child, address, log }
     }
 

@@ -163,8 +163,8 @@ enum CredentialRecord {
     },
     /// A token, sent as a password.
     TokenAsPassword {
-        /// Its identifier.
-        id: String,
+        /// Its identifier; null when nobody said which one it was.
+        id: Option<String>,
     },
     /// A bearer credential of which nobody says which token it is.
     Unidentified,
@@ -381,7 +381,7 @@ impl From<&Caller> for CallerRecord {
                 expires: *expires,
             },
             Credential::TokenAsPassword { id } => {
-                CredentialRecord::TokenAsPassword { id: id.as_str().to_owned() }
+                CredentialRecord::TokenAsPassword { id: id.as_ref().map(|id| id.as_str().to_owned()) }
             }
             Credential::Unidentified => CredentialRecord::Unidentified,
             Credential::Password => CredentialRecord::Password,
@@ -405,7 +405,7 @@ impl From<&CallerRecord> for Caller {
                 Credential::Token { id: TokenId::new(id.as_str()), scope: (*scope).into(), expires: *expires }
             }
             CredentialRecord::TokenAsPassword { id } => {
-                Credential::TokenAsPassword { id: TokenId::new(id.as_str()) }
+                Credential::TokenAsPassword { id: id.as_deref().map(TokenId::new) }
             }
             CredentialRecord::Unidentified => Credential::Unidentified,
             CredentialRecord::Password => Credential::Password,

@@ -1,7 +1,10 @@
 //! In: a run on one target. Out: the part of the page that is about it. It refuses to know the rest of the
 //! page.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::SignedDuration;
 use maud::{Markup, html};
@@ -9,7 +12,7 @@ use maud::{Markup, html};
 use crate::{
     apply::ChangeResult,
     compliance::{TokenFindings, Whose},
-    plan::{Object, Plan, PlannedChange, Reason},
+    plan::{Object, Origin, Plan, PlannedChange, Reason},
     policy::Place,
     report::{
         Run, TargetRun,
@@ -121,7 +124,7 @@ fn settings(target: &TargetRun<'_>, plan: &Plan) -> Markup {
                 h3 { "Settings" }
                 @for group in by_object(&changes) {
                     @if let Some(first) = group.first() {
-                        p.setting { strong { (name(first.change.object())) } span.quiet { (shown(place_of(&first.reasons))) } }
+                        p.setting { strong { (name(first.change.object())) } span.quiet { (shown(place_of(&first.reasons))) (origins(&group)) } }
                         div.diff {
                             @for line in of_setting(plan, &group) {
                                 span.(class_of(line.sign)) { (line.sign.lead()) (line.text) }
@@ -132,6 +135,13 @@ fn settings(target: &TargetRun<'_>, plan: &Plan) -> Markup {
             }
         }
     }
+}
+
+/// Where `changes` come from, when that is known, as a remark behind them.
+fn origins(changes: &[&PlannedChange]) -> String {
+    let origins: BTreeSet<Origin> = changes.iter().filter_map(|planned| planned.origin).collect();
+    let words: Vec<&str> = origins.into_iter().map(Origin::word).collect();
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
 fn class_of(sign: Sign) -> &'static str {
@@ -159,7 +169,7 @@ fn tokens(target: &TargetRun<'_>) -> Markup {
                                 tr.(planned.change.action()) {
                                     td { (token_name(token)) }
                                     td.before { (before) }
-                                    td.after { (after) }
+                                    td.after { (after) span.quiet { (origins(&[planned])) } }
                                     td { (reasons(&planned.reasons)) }
                                     td.place { (shown(place_of(&planned.reasons))) }
                                 }

@@ -12,9 +12,9 @@ use super::wire::{FILTERED_USERS, GROUPS, GROUPS_OF, Group, MEMBERS, USERS};
 /// Values on a page; the server may give fewer.
 pub(in crate::target) const PAGE: &str = "1000";
 
-/// All users, the inactive ones too.
+/// All users, the inactive ones too. One may be there twice.
 pub(in crate::target) async fn users(client: &HttpClient) -> Result<Vec<User>, HttpError> {
-    client.pages(USERS, &[], PAGE).await
+    client.pages_twice(USERS, &[], PAGE).await
 }
 
 /// Those who administer the server, system administrators and members of groups among them; nothing when
@@ -28,12 +28,12 @@ pub(super) async fn administrators(client: &HttpClient) -> Result<Option<Vec<Use
     }
 }
 
-/// The members of `group`; nothing when the server does not know it.
+/// The members of `group`, of whom one may be there twice; nothing when the server does not know it.
 pub(in crate::target) async fn members(
     client: &HttpClient,
     group: GroupName,
 ) -> Result<(GroupName, Option<Vec<UserName>>), HttpError> {
-    let members = match client.pages::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
+    let members = match client.pages_twice::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
         Ok(members) if members.is_empty() && !has_group(client, &group).await? => None,
         Ok(members) => Some(members.into_iter().map(|member| member.name).collect()),
         Err(error) if error.refusal() == Some(Refusal::NotFound) => None,

@@ -28,7 +28,10 @@ use crate::{
     inventory::{Call, Credential, Pace},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, password::wildcard},
     plan::ApprovedPlan,
-    target::http::{self, CallStatistics, HttpClient},
+    target::{
+        grounds::Grounds,
+        http::{self, CallStatistics, HttpClient},
+    },
 };
 
 use wire::{BadSegment, User};
@@ -44,16 +47,18 @@ pub struct Options {
     pub projects: Vec<String>,
     /// Makes and reads marks; without one no token is made to end.
     pub marker: Option<Marker>,
+    /// Whether our credential is a password, and so no token.
+    pub password: bool,
     /// The token that our credential is, when its secret does not say so.
     pub token_id: Option<TokenId>,
     /// The address that the server sees for us, when it is known.
     pub address: Option<IpAddr>,
 }
 
-/// What a run calls on Bitbucket.
+/// What a run calls on Bitbucket that looks at tokens of owners of `areas`, of all when there is none.
 #[must_use]
-pub fn calls() -> Vec<Call> {
-    wire::CALLS.into()
+pub fn calls(areas: &[OwnerKind]) -> Vec<Call> {
+    wire::calls(areas)
 }
 
 /// Bitbucket Data Center.
@@ -88,10 +93,11 @@ impl Bitbucket {
         Marker::new(key, target, wire::NAME)
     }
 
-    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    /// A writer, for doing what `approved` says: without an approved plan there is none.
     #[must_use]
-    pub fn writer(&self, _approved: &ApprovedPlan) -> BitbucketWriter {
-        BitbucketWriter::new(Arc::clone(&self.client), Arc::clone(&self.slugs), self.options.marker.clone())
+    pub fn writer(&self, approved: &ApprovedPlan) -> BitbucketWriter {
+        let (client, slugs) = (Arc::clone(&self.client), Arc::clone(&self.slugs));
+        BitbucketWriter::new(client, slugs, self.options.marker.clone(), Grounds::of(approved.plan()))
     }
 
     /// What the calls to it came to so far, those of its writers included.
@@ -108,8 +114,8 @@ impl Bitbucket {
         };
         let id = wire::id_in(secret.expose_secret()).or_else(|| self.options.token_id.clone());
         let credential = match (user, id) {
-            (Some(_), Some(id)) => Credential::TokenAsPassword { id },
-            (Some(_), None) => Credential::Password,
+            (Some(_), None) if self.options.password => Credential::Password,
+            (Some(_), id) => Credential::TokenAsPassword { id },
             // How far it reaches is not told; nothing that is planned here turns on it.
             (None, Some(id)) => Credential::Token { id, scope: TokenScope::Unset, expires: None },
             (None, None) => Credential::Unidentified,

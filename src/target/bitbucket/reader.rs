@@ -110,7 +110,7 @@ impl Bitbucket {
                     peer: None,
                 },
                 administrators,
-                calls: super::calls(),
+                calls: super::calls(&self.options.areas),
                 manageable,
                 unreadable,
                 forms: BTreeMap::new(),

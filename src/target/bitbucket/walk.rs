@@ -1,8 +1,8 @@
-//! In: users, projects and repositories. Out: the tokens of each, and whose tokens the server does not
-//! show us. It refuses to hold more than the tokens of a few owners at once.
+//! In: users, projects and repositories. Out: the tokens of each, and whose tokens could not be seen. It
+//! refuses to hold more than the tokens of a few owners at once, and to ask an owner twice.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::PoisonError,
 };
 
@@ -11,42 +11,61 @@ use futures_util::{StreamExt, future, stream};
 use crate::{
     inventory::{Coverage, Missing, Pace},
     model::{Owner, OwnerKind, Token, TokenId},
-    target::http::{HttpError, Refusal},
+    target::http::HttpError,
 };
 
 use super::{
     Bitbucket,
     directory::PAGE,
-    reader::Cause,
-    wire::{PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
+    wire::{BadItem, BadSegment, PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
 };
 
 /// How many owners are asked for their tokens at once. The client lowers that for a busy server.
 const AT_ONCE: usize = 8;
 
+/// Why the tokens of an owner could not be seen.
+#[derive(Debug, thiserror::Error)]
+enum NotSeen {
+    #[error(transparent)]
+    NoAnswer(#[from] HttpError),
+    #[error(transparent)]
+    NoPath(#[from] BadSegment),
+    #[error(transparent)]
+    NoToken(#[from] BadItem),
+}
+
+impl NotSeen {
+    /// What is wrong with this owner alone.
+    ///
+    /// # Errors
+    ///
+    /// When the next owner would fare no better, since the server does not answer at all, or somebody else
+    /// answers in its place.
+    fn reason(self) -> Result<String, HttpError> {
+        match self {
+            Self::NoAnswer(error) => error.of_one_resource().ok_or(error),
+            Self::NoPath(error) => Ok(error.to_string()),
+            Self::NoToken(error) => Ok(error.to_string()),
+        }
+    }
+}
+
 impl Bitbucket {
     /// Hands every token to `each`, and answers whose tokens could not be seen.
-    pub(super) async fn walk(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, Cause> {
+    pub(super) async fn walk(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, HttpError> {
         let (users, projects, repositories) =
             future::try_join3(self.user_owners(), self.projects(), self.repositories()).await?;
-        let owners: Vec<_> = users.into_iter().chain(projects).chain(repositories).collect();
+        // INVARIANT: every owner is asked once. One that is made meanwhile moves others to the next page of
+        // their list, where they stand again.
+        let owners: BTreeSet<Owner> = users.into_iter().chain(projects).chain(repositories).collect();
         self.learn_pace(owners.len()).await;
-        let owners = owners.into_iter();
-        let mut answers = stream::iter(owners.map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
+        let mut answers =
+            stream::iter(owners.into_iter().map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
         let mut unseen = Unseen::default();
-        while let Some((owner, items)) = answers.next().await {
-            match items {
-                Ok(items) => {
-                    // A token that is made meanwhile moves the others to the next page, where they stand again.
-                    let mut seen: HashSet<TokenId> = HashSet::with_capacity(items.len());
-                    for item in items {
-                        let token = item.token(owner.clone(), self.options.marker.as_ref())?;
-                        if seen.insert(token.id.clone()) {
-                            each(token);
-                        }
-                    }
-                }
-                Err(cause) => unseen.add(owner, cause)?,
+        while let Some((owner, tokens)) = answers.next().await {
+            match tokens {
+                Ok(tokens) => tokens.into_iter().for_each(&mut *each),
+                Err(error) => unseen.add(owner, error)?,
             }
         }
         Ok(unseen.coverage())
@@ -59,12 +78,23 @@ impl Bitbucket {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace.filter(|pace| pace.seconds() > 0);
     }
 
-    async fn tokens_of(&self, owner: Owner) -> (Owner, Result<Vec<TokenItem>, Cause>) {
-        let items = match self.slugs.tokens_path(&owner) {
-            Ok(path) => self.client.pages::<TokenItem>(&path, &[], PAGE).await.map_err(Cause::from),
-            Err(error) => Err(error.into()),
-        };
-        (owner, items)
+    async fn tokens_of(&self, owner: Owner) -> (Owner, Result<Vec<Token>, NotSeen>) {
+        let tokens = self.read_tokens_of(&owner).await;
+        (owner, tokens)
+    }
+
+    /// The tokens of `owner`, each once: one that is made meanwhile moves the others to the next page.
+    async fn read_tokens_of(&self, owner: &Owner) -> Result<Vec<Token>, NotSeen> {
+        let items = self.client.pages::<TokenItem>(&self.slugs.tokens_path(owner)?, &[], PAGE).await?;
+        let mut seen: HashSet<TokenId> = HashSet::with_capacity(items.len());
+        let mut tokens = Vec::with_capacity(items.len());
+        for item in items {
+            let token = item.token(owner.clone(), self.options.marker.as_ref())?;
+            if seen.insert(token.id.clone()) {
+                tokens.push(token);
+            }
+        }
+        Ok(tokens)
     }
 
     async fn user_owners(&self) -> Result<Vec<Owner>, HttpError> {
@@ -87,11 +117,15 @@ impl Bitbucket {
         Ok(keys.filter(|key| self.looks_into(key)).map(Owner::Project).collect())
     }
 
+    /// The repositories, the archived ones too: their tokens work on. Without the parameter the list has
+    /// active ones alone (the specification of `GET /repos`: "This filter defaults to ACTIVE when not set.
+    /// Available since 8.0"); older servers know no archive and ignore it.
     async fn repositories(&self) -> Result<Vec<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::Repository) {
             return Ok(Vec::new());
         }
-        let repositories = self.client.pages::<Repository>(REPOSITORIES, &[], PAGE).await?;
+        let repositories =
+            self.client.pages::<Repository>(REPOSITORIES, &[("archived", "ALL")], PAGE).await?;
         let wanted = repositories.into_iter().filter(|repository| self.looks_into(&repository.project.key));
         Ok(wanted
             .map(|repository| Owner::Repository { project: repository.project.key, slug: repository.slug })
@@ -99,22 +133,14 @@ impl Bitbucket {
     }
 }
 
-/// Whose tokens the server does not show us, by kind of owner and by what it said.
+/// Whose tokens could not be seen, by kind of owner and by the reason.
 #[derive(Default)]
 struct Unseen(BTreeMap<(OwnerKind, String), (Owner, u64)>);
 
 impl Unseen {
-    /// Remembers that the tokens of `owner` could not be seen, when that is because the server refused.
-    fn add(&mut self, owner: Owner, cause: Cause) -> Result<(), Cause> {
-        let refused = cause.downcast_ref::<HttpError>().filter(|error| {
-            matches!(
-                error.refusal(),
-                Some(
-                    Refusal::NotAccepted | Refusal::NotPermitted | Refusal::NotFound | Refusal::NotSupported
-                )
-            )
-        });
-        let Some(reason) = refused.and_then(HttpError::refused_with) else { return Err(cause) };
+    /// Remembers that the tokens of `owner` could not be seen, unless that ends the reading.
+    fn add(&mut self, owner: Owner, error: NotSeen) -> Result<(), HttpError> {
+        let reason = error.reason()?;
         let (such_as, owners) = self.0.entry((owner.kind(), reason)).or_insert_with(|| (owner.clone(), 0));
         *owners += 1;
         // The same one whatever the order in which the server answered.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     inventory::Call,
-    model::{LastUse, Marker, Owner, Scope, Token, TokenId, TokenScope, UserName},
+    model::{LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName},
 };
 
 /// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
@@ -30,23 +30,53 @@ pub(super) const REPOSITORIES: &str = "/rest/api/latest/repos";
 pub(super) const PASSWORDS: &str = "/rest/basicauth/latest/config";
 const TOKENS: &str = "/rest/access-tokens/latest";
 
-/// What a run calls, with `0` in the place of slugs and identifiers.
-pub(super) const CALLS: [Call; 8] = [
+/// What every run calls, with `0` in the place of slugs and identifiers.
+const CALLS: [Call; 7] = [
     Call { method: "GET", path: PROBE },
+    Call { method: "GET", path: PROPERTIES },
     Call { method: "GET", path: USERS },
+    Call { method: "GET", path: GROUPS },
     Call { method: "GET", path: MEMBERS },
-    Call { method: "GET", path: "/rest/access-tokens/latest/users/0" },
     Call { method: "GET", path: PASSWORDS },
-    Call { method: "POST", path: "/rest/access-tokens/latest/users/0/0" },
-    Call { method: "DELETE", path: "/rest/access-tokens/latest/users/0/0" },
     Call { method: "PUT", path: PASSWORDS },
 ];
+/// What it calls beside that when it looks at tokens of users.
+const CALLS_FOR_USERS: [Call; 3] = [
+    Call { method: "GET", path: "/rest/access-tokens/latest/users/0" },
+    Call { method: "POST", path: "/rest/access-tokens/latest/users/0/0" },
+    Call { method: "DELETE", path: "/rest/access-tokens/latest/users/0/0" },
+];
+/// What it calls beside that when it looks at tokens of projects.
+const CALLS_FOR_PROJECTS: [Call; 4] = [
+    Call { method: "GET", path: PROJECTS },
+    Call { method: "GET", path: "/rest/access-tokens/latest/projects/0" },
+    Call { method: "POST", path: "/rest/access-tokens/latest/projects/0/0" },
+    Call { method: "DELETE", path: "/rest/access-tokens/latest/projects/0/0" },
+];
+/// What it calls beside that when it looks at tokens of repositories.
+const CALLS_FOR_REPOSITORIES: [Call; 4] = [
+    Call { method: "GET", path: REPOSITORIES },
+    Call { method: "GET", path: "/rest/access-tokens/latest/projects/0/repos/0" },
+    Call { method: "POST", path: "/rest/access-tokens/latest/projects/0/repos/0/0" },
+    Call { method: "DELETE", path: "/rest/access-tokens/latest/projects/0/repos/0/0" },
+];
+
+/// What a run calls that looks at tokens of owners of `areas`, of all when there is none.
+pub(super) fn calls(areas: &[OwnerKind]) -> Vec<Call> {
+    let of_areas: [(OwnerKind, &[Call]); 3] = [
+        (OwnerKind::User, &CALLS_FOR_USERS),
+        (OwnerKind::Project, &CALLS_FOR_PROJECTS),
+        (OwnerKind::Repository, &CALLS_FOR_REPOSITORIES),
+    ];
+    let looked_at = of_areas.into_iter().filter(|(kind, _)| areas.is_empty() || areas.contains(kind));
+    CALLS.into_iter().chain(looked_at.flat_map(|(_, calls)| calls.iter().copied())).collect()
+}
 
 /// How long the name of a token can be: the column in the database has 255 characters.
 pub(super) const NAME: usize = 255;
 
 /// A number, also one that is written as text.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, Hash, PartialEq)]
 #[serde(untagged)]
 pub(in crate::target) enum Number {
     Number(i64),
@@ -82,7 +112,7 @@ impl Properties {
 }
 
 /// A user or member. The slug stands in paths, and is another text than the name.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(in crate::target) struct User {
     pub(in crate::target) name: UserName,
     pub(super) slug: Option<String>,
@@ -91,19 +121,19 @@ pub(in crate::target) struct User {
 }
 
 /// A group.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(in crate::target) struct Group {
     pub(in crate::target) name: crate::model::GroupName,
 }
 
 /// A project.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(super) struct Project {
     pub(super) key: String,
 }
 
 /// A repository.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(super) struct Repository {
     pub(super) slug: String,
     pub(super) project: Project,
@@ -113,7 +143,7 @@ pub(super) struct Repository {
 ///
 /// Its identifier is one of the whole server, whoever owns the token: every secret begins with it, and
 /// says nothing of the owner. Paths name the owner all the same.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     id: Number,
@@ -125,13 +155,10 @@ pub(super) struct TokenItem {
     expiry_days: Option<Number>,
 }
 
-/// A value that no calendar has.
+/// A value that no calendar has, in the field of this name.
 #[derive(Debug, thiserror::Error)]
-#[error("token {id}: `{field}` is no moment")]
-pub(super) struct BadItem {
-    id: TokenId,
-    field: &'static str,
-}
+#[error("`{0}` of a token is no moment")]
+pub(super) struct BadItem(&'static str);
 
 impl TokenItem {
     /// The token, which is one of `owner`, with the mark that `marker` finds.
@@ -140,7 +167,7 @@ impl TokenItem {
         let id = TokenId::new(self.id.text());
         let moment = |field, written: &Number| {
             let read = written.value().and_then(|value| Timestamp::from_millisecond(value).ok());
-            read.ok_or_else(|| BadItem { id: id.clone(), field })
+            read.ok_or(BadItem(field))
         };
         // A moment at the epoch is how some servers write "never".
         let given = |written: Option<Number>| written.filter(|written| written.value() != Some(0));
@@ -153,7 +180,7 @@ impl TokenItem {
                     .value()
                     .and_then(|days| days.checked_mul(24))
                     .and_then(|hours| created.checked_add(SignedDuration::try_from_hours(hours)?).ok());
-                Some(end.ok_or_else(|| BadItem { id: id.clone(), field: "expiryDays" })?)
+                Some(end.ok_or(BadItem("expiryDays"))?)
             }
             (None, None) => None,
         };
@@ -170,10 +197,11 @@ impl TokenItem {
     }
 
     /// How far it reaches: to writing unless every permission is for reading. A permission that nobody
-    /// knows counts as writing. Unset where the server does not say.
+    /// knows counts as writing. Not known where the server does not say: no specification has the
+    /// permissions in an answer.
     pub(super) fn scope(&self) -> TokenScope {
         match &self.permissions {
-            None => TokenScope::Unset,
+            None => TokenScope::Unknown,
             Some(held) if held.iter().all(|permission| level(permission) == Some(Level::Read)) => {
                 TokenScope::Set(Scope::ReadOnly)
             }
@@ -267,8 +295,14 @@ pub(in crate::target) fn segment(text: &str) -> Result<String, BadSegment> {
     }))
 }
 
+/// What newer servers begin a secret with, by which scanners for secrets know one.
+const SECRET: &str = "BBDC-";
+/// So many characters of a secret have the identifier in them, and hardly more.
+const HEAD: usize = 24;
+
 /// The identifier of the token whose secret is `secret`, when it has the form of one: Base64 of the
-/// identifier, a colon and random bytes, as in the examples of the specification.
+/// identifier, a colon and random bytes, as in the examples of the specification. Newer servers write
+/// `BBDC-` before it, and both alphabets of RFC 4648 are seen.
 pub(super) fn id_in(secret: &str) -> Option<TokenId> {
     use base64::{
         Engine,
@@ -278,7 +312,14 @@ pub(super) fn id_in(secret: &str) -> Option<TokenId> {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    let bytes = GeneralPurpose::new(&STANDARD, lenient).decode(secret).ok()?;
+    let standard = |character| match character {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    };
+    let head = secret.strip_prefix(SECRET).unwrap_or(secret).chars().take(HEAD);
+    let bytes =
+        GeneralPurpose::new(&STANDARD, lenient).decode(head.map(standard).collect::<String>()).ok()?;
     let digits: String = bytes.iter().copied().take_while(u8::is_ascii_digit).map(char::from).collect();
     let is_id = digits.len() >= 6 && bytes.get(digits.len()) == Some(&b':');
     is_id.then(|| TokenId::new(digits))
@@ -342,7 +383,7 @@ mod tests {
         };
         assert_eq!(scope(json!(["REPO_READ", "PROJECT_READ"])), TokenScope::Set(Scope::ReadOnly));
         assert_eq!(scope(json!(["REPO_CREATE"])), TokenScope::Set(Scope::ReadWrite));
-        assert_eq!(scope(json!(null)), TokenScope::Unset);
+        assert_eq!(scope(json!(null)), TokenScope::Unknown);
     }
 
     #[test]
@@ -356,8 +397,14 @@ mod tests {
     #[test]
     fn the_identifier_of_a_token_is_found_in_its_secret() {
         let example = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
-        assert_eq!(id_in(example), Some(TokenId::new("252973515069")));
-        for other in ["password", "tw_abc", "", "MTIzNDU2Nzg5MDEy"] {
+        for secret in [
+            example.to_owned(),
+            format!("BBDC-{example}"),
+            "BBDC-MjUyOTczNTE1MDY5Ov__-_-_-H8AVOECHv0saruQ@x".to_owned(),
+        ] {
+            assert_eq!(id_in(&secret), Some(TokenId::new("252973515069")), "{secret}");
+        }
+        for other in ["password", "tw_abc", "", "BBDC-", "MTIzNDU2Nzg5MDEy"] {
             assert_eq!(id_in(other), None, "{other}");
         }
     }

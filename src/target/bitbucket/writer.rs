@@ -5,12 +5,16 @@ use std::{error::Error, sync::Arc};
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
+use serde::de::IgnoredAny;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    model::{Marker, Scope, Token, TokenId},
+    model::{Marker, Owner, Scope, Token, TokenId},
     plan::{Change, Standing},
-    target::http::{HttpClient, HttpError, Refusal},
+    target::{
+        grounds::Grounds,
+        http::{HttpClient, HttpError, Refusal},
+    },
 };
 
 use super::{
@@ -27,7 +31,13 @@ pub struct BitbucketWriter {
     client: Arc<HttpClient>,
     slugs: Arc<Slugs>,
     marker: Option<Marker>,
+    grounds: Grounds,
 }
+
+/// The server knows neither a token nor its owner.
+#[derive(Debug, thiserror::Error)]
+#[error("the server knows no `{0}` any more, under the name that was planned with: was it renamed?")]
+struct NoOwner(Owner, #[source] HttpError);
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -54,8 +64,13 @@ impl TargetWriter for BitbucketWriter {
 }
 
 impl BitbucketWriter {
-    pub(super) fn new(client: Arc<HttpClient>, slugs: Arc<Slugs>, marker: Option<Marker>) -> Self {
-        Self { client, slugs, marker }
+    pub(super) fn new(
+        client: Arc<HttpClient>,
+        slugs: Arc<Slugs>,
+        marker: Option<Marker>,
+        grounds: Grounds,
+    ) -> Self {
+        Self { client, slugs, marker, grounds }
     }
 
     /// Reads a token and writes what `wanted` makes of it, unless that is nothing. When the answer is
@@ -65,25 +80,44 @@ impl BitbucketWriter {
         token: &Token,
         wanted: impl Fn(&TokenItem) -> Result<Option<TokenUpdate>, Cause> + Send + Sync,
     ) -> Result<Effect, WriteError> {
-        let path = self.path(token)?;
+        let (_, path) = self.paths(token)?;
         let mut lost = None;
-        for _ in 0..TRIES {
-            let now = match self.client.get::<TokenItem>(&path, &[]).await {
-                Ok(read) => read.body,
-                Err(error) if is_gone(&error) => return Ok(Effect::AlreadySo),
-                Err(error) if lost.is_some() => return Err(WriteError::Unknown(error.into())),
-                Err(error) => return Err(failed(error)),
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let Some(now) = self.read(token, lost.is_some()).await? else {
+                return Ok(Effect::AlreadySo);
             };
             let Some(update) = wanted(&now).map_err(failed)? else {
                 return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
             };
+            if let Some(error) = lost.take_if(|_| tries == TRIES) {
+                return Err(failed(error));
+            }
             match self.client.send(Method::POST, &path, &[], Some(&update)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.is_lost_answer() => lost = Some(error),
                 Err(error) => return Err(failed(error)),
             }
         }
-        Err(lost.map_or(WriteError::Moved, |error| WriteError::Unknown(error.into())))
+        Err(WriteError::Moved)
+    }
+
+    /// The token as it is; nothing when it is gone. With `lost`, an answer to a write was lost before.
+    async fn read(&self, token: &Token, lost: bool) -> Result<Option<TokenItem>, WriteError> {
+        let (tokens, path) = self.paths(token)?;
+        let unread = |cause: Cause| if lost { WriteError::Unknown(cause) } else { failed(cause) };
+        match self.client.get::<TokenItem>(&path, &[]).await {
+            Ok(read) => Ok(Some(read.body)),
+            // INVARIANT: a token counts as gone only where its owner is: who was renamed has it still.
+            Err(error) if is_gone(&error) => {
+                match self.client.get::<IgnoredAny>(&tokens, &[("limit", "1")]).await {
+                    Ok(_) => Ok(None),
+                    Err(error) if is_gone(&error) => Err(unread(NoOwner(token.owner.clone(), error).into())),
+                    Err(error) => Err(unread(error.into())),
+                }
+            }
+            Err(error) => Err(unread(error.into())),
+        }
     }
 
     fn marked(&self, id: &TokenId, now: &TokenItem, until: Timestamp) -> Result<Option<TokenUpdate>, Cause> {
@@ -106,63 +140,85 @@ impl BitbucketWriter {
         self.marker.as_ref().ok_or_else(|| "there is no key for marks".into())
     }
 
-    /// Revokes a token. One that is gone after a lost answer was revoked by us.
+    /// Reads a token and revokes it, when what the plan found still holds. One that is gone after a lost
+    /// answer was revoked by us.
     async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
-        let path = self.path(token)?;
-        let mut lost = None;
-        for _ in 0..TRIES {
+        let (_, path) = self.paths(token)?;
+        let (mut lost, mut last) = (false, None);
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let Some(now) = self.read(token, lost).await? else {
+                return Ok(if lost { Effect::Made } else { Effect::AlreadySo });
+            };
+            let now = now.token(token.owner.clone(), self.marker.as_ref()).map_err(failed)?;
+            if !self.grounds.hold(token, &now) {
+                return Err(WriteError::Moved);
+            }
+            if let Some(error) = last.take_if(|_| tries == TRIES) {
+                return Err(failed(error));
+            }
             match self.client.send(Method::DELETE, &path, &[], None::<&()>).await {
                 Ok(()) => return Ok(Effect::Made),
-                Err(error) if is_gone(&error) => {
-                    return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
+                // It may be gone by now.
+                Err(error) if error.is_lost_answer() || is_gone(&error) => {
+                    lost |= error.is_lost_answer();
+                    last = Some(error);
                 }
-                Err(error) if error.is_lost_answer() => lost = Some(error),
                 Err(error) => return Err(failed(error)),
             }
         }
-        Err(lost.map_or(WriteError::Moved, |error| WriteError::Unknown(error.into())))
+        Err(WriteError::Moved)
     }
 
     /// Reads the configuration, compares what the change is about, and writes it with everything else as
     /// it was; begins anew when another update runs (409) or the answer was lost.
     async fn passwords(&self, change: &Change) -> Result<Effect, WriteError> {
-        let mut wrote = false;
-        for _ in 0..TRIES {
-            let read = self
-                .client
-                .get::<PasswordConfiguration>(PASSWORDS, &[])
-                .await
-                .map_err(|error| if wrote { WriteError::Unknown(error.into()) } else { failed(error) })?;
+        let mut lost = None;
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let read = self.client.get::<PasswordConfiguration>(PASSWORDS, &[]).await.map_err(|error| {
+                if lost.is_some() { WriteError::Unknown(error.into()) } else { failed(error) }
+            })?;
             let mut settings = passwords::settings(read.body.read());
             match change.standing_in(&settings) {
-                Standing::After => return Ok(if wrote { Effect::Made } else { Effect::AlreadySo }),
+                Standing::After => {
+                    return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
+                }
                 Standing::Moved => return Err(WriteError::Moved),
                 Standing::Before => {}
+            }
+            if tries == TRIES {
+                break;
             }
             change.write_into(&mut settings);
             let body = read.body.with(&settings.password_authentication);
             match self.client.send(Method::PUT, PASSWORDS, &[], Some(&body)).await {
                 Ok(()) => return Ok(Effect::Made),
-                Err(error) if error.status() == Some(StatusCode::CONFLICT) => {}
-                Err(error) if error.is_lost_answer() => wrote = true,
+                Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
+                    self.client.pause(tries + 1).await;
+                }
+                Err(error) if error.is_lost_answer() => lost = Some(error),
                 Err(error) => return Err(failed(error)),
             }
         }
-        Err(WriteError::Contended(TRIES))
+        Err(lost.map_or(WriteError::Contended(TRIES), failed))
     }
 
-    fn path(&self, token: &Token) -> Result<String, WriteError> {
+    /// The path of the tokens of the owner of `token`, and that of the token itself.
+    fn paths(&self, token: &Token) -> Result<(String, String), WriteError> {
         let tokens = self.slugs.tokens_path(&token.owner).map_err(failed)?;
-        token_path(&tokens, &token.id).map_err(failed)
+        let path = token_path(&tokens, &token.id).map_err(failed)?;
+        Ok((tokens, path))
     }
 }
 
 fn narrowed(now: &TokenItem, to: Scope) -> Result<Option<TokenUpdate>, Cause> {
+    let held = held(now)?;
     if now.scope().effective() <= to {
         return Ok(None);
     }
     let name = now.name.clone().unwrap_or_default();
-    Ok(Some(TokenUpdate { name, permissions: read_only(held(now)?)? }))
+    Ok(Some(TokenUpdate { name, permissions: read_only(held)? }))
 }
 
 fn renamed(now: &TokenItem, name: String) -> Result<TokenUpdate, Cause> {

@@ -99,14 +99,14 @@ pub(super) struct Properties {
 }
 
 /// A user or member.
-#[derive(PartialEq, Deserialize)]
+#[derive(Deserialize, Hash)]
 pub(super) struct User {
     pub(super) name: UserName,
     pub(super) active: bool,
 }
 
 /// A group.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 pub(super) struct Group {
     pub(super) name: GroupName,
 }

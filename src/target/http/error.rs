@@ -157,6 +157,38 @@ impl HttpError {
         }
     }
 
+    /// What is wrong with the resource that was asked for, in words that are the same for others like it;
+    /// nothing when calls of other resources would fare no better: the server does not answer, asks to be
+    /// left alone, or something between us answers in its place.
+    #[must_use]
+    pub fn of_one_resource(&self) -> Option<String> {
+        match self {
+            Self::Refused { status, .. }
+                if matches!(
+                    *status,
+                    StatusCode::TOO_MANY_REQUESTS
+                        | StatusCode::BAD_GATEWAY
+                        | StatusCode::SERVICE_UNAVAILABLE
+                        | StatusCode::GATEWAY_TIMEOUT
+                ) =>
+            {
+                None
+            }
+            // Behind these stands a number for the log of the server, each time another one.
+            Self::Refused { status, .. } if status.is_server_error() => Some(status.to_string()),
+            Self::Refused { .. } => self.refused_with(),
+            Self::Empty { .. } => Some("the answer is empty where JSON was expected".to_owned()),
+            Self::Truncated { .. } => Some("the answer ends in the middle of its JSON".to_owned()),
+            Self::NotUnderstood { .. } => Some("the answer has another form than expected".to_owned()),
+            Self::TooLarge { bytes, .. } => Some(format!("the answer is larger than {bytes} bytes")),
+            Self::Paging { start, fault, .. } => Some(format!("the page from {start} {fault}")),
+            Self::Setup { .. }
+            | Self::Unreachable { .. }
+            | Self::Redirected { .. }
+            | Self::NotJson { .. } => None,
+        }
+    }
+
     /// Whether the call may have taken effect although the server's own answer did not come: the
     /// connection broke, the server failed, or something between us answered in its place.
     #[must_use]

@@ -23,6 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use answer::Versioned;
 pub use error::{Called, HttpError, Refusal, Words};
 pub use pages::PagingFault;
+pub(in crate::target) use pages::Progress;
 pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
@@ -58,6 +59,8 @@ pub struct Limits {
     pub call: Duration,
     /// The largest answer that is read, in bytes, after decompression.
     pub answer: usize,
+    /// How many pages of one list are read at most.
+    pub pages: usize,
     /// How many calls are under way at once.
     pub at_once: usize,
     /// How calls that failed are repeated.
@@ -70,6 +73,7 @@ impl Default for Limits {
             connect: Duration::from_secs(10),
             call: Duration::from_mins(1),
             answer: 64 << 20,
+            pages: 10_000,
             at_once: 8,
             retries: Retries::default(),
         }
@@ -222,6 +226,13 @@ impl HttpClient {
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
+    }
+
+    /// Waits as long as before a call is repeated to a busy server for the time `tries`, from 1. For those
+    /// who begin a write anew.
+    pub(in crate::target) async fn pause(&self, tries: u32) {
+        let wait = self.limits.retries.wait(Again::Busy(None), tries, Duration::ZERO, random());
+        tokio::time::sleep(wait.unwrap_or(self.limits.retries.longest_wait)).await;
     }
 
     /// Makes a call when its turn comes, and again as long as that may help.

@@ -25,7 +25,10 @@ use crate::{
         mapping::{Product, SettingsMapping},
     },
     plan::ApprovedPlan,
-    target::http::{CallStatistics, HttpClient},
+    target::{
+        grounds::Grounds,
+        http::{CallStatistics, HttpClient},
+    },
 };
 
 use directory::Person;
@@ -77,12 +80,13 @@ impl Resolution {
         Marker::new(key, target, wire::DESCRIPTION)
     }
 
-    /// A writer, for doing what `_approved` says: without an approved plan there is none.
+    /// A writer, for doing what `approved` says: without an approved plan there is none.
     #[must_use]
-    pub fn writer(&self, _approved: &ApprovedPlan) -> ResolutionWriter {
+    pub fn writer(&self, approved: &ApprovedPlan) -> ResolutionWriter {
         let (marker, settings) = (self.options.marker.clone(), self.options.settings.clone());
         let people = self.known_people().unwrap_or_default();
-        ResolutionWriter::new(Arc::clone(&self.client), marker, settings, &people)
+        let grounds = Grounds::of(approved.plan());
+        ResolutionWriter::new(Arc::clone(&self.client), marker, settings, &people, grounds)
     }
 
     /// What the calls to it came to so far, those of its writers included.

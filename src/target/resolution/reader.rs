@@ -17,7 +17,7 @@ use crate::{
         Server,
     },
     model::{GroupName, SettingKey, Settings, Token, TokenScope, UserName, mapping::SettingsMapping},
-    target::http::{self, HttpClient, HttpError, Refusal},
+    target::http::{self, HttpClient, HttpError, Refusal, Versioned},
 };
 
 use super::{
@@ -149,7 +149,7 @@ impl Resolution {
         };
         match document(&self.client, mapping).await {
             Ok(document) => {
-                let (settings, unreadable) = mapping::read(&mapping.fields, &document);
+                let (settings, unreadable) = mapping::read(&mapping.fields, &document.body);
                 Ok(Known { settings, unreadable })
             }
             Err(cause) => {
@@ -191,8 +191,11 @@ fn why_unreadable(error: &HttpError, mapping: &SettingsMapping) -> Option<String
     }
 }
 
-/// The document of the settings, whole.
-pub(super) async fn document(client: &HttpClient, mapping: &SettingsMapping) -> Result<Value, Cause> {
+/// The document of the settings, whole, with its version where the server tells one.
+pub(super) async fn document(
+    client: &HttpClient,
+    mapping: &SettingsMapping,
+) -> Result<Versioned<Value>, Cause> {
     let method: Method = mapping.read.parse()?;
-    Ok(client.read::<Value>(method, &mapping.path, &[]).await?.body)
+    Ok(client.read::<Value>(method, &mapping.path, &[]).await?)
 }

@@ -93,10 +93,11 @@ impl<'a> Pages<'a> {
 /// What filtered lists say of tokens; nothing where they contradict each other.
 struct Found<T>(HashMap<TokenId, Option<T>>);
 
-impl<T: Clone> Found<T> {
+impl<T: Clone + PartialEq> Found<T> {
     fn add(&mut self, ids: HashSet<TokenId>, value: &T) {
         for id in ids {
-            self.0.entry(id).and_modify(|found| *found = None).or_insert_with(|| Some(value.clone()));
+            let found = self.0.entry(id).or_insert_with(|| Some(value.clone()));
+            found.take_if(|found| found != value);
         }
     }
 
@@ -121,15 +122,23 @@ impl Resolution {
         let (lack_owner, lack_scope) = page.iter().flatten().fold((false, false), |(owner, scope), item| {
             (owner || !item.names_its_owner(), scope || !item.has_scope())
         });
-        let owners = if lack_owner { self.owners(&people, pages.full).await? } else { Found(HashMap::new()) };
-        let scopes = if lack_scope { self.scopes(pages.full).await? } else { Found(HashMap::new()) };
         let by_key: HashMap<&str, &UserName> =
             people.iter().map(|person| (person.key.as_str(), &person.name)).collect();
+        // Keys of which none is anybody's are another product's, or of a form that is not known here.
+        let keys: Vec<_> = page.iter().flatten().filter_map(TokenItem::key_alone).collect();
+        let keys_are_known = keys.is_empty() || keys.iter().any(|key| by_key.contains_key(key));
+        let owners = if lack_owner || !keys_are_known {
+            self.owners(&people, pages.full).await?
+        } else {
+            Found(HashMap::new())
+        };
+        let scopes = if lack_scope { self.scopes(pages.full).await? } else { Found(HashMap::new()) };
         let names: HashSet<&UserName> = people.iter().map(|person| &person.name).collect();
         // Who is no longer in the directory is known by the key, unless somebody else has that for a name.
         let name_of = |key: &str| {
             let gone = UserName::new(key);
-            by_key.get(key).map(|name| (*name).clone()).or_else(|| (!names.contains(&gone)).then_some(gone))
+            let is_gone = keys_are_known && !names.contains(&gone);
+            by_key.get(key).map(|name| (*name).clone()).or_else(|| is_gone.then_some(gone))
         };
         while let Some(items) = page {
             for item in items {

@@ -122,6 +122,11 @@ impl TokenItem {
         self.token_scope.is_some()
     }
 
+    /// The key of the owner, when the item does not name that one otherwise.
+    pub(super) fn key_alone(&self) -> Option<&str> {
+        self.user_key.as_deref().filter(|_| self.user_name.is_none())
+    }
+
     /// The owner that the item itself names; `name_of` finds the user with a key.
     pub(super) fn owner(&self, name_of: impl Fn(&str) -> Option<UserName>) -> Option<UserName> {
         let by_key = || self.user_key.as_deref().and_then(name_of);

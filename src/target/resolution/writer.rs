@@ -4,7 +4,7 @@
 use std::{collections::HashMap, error::Error, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
 use crate::{
@@ -14,7 +14,10 @@ use crate::{
         mapping::{Field, SettingsMapping},
     },
     plan::{Change, Object, Standing},
-    target::http::{HttpClient, HttpError},
+    target::{
+        grounds::Grounds,
+        http::{HttpClient, HttpError},
+    },
 };
 
 use super::{
@@ -22,7 +25,7 @@ use super::{
     mapping,
     reader::document,
     tokens::Pages,
-    wire::{TokenItem, TokenPatch, token_path},
+    wire::{NoToken, TokenItem, TokenPatch, token_path},
 };
 
 /// How often a call is made when its answer is lost, or others write at the same time.
@@ -36,6 +39,7 @@ pub struct ResolutionWriter {
     marker: Option<Marker>,
     settings: Option<SettingsMapping>,
     keys: HashMap<UserName, String>,
+    grounds: Grounds,
 }
 
 impl TargetWriter for ResolutionWriter {
@@ -61,13 +65,15 @@ impl ResolutionWriter {
         marker: Option<Marker>,
         settings: Option<SettingsMapping>,
         people: &[Person],
+        grounds: Grounds,
     ) -> Self {
         let keys = people.iter().map(|person| (person.name.clone(), person.key.clone())).collect();
-        Self { client, marker, settings, keys }
+        Self { client, marker, settings, keys, grounds }
     }
 
     /// Reads the settings, compares what the change touches, writes them with everything else as it was, and
-    /// reads them back; begins anew when the answer was lost.
+    /// reads them back; begins anew when the answer was lost, and when somebody else was faster, as far as the
+    /// server tells versions apart.
     async fn setting(&self, change: &Change, key: SettingKey) -> Result<Effect, WriteError> {
         let (mapping, field) = self.field(key)?;
         let method: Method = mapping.write.parse().map_err(|error| failed(Cause::from(error)))?;
@@ -75,7 +81,8 @@ impl ResolutionWriter {
         // The last time it only reads back.
         for tries in 0..=TRIES {
             let unread = |cause| if wrote.is_some() { WriteError::Unknown(cause) } else { failed(cause) };
-            let mut document = document(&self.client, mapping).await.map_err(unread)?;
+            let read = document(&self.client, mapping).await.map_err(unread)?;
+            let (mut document, etag) = (read.body, read.etag);
             let mut settings = settings_in(&document, mapping, key).map_err(failed)?;
             match (change.standing_in(&settings), wrote.take()) {
                 (Standing::After, wrote) => {
@@ -86,12 +93,16 @@ impl ResolutionWriter {
                     return Err(failed("the server accepted it and kept what was there"));
                 }
                 (Standing::Before, Some(Err(error))) if tries == TRIES => return Err(failed(error)),
+                (Standing::Before, None) if tries == TRIES => break,
                 (Standing::Before, _) => {}
             }
             change.write_into(&mut settings);
             mapping::write(key, field, &settings, &mut document).map_err(failed)?;
-            match self.client.send(method.clone(), &mapping.path, &[], Some(&document)).await {
+            let version: Vec<_> = etag.into_iter().map(|etag| (header::IF_MATCH, etag)).collect();
+            match self.client.send(method.clone(), &mapping.path, &version, Some(&document)).await {
                 Ok(()) => wrote = Some(Ok(())),
+                // Somebody else was faster.
+                Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
                 Err(error) if error.is_lost_answer() => wrote = Some(Err(error)),
                 Err(error) => return Err(failed(error)),
             }
@@ -154,30 +165,46 @@ impl ResolutionWriter {
         self.marker.as_ref().ok_or_else(|| "there is no key for marks".into())
     }
 
-    /// Revokes a token. When the answer is lost, or says that there is no such token, it is looked for: one
-    /// that is gone needs nothing more.
+    /// Looks for a token and revokes it, when what the plan found still holds. One that is gone after a lost
+    /// answer was revoked by us.
     async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
         let path = path(token)?;
-        let mut lost = None;
-        for _ in 0..TRIES {
-            let error = match self.client.delete(&path).await {
-                Ok(false) => return Err(failed("the server answered that it did not revoke it")),
-                Ok(true) => return Ok(Effect::Made),
-                Err(error) => error,
+        let (mut lost, mut last) = (false, None);
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let unread =
+                |error: HttpError| if lost { WriteError::Unknown(error.into()) } else { failed(error) };
+            let Some(now) = self.find(token).await.map_err(unread)? else {
+                return Ok(if lost { Effect::Made } else { Effect::AlreadySo });
             };
-            if !error.is_lost_answer() && error.status() != Some(StatusCode::NOT_FOUND) {
+            if !self.grounds.hold(token, &self.shown(now, token).map_err(failed)?) {
+                return Err(WriteError::Moved);
+            }
+            if let Some(error) = last.take_if(|_| tries == TRIES) {
                 return Err(failed(error));
             }
-            let was_lost = lost.is_some() || error.is_lost_answer();
-            match self.find(token).await {
-                Ok(None) => return Ok(if was_lost { Effect::Made } else { Effect::AlreadySo }),
-                Ok(Some(_)) if was_lost => lost = Some(error),
-                Ok(Some(_)) => return Err(failed(error)),
-                Err(cause) if was_lost => return Err(WriteError::Unknown(cause.into())),
-                Err(cause) => return Err(failed(cause)),
+            match self.client.delete(&path).await {
+                Ok(true) => return Ok(Effect::Made),
+                Ok(false) => return Err(failed("the server answered that it did not revoke it")),
+                // It may be gone by now.
+                Err(error) if error.is_lost_answer() || error.status() == Some(StatusCode::NOT_FOUND) => {
+                    lost |= error.is_lost_answer();
+                    last = Some(error);
+                }
+                Err(error) => return Err(failed(error)),
             }
         }
-        Err(lost.map_or(WriteError::Moved, failed))
+        Err(WriteError::Moved)
+    }
+
+    /// The listed `item` as a token. What a list does not say of it is taken to be as it was in `planned`.
+    fn shown(&self, item: TokenItem, planned: &Token) -> Result<Token, Cause> {
+        let owner = planned.owner.user().cloned();
+        match item.token(owner, Some(planned.scope), self.marker.as_ref()) {
+            Ok(token) => Ok(token),
+            Err(NoToken::Lacks(_)) => Err("the server does not say as much of it as before".into()),
+            Err(NoToken::Bad(bad)) => Err(bad.into()),
+        }
     }
 
     /// The token as it is listed now; nothing when it is not. No call shows a single token: its owner's are

@@ -4,6 +4,7 @@ mod gateway;
 mod passwords;
 mod program;
 mod reading;
+mod samples;
 mod stub;
 mod tokens;
 

@@ -1,8 +1,11 @@
 //! The switch for passwords.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use tokenwarden::{
-    model::{TokenId, rails::Rails},
+    apply::ChangeResult,
+    model::{OwnerKind, TokenId, rails::Rails},
     plan::{Allowed, History, Plan, Remark, Terms},
     policy::settings_file::Lockout,
     target::{bitbucket::Options, http::Credential},
@@ -55,6 +58,39 @@ async fn passwords_that_are_allowed_keep_the_exceptions_for_another_day() {
 }
 
 #[tokio::test]
+async fn an_update_that_meets_another_one_is_begun_anew_after_a_while() {
+    let stub = Stub::start().await;
+    stub.contents().conflicts = 4;
+    let began = Instant::now();
+    let (_, outcome, after) = apply(&stub.target(), &policy(EXCEPTED), NOW).await;
+    assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
+    // At least half of 20, 40, 80 and 160 milliseconds.
+    assert!(began.elapsed() >= Duration::from_millis(150), "{:?}", began.elapsed());
+    stub.contents().conflicts = 5;
+    let open = policy("version: 1\npassword_authentication: allowed\n");
+    let (_, outcome, _) = apply(&stub.target(), &open, NOW).await;
+    let [ref change] = outcome.changes[..] else { panic!("{outcome:?}") };
+    assert!(matches!(&change.result, ChangeResult::Failed(why) if why.contains("5 times in a row")));
+}
+
+#[tokio::test]
+async fn an_exception_that_leaves_out_a_call_of_the_run_is_no_way_in() {
+    let stub = Stub::start().await;
+    // Enough for what is called of users, and not for the lists of projects and repositories.
+    let paths = "[/rest/api/1.0/users, /rest/api/latest/admin/*, /rest/api/latest/application-properties, \
+                 /rest/access-tokens/*, /rest/basicauth/*]";
+    let yaml = format!("version: 1\npassword_authentication: {{state: disabled, except_paths: {paths}}}\n");
+    let refused = async |areas: Vec<OwnerKind>| {
+        let options = Options { areas, ..Options::default() };
+        let plan = plan(&stub.target_with(options), &policy(&yaml), &History::default(), NOW).await;
+        plan.approve(&Rails::default(), &Allowed::new()).is_err()
+    };
+    assert!(refused(vec![]).await);
+    assert!(refused(vec![OwnerKind::User, OwnerKind::Repository]).await);
+    assert!(!refused(vec![OwnerKind::User]).await);
+}
+
+#[tokio::test]
 async fn disabling_is_refused_while_it_would_shut_us_out() {
     let stub = Stub::start().await;
     let disabled = policy("version: 1\npassword_authentication: disabled\n");
@@ -64,8 +100,11 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
     assert!(refused(by_password));
     let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
     let named = Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
-    let as_password = plan(&stub.target_with(named), &disabled, &History::default(), NOW).await;
-    assert!(refused(as_password), "a token that is sent as a password stops as well");
+    let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    for options in [named, Options::default()] {
+        let as_password = plan(&stub.target_as(basic(), options), &disabled, &History::default(), NOW).await;
+        assert!(refused(as_password), "a token that is sent as a password stops as well");
+    }
     stub.add("users/warden", token("252973515069", "tool", "2026-11-01T00:00:00Z", &["REPO_ADMIN"]));
     let bearer = stub.target_as(Credential::Bearer(secret.into()), Options::default());
     assert!(!refused(plan(&bearer, &disabled, &History::default(), NOW).await));

@@ -1,9 +1,10 @@
 //! What is read of Bitbucket, with how many calls, and what is said of the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tokenwarden::{
+    apply::one_line,
     inventory::{InventoryReader, Membership},
     model::{GroupName, OwnerKind, TokenId, permission::Groups},
     plan::{History, Remark},
@@ -62,10 +63,12 @@ async fn a_plan_makes_one_call_for_each_page_and_a_few_more() {
     let stub = filled().await;
     let nothing = policy("version: 1\n");
     plan(&stub.target(), &nothing, &History::default(), NOW).await;
-    // Pages hold two values. Probe, properties, passwords, administrators, rate limit; three users; two projects; three repositories;
-    // and of tokens three pages for one user, one for everybody else who can have any.
-    let pages = 2 + 1 + 2 + (3 + 2 + 2 + 3);
-    assert_eq!(stub.contents().calls.len(), 5 + pages, "{:#?}", stub.contents().calls);
+    // Pages hold two values. Probe, properties, passwords, administrators, rate limit; three users, whose two pages are read
+    // twice; two projects; three repositories; and of tokens three pages for one user, one for everybody else who can
+    // have any.
+    let pages = 2 * 2 + 1 + 2 + (3 + 2 + 2 + 3);
+    let asked = stub.contents().calls.clone();
+    assert_eq!(asked.len(), 5 + pages, "{asked:#?}");
 }
 
 #[tokio::test]
@@ -139,6 +142,85 @@ async fn what_the_credential_may_not_see_is_missing_and_everything_else_is_judge
 }
 
 #[tokio::test]
+async fn an_owner_who_is_moved_to_the_next_page_meanwhile_is_asked_once() {
+    let stub = filled().await;
+    // Somebody is made while the lists are read: the last one of a page stands again on the next.
+    for _ in 0..2 {
+        stub.after("/rest/api/latest/admin/users", |now| now.users.insert(0, ("new", "new", true)));
+    }
+    stub.after("/rest/api/latest/repos", |now| now.repositories.insert(0, ("DOCS", "new")));
+    let limited = policy(
+        "version: 1\ntokens: {limits: [{owner_kind: [user, repository], max_per_owner: 5}], \
+         enforcement: {per-owner: revoke}}\n",
+    );
+    let plan = plan(&stub.target(), &limited, &History::default(), NOW).await;
+    assert_eq!((actions(&plan), plan.tokens.seen), (Vec::new(), 9), "mary has five tokens, and may");
+}
+
+#[tokio::test]
+async fn a_member_of_a_group_is_not_lost_when_another_one_leaves_while_the_pages_are_read() {
+    let stub = Stub::start().await;
+    let everybody = ["warden", "mary@example.com", "gone"];
+    stub.contents().groups.insert("everybody", everybody.into());
+    stub.after("/rest/api/latest/admin/groups/more-members", |now| {
+        now.groups.get_mut("everybody").unwrap().remove(0);
+    });
+    let group = GroupName::from("everybody");
+    let people = stub.target().people(&BTreeSet::from([group.clone()])).await.unwrap();
+    let group = Groups::new([group]).unwrap();
+    assert_eq!(people.membership(&"mary@example.com".into(), &group), Membership::Member);
+    assert_eq!(people.membership(&"gone".into(), &group), Membership::Member);
+}
+
+#[tokio::test]
+async fn tokens_of_archived_repositories_are_seen() {
+    let stub = filled().await;
+    stub.contents().archived.push(("DOCS", "old"));
+    let old = token("010", "x", "2026-11-01T00:00:00Z", &["REPO_WRITE"]);
+    stub.add("projects/DOCS/repos/old", old);
+    assert!(tokens(&stub.target()).await.contains(&"010 of repository DOCS/old".to_owned()));
+}
+
+#[tokio::test]
+async fn an_owner_whose_tokens_cannot_be_read_is_missing_and_the_others_are_judged() {
+    let stub = filled().await;
+    stub.contents().failing = BTreeMap::from([
+        ("/rest/access-tokens/latest/projects/PLAT/repos/app", 500),
+        ("/rest/access-tokens/latest/projects/DOCS/repos/site", 500),
+    ]);
+    stub.contents().projects.push("..");
+    let mut odd = token("010", "x", "2026-11-01T00:00:00Z", &["REPO_READ"]);
+    odd["createdDate"] = "soon".into();
+    stub.add("users/warden", odd);
+    let endless = policy(
+        "version: 1\ntokens: {limits: [{owner_kind: [user, project, repository], max_lifetime: 90d}], \
+         enforcement: {lifetime: expire}}\n",
+    );
+    let plan = plan(&stub.target(), &endless, &History::default(), NOW).await;
+    let expected = ["001", "002", "003", "004", "005", "006", "009"].map(|id| format!("mark {id}"));
+    assert_eq!(actions(&plan), expected);
+    assert!(!plan.is_whole());
+    let missing: Vec<_> = plan.coverage.missing().map(ToString::to_string).collect();
+    insta::assert_snapshot!(missing.join("\n"));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_any_more_is_not_asked_for_every_owner() {
+    for status in [429, 503] {
+        let stub = Stub::start().await;
+        let names = (0..40).map(|number| &*format!("user{number}").leak());
+        stub.contents().users = names.map(|name| (name, name, true)).collect();
+        stub.contents().failing = BTreeMap::from([("/rest/access-tokens/", status)]);
+        let error = stub.target().tokens(&mut |_| {}).await.unwrap_err();
+        assert!(one_line(&error).contains(&status.to_string()), "{}", one_line(&error));
+        let mut asked = stub.contents().calls.clone();
+        asked.retain(|call| call.contains("/rest/access-tokens/"));
+        let owners: BTreeSet<_> = asked.into_iter().collect();
+        assert!((1..=8).contains(&owners.len()), "{owners:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_group_that_looks_empty_and_is_not_there_is_not_known() {
     let stub = Stub::start().await;
     let groups = ["ci-bots", "empty", "ghosts"].map(GroupName::from);
@@ -154,7 +236,7 @@ async fn a_credential_that_is_refused_is_told_apart_from_basic_that_is_disabled(
     let stub = Stub::start().await;
     let said = async |credential: Credential| {
         let error = stub.target_as(credential, Options::default()).overview().await.unwrap_err();
-        tokenwarden::apply::one_line(&error)
+        one_line(&error)
     };
     // An open page would have answered it.
     let revoked = said(Credential::Bearer("revoked".into())).await;
@@ -176,20 +258,58 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_settings_file_and
     let bearer = |secret: &str| Credential::Bearer(secret.into());
     let basic = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     let named = || Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
-    for (credential, options) in
-        [(bearer(secret), Options::default()), (bearer("opaque"), named()), (basic, named())]
-    {
+    let prefixed = bearer(&format!("BBDC-{secret}"));
+    for (credential, options) in [
+        (bearer(secret), Options::default()),
+        (prefixed, Options::default()),
+        (bearer("opaque"), named()),
+        (basic, named()),
+    ] {
         let target = stub.target_as(credential, options);
         let plan = plan(&target, &revoking, &History::default(), NOW).await;
         assert_eq!(actions(&plan), ["revoke 000000000002"]);
         assert!(plan.held_back[0].reason.contains("rotate it"));
     }
-    let unknown = stub.target_as(bearer("opaque"), Options::default());
-    let plan = plan(&unknown, &revoking, &History::default(), NOW).await;
-    assert_eq!(actions(&plan), Vec::<String>::new());
-    assert!(
-        plan.held_back.iter().all(|held| held.reason.contains("self: { token_id")),
-        "{:?}",
-        plan.held_back
+    let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    for unknown in [bearer("opaque"), sent_as_password] {
+        let target = stub.target_as(unknown, Options::default());
+        let plan = plan(&target, &revoking, &History::default(), NOW).await;
+        assert_eq!(actions(&plan), Vec::<String>::new());
+        assert!(
+            plan.held_back.iter().all(|held| held.reason.contains("self: { token_id")),
+            "{:?}",
+            plan.held_back
+        );
+    }
+    let by_password = plan(&stub.target(), &revoking, &History::default(), NOW).await;
+    assert_eq!(actions(&by_password), ["revoke 000000000002", "revoke 252973515069"]);
+}
+
+#[tokio::test]
+async fn a_bearer_that_nobody_knows_may_be_a_token_of_a_project_whomever_the_server_takes_us_for() {
+    let stub = Stub::start().await;
+    let old = |id: &str| token(id, "x", "2025-01-01T00:00:00Z", &["REPO_READ"]);
+    stub.add("projects/PLAT", old("1"));
+    stub.add("projects/PLAT/repos/app", old("2"));
+    stub.add("users/gone", old("3"));
+    let revoking = policy(
+        "version: 1\ntokens: {limits: [{owner_kind: [user, project, repository], max_lifetime: 90d}], \
+         enforcement: {lifetime: revoke}}\n",
     );
+    let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
+    let plan = plan(&target, &revoking, &History::default(), NOW).await;
+    assert_eq!(actions(&plan), ["revoke 3"]);
+}
+
+#[tokio::test]
+async fn nothing_is_decided_on_the_scope_of_a_token_whose_permissions_are_not_shown() {
+    let stub = Stub::start().await;
+    let mut silent = token("1", "x", "2026-11-01T00:00:00Z", &[]);
+    silent.as_object_mut().unwrap().remove("permissions");
+    stub.add("users/warden", silent);
+    let narrowing = policy(
+        "version: 1\ntokens: {limits: [{max_scope: read-only}], enforcement: {scope: revoke, scope-unset: revoke}}\n",
+    );
+    let plan = plan(&stub.target(), &narrowing, &History::default(), NOW).await;
+    assert_eq!((actions(&plan), plan.tokens.unjudged), (Vec::new(), 1));
 }

@@ -1,11 +1,12 @@
 //! A server that behaves like Bitbucket Data Center at the places that are known: token endpoints of
 //! users, projects and repositories, directory, paging, error bodies, basic authentication. It counts
-//! calls and writes, and can lose answers.
+//! calls and writes, can lose answers, and can change between two calls.
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use axum::{
@@ -21,7 +22,7 @@ use tokenwarden::{
     model::{MarkKey, Marker},
     target::{
         bitbucket::{Bitbucket, Options},
-        http::{Credential, HttpClient},
+        http::{Credential, HttpClient, Limits, Retries},
     },
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Contents {
     pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
     pub(crate) projects: Vec<&'static str>,
     pub(crate) repositories: Vec<(&'static str, &'static str)>,
+    /// Those that are shown only to whoever asks for them, too.
+    pub(crate) archived: Vec<(&'static str, &'static str)>,
     /// By the path of their owner, such as `users/mary`.
     pub(crate) tokens: BTreeMap<String, Vec<Value>>,
     pub(crate) passwords: Value,
@@ -50,6 +53,14 @@ pub(crate) struct Contents {
     pub(crate) rate_limits: BTreeMap<&'static str, Value>,
     /// Beginnings of paths that are refused with 401.
     pub(crate) refused: Vec<&'static str>,
+    /// Beginnings of paths that fail with this status, each time with another number for the log.
+    pub(crate) failing: BTreeMap<&'static str, u16>,
+    /// What happens once a call of this path was answered.
+    pub(crate) then: Vec<(&'static str, Happening)>,
+    /// So many writes never arrive.
+    pub(crate) unheard: u32,
+    /// So many writes meet another one.
+    pub(crate) conflicts: u32,
     /// So many answers to writes are lost after the write.
     pub(crate) lost_answers: u32,
     /// Every call, without its query.
@@ -57,6 +68,9 @@ pub(crate) struct Contents {
     /// Every write with its body.
     pub(crate) writes: Vec<(String, Value)>,
 }
+
+/// Something that changes the server.
+pub(crate) type Happening = Box<dyn FnOnce(&mut Contents) + Send>;
 
 /// The server while it runs.
 pub(crate) struct Stub {
@@ -83,10 +97,15 @@ impl Stub {
             groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("empty", vec![])]),
             projects: vec!["PLAT", "DOCS"],
             repositories: vec![("PLAT", "app"), ("DOCS", "site"), ("~mary", "dotfiles")],
+            archived: Vec::new(),
             tokens: BTreeMap::new(),
             passwords: json!({"block-requests": false, "allowed-paths": [], "allowed-users": [], "show-warning-message": true}),
             rate_limits: BTreeMap::new(),
             refused: Vec::new(),
+            failing: BTreeMap::new(),
+            then: Vec::new(),
+            unheard: 0,
+            conflicts: 0,
             lost_answers: 0,
             calls: Vec::new(),
             writes: Vec::new(),
@@ -118,6 +137,11 @@ impl Stub {
         token.clone()
     }
 
+    /// Lets `happening` come to pass once a call of `path` was answered.
+    pub(crate) fn after(&self, path: &'static str, happening: impl FnOnce(&mut Contents) + Send + 'static) {
+        self.contents().then.push((path, Box::new(happening)));
+    }
+
     pub(crate) fn rename(&self, owner: &str, name: &str) {
         self.contents().tokens.get_mut(owner).unwrap()[0]["name"] = json!(name);
     }
@@ -129,11 +153,18 @@ impl Stub {
 
     pub(crate) fn target_with(&self, options: Options) -> Bitbucket {
         let credential = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-        self.target_as(credential, options)
+        self.target_as(credential, Options { password: true, ..options })
     }
 
     pub(crate) fn target_as(&self, credential: Credential, options: Options) -> Bitbucket {
-        Bitbucket::new(HttpClient::new(&self.url(), credential, None).unwrap(), "bitbucket", options)
+        let retries = Retries {
+            first_wait: Duration::from_millis(20),
+            longest_wait: Duration::from_millis(160),
+            ..Retries::default()
+        };
+        let limits = Limits { retries, ..Limits::default() };
+        let client = HttpClient::with_limits(&self.url(), credential, None, limits).unwrap();
+        Bitbucket::new(client, "bitbucket", options)
     }
 }
 
@@ -182,8 +213,27 @@ async fn answer(
     if contents.refused.iter().any(|path| uri.path().starts_with(path)) {
         return refusal(StatusCode::UNAUTHORIZED, anonymous);
     }
+    let failing = contents.failing.iter().find(|(path, _)| uri.path().starts_with(**path));
+    if let Some((_, &status)) = failing {
+        let message = format!("An error has occurred, see the log for {}", contents.calls.len());
+        return refusal(StatusCode::from_u16(status).unwrap(), &message);
+    }
+    let is_write = method != Method::GET;
+    if is_write && contents.unheard > 0 {
+        contents.unheard -= 1;
+        return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy waited in vain</html>").into_response();
+    }
+    if is_write && contents.conflicts > 0 {
+        contents.conflicts -= 1;
+        let message = json!({"message": "Another update is running."});
+        return (StatusCode::CONFLICT, axum::Json(message)).into_response();
+    }
     let mut response = contents.answer(&method, &uri, &body);
-    let is_lost = method != Method::GET && response.status().is_success() && contents.lost_answers > 0;
+    if let Some(next) = contents.then.iter().position(|(path, _)| *path == uri.path()) {
+        let (_, happening) = contents.then.remove(next);
+        happening(&mut contents);
+    }
+    let is_lost = is_write && response.status().is_success() && contents.lost_answers > 0;
     if is_lost {
         contents.lost_answers -= 1;
         return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
@@ -209,7 +259,12 @@ impl Contents {
             }
             "/rest/api/latest/repos" => {
                 let repository = |(key, slug): &(&str, &str)| json!({"slug": slug, "project": {"key": key}});
-                self.repositories.iter().map(repository).collect()
+                let archived = if query.get("archived").is_some_and(|asked| asked == "ALL") {
+                    self.archived.as_slice()
+                } else {
+                    &[]
+                };
+                self.repositories.iter().chain(archived).map(repository).collect()
             }
             "/rest/api/latest/admin/groups" => {
                 let fits = |name: &&&str| name.contains(&query["filter"]);
@@ -249,7 +304,9 @@ impl Contents {
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["users", slug] => self.users.iter().any(|user| user.1 == *slug),
             ["projects", key] => self.projects.contains(key),
-            ["projects", key, "repos", slug] => self.repositories.contains(&(*key, *slug)),
+            ["projects", key, "repos", slug] => {
+                self.repositories.iter().chain(&self.archived).any(|of| *of == (*key, *slug))
+            }
             _ => false,
         }
     }

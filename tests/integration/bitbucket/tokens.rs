@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tokenwarden::{
+    apply::{ChangeResult, Effect, execute},
     model::{Period, TokenId},
     plan::{History, Spent},
 };
 
 use super::{
     actions, apply, plan,
-    stub::{Stub, marker, token},
+    stub::{Contents, Stub, marker, token},
 };
 use crate::world::{approve, policy, time};
 
@@ -86,7 +87,7 @@ async fn a_forged_mark_and_a_deleted_one_win_no_time_when_there_is_a_record() {
         assert_eq!(actions(&again), ["mark 075905477751"]);
         let approved = approve(again);
         let writer = target.writer(&approved);
-        let outcome = tokenwarden::apply::execute(&approved, &target, &writer, &|_| {}).await;
+        let outcome = execute(&approved, &target, &writer, &|_| {}).await;
         assert!(outcome.is_whole());
         assert_eq!(stub.only(MARY)["name"], marker().write(name, &TokenId::new("075905477751"), first));
         stub.rename(MARY, name);
@@ -137,9 +138,105 @@ async fn what_an_owner_writes_meanwhile_stays() {
     let target = stub.target();
     let approved = approve(plan(&target, &policy, &History::default(), NOW).await);
     stub.rename(MARY, "weekly now");
-    let outcome = tokenwarden::apply::execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
+    let outcome = execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
     assert!(outcome.is_whole());
     assert!(stub.only(MARY)["name"].as_str().unwrap().starts_with("weekly now [tokenwarden: ends "));
+}
+
+/// Plans with `yaml`, lets `meanwhile` happen, and applies: what became of the only change.
+async fn overtaken(stub: &Stub, yaml: &str, meanwhile: impl FnOnce(&mut Contents)) -> ChangeResult {
+    let target = stub.target();
+    let approved = approve(plan(&target, &policy(yaml), &History::default(), NOW).await);
+    meanwhile(&mut stub.contents());
+    let mut outcome = execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
+    assert_eq!(outcome.changes.len(), 1, "{outcome:#?}");
+    outcome.changes.remove(0).result
+}
+
+fn is_moved(result: &ChangeResult) -> bool {
+    matches!(result, ChangeResult::Failed(why) if why.contains("changed by somebody else since the plan"))
+}
+
+fn used_now(contents: &mut Contents) {
+    contents.tokens.get_mut(MARY).unwrap()[0]["lastAuthenticated"] = json!(time(NOW).as_millisecond());
+}
+
+fn narrowed_now(contents: &mut Contents) {
+    contents.tokens.get_mut(MARY).unwrap()[0]["permissions"] = json!(["REPO_READ"]);
+}
+
+#[tokio::test]
+async fn a_token_is_not_revoked_when_what_was_found_may_not_hold_any_more() {
+    let with = |limit: &str, rule: &str| {
+        format!("version: 1\ntokens: {{limits: [{{{limit}}}], enforcement: {{{rule}: revoke}}}}\n")
+    };
+    let (scope, unused) = (with("max_scope: read-only", "scope"), with("max_unused: 30d", "never-used"));
+    let (idle, lifetime) = (with("max_idle: 30d", "idle"), with("max_lifetime: 90d", "lifetime"));
+    let idle_token = |contents: &mut Contents| {
+        let last = time("2026-01-01T00:00:00Z").as_millisecond();
+        contents.tokens.get_mut(MARY).unwrap()[0]["lastAuthenticated"] = json!(last);
+    };
+    let cases: [(&str, fn(&mut Contents), bool); 6] = [
+        (&scope, narrowed_now, true),
+        (&scope, used_now, false),
+        (&unused, used_now, true),
+        (&idle, used_now, true),
+        (&lifetime, used_now, false),
+        (&lifetime, narrowed_now, true),
+    ];
+    for (yaml, meanwhile, moved) in cases {
+        let stub = Stub::start().await;
+        stub.add(MARY, token("1", "x", "2025-01-01T00:00:00Z", &["REPO_WRITE"]));
+        if yaml == idle {
+            idle_token(&mut stub.contents());
+        }
+        let result = overtaken(&stub, yaml, meanwhile).await;
+        assert_eq!(is_moved(&result), moved, "{yaml}{result:?}");
+        assert_eq!(stub.contents().writes.len(), usize::from(!moved));
+    }
+}
+
+#[tokio::test]
+async fn an_owner_who_was_renamed_still_has_the_token() {
+    let revoking = "version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n";
+    for yaml in [revoking, ENDLESS] {
+        let stub = Stub::start().await;
+        stub.add(MARY, endless());
+        let result = overtaken(&stub, yaml, |now| {
+            now.users.retain(|user| user.0 != "mary@example.com");
+            now.users.push(("mary@example.org", "mary_example.org", true));
+            let tokens = now.tokens.remove(MARY).unwrap();
+            now.tokens.insert("users/mary_example.org".to_owned(), tokens);
+        })
+        .await;
+        let ChangeResult::Failed(why) = result else { panic!("{result:?}") };
+        assert!(why.contains("knows no `mary@example.com` any more"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_five_lost_answers_is_read_back_too() {
+    let cases = [
+        ("version: 1\npassword_authentication: {state: disabled, except_users: [warden]}\n", "PUT"),
+        (ENDLESS, "POST"),
+        ("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n", "DELETE"),
+    ];
+    for (yaml, method) in cases {
+        for (unheard, lost) in [(4, 1), (5, 0)] {
+            let stub = Stub::start().await;
+            stub.add(MARY, endless());
+            (stub.contents().unheard, stub.contents().lost_answers) = (unheard, lost);
+            let result = overtaken(&stub, yaml, |_| {}).await;
+            if lost > 0 {
+                assert_eq!(result, ChangeResult::Done(Effect::Made), "{method}");
+            } else {
+                let ChangeResult::Failed(why) = result else { panic!("{result:?}") };
+                assert!(why.contains("the server did not do it") && why.contains("504"), "{why}");
+            }
+            let writes = stub.contents().calls.iter().filter(|call| call.starts_with(method)).count();
+            assert_eq!((writes, stub.contents().writes.len()), (5, lost as usize), "{method}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -149,7 +246,7 @@ async fn a_token_that_is_gone_needs_nothing_more() {
     let target = stub.target();
     let approved = approve(plan(&target, &policy, &History::default(), NOW).await);
     stub.contents().tokens.clear();
-    let outcome = tokenwarden::apply::execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
+    let outcome = execute(&approved, &target, &target.writer(&approved), &|_| {}).await;
     assert!(outcome.is_whole(), "{outcome:?}");
     assert_eq!(stub.contents().writes, []);
 }

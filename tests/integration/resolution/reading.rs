@@ -25,6 +25,23 @@ const EVERYTHING: [&str; 5] = [
     "5 of mary unset older than scopes",
 ];
 
+#[tokio::test]
+async fn keys_that_are_no_users_are_no_owners() {
+    let stub = Stub::filled().await;
+    stub.contents().listing.silent_on = vec!["tokenScope"];
+    for token in &mut stub.contents().tokens {
+        token["userKey"] = json!(format!("ABC{}", token["userKey"].as_str().unwrap()));
+    }
+    let enforced =
+        policy("version: 1\ntokens: {enforcement: {owner-inactive: revoke, owner-unknown: revoke}}\n");
+    let plan = plan(&stub.target(), &enforced, NOW).await;
+    assert_eq!(actions(&plan), Vec::<String>::new());
+    assert_eq!(
+        missing(&plan),
+        ["the server does not say the owner of 5 tokens, such as 1: they are not looked at"]
+    );
+}
+
 async fn tokens(target: &Resolution) -> (Vec<String>, Coverage) {
     let mut seen = Vec::new();
     let coverage = target
@@ -76,7 +93,7 @@ async fn a_page_that_repeats_is_an_error() {
     let stub = Stub::filled().await;
     stub.contents().listing.pages = false;
     let error = stub.target().tokens(&mut |_| {}).await.unwrap_err();
-    assert!(one_line(&error).contains("holds the same as the one before it"), "{}", one_line(&error));
+    assert!(one_line(&error).contains("holds the same as an earlier one"), "{}", one_line(&error));
 }
 
 #[tokio::test]
@@ -123,18 +140,29 @@ async fn a_version_that_lists_no_expiry_makes_no_token_endless() {
 }
 
 #[tokio::test]
+async fn a_user_who_is_listed_twice_owns_what_is_listed_for_the_user() {
+    let stub = Stub::filled().await;
+    // Somebody is made while the users are read: the last one of a page stands again on the next.
+    stub.after("/rest/api/latest/admin/users", |now| now.users.insert(0, ("new", "9", true)));
+    assert_eq!(tokens(&stub.target()).await, (EVERYTHING.map(str::to_owned).to_vec(), Coverage::Complete));
+}
+
+#[tokio::test]
 async fn an_owner_who_left_the_directory_is_known_by_the_key() {
     let stub = Stub::start().await;
-    stub.contents().tokens = vec![token(7, "JIRAUSER10105", 1, "old")];
+    stub.contents().tokens = vec![token(7, "JIRAUSER10105", 1, "old"), token(8, "1", 1, "ours")];
     stub.contents().listing.silent_on = vec![];
     assert_eq!(
         tokens(&stub.target()).await,
-        (vec!["7 of JIRAUSER10105 read-only old".to_owned()], Coverage::Complete)
+        (
+            vec!["7 of JIRAUSER10105 read-only old".to_owned(), "8 of warden read-only ours".to_owned()],
+            Coverage::Complete
+        )
     );
     // Who is called like the key of somebody else is not taken for that one.
     stub.contents().users.push(("JIRAUSER10105", "9", true));
     let (seen, coverage) = tokens(&stub.target()).await;
-    assert_eq!(seen, Vec::<String>::new());
+    assert_eq!(seen, ["8 of warden read-only ours"]);
     assert_eq!(coverage.missing().count(), 1);
 }
 
@@ -168,18 +196,16 @@ async fn a_plan_makes_one_call_for_each_page_and_a_few_more() {
     stub.contents().listing.silent_on = vec![];
     let nothing = policy("version: 1\n");
     plan(&stub.target(), &nothing, NOW).await;
-    // Who we are and the version; two pages of users and three of tokens.
-    assert_eq!(stub.contents().calls.len(), 2 + 2 + 3, "{:#?}", stub.contents().calls);
-    stub.contents().calls.clear();
+    let calls = || std::mem::take(&mut stub.contents().calls);
+    let (first, users) = (2, 2 * 2);
+    // Who we are and the version; two pages of users, which are read twice, and three of tokens.
+    let asked = calls();
+    assert_eq!(asked.len(), first + users + 3, "{asked:#?}");
     stub.contents().listing.silent_on = vec!["userKey", "tokenScope"];
     plan(&stub.target(), &nothing, NOW).await;
     // The tokens once more by user: two pages, one and one; and by scope: one, one and two.
-    assert_eq!(
-        stub.contents().calls.len(),
-        2 + 2 + 3 + (2 + 1 + 1) + (1 + 1 + 2),
-        "{:#?}",
-        stub.contents().calls
-    );
+    let asked = calls();
+    assert_eq!(asked.len(), first + users + 3 + (2 + 1 + 1) + (1 + 1 + 2), "{asked:#?}");
 }
 
 #[tokio::test]

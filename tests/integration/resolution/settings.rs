@@ -191,6 +191,28 @@ async fn a_server_that_accepts_and_keeps_nothing_is_found_out() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_saves_meanwhile_stays_where_the_server_tells_versions_apart() {
+    let passwords = policy("version: 1\npassword_authentication: disabled\n");
+    let stub = stub().await;
+    stub.contents().saved_elsewhere = Some(2);
+    let (_, outcome, after) = apply(&target(&stub), &passwords, NOW).await;
+    assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
+    {
+        let contents = stub.contents();
+        assert_eq!(
+            (&contents.settings["saves"], &contents.settings["passwordsOff"]),
+            (&json!(2), &json!(true))
+        );
+        assert_eq!(contents.writes.len(), 1, "what was refused did not take effect");
+    }
+    stub.contents().settings["passwordsOff"] = json!(false);
+    stub.contents().saved_elsewhere = Some(u32::MAX);
+    let (_, outcome, _) = apply(&target(&stub), &passwords, NOW).await;
+    assert!(format!("{outcome:?}").contains("written by others 5 times in a row"), "{outcome:?}");
+    assert_eq!(stub.contents().writes.len(), 1);
+}
+
+#[tokio::test]
 async fn lost_answers_are_read_back_before_anything_is_written_again() {
     let stub = stub().await;
     stub.contents().lost_answers = 3;

@@ -60,6 +60,8 @@ pub(crate) struct Contents {
     pub(crate) login_page: bool,
     /// Settings are accepted and not kept.
     pub(crate) forgets_settings: bool,
+    /// The settings have a version, which somebody else moves on so many times just before they are written.
+    pub(crate) saved_elsewhere: Option<u32>,
     /// `DELETE` answers 204 without a body, otherwise 200 with `true`.
     pub(crate) no_content: bool,
     /// `DELETE` answers 200 with `false`.
@@ -72,11 +74,16 @@ pub(crate) struct Contents {
     pub(crate) passwords_off: bool,
     /// Confluence does not say who is active.
     pub(crate) hides_activity: bool,
+    /// What happens once a call of this path was answered.
+    pub(crate) then: Vec<(&'static str, Happening)>,
     /// So many answers to writes are lost after the write.
     pub(crate) lost_answers: u32,
     pub(crate) calls: Vec<String>,
     pub(crate) writes: Vec<(String, Value)>,
 }
+
+/// Something that changes the server.
+pub(crate) type Happening = Box<dyn FnOnce(&mut Contents) + Send>;
 
 pub(crate) struct Stub {
     contents: Arc<Mutex<Contents>>,
@@ -106,12 +113,14 @@ impl Stub {
             settings: json!({}),
             login_page: false,
             forgets_settings: false,
+            saved_elsewhere: None,
             no_content: false,
             refuses_to_revoke: false,
             refused: Vec::new(),
             unknown: Vec::new(),
             passwords_off: false,
             hides_activity: false,
+            then: Vec::new(),
             lost_answers: 0,
             calls: Vec::new(),
             writes: Vec::new(),
@@ -143,6 +152,11 @@ impl Stub {
 
     pub(crate) fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap()
+    }
+
+    /// Lets `happening` come to pass once a call of `path` was answered.
+    pub(crate) fn after(&self, path: &'static str, happening: impl FnOnce(&mut Contents) + Send + 'static) {
+        self.contents().then.push((path, Box::new(happening)));
     }
 
     /// The words of the token `id`.
@@ -214,7 +228,14 @@ async fn answer(
         let message = json!({"message": "null for uri", "status-code": 404});
         return (StatusCode::NOT_FOUND, axum::Json(message)).into_response();
     }
+    if uri.path() == SETTINGS && contents.saved_elsewhere.is_some() {
+        return contents.versioned(&method, &headers, &body);
+    }
     let mut response = contents.answer(&method, &uri, &body);
+    if let Some(next) = contents.then.iter().position(|(path, _)| *path == uri.path()) {
+        let (_, happening) = contents.then.remove(next);
+        happening(&mut contents);
+    }
     if method != Method::GET && response.status().is_success() && contents.lost_answers > 0 {
         contents.lost_answers -= 1;
         return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
@@ -303,6 +324,23 @@ impl Contents {
             }
             _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         }
+    }
+
+    /// The settings with a version, which is how often somebody saved them elsewhere.
+    fn versioned(&mut self, method: &Method, headers: &HeaderMap, body: &Bytes) -> Response {
+        let saves = self.settings["saves"].as_u64().unwrap_or(0);
+        if *method != Method::GET && self.saved_elsewhere.is_some_and(|left| left > 0) {
+            self.saved_elsewhere = self.saved_elsewhere.map(|left| left - 1);
+            self.settings["saves"] = json!(saves + 1);
+        }
+        let version = self.settings["saves"].as_u64().unwrap_or(0).to_string();
+        let expected = headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap().trim_matches('"'));
+        if *method != Method::GET && expected != Some(&*version) {
+            return StatusCode::PRECONDITION_FAILED.into_response();
+        }
+        let mut response = self.configuration(method, body);
+        response.headers_mut().insert(header::ETAG, format!("\"{version}\"").parse().unwrap());
+        response
     }
 
     fn configuration(&mut self, method: &Method, body: &Bytes) -> Response {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Members, Page, Person, pages};
+use super::{Members, Page, Person, pages, pages_twice};
 use crate::{
     inventory::Call,
     model::{GroupName, UserName},
@@ -27,7 +27,7 @@ pub(super) const CALLS: &[Call] = &[
 ];
 
 /// A user; the anonymous one has no name.
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct User {
     #[serde(rename = "username")]
     name: Option<UserName>,
@@ -50,7 +50,7 @@ impl User {
     }
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct Group {
     name: GroupName,
 }
@@ -94,7 +94,8 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
 }
 
 pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, HttpError> {
-    let users = pages::<Results<User>, User>(client, LIST, &[("expand", "status")], NAMES, PAGE).await?;
+    let users =
+        pages_twice::<Results<User>, User>(client, LIST, &[("expand", "status")], NAMES, PAGE).await?;
     Ok(users.into_iter().filter_map(User::person).collect())
 }
 
@@ -102,7 +103,7 @@ pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Mem
     // A name that cannot stand in a path is none that the server can be asked for.
     let Ok(name) = segment(group.as_str()) else { return Ok((group, None)) };
     let path = format!("/rest/api/group/{name}/member");
-    match pages::<Results<User>, User>(client, &path, &[], NAMES, PAGE).await {
+    match pages_twice::<Results<User>, User>(client, &path, &[], NAMES, PAGE).await {
         Ok(members) => {
             let names = members.into_iter().filter_map(|member| member.name).collect();
             Ok((group, Some(names)))

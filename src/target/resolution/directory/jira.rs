@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Cause, Members, Page, Person, UsersCutOff, pages};
+use super::{Cause, Members, Page, Person, UsersCutOff, pages_twice};
 use crate::{
     inventory::Call,
     model::{GroupName, UserName},
@@ -31,7 +31,7 @@ pub(super) const CALLS: &[Call] = &[
     Call { method: "GET", path: MEMBERS },
 ];
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Hash)]
 struct User {
     name: UserName,
     key: Option<String>,
@@ -107,22 +107,18 @@ pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, Cause> {
 }
 
 async fn list(client: &HttpClient) -> Result<Vec<User>, HttpError> {
-    let (mut users, mut cursor) = (Vec::new(), None::<String>);
+    let (mut users, mut cursor, mut progress) = (Vec::new(), None::<String>, client.progress());
     loop {
         let query = cursor.as_deref().map(|cursor| ("cursor", cursor));
         let query: Vec<_> = [("maxResults", "1000")].into_iter().chain(query).collect();
         let page = client.get::<StreamPage>(LIST, &query).await?.body;
         let next = page.next_cursor.map(Number::text).filter(|_| page.is_last != Some(true));
-        let fault = if next.is_none() {
-            None
-        } else if page.values.is_empty() {
-            Some(PagingFault::Empty)
-        } else {
-            (next == cursor).then_some(PagingFault::LeadsNowhere)
+        let fault = match &next {
+            Some(_) if page.values.is_empty() => Err(PagingFault::Empty),
+            Some(_) if next == cursor => Err(PagingFault::LeadsNowhere),
+            _ => progress.note(&page.values),
         };
-        if let Some(fault) = fault {
-            return Err(client.paging(LIST, users.len() as u64, fault));
-        }
+        fault.map_err(|fault| client.paging(LIST, users.len() as u64, fault))?;
         users.extend(page.values);
         match next {
             Some(next) => cursor = Some(next),
@@ -142,7 +138,7 @@ async fn search(client: &HttpClient) -> Result<Vec<User>, Cause> {
 
 pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Members, HttpError> {
     let query = [("groupname", group.as_str()), ("includeInactiveUsers", "true")];
-    match pages::<UserPage, User>(client, MEMBERS, &query, ("startAt", "maxResults"), "50").await {
+    match pages_twice::<UserPage, User>(client, MEMBERS, &query, ("startAt", "maxResults"), "50").await {
         Ok(members) => {
             let names = members.into_iter().map(|member| member.name).collect();
             Ok((group, Some(names)))

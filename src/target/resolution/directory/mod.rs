@@ -5,7 +5,11 @@ mod bitbucket;
 mod confluence;
 mod jira;
 
-use std::{collections::BTreeSet, error::Error};
+use std::{
+    collections::{BTreeSet, HashSet},
+    error::Error,
+    hash::Hash,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -13,7 +17,7 @@ use crate::{
     inventory::Call,
     model::{GroupName, UserName, mapping::Product},
     target::{
-        http::{HttpClient, HttpError, PagingFault},
+        http::{HttpClient, HttpError, Progress},
         let_in::{NotLetIn, not_let_in},
     },
 };
@@ -59,13 +63,17 @@ pub(super) async fn version(client: &HttpClient, product: Product) -> Result<Opt
     }
 }
 
-/// All users, the inactive ones too.
+/// All users, the inactive ones too, each once.
 pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Vec<Person>, Cause> {
-    match product {
-        Product::Bitbucket => Ok(bitbucket::people(client).await?),
-        Product::Jira => jira::people(client).await,
-        Product::Confluence => Ok(confluence::people(client).await?),
-    }
+    let mut people = match product {
+        Product::Bitbucket => bitbucket::people(client).await?,
+        Product::Jira => jira::people(client).await?,
+        Product::Confluence => confluence::people(client).await?,
+    };
+    // One who moves to the next page meanwhile stands there again.
+    let mut seen = HashSet::with_capacity(people.len());
+    people.retain(|person| seen.insert(person.name.clone()));
+    Ok(people)
 }
 
 /// A group with its members; without them when the server does not know it.
@@ -115,26 +123,49 @@ trait Page<T> {
 
 /// All items of the list at `path`, whose pages are asked for with the parameters `names` for the first item
 /// and for the number of items, `limit`. A server may give fewer.
-async fn pages<P: Page<T> + DeserializeOwned, T: PartialEq>(
+async fn pages<P: Page<T> + DeserializeOwned, T: Hash>(
     client: &HttpClient,
     path: &str,
     query: &[(&str, &str)],
     names: (&str, &str),
     limit: &str,
 ) -> Result<Vec<T>, HttpError> {
-    let (mut items, mut previous) = (Vec::new(), 0);
+    Ok(list::<P, T>(client, path, query, names, limit).await?.0)
+}
+
+/// As [`pages`], for a list where it matters who is not in it: one that has several pages is read twice, as
+/// by [`HttpClient::pages_twice`].
+async fn pages_twice<P: Page<T> + DeserializeOwned, T: Hash>(
+    client: &HttpClient,
+    path: &str,
+    query: &[(&str, &str)],
+    names: (&str, &str),
+    limit: &str,
+) -> Result<Vec<T>, HttpError> {
+    let (mut items, progress) = list::<P, T>(client, path, query, names, limit).await?;
+    if progress.has_several() {
+        items.extend(list::<P, T>(client, path, query, names, limit).await?.0);
+    }
+    Ok(items)
+}
+
+async fn list<P: Page<T> + DeserializeOwned, T: Hash>(
+    client: &HttpClient,
+    path: &str,
+    query: &[(&str, &str)],
+    names: (&str, &str),
+    limit: &str,
+) -> Result<(Vec<T>, Progress), HttpError> {
+    let (mut items, mut progress) = (Vec::new(), client.progress());
     loop {
         let start = items.len().to_string();
         let paged = [query, &[(names.0, start.as_str()), (names.1, limit)]].concat();
         let (page, is_last) = client.get::<P>(path, &paged).await?.body.open();
-        if !page.is_empty() && items.get(previous..).is_some_and(|before| before == page.as_slice()) {
-            return Err(client.paging(path, items.len() as u64, PagingFault::Repeats));
-        }
+        progress.note(&page).map_err(|fault| client.paging(path, items.len() as u64, fault))?;
         let is_end = is_last || page.is_empty();
-        previous = items.len();
         items.extend(page);
         if is_end {
-            return Ok(items);
+            return Ok((items, progress));
         }
     }
 }
