@@ -199,8 +199,9 @@ impl RunArgs {
                 return Err(refused);
             }
         };
-        let anything = ready.iter().any(|one| !one.approved.plan().changes.is_empty());
-        if anything
+        let writing = || ready.iter().filter(|one| !one.approved.plan().changes.is_empty());
+        writing().for_each(|one| one.session.records.say_alone());
+        if writing().next().is_some()
             && saved.is_none()
             && let Err(refused) = self.ask()
         {
@@ -252,7 +253,8 @@ fn show_outcomes(applied: &[Applied], global: &Global) -> Result<(), Failure> {
     let mut shown = String::new();
     for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
         shown.push('\n');
-        outcome::outcome(&one.plan.target, &one.outcome, &one.afterwards, paint, &mut shown)?;
+        let applied = report::Applied { outcome: &one.outcome, afterwards: &one.afterwards };
+        outcome::outcome(&one.plan.target, applied, Some(one.calls), paint, &mut shown)?;
     }
     if !shown.is_empty() {
         let all: Vec<_> = applied.iter().map(|one| (&one.outcome, &one.afterwards)).collect();
@@ -373,11 +375,10 @@ async fn close(ready: Vec<Ready<'_>>) {
 /// How the program ends for one target after applying.
 fn standing(applied: &Applied) -> Exit {
     let Applied { outcome, afterwards, .. } = applied;
-    if outcome.is_whole() && afterwards.is_finished() {
-        Exit::Done
-    } else if outcome.done() > 0 {
-        Exit::Partly
-    } else {
-        Exit::Error
+    match afterwards.is_finished() && outcome.is_whole() {
+        // What was not seen, or is held back, may still be there.
+        true if afterwards.is_whole() => Exit::Done,
+        false if outcome.done() > 0 => Exit::Partly,
+        _ => Exit::Error,
     }
 }

@@ -1,7 +1,7 @@
 //! In: where the settings file says that a credential comes from. Out: the credential, in memory
 //! alone. It refuses to show what it read, in errors too, and to run a program that nobody allowed.
 
-use std::{env, fs, path::Path, process};
+use std::{env, fs, path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -11,13 +11,19 @@ use crate::{
     target::http::Credential,
 };
 
+use super::child::{self, ChildError};
+
 /// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only
-/// when `may_run` says so.
+/// when `may_run` says so, for as long as that.
 ///
 /// # Errors
 ///
 /// When it is not there, empty, or not allowed.
-pub(super) fn find(auth: &Auth, folder: &Path, may_run: bool) -> Result<Credential, NoCredential> {
+pub(super) fn find(
+    auth: &Auth,
+    folder: &Path,
+    may_run: Option<Duration>,
+) -> Result<Credential, NoCredential> {
     match auth {
         Auth::Password { user, password_env } => {
             Ok(Credential::Basic { user: user.clone(), secret: variable(password_env)? })
@@ -32,8 +38,7 @@ pub(super) fn find(auth: &Auth, folder: &Path, may_run: bool) -> Result<Credenti
                 .map_err(|source| NoCredential::File { path: path.clone(), source })?;
             Ok(Credential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
         }
-        Auth::Command(argv) if may_run => command(argv, folder),
-        Auth::Command(_) => Err(NoCredential::NotAllowed),
+        Auth::Command(argv) => command(argv, folder, may_run.ok_or(NoCredential::NotAllowed)?),
     }
 }
 
@@ -52,23 +57,15 @@ fn variable(name: &str) -> Result<SecretString, NoCredential> {
     one_line(&text, || format!("the environment variable `{name}`"))
 }
 
-fn command(argv: &[String], folder: &Path) -> Result<Credential, NoCredential> {
+fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<Credential, NoCredential> {
     let [program, arguments @ ..] = argv else {
         return Err(NoCredential::Empty { place: "`auth.command`".to_owned() });
     };
-    let failed = |source| NoCredential::Command { program: program.clone(), source };
-    let output = process::Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(process::Stdio::null())
-        .stderr(process::Stdio::inherit())
-        .output()
-        .map_err(|source| failed(Some(source)))?;
-    if !output.status.success() {
-        return Err(failed(None));
-    }
-    let text = String::from_utf8(output.stdout).map_err(|_| failed(None))?;
-    one_line(&text, || format!("the output of `{program}`")).map(Credential::Bearer)
+    let output = child::output(program, arguments, folder, limit)
+        .map_err(|source| NoCredential::Command { program: program.clone(), source })?;
+    let place = || format!("the output of `{program}`");
+    let text = String::from_utf8(output).map_err(|_| NoCredential::Empty { place: place() })?;
+    one_line(&text, place).map(Credential::Bearer)
 }
 
 fn one_line(text: &str, place: impl FnOnce() -> String) -> Result<SecretString, NoCredential> {
@@ -102,7 +99,7 @@ pub(super) enum NoCredential {
     Command {
         program: String,
         #[source]
-        source: Option<std::io::Error>,
+        source: ChildError,
     },
     #[error("`auth.command` would run a program; allow it with --allow-auth-command")]
     NotAllowed,

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 mod apply;
 mod atomic;
 mod baseline;
+mod child;
 mod completions;
 mod credential;
 mod directory;

@@ -153,13 +153,7 @@ impl Records {
                 };
             }
             (None, None, Some(folder)) => folder.path().join(format!("{}.lock", self.target)),
-            (None, None, None) => {
-                tracing::info!(
-                    target_name = self.target,
-                    "nothing keeps other runs away meanwhile: there is no journal folder"
-                );
-                return Ok(Ok(Hold::Nothing));
-            }
+            (None, None, None) => return Ok(Ok(Hold::Nothing)),
         };
         let words = format!("{by} since {begun}, with the run {id}");
         match RunLock::take(&path, &words) {
@@ -216,6 +210,17 @@ impl Records {
             "{}: the run {} of {} was interrupted after {done} changes{open}: this run finishes",
             self.target, head.run, head.by
         ));
+    }
+
+    /// Says that nothing keeps other runs away, when that is so. It matters to a run that changes something.
+    pub(super) fn say_alone(&self) {
+        if self.run.as_ref().is_some_and(|run| matches!(run.hold, Hold::Nothing)) {
+            output::note(&format!(
+                "warning: {}: nothing keeps another run from writing at the same time: name a folder with \
+                 `journal: {{ directory: .. }}` in the settings file",
+                self.target
+            ));
+        }
     }
 
     /// Says what became of the changes that an interrupted run had under way, as `plan` found out.

@@ -74,7 +74,7 @@ fn plain(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
     for target in &run.targets {
         if let Some(applied) = target.applied.filter(|applied| !applied.outcome.changes.is_empty()) {
             shown.push('\n');
-            outcome::outcome(target.name, applied.outcome, applied.afterwards, paint, &mut shown)?;
+            outcome::outcome(target.name, applied, target.calls, paint, &mut shown)?;
         }
     }
     Ok(shown)

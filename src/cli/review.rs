@@ -104,7 +104,7 @@ impl ReviewCommand {
             }
             _ => Auth::BearerVariable(self.bearer_env.clone()),
         };
-        let credential = credential::find(&auth, &global.directory, false)?;
+        let credential = credential::find(&auth, &global.directory, None)?;
         let extra_ca = self.tls_ca.as_ref().map(|file| fs::read(global.resolve(file))).transpose()?;
         Ok(HttpClient::new(base, credential, extra_ca.as_deref())?)
     }

@@ -37,6 +37,9 @@ use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Worksp
 /// How many targets are read at once. Most of the time goes into waiting for them.
 pub(super) const AT_ONCE: usize = 64;
 
+/// How long `auth.command` may take where `timeout_seconds` does not say it.
+const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(30);
+
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Reach {
@@ -477,12 +480,12 @@ pub(super) async fn connect(
 async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
     let (server, folder) = (server.clone(), workspace.folder.clone());
     let make = move || -> Result<HttpClient, Failure> {
-        let credential = credential::find(&server.auth, &folder, reach.allow_auth_command)?;
+        let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+        let may_run = reach.allow_auth_command.then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
+        let credential = credential::find(&server.auth, &folder, may_run)?;
         let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(folder.join(file))).transpose()?;
         let mut limits = Limits::default();
-        if let Some(seconds) = server.timeout_seconds {
-            limits.call = Duration::from_secs(u64::from(seconds.get()));
-        }
+        limits.call = timeout.unwrap_or(limits.call);
         Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
     };
     tokio::task::spawn_blocking(make).await?

@@ -13,6 +13,9 @@ pub struct Capabilities {
     pub narrows: bool,
     /// Whether a token that is sent as a password is a password: with passwords disabled it is refused.
     pub tokens_sent_as_passwords_are_passwords: bool,
+    /// Whether a token of an administrator can do what the administrator can. Where it cannot, no token is a
+    /// way to mend the settings.
+    pub tokens_administer: bool,
 }
 
 /// How a server lets a token end on a day to come.
@@ -34,6 +37,11 @@ impl Capabilities {
     /// What our own server can do: everything.
     #[must_use]
     pub fn everything() -> Self {
-        Self { expiry: Expiry::Set, narrows: true, tokens_sent_as_passwords_are_passwords: false }
+        Self {
+            expiry: Expiry::Set,
+            narrows: true,
+            tokens_sent_as_passwords_are_passwords: false,
+            tokens_administer: true,
+        }
     }
 }

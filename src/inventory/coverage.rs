@@ -4,20 +4,24 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::model::{GroupName, Owner, OwnerKind, TokenId, UserName};
 
+use super::{LeftOut, left_out::plural};
+
 /// How much of a target was seen. Nothing is removed on the ground of what was not seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// Everything that was asked for.
+    /// Everything.
     Complete,
     /// Something is missing; never empty.
     Partial(BTreeSet<Missing>),
 }
 
-/// Something that could not be seen.
+/// Something that was not seen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Missing {
     /// The server does not know the group. That is not an empty group.
     Group(GroupName),
+    /// The settings file says not to look at it.
+    LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
     /// The server does not show the tokens of some owners to our credential.
@@ -74,6 +78,7 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
+            Self::LeftOut(left_out) => write!(f, "not looked at, as the settings file says: {left_out}"),
             Self::Told(words) => f.write_str(words),
             Self::Tokens { owners: 1, such_as, reason, .. } => {
                 write!(f, "the tokens of {such_as} could not be seen: {reason}")
@@ -95,12 +100,8 @@ impl fmt::Display for Missing {
                 "the server does not say whether {users} users, such as {such_as}, are active: they are taken to be"
             ),
             Self::Tokens { of, owners, such_as, reason } => {
-                let plural = match of {
-                    OwnerKind::User => "users",
-                    OwnerKind::Project => "projects",
-                    OwnerKind::Repository => "repositories",
-                };
-                write!(f, "the tokens of {owners} {plural}, such as {such_as}, could not be seen: {reason}")
+                let of = plural(*of);
+                write!(f, "the tokens of {owners} {of}, such as {such_as}, could not be seen: {reason}")
             }
         }
     }
@@ -108,7 +109,7 @@ impl fmt::Display for Missing {
 
 impl Coverage {
     /// What is missing; nothing when the coverage is complete.
-    pub fn missing(&self) -> impl Iterator<Item = &Missing> {
+    pub fn missing(&self) -> impl Iterator<Item = &Missing> + Clone {
         match self {
             Self::Complete => None,
             Self::Partial(missing) => Some(missing),
@@ -116,9 +117,20 @@ impl Coverage {
         .into_iter()
         .flatten()
     }
-}
 
-impl Coverage {
+    /// What could not be seen although it was looked for.
+    pub fn unseen(&self) -> impl Iterator<Item = &Missing> + Clone {
+        self.missing().filter(|missing| !matches!(missing, Missing::LeftOut(_)))
+    }
+
+    /// What was not looked at, since the settings file says so.
+    pub fn left_out(&self) -> impl Iterator<Item = &LeftOut> + Clone {
+        self.missing().filter_map(|missing| match missing {
+            Missing::LeftOut(left_out) => Some(left_out),
+            _ => None,
+        })
+    }
+
     /// What is missing in either.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {

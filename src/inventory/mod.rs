@@ -9,6 +9,7 @@ mod caller;
 mod capabilities;
 mod coverage;
 mod form;
+pub mod left_out;
 mod pace;
 mod people;
 mod reader;
@@ -20,6 +21,7 @@ pub use caller::{Call, Caller, Credential};
 pub use capabilities::{Capabilities, Expiry};
 pub use coverage::{Coverage, Missing, TokenPart};
 pub use form::Form;
+pub use left_out::LeftOut;
 pub use pace::{Pace, RateLimit};
 pub use people::{Membership, People, Presence};
 pub use reader::{InventoryReader, ReadError};
@@ -67,8 +69,8 @@ pub struct Server {
     pub forms: BTreeMap<SettingKey, Form>,
     /// What it can do with tokens and passwords.
     pub capabilities: Capabilities,
-    /// What is not looked at because the settings file says so, such as `tokens of projects`.
-    pub left_out: Vec<String>,
+    /// What is not looked at because the settings file says so.
+    pub left_out: Vec<LeftOut>,
     /// Who changed its settings last, and when, where it tells.
     pub settings_changed: Option<LastChange>,
 }
@@ -85,7 +87,8 @@ pub struct Overview {
 impl Inventory {
     /// Reads everything but the tokens: settings, server, and people with their membership in
     /// `groups`, in the groups that may use tokens now, and in that of the administrators. Those of
-    /// `groups` that the server does not know make the coverage partial.
+    /// `groups` that the server does not know, and what the settings file leaves out, make the coverage
+    /// partial.
     ///
     /// # Errors
     ///
@@ -103,7 +106,8 @@ impl Inventory {
         // A group of which the reader says nothing is not an empty one.
         people.account_for(&asked);
         let unknown = people.unknown_groups().filter(|group| groups.contains(*group)).cloned();
-        let coverage = unknown.map(Missing::Group).collect();
+        let left_out = server.left_out.iter().cloned().map(Missing::LeftOut);
+        let coverage = unknown.map(Missing::Group).chain(left_out).collect();
         Ok(Self { seen_at: now, server, settings, people, coverage })
     }
 
@@ -112,9 +116,11 @@ impl Inventory {
     pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
         let matters = |missing: &&Missing| match missing {
             Missing::Group(group) => groups.contains(group),
-            Missing::Tokens { .. } | Missing::Part { .. } | Missing::Activity { .. } | Missing::Told(_) => {
-                true
-            }
+            Missing::LeftOut(_)
+            | Missing::Tokens { .. }
+            | Missing::Part { .. }
+            | Missing::Activity { .. }
+            | Missing::Told(_) => true,
         };
         let coverage = self.coverage.missing().filter(matters).cloned().collect();
         Self { seen_at: now, coverage, ..self.clone() }

@@ -82,6 +82,12 @@ impl People {
         }
     }
 
+    /// The name of `user` as the directory writes it; nothing when it does not know the user.
+    #[must_use]
+    pub fn written(&self, user: &UserName) -> Option<&UserName> {
+        self.active.get_key_value(user).map(|(name, _)| name)
+    }
+
     /// Every user and whether the directory calls the user active, in the order of the names.
     #[must_use]
     pub fn users(&self) -> BTreeMap<&UserName, bool> {

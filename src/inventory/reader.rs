@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use crate::model::{GroupName, Token};
+use crate::model::{GroupName, Owner, Token};
 
 use super::{Coverage, Overview, Pace, People};
 
@@ -42,6 +42,27 @@ pub trait InventoryReader: Sync {
         &self,
         each: &mut (dyn FnMut(Token) + Send),
     ) -> impl Future<Output = Result<Coverage, ReadError>> + Send;
+
+    /// Hands every token of `owners` to `each`, as [`Self::tokens`] does, and answers whether they may have
+    /// others. Names compare without regard to case. A server that lists tokens by their owners is asked for
+    /// these alone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::overview`].
+    fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> impl Future<Output = Result<Coverage, ReadError>> + Send {
+        let owners: BTreeSet<_> = owners.iter().map(Owner::folded).collect();
+        let mut of_theirs = move |token: Token| {
+            if owners.contains(&token.owner.folded()) {
+                each(token);
+            }
+        };
+        async move { self.tokens(&mut of_theirs).await }
+    }
 
     /// How far the server slows the reading of tokens down, once they were read; nothing when it does not,
     /// or does not say so.

@@ -1,58 +1,75 @@
 //! In: the tokens that an incident is about, and a target. Out: a plan that revokes them. It refuses to
 //! know the policy: neither does it have to ask for this, nor does a waiver protect from it. The rails
 //! and the check on lockouts are those of every plan.
+//!
+//! Time matters: of the tokens of an owner, no others are read but those of the people who must keep a way
+//! in. And what could not be seen is not said to be absent.
 
 use std::collections::BTreeSet;
 
 use crate::{
     compliance::{Findings, Statistics},
-    inventory::{Inventory, InventoryReader, People, Presence, ReadError},
+    inventory::{Coverage, Inventory, InventoryReader, Presence, ReadError},
     model::{Owner, Token, TokenId},
 };
 
 use super::{
     Change, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
     lockout::{self, PeopleFold},
+    tokens::untouchable,
 };
 
-/// Reads the target and plans to revoke what `incident` is about. It is no obstacle that tokens of `gone`
-/// are not there.
+/// Reads the target and plans to revoke what `incident` is about. Once `before` was applied, what it revoked
+/// may be gone, and nothing else is looked for.
 pub(super) async fn plan(
     incident: &Incident,
-    gone: &BTreeSet<TokenId>,
+    before: Option<&Plan>,
     terms: &Terms<'_>,
     reader: &impl InventoryReader,
 ) -> Result<Plan, ReadError> {
-    let inventory = Inventory::read(reader, &BTreeSet::new(), terms.now).await?;
+    let mut inventory = Inventory::read(reader, &BTreeSet::new(), terms.now).await?;
     let mut people = PeopleFold::new(&inventory, &[], terms.lockout);
+    let watched: Vec<Owner> = people.holders().cloned().map(Owner::User).collect();
     let mut findings = Findings::default();
     let mut statistics = Statistics::new(terms.now);
     let mut chosen = Vec::new();
     let mut observe = |token: Token| {
         people.observe(&token);
-        statistics.observe(&token);
-        findings.seen += 1;
-        findings.live += u64::from(!token.is_expired(terms.now));
-        findings.latest = findings.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
-        if incident.tokens.has(&token) {
+        let is_chosen = incident.tokens.has(&token);
+        if is_chosen || matches!(incident.tokens, Selection::Tokens(_)) {
+            statistics.observe(&token);
+            findings.seen += 1;
+            findings.live += u64::from(!token.is_expired(terms.now));
+            findings.latest =
+                findings.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
+        }
+        if is_chosen {
             chosen.push(token);
         }
     };
-    reader.tokens(&mut observe).await?;
+    let seen = match owners(incident, before, &inventory, &watched) {
+        Some(owners) => reader.tokens_of(&owners, &mut observe).await?,
+        None => reader.tokens(&mut observe).await?,
+    };
     // No rule was tried on any of them.
     findings.unjudged = findings.seen;
 
-    let mut held_back = absent(incident, &chosen, gone, &inventory.people);
+    let gone = revoked_by(before);
+    let is_all_found = incident.tokens.ids().is_some_and(|ids| chosen.len() == ids.len());
+    // What else there is does not matter once everything was found.
+    let seen = if is_all_found { Coverage::Complete } else { seen };
+    inventory.coverage = inventory.coverage.and(&seen);
+    if let Some(before) = before {
+        inventory.coverage = inventory.coverage.and(&before.coverage);
+    }
+    let mut held_back = absent(incident, &chosen, &gone, &inventory);
     let mut changes = Vec::with_capacity(chosen.len());
     for token in chosen {
-        let is_own = inventory.server.caller.token() == Some(&token.id);
-        if is_own && matches!(incident.tokens, Selection::Owner(_)) {
-            held_back.push(held(
-                format!("token {}", token.id),
-                "it is the credential of this run: rotate it".to_owned(),
-            ));
-        } else {
-            changes.push(revocation(token, incident));
+        // Who names a token means it: then it is the check on lockouts that protects us.
+        let why = untouchable(&inventory.server, &token).filter(|_| incident.tokens.ids().is_none());
+        match why {
+            Some(why) => held_back.push(held(format!("token {}", token.id), why.to_owned())),
+            None => changes.push(revocation(token, incident)),
         }
     }
     let (settings, server) = (inventory.settings.clone(), inventory.server.clone());
@@ -75,24 +92,75 @@ fn revocation(token: Token, incident: &Incident) -> PlannedChange {
     )
 }
 
+/// The owners whose tokens are read; nothing when those of all are, since a token can be anybody's.
+fn owners(
+    incident: &Incident,
+    before: Option<&Plan>,
+    inventory: &Inventory,
+    watched: &[Owner],
+) -> Option<BTreeSet<Owner>> {
+    match (&incident.tokens, before) {
+        (Selection::Owner(owner), _) => {
+            let written = owner.user().and_then(|user| inventory.people.written(user));
+            let owner = written.map_or_else(|| owner.clone(), |user| Owner::User(user.clone()));
+            Some(watched.iter().cloned().chain([owner]).collect())
+        }
+        (Selection::Tokens(_), Some(before)) => {
+            Some(tokens(before).map(|token| token.owner.clone()).collect())
+        }
+        (Selection::Tokens(_), None) => None,
+    }
+}
+
+fn tokens(plan: &Plan) -> impl Iterator<Item = &Token> {
+    plan.changes.iter().filter_map(|planned| planned.change.token())
+}
+
+fn revoked_by(before: Option<&Plan>) -> BTreeSet<TokenId> {
+    before.into_iter().flat_map(tokens).map(|token| token.id.clone()).collect()
+}
+
 /// What was chosen and is not there: probably a slip of the pen, and never passed over in silence.
-fn absent(incident: &Incident, chosen: &[Token], gone: &BTreeSet<TokenId>, people: &People) -> Vec<HeldBack> {
+fn absent(
+    incident: &Incident,
+    chosen: &[Token],
+    gone: &BTreeSet<TokenId>,
+    inventory: &Inventory,
+) -> Vec<HeldBack> {
     match &incident.tokens {
         Selection::Tokens(ids) => {
             let there: BTreeSet<&TokenId> = chosen.iter().map(|token| &token.id).collect();
             let missing = ids.iter().filter(|id| !there.contains(id) && !gone.contains(id));
-            missing.map(|id| held(format!("token {id}"), "there is no such token".to_owned())).collect()
+            let why = if inventory.coverage == Coverage::Complete {
+                "there is no such token"
+            } else {
+                "there is no such token among those that were seen, and not all were"
+            };
+            missing.map(|id| held(format!("token {id}"), why.to_owned())).collect()
         }
-        Selection::Owner(owner) if chosen.is_empty() && gone.is_empty() && !is_known(owner, people) => {
-            let reason = "there is no token of this owner, and the directory does not know the name";
-            vec![held(format!("owner {owner}"), reason.to_owned())]
+        Selection::Owner(owner) => {
+            let left_out = inventory.server.left_out.iter().find(|left_out| left_out.has(owner));
+            let why = match left_out {
+                Some(left_out) => {
+                    Some(format!("the settings file leaves it out: {left_out} are not looked at"))
+                }
+                None if chosen.is_empty() && gone.is_empty() && !is_known(owner, inventory) => {
+                    let none = if inventory.coverage.unseen().next().is_none() {
+                        "there is no token of this owner"
+                    } else {
+                        "no token of this owner could be seen"
+                    };
+                    Some(format!("{none}, and the directory does not know the name"))
+                }
+                None => None,
+            };
+            why.map(|why| held(format!("owner {owner}"), why)).into_iter().collect()
         }
-        Selection::Owner(_) => Vec::new(),
     }
 }
 
-fn is_known(owner: &Owner, people: &People) -> bool {
-    owner.user().is_some_and(|user| people.presence(user) != Presence::Unknown)
+fn is_known(owner: &Owner, inventory: &Inventory) -> bool {
+    owner.user().is_some_and(|user| inventory.people.presence(user) != Presence::Unknown)
 }
 
 fn held(subject: String, reason: String) -> HeldBack {

@@ -94,7 +94,7 @@ pub struct Plan {
     pub holders: u64,
     /// The names that the policy gives to ranges of addresses.
     pub network_names: Vec<(String, AddressSet)>,
-    /// What could not be seen.
+    /// What was not seen, be it that it could not be, or that the settings file leaves it out.
     pub coverage: Coverage,
     /// Who would no longer get in: we, then others. Nothing lifts this but another policy.
     pub shut_out: Vec<ShutOut>,
@@ -237,8 +237,7 @@ impl Plan {
         reader: &impl InventoryReader,
     ) -> Result<Self, ReadError> {
         if let Purpose::Revoke(incident) = purpose {
-            let plan = incident::plan(incident, &BTreeSet::new(), terms, reader).await?;
-            return Ok(plan.paced(reader));
+            return Ok(incident::plan(incident, None, terms, reader).await?.paced(reader));
         }
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
         let mut planner = Planner::new(purpose, terms, &inventory);
@@ -255,8 +254,7 @@ impl Plan {
         let Purpose::Revoke(incident) = &self.purpose else {
             return Self::make_for(&self.purpose, terms, reader).await;
         };
-        let revoked = self.changes.iter().filter_map(|planned| planned.change.token());
-        incident::plan(incident, &revoked.map(|token| token.id.clone()).collect(), terms, reader).await
+        incident::plan(incident, Some(self), terms, reader).await
     }
 
     /// The same, for compliance, and every change says where it comes from. The target is read once.
@@ -369,16 +367,17 @@ impl Plan {
         lockout::caller_shut_out(&self.changes, &overview.settings, &overview.server)
     }
 
-    /// Whether everything was seen and nothing is to be done or held back.
+    /// Whether everything that was looked for was seen, and nothing is to be done or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {
         self.changes.is_empty() && self.is_whole()
     }
 
-    /// Whether everything was seen and nothing is held back, beyond what the settings file tolerates.
+    /// Whether everything that was looked for was seen, and nothing is held back beyond what the settings
+    /// file tolerates. What the settings file leaves out is not looked for.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.held_back.iter().all(|held| held.tolerated) && self.coverage == Coverage::Complete
+        self.held_back.iter().all(|held| held.tolerated) && self.coverage.unseen().next().is_none()
     }
 }
 

@@ -53,7 +53,7 @@ impl Plan {
         let counted = match rail_of(change) {
             Some(RailClass::WithdrawnGroups) => Some((RailClass::WithdrawnGroups, withdrawn_holders(change))),
             Some(RailClass::RefusedCallers | RailClass::WithdrawnNetworks) => {
-                (!self.refused_use.addresses_stay)
+                (!self.refused_use.addresses_tell)
                     .then(|| (RailClass::WithdrawnNetworks, withdrawn_ranges(change).0))
             }
             Some(class) => {

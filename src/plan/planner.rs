@@ -94,7 +94,7 @@ impl<'a> Planner<'a> {
             findings.waiver_warnings.retain(|warning| warning.standing != WaiverStanding::HoldsNothing);
         }
         findings.tokens.iter().for_each(|found| statistics.observe_findings(found, &inventory.people));
-        let refused_use = self.refused_use.finish();
+        let refused_use = self.refused_use.finish(seen);
         let inventory = Inventory { coverage: inventory.coverage.clone().and(seen), ..inventory.clone() };
         let settings = inventory.settings.clone();
         let mut plan = Plan::assemble(&terms, inventory, self.settings, findings, statistics, refused_use);

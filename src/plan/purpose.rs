@@ -134,6 +134,15 @@ impl Part {
 }
 
 impl Selection {
+    /// The identifiers, when it is about single tokens.
+    #[must_use]
+    pub fn ids(&self) -> Option<&BTreeSet<TokenId>> {
+        match self {
+            Self::Tokens(ids) => Some(ids),
+            Self::Owner(_) => None,
+        }
+    }
+
     /// Whether `token` is one of them.
     #[must_use]
     pub fn has(&self, token: &Token) -> bool {

@@ -12,7 +12,7 @@ use crate::model::{
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, NetworksChange, Plan, PlannedChange};
+use super::{ApprovedPlan, Change, NetworksChange, Plan, PlannedChange, Purpose};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -81,7 +81,7 @@ impl Plan {
     pub fn refusals(&self, rails: &Rails, allowed: &Allowed) -> Vec<Refusal> {
         let check = |class: RailClass| {
             let (count, live) = self.counts(class);
-            let rail = rails.of(class);
+            let rail = self.rail(rails.of(class));
             let spent = self.spent.as_ref().map_or(0, |spent| spent.of(class));
             let passes = count == 0
                 || admits_after(rail, class, count, live, spent)
@@ -93,6 +93,15 @@ impl Plan {
             (!passes).then(refusal)
         };
         RailClass::ALL.into_iter().filter_map(check).collect()
+    }
+
+    /// The rail for this plan. Of an incident with one owner, no other tokens are known: what share of all
+    /// tokens it is about cannot be said, and the amount alone limits it.
+    fn rail(&self, rail: Rail) -> Rail {
+        match &self.purpose {
+            Purpose::Revoke(incident) if incident.tokens.ids().is_none() => Rail { percent: 100, ..rail },
+            _ => rail,
+        }
     }
 
     /// The plan as one that may be applied. This is the only door to applying it.
@@ -140,8 +149,8 @@ impl Plan {
                 (withdrawn, self.holders)
             }
             RailClass::RefusedCallers => (self.refused_use.owners, self.refused_use.of_owners),
-            // Where the addresses of callers stay what they are, the owners behind them are counted instead.
-            RailClass::WithdrawnNetworks if self.refused_use.addresses_stay => (0, 0),
+            // Where the addresses of callers tell who is refused, the owners behind them are counted instead.
+            RailClass::WithdrawnNetworks if self.refused_use.addresses_tell => (0, 0),
             RailClass::WithdrawnNetworks => {
                 let ranges = |change: &PlannedChange| withdrawn_ranges(&change.change);
                 self.changes.iter().map(ranges).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))

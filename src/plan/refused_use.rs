@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use crate::{
-    inventory::{Inventory, Membership, People},
+    inventory::{Coverage, Inventory, Membership, Missing, People},
     model::{Holders, Owner, Period, Permission, Token, network::AddressRange, network::canonical},
 };
 
@@ -24,9 +24,9 @@ pub struct RefusedUse {
     pub owners: u64,
     /// How many owners used a token in the last 30 days.
     pub of_owners: u64,
-    /// Whether the addresses of last uses are found in the same way before and after the plan. When
-    /// they are not, nobody can tell from where the same clients will seem to come.
-    pub addresses_stay: bool,
+    /// Whether the server tells the address of every use in the last 30 days, and finds addresses in the
+    /// same way before and after the plan. Otherwise nobody can tell who would be refused.
+    pub addresses_tell: bool,
 }
 
 /// Uses that count as lately.
@@ -38,7 +38,7 @@ pub(super) struct RefusedUseFold<'a> {
     counts: Vec<(AddressRange, u64)>,
     /// Who may use tokens now, and who may then, when that changes.
     users: Option<(Holders, Holders)>,
-    addresses_stay: bool,
+    addresses_tell: bool,
     people: &'a People,
     refused: HashSet<Owner>,
     callers: HashSet<Owner>,
@@ -47,7 +47,7 @@ pub(super) struct RefusedUseFold<'a> {
 
 impl<'a> RefusedUseFold<'a> {
     pub(super) fn new(inventory: &'a Inventory, changes: &[PlannedChange]) -> Self {
-        let (mut counts, mut users, mut addresses_stay) = (Vec::new(), None, true);
+        let (mut counts, mut users, mut addresses_tell) = (Vec::new(), None, true);
         for planned in changes {
             match &planned.change {
                 Change::Refuse(change) => {
@@ -57,14 +57,14 @@ impl<'a> RefusedUseFold<'a> {
                 Change::Withdraw(change) if change.permission == Permission::Use => {
                     users = Some((change.before.clone(), change.after.clone()));
                 }
-                Change::SetClientAddress { .. } => addresses_stay = false,
+                Change::SetClientAddress { .. } => addresses_tell = false,
                 _ => {}
             }
         }
         Self {
             counts,
             users,
-            addresses_stay,
+            addresses_tell,
             people: &inventory.people,
             refused: HashSet::new(),
             callers: HashSet::new(),
@@ -80,6 +80,7 @@ impl<'a> RefusedUseFold<'a> {
         }
         let is_refused = self.count_address(token) || self.loses_use(&token.owner);
         if last.at >= LATELY.before(self.now) {
+            self.addresses_tell &= last.from.is_some();
             insert(&mut self.callers, &token.owner);
             if is_refused {
                 insert(&mut self.refused, &token.owner);
@@ -110,14 +111,20 @@ impl<'a> RefusedUseFold<'a> {
         holds(before) && !holds(after)
     }
 
-    pub(super) fn finish(self) -> RefusedUse {
+    /// Ends the fold; `seen` says whether there may be tokens that were not looked at.
+    pub(super) fn finish(self, seen: &Coverage) -> RefusedUse {
         RefusedUse {
             tokens: self.counts.into_iter().filter(|(_, count)| *count > 0).collect(),
             owners: self.refused.len() as u64,
             of_owners: self.callers.len() as u64,
-            addresses_stay: self.addresses_stay,
+            addresses_tell: self.addresses_tell && seen.unseen().all(is_of_users),
         }
     }
+}
+
+/// Whether it hides no token.
+fn is_of_users(missing: &Missing) -> bool {
+    matches!(missing, Missing::Group(_) | Missing::Activity { .. })
 }
 
 /// Inserts without a copy when it is there already.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::{
-    inventory::{Expiry, Pace, RateLimit, Server},
+    inventory::{Expiry, LeftOut, Missing, Pace, RateLimit, Server},
     model::{Reach, TokenId},
 };
 
@@ -18,7 +18,7 @@ pub enum Remark {
     /// The words of an owner are too long for the mark behind them.
     WordsAreCut(TokenId),
     /// Something is not looked at, as the settings file says.
-    LeftOut(String),
+    LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
     /// The server does not tell who administers it.
@@ -39,7 +39,7 @@ impl fmt::Display for Remark {
                 write!(f, "the description of token {id} is cut, so that its mark has room")
             }
             Self::Told(words) => f.write_str(words),
-            Self::LeftOut(what) => write!(f, "not looked at, as the settings file says: {what}"),
+            Self::LeftOut(left_out) => Missing::LeftOut(left_out.clone()).fmt(f),
             Self::AdministratorsUnknown => f.write_str(
                 "the server does not tell who administers it, so that `min_admins` is not kept: name those who must \
                  keep a way in as `break_glass`",

@@ -94,7 +94,7 @@ impl<'a> TokenPlan<'a> {
         let token = &found.token;
         let mut acting = Acting::of(&found.findings);
         let over = token.mark.map(|mark| mark.until).filter(|until| *until <= self.now);
-        if let Some(reason) = self.untouchable(token)
+        if let Some(reason) = untouchable(self.server, token)
             && acting.changing().next().is_some()
         {
             let place = acting.changing().find_map(|finding| finding.place.clone());
@@ -143,18 +143,6 @@ impl<'a> TokenPlan<'a> {
             });
         }
         self.lists
-    }
-
-    /// Why nothing may be done to `token`, when nothing may.
-    fn untouchable(&self, token: &Token) -> Option<&'static str> {
-        match self.server.caller.is_using(token) {
-            Some(false) => None,
-            Some(true) => Some("it is the credential of this run: rotate it"),
-            None => Some(
-                "it may be the credential of this run: say which token that is with `self: { token_id: .. }` in \
-                 the settings file",
-            ),
-        }
     }
 
     fn hold_back(&mut self, token: &Token, place: Option<Place>, reason: &str) {
@@ -243,6 +231,18 @@ impl<'a> TokenPlan<'a> {
                 .or_insert_with(|| (finding.place.clone(), 0));
             *count += 1;
         }
+    }
+}
+
+/// Why nothing may be done to `token` of `server`, when nothing may.
+pub(super) fn untouchable(server: &Server, token: &Token) -> Option<&'static str> {
+    match server.caller.is_using(token) {
+        Some(false) => None,
+        Some(true) => Some("it is the credential of this run: rotate it"),
+        None => Some(
+            "it may be the credential of this run: say which token that is with `self: { token_id: .. }` in the \
+             settings file",
+        ),
     }
 }
 

@@ -181,8 +181,13 @@ fn networks(plan: &Plan, before: &AllowedNetworks, after: &AllowedNetworks) -> V
 
 /// That the counts of last uses say little, when they do.
 fn addresses_move(plan: &Plan) -> Option<Line> {
-    let text = "the address of a client is found elsewhere then: who is refused is not known";
-    (!plan.refused_use.addresses_stay).then(|| note(text.to_owned()))
+    let moves = plan.changes.iter().any(|planned| matches!(planned.change, Change::SetClientAddress { .. }));
+    let text = if moves {
+        "the address of a client is found elsewhere then: who is refused is not known"
+    } else {
+        "the server does not tell where every token was used from: who is refused is not known"
+    };
+    (!plan.refused_use.addresses_tell).then(|| note(text.to_owned()))
 }
 
 fn network_list(plan: &Plan, sign: Sign, addresses: &AddressSet, verb: &str) -> Vec<Line> {

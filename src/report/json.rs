@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     apply::{ChangeResult, Outcome},
     compliance::{Finding, TokenFindings},
+    inventory::{Coverage, LeftOut},
     model::{
         AddressSet, LastChange, Token,
         network::AddressRange,
@@ -102,8 +103,13 @@ pub struct TargetEntry {
     pub tokens_waived: u64,
     /// What all its tokens come to.
     pub statistics: StatisticsEntry,
-    /// What could not be seen; empty when everything was.
+    /// `complete` when all of the target was seen, otherwise `partial`: `missing` and `not_looked_at` say what
+    /// was not.
+    pub coverage: &'static str,
+    /// What could not be seen; empty when everything was that was looked for.
     pub missing: Vec<String>,
+    /// What the settings file says not to look at; empty when it leaves nothing out.
+    pub not_looked_at: Vec<LeftOut>,
     /// Who would no longer be let in from where they came from.
     pub refused_use: RefusedUseEntry,
     /// The names that the policy gives to ranges of addresses.
@@ -144,8 +150,9 @@ pub struct RefusedUseEntry {
     pub owners: u64,
     /// Owners who used a token in the last 30 days.
     pub of_owners: u64,
-    /// Whether the addresses of clients are found in the same way before and after.
-    pub addresses_stay: bool,
+    /// Whether the addresses of clients are known, and found in the same way before and after: otherwise the
+    /// counts say little.
+    pub addresses_tell: bool,
     /// From where tokens were last used that would be refused.
     pub ranges: Vec<RefusedRange>,
 }
@@ -447,7 +454,9 @@ impl PlanDocument {
             tokens_unjudged: plan.tokens.unjudged,
             tokens_waived: plan.tokens.waived,
             statistics: StatisticsEntry::of(&plan.statistics),
-            missing: plan.coverage.missing().map(ToString::to_string).collect(),
+            coverage: if plan.coverage == Coverage::Complete { "complete" } else { "partial" },
+            missing: plan.coverage.unseen().map(ToString::to_string).collect(),
+            not_looked_at: plan.coverage.left_out().cloned().collect(),
             refused_use: refused_use(&plan.refused_use),
             network_names: plan.network_names.iter().map(network_name).collect(),
             settings_changed: plan.server.settings_changed.clone(),
@@ -729,7 +738,7 @@ fn refused_use(refused: &RefusedUse) -> RefusedUseEntry {
     RefusedUseEntry {
         owners: refused.owners,
         of_owners: refused.of_owners,
-        addresses_stay: refused.addresses_stay,
+        addresses_tell: refused.addresses_tell,
         ranges: refused.tokens.iter().map(range).collect(),
     }
 }

@@ -15,7 +15,7 @@ use super::{
     escape::escape,
     findings::{Found, Remedy},
     subject::{name, token_name},
-    summary::{by_object, compliance},
+    summary::{by_object, compliance_of},
 };
 
 /// The run as JUnit XML.
@@ -68,7 +68,7 @@ fn of_target(target: &TargetRun<'_>) -> TestCase {
     };
     let mut case = TestCase::new(escape(target.name), status);
     if let Some(plan) = target.latest() {
-        case.set_system_out(compliance(plan.tokens));
+        case.set_system_out(compliance_of(plan));
     }
     case
 }

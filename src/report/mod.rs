@@ -33,6 +33,7 @@ pub mod test_json;
 pub mod test_junit;
 pub mod test_text;
 pub mod text;
+mod unseen;
 pub mod warning;
 
 pub use escape::{escape, escape_whole};

@@ -9,8 +9,8 @@ use crate::{
 };
 
 use super::{
-    Paint,
-    escape::{counted, escape},
+    Applied, Calls, Paint,
+    escape::{counted, escape, thousands},
     purpose::nothing_left,
     subject::name,
     summary::{Tense, summary},
@@ -35,6 +35,15 @@ impl Afterwards {
         }
     }
 
+    /// Whether everything that was looked for was seen, and nothing is held back.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Planned(plan) => plan.is_whole(),
+            Self::Unread(_) => false,
+        }
+    }
+
     /// Whether nothing is left that another run of the same policy could do.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -45,15 +54,15 @@ impl Afterwards {
     }
 }
 
-/// Writes what became of a run on `target`.
+/// Writes what became of a run on `target`, and how many `calls` it took, where that is known.
 ///
 /// # Errors
 ///
 /// When `out` fails.
 pub fn outcome(
     target: &str,
-    outcome: &Outcome,
-    afterwards: &Afterwards,
+    Applied { outcome, afterwards }: Applied<'_>,
+    calls: Option<Calls>,
     paint: Paint,
     out: &mut impl Write,
 ) -> fmt::Result {
@@ -76,10 +85,32 @@ pub fn outcome(
         write!(out, "; {} not tried", counted(outcome.not_tried(), "change"))?;
     }
     writeln!(out, ".")?;
+    standing(target, afterwards, paint, out)?;
+    calls.map_or(Ok(()), |calls| count(calls, out))
+}
+
+/// How many calls were made.
+fn count(Calls { sent, repeated }: Calls, out: &mut impl Write) -> fmt::Result {
+    let verb = if sent == 1 { "was" } else { "were" };
+    let sent = counted(usize::try_from(sent).unwrap_or(usize::MAX), "call");
+    match repeated {
+        0 => writeln!(out, "{sent} {verb} made."),
+        repeated => writeln!(out, "{sent} {verb} made, {} of them again.", thousands(repeated.into())),
+    }
+}
+
+/// What `target` was found to be afterwards.
+fn standing(target: &str, afterwards: &Afterwards, paint: Paint, out: &mut impl Write) -> fmt::Result {
     match afterwards {
         Afterwards::Planned(plan) if plan.is_converged() => {
-            let nothing = nothing_left(&plan.purpose);
+            let nothing = nothing_left(plan);
             writeln!(out, "{} {target} was read back: {nothing}.", paint.added("Converged:"))
+        }
+        Afterwards::Planned(plan) if plan.changes.is_empty() && plan.coverage.unseen().next().is_some() => {
+            let label = paint.removed("Not known:");
+            writeln!(out, "{label} {target} was read back, and not everything could be seen:")?;
+            let mut unseen = plan.coverage.unseen();
+            unseen.try_for_each(|missing| writeln!(out, "  ? {}", escape(&missing.to_string())))
         }
         Afterwards::Planned(plan) if plan.changes.is_empty() => {
             let label = paint.changed("Not converged:");

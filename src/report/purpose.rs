@@ -1,14 +1,43 @@
 //! In: what a plan is for. Out: the words that differ with it. It refuses to know what else is in the plan.
 
-use crate::plan::{Plan, Purpose, Selection};
+use crate::{
+    inventory::{LeftOut, left_out::looked_at},
+    plan::{Part, Plan, Purpose, Selection},
+};
 
 use super::{
+    Paint,
     escape::escape,
     summary::{Tense, summary},
 };
 
+/// What a plan looked at, such as `the settings and the tokens of users`, where the settings file leaves out
+/// something of what it is for.
+pub(super) fn confined_to(plan: &Plan) -> Option<String> {
+    let left_out: Vec<LeftOut> = plan.coverage.left_out().cloned().collect();
+    let tokens = escape(&looked_at(&left_out));
+    match &plan.purpose {
+        _ if left_out.is_empty() => None,
+        // Neither the settings nor the tokens of one owner are ever left out without a word.
+        Purpose::ComplyOnly(Part::Settings) | Purpose::Revoke(_) => None,
+        Purpose::ComplyOnly(Part::Tokens) => Some(format!("the {tokens}")),
+        Purpose::Comply | Purpose::Reviewed(_) => Some(format!("the settings and the {tokens}")),
+    }
+}
+
+/// That `plan` has no changes on `target`, as a line.
+pub(super) fn no_changes(plan: &Plan, target: &str, paint: Paint) -> String {
+    match confined_to(plan) {
+        None => format!("{} {}", paint.strong("No changes."), already_so(&plan.purpose, target)),
+        Some(part) => {
+            let line = paint.strong(&format!("No changes in {part}."));
+            format!("{line} The rest of {target} was not looked at.")
+        }
+    }
+}
+
 /// That nothing has to be done on `target`, as a sentence.
-pub(super) fn already_so(purpose: &Purpose, target: &str) -> String {
+fn already_so(purpose: &Purpose, target: &str) -> String {
     match purpose {
         Purpose::Comply => format!("{target} is as the policy says."),
         Purpose::ComplyOnly(part) => format!("The {part} of {target} are as the policy says."),
@@ -22,13 +51,17 @@ pub(super) fn already_so(purpose: &Purpose, target: &str) -> String {
     }
 }
 
-/// That nothing is left to do, as it is said of a target that was read back.
-pub(super) fn nothing_left(purpose: &Purpose) -> String {
-    match purpose {
+/// That `plan` has nothing left to do, as it is said of a target that was read back.
+pub(super) fn nothing_left(plan: &Plan) -> String {
+    let nothing = match &plan.purpose {
         Purpose::Comply => "nothing is left to do".to_owned(),
         Purpose::ComplyOnly(part) => format!("nothing of the {part} is left to do"),
         Purpose::Reviewed(_) => "nothing that was reviewed is left to do".to_owned(),
         Purpose::Revoke(_) => "none of these tokens is left".to_owned(),
+    };
+    match confined_to(plan) {
+        None => nothing,
+        Some(part) => format!("{nothing} in {part}, and the rest was not looked at"),
     }
 }
 

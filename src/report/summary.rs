@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, iter::Sum};
 
-use crate::plan::{Object, PlannedChange, TokenCounts};
+use crate::plan::{Object, Plan, PlannedChange, TokenCounts};
 
 use super::escape::{counted, thousands};
 
@@ -90,9 +90,15 @@ pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
     Counts::of(changes).text(tense)
 }
 
-/// Such as `13 of 37 tokens comply; 1 is waived`.
-pub(super) fn compliance(tokens: TokenCounts) -> String {
+/// Such as `13 of 37 tokens comply; 1 is waived`, for the tokens of one plan.
+pub(super) fn compliance_of(plan: &Plan) -> String {
+    compliance(plan.tokens, plan.coverage.left_out().next().is_some())
+}
+
+/// The same for `tokens`; whether they are all that there are but for others that were `left_out`.
+pub(super) fn compliance(tokens: TokenCounts, left_out: bool) -> String {
     let (plural, verb) = if tokens.seen == 1 { ("", "complies") } else { ("s", "comply") };
+    let looked_at = if left_out { " looked at" } else { "" };
     let (complying, seen) = (thousands(tokens.complying.into()), thousands(tokens.seen.into()));
     let waived = match tokens.waived {
         0 => String::new(),
@@ -103,7 +109,7 @@ pub(super) fn compliance(tokens: TokenCounts) -> String {
         0 => String::new(),
         more => format!("; {} could not be judged", thousands(more.into())),
     };
-    format!("{complying} of {seen} token{plural} {verb}{waived}{unjudged}")
+    format!("{complying} of {seen} token{plural}{looked_at} {verb}{waived}{unjudged}")
 }
 
 /// The changes, those of one setting or one token together: settings, then tokens in the order in

@@ -14,9 +14,10 @@ use super::{
     Paint,
     difference::{self, Line, Sign, day},
     escape::{counted, escape, escape_whole},
-    purpose::{already_so, left_out},
+    purpose::{left_out, no_changes},
     subject::{name, token_name},
-    summary::{Tense, by_object, compliance, summary},
+    summary::{Tense, by_object, compliance_of, summary},
+    unseen::unseen,
 };
 
 /// Column at which the line of the policy stands.
@@ -62,8 +63,7 @@ impl<W: Write> PlanText<'_, W> {
         if !self.plan.changes.is_empty() {
             writeln!(self.out, "tokenwarden will make these changes on {target}:\n")
         } else if self.plan.is_whole() {
-            let line = self.paint.strong("No changes.");
-            writeln!(self.out, "{line} {}", already_so(&self.plan.purpose, &target))
+            writeln!(self.out, "{}", no_changes(self.plan, &target, self.paint))
         } else if matches!(self.plan.purpose, Purpose::Revoke(_)) {
             writeln!(self.out, "Nothing can be revoked on {target}.")
         } else {
@@ -206,14 +206,7 @@ impl<W: Write> PlanText<'_, W> {
             });
             writeln!(self.out, "      {}{tokens}", escape_whole(&held.reason))?;
         }
-        // What was held back for it says so already.
-        let missing = self.plan.coverage.missing().map(ToString::to_string);
-        for missing in
-            missing.filter(|missing| self.plan.held_back.iter().all(|held| held.reason != *missing))
-        {
-            writeln!(self.out, "  ? {}", escape(&missing))?;
-        }
-        Ok(())
+        unseen(self.plan).try_for_each(|missing| writeln!(self.out, "  ? {}", escape(&missing)))
     }
 
     fn notes(&mut self) -> fmt::Result {
@@ -255,7 +248,7 @@ impl<W: Write> PlanText<'_, W> {
                 counted(usize::try_from(plan.tokens.seen).unwrap_or(usize::MAX), "token")
             );
         }
-        writeln!(self.out, "{}.", compliance(plan.tokens))
+        writeln!(self.out, "{}.", compliance_of(plan))
     }
 
     fn line(&mut self, symbol: &str, subject: &str, place: Option<&Place>) -> fmt::Result {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
-    model::{GroupName, OwnerKind, Token, mapping::Product},
+    model::{GroupName, Owner, OwnerKind, Token, mapping::Product},
     plan::{ApprovedPlan, Change},
 };
 
@@ -108,6 +108,18 @@ impl InventoryReader for Target {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
             Self::Resolution(resolution) => resolution.tokens(each).await,
+        }
+    }
+
+    async fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.tokens_of(owners, each).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens_of(owners, each).await,
+            Self::Resolution(resolution) => resolution.tokens_of(owners, each).await,
         }
     }
 

@@ -119,3 +119,30 @@ fn a_plan_without_any_record_says_that_there_is_no_budget_over_time() {
     document.add_plan(&plan);
     assert_eq!(document.targets.iter().filter(|target| target.budget.is_none()).count(), 1);
 }
+
+#[test]
+fn where_the_addresses_of_uses_are_not_told_the_withdrawn_networks_are_counted() {
+    let mut state = state();
+    let networks = ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"];
+    let addresses = networks.iter().map(|text| text.parse().unwrap()).collect();
+    state.settings.networks = AllowedNetworks::only(addresses).unwrap();
+    let yaml = "version: 1\nnetwork: {allow: [10.0.0.0/8]}\n";
+    assert_eq!(refused(state.clone(), yaml), Vec::<String>::new(), "everybody comes from there");
+    let forget = |state: &mut State, id: &str, at: &str| {
+        state.tokens.get_mut(&TokenId::new(id)).unwrap().last_used =
+            Some(LastUse { at: time(at), from: None });
+    };
+    forget(&mut state, "1", "2026-10-01T00:00:00Z");
+    assert_eq!(refused(state.clone(), yaml), Vec::<String>::new(), "that was long ago");
+    forget(&mut state, "2", "2026-11-22T00:00:00Z");
+    assert_eq!(refused(state.clone(), yaml), ["withdrawn_networks: 3 of 4"]);
+    let plan = World::new(state).plan(&policy(yaml), time(NOW));
+    let mut text = String::new();
+    tokenwarden::report::text::plan(&plan, tokenwarden::report::Paint { colour: false }, &mut text).unwrap();
+    assert!(text.contains("does not tell where every token was used from"), "{text}");
+    assert_eq!(
+        plan.notes()[0].counts.get(&RailClass::WithdrawnNetworks),
+        Some(&3),
+        "a journal counts it too"
+    );
+}

@@ -18,7 +18,7 @@ use crate::model::{
     settings::{BadSettings, SettingsDocument},
 };
 
-use super::super::{Administrators, Call, Caller, Capabilities, Credential, Form, Overview, Server};
+use super::super::{Administrators, Call, Caller, Capabilities, Credential, Form, LeftOut, Overview, Server};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
 /// version is read: a program that does not know what was added would plan as if it were not there.
@@ -112,7 +112,7 @@ pub(super) struct ServerRecord {
     /// What it can do with tokens and passwords.
     capabilities: Capabilities,
     /// What the settings file says not to look at.
-    left_out: Vec<String>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Who administers a server.

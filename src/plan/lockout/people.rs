@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Held, Person, TokenOwner},
-    inventory::{Caller, Credential, Inventory, Presence},
+    access::{Credentials, Held, Person},
+    inventory::{Caller, Capabilities, Credential, Inventory, Presence},
     model::{Token, TokenId, TokenScope, UserName},
     policy::settings_file::Lockout,
 };
@@ -25,10 +25,14 @@ use super::{
 pub(in crate::plan) struct PeopleFold<'a> {
     lockout: &'a Lockout,
     now: Timestamp,
+    /// Whether a token can be a way in at all.
+    tokens_administer: bool,
     before: Gate,
     after: Gate,
     /// Administrators who cannot be shut out.
     operators: u64,
+    /// We, when the credential of the run is one more way in. Whether that is lost is judged by itself.
+    ours: Option<UserName>,
     watched: HashMap<UserName, Watched>,
 }
 
@@ -57,9 +61,11 @@ impl<'a> PeopleFold<'a> {
         let mut fold = Self {
             lockout,
             now: *seen_at,
+            tokens_administer: server.capabilities.tokens_administer,
             before: Gate::new(settings.clone(), &server.calls),
             after: Gate::new(settings_after(settings, changes), &server.calls),
             operators: u64::from(server.caller.credential == Credential::Operator),
+            ours: server.caller.user.clone().filter(|_| is_another_way(&server.caller, &server.capabilities)),
             watched: HashMap::with_capacity(names.len()),
         };
         for name in names {
@@ -75,31 +81,30 @@ impl<'a> PeopleFold<'a> {
             watched.add(fold.before.way_in(password.clone(), None), fold.after.way_in(password, None), None);
             fold.watched.insert(name.clone(), watched);
         }
-        fold.count_ours(&server.caller);
         fold
     }
 
-    /// Counts our own credential when it is none of the tokens that will be looked at, nor a password.
-    fn count_ours(&mut self, caller: &Caller) {
-        let user = caller.user.as_ref().filter(|_| caller.credential == Credential::Unidentified);
-        let Some(watched) = user.and_then(|user| self.watched.get_mut(user)) else { return };
-        let owner = TokenOwner::User(watched.person.clone());
-        let held = Held { id: TokenId::new(""), owner, scope: TokenScope::Unset, expires: None };
-        let (before, after) = [&self.before, &self.after]
-            .map(|gate| gate.way_in(Credentials::Token(held.clone()), caller.address))
-            .into();
-        watched.add(before, after, caller.address);
+    /// The people whose tokens may be ways in that must be kept, in no order.
+    pub(in crate::plan) fn holders(&self) -> impl Iterator<Item = &UserName> {
+        let holding = |watched: &&Watched| self.tokens_administer && watched.person.active;
+        self.watched.values().filter(holding).map(|watched| &watched.person.name)
     }
 
     /// Looks at one token.
     pub(in crate::plan) fn observe(&mut self, token: &Token) {
-        let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) else { return };
-        if !token.is_expired(self.now) {
+        if self.is_way_in(token)
+            && let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner))
+        {
             let from = last_address(token, &self.before, &self.after);
             let credentials = watched.holding(token, token.scope);
             let before = self.before.way_in(credentials.clone(), from);
             watched.add(before, self.after.way_in(credentials, from), from);
         }
+    }
+
+    /// Whether somebody could mend the policy with `token`, for all that is known of it by itself.
+    fn is_way_in(&self, token: &Token) -> bool {
+        self.tokens_administer && !token.is_expired(self.now)
     }
 
     /// Those of `break_glass` who have no way in now.
@@ -133,12 +138,12 @@ impl<'a> PeopleFold<'a> {
         }
         for changes in touched.values() {
             let Some(Object::Token(token)) = changes.first().map(|change| change.object()) else { continue };
+            if !self.is_way_in(token) {
+                continue;
+            }
             let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) else {
                 continue;
             };
-            if token.is_expired(self.now) {
-                continue;
-            }
             let from = last_address(token, &self.before, &self.after);
             let untouched = self.after.way_in(watched.holding(token, token.scope), from).level;
             let left = match scope_left(token.scope, changes) {
@@ -156,12 +161,14 @@ impl<'a> PeopleFold<'a> {
 
     fn administrators(&self, changes: &[PlannedChange]) -> Option<ShutOut> {
         let all = || self.watched.values().filter(|watched| watched.person.administrator);
+        let is_ours = |watched: &Watched| self.ours.as_ref() == Some(&watched.person.name);
         let count = |level: fn(&Watched) -> Level| {
-            self.operators + all().filter(|watched| level(watched) == Level::Writing).count() as u64
+            let getting_in = |watched: &&Watched| is_ours(watched) || level(watched) == Level::Writing;
+            self.operators + all().filter(getting_in).count() as u64
         };
         let (before, after) = (count(|watched| watched.before), count(Watched::best_after));
         let least = self.lockout.min_admins;
-        let losing: Vec<_> = all().filter(|watched| watched.loses()).collect();
+        let losing: Vec<_> = all().filter(|watched| watched.loses() && !is_ours(watched)).collect();
         (after < before && after < least).then(|| ShutOut {
             who: Who::Administrators { before, after, least },
             losses: losses(&losing, changes),
@@ -201,6 +208,16 @@ impl Watched {
     fn holding(&self, token: &Token, scope: TokenScope) -> Credentials {
         let owner = self.person.clone().into();
         Credentials::Token(Held { id: token.id.clone(), owner, scope, expires: token.expires })
+    }
+}
+
+/// Whether the credential of a run is a way in that is neither a password nor one of the tokens that are
+/// looked at. A run that can apply by it shows by that very deed that it is one.
+fn is_another_way(caller: &Caller, server: &Capabilities) -> bool {
+    match caller.credential {
+        Credential::Unidentified => true,
+        Credential::Token { .. } => !server.tokens_administer,
+        Credential::TokenAsPassword { .. } | Credential::Password | Credential::Operator => false,
     }
 }
 

@@ -58,7 +58,8 @@ pub struct TargetDocument {
     pub auth: Option<AuthDocument>,
     /// A PEM file of certificate authorities, relative to this file. Not for `embedded`.
     pub tls_ca: Option<String>,
-    /// How many seconds one call may take, its answer included; `60` when left out. Not for `embedded`.
+    /// How many seconds one call may take, its answer included; `60` when left out. The program in
+    /// `auth.command` may take as long, and `30` when left out. Not for `embedded`.
     #[schemars(range(min = 1, max = 3600))]
     pub timeout_seconds: Option<u32>,
     /// The policy layers, paths relative to this file; later ones override earlier ones.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Run,
     escape::{escape, thousands},
-    summary::{Counts, Tense, compliance},
+    summary::{Counts, Tense, compliance_of},
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -73,7 +73,7 @@ fn overview(run: &Run<'_>) -> Markup {
                             td { a href=(format!("#target-{index}")) { (escape(target.name)) } }
                             @match target.latest() {
                                 Some(plan) => {
-                                    td { (compliance(plan.tokens)) }
+                                    td { (compliance_of(plan)) }
                                     td { (Counts::of(&target.effective_changes()).text(tense)) }
                                     td.number { (thousands(plan.held_back.len() as u128)) }
                                 }

@@ -20,7 +20,8 @@ use crate::{
         escape::{escape, thousands},
         findings::found,
         subject::{name, token_name},
-        summary::{Counts, Tense, by_object, compliance},
+        summary::{Counts, Tense, by_object, compliance_of},
+        unseen::unseen,
         warning,
     },
 };
@@ -57,7 +58,7 @@ fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &Plan) -> Markup {
     let standing = if not_complying == 0 { "good" } else { "bad" };
     html! {
         p.quiet { (escape(&latest.server.url)) @if let Some(version) = &latest.server.version { ", version " (escape(version)) } }
-        p { (compliance(tokens)) ". " (sentence(&changes.text(tense))) "." }
+        p { (compliance_of(latest)) ". " (sentence(&changes.text(tense))) "." }
         dl.tiles {
             (tile("tokens", &thousands(tokens.seen.into()), ""))
             (tile("comply", &format!("{share} %"), standing))
@@ -94,11 +95,14 @@ fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
     });
     let held_back = latest.held_back.iter();
     let held_back = held_back.map(|held| format!("{}: {}", escape(&held.subject), escape(&held.reason)));
+    let held_back = held_back.chain(unseen(latest).map(|missing| escape(&missing)));
+    let left_out = latest.coverage.left_out().map(|left_out| escape(&left_out.to_string()));
     let warnings = latest.waiver_warnings.iter().map(warning::message);
     html! {
         (alert("alert", "apply is refused", &refusals))
         (alert("alert", "Not done", &failures.collect::<Vec<_>>()))
         (alert("alert mild", "Held back", &held_back.collect::<Vec<_>>()))
+        (alert("alert mild", "Not looked at, as the settings file says", &left_out.collect::<Vec<_>>()))
         (alert("alert mild", "Waivers to look after", &warnings.collect::<Vec<_>>()))
     }
 }

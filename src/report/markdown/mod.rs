@@ -42,7 +42,9 @@ fn first_line(run: &Run<'_>) -> String {
         (run.unread().count(), run.targets.iter().filter(|one| !one.refusals.is_empty()).count());
     let latest = || run.targets.iter().filter_map(super::TargetRun::latest);
     let held_back = latest().map(|plan| plan.held_back.len()).sum::<usize>();
+    let is_confined = latest().any(|plan| plan.coverage.left_out().next().is_some());
     let mut parts = vec![match (changes.is_empty(), tense) {
+        (true, Tense::Future) if is_confined => "no changes in what was looked at".to_owned(),
         (true, Tense::Future) => "no changes".to_owned(),
         (_, tense) => changes.text(tense),
     }];
@@ -56,8 +58,10 @@ fn first_line(run: &Run<'_>) -> String {
     parts.extend((refused > 0).then(|| "`apply` is refused".to_owned()));
     parts.extend((unread > 0).then(|| format!("{} could not be read", counted(unread, "target"))));
     parts.extend((held_back > 0).then(|| format!("{held_back} held back")));
+    let unseen = latest().any(|plan| plan.coverage.unseen().next().is_some());
+    parts.extend(unseen.then(|| "not everything could be seen".to_owned()));
     let total = latest().map(|plan| plan.tokens).fold(TokenCounts::default(), |sum, more| sum + more);
-    format!("**tokenwarden on {}: {}.** {}.", names(run), parts.join("; "), compliance(total))
+    format!("**tokenwarden on {}: {}.** {}.", names(run), parts.join("; "), compliance(total, is_confined))
 }
 
 fn names(run: &Run<'_>) -> String {

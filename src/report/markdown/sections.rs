@@ -14,6 +14,7 @@ use super::{
         difference::{day, of_setting, of_token},
         subject::{name, token_name},
         summary::by_object,
+        unseen::unseen,
         warning,
     },
     escape::{difference, inline},
@@ -40,6 +41,7 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
         changes(run, "unmark", tense("Marks taken off", "Marks to take off"), 7),
         changes(run, "narrow", tense("Tokens narrowed", "Tokens to narrow"), 7),
         list("Held back", 5, held_back(run)),
+        list("Not looked at, as the settings file says", 8, left_out(run)),
         list("Waivers to look after", 8, warnings(run)),
         pending(run),
         findings(run, "Reported, nothing is done about it", 9, |plan| &plan.reported),
@@ -99,9 +101,17 @@ fn failures<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
 
 fn held_back<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
     latest(run).flat_map(move |(target, plan)| {
-        plan.held_back
+        let held_back = plan
+            .held_back
             .iter()
-            .map(move |held| bullet(run, target, &[&held.subject, &held.reason], held.place.as_ref()))
+            .map(move |held| bullet(run, target, &[&held.subject, &held.reason], held.place.as_ref()));
+        held_back.chain(unseen(plan).map(move |missing| bullet(run, target, &[&missing], None)))
+    })
+}
+
+fn left_out<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
+    latest(run).flat_map(move |(target, plan)| {
+        plan.coverage.left_out().map(move |left_out| bullet(run, target, &[&left_out.to_string()], None))
     })
 }
 

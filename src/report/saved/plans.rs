@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
-    inventory::{Caller, Capabilities, Coverage, Missing, Server},
+    inventory::{Caller, Capabilities, Coverage, LeftOut, Missing, Server},
     model::{
         Action, AddressSet, LastChange, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope,
         SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
@@ -102,6 +102,8 @@ struct TargetRead {
     tokens_unjudged: u64,
     tokens_waived: u64,
     missing: Vec<String>,
+    #[serde(default)]
+    not_looked_at: Vec<LeftOut>,
     statistics: StatisticsEntry,
     budget: Option<BudgetEntry>,
     refused_use: RefusedUseEntry,
@@ -169,6 +171,8 @@ impl Document {
         let waived = self.waived.iter().filter(|entry| is_of(&entry.address));
         let remarks = self.remarks.iter().filter(|remark| remark.target == name);
         let warnings = self.warnings.iter().filter(|warning| warning.target == name);
+        let missing = target.missing.iter().cloned().map(Missing::Told);
+        let left_out = target.not_looked_at.iter().cloned().map(Missing::LeftOut);
         Ok(Plan {
             purpose: Purpose::Comply,
             target: target.name.clone(),
@@ -182,7 +186,7 @@ impl Document {
                 unreadable: BTreeMap::new(),
                 forms: BTreeMap::new(),
                 capabilities: Capabilities::everything(),
-                left_out: Vec::new(),
+                left_out: target.not_looked_at.clone(),
                 settings_changed: target.settings_changed.clone(),
             },
             made_for: target.planned_for,
@@ -206,7 +210,7 @@ impl Document {
             refused_use: refused_use(&target.refused_use)?,
             holders: 0,
             network_names: target.network_names.iter().map(network_name).collect::<Result<_, _>>()?,
-            coverage: target.missing.iter().cloned().map(Missing::Told).collect::<Coverage>(),
+            coverage: missing.chain(left_out).collect::<Coverage>(),
             remarks: remarks.map(|remark| Remark::Told(remark.message.clone())).collect(),
             spent: target.budget.as_ref().map(|budget| spent(budget, target.planned_for)).transpose()?,
             settled: target.budget.as_ref().map(|budget| budget.settled.clone()).unwrap_or_default(),
@@ -411,7 +415,7 @@ fn refused_use(entry: &RefusedUseEntry) -> Result<RefusedUse, BadPlan> {
         tokens: tokens.collect::<Result<_, _>>()?,
         owners: entry.owners,
         of_owners: entry.of_owners,
-        addresses_stay: entry.addresses_stay,
+        addresses_tell: entry.addresses_tell,
     })
 }
 

@@ -25,8 +25,8 @@ use std::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    inventory::{Call, Credential, Pace},
-    model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, password::wildcard},
+    inventory::{Call, Credential, LeftOut, Pace, left_out},
+    model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName},
     plan::ApprovedPlan,
     target::{
         grounds::Grounds,
@@ -130,22 +130,16 @@ impl Bitbucket {
 
     /// Whether the tokens of the project with this key, and of its repositories, are looked at.
     fn looks_into(&self, project: &str) -> bool {
-        let (patterns, key) = (&self.options.projects, project.to_lowercase());
-        patterns.is_empty() || patterns.iter().any(|pattern| wildcard(&pattern.to_lowercase(), &key))
+        let patterns = &self.options.projects;
+        patterns.is_empty() || left_out::fits(project, patterns)
     }
 
-    /// What is not looked at, in words.
-    fn left_out(&self) -> Vec<String> {
-        let kinds = [
-            (OwnerKind::User, "tokens of users"),
-            (OwnerKind::Project, "tokens of projects"),
-            (OwnerKind::Repository, "tokens of repositories"),
-        ];
-        let areas =
-            kinds.iter().filter(|(kind, _)| !self.looks_at(*kind)).map(|(_, words)| (*words).to_owned());
-        let keys = self.options.projects.join(", ");
-        let projects = (!keys.is_empty()).then(|| format!("tokens of projects other than {keys}"));
-        areas.chain(projects).collect()
+    /// What is not looked at.
+    fn left_out(&self) -> Vec<LeftOut> {
+        let kinds = [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository].into_iter();
+        let areas = kinds.filter(|kind| !self.looks_at(*kind)).map(LeftOut::TokensOf);
+        let keys = &self.options.projects;
+        areas.chain((!keys.is_empty()).then(|| LeftOut::ProjectsOtherThan(keys.clone()))).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         Administrators, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, Pace, People,
         ReadError, Server,
     },
-    model::{GroupName, PasswordAuthentication, SettingKey, Token, UserName},
+    model::{GroupName, Owner, PasswordAuthentication, SettingKey, Token, UserName},
     target::{http::HttpError, let_in::not_let_in},
 };
 
@@ -65,6 +65,17 @@ impl InventoryReader for Bitbucket {
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.walk(each).await.map_err(self.cannot_read("tokens"))
+    }
+
+    async fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, ReadError> {
+        let left_out = self.left_out();
+        let mut owners: Vec<_> = owners.iter().cloned().collect();
+        owners.retain(|owner| !left_out.iter().any(|left_out| left_out.has(owner)));
+        self.walk_of(owners.into_iter(), each).await.map_err(self.cannot_read("tokens"))
     }
 
     fn pace(&self) -> Option<Pace> {
@@ -121,6 +132,8 @@ impl Bitbucket {
                     },
                     narrows: true,
                     tokens_sent_as_passwords_are_passwords: true,
+                    // Its tokens have permissions on projects and repositories alone.
+                    tokens_administer: false,
                 },
                 left_out: self.left_out(),
                 settings_changed: None,

@@ -59,8 +59,16 @@ impl Bitbucket {
         // their list, where they stand again.
         let owners: BTreeSet<Owner> = users.into_iter().chain(projects).chain(repositories).collect();
         self.learn_pace(owners.len()).await;
-        let mut answers =
-            stream::iter(owners.into_iter().map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
+        self.walk_of(owners.into_iter(), each).await
+    }
+
+    /// Hands every token of `owners` to `each`, and answers whose could not be seen.
+    pub(super) async fn walk_of(
+        &self,
+        owners: impl Iterator<Item = Owner> + Send,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, HttpError> {
+        let mut answers = stream::iter(owners.map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
         let mut unseen = Unseen::default();
         while let Some((owner, tokens)) = answers.next().await {
             match tokens {

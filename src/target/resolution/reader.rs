@@ -107,6 +107,7 @@ impl Resolution {
                     },
                     narrows: false,
                     tokens_sent_as_passwords_are_passwords: false,
+                    tokens_administer: true,
                 },
                 left_out: Vec::new(),
                 settings_changed: None,

@@ -1,6 +1,8 @@
 //! The target `bitbucket`, over HTTP.
 
 mod gateway;
+mod incident;
+mod left_out;
 mod passwords;
 mod program;
 mod reading;

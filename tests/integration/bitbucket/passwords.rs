@@ -6,7 +6,7 @@ use serde_json::json;
 use tokenwarden::{
     apply::ChangeResult,
     model::{OwnerKind, TokenId, rails::Rails},
-    plan::{Allowed, History, Plan, Remark, Terms},
+    plan::{Allowed, History, Plan, Remark, Terms, Who},
     policy::settings_file::Lockout,
     target::{bitbucket::Options, http::Credential},
 };
@@ -150,4 +150,24 @@ async fn a_server_that_does_not_tell_its_administrators_is_planned_for_and_that_
     let plan = plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await;
     assert_eq!((actions(&plan), plan.shut_out), (vec!["set settings".to_owned()], vec![]));
     assert!(plan.remarks.contains(&Remark::AdministratorsUnknown), "{:?}", plan.remarks);
+}
+
+#[tokio::test]
+async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
+    let stub = Stub::start().await;
+    let bearer = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+    stub.add(
+        "users/warden",
+        token("000000000002", "x", "2026-11-01T00:00:00Z", &["REPO_ADMIN", "PROJECT_ADMIN"]),
+    );
+    let target = stub.target_as(Credential::Bearer(bearer.into()), Options::default());
+    let lockout = Lockout { break_glass: vec!["warden".into()], ..Lockout::default() };
+    let shut_out = async |policy| {
+        let terms = Terms { target: TARGET, lockout: &lockout, ..terms(policy, time(NOW)) };
+        Plan::make(&terms, &target).await.unwrap().shut_out
+    };
+    let disabled = policy("version: 1\npassword_authentication: disabled\n");
+    let [one] = &shut_out(&disabled).await[..] else { panic!("`warden` is shut out") };
+    assert_eq!(one.who, Who::BreakGlass("warden".into()));
+    assert_eq!(shut_out(&policy(EXCEPTED)).await, []);
 }

@@ -16,10 +16,10 @@ tokens:
   enforcement: {scope: narrow, lifetime: expire, owner-inactive: revoke}
 ";
 
-struct Repository(TempDir);
+pub(super) struct Repository(TempDir);
 
 impl Repository {
-    fn new(stub: &Stub, keys: &str) -> Self {
+    pub(super) fn new(stub: &Stub, keys: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = format!(
             "version: 1\nmark_key_env: MARK_KEY\ntargets:\n  prod:\n    kind: bitbucket\n    url: {}\n    \
@@ -31,8 +31,16 @@ impl Repository {
         Self(folder)
     }
 
-    async fn run(&self, arguments: &[&str]) -> Run {
+    pub(super) async fn run(&self, arguments: &[&str]) -> Run {
         self.run_with(arguments, KEY).await
+    }
+
+    /// Puts `text` in the place of `old` in the settings file.
+    pub(super) fn edit(&self, old: &str, text: &str) {
+        let file = self.0.path().join("tokenwarden.yaml");
+        let settings = fs::read_to_string(&file).unwrap();
+        assert!(settings.contains(old), "{settings}");
+        fs::write(&file, settings.replace(old, text)).unwrap();
     }
 
     async fn run_with(&self, arguments: &[&str], key: &str) -> Run {
@@ -46,7 +54,7 @@ impl Repository {
     }
 }
 
-async fn server() -> Stub {
+pub(super) async fn server() -> Stub {
     let stub = Stub::start().await;
     stub.add(
         "users/mary_example.com",
@@ -97,18 +105,66 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
         applied.stdout
     );
     assert_eq!(stub.contents().writes.len(), 3);
+    assert!(applied.stderr.contains("prod: nothing keeps another run from writing"), "{}", applied.stderr);
+    assert!(!planned.stderr.contains("another run"), "a plan writes nothing: {}", planned.stderr);
     let again = repository.run(&["apply", "--auto-approve"]).await;
     assert!(again.stdout.starts_with("No changes."), "{}", again.stdout);
     assert_eq!((again.code, stub.contents().writes.len()), (Some(0), 3));
+    assert!(!again.stderr.contains("another run"), "nothing is written: {}", again.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_journal_one_run_is_kept_from_the_other_and_nothing_warns_of_it() {
+    let stub = server().await;
+    let repository = Repository::new(&stub, "    unsupported: warn\n");
+    repository.edit("targets:", "journal: { directory: journal }\ntargets:");
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!((applied.code, stub.contents().writes.len()), (Some(0), 3), "{}", applied.stderr);
+    assert!(!applied.stderr.contains("another run"), "{}", applied.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_calls_is_said_and_is_what_the_server_counted() {
+    let stub = server().await;
+    let repository = Repository::new(&stub, "    unsupported: warn\n");
+    let mut counted = 0;
+    let mut made_since = || {
+        let calls = stub.contents().calls.len();
+        calls - std::mem::replace(&mut counted, calls)
+    };
+    let quiet = repository.run(&["--now", "2026-11-23T12:00:00Z", "plan"]).await;
+    made_since();
+    let loud = repository.run(&["--now", "2026-11-23T12:00:00Z", "plan", "-v"]).await;
+    assert_eq!(loud.stdout, quiet.stdout, "what is called is no part of the plan");
+    let calls = made_since();
+    assert!(loud.stderr.contains(&format!("calls={calls} ")), "{calls}: {}", loud.stderr);
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    let calls = made_since();
+    assert!(
+        applied.stdout.ends_with(&format!("\n{calls} calls were made.\n")),
+        "{calls}: {}",
+        applied.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_seen_after_the_writes_is_not_known_and_makes_the_run_fail() {
+    let stub = server().await;
+    stub.contents().refused_after_a_write = vec!["/rest/access-tokens/latest/projects/"];
+    let repository = Repository::new(&stub, "    unsupported: warn\n");
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(stub.contents().writes.len(), 3, "everything was done");
+    assert_eq!(applied.code, Some(1), "{}{}", applied.stdout, applied.stderr);
+    let unknown = "Not known: prod was read back, and not everything could be seen:\n  ? the tokens of 2 projects, such as \
+                   project DOCS, could not be seen: 401";
+    assert!(applied.stdout.contains(unknown), "{}", applied.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_knows_the_first_deadline_of_a_token_as_plan_does() {
     let stub = server().await;
     let repository = Repository::new(&stub, "    unsupported: warn\n");
-    let file = repository.0.path().join("tokenwarden.yaml");
-    let settings = fs::read_to_string(&file).unwrap();
-    fs::write(&file, settings.replace("targets:", "journal: { directory: journal }\ntargets:")).unwrap();
+    repository.edit("targets:", "journal: { directory: journal }\ntargets:");
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);
     // The owner takes the mark off, and a plan five days later marks the token with the same day again.
@@ -134,7 +190,11 @@ async fn keys_that_the_server_cannot_hold_fail_the_run_unless_the_settings_file_
     let lenient =
         Repository::new(&stub, "    unsupported: warn\n    areas: [personal]\n").run(&["plan"]).await;
     assert_eq!(lenient.code, Some(0), "{}{}", lenient.stdout, lenient.stderr);
-    assert!(lenient.stdout.starts_with("No changes."), "{}", lenient.stdout);
+    assert!(
+        lenient.stdout.starts_with("No changes in the settings and the tokens of users. "),
+        "{}",
+        lenient.stdout
+    );
     assert!(lenient.stdout.contains("not looked at, as the settings file says: tokens of projects"));
 }
 

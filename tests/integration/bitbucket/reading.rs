@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
-    inventory::{InventoryReader, Membership},
+    inventory::{InventoryReader, LeftOut, Membership},
     model::{GroupName, OwnerKind, TokenId, permission::Groups},
     plan::{History, Remark},
     target::{bitbucket::Options, http::Credential},
@@ -119,10 +119,11 @@ async fn areas_and_projects_that_are_left_out_are_not_asked_for_and_said() {
     let waiving =
         policy("version: 1\nwaivers: [{token: '001', rules: [lifetime], reason: r, until: 2099-12-31}]\n");
     let plan = plan(&target, &waiving, &History::default(), NOW).await;
-    assert!(plan.is_converged(), "it was chosen: nothing is missing");
+    assert!(plan.is_converged(), "it was chosen: no run fails for it");
     assert_eq!(plan.waiver_warnings, [], "the waived token may be there");
-    let left_out = |what: &str| Remark::LeftOut(what.to_owned());
-    assert_eq!(plan.remarks, [left_out("tokens of users"), left_out("tokens of projects other than pl*")]);
+    let left_out = [LeftOut::TokensOf(OwnerKind::User), LeftOut::ProjectsOtherThan(vec!["pl*".to_owned()])];
+    assert_eq!(plan.coverage.left_out().cloned().collect::<Vec<_>>(), left_out, "it is partial all the same");
+    assert_eq!(plan.remarks, left_out.map(Remark::LeftOut));
 }
 
 #[tokio::test]

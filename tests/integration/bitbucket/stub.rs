@@ -53,6 +53,8 @@ pub(crate) struct Contents {
     pub(crate) rate_limits: BTreeMap<&'static str, Value>,
     /// Beginnings of paths that are refused with 401.
     pub(crate) refused: Vec<&'static str>,
+    /// As `refused`, from the first write on.
+    pub(crate) refused_after_a_write: Vec<&'static str>,
     /// Beginnings of paths that fail with this status, each time with another number for the log.
     pub(crate) failing: BTreeMap<&'static str, u16>,
     /// What happens once a call of this path was answered.
@@ -102,6 +104,7 @@ impl Stub {
             passwords: json!({"block-requests": false, "allowed-paths": [], "allowed-users": [], "show-warning-message": true}),
             rate_limits: BTreeMap::new(),
             refused: Vec::new(),
+            refused_after_a_write: Vec::new(),
             failing: BTreeMap::new(),
             then: Vec::new(),
             unheard: 0,
@@ -210,7 +213,9 @@ async fn answer(
         let message = json!({"message": "Basic Authentication has been disabled on this instance."});
         return (StatusCode::FORBIDDEN, axum::Json(message)).into_response();
     }
-    if contents.refused.iter().any(|path| uri.path().starts_with(path)) {
+    let written = !contents.writes.is_empty() && method == Method::GET;
+    let refused_now = contents.refused_after_a_write.iter().filter(|_| written);
+    if contents.refused.iter().chain(refused_now).any(|path| uri.path().starts_with(path)) {
         return refusal(StatusCode::UNAUTHORIZED, anonymous);
     }
     let failing = contents.failing.iter().find(|(path, _)| uri.path().starts_with(**path));

@@ -1,0 +1,96 @@
+//! In: a program with its arguments, and how long it may take. Out: what it wrote. It refuses to wait
+//! longer: what takes too long is ended, with everything that it has started.
+
+use std::{
+    io::{self, Read},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// So many bytes of what it writes are read.
+const BYTES_AT_MOST: u64 = 64 << 10;
+/// How often it is looked whether a program has ended that has closed its output.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A program did not do what was wanted of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChildError {
+    #[error("it cannot be run")]
+    Run(#[from] io::Error),
+    #[error("it ended with an error")]
+    Failed,
+    #[error("it did not end within {seconds} seconds, and was ended", seconds = .0.as_secs())]
+    TooSlow(Duration),
+}
+
+/// What the program `name` writes to its standard output when it is run with `arguments` in `folder`, for as
+/// long as `limit` at most.
+///
+/// # Errors
+///
+/// When it cannot be run, fails, or takes longer: then it is ended, with everything that it has started.
+pub(super) fn output(
+    name: &str,
+    arguments: &[String],
+    folder: &Path,
+    limit: Duration,
+) -> Result<Vec<u8>, ChildError> {
+    let until = Instant::now() + limit;
+    let mut command = Command::new(name);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn()?;
+    let done = finish(&mut child, until);
+    if !matches!(done, Ok(Some(_))) {
+        end(&mut child);
+    }
+    match done? {
+        Some((output, true)) => Ok(output),
+        Some((_, false)) => Err(ChildError::Failed),
+        None => Err(ChildError::TooSlow(limit)),
+    }
+}
+
+/// What `child` wrote, and whether it ended well; nothing when it has not ended at `until`.
+fn finish(child: &mut Child, until: Instant) -> io::Result<Option<(Vec<u8>, bool)>> {
+    let Some(output) = child.stdout.take() else { return Ok(None) };
+    let Some(output) = read(output, until)? else { return Ok(None) };
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(Some((output, status.success()))),
+            None if Instant::now() >= until => return Ok(None),
+            None => thread::sleep(LOOK_EVERY),
+        }
+    }
+}
+
+/// Everything up to the end of `output`; nothing when that has not come at `until`.
+fn read(output: ChildStdout, until: Instant) -> io::Result<Option<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel();
+    // It ends with the program, at the latest when that is ended.
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.take(BYTES_AT_MOST).read_to_end(&mut bytes).map(|_| bytes);
+        // Nobody may be waiting any more.
+        let _ = sender.send(read);
+    });
+    match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        Ok(read) => read.map(Some),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+    }
+}
+
+/// Ends `child` and, where the system has groups of processes, everything that it has started. What cannot
+/// be ended has ended by itself.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
