@@ -22,7 +22,10 @@ use std::{
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokenwarden::{
-    inventory::{Call, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{
+        Administrators, Call, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError,
+        Server,
+    },
     model::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName,
@@ -93,7 +96,7 @@ impl InventoryReader for Memory {
             url: "memory".to_owned(),
             version: None,
             caller: Caller::operator(),
-            administrators: Some("group-0".into()),
+            administrators: Some(Administrators::Group("group-0".into())),
             calls: vec![Call { method: "PUT", path: "/settings" }],
             manageable: SettingKey::ALL.into(),
             unreadable: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! tokens go by as a stream and are never all held. It refuses to know what should be, and has no
 //! way to change anything.
 
+mod administrators;
 mod caller;
 mod capabilities;
 mod coverage;
@@ -15,6 +16,7 @@ mod reader;
 pub mod snapshot;
 mod watch;
 
+pub use administrators::Administrators;
 pub use caller::{Call, Caller, Credential};
 pub use capabilities::{Capabilities, Expiry};
 pub use coverage::{Coverage, Missing, TokenPart};
@@ -55,8 +57,8 @@ pub struct Server {
     pub version: Option<String>,
     /// Whom it takes us for.
     pub caller: Caller,
-    /// The group whose members administer it, where it tells.
-    pub administrators: Option<GroupName>,
+    /// Who administers it, where it tells.
+    pub administrators: Option<Administrators>,
     /// What a run calls on it: whoever may make all of these can plan and apply.
     pub calls: Vec<Call>,
     /// The settings that it can hold.
@@ -99,7 +101,7 @@ impl Inventory {
         let Overview { server, settings } = reader.overview().await?;
         let mut asked = groups.clone();
         asked.extend(settings.permissions.use_tokens.groups().cloned());
-        asked.extend(server.administrators.clone());
+        asked.extend(server.administrators.as_ref().and_then(Administrators::group).cloned());
         let mut people = reader.people(&asked).await?;
         // A group of which the reader says nothing is not an empty one.
         people.account_for(&asked);

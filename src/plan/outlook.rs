@@ -94,7 +94,8 @@ impl<'a> Outlook<'a> {
             Presence::Unknown => return Err(UnknownUser(name.clone())),
         };
         let groups: BTreeSet<_> = people.groups_of(name).cloned().collect();
-        let administrator = server.administrators.as_ref().is_some_and(|group| groups.contains(group));
+        let administrator =
+            server.administrators.as_ref().is_some_and(|administrators| administrators.include(name, people));
         Ok(Person { name: name.clone(), groups, active, administrator })
     }
 

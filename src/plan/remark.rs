@@ -21,6 +21,8 @@ pub enum Remark {
     LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
+    /// The server does not tell who administers it.
+    AdministratorsUnknown,
     /// The server lets us make fewer calls than the reading takes.
     SlowedDown(Pace),
     /// Passwords are disabled on a server that takes tokens for passwords.
@@ -38,6 +40,10 @@ impl fmt::Display for Remark {
             }
             Self::Told(words) => f.write_str(words),
             Self::LeftOut(left_out) => Missing::LeftOut(left_out.clone()).fmt(f),
+            Self::AdministratorsUnknown => f.write_str(
+                "the server does not tell who administers it, so that `min_admins` is not kept: name those who must \
+                 keep a way in as `break_glass`",
+            ),
             Self::SlowedDown(pace) => {
                 let Pace { owners, limit: RateLimit { at_once, per_second }, user } = pace;
                 let us = user.as_ref().map_or_else(|| "the user of this run".to_owned(), |user| format!("`{user}`"));
@@ -71,6 +77,9 @@ pub(super) fn surroundings(
     let can_mark = matches!(server.capabilities.expiry, Expiry::Mark { .. });
     if can_mark && marks && history.spent.is_none() {
         remarks.push(Remark::MarksAreNotRecorded);
+    }
+    if server.administrators.is_none() && !changes.is_empty() {
+        remarks.push(Remark::AdministratorsUnknown);
     }
     let closes = |planned: &PlannedChange| {
         matches!(&planned.change, Change::SetPasswordAuthentication { before, after }

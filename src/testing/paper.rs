@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::FutureExt;
 
 use crate::{
-    inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{
+        Administrators, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server,
+    },
     model::{GroupName, SettingKey, Settings, Token, UserName},
     policy::test_file::User,
 };
@@ -31,7 +33,7 @@ impl InventoryReader for Paper<'_> {
                 url: "paper".to_owned(),
                 version: None,
                 caller: Caller::operator(),
-                administrators: Some(administrators),
+                administrators: Some(Administrators::Group(administrators)),
                 calls: Vec::new(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),

@@ -12,7 +12,8 @@ use tokenwarden::{
     access::{Credentials, Decision, Held, Operation, Origin, Person, Request, client_address, decide},
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
     inventory::{
-        Call, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People, ReadError, Server,
+        Administrators, Call, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People,
+        ReadError, Server,
     },
     model::rails::{RailClass, Rails},
     model::{
@@ -257,7 +258,7 @@ impl InventoryReader for World {
                 url: "memory".to_owned(),
                 version: None,
                 caller: state.caller(),
-                administrators: Some("administrators".into()),
+                administrators: Some(Administrators::Group("administrators".into())),
                 calls: CALLS.into(),
                 manageable: state.manageable.clone(),
                 unreadable: BTreeMap::new(),

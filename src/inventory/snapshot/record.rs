@@ -18,7 +18,7 @@ use crate::model::{
     settings::{BadSettings, SettingsDocument},
 };
 
-use super::super::{Call, Caller, Capabilities, Credential, Form, LeftOut, Overview, Server};
+use super::super::{Administrators, Call, Caller, Capabilities, Credential, Form, LeftOut, Overview, Server};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
 /// version is read: a program that does not know what was added would plan as if it were not there.
@@ -101,8 +101,8 @@ pub(super) struct ServerRecord {
     url: String,
     /// Its version, where it tells.
     version: Option<String>,
-    /// The group whose members administer it, where it tells.
-    administrators: Option<String>,
+    /// Who administers it, where it tells.
+    administrators: Option<AdministratorsRecord>,
     /// The settings that it can hold, by their paths in the policy.
     manageable: Vec<String>,
     /// Those of them that could not be read, each with what the server said.
@@ -113,6 +113,19 @@ pub(super) struct ServerRecord {
     capabilities: Capabilities,
     /// What the settings file says not to look at.
     left_out: Vec<LeftOut>,
+}
+
+/// Who administers a server.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum AdministratorsRecord {
+    /// The members of this group.
+    Group(String),
+    /// Some users.
+    Users {
+        /// Their names.
+        users: Vec<String>,
+    },
 }
 
 /// Whom a server took the one who looked for; never the secret.
@@ -281,7 +294,7 @@ impl From<&Server> for ServerRecord {
         Self {
             url: server.url.clone(),
             version: server.version.clone(),
-            administrators: server.administrators.clone().map(String::from),
+            administrators: server.administrators.as_ref().map(AdministratorsRecord::from),
             manageable: server.manageable.iter().map(|key| key.path().to_owned()).collect(),
             unreadable: server
                 .unreadable
@@ -291,6 +304,28 @@ impl From<&Server> for ServerRecord {
             forms: server.forms.iter().map(|(key, form)| (key.path().to_owned(), *form)).collect(),
             capabilities: server.capabilities,
             left_out: server.left_out.clone(),
+        }
+    }
+}
+
+impl From<&Administrators> for AdministratorsRecord {
+    fn from(administrators: &Administrators) -> Self {
+        match administrators {
+            Administrators::Group(group) => Self::Group(group.as_str().to_owned()),
+            Administrators::Users(users) => {
+                Self::Users { users: users.iter().map(|user| user.as_str().to_owned()).collect() }
+            }
+        }
+    }
+}
+
+impl From<&AdministratorsRecord> for Administrators {
+    fn from(record: &AdministratorsRecord) -> Self {
+        match record {
+            AdministratorsRecord::Group(group) => Self::Group(GroupName::new(group.as_str())),
+            AdministratorsRecord::Users { users } => {
+                Self::Users(users.iter().map(|user| UserName::new(user.as_str())).collect())
+            }
         }
     }
 }
@@ -317,7 +352,7 @@ impl Header {
                 url: url.clone(),
                 version: version.clone(),
                 caller: (&self.caller).into(),
-                administrators: administrators.clone().map(GroupName::from),
+                administrators: administrators.as_ref().map(Administrators::from),
                 calls,
                 manageable: manageable.iter().map(key).collect::<Result<_, _>>()?,
                 unreadable: unreadable

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::model::{GroupName, Settings, Token};
 
 use super::{
-    super::{Coverage, InventoryReader, Overview, People, ReadError, Server},
+    super::{Administrators, Coverage, InventoryReader, Overview, People, ReadError, Server},
     record::{
         Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, Trailer,
         UserRecord,
@@ -103,7 +103,8 @@ fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People
 /// The groups that the server itself names.
 fn named_by(overview: &Overview) -> impl Iterator<Item = GroupName> {
     let Overview { server: Server { administrators, .. }, settings } = overview;
-    administrators.iter().chain(Settings::groups(settings)).cloned()
+    let administrators = administrators.as_ref().and_then(Administrators::group);
+    administrators.into_iter().chain(Settings::groups(settings)).cloned()
 }
 
 struct Lines<'a, W> {

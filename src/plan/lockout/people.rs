@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::{Credentials, Held, Person},
-    inventory::{Credential, Inventory, Presence},
+    inventory::{Caller, Capabilities, Credential, Inventory, Presence},
     model::{Token, TokenId, TokenScope, UserName},
     policy::settings_file::Lockout,
 };
@@ -31,6 +31,8 @@ pub(in crate::plan) struct PeopleFold<'a> {
     after: Gate,
     /// Administrators who cannot be shut out.
     operators: u64,
+    /// We, when the credential of the run is one more way in. Whether that is lost is judged by itself.
+    ours: Option<UserName>,
     watched: HashMap<UserName, Watched>,
 }
 
@@ -53,8 +55,9 @@ impl<'a> PeopleFold<'a> {
         lockout: &'a Lockout,
     ) -> Self {
         let Inventory { seen_at, server, settings, people, .. } = inventory;
-        let members = server.administrators.iter().flat_map(|group| people.members_of(group));
-        let names: HashSet<&UserName> = members.chain(&lockout.break_glass).collect();
+        let administrators = server.administrators.as_ref();
+        let all = administrators.map(|administrators| administrators.names(people)).unwrap_or_default();
+        let names: HashSet<&UserName> = all.into_iter().chain(&lockout.break_glass).collect();
         let mut fold = Self {
             lockout,
             now: *seen_at,
@@ -62,6 +65,7 @@ impl<'a> PeopleFold<'a> {
             before: Gate::new(settings.clone(), &server.calls),
             after: Gate::new(settings_after(settings, changes), &server.calls),
             operators: u64::from(server.caller.credential == Credential::Operator),
+            ours: server.caller.user.clone().filter(|_| is_another_way(&server.caller, &server.capabilities)),
             watched: HashMap::with_capacity(names.len()),
         };
         for name in names {
@@ -69,10 +73,7 @@ impl<'a> PeopleFold<'a> {
                 name: name.clone(),
                 groups: people.groups_of(name).cloned().collect(),
                 active: people.presence(name) == Presence::Active,
-                administrator: server
-                    .administrators
-                    .as_ref()
-                    .is_some_and(|group| people.groups_of(name).any(|of| of == group)),
+                administrator: administrators.is_some_and(|these| these.include(name, people)),
             };
             let password = Credentials::Password(person.clone());
             let mut watched =
@@ -160,12 +161,14 @@ impl<'a> PeopleFold<'a> {
 
     fn administrators(&self, changes: &[PlannedChange]) -> Option<ShutOut> {
         let all = || self.watched.values().filter(|watched| watched.person.administrator);
+        let is_ours = |watched: &Watched| self.ours.as_ref() == Some(&watched.person.name);
         let count = |level: fn(&Watched) -> Level| {
-            self.operators + all().filter(|watched| level(watched) == Level::Writing).count() as u64
+            let getting_in = |watched: &&Watched| is_ours(watched) || level(watched) == Level::Writing;
+            self.operators + all().filter(getting_in).count() as u64
         };
         let (before, after) = (count(|watched| watched.before), count(Watched::best_after));
         let least = self.lockout.min_admins;
-        let losing: Vec<_> = all().filter(|watched| watched.loses()).collect();
+        let losing: Vec<_> = all().filter(|watched| watched.loses() && !is_ours(watched)).collect();
         (after < before && after < least).then(|| ShutOut {
             who: Who::Administrators { before, after, least },
             losses: losses(&losing, changes),
@@ -205,6 +208,16 @@ impl Watched {
     fn holding(&self, token: &Token, scope: TokenScope) -> Credentials {
         let owner = self.person.clone().into();
         Credentials::Token(Held { id: token.id.clone(), owner, scope, expires: token.expires })
+    }
+}
+
+/// Whether the credential of a run is a way in that is neither a password nor one of the tokens that are
+/// looked at. A run that can apply by it shows by that very deed that it is one.
+fn is_another_way(caller: &Caller, server: &Capabilities) -> bool {
+    match caller.credential {
+        Credential::Unidentified => true,
+        Credential::Token { .. } => !server.tokens_administer,
+        Credential::TokenAsPassword { .. } | Credential::Password | Credential::Operator => false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 pub(in crate::target) use super::wire::User;
-use super::wire::{GROUPS, GROUPS_OF, Group, MEMBERS, USERS};
+use super::wire::{FILTERED_USERS, GROUPS, GROUPS_OF, Group, MEMBERS, USERS};
 
 /// Values on a page; the server may give fewer.
 pub(in crate::target) const PAGE: &str = "1000";
@@ -15,6 +15,17 @@ pub(in crate::target) const PAGE: &str = "1000";
 /// All users, the inactive ones too. One may be there twice.
 pub(in crate::target) async fn users(client: &HttpClient) -> Result<Vec<User>, HttpError> {
     client.pages_twice(USERS, &[], PAGE).await
+}
+
+/// Those who administer the server, system administrators and members of groups among them; nothing when
+/// it does not tell us. A permission alone is held by accounts without a licence too, who get nowhere.
+pub(super) async fn administrators(client: &HttpClient) -> Result<Option<Vec<UserName>>, HttpError> {
+    let both = [("permission.1", "LICENSED_USER"), ("permission.2", "ADMIN")];
+    match client.pages::<User>(FILTERED_USERS, &both, PAGE).await {
+        Ok(users) => Ok(Some(users.into_iter().map(|user| user.name).collect())),
+        Err(error) if error.status().is_some_and(|status| status.is_client_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The members of `group`, of whom one may be there twice; nothing when the server does not know it.

@@ -13,7 +13,8 @@ use serde::de::IgnoredAny;
 
 use crate::{
     inventory::{
-        Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, Pace, People, ReadError, Server,
+        Administrators, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, Pace, People,
+        ReadError, Server,
     },
     model::{GroupName, Owner, PasswordAuthentication, SettingKey, Token, UserName},
     target::{http::HttpError, let_in::not_let_in},
@@ -91,8 +92,13 @@ impl Bitbucket {
     async fn read_overview(&self) -> Result<Overview, Cause> {
         // Whether we are let in at all comes first: the other answers say less clearly why not.
         let told = self.probe().await?;
-        let (properties, passwords) =
-            future::try_join(self.client.get::<Properties>(PROPERTIES, &[]), self.read_passwords()).await?;
+        let (properties, passwords, administrators) = future::try_join3(
+            self.client.get::<Properties>(PROPERTIES, &[]),
+            self.read_passwords(),
+            directory::administrators(&self.client),
+        )
+        .await?;
+        let administrators = administrators.map(|users| Administrators::Users(users.into_iter().collect()));
         let key = SettingKey::PasswordAuthentication;
         let (known, manageable, unreadable) = match passwords {
             Passwords::Known(known) => (known, BTreeSet::from([key]), BTreeMap::new()),
@@ -114,8 +120,7 @@ impl Bitbucket {
                     address: self.options.address,
                     peer: None,
                 },
-                // It has several groups of administrators, and tells them to administrators alone.
-                administrators: None,
+                administrators,
                 calls: super::calls(&self.options.areas),
                 manageable,
                 unreadable,

@@ -19,6 +19,8 @@ use crate::{
 pub(in crate::target) const PROBE: &str = "/rest/api/1.0/users";
 pub(in crate::target) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(super) const USERS: &str = "/rest/api/latest/admin/users";
+/// Users who fit a filter, shown to whoever is signed in.
+pub(super) const FILTERED_USERS: &str = "/rest/api/latest/users";
 pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
 pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
 /// The groups of a user, which the specifications show as users by mistake.

@@ -10,7 +10,9 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use crate::{
-    inventory::{Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server},
+    inventory::{
+        Administrators, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server,
+    },
     model::{
         GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, settings::SettingsDocument,
     },
@@ -85,7 +87,7 @@ impl Gateway {
             server: Server {
                 url: self.shown.clone(),
                 version: Some(properties.version),
-                administrators: Some(caller.administrators.clone()),
+                administrators: Some(Administrators::Group(caller.administrators.clone())),
                 caller: Caller::try_from(caller)?,
                 calls: super::calls(),
                 manageable: SettingKey::ALL.into(),

@@ -98,17 +98,58 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
     let by_password = plan(&stub.target(), &disabled, &History::default(), NOW).await;
     assert!(by_password.shut_out[0].to_string().contains("except_users"), "{:?}", by_password.shut_out);
     assert!(refused(by_password));
-    let token = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+    let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
     let named = Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
     let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     for options in [named, Options::default()] {
         let as_password = plan(&stub.target_as(basic(), options), &disabled, &History::default(), NOW).await;
         assert!(refused(as_password), "a token that is sent as a password stops as well");
     }
-    let bearer = stub.target_as(Credential::Bearer(token.into()), Options::default());
+    stub.add("users/warden", token("252973515069", "tool", "2026-11-01T00:00:00Z", &["REPO_ADMIN"]));
+    let bearer = stub.target_as(Credential::Bearer(secret.into()), Options::default());
     assert!(!refused(plan(&bearer, &disabled, &History::default(), NOW).await));
     assert!(!refused(plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await));
     assert_eq!(stub.contents().writes, []);
+}
+
+#[tokio::test]
+async fn disabling_is_refused_while_too_few_administrators_would_be_left() {
+    let stub = Stub::start().await;
+    stub.contents().administrators = vec!["warden", "mary@example.com", "gone"];
+    let refusals = async |credential: Credential, policy_text: &str, min_admins: u64| {
+        let (policy, history) = (policy(policy_text), History::default());
+        let lockout = Lockout { min_admins, ..Lockout::default() };
+        let terms =
+            Terms { target: TARGET, history: &history, lockout: &lockout, ..terms(&policy, time(NOW)) };
+        let plan = Plan::make(&terms, &stub.target_as(credential, Options::default())).await.unwrap();
+        plan.shut_out.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let bearer = || Credential::Bearer("from the login of an administrator".into());
+    let disabled = "version: 1\npassword_authentication: disabled\n";
+    let both =
+        "version: 1\npassword_authentication: {state: disabled, except_users: [warden, mary@example.com]}\n";
+    assert_eq!(refusals(basic(), EXCEPTED, 1).await, Vec::<String>::new());
+    let one_left = refusals(basic(), EXCEPTED, 2).await;
+    insta::assert_snapshot!(one_left.join("\n"), @r"
+    lockout: 1 of the 2 administrators who can apply a policy now would be left, `min_admins` is 2
+        password: it would no longer be accepted: use a token, or add the user to `except_users` of `password_authentication` at policy.yaml:2
+    ");
+    assert_eq!(refusals(basic(), both, 2).await, Vec::<String>::new());
+    // The one who is not active never counts, and we do, by a credential that is no token.
+    assert_eq!(refusals(bearer(), disabled, 1).await, Vec::<String>::new());
+    assert!(refusals(bearer(), disabled, 2).await[0].contains("1 of the 2 administrators"));
+    stub.contents().administrators = vec!["mary@example.com"];
+    assert!(refusals(bearer(), disabled, 1).await[0].contains("0 of the 1 administrators"));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_its_administrators_is_planned_for_and_that_is_said() {
+    let stub = Stub::start().await;
+    stub.contents().refused = vec!["/rest/api/latest/users"];
+    let plan = plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await;
+    assert_eq!((actions(&plan), plan.shut_out), (vec!["set settings".to_owned()], vec![]));
+    assert!(plan.remarks.contains(&Remark::AdministratorsUnknown), "{:?}", plan.remarks);
 }
 
 #[tokio::test]

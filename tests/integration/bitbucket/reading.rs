@@ -63,12 +63,12 @@ async fn a_plan_makes_one_call_for_each_page_and_a_few_more() {
     let stub = filled().await;
     let nothing = policy("version: 1\n");
     plan(&stub.target(), &nothing, &History::default(), NOW).await;
-    // Pages hold two values. Probe, properties, passwords, rate limit; three users, whose two pages are read twice; two
-    // projects; three repositories; and of tokens three pages for one user, one for everybody else who can
+    // Pages hold two values. Probe, properties, passwords, administrators, rate limit; three users, whose two pages are read
+    // twice; two projects; three repositories; and of tokens three pages for one user, one for everybody else who can
     // have any.
     let pages = 2 * 2 + 1 + 2 + (3 + 2 + 2 + 3);
     let asked = stub.contents().calls.clone();
-    assert_eq!(asked.len(), 4 + pages, "{asked:#?}");
+    assert_eq!(asked.len(), 5 + pages, "{asked:#?}");
 }
 
 #[tokio::test]

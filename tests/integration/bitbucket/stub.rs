@@ -39,6 +39,8 @@ pub(crate) const TARGET: &str = "prod";
 pub(crate) struct Contents {
     /// Name, slug, whether active.
     pub(crate) users: Vec<(&'static str, &'static str, bool)>,
+    /// Those of them who administer the server.
+    pub(crate) administrators: Vec<&'static str>,
     pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
     pub(crate) projects: Vec<&'static str>,
     pub(crate) repositories: Vec<(&'static str, &'static str)>,
@@ -93,6 +95,7 @@ impl Stub {
                 ("mary@example.com", "mary_example.com", true),
                 ("gone", "gone", false),
             ],
+            administrators: vec!["warden"],
             groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("empty", vec![])]),
             projects: vec!["PLAT", "DOCS"],
             repositories: vec![("PLAT", "app"), ("DOCS", "site"), ("~mary", "dotfiles")],
@@ -250,6 +253,12 @@ impl Contents {
         let user = |(name, slug, active): &(&str, &str, bool)| json!({"name": name, "slug": slug, "active": active, "id": 52, "type": "NORMAL", "displayName": name});
         let values = match uri.path() {
             "/rest/api/1.0/users" | "/rest/api/latest/admin/users" => self.users.iter().map(user).collect(),
+            "/rest/api/latest/users" => {
+                // Not every account has a licence, whatever its permissions are.
+                assert_eq!((&*query["permission.1"], &*query["permission.2"]), ("LICENSED_USER", "ADMIN"));
+                let is_one = |user: &&(&str, &str, bool)| self.administrators.contains(&user.0);
+                self.users.iter().filter(is_one).map(user).collect()
+            }
             "/rest/api/latest/projects" => {
                 self.projects.iter().map(|key| json!({"key": key, "id": 1})).collect()
             }

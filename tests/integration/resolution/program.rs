@@ -90,6 +90,7 @@ async fn what_a_plan_says_is_what_the_app_has_afterwards() {
           scope-unset: older than scopes, counts as read-write
 
     Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
+    Note: the server does not tell who administers it, so that `min_admins` is not kept: name those who must keep a way in as `break_glass`
 
     Plan: 3 settings to change, 4 tokens to mark, 1 token to revoke.
     There is no budget over time: without a journal, each run is judged by itself.

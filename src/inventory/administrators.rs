@@ -1,0 +1,45 @@
+//! In: what a server tells of its administrators. Out: who they are. It refuses to know what they may do.
+
+use std::collections::BTreeSet;
+
+use crate::model::{GroupName, UserName};
+
+use super::People;
+
+/// Who administers a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Administrators {
+    /// The members of this group.
+    Group(GroupName),
+    /// These users, whatever makes them administrators.
+    Users(BTreeSet<UserName>),
+}
+
+impl Administrators {
+    /// The group that makes administrators, when it is one.
+    #[must_use]
+    pub fn group(&self) -> Option<&GroupName> {
+        match self {
+            Self::Group(group) => Some(group),
+            Self::Users(_) => None,
+        }
+    }
+
+    /// All of them; `people` has the members of the group.
+    #[must_use]
+    pub fn names<'a>(&'a self, people: &'a People) -> Vec<&'a UserName> {
+        match self {
+            Self::Group(group) => people.members_of(group).collect(),
+            Self::Users(users) => users.iter().collect(),
+        }
+    }
+
+    /// Whether `user` is one of them; `people` has the members of the group.
+    #[must_use]
+    pub fn include(&self, user: &UserName, people: &People) -> bool {
+        match self {
+            Self::Group(group) => people.groups_of(user).any(|of| of == group),
+            Self::Users(users) => users.contains(user),
+        }
+    }
+}
