@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::program::{Repository, server};
 
-const KEYS: &str = "    unsupported: warn\n    areas: [user, project]\n    projects: [PLAT]\n";
+const KEYS: &str = "    unsupported: warn\n    areas: [personal, project]\n    projects: [PLAT]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_says_what_it_looked_at_and_succeeds() {
