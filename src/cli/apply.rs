@@ -212,7 +212,8 @@ impl RunArgs {
         for one in ready {
             let layers = workspace.layer_entries(one.declaration);
             let reviewed = reviewed.remove(&one.declaration.name).unwrap_or_default();
-            let one = Applied { layers, reviewed, ..apply_one(one, global.now).await };
+            // An allocation is nothing beside an apply, and keeps the future of the whole command small.
+            let one = Applied { layers, reviewed, ..Box::pin(apply_one(one, global.now)).await };
             exit = exit.min(standing(&one)).min(reviewed::standing(&one.reviewed));
             applied.push(one);
         }

@@ -27,11 +27,11 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, thiserror::Error)]
 enum NotSeen {
     #[error(transparent)]
-    NoAnswer(#[from] HttpError),
+    Answer(#[from] HttpError),
     #[error(transparent)]
-    NoPath(#[from] BadSegment),
+    Path(#[from] BadSegment),
     #[error(transparent)]
-    NoToken(#[from] BadItem),
+    Token(#[from] BadItem),
 }
 
 impl NotSeen {
@@ -43,9 +43,9 @@ impl NotSeen {
     /// answers in its place.
     fn reason(self) -> Result<String, HttpError> {
         match self {
-            Self::NoAnswer(error) => error.of_one_resource().ok_or(error),
-            Self::NoPath(error) => Ok(error.to_string()),
-            Self::NoToken(error) => Ok(error.to_string()),
+            Self::Answer(error) => error.of_one_resource().ok_or(error),
+            Self::Path(error) => Ok(error.to_string()),
+            Self::Token(error) => Ok(error.to_string()),
         }
     }
 }

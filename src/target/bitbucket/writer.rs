@@ -144,7 +144,7 @@ impl BitbucketWriter {
     /// answer was revoked by us.
     async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
         let (_, path) = self.paths(token)?;
-        let (mut lost, mut last) = (false, None);
+        let (mut lost, mut failure) = (false, None);
         // The last time it only reads back.
         for tries in 0..=TRIES {
             let Some(now) = self.read(token, lost).await? else {
@@ -154,7 +154,7 @@ impl BitbucketWriter {
             if !self.grounds.hold(token, &now) {
                 return Err(WriteError::Moved);
             }
-            if let Some(error) = last.take_if(|_| tries == TRIES) {
+            if let Some(error) = failure.take_if(|_| tries == TRIES) {
                 return Err(failed(error));
             }
             match self.client.send(Method::DELETE, &path, &[], None::<&()>).await {
@@ -162,7 +162,7 @@ impl BitbucketWriter {
                 // It may be gone by now.
                 Err(error) if error.is_lost_answer() || is_gone(&error) => {
                     lost |= error.is_lost_answer();
-                    last = Some(error);
+                    failure = Some(error);
                 }
                 Err(error) => return Err(failed(error)),
             }

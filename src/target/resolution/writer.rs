@@ -169,7 +169,7 @@ impl ResolutionWriter {
     /// answer was revoked by us.
     async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
         let path = path(token)?;
-        let (mut lost, mut last) = (false, None);
+        let (mut lost, mut failure) = (false, None);
         // The last time it only reads back.
         for tries in 0..=TRIES {
             let unread =
@@ -180,7 +180,7 @@ impl ResolutionWriter {
             if !self.grounds.hold(token, &self.shown(now, token).map_err(failed)?) {
                 return Err(WriteError::Moved);
             }
-            if let Some(error) = last.take_if(|_| tries == TRIES) {
+            if let Some(error) = failure.take_if(|_| tries == TRIES) {
                 return Err(failed(error));
             }
             match self.client.delete(&path).await {
@@ -189,7 +189,7 @@ impl ResolutionWriter {
                 // It may be gone by now.
                 Err(error) if error.is_lost_answer() || error.status() == Some(StatusCode::NOT_FOUND) => {
                     lost |= error.is_lost_answer();
-                    last = Some(error);
+                    failure = Some(error);
                 }
                 Err(error) => return Err(failed(error)),
             }

@@ -178,6 +178,9 @@ fn narrowed_now(contents: &mut Contents) {
     contents.tokens.get_mut(MARY).unwrap()[0]["permissions"] = json!(["REPO_READ"]);
 }
 
+/// A policy, what happens to the token meanwhile, and whether the token stays for that.
+type Case<'a> = (&'a str, fn(&mut Contents), bool);
+
 #[tokio::test]
 async fn a_token_is_not_revoked_when_what_was_found_may_not_hold_any_more() {
     let with = |limit: &str, rule: &str| {
@@ -189,7 +192,7 @@ async fn a_token_is_not_revoked_when_what_was_found_may_not_hold_any_more() {
         let last = time("2026-01-01T00:00:00Z").as_millisecond();
         contents.tokens.get_mut(MARY).unwrap()[0]["lastAuthenticated"] = json!(last);
     };
-    let cases: [(&str, fn(&mut Contents), bool); 6] = [
+    let cases: [Case<'_>; 6] = [
         (&scope, narrowed_now, true),
         (&scope, used_now, false),
         (&unused, used_now, true),
