@@ -1,7 +1,10 @@
 //! Plans and applies over a network that fails in every way, chosen by a seed: whatever the outcome
 //! says of a change is what the server has, nothing else is ever sent, and nothing takes effect twice.
 //!
-//! `TOKENWARDEN_FAULT_RUNS` says how many seeds are run, 60 unless it is set.
+//! `TOKENWARDEN_FAULT_RUNS` says how many seeds are run, 60 unless it is set; a sixth as many are run on the
+//! server's own endpoints of Bitbucket.
+
+mod bitbucket;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -19,13 +22,14 @@ use serde_json::{Value, json};
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
     inventory::InventoryReader,
-    model::{Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
+    model::{Mark, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, History, Object, Plan, PlannedChange, Terms},
     policy::{
         Policy,
         settings_file::{Lockout, Unsupported},
     },
     target::{
+        Target,
         gateway::Gateway,
         http::{Credential, HttpClient, Limits, Retries},
     },
@@ -121,13 +125,13 @@ struct State {
 }
 
 impl State {
-    async fn of(gateway: &Gateway) -> Self {
+    async fn of(target: &Target) -> Self {
         let mut tokens = BTreeMap::new();
         let mut keep = |token: Token| {
             tokens.insert(token.id.clone(), token);
         };
-        gateway.tokens(&mut keep).await.unwrap();
-        Self { settings: gateway.overview().await.unwrap().settings, tokens }
+        target.tokens(&mut keep).await.unwrap();
+        Self { settings: target.overview().await.unwrap().settings, tokens }
     }
 
     /// The state once `change` is made.
@@ -139,6 +143,10 @@ impl State {
             }
             (Change::Expire { at, .. }, Object::Token(token)) => {
                 self.tokens.get_mut(&token.id).unwrap().expires = Some(*at);
+            }
+            (Change::Mark { until, .. }, Object::Token(token)) => {
+                let mark = Mark { until: *until, shown: Some(*until) };
+                self.tokens.get_mut(&token.id).unwrap().mark = Some(mark);
             }
             (_, Object::Token(token)) => drop(self.tokens.remove(&token.id)),
         }
@@ -159,13 +167,24 @@ enum Ending {
     Unknown,
 }
 
-/// `server`, reached through `url`.
-fn gateway(url: &str, server: &TestServer) -> Gateway {
-    let credential = Credential::Bearer(server.operator().into());
-    Gateway::new(HttpClient::with_limits(url, credential, None, limits()).unwrap(), "the server")
+/// A way of applying a policy to the server.
+struct Way {
+    policy: &'static str,
+    /// The server, reached through a URL.
+    target: fn(&str, &TestServer) -> Target,
+    /// Whether a write is one of the changes of a plan, on a server that had this state.
+    is_planned: fn(&[PlannedChange], &State, &Exchange) -> bool,
 }
 
-async fn plan(policy: &Policy, gateway: &Gateway) -> Option<Plan> {
+const GATEWAY: Way = Way { policy: POLICY, target: gateway, is_planned };
+
+fn gateway(url: &str, server: &TestServer) -> Target {
+    let credential = Credential::Bearer(server.operator().into());
+    let client = HttpClient::with_limits(url, credential, None, limits()).unwrap();
+    Target::Gateway(Gateway::new(client, "the server"))
+}
+
+async fn plan(policy: &Policy, target: &Target) -> Option<Plan> {
     let (lockout, history) = (Lockout::default(), History::default());
     let now: Timestamp = NOW.parse().unwrap();
     let terms = Terms {
@@ -176,18 +195,18 @@ async fn plan(policy: &Policy, gateway: &Gateway) -> Option<Plan> {
         history: &history,
         now,
     };
-    Plan::make(&terms, gateway).await.ok()
+    Plan::make(&terms, target).await.ok()
 }
 
-async fn apply(plan: Plan, gateway: &Gateway) -> Outcome {
+async fn apply(plan: Plan, target: &Target) -> Outcome {
     let approved = approve(plan);
-    execute(&approved, gateway, &gateway.writer(&approved, None), &|_| {}).await
+    execute(&approved, target, &target.writer(&approved, None), &|_| {}).await
 }
 
 /// A plan and its application over the network that `seed` makes, on a copy of `store`.
-async fn run(seed: u64, store: &Path) -> Ending {
+async fn run(way: &Way, seed: u64, store: &Path) -> Ending {
     let server = TestServer::start(Setup { store: Some(store.to_owned()), ..Setup::default() }).await;
-    let policy = policy(POLICY);
+    let policy = policy(way.policy);
     let mut random = fastrand::Rng::with_seed(seed);
     let chance = *random.choice(&[0.03, 0.1, 0.25, 0.5]).unwrap();
     // In half of the runs the weather is fine until the plan is there.
@@ -201,26 +220,27 @@ async fn run(seed: u64, store: &Path) -> Ending {
         std::future::ready(fate).boxed()
     });
     let proxy = Proxy::start(server.address(), decide).await;
-    let gateway = gateway(&proxy.url(), &server);
+    let target = (way.target)(&proxy.url(), &server);
 
-    let before = State::of(&gateway).await;
+    let before = State::of(&target).await;
     stormy.store(begins_with_the_plan, Ordering::Relaxed);
-    let planned = plan(&policy, &gateway).await;
+    let planned = plan(&policy, &target).await;
     stormy.store(true, Ordering::Relaxed);
     let outcome = match &planned {
-        Some(plan) => apply(plan.clone(), &gateway).await,
+        Some(plan) => apply(plan.clone(), &target).await,
         None => Outcome { changes: Vec::new(), verification: None },
     };
     stormy.store(false, Ordering::Relaxed);
 
     let changes = planned.as_ref().map_or(&[][..], |plan| &plan.changes);
-    check_sent(seed, changes, &before, &proxy.exchanges());
-    let after = State::of(&gateway).await;
+    check_sent(seed, &proxy.exchanges(), |write| (way.is_planned)(changes, &before, write));
+    let after = State::of(&target).await;
     let possible = possible(&outcome, before);
     assert!(possible.contains(&after), "seed {seed}: {outcome:#?}\nbut the server has {after:#?}");
-    let left = plan(&policy, &gateway).await.unwrap();
-    assert!(apply(left, &gateway).await.is_whole(), "seed {seed}: the next run finishes");
-    assert!(plan(&policy, &gateway).await.unwrap().is_converged(), "seed {seed}");
+    let left = plan(&policy, &target).await.unwrap();
+    let next = apply(left, &target).await;
+    assert!(next.is_whole(), "seed {seed}: the next run finishes: {next:#?}");
+    assert!(plan(&policy, &target).await.unwrap().is_converged(), "seed {seed}");
     server.stop().await;
     match planned {
         None => Ending::Unread,
@@ -253,29 +273,30 @@ fn possible(outcome: &Outcome, before: State) -> Vec<State> {
 }
 
 /// Every write that reached the server is one of the plan, and the server did each at most once.
-fn check_sent(seed: u64, changes: &[PlannedChange], before: &State, exchanges: &[Exchange]) {
-    let changes = || changes.iter().map(|planned| &planned.change);
-    let tokens: Vec<(&str, String, Value)> = changes().filter_map(token_write).collect();
-    let mut settings = HashSet::new();
-    let mut state = before.settings.clone();
-    settings.extend(leaves("", &json!(SettingsDocument::from(&state))));
-    for change in changes().filter(|change| matches!(change.object(), Object::Setting(_))) {
-        change.write_into(&mut state);
-        settings.extend(leaves("", &json!(SettingsDocument::from(&state))));
-    }
+fn check_sent(seed: u64, exchanges: &[Exchange], is_planned: impl Fn(&Exchange) -> bool) {
     let mut done = BTreeSet::new();
     for write in exchanges.iter().filter(|exchange| exchange.method != "GET") {
-        let planned = if write.path == SETTINGS {
-            write.method == "PUT" && leaves("", &write.body).is_subset(&settings)
-        } else {
-            tokens.contains(&(write.method.as_str(), write.path.clone(), write.body.clone()))
-        };
-        assert!(planned, "seed {seed}: {write:?} is not in the plan");
+        assert!(is_planned(write), "seed {seed}: {write:?} is not in the plan");
         if (200..300).contains(&write.status) {
             let once = done.insert((&write.method, &write.path, write.body.to_string()));
             assert!(once, "seed {seed}: {write:?} took effect twice");
         }
     }
+}
+
+fn is_planned(changes: &[PlannedChange], before: &State, write: &Exchange) -> bool {
+    let mut changes = changes.iter().map(|planned| &planned.change);
+    if write.path != SETTINGS {
+        let sent = (write.method.as_str(), write.path.clone(), write.body.clone());
+        return changes.filter_map(token_write).any(|planned| planned == sent);
+    }
+    let mut state = before.settings.clone();
+    let mut settings = leaves("", &json!(SettingsDocument::from(&state)));
+    for change in changes.by_ref().filter(|change| matches!(change.object(), Object::Setting(_))) {
+        change.write_into(&mut state);
+        settings.extend(leaves("", &json!(SettingsDocument::from(&state))));
+    }
+    write.method == "PUT" && leaves("", &write.body).is_subset(&settings)
 }
 
 /// Each setting of a settings document, as a line.
@@ -301,14 +322,22 @@ fn token_write(change: &Change) -> Option<(&'static str, String, Value)> {
     })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn over_a_network_that_fails_in_every_way_each_outcome_is_exact_and_nothing_takes_effect_twice() {
-    let runs = std::env::var("TOKENWARDEN_FAULT_RUNS").map_or(60, |runs| runs.parse().unwrap());
-    let setup = Setup { directory: PEOPLE.to_owned(), seed: Some(SEED.to_owned()), ..Setup::default() };
+/// Runs `seeds` on a server with `people` and the tokens of [`SEED`]: how they ended.
+async fn endings(way: &Way, people: &str, seeds: u64) -> Vec<Ending> {
+    let setup = Setup { directory: people.to_owned(), seed: Some(SEED.to_owned()), ..Setup::default() };
     let folder = TestServer::start(setup).await.stop().await;
     let store = folder.path().join("store.db");
-    let endings: Vec<Ending> =
-        stream::iter(0..runs).map(|seed| run(seed, &store)).buffer_unordered(16).collect().await;
+    stream::iter(0..seeds).map(|seed| run(way, seed, &store)).buffer_unordered(16).collect().await
+}
+
+/// How many seeds are run.
+fn seeds() -> u64 {
+    std::env::var("TOKENWARDEN_FAULT_RUNS").map_or(60, |runs| runs.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_network_that_fails_in_every_way_each_outcome_is_exact_and_nothing_takes_effect_twice() {
+    let endings = endings(&GATEWAY, PEOPLE, seeds()).await;
     let count = |of: Ending| endings.iter().filter(|ending| **ending == of).count();
     let counts = [Ending::Unread, Ending::Whole, Ending::Partly, Ending::Unknown].map(|of| (of, count(of)));
     assert!(counts.iter().all(|(_, count)| *count > 0), "every ending is met: {counts:?}");

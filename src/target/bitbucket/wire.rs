@@ -248,10 +248,11 @@ pub(super) fn read_only(held: &[String]) -> Result<Vec<String>, UnknownPermissio
 }
 
 /// What is written of a token. Newer servers want the permissions in every update, and an expiry cannot
-/// be changed: it is never sent.
+/// be changed: it is never sent. A name that is left out stays; none can be empty.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct TokenUpdate {
-    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     pub(super) permissions: Vec<String>,
 }
 

@@ -217,12 +217,12 @@ fn narrowed(now: &TokenItem, to: Scope) -> Result<Option<TokenUpdate>, Cause> {
     if now.scope().effective() <= to {
         return Ok(None);
     }
-    let name = now.name.clone().unwrap_or_default();
+    let name = now.name.clone().filter(|name| !name.is_empty());
     Ok(Some(TokenUpdate { name, permissions: read_only(held)? }))
 }
 
 fn renamed(now: &TokenItem, name: String) -> Result<TokenUpdate, Cause> {
-    Ok(TokenUpdate { name, permissions: held(now)?.to_vec() })
+    Ok(TokenUpdate { name: Some(name), permissions: held(now)?.to_vec() })
 }
 
 /// The permissions of a token, which every update must send.

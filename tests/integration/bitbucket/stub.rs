@@ -334,8 +334,9 @@ impl Contents {
                 if let Some(problem) = problem(&update) {
                     return refusal(StatusCode::BAD_REQUEST, problem);
                 }
-                for key in ["name", "permissions"] {
-                    tokens[index][key] = update[key].clone();
+                // What is left out stays.
+                for (key, value) in update.as_object().unwrap() {
+                    tokens[index][key] = value.clone();
                 }
                 let answer = tokens[index].clone();
                 self.writes.push((format!("POST {path}"), update));
@@ -361,8 +362,11 @@ fn problem(update: &Value) -> Option<&'static str> {
     } else if level("PROJECT") > level("REPO") {
         Some("a permission on repositories must not be lower than the one on projects")
     } else {
-        let units = update["name"].as_str().map_or(0, |name| name.encode_utf16().count());
-        (!(1..=255).contains(&units)).then_some("the name must have 1 to 255 characters")
+        let units =
+            update.get("name").map(|name| name.as_str().map_or(0, |name| name.encode_utf16().count()));
+        units
+            .is_some_and(|units| !(1..=255).contains(&units))
+            .then_some("the name must have 1 to 255 characters")
     }
 }
 

@@ -115,6 +115,19 @@ async fn a_token_is_narrowed_in_place_and_keeps_its_name_with_the_mark() {
 }
 
 #[tokio::test]
+async fn a_token_without_a_name_is_narrowed_and_gets_none() {
+    let stub = Stub::start().await;
+    let mut nameless = token("1", "", "2026-11-01T00:00:00Z", &["REPO_WRITE"]);
+    nameless["name"] = serde_json::Value::Null;
+    stub.add(MARY, nameless);
+    let policy =
+        policy("version: 1\ntokens: {limits: [{max_scope: read-only}], enforcement: {scope: narrow}}\n");
+    let (_, outcome, after) = apply(&stub.target(), &policy, NOW).await;
+    assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
+    assert_eq!(stub.only(MARY)["name"], serde_json::Value::Null);
+}
+
+#[tokio::test]
 async fn answers_that_are_lost_make_nothing_take_effect_twice() {
     let policy = policy(
         "version: 1\npassword_authentication: {state: disabled, except_users: [warden]}\n\
