@@ -2,7 +2,7 @@
 //! credentials, and says whether the call may have taken effect. It refuses to show what a server says
 //! before control characters are taken out of it.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use reqwest::StatusCode;
 
@@ -43,9 +43,9 @@ pub enum HttpError {
     Setup {
         /// Address of the server.
         base: String,
-        /// What the HTTP library says.
+        /// What the libraries for HTTP and TLS say.
         #[source]
-        source: reqwest::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// No answer came: the server is away, or the connection broke.
     #[error("{call}: no answer")]

@@ -9,6 +9,7 @@ mod pages;
 mod redirect;
 mod retry;
 mod statistics;
+mod trust;
 
 use std::{
     net::IpAddr,
@@ -123,18 +124,16 @@ impl HttpClient {
         if is_loopback(base) {
             // A proxy has no business between us and a server on this machine, and would see the credential.
             builder = builder.no_proxy();
-            if base.starts_with("http:") {
-                // A certificate is of no use then, and a small container has none.
-                builder = builder.tls_certs_only([]);
-            }
         }
-        if let Some(pem) = extra_ca {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?;
-            builder = builder.tls_certs_merge(certificates);
-        }
+        builder = if is_loopback(base) && base.starts_with("http:") {
+            // A certificate is of no use then, and a small container has none.
+            builder.tls_certs_only([])
+        } else {
+            builder.tls_backend_preconfigured(trust::trusting(extra_ca.unwrap_or_default()).map_err(setup)?)
+        };
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
-            client: builder.build().map_err(setup)?,
+            client: builder.build().map_err(|error| setup(error.into()))?,
             credential,
             concurrency: Concurrency::new(limits.at_once),
             limits,
