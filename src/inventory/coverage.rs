@@ -35,6 +35,8 @@ pub enum Missing {
         /// What the server said.
         reason: String,
     },
+    /// The server lists the owners of this kind that our credential may see, which may not be all.
+    Hidden(OwnerKind),
     /// The server does not say of some tokens what nothing can be decided without: they are not looked at.
     Part {
         /// What it does not say.
@@ -80,6 +82,11 @@ impl fmt::Display for Missing {
             Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
             Self::LeftOut(left_out) => write!(f, "not looked at, as the settings file says: {left_out}"),
             Self::Told(words) => f.write_str(words),
+            Self::Hidden(of) => write!(
+                f,
+                "the server lists the {} that the credential may see: it is not known to be an administrator's, so that there may be others",
+                plural(*of)
+            ),
             Self::Tokens { owners: 1, such_as, reason, .. } => {
                 write!(f, "the tokens of {such_as} could not be seen: {reason}")
             }

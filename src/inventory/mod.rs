@@ -117,6 +117,7 @@ impl Inventory {
         let matters = |missing: &&Missing| match missing {
             Missing::Group(group) => groups.contains(group),
             Missing::LeftOut(_)
+            | Missing::Hidden(_)
             | Missing::Tokens { .. }
             | Missing::Part { .. }
             | Missing::Activity { .. }

@@ -71,6 +71,8 @@ pub struct Bitbucket {
     users: Mutex<Option<Vec<User>>>,
     /// How far the server slows us down, as of the last walk.
     pace: Mutex<Option<Pace>>,
+    /// Whether our credential is an administrator's, who sees every project, once that was looked for.
+    administers: Mutex<Option<bool>>,
 }
 
 impl Bitbucket {
@@ -84,6 +86,7 @@ impl Bitbucket {
             slugs: Arc::default(),
             users: Mutex::default(),
             pace: Mutex::default(),
+            administers: Mutex::default(),
         }
     }
 

@@ -98,7 +98,13 @@ impl Bitbucket {
             directory::administrators(&self.client),
         )
         .await?;
-        let administrators = administrators.map(|users| Administrators::Users(users.into_iter().collect()));
+        let (credential, user) = self.credential();
+        let user = told.map(UserName::new).or(user);
+        // Who may read the switch for passwords is an administrator too.
+        let is_listed =
+            user.as_ref().zip(administrators.as_ref()).is_some_and(|(user, users)| users.contains(user));
+        let administers = is_listed || matches!(passwords, Passwords::Known(_));
+        *self.administers.lock().unwrap_or_else(PoisonError::into_inner) = Some(administers);
         let key = SettingKey::PasswordAuthentication;
         let (known, manageable, unreadable) = match passwords {
             Passwords::Known(known) => (known, BTreeSet::from([key]), BTreeMap::new()),
@@ -107,20 +113,20 @@ impl Bitbucket {
                 (PasswordAuthentication::Allowed, BTreeSet::from([key]), BTreeMap::from([(key, reason)]))
             }
         };
-        let (credential, user) = self.credential();
         Ok(Overview {
             server: Server {
                 url: self.shown.clone(),
                 version: properties.body.version(),
                 caller: Caller {
-                    user: told.map(UserName::new).or(user),
+                    user,
                     groups: BTreeSet::new(),
                     administrator: false,
                     credential,
                     address: self.options.address,
                     peer: None,
                 },
-                administrators,
+                administrators: administrators
+                    .map(|users| Administrators::Users(users.into_iter().collect())),
                 calls: super::calls(&self.options.areas),
                 manageable,
                 unreadable,

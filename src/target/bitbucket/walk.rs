@@ -59,7 +59,15 @@ impl Bitbucket {
         // their list, where they stand again.
         let owners: BTreeSet<Owner> = users.into_iter().chain(projects).chain(repositories).collect();
         self.learn_pace(owners.len()).await;
-        self.walk_of(owners.into_iter(), each).await
+        Ok(self.walk_of(owners.into_iter(), each).await?.and(&self.hidden()))
+    }
+
+    /// The kinds of owners of which there may be more than the server lists: projects and repositories, for whoever
+    /// is not known to administer it.
+    fn hidden(&self) -> Coverage {
+        let administers = *self.administers.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = [OwnerKind::Project, OwnerKind::Repository].into_iter();
+        kinds.filter(|kind| administers == Some(false) && self.looks_at(*kind)).map(Missing::Hidden).collect()
     }
 
     /// Hands every token of `owners` to `each`, and answers whose could not be seen.

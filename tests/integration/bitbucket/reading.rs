@@ -143,6 +143,26 @@ async fn what_the_credential_may_not_see_is_missing_and_everything_else_is_judge
 }
 
 #[tokio::test]
+async fn who_is_not_known_to_administer_the_server_may_not_see_every_project() {
+    let stub = filled().await;
+    let missing = async |areas: Vec<OwnerKind>| -> Vec<String> {
+        let target = stub.target_with(Options { areas, ..Options::default() });
+        let plan = plan(&target, &policy("version: 1\n"), &History::default(), NOW).await;
+        plan.coverage.unseen().map(ToString::to_string).collect()
+    };
+    assert_eq!(missing(vec![]).await, Vec::<String>::new());
+    stub.contents().administrators.clear();
+    assert_eq!(missing(vec![]).await, Vec::<String>::new(), "who reads the switch for passwords administers");
+    stub.contents().refused = vec!["/rest/basicauth"];
+    insta::assert_snapshot!(missing(vec![]).await.join("\n"), @"
+    the server lists the projects that the credential may see: it is not known to be an administrator's, so that there may be others
+    the server lists the repositories that the credential may see: it is not known to be an administrator's, so that there may be others
+    ");
+    assert_eq!(missing(vec![OwnerKind::User]).await, Vec::<String>::new());
+    assert_eq!(missing(vec![OwnerKind::Project]).await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_owner_who_is_moved_to_the_next_page_meanwhile_is_asked_once() {
     let stub = filled().await;
     // Somebody is made while the lists are read: the last one of a page stands again on the next.
