@@ -33,7 +33,7 @@ pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use purpose::{Incident, Part, Purpose, Review, Selection};
 pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
-pub use remark::Remark;
+pub use remark::{Lack, Remark};
 pub use terms::{History, OpenChange, Spent, Terms};
 
 use std::{collections::BTreeSet, ops::Add};

@@ -4,8 +4,8 @@
 use std::fmt;
 
 use crate::{
-    inventory::{Expiry, LeftOut, Missing, Pace, RateLimit, Server},
-    model::{Reach, TokenId},
+    inventory::{Administrators, Credential, Expiry, LeftOut, Missing, Pace, RateLimit, Server},
+    model::{Reach, TokenId, UserName},
 };
 
 use super::{Change, History, Pending, PlannedChange};
@@ -23,10 +23,21 @@ pub enum Remark {
     Told(String),
     /// The server does not tell who administers it.
     AdministratorsUnknown,
+    /// Our credential is not an administrator's.
+    CannotAdminister(Lack),
     /// The server lets us make fewer calls than the reading takes.
     SlowedDown(Pace),
     /// Passwords are disabled on a server that takes tokens for passwords.
     TokensSentAsPasswords,
+}
+
+/// Why our credential cannot change what belongs to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// It is a token, and those of the server administer nothing.
+    Token,
+    /// The user behind it is none of the administrators.
+    User(UserName),
 }
 
 impl fmt::Display for Remark {
@@ -44,6 +55,13 @@ impl fmt::Display for Remark {
                 "the server does not tell who administers it, so that `min_admins` is not kept: name those who must \
                  keep a way in as `break_glass`",
             ),
+            Self::CannotAdminister(Lack::Token) => f.write_str(
+                "the credential is a token, and those of this server administer nothing: it will refuse what concerns \
+                 others; use the password of an administrator, or a bearer credential of OAuth 2.0",
+            ),
+            Self::CannotAdminister(Lack::User(user)) => {
+                write!(f, "`{user}` does not administer the server: it will refuse what concerns others")
+            }
             Self::SlowedDown(pace) => {
                 let Pace { owners, limit: RateLimit { at_once, per_second }, user } = pace;
                 let us = user.as_ref().map_or_else(|| "the user of this run".to_owned(), |user| format!("`{user}`"));
@@ -78,8 +96,9 @@ pub(super) fn surroundings(
     if can_mark && marks && history.spent.is_none() {
         remarks.push(Remark::MarksAreNotRecorded);
     }
-    if server.administrators.is_none() && !changes.is_empty() {
-        remarks.push(Remark::AdministratorsUnknown);
+    if !changes.is_empty() {
+        remarks.extend(server.administrators.is_none().then_some(Remark::AdministratorsUnknown));
+        remarks.extend(lack(server).map(Remark::CannotAdminister));
     }
     let closes = |planned: &PlannedChange| {
         matches!(&planned.change, Change::SetPasswordAuthentication { before, after }
@@ -89,4 +108,17 @@ pub(super) fn surroundings(
         remarks.push(Remark::TokensSentAsPasswords);
     }
     remarks
+}
+
+/// Why our credential cannot administer `server`, as far as that is known before it is tried.
+fn lack(server: &Server) -> Option<Lack> {
+    let is_token =
+        matches!(server.caller.credential, Credential::Token { .. } | Credential::TokenAsPassword { .. });
+    match (&server.administrators, &server.caller.user) {
+        _ if is_token && !server.capabilities.tokens_administer => Some(Lack::Token),
+        (Some(Administrators::Users(users)), Some(user)) if !users.contains(user) => {
+            Some(Lack::User(user.clone()))
+        }
+        _ => None,
+    }
 }

@@ -52,7 +52,7 @@ impl fmt::Display for Loss {
             ),
             (Axis::Refused(Reason::PasswordDisabled), _) => write!(
                 f,
-                "password: it would no longer be accepted: use a token, or add the user to `except_users` of \
+                "password: it would no longer be accepted: use a bearer credential, or add the user to `except_users` of \
                  `password_authentication`{at}"
             ),
             (Axis::Refused(Reason::Use), _) => write!(

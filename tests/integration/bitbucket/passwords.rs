@@ -6,7 +6,7 @@ use serde_json::json;
 use tokenwarden::{
     apply::ChangeResult,
     model::{OwnerKind, TokenId, rails::Rails},
-    plan::{Allowed, History, Plan, Remark, Terms, Who},
+    plan::{Allowed, History, Lack, Plan, Remark, Terms, Who},
     policy::settings_file::Lockout,
     target::{bitbucket::Options, http::Credential},
 };
@@ -133,7 +133,7 @@ async fn disabling_is_refused_while_too_few_administrators_would_be_left() {
     let one_left = refusals(basic(), EXCEPTED, 2).await;
     insta::assert_snapshot!(one_left.join("\n"), @r"
     lockout: 1 of the 2 administrators who can apply a policy now would be left, `min_admins` is 2
-        password: it would no longer be accepted: use a token, or add the user to `except_users` of `password_authentication` at policy.yaml:2
+        password: it would no longer be accepted: use a bearer credential, or add the user to `except_users` of `password_authentication` at policy.yaml:2
     ");
     assert_eq!(refusals(basic(), both, 2).await, Vec::<String>::new());
     // The one who is not active never counts, and we do, by a credential that is no token.
@@ -170,4 +170,31 @@ async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
     let [one] = &shut_out(&disabled).await[..] else { panic!("`warden` is shut out") };
     assert_eq!(one.who, Who::BreakGlass("warden".into()));
     assert_eq!(shut_out(&policy(EXCEPTED)).await, []);
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses() {
+    let stub = Stub::start().await;
+    let remarks = async |credential: Credential, yaml: &str| {
+        let target = stub.target_as(credential, Options::default());
+        plan(&target, &policy(yaml), &History::default(), NOW).await.remarks
+    };
+    let bearer = || Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
+    let token = Remark::CannotAdminister(Lack::Token);
+    assert!(remarks(bearer(), EXCEPTED).await.contains(&token));
+    assert!(!remarks(bearer(), "version: 1\n").await.contains(&token), "nothing is to be changed");
+    let told = async || {
+        let target = stub.target_with(Options::default());
+        plan(&target, &policy(EXCEPTED), &History::default(), NOW).await.remarks
+    };
+    let lacks =
+        |remarks: &[Remark]| remarks.iter().any(|remark| matches!(remark, Remark::CannotAdminister(_)));
+    assert!(!lacks(&told().await), "the password of an administrator");
+    stub.contents().administrators = vec!["mary"];
+    let lack = Remark::CannotAdminister(Lack::User("warden".into()));
+    assert!(told().await.contains(&lack));
+    insta::assert_snapshot!(format!("{token}\n{lack}"), @"
+    the credential is a token, and those of this server administer nothing: it will refuse what concerns others; use the password of an administrator, or a bearer credential of OAuth 2.0
+    `warden` does not administer the server: it will refuse what concerns others
+    ");
 }
