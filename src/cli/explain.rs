@@ -11,7 +11,10 @@ use crate::{
     apply::one_line,
     model::{Owner, Question, Scope, TokenId},
     plan::{Forecast, History, Outlook, Plan},
-    policy::{Policy, settings_file::TargetDeclaration},
+    policy::{
+        Policy,
+        settings_file::{Connection, TargetDeclaration},
+    },
     report::{
         Paint,
         explain::{forecast, token},
@@ -145,7 +148,9 @@ impl Explain {
         }
         if nowhere {
             let names: Vec<_> = targets.iter().map(|(declaration, _)| declaration.name.as_str()).collect();
-            return Err(NoSuchToken { id: id.clone(), targets: names.join(", ") }.into());
+            let not_looked = targets.iter().any(|(declaration, _)| leaves_out(declaration));
+            let extent = if not_looked { ", where `areas` and `projects` let it be looked for" } else { "" };
+            return Err(NoSuchToken { id: id.clone(), targets: names.join(", "), extent }.into());
         }
         Ok(if errors.is_empty() { Exit::Done } else { Exit::Error })
     }
@@ -219,10 +224,17 @@ fn show_text<T>(
     Ok(output::write(&shown)?)
 }
 
+/// Whether the settings file leaves out some tokens of a target.
+fn leaves_out(declaration: &TargetDeclaration) -> bool {
+    matches!(&declaration.connection, Connection::Bitbucket { areas, projects, .. }
+        if !areas.is_empty() || !projects.is_empty())
+}
+
 /// No target has the token.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no token `{id}` on {targets}; `plan` shows tokens with their identifiers")]
+#[error("there is no token `{id}` on {targets}{extent}; `plan` shows tokens with their identifiers")]
 struct NoSuchToken {
     id: TokenId,
     targets: String,
+    extent: &'static str,
 }
