@@ -2,9 +2,10 @@
 //! says of a change is what the server has, nothing else is ever sent, and nothing takes effect twice.
 //!
 //! `TOKENWARDEN_FAULT_RUNS` says how many seeds are run, 60 unless it is set; a sixth as many are run on the
-//! server's own endpoints of Bitbucket.
+//! server's own endpoints of Bitbucket, and on those of the app.
 
 mod bitbucket;
+mod resolution;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
