@@ -2,7 +2,7 @@
 //! each behind a network on which every answer is late by the same time. What is shown are ratios within
 //! one run, so that they mean the same on every machine: 1 is "as if they were one".
 //!
-//! `cargo bench --bench fleet` (needs `openssl`, for a certificate)
+//! `cargo bench --bench fleet`
 
 #![expect(
     clippy::unwrap_used,
@@ -47,14 +47,9 @@ const POLICY: &str = "version: 1\npermissions: {create: [administrators]}\n\
 /// A server over TLS, its certificate in `folder`, and the credential for it.
 async fn server(folder: &Path) -> (Running, String) {
     let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    let made = Command::new("openssl")
-        .args(
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=bench".split(' '),
-        )
-        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout".as_ref(), key.as_os_str(), "-out".as_ref(), certificate.as_os_str()])
-        .output();
-    assert!(made.unwrap().status.success(), "openssl makes a certificate");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
 
     let store = Store::open_or_create(&StoreUrl { file: folder.join("bench.db") }).await.unwrap();
     let people = "users: [{name: mary}]\ngroups: {administrators: []}\n";
