@@ -43,6 +43,8 @@ pub enum Credential {
     },
     /// A bearer credential that may be a token, and of which nobody says which one.
     Unidentified,
+    /// A bearer credential that is no token of the server, since it may do what none of them may.
+    NoToken,
     /// A password.
     Password,
     /// The credential of the process that runs the server for itself, which is exempt from the rules
@@ -70,20 +72,25 @@ impl Caller {
         match &self.credential {
             Credential::Token { id, .. } => Some(id),
             Credential::TokenAsPassword { id } => id.as_ref(),
-            Credential::Unidentified | Credential::Password | Credential::Operator => None,
+            Credential::Unidentified | Credential::NoToken | Credential::Password | Credential::Operator => {
+                None
+            }
         }
     }
 
     /// Whether our credential is `token`; nothing when that cannot be known.
     #[must_use]
     pub fn is_using(&self, token: &Token) -> Option<bool> {
-        // With a token of a project or a repository we are taken for a user that the server makes up.
-        let may_be = || match (&self.user, token.owner.user()) {
+        let is_ours = |otherwise| match (&self.user, token.owner.user()) {
             (Some(user), Some(owner)) => user == owner,
-            (None, _) | (_, None) => true,
+            (None, _) => true,
+            (Some(_), None) => otherwise,
         };
         match &self.credential {
-            Credential::Unidentified | Credential::TokenAsPassword { id: None } if may_be() => None,
+            // With a token of a project or a repository we are taken for a user that the server makes up.
+            Credential::Unidentified if is_ours(true) => None,
+            // These are not accepted as passwords.
+            Credential::TokenAsPassword { id: None } if is_ours(false) => None,
             _ => Some(self.token() == Some(&token.id)),
         }
     }

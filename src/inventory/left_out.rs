@@ -41,9 +41,8 @@ pub fn fits(key: &str, patterns: &[String]) -> bool {
 /// repositories (only of PLAT)`.
 #[must_use]
 pub fn looked_at(left_out: &[LeftOut]) -> String {
-    let kinds = [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository];
     let kinds: Vec<_> =
-        kinds.into_iter().filter(|kind| !left_out.contains(&LeftOut::TokensOf(*kind))).collect();
+        OwnerKind::ALL.into_iter().filter(|kind| !left_out.contains(&LeftOut::TokensOf(*kind))).collect();
     let names: Vec<_> = kinds.iter().map(|kind| plural(*kind)).collect();
     let names = match names.as_slice() {
         [] => "nobody".to_owned(),

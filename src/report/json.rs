@@ -32,7 +32,7 @@ use super::{
 };
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "2.0";
 
 /// Plans of one run, as JSON.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -15,8 +15,10 @@ use crate::{
 pub(super) struct Grounds {
     /// Tokens of which a rule found something: their scope and expiry must be what they were.
     found: HashSet<TokenId>,
-    /// Those of them that were found for not being used: their last use must be what it was, too.
-    unused: HashSet<TokenId>,
+    /// Those of them that were found for when they were used: their last use must be what it was, too.
+    by_use: HashSet<TokenId>,
+    /// Those of them that were found for their words: these must be what they were, too.
+    by_words: HashSet<TokenId>,
 }
 
 impl Grounds {
@@ -25,12 +27,14 @@ impl Grounds {
         let mut grounds = Self::default();
         for planned in &plan.changes {
             let Change::Revoke { token } = &planned.change else { continue };
-            let mut rules = planned.reasons.iter().filter_map(|reason| reason.rule.as_ref()).peekable();
-            if rules.peek().is_some() {
+            for rule in planned.reasons.iter().filter_map(|reason| reason.rule.as_ref()) {
                 grounds.found.insert(token.id.clone());
-            }
-            if rules.any(is_of_use) {
-                grounds.unused.insert(token.id.clone());
+                if is_of_use(rule) {
+                    grounds.by_use.insert(token.id.clone());
+                }
+                if is_of_words(rule) {
+                    grounds.by_words.insert(token.id.clone());
+                }
             }
         }
         grounds
@@ -40,12 +44,18 @@ impl Grounds {
     pub(super) fn hold(&self, planned: &Token, now: &Token) -> bool {
         let used = |token: &Token| token.last_used.map(|last| last.at);
         let is_same = (now.scope, now.expires) == (planned.scope, planned.expires);
-        let is_unused = !self.unused.contains(&planned.id) || used(now) == used(planned);
-        !self.found.contains(&planned.id) || (is_same && is_unused)
+        let is_used_alike = !self.by_use.contains(&planned.id) || used(now) == used(planned);
+        let says_the_same = !self.by_words.contains(&planned.id) || now.description == planned.description;
+        !self.found.contains(&planned.id) || (is_same && is_used_alike && says_the_same)
     }
 }
 
-/// Whether `rule` finds tokens for not being used.
+/// Whether `rule` looks at when tokens were used; an own rule may.
 fn is_of_use(rule: &Rule) -> bool {
-    matches!(rule, Rule::BuiltIn(RuleCode::Idle | RuleCode::NeverUsed))
+    matches!(rule, Rule::Own(_) | Rule::BuiltIn(RuleCode::Idle | RuleCode::NeverUsed | RuleCode::PerOwner))
+}
+
+/// Whether `rule` looks at what people wrote of tokens; an own rule may.
+fn is_of_words(rule: &Rule) -> bool {
+    matches!(rule, Rule::Own(_) | Rule::BuiltIn(RuleCode::Description))
 }

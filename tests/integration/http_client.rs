@@ -240,7 +240,9 @@ async fn a_write_that_is_sent_on_is_made_nowhere_and_the_error_says_what_to_writ
             .await;
             let client = client(&server, limits());
             let error = client.send(method, "/rest/x", &[], Some(&json!({}))).await.unwrap_err();
-            assert!(!error.is_lost_answer() && counted(1, 0)(client.statistics()), "{error}");
+            // 301 and 302 are also what comes after the deed.
+            assert_eq!(error.is_lost_answer(), status.starts_with("301") || status.starts_with("302"));
+            assert!(counted(1, 0)(client.statistics()), "{error}");
             said.push_str(&one_line(&error).replace(&server.url(), "http://server"));
             said.push('\n');
         }

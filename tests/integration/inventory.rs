@@ -107,8 +107,8 @@ fn lines_that_are_missing_doubled_or_swapped_are_noticed() {
     assert!(with(&|lines| lines.push(lines[token])).contains(&format!("line {} does not", lines.len() + 1)));
     assert!(without(0).contains("does not begin with a header"));
     assert!(with(&|lines| lines[token] = "{}").contains(&format!("line {} is no record", token + 1)));
-    let other = text.replacen(r#""format_version":"1.0""#, r#""format_version":"2.0""#, 1);
-    assert!(mistake(other).contains("version `2.0`"));
+    let other = text.replacen(r#""format_version":"2.0""#, r#""format_version":"3.0""#, 1);
+    assert!(mistake(other).contains("version `3.0`"));
     let other = text.replacen(r#""kind":"memory""#, r#""kind":"abacus""#, 1);
     assert!(mistake(other).contains("`kind: abacus`"));
 }

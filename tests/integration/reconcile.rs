@@ -5,10 +5,20 @@ use std::fs;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokenwarden::{
+    apply::execute,
+    plan::{ApprovedPlan, Change, History, Plan, Terms},
+    policy::settings_file::{Lockout, Unsupported},
+    target::{
+        gateway::Gateway,
+        http::{Credential, HttpClient},
+    },
+};
 
 use crate::{
     program::{Run, program},
-    support::{Made, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, status},
+    support::{Made, NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, status},
+    world::{approve, policy},
 };
 
 /// A policy repository with one target of `kind: gateway`.
@@ -179,4 +189,53 @@ async fn a_credential_that_may_not_write_can_still_plan_and_its_apply_changes_no
     );
     let after: Value = answer(server.as_operator(Method::GET, SETTINGS), StatusCode::OK).await;
     assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_changed_since_it_was_planned_is_not_revoked() {
+    let server = TestServer::new().await;
+    let made = async |description: &str| {
+        server
+            .make(json!({"tokenForUserKey": "mary", "tokenScope": 2, "tokenDescription": description}))
+            .await
+    };
+    let (narrowed, renamed, left) = (made("one").await, made("two").await, made("three").await);
+    let policy = policy(
+        "version: 1\ntokens:\n  limits: [{max_scope: read-only, description: \"^OPS-\"}]\n  \
+         enforcement: {scope: revoke, description: revoke}\n",
+    );
+    let (lockout, history) = (Lockout::default(), History::default());
+    let terms = Terms {
+        target: "server",
+        policy: &policy,
+        lockout: &lockout,
+        unsupported: Unsupported::Error,
+        history: &history,
+        now: NOW.parse().unwrap(),
+    };
+    let client =
+        HttpClient::new(&server.url(""), Credential::Bearer(server.operator().into()), None).unwrap();
+    let gateway = Gateway::new(client, "the server");
+    let approved = approve(Plan::make(&terms, &gateway).await.unwrap());
+    let revoked = |approved: &ApprovedPlan| {
+        approved
+            .plan()
+            .changes
+            .iter()
+            .filter(|planned| matches!(planned.change, Change::Revoke { .. }))
+            .count()
+    };
+    assert_eq!(revoked(&approved), 3);
+
+    let patch = async |made: &Made, body: Value| {
+        let path = format!("{TOKENS}/token/{}", made.id);
+        answer(server.as_operator(Method::PATCH, &path).json(&body), StatusCode::OK).await
+    };
+    patch(&narrowed, json!({"tokenScope": 1})).await;
+    patch(&renamed, json!({"tokenDescription": "OPS-2"})).await;
+    let outcome = execute(&approved, &gateway, &gateway.writer(&approved, None), &|_| {}).await;
+    assert!(!outcome.is_whole());
+    let there = [&narrowed, &renamed, &left].map(|made| server.token(made.id));
+    let there: Vec<bool> = futures_util::future::join_all(there).await.iter().map(Option::is_some).collect();
+    assert_eq!(there, [true, true, false]);
 }

@@ -22,7 +22,7 @@ use super::super::{Administrators, Call, Caller, Capabilities, Credential, Form,
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
 /// version is read: a program that does not know what was added would plan as if it were not there.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "2.0";
 
 /// One line of a snapshot.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -168,6 +168,8 @@ enum CredentialRecord {
     },
     /// A bearer credential of which nobody says which token it is.
     Unidentified,
+    /// A bearer credential that is no token.
+    NoToken,
     /// A password.
     Password,
     /// That of the process that ran the server.
@@ -384,6 +386,7 @@ impl From<&Caller> for CallerRecord {
                 CredentialRecord::TokenAsPassword { id: id.as_ref().map(|id| id.as_str().to_owned()) }
             }
             Credential::Unidentified => CredentialRecord::Unidentified,
+            Credential::NoToken => CredentialRecord::NoToken,
             Credential::Password => CredentialRecord::Password,
             Credential::Operator => CredentialRecord::Operator,
         };
@@ -408,6 +411,7 @@ impl From<&CallerRecord> for Caller {
                 Credential::TokenAsPassword { id: id.as_deref().map(TokenId::new) }
             }
             CredentialRecord::Unidentified => Credential::Unidentified,
+            CredentialRecord::NoToken => Credential::NoToken,
             CredentialRecord::Password => Credential::Password,
             CredentialRecord::Operator => Credential::Operator,
         };

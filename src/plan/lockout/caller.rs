@@ -78,7 +78,7 @@ fn credentials(caller: &Caller, narrowed: Option<Scope>) -> Credentials {
         Credential::Operator => Credentials::Operator,
         Credential::Password | Credential::TokenAsPassword { .. } => Credentials::Password(person),
         // How far it reaches is not known: what matters is what changes.
-        Credential::Unidentified => Credentials::Token(Held {
+        Credential::Unidentified | Credential::NoToken => Credentials::Token(Held {
             id: TokenId::new(""),
             owner: person.into(),
             scope: TokenScope::Unset,

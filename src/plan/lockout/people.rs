@@ -215,7 +215,7 @@ impl Watched {
 /// looked at. A run that can apply by it shows by that very deed that it is one.
 fn is_another_way(caller: &Caller, server: &Capabilities) -> bool {
     match caller.credential {
-        Credential::Unidentified => true,
+        Credential::Unidentified | Credential::NoToken => true,
         Credential::Token { .. } => !server.tokens_administer,
         Credential::TokenAsPassword { .. } | Credential::Password | Credential::Operator => false,
     }

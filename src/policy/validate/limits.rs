@@ -75,10 +75,9 @@ fn says_whom_it_is_for(limit: &Limit, at: &At<'_>) -> bool {
 }
 
 fn owner_kinds(at: &At<'_>, out: &mut Diagnostics) -> BTreeSet<OwnerKind> {
-    let known = [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository];
     names(at, Code::DuplicateEntry, without_case, out)
         .into_iter()
-        .filter_map(|word| known.into_iter().find(|kind| kind.word() == word))
+        .filter_map(|word| OwnerKind::ALL.into_iter().find(|kind| kind.word() == word))
         .collect()
 }
 

@@ -23,7 +23,9 @@ pub(super) async fn administrators(client: &HttpClient) -> Result<Option<Vec<Use
     let both = [("permission.1", "LICENSED_USER"), ("permission.2", "ADMIN")];
     match client.pages::<User>(FILTERED_USERS, &both, PAGE).await {
         Ok(users) => Ok(Some(users.into_iter().map(|user| user.name).collect())),
-        Err(error) if error.status().is_some_and(|status| status.is_client_error()) => Ok(None),
+        Err(error) if matches!(error.status().map(|status| status.as_u16()), Some(400 | 401 | 403 | 404)) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

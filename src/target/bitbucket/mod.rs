@@ -139,8 +139,7 @@ impl Bitbucket {
 
     /// What is not looked at.
     fn left_out(&self) -> Vec<LeftOut> {
-        let kinds = [OwnerKind::User, OwnerKind::Project, OwnerKind::Repository].into_iter();
-        let areas = kinds.filter(|kind| !self.looks_at(*kind)).map(LeftOut::TokensOf);
+        let areas = OwnerKind::ALL.into_iter().filter(|kind| !self.looks_at(*kind)).map(LeftOut::TokensOf);
         let keys = &self.options.projects;
         areas.chain((!keys.is_empty()).then(|| LeftOut::ProjectsOtherThan(keys.clone()))).collect()
     }

@@ -13,8 +13,8 @@ use serde::de::IgnoredAny;
 
 use crate::{
     inventory::{
-        Administrators, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, Pace, People,
-        ReadError, Server,
+        Administrators, Caller, Capabilities, Coverage, Credential, Expiry, InventoryReader, Overview, Pace,
+        People, ReadError, Server,
     },
     model::{GroupName, Owner, PasswordAuthentication, SettingKey, Token, UserName},
     target::{http::HttpError, let_in::not_let_in},
@@ -100,10 +100,16 @@ impl Bitbucket {
         .await?;
         let (credential, user) = self.credential();
         let user = told.map(UserName::new).or(user);
-        // Who may read the switch for passwords is an administrator too.
+        // Whoever may read the switch for passwords administers the server, which no token does, whosever it is.
+        let reads_switch = matches!(passwords, Passwords::Known(_));
+        let credential = match credential {
+            Credential::Unidentified if reads_switch => Credential::NoToken,
+            credential => credential,
+        };
+        let is_token = matches!(credential, Credential::Token { .. } | Credential::TokenAsPassword { .. });
         let is_listed =
             user.as_ref().zip(administrators.as_ref()).is_some_and(|(user, users)| users.contains(user));
-        let administers = is_listed || matches!(passwords, Passwords::Known(_));
+        let administers = reads_switch || (is_listed && !is_token);
         *self.administers.lock().unwrap_or_else(PoisonError::into_inner) = Some(administers);
         let key = SettingKey::PasswordAuthentication;
         let (known, manageable, unreadable) = match passwords {

@@ -13,7 +13,10 @@ use std::sync::Arc;
 use crate::{
     inventory::Call,
     plan::ApprovedPlan,
-    target::http::{CallStatistics, HttpClient},
+    target::{
+        grounds::Grounds,
+        http::{CallStatistics, HttpClient},
+    },
 };
 
 pub use ledger::{HeldLease, LeaseError, Tenure};
@@ -43,7 +46,7 @@ impl Gateway {
     #[must_use]
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
         let notes = tenure.map(|tenure| ledger::Signature::new(tenure, approved.plan()));
-        GatewayWriter::new(Arc::clone(&self.client), notes)
+        GatewayWriter::new(Arc::clone(&self.client), notes, Grounds::of(approved.plan()))
     }
 
     /// What the calls to it came to so far, those of its writers included.

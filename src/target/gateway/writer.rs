@@ -1,5 +1,5 @@
 //! In: changes of an approved plan. Out: calls that take effect once. It refuses to repeat a call
-//! whose answer was lost before it has read back what happened.
+//! whose answer was lost before it has read back what happened, and to revoke what it has not just read.
 
 use std::{error::Error, sync::Arc};
 
@@ -10,7 +10,10 @@ use crate::{
     apply::{Effect, TargetWriter, WriteError},
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, Standing},
-    target::http::{HttpClient, HttpError},
+    target::{
+        grounds::Grounds,
+        http::{HttpClient, HttpError},
+    },
 };
 
 use super::{
@@ -30,6 +33,7 @@ pub struct GatewayWriter {
     client: Arc<HttpClient>,
     /// What goes with every write of a run that the server keeps.
     signature: Option<Signature>,
+    grounds: Grounds,
 }
 
 impl TargetWriter for GatewayWriter {
@@ -50,14 +54,14 @@ impl TargetWriter for GatewayWriter {
             Change::Expire { token, at } => self.expire(&token.id, *at, &headers).await,
             // INVARIANT: only servers that cannot set an expiry are asked for marks, and this is none.
             Change::Mark { .. } | Change::Unmark { .. } => Err(failed("this server knows no marks")),
-            Change::Revoke { token } => self.revoke(&token.id, &headers).await,
+            Change::Revoke { token } => self.revoke(token, &headers).await,
         }
     }
 }
 
 impl GatewayWriter {
-    pub(super) fn new(client: Arc<HttpClient>, signature: Option<Signature>) -> Self {
-        Self { client, signature }
+    pub(super) fn new(client: Arc<HttpClient>, signature: Option<Signature>, grounds: Grounds) -> Self {
+        Self { client, signature, grounds }
     }
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
@@ -127,8 +131,13 @@ impl GatewayWriter {
         .await
     }
 
-    async fn revoke(&self, id: &TokenId, headers: &Headers) -> Result<Effect, WriteError> {
-        self.token(id, Method::DELETE, headers, None, |_| false).await
+    /// Reads a token and revokes it, when what the plan found still holds.
+    async fn revoke(&self, planned: &Token, headers: &Headers) -> Result<Effect, WriteError> {
+        let now = Gateway::token(&self.client, &planned.id).await.map_err(WriteError::Failed)?;
+        if now.is_some_and(|now| !self.grounds.hold(planned, &now)) {
+            return Err(WriteError::Moved);
+        }
+        self.token(&planned.id, Method::DELETE, headers, None, |_| false).await
     }
 
     /// Calls `method` on a token. When the answer is lost, or says that there is no such token, the token

@@ -198,7 +198,7 @@ impl HttpError {
             Self::Refused { status, .. } => {
                 status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT
             }
-            Self::Redirected { status, .. } => !redirect::sends_on(*status),
+            Self::Redirected { status, .. } => !redirect::is_untouched(*status),
             Self::NotJson { .. }
             | Self::Empty { .. }
             | Self::Truncated { .. }

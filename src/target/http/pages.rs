@@ -30,6 +30,8 @@ pub enum PagingFault {
     Empty,
     /// It holds what an earlier one held.
     Repeats,
+    /// The list is another one each time that it is read.
+    Unsteady,
     /// It is one more than so many, and not the last one.
     TooMany(usize),
 }
@@ -40,6 +42,7 @@ impl fmt::Display for PagingFault {
             Self::LeadsNowhere => f.write_str("is not the last one and does not lead on to the next"),
             Self::Empty => f.write_str("is not the last one and holds nothing"),
             Self::Repeats => f.write_str("holds the same as an earlier one"),
+            Self::Unsteady => f.write_str("begins a list that is another one each time that it is read"),
             Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
         }
     }

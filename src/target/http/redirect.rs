@@ -40,8 +40,10 @@ pub enum Obstacle {
     OtherOrigin(String),
     /// The same host wants to be called with TLS, which is another origin as well.
     Encryption,
-    /// The call may write: that is done where we were told to, or not at all.
+    /// The call may write: that is done where we were told to, or not at all. And it was not done.
     Write,
+    /// The same, and nobody can tell whether it was done: many pages answer a form like that.
+    AfterWrite,
     /// It leads to where the call was before.
     Circle,
     /// The call was sent on so often already.
@@ -58,6 +60,7 @@ impl fmt::Display for Obstacle {
             }
             Self::Encryption => f.write_str("since the server wants to be called encrypted"),
             Self::Write => f.write_str("where a call that may write does not follow: nothing was changed"),
+            Self::AfterWrite => f.write_str("where a call that may write does not follow"),
             Self::Circle => f.write_str("where the call was before: it is sent round in circles"),
             Self::TooOften(times) => write!(f, "after the call was sent on {times} times"),
             Self::Unclear => f.write_str("which is not followed"),
@@ -77,6 +80,12 @@ pub(super) fn sends_on(status: StatusCode) -> bool {
     )
 }
 
+/// Whether `status` says of a call that writes that nothing was done: 307 and 308 ask for the same call elsewhere,
+/// while 301 and 302 also come after the deed (RFC 9110, section 15.4).
+pub(super) fn is_untouched(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+}
+
 /// Where a call was that is sent on.
 #[derive(Default)]
 pub(super) struct Trail(Vec<Url>);
@@ -92,7 +101,7 @@ impl Trail {
     ) -> Result<Url, Obstacle> {
         let to = join(from, location).filter(|_| sends_on(status)).ok_or(Obstacle::Unclear)?;
         if *method != Method::GET && *method != Method::HEAD {
-            return Err(Obstacle::Write);
+            return Err(if is_untouched(status) { Obstacle::Write } else { Obstacle::AfterWrite });
         }
         // INVARIANT: whatever we are told, the credential stays with the origin that the settings file names.
         if to.origin() != from.origin() {
@@ -205,7 +214,8 @@ mod tests {
         for status in [301, 302, 307, 308] {
             assert_eq!((onward(Method::GET, status), onward(Method::HEAD, status)), (None, None));
             for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-                assert_eq!(onward(method, status), Some(Obstacle::Write));
+                let obstacle = if status < 307 { Obstacle::AfterWrite } else { Obstacle::Write };
+                assert_eq!(onward(method, status), Some(obstacle));
             }
         }
         for status in [300, 303, 304, 305] {

@@ -16,7 +16,7 @@ use crate::{
     plan::{Change, Object, Standing},
     target::{
         grounds::Grounds,
-        http::{HttpClient, HttpError},
+        http::{HttpClient, HttpError, PagingFault},
     },
 };
 
@@ -25,11 +25,14 @@ use super::{
     mapping,
     reader::document,
     tokens::Pages,
-    wire::{NoToken, TokenItem, TokenPatch, token_path},
+    wire::{NoToken, TOKENS, TokenItem, TokenPatch, token_path},
 };
 
 /// How often a call is made when its answer is lost, or others write at the same time.
 const TRIES: u32 = 5;
+
+/// How often a list is read until it is the same twice.
+const READINGS: u32 = 20;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -98,7 +101,9 @@ impl ResolutionWriter {
             }
             change.write_into(&mut settings);
             mapping::write(key, field, &settings, &mut document).map_err(failed)?;
-            let version: Vec<_> = etag.into_iter().map(|etag| (header::IF_MATCH, etag)).collect();
+            // A weak version never matches (RFC 9110, 13.1.1): proxies make them when they compress.
+            let strong = etag.filter(|etag| !etag.starts_with("W/"));
+            let version: Vec<_> = strong.into_iter().map(|etag| (header::IF_MATCH, etag)).collect();
             match self.client.send(method.clone(), &mapping.path, &version, Some(&document)).await {
                 Ok(()) => wrote = Some(Ok(())),
                 // Somebody else was faster.
@@ -210,16 +215,37 @@ impl ResolutionWriter {
     /// The token as it is listed now; nothing when it is not. No call shows a single token: its owner's are
     /// looked through, and only when it is not among them, all.
     async fn find(&self, token: &Token) -> Result<Option<TokenItem>, HttpError> {
-        let key = token.owner.user().and_then(|user| self.keys.get(user));
-        if let Some(key) = key {
-            let own = Pages::new(&self.client, Some(("userFilter", key.clone())), None);
-            match find_in(own, &token.id).await {
+        if let Some(user) = token.owner.user() {
+            // Who is no longer in the directory is known by the key.
+            let key = self.keys.get(user).map_or(user.as_str(), String::as_str);
+            match self.find_among(Some(key), &token.id).await {
                 Ok(None) => {}
                 Err(error) if error.refusal().is_some() => {}
                 found => return found,
             }
         }
-        find_in(Pages::new(&self.client, None, None), &token.id).await
+        self.find_among(None, &token.id).await
+    }
+
+    /// The token among those of the user with `key`, or among all. It is not there when the list was the same twice
+    /// without it: another token that goes meanwhile moves those behind it to a page that was read before.
+    async fn find_among(&self, key: Option<&str>, id: &TokenId) -> Result<Option<TokenItem>, HttpError> {
+        let mut before = None;
+        for _ in 0..READINGS {
+            let mut pages = Pages::new(&self.client, key.map(|key| ("userFilter", key.to_owned())), None);
+            let mut ids = Vec::new();
+            while let Some(items) = pages.next().await? {
+                ids.extend(items.iter().map(TokenItem::id));
+                if let Some(found) = items.into_iter().find(|item| item.id() == *id) {
+                    return Ok(Some(found));
+                }
+            }
+            if before.as_ref() == Some(&ids) {
+                return Ok(None);
+            }
+            before = Some(ids);
+        }
+        Err(self.client.paging(TOKENS, 0, PagingFault::Unsteady))
     }
 }
 
@@ -227,15 +253,6 @@ impl ResolutionWriter {
 fn settings_in(document: &Value, mapping: &SettingsMapping, key: SettingKey) -> Result<Settings, String> {
     let (settings, mut unreadable) = mapping::read(&mapping.fields, document);
     unreadable.remove(&key).map_or(Ok(settings), Err)
-}
-
-async fn find_in(mut pages: Pages<'_>, id: &TokenId) -> Result<Option<TokenItem>, HttpError> {
-    while let Some(items) = pages.next().await? {
-        if let Some(found) = items.into_iter().find(|item| item.id() == *id) {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
 }
 
 fn path(token: &Token) -> Result<String, WriteError> {

@@ -128,6 +128,7 @@ async fn a_token_that_may_be_that_of_the_run_goes_only_when_it_is_named() {
     for id in ["000000000001", "000000000002"] {
         stub.add("users/warden", token(id, "x", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
     }
+    stub.contents().refused = vec!["/rest/basicauth"];
     let bearer = || Credential::Bearer("opaque".into());
     let unknown = stub.target_as(bearer(), Options::default());
     let all = plan(&unknown, owner("warden")).await;

@@ -160,6 +160,13 @@ async fn who_is_not_known_to_administer_the_server_may_not_see_every_project() {
     ");
     assert_eq!(missing(vec![OwnerKind::User]).await, Vec::<String>::new());
     assert_eq!(missing(vec![OwnerKind::Project]).await.len(), 1);
+
+    // Whoever it is, with a token of the server one administers nothing.
+    stub.contents().administrators = vec!["warden"];
+    let bearer = Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
+    let target = stub.target_as(bearer, Options { areas: vec![OwnerKind::Project], ..Options::default() });
+    let by_token = plan(&target, &policy("version: 1\n"), &History::default(), NOW).await;
+    assert_eq!(by_token.coverage.unseen().count(), 1);
 }
 
 #[tokio::test]
@@ -291,6 +298,8 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_settings_file_and
         assert_eq!(actions(&plan), ["revoke 000000000002"]);
         assert!(plan.held_back[0].reason.contains("rotate it"));
     }
+    // No token may read the switch for passwords.
+    stub.contents().refused = vec!["/rest/basicauth"];
     let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     for unknown in [bearer("opaque"), sent_as_password] {
         let target = stub.target_as(unknown, Options::default());
@@ -318,8 +327,14 @@ async fn a_bearer_that_nobody_knows_may_be_a_token_of_a_project_whomever_the_ser
          enforcement: {lifetime: revoke}}\n",
     );
     let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
-    let plan = plan(&target, &revoking, &History::default(), NOW).await;
-    assert_eq!(actions(&plan), ["revoke 3"]);
+    let revoked = async || actions(&plan(&target, &revoking, &History::default(), NOW).await);
+    assert_eq!(revoked().await, ["revoke 1", "revoke 2", "revoke 3"], "an administrator, and so no token");
+    stub.contents().refused = vec!["/rest/basicauth"];
+    assert_eq!(revoked().await, ["revoke 3"]);
+    let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let target = stub.target_as(sent_as_password, Options::default());
+    let all = plan(&target, &revoking, &History::default(), NOW).await;
+    assert_eq!(actions(&all).len(), 3, "tokens of projects are not accepted as passwords");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ fn expected(change: &Change) -> (&'static str, String, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn over_such_a_network_the_outcomes_on_the_app_are_exact_and_nothing_takes_effect_twice() {
     let people = PEOPLE.replace("{name: root}", "{name: root, password_env: root}");
-    let endings = endings(&RESOLUTION, &people, seeds() / 6).await;
+    let endings = endings(&RESOLUTION, &people, (seeds() / 6).max(10)).await;
     assert!(endings.contains(&Ending::Whole), "{endings:?}");
     assert!(endings.iter().any(|ending| *ending != Ending::Whole), "{endings:?}");
 }

@@ -206,10 +206,15 @@ async fn what_somebody_else_saves_meanwhile_stays_where_the_server_tells_version
         assert_eq!(contents.writes.len(), 1, "what was refused did not take effect");
     }
     stub.contents().settings["passwordsOff"] = json!(false);
+    stub.contents().weak_versions = true;
+    let (_, outcome, _) = apply(&target(&stub), &passwords, NOW).await;
+    assert!(outcome.is_whole(), "a weak version never matches, and is not sent: {outcome:?}");
+    stub.contents().weak_versions = false;
+    stub.contents().settings["passwordsOff"] = json!(false);
     stub.contents().saved_elsewhere = Some(u32::MAX);
     let (_, outcome, _) = apply(&target(&stub), &passwords, NOW).await;
     assert!(format!("{outcome:?}").contains("written by others 5 times in a row"), "{outcome:?}");
-    assert_eq!(stub.contents().writes.len(), 1);
+    assert_eq!(stub.contents().writes.len(), 2);
 }
 
 #[tokio::test]

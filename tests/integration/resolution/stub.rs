@@ -62,6 +62,8 @@ pub(crate) struct Contents {
     pub(crate) forgets_settings: bool,
     /// The settings have a version, which somebody else moves on so many times just before they are written.
     pub(crate) saved_elsewhere: Option<u32>,
+    /// A proxy makes the versions weak, as it does when it compresses.
+    pub(crate) weak_versions: bool,
     /// `DELETE` answers 204 without a body, otherwise 200 with `true`.
     pub(crate) no_content: bool,
     /// `DELETE` answers 200 with `false`.
@@ -114,6 +116,7 @@ impl Stub {
             login_page: false,
             forgets_settings: false,
             saved_elsewhere: None,
+            weak_versions: false,
             no_content: false,
             refuses_to_revoke: false,
             refused: Vec::new(),
@@ -335,11 +338,13 @@ impl Contents {
         }
         let version = self.settings["saves"].as_u64().unwrap_or(0).to_string();
         let expected = headers.get(header::IF_MATCH).map(|value| value.to_str().unwrap().trim_matches('"'));
-        if *method != Method::GET && expected != Some(&*version) {
+        let is_unconditional = self.weak_versions && expected.is_none();
+        if *method != Method::GET && !is_unconditional && expected != Some(&*version) {
             return StatusCode::PRECONDITION_FAILED.into_response();
         }
         let mut response = self.configuration(method, body);
-        response.headers_mut().insert(header::ETAG, format!("\"{version}\"").parse().unwrap());
+        let weak = if self.weak_versions { "W/" } else { "" };
+        response.headers_mut().insert(header::ETAG, format!("{weak}\"{version}\"").parse().unwrap());
         response
     }
 

@@ -86,6 +86,18 @@ async fn answers_that_are_lost_make_nothing_take_effect_twice() {
 }
 
 #[tokio::test]
+async fn revocations_that_move_tokens_to_other_pages_lose_none_of_them() {
+    let stub = Stub::start().await;
+    stub.contents().tokens = (1..=24).map(|id| token(id, "3", 1, "old")).collect();
+    let revoking = policy("version: 1\ntokens: {enforcement: {owner-inactive: revoke}}\n");
+    let (before, outcome, after) = apply(&stub.target(), &revoking, NOW).await;
+    assert_eq!((before.changes.len(), outcome.is_whole()), (24, true), "{outcome:?}");
+    assert!(stub.contents().tokens.is_empty() && after.is_converged(), "{:?}", stub.contents().tokens);
+    let revoked = stub.contents().writes.iter().filter(|(call, _)| call.starts_with("DELETE")).count();
+    assert_eq!(revoked, 24, "each was revoked by us");
+}
+
+#[tokio::test]
 async fn a_token_that_is_gone_needs_nothing_more() {
     for yaml in [ENDLESS, REVOKING] {
         let (stub, policy) = (Stub::filled().await, policy(yaml));
