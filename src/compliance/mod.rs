@@ -277,13 +277,16 @@ impl<'a> Compliance<'a> {
     /// Whether `token` ends, or is brought to its end by `findings`, no later than `per-owner` would
     /// make it. Such a token is the first to be too many: the choice is the same before, during and
     /// after a run that acts on it, whatever is used meanwhile. Whether a waiver would hold the choice
-    /// does not matter to it: one token's waiver costs no other token its place.
+    /// does not matter to it: one token's waiver costs no other token its place. A mark counts while it stays:
+    /// not when a waiver holds the choice and nothing else asks for the end of the token.
     fn ends_in_time(&self, token: &Token, findings: &[Finding]) -> bool {
-        let acting = findings.iter().filter(|finding| finding.waiver.is_none());
-        let made_to_end = acting.filter_map(|finding| finding.action.deadline(self.now));
-        let ends = made_to_end.chain(token.ends()).min();
+        let acting = || findings.iter().filter(|finding| finding.waiver.is_none());
         let rule = RuleCode::PerOwner.into();
         let waiver = self.waivers.find(&rule, token);
+        let is_held = waiver.is_some_and(|waiver| waiver.holds(self.now));
+        let mark = token.mark.filter(|_| !is_held || acting().any(|finding| finding.action.ends_the_token()));
+        let made_to_end = acting().filter_map(|finding| finding.action.deadline(self.now));
+        let ends = made_to_end.chain(token.expires).chain(mark.map(|mark| mark.until)).min();
         let in_time = self.action(&rule, waiver).deadline(self.now);
         ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
     }

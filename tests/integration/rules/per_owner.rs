@@ -1,6 +1,6 @@
 //! `per-owner`: the owner has more tokens than `max_per_owner`.
 
-use tokenwarden::model::{Owner, Token, TokenId};
+use tokenwarden::model::{Mark, Owner, Token, TokenId};
 
 use super::{NOTHING, found, held_by_a_waiver, limits, token, used};
 use crate::world::time;
@@ -44,6 +44,19 @@ fn per_owner_stays_with_the_token_that_it_chose_first() {
     let used_less = Token { last_used: Some(used("2026-11-02T00:00:00Z")), ..token() };
     let expected = ["2 per-owner: more tokens than the limit of 1, this one used least recently"];
     assert_eq!(found(yaml, &[used_less, ending]), expected);
+}
+
+#[test]
+fn a_mark_that_a_waiver_takes_off_does_not_make_its_token_the_first_to_be_too_many() {
+    let yaml = "tokens: {limits: [{max_per_owner: 1}], enforcement: {per-owner: {action: expire, grace: 14d}}}\n\
+                waivers: [{token: 1, rules: [per-owner], reason: r, until: 2026-12-31}]";
+    let until = time("2026-12-01T00:00:00Z");
+    let mark = Some(Mark { until, shown: Some(until) });
+    let marked = Token { mark, last_used: Some(used("2026-11-22T00:00:00Z")), ..token() };
+    let used_less = Token { id: TokenId::new("2"), last_used: Some(used("2026-11-02T00:00:00Z")), ..token() };
+    let expected = ["2 per-owner: more tokens than the limit of 1, this one used least recently"];
+    assert_eq!(found(yaml, &[marked.clone(), used_less.clone()]), expected);
+    assert_eq!(found(yaml, &[Token { mark: None, ..marked }, used_less]), expected, "with and without it");
 }
 
 #[test]
