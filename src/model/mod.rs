@@ -15,6 +15,7 @@ pub mod mapping;
 pub mod mark;
 pub mod network;
 pub mod password;
+pub mod percent;
 pub mod permission;
 pub mod question;
 pub mod rails;

@@ -4,7 +4,7 @@
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::target::http::HttpClient;
+use crate::{model::UserName, target::http::HttpClient};
 
 use super::{Cause, Publication, PullRequest, ReviewError, cannot};
 
@@ -43,7 +43,7 @@ struct Comment {
 
 #[derive(Clone, Deserialize, Hash)]
 struct Author {
-    name: String,
+    name: UserName,
 }
 
 #[derive(Serialize)]
@@ -115,7 +115,7 @@ async fn own_comments(
         .into_iter()
         .filter(|activity| activity.action == "COMMENTED")
         .filter_map(|activity| activity.comment)
-        .filter(|comment| comment.author.name.eq_ignore_ascii_case(&own_name))
+        .filter(|comment| comment.author.name == own_name)
         .filter(|comment| comment.text.lines().any(|line| line.trim() == marker))
         .collect();
     own.sort_by_key(|comment| comment.id);

@@ -16,12 +16,13 @@ mod publication;
 pub use comment::Written;
 pub use insights::{ANNOTATIONS_AT_MOST, Annotation, DATA_AT_MOST, DataItem, DataValue, Severity};
 
-use std::fmt::Write;
-
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::target::http::{HttpClient, HttpError};
+use crate::{
+    model::percent,
+    target::http::{HttpClient, HttpError},
+};
 
 /// Longest text that Bitbucket takes in the places that are used here, in characters.
 const LONGEST: usize = 450;
@@ -56,17 +57,10 @@ impl PullRequest {
 
 /// `text` as one segment of a path.
 fn segment(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut path, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => path.push(char::from(byte)),
-            b'.' if text != "." && text != ".." => path.push('.'),
-            other => {
-                // Writing into a `String` cannot fail.
-                let _ = write!(path, "%{other:02X}");
-            }
-        }
-        path
-    })
+    match text {
+        "." | ".." => text.replace('.', "%2E"),
+        _ => percent::encode(text),
+    }
 }
 
 /// What is published.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
-    model::{ClientAddressSource, LastUse, Owner, Settings, network::canonical},
+    model::{ClientAddressSource, LastUse, Owner, Settings, network::canonical, percent},
 };
 
 /// One request whose client is let in, and everything that a decision on it needs.
@@ -113,7 +113,9 @@ pub(super) async fn guard(
         response.headers_mut().insert("x-request-id", value);
     }
     let user = seen.sender.as_ref().and_then(Owner::user);
-    if let Some(name) = user.and_then(|user| HeaderValue::from_str(user.as_str()).ok()) {
+    // Encoded, as Bitbucket does.
+    let name = user.map(|user| percent::encode(user.as_str()));
+    if let Some(name) = name.and_then(|name| HeaderValue::from_str(&name).ok()) {
         response.headers_mut().insert("x-ausername", name);
     }
     tracing::info!(

@@ -155,6 +155,16 @@ groups: {developers: [mary, eve]}
 }
 
 #[tokio::test]
+async fn the_header_has_the_name_of_the_user_encoded_as_bitbucket_sends_it() {
+    let server = TestServer::new().await;
+    let name = "Ann+J\u{fc}rgen Lee@example.com";
+    server.import(&format!("users: [{{name: '{name}', active: true}}]\n")).await.unwrap();
+    let made = server.make_token(name, 1).await;
+    let response = server.with_token(&made.secret, Method::GET, WHOAMI).send().await.unwrap();
+    assert_eq!(response.headers()["x-ausername"], "Ann%2BJ%C3%BCrgen%20Lee%40example.com");
+}
+
+#[tokio::test]
 async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     let server = TestServer::new().await;
     let mut told = Vec::new();

@@ -17,7 +17,8 @@ use axum::{
 use serde_json::{Value, json};
 
 /// The user that the server takes every caller for.
-pub(crate) const WE: &str = "warden-bot";
+/// Who reviews. The header of every answer has the name URL-encoded, as Bitbucket sends it.
+pub(crate) const WE: &str = "Warden+Bot@example.com";
 /// The commit at the head of the pull request.
 pub(crate) const HEAD: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567";
 const REPOSITORY: &str = "/projects/OPS/repos/policies";
@@ -89,7 +90,7 @@ async fn answer(
     } else {
         (status, Json(answer)).into_response()
     };
-    response.headers_mut().insert("x-ausername", WE.parse().unwrap());
+    response.headers_mut().insert("x-ausername", "warden%2Bbot%40example.com".parse().unwrap());
     response
 }
 

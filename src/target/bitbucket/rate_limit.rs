@@ -53,8 +53,7 @@ impl Bitbucket {
     pub(super) async fn read_rate_limit(&self) -> Option<(RateLimit, Option<UserName>)> {
         let answer = self.client.get::<Limits>(LIMITS, &[]).await.ok()?;
         let limits = Some(answer.body).filter(|limits| limits.enabled)?;
-        let named = answer.user.filter(|user| !user.is_empty()).map(UserName::new);
-        let user = named.or_else(|| self.credential().1);
+        let user = answer.user.or_else(|| self.credential().1);
         let own = match &user {
             Some(user) => self.read_own(user).await,
             None => None,

@@ -99,7 +99,7 @@ impl Bitbucket {
         )
         .await?;
         let (credential, user) = self.credential();
-        let user = told.map(UserName::new).or(user);
+        let user = told.or(user);
         // Whoever may read the switch for passwords administers the server, which no token does, whosever it is.
         let reads_switch = matches!(passwords, Passwords::Known(_));
         let credential = match credential {
@@ -155,9 +155,8 @@ impl Bitbucket {
     }
 
     /// Finds out whether we are let in, and whom the server takes us for, when it says so.
-    async fn probe(&self) -> Result<Option<String>, Cause> {
-        let answer = self.client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await.map_err(not_let_in)?;
-        Ok(answer.user.filter(|user| !user.is_empty()))
+    async fn probe(&self) -> Result<Option<UserName>, Cause> {
+        Ok(self.client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await.map_err(not_let_in)?.user)
     }
 
     async fn read_passwords(&self) -> Result<Passwords, HttpError> {

@@ -5,14 +5,12 @@
 //! Paths and fields are those of the REST specifications 8.19 to 10.3 and of Atlassian's knowledge base
 //! article 1044088271, which shows what a list of tokens really holds.
 
-use std::fmt::Write;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     inventory::Call,
-    model::{LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName},
+    model::{LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent},
 };
 
 /// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
@@ -282,18 +280,7 @@ pub(in crate::target) fn segment(text: &str) -> Result<String, BadSegment> {
     if matches!(text, "" | "." | "..") {
         return Err(BadSegment(text.to_owned()));
     }
-    Ok(text.bytes().fold(String::with_capacity(text.len()), |mut path, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                path.push(char::from(byte));
-            }
-            // Writing into a `String` cannot fail.
-            byte => {
-                let _ = write!(path, "%{byte:02X}");
-            }
-        }
-        path
-    }))
+    Ok(percent::encode(text))
 }
 
 /// What newer servers begin a secret with, by which scanners for secrets know one.

@@ -5,10 +5,8 @@ use jiff::Timestamp;
 use reqwest::{Response, header};
 use serde::de::DeserializeOwned;
 
-use super::{Called, HttpError, Refusal, error, retry};
-
-/// The header in which Bitbucket says whom it takes the caller for.
-const USER_NAME: header::HeaderName = header::HeaderName::from_static("x-ausername");
+use super::{Called, Credential, HttpError, Refusal, caller::caller, error, retry};
+use crate::model::UserName;
 
 /// The answer to a call that reads or writes a resource with a version.
 pub struct Versioned<T> {
@@ -17,7 +15,7 @@ pub struct Versioned<T> {
     /// Its `ETag`, when the server sent one.
     pub etag: Option<String>,
     /// Whom the server takes us for, when it says so in the header `X-AUSERNAME`, as Bitbucket does.
-    pub user: Option<String>,
+    pub user: Option<UserName>,
 }
 
 /// An answer that says that the call was carried out.
@@ -25,7 +23,7 @@ pub(super) struct Answer {
     call: Called,
     pub(super) body: Vec<u8>,
     etag: Option<String>,
-    user: Option<String>,
+    user: Option<UserName>,
 }
 
 impl Answer {
@@ -49,8 +47,13 @@ pub(super) fn location(response: &Response) -> Option<&str> {
     location.and_then(|value| value.to_str().ok())
 }
 
-/// What the answer with this head and `body` comes to.
-pub(super) fn judge(response: &Response, call: Called, body: Vec<u8>) -> Result<Answer, HttpError> {
+/// What the answer with this head and `body` to a caller with the credential `presented` comes to.
+pub(super) fn judge(
+    response: &Response,
+    call: Called,
+    body: Vec<u8>,
+    presented: &Credential,
+) -> Result<Answer, HttpError> {
     let status = response.status();
     let text_of = |name: header::HeaderName| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -69,6 +72,6 @@ pub(super) fn judge(response: &Response, call: Called, body: Vec<u8>) -> Result<
     if !body.is_empty() && !kind.contains("json") {
         return Err(HttpError::NotJson { call, kind });
     }
-    let user = text_of(USER_NAME);
+    let user = caller(response.headers(), presented);
     Ok(Answer { call, body, etag: text_of(header::ETAG), user })
 }

@@ -3,6 +3,7 @@
 //! write of which it is not certain that nothing happened.
 
 mod answer;
+mod caller;
 mod concurrency;
 mod error;
 mod pages;
@@ -277,7 +278,9 @@ impl HttpClient {
         let (mut trail, mut onward) = (Trail::default(), None);
         loop {
             let (response, read) = self.request(call, onward.as_ref(), body, &called).await?;
-            let Some(location) = location(&response) else { return judge(&response, called, read) };
+            let Some(location) = location(&response) else {
+                return judge(&response, called, read, &self.credential);
+            };
             let (status, from) = (response.status(), response.url());
             match trail.onward(&call.method, status, from, location) {
                 Ok(to) => {

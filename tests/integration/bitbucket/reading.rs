@@ -316,6 +316,16 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_settings_file_and
 }
 
 #[tokio::test]
+async fn the_run_knows_itself_by_a_name_that_the_server_encodes() {
+    let stub = Stub::start().await;
+    for name in ["mary@example.com", "Ann Lee", "a+b", "J\u{fc}rgen", "100%"] {
+        stub.contents().bearer = name;
+        let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
+        assert_eq!(target.overview().await.unwrap().server.caller.user, Some(name.into()));
+    }
+}
+
+#[tokio::test]
 async fn a_bearer_that_nobody_knows_may_be_a_token_of_a_project_whomever_the_server_takes_us_for() {
     let stub = Stub::start().await;
     let old = |id: &str| token(id, "x", "2025-01-01T00:00:00Z", &["REPO_READ"]);

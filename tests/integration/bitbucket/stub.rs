@@ -19,7 +19,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
-    model::{MarkKey, Marker},
+    model::{MarkKey, Marker, percent},
     target::{
         bitbucket::{Bitbucket, Options},
         http::{Credential, HttpClient, Limits, Retries},
@@ -41,6 +41,8 @@ pub(crate) struct Contents {
     pub(crate) users: Vec<(&'static str, &'static str, bool)>,
     /// Those of them who administer the server.
     pub(crate) administrators: Vec<&'static str>,
+    /// Whose the bearer secrets are.
+    pub(crate) bearer: &'static str,
     pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
     pub(crate) projects: Vec<&'static str>,
     pub(crate) repositories: Vec<(&'static str, &'static str)>,
@@ -96,6 +98,7 @@ impl Stub {
                 ("gone", "gone", false),
             ],
             administrators: vec!["warden"],
+            bearer: "warden",
             groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("empty", vec![])]),
             projects: vec!["PLAT", "DOCS"],
             repositories: vec![("PLAT", "app"), ("DOCS", "site"), ("~mary", "dotfiles")],
@@ -181,11 +184,11 @@ fn refusal(status: StatusCode, message: &str) -> Response {
 }
 
 /// Who calls: the user, and whether it is by `Basic`.
-fn caller(headers: &HeaderMap) -> Option<(String, bool)> {
+fn caller(headers: &HeaderMap, bearer: &str) -> Option<(String, bool)> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     if let Some(secret) = text.strip_prefix("Bearer ") {
         // Of every bearer secret the server knows the owner; those of nobody are anonymous.
-        return (!secret.contains("revoked")).then(|| ("warden".to_owned(), false));
+        return (!secret.contains("revoked")).then(|| (bearer.to_owned(), false));
     }
     let decoded = String::from_utf8(STANDARD.decode(text.strip_prefix("Basic ")?).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
@@ -206,7 +209,9 @@ async fn answer(
             .into_response();
     }
     let anonymous = "You are not permitted to access this resource";
-    let Some((user, basic)) = caller(&headers) else { return refusal(StatusCode::UNAUTHORIZED, anonymous) };
+    let Some((user, basic)) = caller(&headers, contents.bearer) else {
+        return refusal(StatusCode::UNAUTHORIZED, anonymous);
+    };
     let excepted = contents.passwords["allowed-users"].as_array().unwrap().contains(&json!(user))
         || contents.passwords["allowed-paths"].as_array().unwrap().contains(&json!("*"));
     if basic && contents.passwords["block-requests"] == true && !excepted {
@@ -243,7 +248,7 @@ async fn answer(
         contents.lost_answers -= 1;
         return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
     }
-    response.headers_mut().insert("x-ausername", user.parse().unwrap());
+    response.headers_mut().insert("x-ausername", percent::encode(&user).parse().unwrap());
     response
 }
 

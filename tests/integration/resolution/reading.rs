@@ -222,6 +222,20 @@ async fn a_credential_that_can_only_read_makes_the_same_plan() {
 }
 
 #[tokio::test]
+async fn the_run_never_revokes_its_own_token_when_the_server_encodes_its_name() {
+    let stub = Stub::filled().await;
+    for name in ["ann@example.com", "Ann Lee", "a+b", "J\u{fc}rgen"] {
+        stub.contents().users[0].0 = name;
+        stub.contents().we = name;
+        let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
+        let revoking =
+            policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");
+        let plan = plan(&target, &revoking, NOW).await;
+        assert_eq!(actions(&plan), ["revoke 1", "revoke 2", "revoke 3", "revoke 5"], "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_the_app_is_told_apart_from_one_that_does_not_let_us_see_its_tokens() {
     let stub = Stub::filled().await;
     stub.contents().unknown = vec!["/rest/de.resolution"];

@@ -18,7 +18,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
-    model::{MarkKey, Marker, mapping::Product},
+    model::{MarkKey, Marker, mapping::Product, percent},
     target::{
         http::{Credential, HttpClient},
         resolution::{Options, Resolution},
@@ -52,6 +52,8 @@ pub(crate) struct Listing {
 pub(crate) struct Contents {
     /// Name, key, whether active.
     pub(crate) users: Vec<(&'static str, &'static str, bool)>,
+    /// The user that it takes us for.
+    pub(crate) we: &'static str,
     pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
     pub(crate) tokens: Vec<Value>,
     pub(crate) listing: Listing,
@@ -102,6 +104,7 @@ impl Stub {
     pub(crate) async fn start() -> Self {
         let contents = Contents {
             users: vec![("warden", "1", true), ("mary", "2", true), ("gone", "3", false)],
+            we: "warden",
             groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("devs", vec!["mary", "warden"])]),
             tokens: Vec::new(),
             listing: Listing {
@@ -212,7 +215,7 @@ async fn answer(
     let mut contents = contents.lock().unwrap();
     let call = format!("{method} {}", uri.path());
     contents.calls.push(call.clone());
-    let user = caller(&headers);
+    let user = caller(&headers).map(|_| contents.we);
     if user.is_none() && uri.path() == "/rest/api/user/current" {
         return axum::Json(json!({"type": "anonymous", "displayName": "Anonymous"})).into_response();
     }
@@ -243,7 +246,7 @@ async fn answer(
         contents.lost_answers -= 1;
         return (StatusCode::GATEWAY_TIMEOUT, "<html>a proxy lost it</html>").into_response();
     }
-    response.headers_mut().insert("x-ausername", user.parse().unwrap());
+    response.headers_mut().insert("x-ausername", percent::encode(user).parse().unwrap());
     response
 }
 

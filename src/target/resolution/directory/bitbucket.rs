@@ -23,8 +23,7 @@ pub(super) const CALLS: &[Call] = &[
 ];
 
 pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
-    let answer = client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?;
-    Ok(answer.user.filter(|user| !user.is_empty()).map(UserName::new))
+    Ok(client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?.user)
 }
 
 pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
