@@ -38,7 +38,7 @@ pub(super) struct Explain {
     /// The token, by its identifier
     #[arg(value_name = "TOKEN")]
     token: Option<String>,
-    /// Who would send a request: `mary`, `project PLAT` or `repository PLAT/app`
+    /// Who would send a request: `mary`, `project PLAT` or `repository PLAT/app`; `user NAME` is always the user
     #[arg(long, value_name = "OWNER", requires = "from")]
     owner: Option<Owner>,
     /// Its HTTP method

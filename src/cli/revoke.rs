@@ -23,7 +23,8 @@ use super::{
 /// again
 #[derive(Debug, Args)]
 pub(super) struct RevokeCommand {
-    /// Every token of this owner, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`
+    /// Every token of this owner, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`; `user NAME`
+    /// is always the user
     #[arg(long, value_name = "OWNER", required_unless_present = "token")]
     owner: Option<Owner>,
     /// This token; may be repeated

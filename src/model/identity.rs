@@ -122,6 +122,9 @@ pub enum Owner {
 }
 
 impl Owner {
+    /// How an owner is written.
+    pub const FORMS: &'static str = "write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`; `user NAME` is always the user";
+
     /// Which kind of owner it is.
     #[must_use]
     pub fn kind(&self) -> OwnerKind {
@@ -153,6 +156,22 @@ impl Owner {
         }
     }
 
+    /// The owner in records that have the kind beside it: the name of a user as it is, others as they are shown.
+    #[must_use]
+    pub fn recorded(&self) -> String {
+        self.user().map_or_else(|| self.to_string(), |user| user.as_str().to_owned())
+    }
+
+    /// The owner of this `kind` that is `recorded` so; `None` when it is of another kind.
+    #[must_use]
+    pub fn of_record(kind: OwnerKind, recorded: &str) -> Option<Self> {
+        match kind {
+            // A user may be called as if it were a project.
+            OwnerKind::User => Some(Self::User(recorded.into())),
+            kind => recorded.parse().ok().filter(|owner: &Self| owner.kind() == kind),
+        }
+    }
+
     /// The user, for the tokens of users.
     #[must_use]
     pub fn user(&self) -> Option<&UserName> {
@@ -165,24 +184,25 @@ impl Owner {
 
 /// The text names no owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no owner; write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`")]
+#[error("`{0}` is no owner; {forms}", forms = Owner::FORMS)]
 pub struct BadOwner(pub String);
 
 impl FromStr for Owner {
     type Err = BadOwner;
 
-    /// The owner whom plans show as `text`: `mary`, `project PLAT`, `repository PLAT/app`. There is none for a
-    /// project without a key and a repository without a slug.
+    /// The owner whom plans show as `text`: `mary`, `project PLAT`, `repository PLAT/app`, or `user NAME`, which
+    /// is always a user. There is none for a project without a key and a repository without a slug.
     fn from_str(text: &str) -> Result<Self, BadOwner> {
         let bad = || BadOwner(text.to_owned());
         let shown = text.trim();
-        let owner = if let Some(project) = shown.strip_prefix("project ") {
-            Self::Project(project.trim().to_owned())
-        } else if let Some(repository) = shown.strip_prefix("repository ") {
-            let (project, slug) = repository.trim().split_once('/').ok_or_else(bad)?;
-            Self::Repository { project: project.to_owned(), slug: slug.to_owned() }
-        } else {
-            Self::User(shown.into())
+        let owner = match shown.split_once(' ').map(|(kind, name)| (kind, name.trim())) {
+            Some(("user", name)) => Self::User(name.into()),
+            Some(("project", key)) => Self::Project(key.to_owned()),
+            Some(("repository", path)) => {
+                let (project, slug) = path.split_once('/').ok_or_else(bad)?;
+                Self::Repository { project: project.to_owned(), slug: slug.to_owned() }
+            }
+            _ => Self::User(shown.into()),
         };
         let named = match &owner {
             Self::User(user) => !user.as_str().is_empty(),
@@ -196,11 +216,18 @@ impl FromStr for Owner {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::User(user) if names_a_kind(user) => write!(f, "user {user}"),
             Self::User(user) => user.fmt(f),
             Self::Project(project) => write!(f, "project {project}"),
             Self::Repository { project, slug } => write!(f, "repository {project}/{slug}"),
         }
     }
+}
+
+/// Whether the name begins as an owner that is no user is shown: such a user is shown with the kind.
+fn names_a_kind(user: &UserName) -> bool {
+    let first = user.folded().split_once(' ').map(|(first, _)| first);
+    OwnerKind::ALL.into_iter().any(|kind| first == Some(kind.word()))
 }
 
 /// The kinds of owner that a limit can be for.
@@ -239,9 +266,14 @@ mod tests {
     #[test]
     fn an_owner_is_read_back_from_what_plans_show() {
         let repository = Owner::Repository { project: "PLAT".to_owned(), slug: "app/x".to_owned() };
-        for owner in [Owner::User("mary".into()), Owner::Project("PLAT".to_owned()), repository] {
-            assert_eq!(owner.to_string().parse(), Ok(owner));
+        let users = ["mary", "project", "project PLAT", "Repository a/b", "user mary", "user user x"];
+        let users = users.into_iter().map(|name| Owner::User(name.into()));
+        for owner in users.chain([Owner::Project("PLAT".to_owned()), repository]) {
+            assert_eq!(owner.to_string().parse(), Ok(owner.clone()));
+            assert_eq!(Owner::of_record(owner.kind(), &owner.recorded()), Some(owner));
         }
+        assert_eq!(Owner::User("project PLAT".into()).to_string(), "user project PLAT");
+        assert_eq!("user mary".parse(), Ok(Owner::User("mary".into())));
         for nobody in ["", " ", "repository PLAT", "repository /app", "repository PLAT/"] {
             assert!(nobody.parse::<Owner>().is_err(), "{nobody}");
         }

@@ -315,7 +315,8 @@ pub enum WaiversValue {
 pub struct WaiverDocument {
     /// The identifier of the one token that it is for.
     pub token: Option<TokenIdValue>,
-    /// Whose tokens it is for, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`.
+    /// Whose tokens it is for, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`. `user NAME` is always
+    /// the user.
     pub owner: Option<String>,
     /// With `owner`: only the tokens with such a description; `*` stands for any text.
     pub description: Option<String>,

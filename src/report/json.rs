@@ -660,7 +660,7 @@ fn replace(object: &mut Value, key: &str, value: Value) {
 pub(super) fn token(token: &Token) -> Value {
     json!({
         "id": token.id.as_str(),
-        "owner": token.owner.to_string(),
+        "owner": token.owner.recorded(),
         "owner_kind": token.owner.kind().word(),
         "description": token.description,
         "scope": token.scope.to_string(),

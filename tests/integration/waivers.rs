@@ -94,6 +94,17 @@ fn a_waiver_for_an_owner_holds_the_tokens_with_the_right_description_alone() {
 }
 
 #[test]
+fn a_user_who_is_called_like_a_project_is_addressed_by_the_word_user() {
+    let owned = |id, owner| Token { owner, ..token(id, "") };
+    let (user, project) = (Owner::User("project PLAT".into()), Owner::Project("PLAT".into()));
+    let limits = "tokens: {limits: [{owner_kind: [user, project], max_lifetime: 7d}], \
+                  enforcement: {lifetime: revoke}}\n";
+    let waivers = "waivers: [{owner: user project PLAT, rules: [lifetime], reason: r, until: 2027-01-31}]\n";
+    let plan = plan(&format!("{limits}{waivers}"), [owned("1", user), owned("2", project)]);
+    assert_eq!((waived(&plan), done(&plan)), (vec!["1 lifetime".to_owned()], vec!["2 revoke".to_owned()]));
+}
+
+#[test]
 fn a_waiver_holds_its_rules_alone() {
     let yaml = "tokens: {limits: [{max_lifetime: 7d, max_scope: read-only}], enforcement: {lifetime: expire, scope: narrow}}\n\
                 waivers: [{token: 1, rules: [lifetime], reason: r, until: 2027-01-31}]\n";

@@ -213,7 +213,7 @@ pub(super) struct GroupRecord {
 pub(super) struct TokenRecord {
     /// Its identifier.
     id: String,
-    /// Whose it is, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`.
+    /// Whose it is: the name of a user, otherwise as plans show owners: `project PLAT`, `repository PLAT/app`.
     owner: String,
     /// The kind of owner.
     owner_kind: OwnerKind,
@@ -452,7 +452,7 @@ impl From<Token> for TokenRecord {
     fn from(token: Token) -> Self {
         Self {
             id: token.id.as_str().to_owned(),
-            owner: token.owner.to_string(),
+            owner: token.owner.recorded(),
             owner_kind: token.owner.kind(),
             description: token.description,
             scope: token.scope.into(),
@@ -470,11 +470,7 @@ impl TryFrom<TokenRecord> for Token {
     type Error = BadRecord;
 
     fn try_from(record: TokenRecord) -> Result<Self, BadRecord> {
-        let owner = match record.owner_kind {
-            // A user may be called as if it were a project.
-            OwnerKind::User => Some(Owner::User(record.owner.as_str().into())),
-            kind => record.owner.parse().ok().filter(|owner: &Owner| owner.kind() == kind),
-        };
+        let owner = Owner::of_record(record.owner_kind, &record.owner);
         Ok(Self {
             id: TokenId::new(record.id),
             owner: owner.ok_or(BadRecord::Owner(record.owner, record.owner_kind))?,

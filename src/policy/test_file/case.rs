@@ -178,8 +178,7 @@ impl Reader<'_> {
         if owner.is_none() {
             let message = format!("`{name}` is no owner");
             out.push(
-                Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message)
-                    .help("write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`"),
+                Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message).help(Owner::FORMS),
             );
         }
         owner

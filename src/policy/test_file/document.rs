@@ -55,7 +55,8 @@ pub struct OwnerDocument {
 pub struct TokenDocument {
     /// Its identifier; `1` for the token of a case and `2`, `3` and so on for the others when left out.
     pub id: Option<TokenIdValue>,
-    /// Whose it is: a name of `owners`, or as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`.
+    /// Whose it is: a name of `owners`, or as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`;
+    /// `user NAME` is always the user.
     pub owner: Option<String>,
     /// What tells it from others; empty when left out.
     pub description: Option<String>,

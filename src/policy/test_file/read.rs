@@ -155,7 +155,11 @@ fn owner(name: &str, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
     let kind = kinds.into_iter().find(|known| kind.as_deref() == Some(known.word()));
     let owner = match kind {
         Some(kind) => format!("{} {name}", kind.word()).parse().ok(),
-        None => (!name.trim().is_empty()).then(|| Owner::User(name.into())),
+        // Without a kind it is a user, whatever the name looks like.
+        None => match name.parse() {
+            Ok(owner @ Owner::User(_)) => Some(owner),
+            _ => (!name.trim().is_empty()).then(|| Owner::User(name.into())),
+        },
     };
     if owner.is_none() {
         let message = format!("`{name}` is no owner of this kind");

@@ -111,7 +111,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
                 let message = format!("`{text}` is no owner");
                 out.push(
                     Diagnostic::error(Code::BlankName, owner.mark(), owner.path.as_str(), message)
-                        .help("write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`"),
+                        .help(Owner::FORMS),
                 );
                 return None;
             };

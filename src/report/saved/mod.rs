@@ -284,7 +284,7 @@ pub(super) fn precondition(change: &Change) -> String {
 fn token_state(token: &crate::model::Token) -> String {
     let state = serde_json::json!([
         token.owner.kind().word(),
-        token.owner.to_string(),
+        token.owner.recorded(),
         token.created,
         token.scope.to_string(),
         token.expires,

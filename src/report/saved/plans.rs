@@ -294,13 +294,9 @@ fn scope(word: &str) -> Option<Scope> {
 
 fn token(value: &Value) -> Option<Token> {
     let read: TokenRead = serde_json::from_value(value.clone()).ok()?;
-    let owner = match read.owner_kind {
-        OwnerKind::User => Owner::User(read.owner.into()),
-        OwnerKind::Project | OwnerKind::Repository => read.owner.parse().ok()?,
-    };
     Some(Token {
         id: TokenId::new(read.id),
-        owner,
+        owner: Owner::of_record(read.owner_kind, &read.owner)?,
         description: read.description,
         scope: match read.scope.as_str() {
             "unset" => TokenScope::Unset,
