@@ -1,7 +1,7 @@
 //! What is said of a run, in every form: each is what its readers take it for, whatever servers have in
 //! their names and descriptions.
 
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::SignedDuration;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -225,19 +225,9 @@ fn hostile_text_is_nothing_but_text_in_every_report() {
     assert!(HOSTILE.iter().filter(|text| told.contains(*text)).count() > 8, "programs get it as it is");
 }
 
-/// Validates `text` against the schema of OASIS, which the crate `serde-sarif` comes with.
+/// Validates `text` against the schema of OASIS.
 fn is_valid_sarif(text: &str) -> Value {
-    let metadata = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
-    let package = packages.iter().find(|package| package["name"] == "serde-sarif").unwrap();
-    let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
-    let schema = std::fs::read_to_string(manifest.with_file_name("src").join("schema.json")).unwrap();
-    let mut schema: Value = serde_json::from_str(&schema).unwrap();
+    let mut schema: Value = serde_json::from_str(include_str!("fixtures/sarif-2.1.0.schema.json")).unwrap();
     // A bracket too many: in this place the schema is no valid one itself.
     for of in ["run", "toolComponent"] {
         let language = schema.pointer_mut(&format!("/definitions/{of}/properties/language")).unwrap();
