@@ -170,7 +170,7 @@ fn git(folder: &Path, arguments: &[&str]) {
 }
 
 #[test]
-fn the_steps_of_a_pull_request_run_as_they_are_written() {
+fn the_steps_of_a_pull_request_run_as_they_are_written_also_in_a_clone_that_is_used_again() {
     for system in SYSTEMS {
         let origin = repository(system);
         git(origin.path(), &["init", "--quiet"]);
@@ -188,27 +188,34 @@ fn the_steps_of_a_pull_request_run_as_they_are_written() {
             .unwrap();
         git(&clone, &["commit", "--quiet", "--all", "-m", "a change"]);
         git(&clone, &["checkout", "--quiet", "origin/main", "--", "tokenwarden.yaml"]);
-        if system != "gitlab" {
-            // The checkout steps of the other ones do this.
-            git(&clone, &["clone", "--quiet", address, "base"]);
-        }
-
         let steps = steps(system, &clone);
         for command in ["tokenwarden validate", "tokenwarden test", "tokenwarden plan"] {
             assert!(steps.iter().any(|step| step.contains(command)), "{system} runs {command}");
         }
         let program = Path::new(env!("CARGO_BIN_EXE_tokenwarden")).parent().unwrap();
         let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
-        for step in steps {
-            let mut shell = Command::new("sh");
-            shell.args(["-euc", &step]).current_dir(&clone).env("PATH", &path);
-            shell
-                .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
-                .env("bamboo_tokenwarden_read_password", "x");
-            let ran = Run::of(&mut shell);
-            assert_eq!(ran.code, Some(0), "{system}: {step}: {}{}", ran.stdout, ran.stderr);
+        // A runner uses its clone again, as the build before left it or cleaned by Git.
+        for before in [None, Some("nothing"), Some("clean")] {
+            if before == Some("clean") {
+                git(&clone, &["clean", "--quiet", "-ffdx"]);
+            }
+            if system != "gitlab" && !clone.join("base").exists() {
+                // The checkout steps of the other ones do this.
+                git(&clone, &["clone", "--quiet", address, "base"]);
+            }
+            for step in &steps {
+                let mut shell = Command::new("sh");
+                shell.args(["-euc", step]).current_dir(&clone).env("PATH", &path);
+                shell
+                    .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
+                    .env("bamboo_tokenwarden_read_password", "x");
+                let ran = Run::of(&mut shell);
+                let told = format!("{system} after {before:?}: {step}: {}{}", ran.stdout, ran.stderr);
+                assert_eq!(ran.code, Some(0), "{told}");
+            }
+            assert!(clone.join("plan.json").exists(), "{system} leaves the plan");
+            fs::remove_file(clone.join("plan.json")).unwrap();
         }
-        assert!(clone.join("plan.json").exists(), "{system} leaves the plan");
     }
 }
 
