@@ -1,20 +1,17 @@
-//! In: a Git revision or a folder. Out: the policies that it has, for planning them on the same
-//! inventory. It refuses to change anything in the repository, and to follow links in it.
+//! What a plan is compared with: the policies of a Git revision or a folder, planned on the same inventory.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::policy::{FILE_BYTES_AT_MOST, Policy, settings_file::TargetDeclaration};
+use crate::policy::{Policy, settings_file::TargetDeclaration};
 
 use super::{
-    Failure, Global,
-    files::{self, Disk, Source, Unusable, Workspace, folder_of},
+    Exit, Failure, Global,
+    files::{self, Disk, Workspace, folder_of},
     output,
+    revision::Revision,
+    targets::Against,
 };
 
 /// What a plan is compared with, so that each change can say where it comes from.
@@ -29,31 +26,70 @@ pub(super) struct BaselineArgs {
 }
 
 impl BaselineArgs {
-    /// The policies of the baseline, one for each of `targets`, in their order; nothing when there is no
+    /// The policies of the baseline, one for each of `targets`, in their order; `otherwise` without a
     /// baseline. A target that the baseline does not have had no policy.
+    ///
+    /// An invalid baseline must not stop the change that mends it: it is shown, and nothing is said of where
+    /// changes come from.
     ///
     /// # Errors
     ///
-    /// When there is no such revision or folder, or its policy is invalid.
-    pub(super) fn policies(
+    /// When there is no such revision or folder, or one of its files cannot be had.
+    pub(super) fn against(
         &self,
+        otherwise: Against,
         targets: &[&TargetDeclaration],
         global: &Global,
-    ) -> Result<Option<Vec<Policy>>, Failure> {
-        let workspace = match (&self.baseline, &self.baseline_dir) {
-            (None, None) => return Ok(None),
-            (Some(revision), _) => Revision::find(revision, global)?.workspace(global)?,
+    ) -> Result<Against, Failure> {
+        let path = global.directory.join(&global.config);
+        // A baseline has the settings file in the same place, seen from its own folder.
+        let config = if global.config.is_absolute() { name_of(&global.config) } else { &global.config };
+        let (name, policies) = match (&self.baseline, &self.baseline_dir) {
+            (None, None) => return Ok(otherwise),
+            (Some(name), _) => {
+                let folder = folder_of(&path);
+                let revision = Revision::find(name, &folder)?;
+                if !revision.has(name_of(config))? {
+                    output::note("note: the baseline has no settings file: everything comes from the policy");
+                    return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
+                }
+                let there = Global { config: name_of(config).to_path_buf(), ..global.clone() };
+                let policies = policies_of(files::load_settings_from(&there, &revision), targets);
+                if revision.is_out_of_reach() {
+                    return policies.map(Against::Before);
+                }
+                (name.clone(), policies)
+            }
             (None, Some(folder)) => {
-                let there = Global { directory: global.resolve(folder), ..global.clone() };
-                Some(files::load_settings_from(&there, &Disk)?)
+                let there = Global { config: folder.join(config), ..global.clone() };
+                if !global.resolve(&there.config).exists() {
+                    let message = format!("the baseline has no settings file `{}`", there.config.display());
+                    return Err(Failure::new(Exit::Invalid, message));
+                }
+                let policies = policies_of(files::load_settings_from(&there, &Disk), targets);
+                (folder.display().to_string(), policies)
             }
         };
-        let Some(workspace) = workspace else {
-            output::note("note: the baseline has no settings file: everything comes from the policy");
-            return Ok(Some(targets.iter().map(|_| Policy::default()).collect()));
-        };
-        targets.iter().map(|target| policy_of(&workspace, target)).collect::<Result<_, _>>().map(Some)
+        match policies {
+            Ok(policies) => Ok(Against::Before(policies)),
+            Err(failure) if failure.exit == Exit::Invalid => {
+                output::note(&format!(
+                    "warning: the baseline `{name}` is invalid ({}): nothing is said of where changes come from",
+                    failure.error
+                ));
+                Ok(Against::Nothing)
+            }
+            Err(failure) => Err(failure),
+        }
     }
+}
+
+fn policies_of(
+    workspace: Result<Workspace, Failure>,
+    targets: &[&TargetDeclaration],
+) -> Result<Vec<Policy>, Failure> {
+    let workspace = workspace?;
+    targets.iter().map(|target| policy_of(&workspace, target)).collect()
 }
 
 fn policy_of(workspace: &Workspace, target: &TargetDeclaration) -> Result<Policy, Failure> {
@@ -62,85 +98,6 @@ fn policy_of(workspace: &Workspace, target: &TargetDeclaration) -> Result<Policy
     Ok(policies.and_then(|mut policies| policies.pop()).unwrap_or_default())
 }
 
-/// The files as they are in a commit.
-struct Revision {
-    folder: PathBuf,
-    commit: String,
-}
-
-impl Revision {
-    /// The commit that `name` means in the repository of the settings file.
-    fn find(name: &str, global: &Global) -> Result<Self, Failure> {
-        let folder = folder_of(&global.directory.join(&global.config));
-        let name = format!("{name}^{{commit}}");
-        let found = git(&folder, &["rev-parse", "--verify", "--end-of-options", &name])?;
-        let commit = String::from_utf8_lossy(&found).trim().to_owned();
-        Ok(Self { folder, commit })
-    }
-
-    /// Its settings file and layers; nothing when it has no settings file.
-    fn workspace(&self, global: &Global) -> Result<Option<Workspace>, Failure> {
-        let name = global.config.file_name().map_or(global.config.as_path(), Path::new);
-        if self.entry(&name.display().to_string())?.is_none() {
-            return Ok(None);
-        }
-        files::load_settings_from(global, self).map(Some)
-    }
-
-    /// Mode and object of the file at `path` below the folder.
-    fn entry(&self, path: &str) -> Result<Option<(String, String)>, GitError> {
-        let listed = git(&self.folder, &["ls-tree", "-z", &self.commit, "--", path])?;
-        let listed = String::from_utf8_lossy(&listed);
-        let mut words = listed.split([' ', '\t']);
-        Ok(words.next().zip(words.nth(1)).map(|(mode, object)| (mode.to_owned(), object.to_owned())))
-    }
-
-    fn blob(&self, path: &str) -> Result<Vec<u8>, Unusable> {
-        let unreadable = |error: GitError| Unusable::Unreadable(io::Error::other(error));
-        match self.entry(path).map_err(unreadable)? {
-            Some((mode, object)) if mode.starts_with("100") => {
-                let mut bytes = git(&self.folder, &["cat-file", "blob", &object]).map_err(unreadable)?;
-                bytes.truncate(FILE_BYTES_AT_MOST.saturating_add(1));
-                Ok(bytes)
-            }
-            Some(_) => Err(Unusable::NoRegularFile),
-            None => Err(Unusable::Unreadable(io::ErrorKind::NotFound.into())),
-        }
-    }
-}
-
-impl Source for Revision {
-    fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
-        self.blob(&path.file_name().map_or(path, Path::new).display().to_string())
-    }
-
-    fn layer(&self, _folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
-        self.blob(layer)
-    }
-}
-
-/// Git could not be asked, or refused.
-#[derive(Debug, thiserror::Error)]
-enum GitError {
-    #[error("`git` cannot be run")]
-    Run(#[source] io::Error),
-    #[error("`git {command}` failed: {words}")]
-    Failed { command: String, words: String },
-}
-
-/// What Git answers in `folder`, with the objects of the repository alone.
-fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(arguments)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(GitError::Run)?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-    Err(GitError::Failed { command: arguments.first().copied().unwrap_or_default().to_owned(), words })
+fn name_of(path: &Path) -> &Path {
+    path.file_name().map_or(path, Path::new)
 }

@@ -62,7 +62,7 @@ impl DriftCommand {
         self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        let against = self.baseline.policies(&chosen, global)?.map_or(Against::AtHand, Against::Before);
+        let against = self.baseline.against(Against::AtHand, &chosen, global)?;
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
         let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
         let shown = self.show(&workspace, &planned, global, started);
@@ -91,9 +91,10 @@ impl DriftCommand {
     /// How the program ends for one target.
     fn standing(&self, planned: &Planned<'_>) -> Exit {
         let counts = |origin| match origin {
-            Some(Origin::Drift) => true,
+            // What may be drift counts: an invalid baseline does not tell.
+            Some(Origin::Drift) | None => true,
             Some(Origin::Time) => self.fail_on.contains(&FailOn::Time),
-            Some(Origin::Policy) | None => false,
+            Some(Origin::Policy) => false,
         };
         match &planned.plan {
             Err(failure) => failure.exit,

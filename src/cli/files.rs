@@ -49,6 +49,11 @@ pub(super) trait Source {
     ///
     /// When it does not, is no regular file, or cannot be read.
     fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable>;
+
+    /// How people are told of the file at `path`, as the command line names it.
+    fn shown(&self, path: &Path) -> String {
+        path.display().to_string()
+    }
 }
 
 /// The files as they are on disk.
@@ -68,14 +73,13 @@ impl Source for Disk {
 pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
     let mut loaded = load_without_layers(global, source);
     let path = global.directory.join(&global.config);
-    let shown = global.config.display().to_string();
-    loaded.layers = Layers::read(&loaded.policies, &path, &shown, source, &mut loaded.diagnostics);
+    loaded.layers = Layers::read(&loaded.policies, &path, &global.config, source, &mut loaded.diagnostics);
     loaded
 }
 
 /// Reads the settings file alone.
 fn load_without_layers(global: &Global, source: &dyn Source) -> Loaded {
-    let shown: Arc<str> = global.config.display().to_string().into();
+    let shown: Arc<str> = source.shown(&global.config).into();
     let layers = Layers::default();
     let bytes = match source.settings(&global.directory.join(&global.config)) {
         Ok(bytes) => bytes,
@@ -235,18 +239,18 @@ impl Layers {
     fn read(
         policies: &[Vec<LayerPath>],
         settings_path: &Path,
-        settings_shown: &str,
+        settings_shown: &Path,
         source: &dyn Source,
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let folder = folder_of(settings_path);
         // The folder as the command line names it, so that places can be followed from there.
-        let shown_folder = Path::new(settings_shown).parent().unwrap_or(Path::new(""));
+        let shown_folder = settings_shown.parent().unwrap_or(Path::new(""));
         let mut read: HashMap<String, Result<LayerFile, Unusable>> = HashMap::new();
         for layer in policies.iter().flatten() {
             let result = read.entry(layer.path.clone()).or_insert_with(|| {
                 let bytes = source.layer(&folder, &layer.path)?;
-                let shown = shown_folder.join(&layer.path).display().to_string();
+                let shown = source.shown(&shown_folder.join(&layer.path));
                 Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), sha256: saved::sha256(&bytes) })
             });
             if let Err(problem) = result {
@@ -302,6 +306,8 @@ pub(super) enum Unusable {
     Outside,
     /// It is a folder, a pipe, a device.
     NoRegularFile,
+    /// It lies where it cannot be read from here, for this reason.
+    Elsewhere(String),
     /// The system refuses it.
     Unreadable(io::Error),
 }
@@ -310,19 +316,22 @@ impl Unusable {
     /// The problem as a diagnostic at the place that names the file.
     pub(super) fn at(&self, mark: &Mark, key: &str, path: &str) -> Diagnostic {
         match self {
-            Self::Outside => {
-                let message = format!("`{path}` is a link that leads out of the folder of the settings file");
-                Diagnostic::error(Code::PathOutside, mark, key, message)
-                    .help("put the file itself below the folder of the settings file")
+            Self::Outside => Diagnostic::error(Code::PathOutside, mark, key, self.message(path))
+                .help("put the file itself below the folder of the settings file"),
+            Self::NoRegularFile | Self::Elsewhere(_) => {
+                Diagnostic::error(Code::NoRegularFile, mark, key, self.message(path))
             }
-            Self::NoRegularFile => {
-                let message = format!("`{path}` is no regular file");
-                Diagnostic::error(Code::NoRegularFile, mark, key, message)
-            }
-            Self::Unreadable(error) => {
-                let message = format!("`{path}` cannot be read: {}", reason(error));
-                Diagnostic::error(Code::UnreadableFile, mark, key, message)
-            }
+            Self::Unreadable(_) => Diagnostic::error(Code::UnreadableFile, mark, key, self.message(path)),
+        }
+    }
+
+    /// What is wrong with the file at `path`.
+    pub(super) fn message(&self, path: &str) -> String {
+        match self {
+            Self::Outside => format!("`{path}` is a link that leads out of the folder of the settings file"),
+            Self::NoRegularFile => format!("`{path}` is no regular file"),
+            Self::Elsewhere(why) => format!("`{path}` is no regular file: {why}"),
+            Self::Unreadable(error) => format!("`{path}` cannot be read: {}", reason(error)),
         }
     }
 }

@@ -63,7 +63,7 @@ impl PlanCommand {
         self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        let against = self.baseline.policies(&chosen, global)?.map_or(Against::Nothing, Against::Before);
+        let against = self.baseline.against(Against::Nothing, &chosen, global)?;
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
             let planned = targets::plan_offline(&workspace, file, manner, global).await?;

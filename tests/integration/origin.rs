@@ -1,10 +1,15 @@
 //! Where a change comes from: the policy, the server, or a date.
 
-use std::{fs, process::Command};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
-use crate::program::{NOW, Quickstart, Run};
+use crate::program::{NOW, Quickstart, Run, program};
 
 /// A quickstart that was applied, in a Git repository whose first commit has its policy.
 fn applied() -> Quickstart {
@@ -147,7 +152,7 @@ fn a_baseline_is_a_commit_or_a_folder_and_nothing_else() {
 fn a_baseline_without_the_file_or_with_a_link_in_its_place_is_told() {
     let quickstart = applied();
     fs::remove_file(quickstart.path("policy/platform.yaml")).unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", quickstart.path("policy/platform.yaml")).unwrap();
+    symlink("/etc/passwd", quickstart.path("policy/platform.yaml")).unwrap();
     commit(&quickstart);
     git(&quickstart, &["rm", "--quiet", "--cached", "tokenwarden.yaml"]);
     git(&quickstart, &["commit", "--quiet", "--message", "without the settings file"]);
@@ -161,4 +166,246 @@ fn a_baseline_without_the_file_or_with_a_link_in_its_place_is_told() {
     let nothing = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
     assert_eq!(origins(&nothing), ["policy settings/password_authentication"]);
     assert!(nothing.stderr.contains("the baseline has no settings file"), "{}", nothing.stderr);
+}
+
+/// A folder beside the quickstart that goes away with it, with a name that Git ignores.
+fn beside(quickstart: &Quickstart, name: &str) -> PathBuf {
+    quickstart.path(".tokenwarden").join(name)
+}
+
+#[test]
+fn the_variables_that_git_sets_for_a_hook_do_not_hide_the_baseline() {
+    let quickstart = applied();
+    change_by_hand(&quickstart);
+    let expected = ["drift settings/password_authentication"];
+    // A linked worktree in the state of HEAD, on the store of the quickstart.
+    let worktree = beside(&quickstart, "worktree");
+    git(&quickstart, &["worktree", "add", "--quiet", "--detach", worktree.to_str().unwrap()]);
+    symlink(quickstart.path(".tokenwarden"), worktree.join(".tokenwarden")).unwrap();
+    let of_hook = [
+        ("GIT_DIR", quickstart.path(".git/worktrees/worktree").display().to_string()),
+        ("GIT_WORK_TREE", "/".to_owned()),
+        ("GIT_INDEX_FILE", quickstart.path(".git/worktrees/worktree/index").display().to_string()),
+        ("GIT_PREFIX", "policy/".to_owned()),
+        ("GIT_COMMON_DIR", "/nowhere".to_owned()),
+        ("GIT_OBJECT_DIRECTORY", "/nowhere".to_owned()),
+        ("GIT_NAMESPACE", "elsewhere".to_owned()),
+        ("GIT_CONFIG_COUNT", "many".to_owned()),
+        ("GIT_CONFIG_PARAMETERS", "'nonsense".to_owned()),
+        ("GIT_LITERAL_PATHSPECS", "perhaps".to_owned()),
+        ("GIT_TRACE", "1".to_owned()),
+    ];
+    let arguments = ["--baseline", "HEAD", "--now", NOW, "--format", "json"];
+    for command in ["plan", "drift"] {
+        for folder in [quickstart.folder.path(), worktree.as_path()] {
+            let mut program = program();
+            program.current_dir(folder).arg(command).args(arguments).envs(of_hook.clone());
+            let run = Run::of(&mut program);
+            assert_eq!(origins(&run), expected, "{command} in {}: {}", folder.display(), run.stderr);
+            assert_eq!(run.stderr, "");
+        }
+    }
+
+    // The same as Git itself starts it.
+    let hook = quickstart.path(".git/hooks/pre-commit");
+    let path = env!("CARGO_BIN_EXE_tokenwarden");
+    fs::write(&hook, format!("#!/bin/sh\nexec {path} drift --baseline HEAD --now {NOW} >drift.txt 2>&1\n"))
+        .unwrap();
+    fs::set_permissions(&hook, Permissions::from_mode(0o755)).unwrap();
+    let mut commit = Command::new("git");
+    commit.arg("-C").arg(&worktree).args(["-c", "user.name=x", "-c", "user.email=x@example.com"]);
+    commit.args(["commit", "--allow-empty", "--message", "empty"]);
+    let done = Run::of(&mut commit);
+    let told = fs::read_to_string(worktree.join("drift.txt")).unwrap();
+    assert!(told.contains("From drift, the server was changed:"), "{told}");
+    assert_eq!(done.code, Some(1), "the hook ends the commit: {done:?}");
+}
+
+#[test]
+fn nothing_that_the_configuration_of_the_repository_names_is_run() {
+    let quickstart = applied();
+    change_by_hand(&quickstart);
+    let (trap, sprung) = (beside(&quickstart, "trap"), beside(&quickstart, "sprung"));
+    fs::write(&trap, format!("#!/bin/sh\ntouch {}\ncat\n", sprung.display())).unwrap();
+    fs::set_permissions(&trap, Permissions::from_mode(0o755)).unwrap();
+    let trap = trap.to_str().unwrap();
+    let names = [
+        "core.fsmonitor",
+        "core.pager",
+        "diff.external",
+        "diff.x.textconv",
+        "filter.x.smudge",
+        "core.sshCommand",
+    ];
+    for name in names {
+        git(&quickstart, &["config", name, trap]);
+    }
+    fs::write(quickstart.path(".git/info/attributes"), "* diff=x filter=x\n").unwrap();
+    let mut command = quickstart.command(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
+    command
+        .envs(["GIT_PAGER", "GIT_EXTERNAL_DIFF", "GIT_SSH", "GIT_ASKPASS", "PAGER"].map(|name| (name, trap)));
+    assert_eq!(origins(&Run::of(&mut command)), ["drift settings/password_authentication"]);
+    assert!(!sprung.exists());
+}
+
+#[test]
+fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
+    let quickstart = applied();
+    let link = |target: &str, at: &str| symlink(target, quickstart.path(at)).unwrap();
+    fs::create_dir_all(quickstart.path("shared/deep")).unwrap();
+    fs::rename(quickstart.path("policy/base.yaml"), quickstart.path("shared/deep/base.yaml")).unwrap();
+    link("../shared/./deep/../now/base.yaml", "policy/base.yaml");
+    link("deep", "shared/now");
+    commit(&quickstart);
+    quickstart.edit("shared/deep/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
+    let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
+    assert_eq!(origins(&run), ["policy settings/permissions.create"], "{}", run.stderr);
+
+    // The settings file too, and one that lies in a folder further down.
+    fs::create_dir(quickstart.path("team")).unwrap();
+    for name in ["tokenwarden.yaml", "policy", "shared", "directory.yaml", "tokens.yaml"] {
+        if quickstart.path(name).exists() {
+            fs::rename(quickstart.path(name), quickstart.path("team").join(name)).unwrap();
+        }
+    }
+    link("tokenwarden.yaml", "team/same.yaml");
+    commit(&quickstart);
+    quickstart.edit(
+        "team/shared/deep/base.yaml",
+        "  create: [developers]",
+        "  create: [developers, ci-bots]",
+    );
+    for arguments in [&["--config", "team/same.yaml"][..], &["-C", "team"][..]] {
+        let mut command = program();
+        command.current_dir(quickstart.folder.path()).args(arguments);
+        command.args(["plan", "--baseline", "HEAD", "--format", "json"]);
+        let run = Run::of(&mut command);
+        let found = origins(&run);
+        assert!(found.contains(&"policy settings/permissions.create".to_owned()), "{found:?} {}", run.stderr);
+        assert!(!found.iter().any(|line| line.starts_with("none")), "{found:?}");
+        assert_eq!(run.stderr.matches("the baseline has no settings file").count(), 0, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_layer_in_a_submodule_is_told_with_the_submodule_and_its_revision() {
+    let quickstart = applied();
+    let module = Quickstart::new();
+    git(&module, &["init", "--quiet", "--initial-branch", "main"]);
+    commit(&module);
+    let head = Command::new("git").arg("-C").arg(module.folder.path()).args(["rev-parse", "HEAD"]).output();
+    let head = String::from_utf8(head.unwrap().stdout).unwrap().trim().to_owned();
+    let address = module.folder.path().to_str().unwrap();
+    git(
+        &quickstart,
+        &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", address, "rules/shared"],
+    );
+    let settings = fs::read_to_string(quickstart.path("tokenwarden.yaml")).unwrap();
+    for direct in [true, false] {
+        let layer = if direct { "rules/shared/policy/base.yaml" } else { "policy/link.yaml" };
+        if !direct {
+            symlink("../rules/shared/policy/base.yaml", quickstart.path(layer)).unwrap();
+        }
+        fs::write(quickstart.path("tokenwarden.yaml"), settings.replace("policy/base.yaml", layer)).unwrap();
+        commit(&quickstart);
+        let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW]);
+        assert_eq!(run.code, Some(3), "{}", run.stderr);
+        for said in ["submodule `rules/shared`", &head, layer, "HEAD:tokenwarden.yaml:"] {
+            assert!(run.stderr.contains(said), "{said}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_invalid_baseline_does_not_stop_the_change_that_mends_it() {
+    type Break = fn(&Quickstart);
+    let breaks: [(&str, Break); 4] = [
+        ("HEAD:policy/base.yaml:1:", |it| fs::write(it.path("policy/base.yaml"), "{ broken\n").unwrap()),
+        ("HEAD:policy/base.yaml:", |it| it.edit("policy/base.yaml", "permissions:", "permisions:")),
+        ("HEAD:tokenwarden.yaml:", |it| it.edit("tokenwarden.yaml", "targets:", "tragets:")),
+        ("HEAD:tokenwarden.yaml:", |it| fs::remove_file(it.path("policy/base.yaml")).unwrap()),
+    ];
+    for (place, break_it) in breaks {
+        let quickstart = applied();
+        change_by_hand(&quickstart);
+        break_it(&quickstart);
+        commit(&quickstart);
+        git(&quickstart, &["checkout", "--quiet", "HEAD~1", "--", "."]);
+
+        let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
+        assert_eq!(run.code, Some(0), "{place}: {}", run.stderr);
+        assert_eq!(origins(&run), ["none settings/password_authentication"]);
+        assert!(run.stderr.contains(place), "{place}: {}", run.stderr);
+        assert!(run.stderr.contains("warning: the baseline `HEAD` is invalid"), "{}", run.stderr);
+        let drift = quickstart.run(&["drift", "--baseline", "HEAD", "--now", NOW]);
+        assert_eq!(drift.code, Some(2), "what may be drift counts: {}", drift.stderr);
+
+        let checkout = beside(&quickstart, "main");
+        git(&quickstart, &["worktree", "add", "--quiet", checkout.to_str().unwrap(), "HEAD"]);
+        let arguments = ["plan", "--baseline-dir", ".tokenwarden/main", "--now", NOW, "--format", "json"];
+        let run = quickstart.run(&arguments);
+        assert_eq!(run.code, Some(0), "{place}: {}", run.stderr);
+        assert_eq!(origins(&run), ["none settings/password_authentication"]);
+        let place = place.replace("HEAD:", ".tokenwarden/main/");
+        assert!(run.stderr.contains(&place), "{place}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_clone_that_does_not_have_the_baseline_says_what_to_do() {
+    let quickstart = applied();
+    quickstart.edit("policy/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
+    commit(&quickstart);
+    let clone = |name: &str, arguments: &[&str]| {
+        let folder = beside(&quickstart, name);
+        let address = format!("file://{}", quickstart.folder.path().display());
+        git(&quickstart, &[&["clone", "--quiet"], arguments, &[&address, folder.to_str().unwrap()]].concat());
+        folder
+    };
+    let plan = |folder: &Path, revision: &str| {
+        let mut command = program();
+        command.arg("-C").arg(folder).args(["plan", "--now", NOW, "--format", "json"]);
+        Run::of(command.arg(format!("--baseline={revision}")))
+    };
+    let shallow = plan(&clone("shallow", &["--depth", "1"]), "HEAD~1");
+    assert_eq!(shallow.code, Some(1), "{}", shallow.stderr);
+    assert!(
+        shallow.stderr.contains("shallow clone") && shallow.stderr.contains("HEAD~1"),
+        "{}",
+        shallow.stderr
+    );
+
+    let sparse = clone("sparse", &["--sparse"]);
+    let told = plan(&sparse, "HEAD~1");
+    assert_eq!(told.code, Some(3), "the layers are not there: {}", told.stderr);
+
+    for option in ["--help", "--git-dir", "-h", "--all", "@{nothing"] {
+        let run = plan(quickstart.folder.path(), option);
+        assert_eq!(run.code, Some(1), "{option}: {}", run.stderr);
+        assert!(run.stderr.contains(&format!("no commit `{option}`")), "{}", run.stderr);
+    }
+
+    let bare = clone("bare.git", &["--bare"]);
+    for name in ["tokenwarden.yaml", "policy", "directory.yaml", "tokens.yaml"] {
+        if quickstart.path(name).exists() {
+            let mut copy = Command::new("cp");
+            copy.arg("-r").arg(quickstart.path(name)).arg(&bare);
+            assert_eq!(Run::of(&mut copy).code, Some(0));
+        }
+    }
+    let run = plan(&bare, "HEAD");
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("not in the work tree of a Git repository"), "{}", run.stderr);
+}
+
+#[test]
+fn a_repository_with_the_longer_hashes_has_baselines_too() {
+    let quickstart = Quickstart::new();
+    fs::write(quickstart.path(".gitignore"), ".tokenwarden/\n").unwrap();
+    git(&quickstart, &["init", "--quiet", "--object-format", "sha256"]);
+    commit(&quickstart);
+    assert_eq!(quickstart.run(&["apply", "--auto-approve", "--now", NOW]).code, Some(0));
+    quickstart.edit("policy/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
+    let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
+    assert_eq!(origins(&run), ["policy settings/permissions.create"]);
 }

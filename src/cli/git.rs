@@ -1,0 +1,80 @@
+//! Git, asked about the repository that a folder lies in: it reads objects and runs nothing else.
+
+use std::{
+    env, io,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// The variables of Git that are kept: they say where it is installed, what its configuration of the user and
+/// of the machine is, and how far up it looks for a repository.
+const KEPT: [&str; 6] = [
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+];
+
+/// Git could not be asked, or refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GitError {
+    /// There is no Git, for one.
+    #[error("`git` cannot be run")]
+    Run(#[source] io::Error),
+    /// It said why.
+    #[error("`git {command}` failed: {words}")]
+    Failed {
+        /// The first argument.
+        command: String,
+        /// What it wrote to standard error, on one line.
+        words: String,
+    },
+}
+
+/// What Git writes to standard output when it is asked in `folder`.
+///
+/// Only the folder decides which repository that is. A hook of Git sets variables that name another one, or
+/// another index and configuration; those are not passed on. Neither does it run a program that the
+/// configuration of the repository names, nor fetch an object that a partial clone does not have.
+///
+/// # Errors
+///
+/// When Git cannot be run or ends with an error.
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+    let mut command = Command::new("git");
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("GIT_") && !KEPT.contains(&name)) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
+        .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"])
+        .arg(folder)
+        .args(arguments)
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(GitError::Run)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    Err(GitError::Failed { command: arguments.first().copied().unwrap_or_default().to_owned(), words })
+}
+
+/// The same, as text without the end of the line.
+///
+/// # Errors
+///
+/// As for [`git`].
+pub(super) fn line(folder: &Path, arguments: &[&str]) -> Result<String, GitError> {
+    let mut text = String::from_utf8_lossy(&git(folder, arguments)?).into_owned();
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
