@@ -13,7 +13,7 @@ use std::{
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tracing::Level;
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
 
 use super::{
     CommandResult, Exit, Failure, Global,
+    clock::{self, TooEarly},
     files::{self, Workspace},
     log, output, plan,
     reports::{self, Format, Reports},
@@ -61,6 +62,10 @@ pub(super) struct RunArgs {
     /// Let this run change so many, although a rail refuses it; such as revocations=41
     #[arg(long, value_name = "RAIL=COUNT", value_parser = allowance)]
     allow: Vec<(RailClass, u64)>,
+    /// Go on although the clock of a server is up to so far from the one of this machine, such as 15m or 26h.
+    /// Beyond ten minutes it is refused otherwise
+    #[arg(long, value_name = "TIME", value_parser = clock::parse_length)]
+    allow_clock_skew: Option<SignedDuration>,
     /// Wait so long for another run on the same target to end, such as 5m; otherwise it is refused at once
     #[arg(long, value_name = "TIME", value_parser = patience, default_value = "0s", hide_default_value = true)]
     lock_timeout: Duration,
@@ -178,7 +183,8 @@ impl RunArgs {
         if self.format == Format::Text {
             reports::show_plans(&run, global)?;
         }
-        plan::show_obstacles(&planned, &allowed);
+        let skew = self.allow_clock_skew;
+        plan::show_obstacles(&planned, &allowed, skew);
         // They say what would be done, until it is known what was done.
         self.reports.write(&run, global)?;
         let shown = if self.format == Format::Text { String::new() } else { self.format.render(&run, "")? };
@@ -192,7 +198,7 @@ impl RunArgs {
             run.unread().map(|(target, why)| (target.name.to_owned(), why.to_owned())).collect();
         let mut reviewed: HashMap<String, Vec<Reviewed>> =
             planned.iter_mut().map(|one| (one.declaration.name.clone(), take(&mut one.reviewed))).collect();
-        let (ready, mut exit) = match approve(planned, &allowed, global.now).await {
+        let (ready, mut exit) = match approve(planned, &allowed, skew).await {
             Ok(approved) => approved,
             Err(refused) => {
                 output::write(&shown)?;
@@ -213,7 +219,7 @@ impl RunArgs {
             let layers = workspace.layer_entries(one.declaration);
             let reviewed = reviewed.remove(&one.declaration.name).unwrap_or_default();
             // An allocation is nothing beside an apply, and keeps the future of the whole command small.
-            let one = Applied { layers, reviewed, ..Box::pin(apply_one(one, global.now)).await };
+            let one = Applied { layers, reviewed, ..Box::pin(apply_one(one)).await };
             exit = exit.min(standing(&one)).min(reviewed::standing(&one.reviewed));
             applied.push(one);
         }
@@ -269,10 +275,10 @@ fn show_outcomes(applied: &[Applied], global: &Global) -> Result<(), Failure> {
 async fn approve<'a>(
     planned: Vec<Planned<'a>>,
     allowed: &Allowed,
-    now: Option<Timestamp>,
+    skew: Option<SignedDuration>,
 ) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
     let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None);
-    for Planned { declaration, policy, history, plan, .. } in planned {
+    for Planned { declaration, policy, history, plan, clock, .. } in planned {
         let (session, plan) = match plan {
             Ok(plan) => plan,
             Err(failure) => {
@@ -283,12 +289,12 @@ async fn approve<'a>(
         if !plan.is_whole() {
             exit = exit.min(Exit::Error);
         }
-        let too_early = plan.latest_use.filter(|latest| now.is_some_and(|now| now < *latest));
-        let approved = match too_early {
-            Some(latest) => Err(Failure::new(Exit::Usage, TooEarly { target: plan.target, latest })),
-            None => plan
-                .approve(&declaration.rails, allowed)
-                .map_err(|_| Failure::new(Exit::Refused, "refused, nothing was changed anywhere")),
+        let refused_all = || Failure::new(Exit::Refused, "refused, nothing was changed anywhere");
+        let approved = match clock.too_early(&plan, skew) {
+            Some(early @ TooEarly::Given { .. }) => Err(Failure::new(Exit::Usage, early)),
+            Some(TooEarly::Read { .. }) => Err(refused_all()),
+            None if clock.refusal(&plan, skew).is_some() => Err(refused_all()),
+            None => plan.approve(&declaration.rails, allowed).map_err(|_| refused_all()),
         };
         match approved {
             Ok(approved) => ready.push(Ready { declaration, policy, history, session, approved }),
@@ -307,19 +313,11 @@ async fn approve<'a>(
     }
 }
 
-/// A run for a moment that the target has left behind would bring expiries into the past.
-#[derive(Debug, thiserror::Error)]
-#[error("--now lies before {latest}, when a token of `{target}` was made or used")]
-struct TooEarly {
-    target: String,
-    latest: Timestamp,
-}
-
 /// Applies one plan and looks at the target again. Without changes there is nothing to look at.
-async fn apply_one(ready: Ready<'_>, fixed: Option<Timestamp>) -> Applied {
+async fn apply_one(ready: Ready<'_>) -> Applied {
     let Ready { declaration, policy, history, session, approved } = ready;
     let plan = approved.plan().clone();
-    let outcome = execute_recorded(&session, &approved, &history, fixed).await;
+    let outcome = execute_recorded(&session, &approved, &history).await;
     let afterwards = if plan.changes.is_empty() {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
@@ -336,13 +334,8 @@ async fn apply_one(ready: Ready<'_>, fixed: Option<Timestamp>) -> Applied {
 }
 
 /// Does what `approved` says, on the record. What cannot be recorded is not done.
-async fn execute_recorded(
-    session: &Session,
-    approved: &ApprovedPlan,
-    history: &History,
-    fixed: Option<Timestamp>,
-) -> Outcome {
-    let clock = move || fixed.unwrap_or_else(Timestamp::now);
+async fn execute_recorded(session: &Session, approved: &ApprovedPlan, history: &History) -> Outcome {
+    let clock = || session.now();
     let recording = match session.records.begin(&session.target, approved, history, &clock).await {
         Ok(recording) => recording,
         Err(failure) => {

@@ -83,7 +83,7 @@ impl DriftCommand {
             Format::Text => reports::show_plans(&run, global)?,
             format => output::write(&format.render(&run, "")?)?,
         }
-        plan::show_obstacles(planned, &allowed);
+        plan::show_obstacles(planned, &allowed, None);
         self.reports.write(&run, global)?;
         Ok(planned.iter().map(|one| self.standing(one)).min().unwrap_or(Exit::Done))
     }

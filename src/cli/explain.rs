@@ -28,7 +28,7 @@ use super::{
     log,
     output::{self, Form},
     runtime,
-    targets::{AT_ONCE, Reach, connect, present, terms},
+    targets::{AT_ONCE, Reach, connect, terms},
 };
 
 /// Shows every rule that is tried on a token, or what a server would answer to a request
@@ -123,11 +123,12 @@ impl Explain {
         targets: &[(&TargetDeclaration, &Policy)],
         global: &Global,
     ) -> CommandResult {
-        let now = present(global);
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let explained = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
+                session.say_clock();
                 let explained = async {
+                    let now = session.now();
                     // What a plan does with a token rests on what earlier runs did, so that this does too.
                     let history = session.records.history(&session.target, now).await?;
                     let terms = terms(declaration, policy, &history, now);
@@ -162,14 +163,13 @@ impl Explain {
         targets: &[(&TargetDeclaration, &Policy)],
         global: &Global,
     ) -> CommandResult {
-        let now = present(global);
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let answer = async {
                 let session = connect(workspace, declaration, self.reach, global.now).await?;
                 // No setting rests on what earlier runs did.
                 let history = History::default();
-                let outlook =
-                    Outlook::read(&session.target, &terms(declaration, policy, &history, now)).await;
+                let terms = terms(declaration, policy, &history, session.now());
+                let outlook = Outlook::read(&session.target, &terms).await;
                 session.close().await;
                 Ok(outlook?.forecast(question)?)
             };

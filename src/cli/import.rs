@@ -56,9 +56,9 @@ impl ImportCommand {
         if self.only_waivers {
             workspace.load_policies(&[declaration])?;
         }
-        let now = targets::present(global);
         let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
-        let text = self.text(&workspace, declaration, &session.target, now).await;
+        session.say_clock();
+        let text = self.text(&workspace, declaration, &session.target, session.now()).await;
         session.close().await;
         output::write(&text?)?;
         Ok(Exit::Done)

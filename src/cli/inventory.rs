@@ -55,6 +55,7 @@ impl InventoryCommand {
         let declaration = workspace.target(global)?;
         targets::refuse_other_clock("inventory", &[declaration], global)?;
         let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+        session.say_clock();
         let written = self.write(&workspace, declaration, &session, global).await;
         session.close().await;
         written
@@ -64,10 +65,10 @@ impl InventoryCommand {
         &self,
         workspace: &Workspace,
         declaration: &TargetDeclaration,
-        Session { target: reader, records, .. }: &Session,
+        session @ Session { target: reader, records, .. }: &Session,
         global: &Global,
     ) -> CommandResult {
-        let seen_at = targets::present(global);
+        let seen_at = session.now();
         let history = records.history(reader, seen_at).await?;
         let about = &About {
             target: &declaration.name,

@@ -12,6 +12,7 @@ mod apply;
 mod atomic;
 mod baseline;
 mod child;
+mod clock;
 mod completions;
 mod credential;
 mod directory;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use jiff::SignedDuration;
 use tracing::Level;
 
 use crate::{plan::Allowed, report};
@@ -90,7 +91,7 @@ impl PlanCommand {
             _ if to_stdout => output::write(&Format::Json.render(&run, "")?)?,
             format => output::write(&format.render(&run, "")?)?,
         }
-        show_obstacles(planned, &allowed);
+        show_obstacles(planned, &allowed, None);
         if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
             atomic::write(&global.resolve(file), &Format::Json.render(&run, "")?)?;
         }
@@ -112,7 +113,8 @@ fn standing<S>(planned: &Planned<'_, S>, detailed: bool) -> Exit {
 
 /// Writes to standard error what kept a plan from being made, which rails the plans would run into
 /// beyond what is `allowed`, whom they would shut out, and what there is to say of waivers.
-pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed) {
+/// Clocks may be `skew` apart.
+pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed, skew: Option<SignedDuration>) {
     for one in planned {
         let target = &one.declaration.name;
         let plan = match &one.plan {
@@ -127,7 +129,13 @@ pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed) {
         }
         let rails = plan.refusals(&one.declaration.rails, allowed);
         let refusals = rails.iter().map(ToString::to_string);
-        for refusal in refusals.chain(plan.shut_out.iter().map(ToString::to_string)) {
+        let clocks = one.clock.refusal(plan, skew);
+        if let Some(warning) = one.clock.warning().filter(|_| clocks.is_none()) {
+            output::note(&format!("warning: {target}: {warning}"));
+        }
+        let shut_out = plan.shut_out.iter().map(ToString::to_string);
+        let early = one.clock.too_early(plan, skew).map(|early| early.to_string());
+        for refusal in clocks.into_iter().chain(early).chain(refusals).chain(shut_out) {
             output::note(&format!("apply is refused on {target}: {refusal}"));
         }
         for user in &plan.without_way_in {

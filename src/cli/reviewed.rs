@@ -13,17 +13,17 @@ use super::{
     Exit, Failure, Global,
     files::{self, Workspace},
     output,
-    targets::{Planned, present},
+    targets::Planned,
 };
 
-/// Reads the saved plan at `file`, when it may be applied now.
+/// Reads the saved plan at `file`. How old it is tells the clock of its server: see [`check_servers`].
 ///
 /// # Errors
 ///
-/// When it cannot be read, is not whole, not the expected one, or too old.
+/// When it cannot be read, is not whole, or not the expected one.
 pub(super) fn read(file: &Path, expected: Option<&str>, global: &Global) -> Result<SavedPlan, Failure> {
     let saved = open(file, global)?;
-    saved.check(present(global), expected).map_err(refused)?;
+    saved.check_digest(expected).map_err(refused)?;
     Ok(saved)
 }
 
@@ -76,13 +76,14 @@ pub(super) fn targets<'a>(
     Ok(targets)
 }
 
-/// Whether the servers are those that `saved` was made for.
+/// Whether the servers are those that `saved` was made for, and it is not too old by their clocks.
 ///
 /// # Errors
 ///
-/// When one has another address.
+/// When one has another address, or the plan is too old.
 pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Result<(), Failure> {
     for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
+        saved.check_age(plan.made_for).map_err(refused)?;
         let reviewed = saved.targets.iter().find(|target| target.name == plan.target);
         if let Some(other) = reviewed.filter(|target| target.url != plan.server.url) {
             let (name, now, then) = (&plan.target, &plan.server.url, &other.url);

@@ -32,7 +32,10 @@ use crate::{
     },
 };
 
-use super::{Exit, Failure, Global, credential, embedded::Embedded, files::Workspace, records::Records};
+use super::{
+    Exit, Failure, Global, clock::ClockStanding, credential, embedded::Embedded, files::Workspace, output,
+    records::Records,
+};
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
 pub(super) const AT_ONCE: usize = 64;
@@ -129,6 +132,8 @@ pub(super) struct Planned<'a, S = Session> {
     pub(super) history: History,
     /// What would be done, with the way to do it; or why that could not be found out.
     pub(super) plan: Result<(S, Plan), Failure>,
+    /// How the clock of the server stands to ours, once all was read.
+    pub(super) clock: ClockStanding,
     /// What becomes of the changes of the plan that was reviewed, when one was.
     pub(super) reviewed: Vec<Reviewed>,
 }
@@ -142,9 +147,33 @@ pub(super) struct Session {
     /// The name of the target in the settings file.
     name: String,
     embedded: Option<Embedded>,
+    /// The moment that `--now` says.
+    fixed: Option<Timestamp>,
 }
 
 impl Session {
+    /// What time it is on the server, UTC, in whole seconds; the moment that `--now` says when it does.
+    pub(super) fn now(&self) -> Timestamp {
+        now_of(&self.target, self.fixed)
+    }
+
+    /// How the clock of the server stands to ours.
+    pub(super) fn clock(&self) -> ClockStanding {
+        // The server that runs in this process has the same moment then.
+        if self.embedded.is_some() && self.fixed.is_some() {
+            ClockStanding::Given
+        } else {
+            ClockStanding::of(&self.target)
+        }
+    }
+
+    /// Says what is to be said of the clocks.
+    pub(super) fn say_clock(&self) {
+        if let Some(warning) = self.clock().warning() {
+            output::note(&format!("warning: {}: {warning}", self.name));
+        }
+    }
+
     /// Ends the connection, and the server when it is embedded; other runs may begin then.
     pub(super) async fn close(self) {
         let calls = self.target.calls();
@@ -214,7 +243,7 @@ async fn plan_each<'a>(
         targets.iter().zip(policies).enumerate().map(|(index, (&declaration, policy))| async move {
             let made = async {
                 let mut session = connect(workspace, declaration, reach, global.now).await?;
-                match plan_over(&mut session, declaration, &policy, manner, index, global, patience).await {
+                match plan_over(&mut session, declaration, &policy, manner, index, patience).await {
                     Ok((history, plan, reviewed)) => Ok((session, history, plan, reviewed)),
                     Err(failure) => {
                         session.close().await;
@@ -226,7 +255,8 @@ async fn plan_each<'a>(
                 Ok((session, history, plan, reviewed)) => (history, Ok((session, plan)), reviewed),
                 Err(failure) => (History::default(), Err(failure), Vec::new()),
             };
-            (index, Planned { declaration, policy, history, plan, reviewed })
+            let clock = plan.as_ref().map_or(ClockStanding::Given, |(session, _)| session.clock());
+            (index, Planned { declaration, policy, history, plan, clock, reviewed })
         });
     // In order only at the end: one that does not answer must not keep others from beginning.
     let mut planned: Vec<_> = stream::iter(planned).buffer_unordered(AT_ONCE).collect().await;
@@ -242,14 +272,14 @@ async fn plan_over(
     policy: &Policy,
     manner: &Manner,
     index: usize,
-    global: &Global,
     patience: Option<Duration>,
 ) -> Result<(History, Plan, Vec<Reviewed>), Failure> {
     if let Some(patience) = patience {
-        session.records.hold(&session.target, || present(global), patience).await?;
+        let (target, fixed) = (&session.target, session.fixed);
+        session.records.hold(target, || now_of(target, fixed), patience).await?;
     }
     // Whoever waited plans for the moment at which the waiting ended.
-    let now = present(global);
+    let now = session.now();
     let history = session.records.history(&session.target, now).await?;
     let terms = terms(declaration, policy, &history, now);
     let since = match (&manner.against, manner.since) {
@@ -335,7 +365,7 @@ pub(super) async fn plan_offline<'a>(
     let baseline = manner.baseline(index, &policy, manner.since);
     let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
     let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
-    Ok(Planned { declaration, policy, history, plan, reviewed: Vec::new() })
+    Ok(Planned { declaration, policy, history, plan, clock: ClockStanding::Given, reviewed: Vec::new() })
 }
 
 fn other_target(target: &str, global: &Global) -> String {
@@ -346,12 +376,19 @@ fn other_target(target: &str, global: &Global) -> String {
     }
 }
 
-/// The moment that `--now` says, otherwise the present one in whole seconds: nothing here is finer.
+/// The moment that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
+/// finer. What becomes of a target is never judged by it: see [`Session::now`].
 pub(super) fn present(global: &Global) -> Timestamp {
-    global.now.unwrap_or_else(|| {
-        let now = Timestamp::now();
-        Timestamp::from_second(now.as_second()).unwrap_or(now)
-    })
+    global.now.unwrap_or_else(|| whole_seconds(Timestamp::now()))
+}
+
+/// What time it is on `target`, UTC, in whole seconds; `fixed` when it is given.
+fn now_of(target: &Target, fixed: Option<Timestamp>) -> Timestamp {
+    fixed.unwrap_or_else(|| whole_seconds(ClockStanding::of(target).now(Timestamp::now())))
+}
+
+fn whole_seconds(moment: Timestamp) -> Timestamp {
+    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
 }
 
 /// Refuses `--now` for targets that have their own clock.
@@ -412,65 +449,82 @@ async fn plan_one(
     }
 }
 
-/// Connects to the target of `declaration`; starts its server when it is embedded, with its clock at
-/// `fixed` when that is given.
+/// Connects to the target of `declaration`, and looks at its clock; starts its server when it is embedded,
+/// with its clock at `fixed` when that is given.
 ///
 /// # Errors
 ///
-/// When there is no credential, or the embedded server cannot start.
+/// When there is no credential, the embedded server cannot start, or the server does not let us in.
 pub(super) async fn connect(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
     reach: Reach,
     fixed: Option<Timestamp>,
 ) -> Result<Session, Failure> {
-    let name = declaration.name.clone();
+    let (target, embedded) = reach_target(workspace, declaration, reach, fixed).await?;
     let records = Records::new(workspace, declaration);
+    let session = Session { target, records, name: declaration.name.clone(), embedded, fixed };
+    if session.clock() == ClockStanding::Given {
+        return Ok(session);
+    }
+    match session.target.greet().await {
+        Ok(()) => Ok(session),
+        Err(error) => {
+            session.close().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// The target of `declaration`, and its server when it is embedded.
+async fn reach_target(
+    workspace: &Workspace,
+    declaration: &TargetDeclaration,
+    reach: Reach,
+    fixed: Option<Timestamp>,
+) -> Result<(Target, Option<Embedded>), Failure> {
+    let name = &declaration.name;
     match &declaration.connection {
         Connection::Gateway(server) => {
             let client = client(workspace, server, reach).await?;
             let target = Target::Gateway(Gateway::new(client, server.url.as_str()));
-            Ok(Session { target, records, name, embedded: None })
+            Ok((target, None))
         }
         Connection::Embedded { store, directory, seed } => {
             let path = |file: &Option<String>| file.as_ref().map(|file| workspace.folder.join(file));
             let file = workspace.folder.join(store);
             let embedded = Embedded::start(&file, path(directory), path(seed), fixed).await?;
             let client = HttpClient::new(&embedded.url(), embedded.credential(), None)?;
-            Ok(Session {
-                target: Target::Gateway(Gateway::new(client, format!("embedded {store}"))),
-                records,
-                name,
-                embedded: Some(embedded),
-            })
+            let target = Target::Gateway(Gateway::new(client, format!("embedded {store}")));
+            Ok((target, Some(embedded)))
         }
         Connection::Bitbucket { server, areas, projects } => {
             let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
             let options = bitbucket::Options {
                 areas: areas.clone(),
                 projects: projects.clone(),
-                marker: key.map(|key| Bitbucket::marker(key, &name)),
+                marker: key.map(|key| Bitbucket::marker(key, name)),
                 password: matches!(server.auth, Auth::Password { .. }),
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,
             };
             let client = client(workspace, server, reach).await?;
             let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
-            Ok(Session { target, records, name, embedded: None })
+            Ok((target, None))
         }
         Connection::Resolution { server, product, settings } => {
             let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
             let options = resolution::Options {
                 product: *product,
                 settings: settings.clone(),
-                marker: key.map(|key| Resolution::marker(key, &name)),
+                marker: key.map(|key| Resolution::marker(key, name)),
                 password: matches!(server.auth, Auth::Password { .. }),
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,
             };
             let client = client(workspace, server, reach).await?;
             let target = Target::Resolution(Resolution::new(client, server.url.as_str(), options));
-            Ok(Session { target, records, name, embedded: None })
+            Ok((target, None))
         }
     }
 }

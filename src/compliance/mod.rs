@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::People,
-    model::{Action, Owner, Rule, RuleCode, Scope, Token, TokenId, TokenScope},
+    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, TokenScope},
     policy::{Place, Policy, Waiver},
 };
 
@@ -33,6 +33,15 @@ use owner::OwnerBook;
 use per_owner::PerOwner;
 use rules::{NotTried, Subject, Verdict};
 use waivers::WaiverBook;
+
+/// What lies further in the future than this is an odd record, and no witness of a clock that was wrong.
+const NO_WITNESS: Period = Period::months(120);
+
+/// The latest moment at which `token` was made or used, UTC, when it is `now`; of those that may be believed.
+pub(crate) fn latest_moment(token: &Token, now: Timestamp) -> Option<Timestamp> {
+    let moments = [Some(token.created), token.last_used.map(|last| last.at)];
+    moments.into_iter().flatten().filter(|moment| *moment <= NO_WITNESS.after(now)).max()
+}
 
 /// One token breaking one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +89,7 @@ pub struct Findings {
     pub live: u64,
     /// How many have no finding, but a rule that could not be decided.
     pub unjudged: u64,
-    /// The latest moment at which a token was made or used, UTC.
+    /// The latest moment at which a token was made or used, UTC; of those that may be believed.
     pub latest: Option<Timestamp>,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
     pub undecided: BTreeMap<(Rule, String), u64>,
@@ -171,7 +180,7 @@ impl<'a> Compliance<'a> {
     /// among the most recently used ones of an owner whose number of tokens is limited.
     pub fn observe(&mut self, token: &Token) {
         self.seen += 1;
-        self.latest = self.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
+        self.latest = self.latest.max(latest_moment(token, self.now));
         self.live += u64::from(!token.is_expired(self.now));
         let owner = self.owners.standing(&token.owner);
         let subject =

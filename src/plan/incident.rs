@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    compliance::{Findings, Statistics},
+    compliance::{Findings, Statistics, latest_moment},
     inventory::{Coverage, Inventory, InventoryReader, Presence, ReadError},
     model::{Owner, Token, TokenId},
 };
@@ -40,8 +40,7 @@ pub(super) async fn plan(
             statistics.observe(&token);
             findings.seen += 1;
             findings.live += u64::from(!token.is_expired(terms.now));
-            findings.latest =
-                findings.latest.max(Some(token.created)).max(token.last_used.map(|last| last.at));
+            findings.latest = findings.latest.max(latest_moment(&token, terms.now));
         }
         if is_chosen {
             chosen.push(token);

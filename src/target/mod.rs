@@ -21,7 +21,7 @@ use crate::{
 
 use bitbucket::{Bitbucket, BitbucketWriter};
 use gateway::{Gateway, GatewayWriter, Tenure};
-use http::CallStatistics;
+use http::{CallStatistics, ClockOffset};
 use resolution::{Resolution, ResolutionWriter};
 
 /// A server of whatever kind.
@@ -74,6 +74,30 @@ impl Target {
             Self::Gateway(gateway) => gateway.calls(),
             Self::Bitbucket(bitbucket) => bitbucket.calls(),
             Self::Resolution(resolution) => resolution.calls(),
+        }
+    }
+
+    /// Asks the server whether it lets us in, for the first answer: from then on its clock is known.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer, or does not let us in.
+    pub async fn greet(&self) -> Result<(), ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.greet().await,
+            Self::Bitbucket(bitbucket) => bitbucket.greet().await,
+            Self::Resolution(resolution) => resolution.greet().await,
+        }
+    }
+
+    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        match self {
+            Self::Gateway(gateway) => gateway.clock(),
+            Self::Bitbucket(bitbucket) => bitbucket.clock(),
+            Self::Resolution(resolution) => resolution.clock(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod auth_command;
 mod bitbucket;
 mod bitbucket_rest;
 mod capabilities;
+mod clocks;
 mod crash;
 mod decisions;
 mod directory;

@@ -175,16 +175,25 @@ impl SavedPlan {
         Ok(Self { digest, made_at, valid_until, targets, changes: resource_changes, by_address, text })
     }
 
-    /// Whether it may be applied at `now`, and is the one with the digest `expected`, when one is.
+    /// Whether it is the one with the digest `expected`, when one is.
     ///
     /// # Errors
     ///
-    /// When it may not be applied.
-    pub fn check(&self, now: Timestamp, expected: Option<&str>) -> Result<(), Unusable> {
+    /// When it is another one.
+    pub fn check_digest(&self, expected: Option<&str>) -> Result<(), Unusable> {
         let expected = expected.map(|digest| digest.strip_prefix("sha256:").unwrap_or(digest));
         if expected.is_some_and(|digest| !digest.eq_ignore_ascii_case(&self.digest)) {
             return Err(Unusable::Unexpected(self.digest.clone()));
         }
+        Ok(())
+    }
+
+    /// Whether it may be applied at `now`, by the clock of the server that it was made for.
+    ///
+    /// # Errors
+    ///
+    /// When it may not.
+    pub fn check_age(&self, now: Timestamp) -> Result<(), Unusable> {
         if self.made_at > CLOCKS_APART.after(now) {
             return Err(Unusable::FromTheFuture(self.made_at));
         }

@@ -23,7 +23,14 @@ mod whoami;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    response::Response,
+};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::{Value, json};
 
 use super::{
@@ -62,7 +69,17 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(not_this_way)
         .layer(DefaultBodyLimit::max(BODY_AT_MOST))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
+        .layer(middleware::map_response_with_state(Arc::clone(&app), dated))
         .with_state(app)
+}
+
+/// `response` with the date by which this server judges, so that clients measure the clock that matters.
+async fn dated(State(app): State<Arc<App>>, mut response: Response) -> Response {
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&app.clock.now());
+    if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 async fn nothing_here(session: Session) -> Result<(), Problem> {

@@ -30,7 +30,7 @@ use crate::{
     plan::ApprovedPlan,
     target::{
         grounds::Grounds,
-        http::{self, CallStatistics, HttpClient},
+        http::{self, CallStatistics, ClockOffset, HttpClient},
     },
 };
 
@@ -107,6 +107,13 @@ impl Bitbucket {
     #[must_use]
     pub fn calls(&self) -> CallStatistics {
         self.client.statistics()
+    }
+
+    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.client.clock()
     }
 
     /// What we prove to be somebody with, as far as it says so itself, and the user that goes with it.

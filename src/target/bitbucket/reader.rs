@@ -89,6 +89,11 @@ impl Bitbucket {
         move |cause| ReadError { what, server, cause: cause.into() }
     }
 
+    /// Asks whether we are let in. The answer shows the clock of the server as well.
+    pub(in crate::target) async fn greet(&self) -> Result<(), ReadError> {
+        self.probe().await.map(|_| ()).map_err(self.cannot_read("settings"))
+    }
+
     async fn read_overview(&self) -> Result<Overview, Cause> {
         // Whether we are let in at all comes first: the other answers say less clearly why not.
         let told = self.probe().await?;

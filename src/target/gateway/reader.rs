@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
+use jiff::Timestamp;
 
 use crate::{
     inventory::{
@@ -31,6 +32,9 @@ use super::{
 const PAGE: &str = "1000";
 /// Chains of pages of tokens, and groups, that are read at once.
 const AT_ONCE: usize = 4;
+
+/// No run did anything since then, in the year 9999.
+const NO_RUNS_SINCE: Timestamp = Timestamp::constant(253_402_000_000, 0);
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -72,6 +76,12 @@ impl Gateway {
     pub(super) fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
         let server = self.shown.clone();
         move |cause| ReadError { what, server, cause: cause.into() }
+    }
+
+    /// Asks for no runs, and so for nothing but whether we are let in. The answer shows the clock of the server
+    /// as well.
+    pub(in crate::target) async fn greet(&self) -> Result<(), ReadError> {
+        self.runs(NO_RUNS_SINCE, Some(1)).await.map(|_| ())
     }
 
     async fn read_overview(&self) -> Result<Overview, Cause> {

@@ -4,6 +4,7 @@
 
 mod answer;
 mod caller;
+mod clock;
 mod concurrency;
 mod error;
 mod pages;
@@ -18,11 +19,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use reqwest::{Method, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use answer::Versioned;
+pub use clock::ClockOffset;
 pub use error::{Called, HttpError, Refusal, Words};
 pub use pages::PagingFault;
 pub(in crate::target) use pages::Progress;
@@ -31,6 +34,7 @@ pub use retry::Retries;
 pub use statistics::CallStatistics;
 
 use answer::{Answer, judge, location};
+use clock::ServerClock;
 use concurrency::Concurrency;
 use redirect::Trail;
 use retry::Again;
@@ -90,6 +94,7 @@ pub struct HttpClient {
     limits: Limits,
     concurrency: Concurrency,
     counters: Counters,
+    clock: ServerClock,
 }
 
 impl HttpClient {
@@ -139,6 +144,7 @@ impl HttpClient {
             concurrency: Concurrency::new(limits.at_once),
             limits,
             counters: Counters::default(),
+            clock: ServerClock::default(),
         })
     }
 
@@ -151,6 +157,13 @@ impl HttpClient {
     #[must_use]
     pub fn statistics(&self) -> CallStatistics {
         self.counters.statistics()
+    }
+
+    /// How far the clock of the server is ahead of ours, as all its answers so far show; nothing when none
+    /// had a date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.clock.offset()
     }
 
     /// `GET path` with `query`. Repeated when the connection breaks or the server is busy.
@@ -351,7 +364,9 @@ impl HttpClient {
         if let Some(body) = body {
             request = request.json(body);
         }
+        let sent = Timestamp::now();
         let mut response = request.send().await.map_err(unreachable)?;
+        self.clock.note(sent, &response);
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if read.len() + chunk.len() > self.limits.answer {
                 return Err(HttpError::TooLarge { call: called.clone(), bytes: self.limits.answer });

@@ -27,7 +27,7 @@ use crate::{
     plan::ApprovedPlan,
     target::{
         grounds::Grounds,
-        http::{CallStatistics, HttpClient},
+        http::{CallStatistics, ClockOffset, HttpClient},
     },
 };
 
@@ -93,6 +93,13 @@ impl Resolution {
     #[must_use]
     pub fn calls(&self) -> CallStatistics {
         self.client.statistics()
+    }
+
+    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.client.clock()
     }
 
     /// The users, when they were read before.

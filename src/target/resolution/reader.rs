@@ -72,6 +72,14 @@ impl Resolution {
         move |cause| ReadError { what, server, cause: cause.into() }
     }
 
+    /// Asks whether we are let in. The answer shows the clock of the server as well.
+    pub(in crate::target) async fn greet(&self) -> Result<(), ReadError> {
+        directory::whoami(&self.client, self.options.product)
+            .await
+            .map(|_| ())
+            .map_err(self.cannot_read("settings"))
+    }
+
     async fn read_overview(&self) -> Result<Overview, Cause> {
         let product = self.options.product;
         // Whether we are let in at all comes first: the other answers say less clearly why not.

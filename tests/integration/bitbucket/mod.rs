@@ -4,10 +4,10 @@ mod gateway;
 mod incident;
 mod left_out;
 mod passwords;
-mod program;
+pub(crate) mod program;
 mod reading;
 mod samples;
-mod stub;
+pub(crate) mod stub;
 mod tokens;
 
 use tokenwarden::{

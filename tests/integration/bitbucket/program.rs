@@ -16,10 +16,10 @@ tokens:
   enforcement: {scope: narrow, lifetime: expire, owner-inactive: revoke}
 ";
 
-pub(super) struct Repository(TempDir);
+pub(crate) struct Repository(TempDir);
 
 impl Repository {
-    pub(super) fn new(stub: &Stub, keys: &str) -> Self {
+    pub(crate) fn new(stub: &Stub, keys: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = format!(
             "version: 1\nmark_key_env: MARK_KEY\ntargets:\n  prod:\n    kind: bitbucket\n    url: {}\n    \
@@ -31,7 +31,7 @@ impl Repository {
         Self(folder)
     }
 
-    pub(super) async fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
         self.run_with(arguments, KEY).await
     }
 
@@ -54,7 +54,7 @@ impl Repository {
     }
 }
 
-pub(super) async fn server() -> Stub {
+pub(crate) async fn server() -> Stub {
     let stub = Stub::start().await;
     stub.add(
         "users/mary_example.com",

@@ -14,6 +14,7 @@ use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, Method, StatusCode, Uri, header},
+    middleware,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -67,6 +68,8 @@ pub(crate) struct Contents {
     pub(crate) conflicts: u32,
     /// So many answers to writes are lost after the write.
     pub(crate) lost_answers: u32,
+    /// What its answers have for a date; that of this machine when nothing is set.
+    pub(crate) date: Option<String>,
     /// Every call, without its query.
     pub(crate) calls: Vec<String>,
     /// Every write with its body.
@@ -113,11 +116,13 @@ impl Stub {
             unheard: 0,
             conflicts: 0,
             lost_answers: 0,
+            date: None,
             calls: Vec::new(),
             writes: Vec::new(),
         };
         let contents = Arc::new(Mutex::new(contents));
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&contents));
+        let dated = middleware::map_response_with_state(Arc::clone(&contents), dated);
+        let router = Router::new().fallback(answer).layer(dated).with_state(Arc::clone(&contents));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -193,6 +198,13 @@ fn caller(headers: &HeaderMap, bearer: &str) -> Option<(String, bool)> {
     let decoded = String::from_utf8(STANDARD.decode(text.strip_prefix("Basic ")?).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
     (password == PASSWORD).then(|| (user.to_owned(), true))
+}
+
+async fn dated(State(contents): State<Arc<Mutex<Contents>>>, mut response: Response) -> Response {
+    if let Some(date) = &contents.lock().unwrap().date {
+        response.headers_mut().insert(header::DATE, date.parse().unwrap());
+    }
+    response
 }
 
 async fn answer(

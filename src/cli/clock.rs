@@ -1,0 +1,148 @@
+//! Whose clock decides: what is said, and what is refused, when the clock of a server is not ours.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    plan::{Object, Plan, PlannedChange, Purpose},
+    target::{Target, http::ClockOffset},
+};
+
+/// Clocks that are further apart are a matter to speak of.
+const NOTABLE: SignedDuration = SignedDuration::from_mins(2);
+/// Beyond this nothing is changed unless somebody says that it may be.
+const MOST: SignedDuration = SignedDuration::from_mins(10);
+/// How the clock of a server stands to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClockStanding {
+    /// Neither matters: the moment is given.
+    Given,
+    /// Read from the dates of answers; nothing when none had one.
+    Read(Option<ClockOffset>),
+}
+
+impl ClockStanding {
+    /// That of the clock of `target`.
+    pub(super) fn of(target: &Target) -> Self {
+        Self::Read(target.clock())
+    }
+
+    /// What time it is on the server when it is `ours` here.
+    pub(super) fn now(self, ours: Timestamp) -> Timestamp {
+        match self {
+            Self::Read(Some(offset)) => offset.now(ours),
+            Self::Given | Self::Read(None) => ours,
+        }
+    }
+
+    /// What is to be said of it, when there is something.
+    pub(super) fn warning(self) -> Option<String> {
+        match self {
+            Self::Given => None,
+            Self::Read(None) => Some(
+                "no answer of the server has a date: whether the clock of this machine is right is not known"
+                    .to_owned(),
+            ),
+            Self::Read(Some(offset)) => (offset.apart() > NOTABLE).then(|| {
+                format!("{}; what is judged by time is judged by the clock of the server", apart(offset))
+            }),
+        }
+    }
+
+    /// Why `plan` must not be applied, when it must not, unless clocks may be `allowed` apart.
+    pub(super) fn refusal(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<String> {
+        match self {
+            Self::Given => None,
+            Self::Read(None) => (allowed.is_none() && is_judged_by_time(plan)).then(|| {
+                "no answer of the server has a date, so that the clock of this machine would decide what becomes \
+                 of tokens; if it is right, say so with --allow-clock-skew 10m"
+                    .to_owned()
+            }),
+            Self::Read(Some(offset)) => (offset.apart() > allowed.unwrap_or(MOST).max(MOST)).then(|| {
+                format!(
+                    "{}; set the wrong one right, or let this run pass with --allow-clock-skew {}",
+                    apart(offset),
+                    to_write(offset.apart()),
+                )
+            }),
+        }
+    }
+
+    /// The moment at which a token was made or used although `plan` was made for an earlier one, when there
+    /// is such a moment. Clocks may be `allowed` apart.
+    pub(super) fn too_early(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<TooEarly> {
+        let tolerated = match self {
+            Self::Given => SignedDuration::ZERO,
+            Self::Read(_) => allowed.unwrap_or(NOTABLE).max(NOTABLE),
+        };
+        let now = plan.made_for;
+        let latest = plan.latest_use.filter(|latest| latest.duration_since(now) > tolerated)?;
+        let (target, ahead) = (plan.target.clone(), latest.duration_since(now));
+        Some(match self {
+            Self::Given => TooEarly::Given { target, latest },
+            Self::Read(_) => TooEarly::Read { target, latest, now, allow: to_write(ahead) },
+        })
+    }
+}
+
+/// A run for a moment that the target has left behind would bring ends into the past.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TooEarly {
+    /// The moment was given.
+    #[error("--now lies before {latest}, when a token of `{target}` was made or used")]
+    Given { target: String, latest: Timestamp },
+    /// It is the present one of the server.
+    #[error(
+        "a token of `{target}` was made or used at {latest}, and it is {now} there: its clock is, or was, wrong; \
+         once it is right, let this run pass with --allow-clock-skew {allow}"
+    )]
+    Read { target: String, latest: Timestamp, now: Timestamp, allow: String },
+}
+
+/// Whether some of `plan` would be done or not with the time: what becomes of tokens is, unless they were
+/// named for an incident.
+fn is_judged_by_time(plan: &Plan) -> bool {
+    let is_of_token = |planned: &PlannedChange| matches!(planned.change.object(), Object::Token(_));
+    !matches!(plan.purpose, Purpose::Revoke(_)) && plan.changes.iter().any(is_of_token)
+}
+
+fn apart(offset: ClockOffset) -> String {
+    let far = said(offset.apart());
+    match offset.is_ahead() {
+        Some(true) => format!("the clock of the server is {far} ahead of the one of this machine"),
+        Some(false) => format!("the clock of the server is {far} behind the one of this machine"),
+        None => format!("the clocks of the server and of this machine may be {far} apart"),
+    }
+}
+
+/// `length` in the largest unit that it has two of, as people say it.
+fn said(length: SignedDuration) -> String {
+    let (size, unit) = unit_of(length);
+    format!("{} {unit}", (length.as_secs() + size / 2) / size)
+}
+
+/// A length of the command line that is no shorter than `length`, with some room.
+fn to_write(length: SignedDuration) -> String {
+    let length = length + MOST;
+    let (size, unit) = unit_of(length);
+    format!("{}{unit}", length.as_secs() / size + 1)
+}
+
+fn unit_of(length: SignedDuration) -> (i64, &'static str) {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+    units.into_iter().find(|(size, _)| length.as_secs() >= 2 * size).unwrap_or((1, "s"))
+}
+
+/// A length of time of the command line, such as `15m`, `26h` or `121d`.
+pub(super) fn parse_length(text: &str) -> Result<SignedDuration, String> {
+    let bad = || format!("`{text}` is no length of time; write a number and one of s, m, h, d, such as 15m");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
+    let size = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(bad()),
+    };
+    let number: u32 = number.parse().map_err(|_| bad())?;
+    Ok(SignedDuration::from_secs(i64::from(number) * size))
+}

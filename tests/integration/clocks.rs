@@ -1,0 +1,201 @@
+//! Whose clock decides: that of the server, and nothing is done while ours is not near it.
+
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokenwarden::serve::Clock;
+
+use crate::{
+    bitbucket::program as on_bitbucket,
+    reconcile::Repository,
+    support::{Setup, TOKENS, TestServer, WHOAMI, answer},
+};
+
+/// What of time there is to go wrong: expired tokens go, endless ones end, unused and idle ones go.
+const POLICY: &str = "version: 1
+tokens:
+  limits: [{max_scope: read-write, max_lifetime: 90d, max_idle: 60d, max_unused: 30d}]
+  enforcement: {lifetime: {action: expire, grace: 14d}, expired: revoke, idle: revoke, never-used: revoke}
+";
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+fn days(count: i32) -> SignedDuration {
+    DAY * count
+}
+
+/// A server whose clock is `ahead` of ours, and stands still.
+async fn server(ahead: SignedDuration) -> (TestServer, Timestamp) {
+    let now = Timestamp::now() + ahead;
+    let setup = Setup { clock: Clock::Fixed(now), ..Setup::default() };
+    (TestServer::start(setup).await, now)
+}
+
+/// A token of `root` to work with, and one of `mary` without an end and one that ends in twenty days; all of
+/// them just made.
+async fn tokens(server: &TestServer, now: Timestamp) -> (String, Vec<i64>) {
+    let warden = server
+        .make(json!({"tokenForUserKey": "root", "tokenScope": 2, "tokenDescription": "warden",
+        "tokenExpirationDateTimeMillis": (now + days(80)).as_millisecond()}))
+        .await;
+    let endless = server.make_token("mary", 2).await;
+    let short = server
+        .make(json!({"tokenForUserKey": "sam", "tokenScope": 2, "tokenDescription": "made",
+            "tokenExpirationDateTimeMillis": (now + days(20)).as_millisecond()}))
+        .await;
+    (warden.secret, vec![endless.id, short.id])
+}
+
+async fn ends(server: &TestServer, id: i64) -> Option<i64> {
+    server.token(id).await.map(|token| token["validUntil"].as_i64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_hours_or_months_away_from_its_server_changes_nothing() {
+    for ahead in [
+        -days(120),
+        -days(400),
+        days(30),
+        days(400),
+        SignedDuration::from_hours(25),
+        -SignedDuration::from_hours(25),
+        SignedDuration::from_mins(11),
+        -SignedDuration::from_mins(11),
+    ] {
+        let (server, now) = server(ahead).await;
+        let (warden, _) = tokens(&server, now).await;
+        let before = server.all_tokens().await;
+        let repository = Repository::new(&server, &warden, POLICY);
+        let planned = repository.run(&["plan"]).await;
+        assert_eq!(planned.code, Some(0), "{}{}", planned.stdout, planned.stderr);
+        assert!(
+            planned.stderr.contains("apply is refused on prod: the clock of the server is"),
+            "{}",
+            planned.stderr
+        );
+        let applied = repository.run(&["apply", "--auto-approve"]).await;
+        assert_eq!(applied.code, Some(4), "{ahead}: {}{}", applied.stdout, applied.stderr);
+        assert!(applied.stderr.contains("--allow-clock-skew "), "{}", applied.stderr);
+        let small = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "10m"]).await;
+        assert_eq!(small.code, Some(4), "{ahead}: {}{}", small.stdout, small.stderr);
+        let revoked = repository.run(&["revoke", "--owner", "mary", "--reason", "r", "--auto-approve"]).await;
+        assert_eq!(revoked.code, Some(4), "{}{}", revoked.stdout, revoked.stderr);
+        let lasting = |tokens: &[Value]| {
+            tokens.iter().map(|token| (token["id"].clone(), token["validUntil"].clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(lasting(&server.all_tokens().await), lasting(&before));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_let_pass_judges_by_the_clock_of_the_server() {
+    for ahead in [-days(120), days(30), -days(400), SignedDuration::from_hours(25)] {
+        let (server, now) = server(ahead).await;
+        let (warden, ids) = tokens(&server, now).await;
+        let repository = Repository::new(&server, &warden, POLICY);
+        let refused = repository.run(&["apply", "--auto-approve"]).await;
+        let flag =
+            refused.stderr.split("--allow-clock-skew ").nth(1).unwrap().split_whitespace().next().unwrap();
+        let applied = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", flag]).await;
+        assert_eq!(applied.code, Some(0), "{ahead}: {}{}", applied.stdout, applied.stderr);
+        assert!(applied.stderr.contains("judged by the clock of the server"), "{}", applied.stderr);
+        let end = ends(&server, ids[0]).await.expect("it was made seconds ago");
+        let least = (now + days(14)).as_millisecond();
+        assert!((least..=least + 86_400_000).contains(&end), "{ahead}: {end}");
+        assert_eq!(ends(&server, ids[1]).await, Some((now + days(20)).as_millisecond()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_minutes_are_worth_a_warning_and_judged_by_the_clock_of_the_server() {
+    for minutes in [5, -5] {
+        let (server, now) = server(SignedDuration::from_mins(minutes)).await;
+        let (warden, _) = tokens(&server, now).await;
+        let repository = Repository::new(&server, &warden, POLICY);
+        let applied = repository.run(&["apply", "--auto-approve"]).await;
+        assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);
+        assert!(applied.stderr.contains("warning: prod: the clock of the server is "), "{}", applied.stderr);
+        for command in [&["drift"][..], &["explain", "2"], &["inventory", "--out", "-"], &["import"]] {
+            let run = repository.run(command).await;
+            assert!(
+                run.stderr.contains("warning: prod: the clock of the server is "),
+                "{command:?}: {}",
+                run.stderr
+            );
+        }
+    }
+    let (server, now) = server(SignedDuration::from_secs(20)).await;
+    let (warden, _) = tokens(&server, now).await;
+    let planned = Repository::new(&server, &warden, POLICY).run(&["plan"]).await;
+    assert!(!planned.stderr.contains("clock"), "{}", planned.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_shows_the_moment_of_the_server() {
+    let (server, now) = server(-days(3)).await;
+    let (warden, _) = tokens(&server, now).await;
+    let run = Repository::new(&server, &warden, POLICY).run(&["inventory", "--out", "-"]).await;
+    let first: Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
+    let seen: Timestamp = first["seen_at"].as_str().unwrap().parse().unwrap();
+    assert!(seen.duration_since(now).abs() < SignedDuration::from_secs(60), "{seen} {now}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lies_behind_the_last_use_of_a_token_has_a_wrong_clock_whatever_ours_says() {
+    let (ahead, _) = server(days(2)).await;
+    let token = ahead.make_token("mary", 2).await;
+    answer(ahead.with_token(&token.secret, Method::GET, WHOAMI), StatusCode::OK).await;
+    let folder = ahead.stop().await;
+    let now = Timestamp::now();
+    let setup =
+        Setup { clock: Clock::Fixed(now), store: Some(folder.path().join("store.db")), ..Setup::default() };
+    let server = TestServer::start(setup).await;
+    let (warden, _) = tokens(&server, now).await;
+    let repository = Repository::new(&server, &warden, POLICY);
+    let before = server.all_tokens().await.len();
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
+    assert!(applied.stderr.contains("a token of `prod` was made or used at"), "{}", applied.stderr);
+    assert_eq!(server.all_tokens().await.len(), before);
+    let allowed = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "3d"]).await;
+    assert_eq!(allowed.code, Some(0), "{}{}", allowed.stdout, allowed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_bitbucket_it_is_the_date_of_the_answers_that_counts() {
+    let dated = |date: Option<String>| async {
+        let stub = on_bitbucket::server().await;
+        stub.contents().date = date;
+        let repository = on_bitbucket::Repository::new(&stub, "    unsupported: warn\n");
+        (stub, repository)
+    };
+    let http = |ahead| {
+        rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&(Timestamp::now() + ahead)).unwrap()
+    };
+    for ahead in [days(120), -days(30), SignedDuration::from_hours(-25)] {
+        let (stub, repository) = dated(Some(http(ahead))).await;
+        let applied = repository.run(&["apply", "--auto-approve"]).await;
+        assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
+        assert!(stub.contents().writes.is_empty());
+    }
+    // Without a date that can be read nobody knows.
+    let (stub, repository) = dated(Some("yesterday".to_owned())).await;
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
+    assert!(applied.stderr.contains("no answer of the server has a date"), "{}", applied.stderr);
+    assert!(stub.contents().writes.is_empty());
+    let allowed = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "10m"]).await;
+    assert_eq!(allowed.code, Some(0), "{}{}", allowed.stdout, allowed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_dates_its_answers_by_the_clock_that_it_judges_by() {
+    let (server, now) = server(days(9)).await;
+    for path in ["/healthz", TOKENS, "/nowhere"] {
+        let response = server.request(Method::GET, path).send().await.unwrap();
+        let date = response.headers()["date"].to_str().unwrap();
+        let date = rfc2822::DateTimeParser::new().parse_timestamp(date).unwrap();
+        assert_eq!(date.as_second(), now.as_second(), "{path}");
+    }
+    answer(server.request(Method::GET, "/healthz"), StatusCode::OK).await;
+}
