@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::model::{GroupName, Owner, OwnerKind, TokenId, UserName};
+use crate::model::{GroupName, Owner, OwnerKind, TokenId, UserName, brief};
 
 use super::{LeftOut, left_out::plural};
 
@@ -88,26 +88,29 @@ impl fmt::Display for Missing {
                 plural(*of)
             ),
             Self::Tokens { owners: 1, such_as, reason, .. } => {
-                write!(f, "the tokens of {such_as} could not be seen: {reason}")
+                write!(f, "the tokens of {} could not be seen: {reason}", brief(such_as))
             }
             Self::Part { of, tokens: 1, such_as } => {
                 write!(
                     f,
-                    "the server does not say the {} of token {such_as}: it is not looked at",
-                    of.words()
+                    "the server does not say the {} of token {}: it is not looked at",
+                    of.words(),
+                    brief(such_as)
                 )
             }
             Self::Part { of, tokens, such_as } => write!(
                 f,
-                "the server does not say the {} of {tokens} tokens, such as {such_as}: they are not looked at",
-                of.words()
+                "the server does not say the {} of {tokens} tokens, such as {}: they are not looked at",
+                of.words(),
+                brief(such_as)
             ),
             Self::Activity { users, such_as } => write!(
                 f,
-                "the server does not say whether {users} users, such as {such_as}, are active: they are taken to be"
+                "the server does not say whether {users} users, such as {}, are active: they are taken to be",
+                brief(such_as)
             ),
             Self::Tokens { of, owners, such_as, reason } => {
-                let of = plural(*of);
+                let (of, such_as) = (plural(*of), brief(such_as));
                 write!(f, "the tokens of {owners} {of}, such as {such_as}, could not be seen: {reason}")
             }
         }

@@ -4,6 +4,7 @@
 //! governance cannot afford, such as an empty list that means both "nobody" and "everybody".
 //! It refuses to know where a value came from: no file, no server, no clock.
 
+pub mod brief;
 pub mod client_address;
 pub mod enforcement;
 pub mod expression;
@@ -26,6 +27,7 @@ pub mod secret;
 pub mod settings;
 pub mod token;
 
+pub use brief::brief;
 pub use client_address::{ClientAddressSource, HeaderName};
 pub use enforcement::{Action, Rule, RuleCode};
 pub use expression::Expression;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::{
     inventory::{Administrators, Credential, Expiry, LeftOut, Missing, Pace, RateLimit, Server},
-    model::{Reach, TokenId, UserName},
+    model::{Reach, TokenId, UserName, brief},
 };
 
 use super::{Change, History, Pending, PlannedChange};
@@ -47,7 +47,7 @@ impl fmt::Display for Remark {
                 "no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time",
             ),
             Self::WordsAreCut(id) => {
-                write!(f, "the description of token {id} is cut, so that its mark has room")
+                write!(f, "the description of token {} is cut, so that its mark has room", brief(id))
             }
             Self::Told(words) => f.write_str(words),
             Self::LeftOut(left_out) => Missing::LeftOut(left_out.clone()).fmt(f),
@@ -60,11 +60,12 @@ impl fmt::Display for Remark {
                  others; use the password of an administrator, or a bearer credential of OAuth 2.0",
             ),
             Self::CannotAdminister(Lack::User(user)) => {
+                let user = brief(user);
                 write!(f, "`{user}` does not administer the server: it will refuse what concerns others")
             }
             Self::SlowedDown(pace) => {
                 let Pace { owners, limit: RateLimit { at_once, per_second }, user } = pace;
-                let us = user.as_ref().map_or_else(|| "the user of this run".to_owned(), |user| format!("`{user}`"));
+                let us = user.as_ref().map_or_else(|| "the user of this run".to_owned(), |user| format!("`{}`", brief(user)));
                 write!(
                     f,
                     "reading asks {owners} users, projects and repositories for their tokens, and the server answers \

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use similar::{ChangeTag, TextDiff};
 
 use crate::{
-    model::{AddressSet, AllowedNetworks, Holders, Limit, Token, settings::LimitDocument},
+    model::{AddressSet, AllowedNetworks, Holders, Limit, Token, brief, settings::LimitDocument},
     plan::{Change, HoldersChange, NetworksChange, Plan, PlannedChange},
 };
 
-use super::escape::{escape, escape_whole, thousands};
+use super::escape::{escape_whole, thousands};
 
 /// How many networks of one change are listed.
 const NETWORKS: usize = 24;
@@ -51,7 +51,7 @@ pub(super) struct Line {
 
 impl Line {
     fn new(sign: Sign, text: &str) -> Self {
-        Self { sign, text: escape(text).trim_end().to_owned() }
+        Self { sign, text: escape_whole(text).trim_end().to_owned() }
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn of_setting(plan: &Plan, group: &[&PlannedChange]) -> Vec<Line> {
             Change::SetPasswordAuthentication { before, .. },
             Change::SetPasswordAuthentication { after, .. },
         ) => {
-            vec![note(format!("{} -> {}", escape(&before.to_string()), escape(&after.to_string())))]
+            vec![note(escape_whole(&format!("{before} -> {after}")))]
         }
         (Change::SetLimits { before, .. }, Change::SetLimits { after, .. }) => limits(before, after),
         _ => Vec::new(),
@@ -141,8 +141,8 @@ fn note(text: String) -> Line {
 
 fn holders(before: &Holders, after: &Holders) -> Vec<Line> {
     let (before, after) = (holder_lines(before), holder_lines(after));
-    let removed = before.difference(&after).map(|line| Line::new(Sign::Removed, line));
-    let added = after.difference(&before).map(|line| Line::new(Sign::Added, line));
+    let removed = before.difference(&after).map(|line| Line::new(Sign::Removed, &brief(line)));
+    let added = after.difference(&before).map(|line| Line::new(Sign::Added, &brief(line)));
     removed.chain(added).collect()
 }
 
@@ -199,7 +199,7 @@ fn network_list(plan: &Plan, sign: Sign, addresses: &AddressSet, verb: &str) -> 
         let named = plan.network_names.iter().find(|(_, named)| set.difference(named).is_empty());
         if let Some((name, _)) = named {
             // Writing into a `String` cannot fail.
-            let _ = write!(text, " ({})", escape(name));
+            let _ = write!(text, " ({name})");
         }
         if sign == Sign::Removed {
             let uses = plan.refused_use.tokens.iter().find(|(used, _)| *used == piece);

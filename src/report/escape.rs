@@ -4,30 +4,20 @@
 
 use std::fmt::Write;
 
-/// How much of a server's text is shown, in characters.
-const SHOWN: usize = 120;
+use crate::model::brief;
 
-/// `text` with control, bidirectional and other invisible characters as `\u{..}`, cut at 120
-/// characters.
+/// A name, a description or other text that is somebody else's alone: with control, bidirectional and other
+/// invisible characters as `\u{..}`, cut at 120 characters.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    let mut characters = text.chars();
-    let mut shown = escaped(characters.by_ref().take(SHOWN));
-    if characters.next().is_some() {
-        shown.push('…');
-    }
-    shown
+    escape_whole(&brief(text))
 }
 
-/// As [`escape`], but not cut: for text that is ours and has somebody else's in it.
+/// As [`escape`], but not cut: for a sentence of ours, whatever it has in it of somebody else.
 #[must_use]
 pub fn escape_whole(text: &str) -> String {
-    escaped(text.chars())
-}
-
-fn escaped(characters: impl Iterator<Item = char>) -> String {
-    let mut shown = String::new();
-    for c in characters {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
         if matches!(c, '"' | '\'' | '\\') || !needs_escape(c) {
             shown.push(c);
         } else {

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     Paint,
     difference::{self, day},
-    escape::escape,
+    escape::{escape, escape_whole},
     subject::token_name,
 };
 
@@ -60,7 +60,7 @@ impl<W: Write> TokenText<'_, W> {
         writeln!(self.out, "\nRules, in the order in which they are tried:\n")?;
         for trial in &self.explained.explanation.trials {
             let (symbol, verdict) = self.verdict(trial);
-            let rule = escape(trial.rule.code());
+            let rule = escape_whole(trial.rule.code());
             let plain = format!("  ? {rule:<width$} {verdict}", width = self.indent - 5);
             let shown = format!("  {symbol}{}", plain.get(3..).unwrap_or_default());
             line(self.out, &shown, plain.chars().count(), trial.place.as_ref(), self.paint)?;
@@ -74,10 +74,10 @@ impl<W: Write> TokenText<'_, W> {
             Verdict::NotTried(why) => (self.paint.faint("-"), format!("not tried: {why}")),
             Verdict::Complies { .. } => (self.paint.added("+"), "complies".to_owned()),
             Verdict::Fails { message, .. } => {
-                (self.paint.removed("x"), format!("fails: {}", escape(message)))
+                (self.paint.removed("x"), format!("fails: {}", escape_whole(message)))
             }
             Verdict::Undecided { reason } => {
-                (self.paint.changed("?"), format!("undecided: {}", escape(reason)))
+                (self.paint.changed("?"), format!("undecided: {}", escape_whole(reason)))
             }
         }
     }
@@ -115,10 +115,15 @@ impl<W: Write> TokenText<'_, W> {
             writeln!(self.out, "    pending until {}: the date is already set", day(pending.until))?;
         }
         for held in held_back {
-            writeln!(self.out, "  {} held back: {}", self.paint.changed("?"), escape(&held.reason))?;
+            writeln!(self.out, "  {} held back: {}", self.paint.changed("?"), escape_whole(&held.reason))?;
         }
         for finding in reported {
-            writeln!(self.out, "  {} {} is reported", self.paint.changed("!"), escape(finding.rule.code()))?;
+            writeln!(
+                self.out,
+                "  {} {} is reported",
+                self.paint.changed("!"),
+                escape_whole(finding.rule.code())
+            )?;
         }
         if changes.is_empty() && pending.is_none() && held_back.is_empty() && reported.is_empty() {
             writeln!(self.out, "  nothing")?;
@@ -143,7 +148,7 @@ impl<W: Write> TokenText<'_, W> {
 fn line(out: &mut impl Write, text: &str, width: usize, place: Option<&Place>, paint: Paint) -> fmt::Result {
     let Some(place) = place else { return writeln!(out, "{text}") };
     let gap = PLACE_COLUMN.saturating_sub(width + 1).max(1);
-    writeln!(out, "{text}{:gap$}{}", "", paint.faint(&escape(&place.to_string())))
+    writeln!(out, "{text}{:gap$}{}", "", paint.faint(&escape_whole(&place.to_string())))
 }
 
 fn facts(token: &Token) -> String {
@@ -175,7 +180,7 @@ fn action(action: Action) -> String {
 
 fn why(waiver: &Waiver) -> String {
     let approved = waiver.approved_by.as_ref().map_or(String::new(), |by| format!(", approved by {by}"));
-    escape(&format!("{}{approved}", waiver.reason))
+    escape_whole(&format!("{}{approved}", waiver.reason))
 }
 
 fn event(event: &Event) -> String {
@@ -184,11 +189,11 @@ fn event(event: &Event) -> String {
         Event::WouldExpire => "it expires, once the plan is applied".to_owned(),
         Event::Revoked => "a run revokes it: its mark is due".to_owned(),
         Event::WouldBeRevoked => "a run revokes it, once the plan has marked it".to_owned(),
-        Event::Fails { rule, action } => format!("{} begins to fail: {action}", escape(rule.code())),
-        Event::Narrows { rule } => format!("its scope is narrowed for {}", escape(rule.code())),
+        Event::Fails { rule, action } => format!("{} begins to fail: {action}", escape_whole(rule.code())),
+        Event::Narrows { rule } => format!("its scope is narrowed for {}", escape_whole(rule.code())),
         Event::WaiverEnds { rules, place } => {
-            let rules: Vec<_> = rules.iter().map(|rule| escape(rule.code())).collect();
-            format!("the waiver of {} at {} has ended", rules.join(", "), escape(&place.to_string()))
+            let rules: Vec<_> = rules.iter().map(|rule| escape_whole(rule.code())).collect();
+            format!("the waiver of {} at {} has ended", rules.join(", "), escape_whole(&place.to_string()))
         }
     }
 }
@@ -225,7 +230,7 @@ pub fn forecast(target: &str, forecast: &Forecast, paint: Paint, out: &mut impl 
         let text = format!("  {} {words}{from}", basis.key.path());
         line(out, &text, text.chars().count(), basis.place.as_ref(), paint)?;
         if let Some(reason) = &basis.held_back {
-            writeln!(out, "      what the policy says of it is held back: {}", escape(reason))?;
+            writeln!(out, "      what the policy says of it is held back: {}", escape_whole(reason))?;
         }
     }
     if let (Some(reason), []) = (denied, forecast.rests_on.as_slice()) {

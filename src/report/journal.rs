@@ -15,7 +15,7 @@ use crate::model::{
 
 use super::{
     Paint,
-    escape::{counted, escape},
+    escape::{counted, escape, escape_whole},
 };
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
@@ -149,7 +149,7 @@ fn line(change: &RecordedChange, paint: Paint, out: &mut impl Write) -> fmt::Res
     let until = note.scope.map_or(until, |scope| format!(" to {scope}"));
     writeln!(out, "  {word} {at:<20} {} {}{until}", escape(&note.action), escape(&note.address))?;
     match result.and_then(|result| result.reason.as_deref()) {
-        Some(reason) => writeln!(out, "      {}", escape(reason)),
+        Some(reason) => writeln!(out, "      {}", escape_whole(reason)),
         None => Ok(()),
     }
 }

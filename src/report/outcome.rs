@@ -10,7 +10,7 @@ use crate::{
 
 use super::{
     Applied, Calls, Paint,
-    escape::{counted, escape, thousands},
+    escape::{counted, escape_whole, thousands},
     purpose::nothing_left,
     subject::name,
     summary::{Tense, summary},
@@ -74,7 +74,7 @@ pub fn outcome(
         };
         let action = change.planned.change.action();
         writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
-        writeln!(out, "      {}", escape(why))?;
+        writeln!(out, "      {}", escape_whole(why))?;
     }
     let done = summary(&done(outcome), Tense::Past);
     write!(out, "{} {target}: {done}", paint.strong("Applied on"))?;
@@ -110,7 +110,7 @@ fn standing(target: &str, afterwards: &Afterwards, paint: Paint, out: &mut impl 
             let label = paint.removed("Not known:");
             writeln!(out, "{label} {target} was read back, and not everything could be seen:")?;
             let mut unseen = plan.coverage.unseen();
-            unseen.try_for_each(|missing| writeln!(out, "  ? {}", escape(&missing.to_string())))
+            unseen.try_for_each(|missing| writeln!(out, "  ? {}", escape_whole(&missing.to_string())))
         }
         Afterwards::Planned(plan) if plan.changes.is_empty() => {
             let label = paint.changed("Not converged:");
@@ -127,7 +127,7 @@ fn standing(target: &str, afterwards: &Afterwards, paint: Paint, out: &mut impl 
         ),
         Afterwards::Unread(why) => {
             let label = paint.removed("Not known:");
-            writeln!(out, "{label} {target} could not be read back: {}", escape(why))
+            writeln!(out, "{label} {target} could not be read back: {}", escape_whole(why))
         }
     }
 }

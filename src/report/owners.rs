@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compliance::{Finding, WaiverStanding, WaiverWarning},
-    model::{Owner, Rule, RuleCode, Token, TokenId},
+    model::{Owner, Rule, RuleCode, Token, TokenId, brief},
     plan::{Change, Reason},
     policy::Place,
 };
@@ -183,7 +183,7 @@ fn notice(run: &Run<'_>, mut tokens: Vec<Coming<'_>>) -> Option<Notice> {
     // What ends first stands first, what ends at once before it, what does not end behind it.
     tokens.sort_by_key(|one| (Reverse(one.is_revoked()), one.end().is_none(), one.end()));
     let owner = &tokens.first()?.token.owner;
-    let mut text = format!("# API tokens of {}\n\n", inline(&owner.to_string()));
+    let mut text = format!("# API tokens of {}\n\n", inline(&brief(owner)));
     // Writing into a `String` cannot fail.
     let _ = writeln!(
         text,

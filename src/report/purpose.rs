@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     Paint,
-    escape::escape,
+    escape::{escape, escape_whole},
     summary::{Tense, summary},
 };
 
@@ -15,7 +15,7 @@ use super::{
 /// something of what it is for.
 pub(super) fn confined_to(plan: &Plan) -> Option<String> {
     let left_out: Vec<LeftOut> = plan.coverage.left_out().cloned().collect();
-    let tokens = escape(&looked_at(&left_out));
+    let tokens = escape_whole(&looked_at(&left_out));
     match &plan.purpose {
         _ if left_out.is_empty() => None,
         // Neither the settings nor the tokens of one owner are ever left out without a word.

@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     difference::of_token,
-    escape::{escape, quoted},
+    escape::{escape, escape_whole, quoted},
 };
 
 /// What people read: `permissions.create`, `token 4711 "nightly build" of ci-deploy`.
@@ -27,7 +27,7 @@ pub fn change_line(planned: &PlannedChange) -> String {
     let why: Vec<String> = planned
         .reasons
         .iter()
-        .filter_map(|reason| Some(format!("{}: {}", reason.rule.as_ref()?, escape(&reason.text))))
+        .filter_map(|reason| Some(format!("{}: {}", reason.rule.as_ref()?, escape_whole(&reason.text))))
         .collect();
     if why.is_empty() {
         format!("{object}: {what}")

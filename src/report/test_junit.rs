@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 
 use crate::testing::{CaseResult, TestRun};
 
-use super::{escape::escape, test_text::difference};
+use super::{escape::escape_whole, test_text::difference};
 
 /// What came of `run` as JUnit XML.
 ///
@@ -15,7 +15,7 @@ use super::{escape::escape, test_text::difference};
 pub fn report(run: &TestRun) -> Result<String, SerializeError> {
     let mut report = Report::new("tokenwarden test");
     for results in run.results.chunk_by(|a, b| a.file == b.file) {
-        let file = results.first().map_or(String::new(), |first| escape(&first.file));
+        let file = results.first().map_or(String::new(), |first| escape_whole(&first.file));
         let mut suite = TestSuite::new(file.as_str());
         suite.add_test_cases(results.iter().map(|result| case(&file, result)));
         report.add_test_suite(suite);
@@ -30,18 +30,18 @@ fn case(file: &str, result: &CaseResult) -> TestCase {
         let lines = difference(result).into_iter().map(|(sign, text)| format!("{sign} {text}"));
         let because = result.because.iter().map(|because| {
             let place = because.place.as_ref().map_or(String::new(), |place| format!(" ({place})"));
-            escape(&format!("{}{place}", because.text))
+            escape_whole(&format!("{}{place}", because.text))
         });
         let head = ["- expected, + actual".to_owned()];
         let text: Vec<_> =
             head.into_iter().chain(lines).chain(["because".to_owned()]).chain(because).collect();
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status
-            .set_message(format!("at {}", escape(&result.place.to_string())))
+            .set_message(format!("at {}", escape_whole(&result.place.to_string())))
             .set_description(text.join("\n"));
         status
     };
-    let mut case = TestCase::new(escape(&result.name), status);
+    let mut case = TestCase::new(escape_whole(&result.name), status);
     case.set_classname(file);
     case
 }

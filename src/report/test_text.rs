@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     Paint,
-    escape::{counted, escape},
+    escape::{counted, escape_whole},
     text::PLACE_COLUMN,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn coverage(coverage: &Coverage) -> String {
 /// What differs, a line each: what must come of the case and does not with `-`, what does and must not
 /// with `+`.
 pub(super) fn difference(result: &CaseResult) -> Vec<(char, String)> {
-    let of = |lines: &[String]| lines.iter().map(|line| escape(line)).collect::<Vec<_>>();
+    let of = |lines: &[String]| lines.iter().map(|line| escape_whole(line)).collect::<Vec<_>>();
     let (expected, actual) = (of(&result.expected), of(&result.actual));
     let (expected, actual): (Vec<&str>, Vec<&str>) =
         (expected.iter().map(String::as_str).collect(), actual.iter().map(String::as_str).collect());
@@ -60,14 +60,14 @@ pub(super) fn difference(result: &CaseResult) -> Vec<(char, String)> {
 /// What there is to exercise, in words.
 pub(super) fn subject(subject: &CoverageSubject) -> String {
     match subject {
-        CoverageSubject::Rule(rule) => format!("rule {}", escape(rule.code())),
+        CoverageSubject::Rule(rule) => format!("rule {}", escape_whole(rule.code())),
         CoverageSubject::LimitEntry(number) => format!("entry {number} of the limits"),
     }
 }
 
 fn failure(result: &CaseResult, paint: Paint, out: &mut impl Write) -> fmt::Result {
-    let name = paint.strong(&escape(&result.name));
-    writeln!(out, "{} {name} ({})", paint.removed("failed:"), escape(&result.place.to_string()))?;
+    let name = paint.strong(&escape_whole(&result.name));
+    writeln!(out, "{} {name} ({})", paint.removed("failed:"), escape_whole(&result.place.to_string()))?;
     writeln!(out, "    - expected, + actual")?;
     for (sign, text) in difference(result) {
         let line = format!("    {sign} {text}");
@@ -82,7 +82,7 @@ fn failure(result: &CaseResult, paint: Paint, out: &mut impl Write) -> fmt::Resu
         writeln!(out, "  because")?;
     }
     for because in &result.because {
-        placed(&format!("    {}", escape(&because.text)), because.place.as_ref(), paint, out)?;
+        placed(&format!("    {}", escape_whole(&because.text)), because.place.as_ref(), paint, out)?;
     }
     writeln!(out)
 }
@@ -94,7 +94,7 @@ fn not_exercised(coverage: &Coverage, paint: Paint, out: &mut impl Write) -> fmt
     }
     writeln!(out, "No case exercises:\n")?;
     for item in missing {
-        let text = format!("  {} ({})", subject(&item.subject), escape(&item.target));
+        let text = format!("  {} ({})", subject(&item.subject), escape_whole(&item.target));
         placed(&text, item.place.as_ref(), paint, out)?;
     }
     writeln!(out)
@@ -103,5 +103,5 @@ fn not_exercised(coverage: &Coverage, paint: Paint, out: &mut impl Write) -> fmt
 fn placed(text: &str, place: Option<&Place>, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let Some(place) = place else { return writeln!(out, "{text}") };
     let width = PLACE_COLUMN - 1;
-    writeln!(out, "{text:<width$} {}", paint.faint(&escape(&place.to_string())))
+    writeln!(out, "{text:<width$} {}", paint.faint(&escape_whole(&place.to_string())))
 }

@@ -136,7 +136,7 @@ impl<W: Write> PlanText<'_, W> {
         let mut what = what;
         for reason in reasons {
             let rule = reason.rule.as_ref().map_or(String::new(), |rule| format!("{rule}: "));
-            writeln!(self.out, "      {what:<width$} {rule}{}", escape(&reason.text))?;
+            writeln!(self.out, "      {what:<width$} {rule}{}", escape_whole(&reason.text))?;
             what = "";
         }
         Ok(())
@@ -167,7 +167,7 @@ impl<W: Write> PlanText<'_, W> {
             let symbol = self.paint.changed("!");
             self.line(&symbol, &token_name(&found.token), place)?;
             for finding in &found.findings {
-                writeln!(self.out, "      {}: {}", finding.rule, escape(&finding.message))?;
+                writeln!(self.out, "      {}: {}", finding.rule, escape_whole(&finding.message))?;
             }
         }
         Ok(())
@@ -183,11 +183,11 @@ impl<W: Write> PlanText<'_, W> {
             self.line("-", &token_name(&found.token), waivers().next().map(|waiver| &waiver.place))?;
             for finding in &found.findings {
                 let Some(waiver) = &finding.waiver else { continue };
-                writeln!(self.out, "      {}: {}", finding.rule, escape(&finding.message))?;
+                writeln!(self.out, "      {}: {}", finding.rule, escape_whole(&finding.message))?;
                 let approved =
                     waiver.approved_by.as_ref().map_or(String::new(), |by| format!(", approved by {by}"));
                 let why = format!("{}{approved}", waiver.reason);
-                writeln!(self.out, "          until {}: {}", waiver.until, escape(&why))?;
+                writeln!(self.out, "          until {}: {}", waiver.until, escape_whole(&why))?;
             }
         }
         Ok(())
@@ -206,7 +206,7 @@ impl<W: Write> PlanText<'_, W> {
             });
             writeln!(self.out, "      {}{tokens}", escape_whole(&held.reason))?;
         }
-        unseen(self.plan).try_for_each(|missing| writeln!(self.out, "  ? {}", escape(&missing)))
+        unseen(self.plan).try_for_each(|missing| writeln!(self.out, "  ? {}", escape_whole(&missing)))
     }
 
     fn notes(&mut self) -> fmt::Result {
@@ -254,7 +254,7 @@ impl<W: Write> PlanText<'_, W> {
     fn line(&mut self, symbol: &str, subject: &str, place: Option<&Place>) -> fmt::Result {
         let Some(place) = place else { return writeln!(self.out, "  {symbol} {subject}") };
         let width = PLACE_COLUMN - 4;
-        let place = self.paint.faint(&escape(&place.to_string()));
+        let place = self.paint.faint(&escape_whole(&place.to_string()));
         writeln!(self.out, "  {symbol} {subject:<width$} {place}")
     }
 

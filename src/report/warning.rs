@@ -3,7 +3,7 @@
 
 use crate::compliance::{WaiverStanding, WaiverWarning};
 
-use super::escape::escape;
+use super::escape::escape_whole;
 
 /// The stable code of `standing`.
 #[must_use]
@@ -19,7 +19,7 @@ pub(super) fn code(standing: WaiverStanding) -> &'static str {
 #[must_use]
 pub(super) fn message(warning: &WaiverWarning) -> String {
     let waiver = &warning.waiver;
-    let subject = escape(&waiver.subject.to_string());
+    let subject = escape_whole(&waiver.subject.to_string());
     match warning.standing {
         WaiverStanding::Ended => format!("the waiver for {subject} ended on {}", waiver.until),
         WaiverStanding::EndsSoon => format!("the waiver for {subject} ends on {}", waiver.until),
@@ -32,6 +32,6 @@ pub(super) fn message(warning: &WaiverWarning) -> String {
 /// The warning as one line for a terminal, with the line of the policy.
 #[must_use]
 pub fn line(warning: &WaiverWarning) -> String {
-    let place = escape(&warning.waiver.place.to_string());
+    let place = escape_whole(&warning.waiver.place.to_string());
     format!("warning[{}]: {} ({place})", code(warning.standing), message(warning))
 }

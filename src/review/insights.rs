@@ -13,7 +13,7 @@ pub const DATA_AT_MOST: usize = 6;
 /// Annotations that a report may have; with more, Bitbucket refuses them all.
 pub const ANNOTATIONS_AT_MOST: usize = 1000;
 /// Longest text of a report or an annotation, in characters.
-const DETAILS: usize = 2000;
+pub(super) const DETAILS: usize = 2000;
 
 /// A number worth seeing.
 #[derive(Clone, Debug, Serialize)]

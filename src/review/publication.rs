@@ -1,19 +1,22 @@
 //! In: the run of a saved plan. Out: what is published of it. It refuses to know where it goes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
+    model::brief,
     plan::{Plan, PlannedChange},
     policy::Place,
-    report::{Run, change_line, markdown},
+    report::{Run, change_line, escape_whole, markdown},
 };
 
-use super::{Annotation, DataItem, DataValue, Publication, Severity};
+use super::{Annotation, DataItem, DataValue, Publication, Severity, insights::DETAILS};
 
 /// What is left of a comment for the marker behind it, in characters.
 const MARKER: usize = 200;
 /// How many changes are named at one line of the policy.
 const NAMED: usize = 5;
+/// What is left of a message to say how many parts had no room, in characters.
+const MORE: usize = 40;
 
 impl Publication {
     /// What there is to publish of `run`, whose policy lies in the folder `root` of the repository (empty
@@ -53,7 +56,7 @@ fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
     for target in &run.targets {
         let why = target.plan.as_ref().err().into_iter().chain(&target.refusals);
         annotations.extend(why.map(|why| Annotation {
-            message: format!("{}: {why}", target.name),
+            message: whole(format!("{}: ", target.name), why.lines().map(escape_whole), usize::MAX, "\n"),
             severity: Severity::High,
             path: None,
             line: 0,
@@ -68,7 +71,7 @@ fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
         }
         for held in &plan.held_back {
             if let Some(place) = &held.place {
-                let message = format!("held back: {}: {}", held.subject, held.reason);
+                let message = format!("held back: {}: {}", brief(&held.subject), escape_whole(&held.reason));
                 annotations.push(at(place, root, Severity::Medium, message));
             }
         }
@@ -84,15 +87,33 @@ fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
 /// What one line of the policy asks for.
 fn demand(place: &Place, root: &str, changes: &[&PlannedChange]) -> Annotation {
     let irreversible = changes.iter().any(|planned| planned.change.is_irreversible());
-    let mut lines: Vec<String> = changes.iter().take(NAMED).map(|planned| change_line(planned)).collect();
-    if let Some(more) = changes.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        lines.push(format!("and {more} more"));
+    let lines = changes.iter().map(|planned| change_line(planned));
+    let severity = if irreversible { Severity::High } else { Severity::Medium };
+    at(place, root, severity, whole(String::new(), lines, NAMED, "; "))
+}
+
+/// `first` and behind it `at_most` of `parts`, as far as there is room in a message, each of them whole; the
+/// others are counted.
+fn whole(first: String, parts: impl Iterator<Item = String>, at_most: usize, between: &str) -> String {
+    let parts: Vec<String> = parts.collect();
+    let count = parts.len();
+    let mut message = first;
+    let room = DETAILS - MORE;
+    for (index, part) in parts.iter().enumerate() {
+        let is_full = message.chars().count() + between.len() + part.chars().count() > room;
+        if index == at_most || (is_full && index > 0) {
+            let _ = write!(message, "{between}and {} more", count - index);
+            break;
+        }
+        message.push_str(if index == 0 { "" } else { between });
+        message.push_str(part);
     }
-    at(place, root, if irreversible { Severity::High } else { Severity::Medium }, lines.join("; "))
+    message
 }
 
 fn at(place: &Place, root: &str, severity: Severity, message: String) -> Annotation {
     let root = root.trim_matches('/');
-    let path = if root.is_empty() { place.file.to_string() } else { format!("{root}/{}", place.file) };
+    let file = place.file.trim_start_matches("./");
+    let path = if root.is_empty() { file.to_owned() } else { format!("{root}/{file}") };
     Annotation { message, severity, path: Some(path), line: place.line }
 }

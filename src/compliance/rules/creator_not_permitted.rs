@@ -3,7 +3,7 @@
 //! a token, it is not tried.
 
 use super::{NotTried, Subject, Verdict};
-use crate::model::Permission;
+use crate::model::{Permission, brief};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let Some(owner) = subject.token.owner.user() else { return Verdict::NotTried(NotTried::NoUser) };
@@ -11,7 +11,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
         None => Verdict::NotTried(NotTried::UnknownCreator),
         Some(creator) if creator == owner => Verdict::COMPLIES,
         Some(creator) => subject.permitted(creator, Permission::ManageOthers, || {
-            format!("made by {creator}, who is outside `permissions.manage_others`")
+            format!("made by {}, who is outside `permissions.manage_others`", brief(creator))
         }),
     }
 }

@@ -2,7 +2,7 @@
 //! Out: a verdict. An owner whom it does not know is another rule's subject.
 
 use super::{NotTried, Subject, Verdict};
-use crate::inventory::Presence;
+use crate::{inventory::Presence, model::brief};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     match subject.owner.presence {
@@ -10,7 +10,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
         Some(Presence::Unknown) => Verdict::NotTried(NotTried::OwnerUnknown),
         Some(Presence::Active) => Verdict::COMPLIES,
         Some(Presence::Inactive) => {
-            Verdict::Fails { message: format!("{} is not active", subject.token.owner), place: None }
+            Verdict::Fails { message: format!("{} is not active", brief(&subject.token.owner)), place: None }
         }
     }
 }

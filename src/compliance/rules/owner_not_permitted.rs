@@ -2,12 +2,15 @@
 //! verdict. It says nothing of owners whom the directory does not know or who are not active.
 
 use super::{NotTried, Subject, Verdict};
-use crate::{inventory::Presence, model::Permission};
+use crate::{
+    inventory::Presence,
+    model::{Permission, brief},
+};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let Some(user) = subject.token.owner.user() else { return Verdict::NotTried(NotTried::NoUser) };
     if subject.owner.presence != Some(Presence::Active) {
         return Verdict::NotTried(NotTried::OwnerNotActive);
     }
-    subject.permitted(user, Permission::Use, || format!("{user} is outside `permissions.use`"))
+    subject.permitted(user, Permission::Use, || format!("{} is outside `permissions.use`", brief(user)))
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Run,
-    escape::{escape, thousands},
+    escape::{escape_whole, thousands},
     summary::{Counts, Tense, compliance_of},
 };
 
@@ -22,7 +22,7 @@ const ROWS: usize = 1_000;
 /// The run as an HTML page.
 #[must_use]
 pub fn report(run: &Run<'_>) -> String {
-    let names: Vec<String> = run.targets.iter().map(|target| escape(target.name)).collect();
+    let names: Vec<String> = run.targets.iter().map(|target| escape_whole(target.name)).collect();
     let title = format!("API tokens on {}", names.join(", "));
     let page = html! {
         (DOCTYPE)
@@ -32,12 +32,12 @@ pub fn report(run: &Run<'_>) -> String {
                 meta http-equiv="Content-Security-Policy" content=(content_security_policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
-                title { (escape(&title)) " – tokenwarden" }
+                title { (escape_whole(&title)) " – tokenwarden" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { (escape(&title)) }
+                    h1 { (escape_whole(&title)) }
                     p.quiet { (if run.was_applied() { "Applied for " } else { "Planned for " }) (run.at.strftime("%Y-%m-%d %H:%M UTC")) }
                 }
                 main {
@@ -70,7 +70,7 @@ fn overview(run: &Run<'_>) -> Markup {
                 tbody {
                     @for (index, target) in run.targets.iter().enumerate() {
                         tr {
-                            td { a href=(format!("#target-{index}")) { (escape(target.name)) } }
+                            td { a href=(format!("#target-{index}")) { (escape_whole(target.name)) } }
                             @match target.latest() {
                                 Some(plan) => {
                                     td { (compliance_of(plan)) }

@@ -17,7 +17,7 @@ use crate::{
     report::{
         Run, TargetRun,
         difference::{Sign, day, of_setting, sides_of_token},
-        escape::{escape, thousands},
+        escape::{escape, escape_whole, thousands},
         findings::found,
         subject::{name, token_name},
         summary::{Counts, Tense, by_object, compliance_of},
@@ -31,7 +31,7 @@ use super::{ROWS, chart::Figures, more};
 /// What the page says of the target that is the one at `index`.
 pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Markup {
     html! {
-        h2 id=(format!("target-{index}")) { (escape(target.name)) }
+        h2 id=(format!("target-{index}")) { (escape_whole(target.name)) }
         @match (&target.plan, target.latest()) {
             (Ok(plan), Some(latest)) => {
                 (summary(run, target, latest))
@@ -43,7 +43,7 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Ma
                 (told("Reported, nothing is done about it", &latest.reported))
                 (told("Waived, nothing is done about it for now", &latest.waived))
             }
-            (Err(why), _) => div.alert { p { "Could not be read." } p { (escape(why)) } },
+            (Err(why), _) => div.alert { p { "Could not be read." } p { (escape_whole(why)) } },
             (Ok(_), None) => {}
         }
     }
@@ -82,7 +82,7 @@ fn tile(name: &str, number: &str, class: &str) -> Markup {
 /// What keeps the plan from being applied, what failed, what is held back, and waivers to look after.
 fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
     let refusals: Vec<String> =
-        target.refusals.iter().flat_map(|why| why.lines().map(|line| escape(line.trim()))).collect();
+        target.refusals.iter().flat_map(|why| why.lines().map(|line| escape_whole(line.trim()))).collect();
     let outcomes = target.applied.iter().flat_map(|applied| &applied.outcome.changes);
     let failures = outcomes.filter_map(|change| {
         let (word, why) = match &change.result {
@@ -91,12 +91,13 @@ fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
             ChangeResult::NotTried(why) => ("not tried", why),
         };
         let (action, object) = (change.planned.change.action(), name(change.planned.change.object()));
-        Some(format!("{word}: {action} {object}: {}", escape(why)))
+        Some(format!("{word}: {action} {object}: {}", escape_whole(why)))
     });
     let held_back = latest.held_back.iter();
-    let held_back = held_back.map(|held| format!("{}: {}", escape(&held.subject), escape(&held.reason)));
-    let held_back = held_back.chain(unseen(latest).map(|missing| escape(&missing)));
-    let left_out = latest.coverage.left_out().map(|left_out| escape(&left_out.to_string()));
+    let held_back =
+        held_back.map(|held| format!("{}: {}", escape(&held.subject), escape_whole(&held.reason)));
+    let held_back = held_back.chain(unseen(latest).map(|missing| escape_whole(&missing)));
+    let left_out = latest.coverage.left_out().map(|left_out| escape_whole(&left_out.to_string()));
     let warnings = latest.waiver_warnings.iter().map(warning::message);
     html! {
         (alert("alert", "apply is refused", &refusals))
@@ -293,9 +294,9 @@ fn told(title: &str, tokens: &[TokenFindings]) -> Markup {
                                 td { (token_name(&found.token)) }
                                 td { ul { @for finding in &found.findings {
                                     li {
-                                        (finding.rule.code()) ": " (escape(&finding.message))
+                                        (finding.rule.code()) ": " (escape_whole(&finding.message))
                                         @if let Some(waiver) = &finding.waiver {
-                                            span.quiet { ", waived until " (waiver.until) ": " (escape(&waiver.reason)) }
+                                            span.quiet { ", waived until " (waiver.until) ": " (escape_whole(&waiver.reason)) }
                                         }
                                     }
                                 } } }
@@ -313,7 +314,7 @@ fn told(title: &str, tokens: &[TokenFindings]) -> Markup {
 fn reasons(reasons: &[Reason]) -> Markup {
     html! {
         ul { @for reason in reasons {
-            li { @if let Some(rule) = &reason.rule { (rule.code()) ": " } (escape(&reason.text)) }
+            li { @if let Some(rule) = &reason.rule { (rule.code()) ": " } (escape_whole(&reason.text)) }
         } }
     }
 }
@@ -323,5 +324,5 @@ fn place_of(reasons: &[Reason]) -> Option<&Place> {
 }
 
 fn shown(place: Option<&Place>) -> String {
-    place.map_or(String::new(), |place| escape(&place.to_string()))
+    place.map_or(String::new(), |place| escape_whole(&place.to_string()))
 }

@@ -1,16 +1,16 @@
 //! In: text from anywhere. Out: Markdown that shows it and does nothing else: no link, mention, image,
 //! HTML, emphasis or end of a table cell comes of it. It refuses to know what the text is about.
 
-use crate::report::escape::escape;
+use crate::report::escape::escape_whole;
 
 /// Between the two halves of what a host would make a link or a mention of, on top of Markdown and
 /// therefore whatever is escaped in Markdown. It is not seen.
 const BREAK: char = '\u{200b}';
 
-/// `text` within a line or a cell of a table, cut at 120 characters.
+/// `text` within a line or a cell of a table. What is somebody else's alone is cut before.
 pub(in crate::report) fn inline(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
-    for c in unlinked(&escape(text)).chars() {
+    for c in unlinked(&escape_whole(text)).chars() {
         match c {
             '<' => shown.push_str("&lt;"),
             '>' => shown.push_str("&gt;"),

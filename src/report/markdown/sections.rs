@@ -4,6 +4,7 @@
 use crate::{
     apply::ChangeResult,
     compliance::TokenFindings,
+    model::brief,
     plan::{Object, Plan, PlannedChange, Reason},
     policy::Place,
 };
@@ -101,10 +102,9 @@ fn failures<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
 
 fn held_back<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
     latest(run).flat_map(move |(target, plan)| {
-        let held_back = plan
-            .held_back
-            .iter()
-            .map(move |held| bullet(run, target, &[&held.subject, &held.reason], held.place.as_ref()));
+        let held_back = plan.held_back.iter().map(move |held| {
+            bullet(run, target, &[&brief(&held.subject), &held.reason], held.place.as_ref())
+        });
         held_back.chain(unseen(plan).map(move |missing| bullet(run, target, &[&missing], None)))
     })
 }
