@@ -187,7 +187,8 @@ impl RunArgs {
         plan::show_obstacles(&planned, &allowed, skew);
         // They say what would be done, until it is known what was done.
         self.reports.write(&run, global)?;
-        let shown = if self.format == Format::Text { String::new() } else { self.format.render(&run, "")? };
+        let shown =
+            if self.format == Format::Text { String::new() } else { self.format.render(&run, "", global)? };
         if let Some(saved) = &saved
             && let Err(refused) = reviewed::check_servers(saved, &planned)
         {
@@ -228,7 +229,7 @@ impl RunArgs {
             reports::assemble(applied.iter().map(Applied::told).chain(unread).collect(), global, started);
         match self.format {
             Format::Text => show_outcomes(&applied, global)?,
-            format => output::write(&format.render(&run, "")?)?,
+            format => output::write(&format.render(&run, "", global)?)?,
         }
         for one in &applied {
             reviewed::show(&one.reviewed);

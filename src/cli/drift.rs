@@ -81,7 +81,7 @@ impl DriftCommand {
         let run = reports::run_of(workspace, planned, &allowed, global, started);
         match self.format {
             Format::Text => reports::show_plans(&run, global)?,
-            format => output::write(&format.render(&run, "")?)?,
+            format => output::write(&format.render(&run, "", global)?)?,
         }
         plan::show_obstacles(planned, &allowed, None);
         self.reports.write(&run, global)?;

@@ -1,8 +1,8 @@
 //! Git, asked about the repository that a folder lies in: it reads objects and runs nothing else.
 
 use std::{
-    env, io,
-    path::Path,
+    env, fs, io,
+    path::{Component, Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -77,4 +77,33 @@ pub(super) fn line(folder: &Path, arguments: &[&str]) -> Result<String, GitError
         text.pop();
     }
     Ok(text)
+}
+
+/// The paths of files from the root of the repository that `folder` lies in, for files that are named from the
+/// folder `from`. Without a repository, and for a file outside it, the name stays as it is.
+pub(super) fn paths_in_repository(folder: &Path, from: &Path) -> impl Fn(&str) -> String + use<> {
+    let root = line(folder, &["rev-parse", "--show-toplevel"]).ok().map(PathBuf::from);
+    let from = fs::canonicalize(from).ok();
+    move |named| {
+        let named = Path::new(named);
+        let inside = root.as_ref().zip(from.as_ref()).and_then(|(root, from)| {
+            let path = plain(&from.join(named));
+            path.strip_prefix(root).ok().map(Path::to_path_buf)
+        });
+        inside.unwrap_or_else(|| plain(named)).display().to_string()
+    }
+}
+
+/// `path` without `.`, and without `..` where something stands before it.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+        plain
+    })
 }

@@ -88,12 +88,12 @@ impl PlanCommand {
         let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
             Format::Text if !to_stdout => reports::show_plans(&run, global)?,
-            _ if to_stdout => output::write(&Format::Json.render(&run, "")?)?,
-            format => output::write(&format.render(&run, "")?)?,
+            _ if to_stdout => output::write(&Format::Json.render(&run, "", global)?)?,
+            format => output::write(&format.render(&run, "", global)?)?,
         }
         show_obstacles(planned, &allowed, None);
         if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
-            atomic::write(&global.resolve(file), &Format::Json.render(&run, "")?)?;
+            atomic::write(&global.resolve(file), &Format::Json.render(&run, "", global)?)?;
         }
         self.reports.write(&run, global)?;
         let standing = planned.iter().map(|one| standing(one, self.detailed_exitcode));

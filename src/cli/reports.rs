@@ -16,16 +16,19 @@ use crate::{
     apply::one_line,
     plan::Allowed,
     report::{
-        Paint, Run, TargetRun, fleet, html, json::PlanDocument, junit, markdown, metrics, outcome, owners,
-        sarif, saved, text,
+        Paint, Run, TargetRun, fleet, html,
+        json::PlanDocument,
+        junit, markdown, metrics, outcome, owners,
+        sarif::{self, Files},
+        saved, text,
     },
 };
 
 use super::{
     Exit, Failure, Global,
     atomic::{self, CannotWrite},
-    files::Workspace,
-    output,
+    files::{Workspace, folder_of},
+    git, output,
     targets::{self, Planned},
 };
 
@@ -49,23 +52,35 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The run in this form, without colour. `earlier` is what stands where it goes.
+    /// The run in this form, without colour. `earlier` is what stands where it goes. What it has no room for is
+    /// told on standard error.
     ///
     /// # Errors
     ///
     /// When it cannot be made, which no content makes happen.
-    pub(super) fn render(self, run: &Run<'_>, earlier: &str) -> Result<String, Failure> {
+    pub(super) fn render(self, run: &Run<'_>, earlier: &str, global: &Global) -> Result<String, Failure> {
         Ok(match self {
             Self::Text => plain(run, Paint { colour: false })?,
             Self::Json if run.was_applied() => serde_json::to_string_pretty(&PlanDocument::of(run))? + "\n",
             Self::Json => saved::write(&PlanDocument::of(run))?,
             Self::Markdown => markdown::report(run, markdown::CHARACTERS_AT_MOST),
-            Self::Sarif => sarif::report(run),
+            Self::Sarif => sarif_of(run, global),
             Self::Junit => junit::report(run)?,
             Self::Html => html::report(run),
             Self::Metrics => metrics::report(run, earlier),
         })
     }
+}
+
+fn sarif_of(run: &Run<'_>, global: &Global) -> String {
+    let folder = folder_of(&global.directory.join(&global.config));
+    let in_repository = git::paths_in_repository(&folder, &global.directory);
+    let settings = global.config.display().to_string();
+    let sarif = sarif::report_of(run, Files { settings: &settings, in_repository: &in_repository });
+    for what in &sarif.left_out {
+        output::note(&format!("warning: the SARIF report is not whole: {what}"));
+    }
+    sarif.text
 }
 
 /// The plans of a run and what became of them, for people.
@@ -212,7 +227,7 @@ impl Reports {
         let written = self.wanted.iter().map(|wanted| {
             let path = global.resolve(&wanted.path);
             match wanted.kind {
-                Kind::Document(format) => write_document(&path, format, run),
+                Kind::Document(format) => write_document(&path, format, run, global),
                 Kind::Owners => write_notices(&path, run),
             }
         });
@@ -221,11 +236,11 @@ impl Reports {
     }
 }
 
-fn write_document(path: &Path, format: Format, run: &Run<'_>) -> Result<(), Failure> {
+fn write_document(path: &Path, format: Format, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
     // What is not there, or is something else, has nothing to be kept.
     let earlier =
         if format == Format::Metrics { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-    Ok(atomic::write(path, &format.render(run, &earlier)?)?)
+    Ok(atomic::write(path, &format.render(run, &earlier, global)?)?)
 }
 
 /// Writes a notice for each owner and the index of them into `folder`, and takes away the notices of the

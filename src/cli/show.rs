@@ -40,7 +40,7 @@ impl ShowCommand {
         match self.format {
             Format::Json => output::write(saved.text())?,
             Format::Text => reports::show_plans(&run, global)?,
-            format => output::write(&format.render(&run, "")?)?,
+            format => output::write(&format.render(&run, "", global)?)?,
         }
         for target in &run.targets {
             if let Err(why) = &target.plan {

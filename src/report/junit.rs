@@ -2,7 +2,7 @@
 //! finding, a skipped test for what a waiver holds. It refuses to count a rule that found nothing as a
 //! passed test: it may not have been tried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -12,10 +12,11 @@ use super::{
     Run, TargetRun,
     advice::advice,
     difference,
-    escape::escape,
+    escape::{escape, escape_whole},
     findings::{Found, Remedy},
     subject::{name, token_name},
     summary::{by_object, compliance_of},
+    unseen::unseen,
 };
 
 /// The run as JUnit XML.
@@ -36,6 +37,7 @@ pub fn report(run: &Run<'_>) -> Result<String, quick_junit::SerializeError> {
         rules.entry(found.rule).or_default().push(of_finding(target, &found));
     }
     report.add_test_suites(rules.into_iter().map(|(rule, cases)| suite(rule.code(), cases)));
+    tell_apart(&mut report);
     report.to_string()
 }
 
@@ -43,6 +45,19 @@ fn suite(name: &str, cases: impl IntoIterator<Item = TestCase>) -> TestSuite {
     let mut suite = TestSuite::new(name);
     suite.add_test_cases(cases);
     suite
+}
+
+/// Makes class and name of every case its own: readers take cases that have both in common for one.
+fn tell_apart(report: &mut Report) {
+    let mut seen = HashSet::new();
+    for case in report.test_suites.iter_mut().flat_map(|suite| &mut suite.test_cases) {
+        let name = case.name.to_string();
+        let mut count = 1;
+        while !seen.insert((case.classname.clone(), case.name.clone())) {
+            count += 1;
+            case.name = format!("{name} ({count})").into();
+        }
+    }
 }
 
 /// A test that passes when the target was read and judged as a whole, and may be applied to.
@@ -54,19 +69,26 @@ fn of_target(target: &TargetRun<'_>) -> TestCase {
     };
     let held_back = target.latest().map_or(&[][..], |plan| &plan.held_back);
     let status = match &target.plan {
-        Err(why) => problem(NonSuccessKind::Error, "could not be read", vec![escape(why)]),
+        Err(why) => problem(NonSuccessKind::Error, "could not be read", vec![escape_whole(why)]),
         Ok(_) if !target.refusals.is_empty() => {
-            let details = target.refusals.iter().map(|why| escape(why)).collect();
+            let lines = target.refusals.iter().flat_map(|why| why.lines());
+            let details = lines.map(|line| escape_whole(line.trim_end())).collect();
             problem(NonSuccessKind::Failure, "apply is refused", details)
         }
         Ok(_) if !target.is_success() => {
-            let lines =
-                held_back.iter().map(|held| format!("{}: {}", escape(&held.subject), escape(&held.reason)));
-            problem(NonSuccessKind::Failure, "something is held back, or failed", lines.collect())
+            let lines = held_back
+                .iter()
+                .map(|held| format!("{}: {}", escape(&held.subject), escape_whole(&held.reason)));
+            let unseen = target.latest().into_iter().flat_map(unseen).map(|missing| escape_whole(&missing));
+            problem(
+                NonSuccessKind::Failure,
+                "something is held back, or failed",
+                lines.chain(unseen).collect(),
+            )
         }
         Ok(_) => TestCaseStatus::success(),
     };
-    let mut case = TestCase::new(escape(target.name), status);
+    let mut case = TestCase::new(escape_whole(target.name), status);
     if let Some(plan) = target.latest() {
         case.set_system_out(compliance_of(plan));
     }
@@ -85,20 +107,20 @@ fn of_settings(target: &TargetRun<'_>, plan: &Plan) -> Vec<TestCase> {
         let details = lines.chain(place.map(at)).collect::<Vec<_>>().join("\n");
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_message("not as the policy says").set_type("setting").set_description(details);
-        Some(of(target, &name(first.change.object()), status))
+        Some(of(target, "settings", &name(first.change.object()), status))
     };
     by_object(&settings.collect::<Vec<_>>()).iter().filter_map(case).collect()
 }
 
 fn of_finding(target: &TargetRun<'_>, found: &Found<'_>) -> TestCase {
-    let message = escape(found.message);
+    let message = escape_whole(found.message);
     let status = match found.remedy {
         Remedy::Waived(waiver) => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(format!(
                 "{message}; waived until {}: {}",
                 waiver.until,
-                escape(&waiver.reason)
+                escape_whole(&waiver.reason)
             ));
             status
         }
@@ -111,15 +133,16 @@ fn of_finding(target: &TargetRun<'_>, found: &Found<'_>) -> TestCase {
             status
         }
     };
-    of(target, &token_name(found.token), status)
+    of(target, found.rule.code(), &token_name(found.token), status)
 }
 
-fn of(target: &TargetRun<'_>, name: &str, status: TestCaseStatus) -> TestCase {
+/// A case of `suite`, whose class is that of the target: a token that breaks two rules is two cases.
+fn of(target: &TargetRun<'_>, suite: &str, name: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(name, status);
-    case.set_classname(escape(target.name));
+    case.set_classname(escape_whole(&format!("{}.{suite}", target.name)));
     case
 }
 
 fn at(place: &Place) -> String {
-    format!("at {}", escape(&place.to_string()))
+    format!("at {}", escape_whole(&place.to_string()))
 }

@@ -1,6 +1,7 @@
 //! In: a run, and the metrics that the run before it wrote. Out: metrics in the text format of
 //! Prometheus, for a textfile collector or a push gateway. It refuses to name a single token or owner:
-//! labels must stay few.
+//! labels must stay few. Every sample has the label `target`: runs on other targets that write into the
+//! same folder never say the same series twice.
 //!
 //! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
@@ -11,7 +12,7 @@ use crate::{
     plan::{Origin, Plan, TokenCounts},
 };
 
-use super::{Run, TargetRun, escape::escape};
+use super::{Run, TargetRun, escape::escape_whole};
 
 const LAST_SUCCESS: &str = "tokenwarden_last_success_timestamp_seconds";
 
@@ -150,12 +151,14 @@ impl Metrics {
         self.gauge(
             "tokenwarden_run_timestamp_seconds",
             "The moment that this run is for, in seconds since 1970, UTC.",
-            [(Vec::new(), run.at.as_second())],
+            run.targets.iter().map(|target| (vec![("target", target.name)], run.at.as_second())),
         );
         self.gauge(
             "tokenwarden_run_duration_seconds",
-            "How long this run took.",
-            run.took.map(|took| (Vec::new(), took.as_secs_f64())),
+            "How long this run took, for all its targets together.",
+            run.took.iter().flat_map(|took| {
+                run.targets.iter().map(|target| (vec![("target", target.name)], took.as_secs_f64()))
+            }),
         );
         self.gauge(
             "tokenwarden_calls",
@@ -190,9 +193,10 @@ fn series(name: &str, labels: &[(&str, &str)]) -> String {
     if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) }
 }
 
-/// A value of a label as it stands between quotes. [`escape`] leaves no line end in it.
+/// A value of a label as it stands between quotes, whole, so that two of them never become one.
+/// [`escape_whole`] leaves no line end in it.
 fn quoted(value: &str) -> String {
-    escape(value).replace('\\', "\\\\").replace('"', "\\\"")
+    escape_whole(value).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// The last success of `target` in seconds since 1970: this run, or the one that `earlier` knows.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    program::{NOW, Quickstart},
+    program::{NOW, Quickstart, Run, program},
     reconcile::{Repository, server, token},
 };
 
@@ -157,6 +157,61 @@ fn a_refused_apply_leaves_reports_that_say_why() {
     assert_eq!(refused.code, Some(4), "{}", refused.stderr);
     let text = read(&quickstart, "p.md");
     assert!(text.contains("`apply` is refused") && text.contains("revocations: 5 of 35"), "{text}");
+}
+
+#[test]
+fn every_report_of_a_refusal_and_of_a_lockout_ends_with_what_to_do() {
+    let quickstart = Quickstart::new();
+    quickstart.edit("tokenwarden.yaml", "      revocations: { amount: 10, percent: 25 }\n", "");
+    for kind in ["markdown", "html", "junit", "sarif", "json"] {
+        let shown = quickstart.run(&["plan", "--now", NOW, "--format", kind]);
+        assert!(
+            shown.stdout.contains("to let these pass in this run: --allow revocations=5"),
+            "{kind}: {}",
+            shown.stdout
+        );
+    }
+}
+
+#[test]
+fn sarif_names_files_from_the_root_of_the_repository() {
+    let quickstart = Quickstart::new();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        assert!(command.arg("-C").arg(quickstart.folder.path()).args(arguments).status().unwrap().success());
+    };
+    git(&["init", "--quiet"]);
+    fs::create_dir(quickstart.path("teams")).unwrap();
+    fs::create_dir(quickstart.path("teams/my team")).unwrap();
+    for entry in ["tokenwarden.yaml", "policy", "directory.yaml", "tokens.yaml"] {
+        fs::rename(quickstart.path(entry), quickstart.path("teams/my team").join(entry)).unwrap();
+    }
+    let here = quickstart.folder.path();
+    let team = quickstart.path("teams/my team");
+    let absolute = team.join("tokenwarden.yaml").display().to_string();
+    for (folder, arguments) in [
+        (here, &["-C", "teams/my team"][..]),
+        (here, &["--config", "teams/my team/tokenwarden.yaml"]),
+        (here, &["--config", "./teams/./my team/tokenwarden.yaml"]),
+        (here, &["-C", "teams", "--config", "my team/tokenwarden.yaml"]),
+        (&quickstart.path("teams"), &["-C", "../teams/my team", "--config", "../my team/tokenwarden.yaml"]),
+        (&team, &[]),
+        (here, &["--config", &absolute]),
+    ] {
+        let mut command = program();
+        command.current_dir(folder).args(arguments).args(["plan", "--now", NOW, "--format", "sarif"]);
+        let shown = Run::of(&mut command);
+        let document: Value = serde_json::from_str(&shown.stdout).expect(&shown.stderr);
+        let results = document["runs"][0]["results"].as_array().unwrap();
+        assert!(results.len() > 5);
+        for result in results {
+            let file = &result["locations"][0]["physicalLocation"]["artifactLocation"];
+            let uri = file["uri"].as_str().unwrap();
+            let names = ["policy/base.yaml", "policy/platform.yaml", "tokenwarden.yaml"];
+            let is_known = names.iter().any(|name| uri == format!("teams/my%20team/{name}"));
+            assert!(is_known && file["uriBaseId"] == "%SRCROOT%", "{arguments:?}: {file}");
+        }
+    }
 }
 
 #[test]

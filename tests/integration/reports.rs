@@ -5,14 +5,15 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::SignedDuration;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
-use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
+use quick_junit::{NonSuccessKind, Report, TestCaseStatus, XmlString};
 use serde_json::Value;
 use tokenwarden::{
     model::{GroupName, Holders, LastChange, LastUse, Owner, Scope, Token, TokenId, TokenScope},
-    plan::{Origin, Plan},
+    plan::{HeldBack, Origin, Plan},
     report::{
         Calls, Paint, Run, TargetRun, html, json::PlanDocument, junit, markdown, metrics, owners, sarif, text,
     },
+    review::Publication,
 };
 
 use crate::world::{State, World, policy, time};
@@ -394,7 +395,7 @@ fn metrics_count_what_the_plan_has() {
         (r#"tokenwarden_tokens_judged{target="world",standing="waived"}"#, 3.0),
         (r#"tokenwarden_success{target="world"}"#, 1.0),
         (r#"tokenwarden_calls{target="world"}"#, 7.0),
-        ("tokenwarden_run_duration_seconds", 1.5),
+        (r#"tokenwarden_run_duration_seconds{target="world"}"#, 1.5),
     ] {
         assert_eq!(metric(&text, series), Some(value), "{series}\n{text}");
     }
@@ -444,4 +445,184 @@ fn notices_go_to_those_alone_who_have_something_to_expect_and_say_what() {
         "{}",
         notices[1].text
     );
+}
+
+/// A sentence of ours that is far longer than what is shown of a name, with what to do at its end.
+fn sentence(about: &str) -> String {
+    format!("{about} {} and what to do is: --allow {about}=41", "because of many things ".repeat(20))
+}
+
+#[test]
+fn a_sentence_is_whole_in_every_report_and_only_a_name_from_a_server_is_cut() {
+    let mut plan = hostile();
+    let held = |about: &str| HeldBack {
+        subject: "x".repeat(300),
+        reason: sentence(about),
+        place: plan.reported[0].findings[0].place.clone(),
+        tokens: None,
+        tolerated: false,
+    };
+    plan.held_back = vec![held("held")];
+    plan.changes.iter_mut().for_each(|planned| {
+        planned.reasons.iter_mut().for_each(|reason| reason.text = sentence("change"));
+    });
+    plan.reported.iter_mut().for_each(|found| found.findings[0].message = sentence("reported"));
+    let lockout = format!("lockout: somebody\n    {}\n    {}", sentence("first"), sentence("second"));
+    let refused = TargetRun { refusals: vec![sentence("rail"), lockout], ..target(&plan) };
+    let unread = TargetRun { name: "away", plan: Err(sentence("away")), ..target(&plan) };
+    let held_back = TargetRun { name: "held", ..target(&plan) };
+    let run = Run { at: time(NOW), took: None, targets: vec![refused, unread, held_back] };
+
+    let mut shown = String::new();
+    text::plan(&plan, Paint { colour: false }, &mut shown).unwrap();
+    let publication = Publication::of(&run, "", "plan");
+    let remarks: Vec<_> = publication.annotations.iter().map(|one| one.message.as_str()).collect();
+    let everywhere = ["held", "change", "reported"];
+    let refusals = ["rail", "first", "second", "away"];
+    for (form, text, said) in [
+        ("text", shown, &everywhere[..]),
+        ("markdown", markdown::report(&run, usize::MAX), &[&everywhere[..], &refusals].concat()),
+        ("html", html::report(&run), &[&everywhere[..], &refusals].concat()),
+        ("junit", junit::report(&run).unwrap(), &[&everywhere[..], &refusals].concat()),
+        ("sarif", sarif::report(&run), &[&everywhere[..], &refusals].concat()),
+        ("review", remarks.join("\n"), &[&["held", "change"], &refusals[..]].concat()),
+    ] {
+        for about in said {
+            assert!(text.contains(&format!("--allow {about}=41")), "{about} in {form}");
+        }
+        assert!(!text.contains(&"x".repeat(121)), "{form} cuts names");
+        assert!(text.contains(&("x".repeat(120) + "…")) || form == "review", "{form} says that it cut");
+    }
+}
+
+#[test]
+fn a_remark_that_is_too_long_loses_whole_entries_and_counts_them() {
+    let plan = large(40);
+    let lines: Vec<String> = (1..=30).map(|number| sentence(&number.to_string())).collect();
+    let refused = TargetRun { refusals: vec![lines.join("\n")], ..target(&plan) };
+    let run = Run { at: time(NOW), took: None, targets: vec![refused] };
+    let publication = Publication::of(&run, "team/", "plan");
+    for remark in &publication.annotations {
+        assert!(remark.message.chars().count() <= 2_000, "{}", remark.message.chars().count());
+        assert!(remark.path.as_ref().is_none_or(|path| path == "team/policy.yaml"), "{:?}", remark.path);
+    }
+    let (shown, more) = publication.annotations[0].message.rsplit_once("\nand ").unwrap();
+    let shown = shown.matches("--allow ").count();
+    assert!(shown > 1 && more == format!("{} more", 30 - shown), "{shown}, {more}");
+    let demands = publication.annotations.iter().filter(|one| one.message.contains("; and "));
+    assert!(demands.count() > 0);
+}
+
+/// Two own rules whose expressions fail on tokens that are called `nightly` and never end.
+const FAILING: &str = "version: 1
+tokens:
+  rules:
+    - {name: first, when: 'token.description == \"nightly\" && token.expires < now', message: first}
+    - {name: second, when: 'token.description == \"nightly\" && token.expires < now', message: second}
+  enforcement: {owner-inactive: revoke}
+";
+
+/// Two tokens that are called the same, of an owner who is gone, on which two own rules fail.
+fn alike() -> Plan {
+    let mut state = State::default();
+    state.users.insert("gone".into(), false);
+    for id in [1, 2] {
+        let token = token(id, Owner::User("gone".into()), "nightly");
+        state.tokens.insert(token.id.clone(), token);
+    }
+    World::new(state).plan(&policy(FAILING), time(NOW))
+}
+
+#[test]
+fn every_sarif_result_has_a_place_and_a_fingerprint_of_its_own() {
+    let plan = alike();
+    let two = TargetRun { name: "other", ..target(&plan) };
+    let run = Run { at: time(NOW), took: None, targets: vec![target(&plan), two] };
+    let document = is_valid_sarif(&sarif::report(&run));
+    let results: Vec<_> = document["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|run| run["results"].as_array().unwrap())
+        .collect();
+    assert_eq!(results.len(), 12, "two targets, two tokens, three findings");
+    let mut prints = BTreeSet::new();
+    for result in results {
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uriBaseId"], "%SRCROOT%");
+        assert!(!place["artifactLocation"]["uri"].as_str().unwrap().is_empty());
+        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+        prints.insert(result["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap());
+    }
+    assert_eq!(prints.len(), 12);
+}
+
+#[test]
+fn a_sarif_file_has_no_more_than_github_takes_and_says_what_it_leaves_out() {
+    let (plan, fewer, empty) = (large(400), large(1), large(0));
+    let names: Vec<String> = (1..=30).map(|number| format!("target-{number}")).collect();
+    // Those with the most to worry about stand last, and one could not be read.
+    let targets = names.iter().enumerate().map(|(index, name)| match index {
+        0..8 => TargetRun { name, ..target(&empty) },
+        8..10 => TargetRun { name, ..target(&fewer) },
+        10 => TargetRun { name, plan: Err("away".to_owned()), ..target(&plan) },
+        _ => TargetRun { name, ..target(&plan) },
+    });
+    let run = Run { at: time(NOW), took: None, targets: targets.collect() };
+    let in_repository = |path: &str| path.to_owned();
+    let files = sarif::Files { settings: "tokenwarden.yaml", in_repository: &in_repository };
+    let sarif = sarif::report_of(&run, files);
+    let document: Value = serde_json::from_str(&sarif.text).unwrap();
+    let runs = document["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 20);
+    let kept: Vec<_> = runs.iter().map(|run| run["automationDetails"]["id"].as_str().unwrap()).collect();
+    let expected: Vec<_> = (11..=30).map(|number| format!("tokenwarden/target-{number}/")).collect();
+    assert_eq!(kept, expected, "those with nothing to worry about go first");
+    let results = || runs.iter().flat_map(|run| run["results"].as_array().unwrap());
+    assert_eq!(results().count(), 25_000);
+    let count = |level: &str| results().filter(|result| result["level"] == level).count();
+    assert_eq!((count("error"), count("warning")), (19 * 800, 19 * 400), "the waived ones are cut");
+    let [targets, findings] = sarif.left_out.as_slice() else { panic!("{:?}", sarif.left_out) };
+    assert!(targets.contains("target-1, target-2,") && targets.contains("--target"), "{targets}");
+    assert!(targets.contains("target-10 with 8 findings are left out"), "{targets}");
+    assert!(findings.contains("5,400 findings of the least serious are left out"), "{findings}");
+    let told = runs[0]["invocations"][0]["toolExecutionNotifications"].to_string();
+    assert!(told.contains("target-10 with 8 findings") && told.contains("5,400 findings"), "{told}");
+}
+
+#[test]
+fn no_two_junit_cases_have_class_and_name_in_common() {
+    let mut plan = alike();
+    // An identifier that is cut looks like another one.
+    for (found, end) in plan.reported.iter_mut().zip(["a", "b"]) {
+        found.token.id = TokenId::new("7".repeat(200) + end);
+    }
+    let two = TargetRun { name: "other", ..target(&plan) };
+    let run = Run { at: time(NOW), took: None, targets: vec![target(&plan), two] };
+    let report = Report::deserialize_from_str(&junit::report(&run).unwrap()).unwrap();
+    let cases: Vec<_> = report.test_suites.iter().flat_map(|suite| &suite.test_cases).collect();
+    let different: BTreeSet<_> = cases
+        .iter()
+        .map(|case| (case.classname.as_ref().map(XmlString::as_str), case.name.as_str()))
+        .collect();
+    assert!(cases.len() >= 12, "{}", cases.len());
+    assert_eq!(different.len(), cases.len(), "{different:?}");
+}
+
+#[test]
+fn runs_on_different_targets_never_write_the_same_series() {
+    let plan = large(1);
+    let series = |name: &str| -> BTreeSet<String> {
+        let run = Run { took: Some(SignedDuration::from_secs(2)), ..run_on(&plan) };
+        let run = Run { targets: vec![TargetRun { name, ..target(&plan) }], ..run };
+        let text = metrics::report(&run, "");
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    };
+    let long = "x".repeat(200);
+    for (one, other) in [("prod", "test"), (&format!("{long}1"), &format!("{long}2"))] {
+        let (one, other) = (series(one), series(other));
+        assert!(one.len() > 10);
+        assert_eq!(one.intersection(&other).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
 }

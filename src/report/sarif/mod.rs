@@ -1,0 +1,230 @@
+//! In: a run. Out: its findings as SARIF 2.1.0, each at the line of the policy that demands it, for what
+//! shows findings beside the code. It refuses to hold anything but findings: what will be done about them
+//! is another report's subject.
+//!
+//! Source: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
+
+mod room;
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use serde_json::{Value, json};
+
+use crate::{
+    model::{Rule, brief},
+    plan::Object,
+    policy::{Place, Waiver},
+};
+
+use super::{
+    Run, TargetRun,
+    advice::{about, advice},
+    escape::{escape, escape_whole},
+    findings::Remedy,
+    hash::hash,
+    subject::{address, token_name},
+};
+use room::{Numbered, rank};
+
+/// Where the files lie that results point to.
+#[derive(Clone, Copy)]
+pub struct Files<'a> {
+    /// The settings file, named as places of the policy name theirs: results without a line of the policy
+    /// point to it.
+    pub settings: &'a str,
+    /// The path of a file from the root of the repository, for one that is named like this.
+    pub in_repository: &'a dyn Fn(&str) -> String,
+}
+
+/// A SARIF document.
+#[derive(Clone, Debug)]
+pub struct Sarif {
+    /// It.
+    pub text: String,
+    /// What it has no room for, a sentence for each kind; the document says so too.
+    pub left_out: Vec<String>,
+}
+
+/// The run as one SARIF document, with a run for each target in it, of files that lie at the root of the
+/// repository.
+#[must_use]
+pub fn report(run: &Run<'_>) -> String {
+    report_of(run, Files { settings: "tokenwarden.yaml", in_repository: &str::to_owned }).text
+}
+
+/// The same, of files that lie as `files` says.
+#[must_use]
+pub fn report_of(run: &Run<'_>, files: Files<'_>) -> Sarif {
+    let (kept, left_out) = room::select(run);
+    let about_all = kept.first().map(|(target, _)| target.name);
+    let runs = kept.iter().map(|(target, results)| {
+        let said = if about_all == Some(target.name) { left_out.as_slice() } else { &[] };
+        of_target(run, target, results, said, files)
+    });
+    let document = json!({
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        "version": "2.1.0",
+        "runs": runs.collect::<Vec<_>>(),
+    });
+    Sarif { text: format!("{document:#}\n"), left_out }
+}
+
+fn of_target(
+    run: &Run<'_>,
+    target: &TargetRun<'_>,
+    results: &[Numbered<'_>],
+    left_out: &[String],
+    files: Files<'_>,
+) -> Value {
+    let mut rules: BTreeMap<&Rule, usize> = results.iter().map(|one| (one.found.rule, 0)).collect();
+    rules.values_mut().enumerate().for_each(|(index, place)| *place = index);
+    let results = results.iter().map(|one| result(target.name, one, &rules, files));
+    json!({
+        "tool": { "driver": {
+            "name": "tokenwarden",
+            "version": env!("CARGO_PKG_VERSION"),
+            "semanticVersion": env!("CARGO_PKG_VERSION"),
+            "rules": rules.keys().map(|rule| descriptor(rule)).collect::<Vec<_>>(),
+        }},
+        "automationDetails": { "id": format!("tokenwarden/{}/", target.name) },
+        "originalUriBaseIds": { ROOT: { "description": { "text": "The root of the repository." } } },
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{
+            "executionSuccessful": target.is_success(),
+            "endTimeUtc": run.at,
+            "toolExecutionNotifications": notifications(target, left_out),
+        }],
+        "results": results.collect::<Vec<_>>(),
+    })
+}
+
+fn descriptor(rule: &Rule) -> Value {
+    json!({
+        "id": rule.code(),
+        "shortDescription": { "text": message(&about(rule)) },
+        "help": { "text": format!("What its owner can do: {}.", advice(rule)) },
+        "defaultConfiguration": { "level": "warning" },
+    })
+}
+
+fn result(target: &str, one: &Numbered<'_>, rules: &BTreeMap<&Rule, usize>, files: Files<'_>) -> Value {
+    let Numbered { found, number } = one;
+    // INVARIANT: the fingerprint is of nothing that moves: a finding is known again in every run.
+    let address = address(target, Object::Token(found.token));
+    let fingerprint = match number {
+        1 => hash(&[&address, found.rule.code()]),
+        more => hash(&[&address, found.rule.code(), &more.to_string()]),
+    };
+    let text = format!("{}: {}", token_name(found.token), escape_whole(found.message));
+    let physical = found.place.map_or_else(|| first_line(files), |place| physical(place, files));
+    let location = json!({
+        "physicalLocation": physical,
+        "logicalLocations": [{ "fullyQualifiedName": escape(&address), "kind": "resource" }],
+    });
+    let mut properties = json!({
+        "action": found.remedy.word(),
+        "target": target,
+        "owner": escape(&found.token.owner.to_string()),
+    });
+    if let (Some(origin), Some(properties)) = (found.origin, properties.as_object_mut()) {
+        properties.insert("origin".to_owned(), json!(origin.word()));
+    }
+    let mut result = json!({
+        "ruleId": found.rule.code(),
+        "ruleIndex": rules.get(found.rule),
+        "level": level(found.remedy),
+        "message": { "text": message(&text) },
+        "locations": [location],
+        "partialFingerprints": { "primaryLocationLineHash": fingerprint, "tokenwarden/v1": fingerprint },
+        "properties": properties,
+    });
+    if let (Remedy::Waived(waiver), Some(result)) = (found.remedy, result.as_object_mut()) {
+        result.insert("suppressions".to_owned(), json!([suppression(waiver, files)]));
+    }
+    result
+}
+
+fn suppression(waiver: &Waiver, files: Files<'_>) -> Value {
+    json!({
+        "kind": "external",
+        "status": "accepted",
+        "justification": format!("until {}: {}", waiver.until, escape_whole(&waiver.reason)),
+        "location": { "physicalLocation": physical(&waiver.place, files) },
+    })
+}
+
+/// How bad it is: what ends a token now, what touches it, and what only says so.
+fn level(remedy: Remedy<'_>) -> &'static str {
+    match rank(remedy) {
+        0 => "error",
+        1 => "warning",
+        _ => "note",
+    }
+}
+
+/// What paths are relative to, by the name that GitHub gives it.
+const ROOT: &str = "%SRCROOT%";
+
+fn physical(place: &Place, files: Files<'_>) -> Value {
+    json!({
+        "artifactLocation": artifact(&place.file, files),
+        "region": { "startLine": place.line, "startColumn": place.column },
+    })
+}
+
+/// The place of what has no line in the policy: no reader shows a result without one.
+fn first_line(files: Files<'_>) -> Value {
+    json!({ "artifactLocation": artifact(files.settings, files), "region": { "startLine": 1 } })
+}
+
+fn artifact(file: &str, files: Files<'_>) -> Value {
+    let path = uri(&(files.in_repository)(file));
+    if path.starts_with('/') {
+        return json!({ "uri": format!("file://{path}") });
+    }
+    json!({ "uri": path, "uriBaseId": ROOT })
+}
+
+/// What kept the target from being seen or judged as a whole, and what is left out of the file.
+fn notifications(target: &TargetRun<'_>, left_out: &[String]) -> Vec<Value> {
+    let notification = |level: &str, text: &str| {
+        let lines: Vec<String> = text.lines().map(|line| message(&escape_whole(line.trim_end()))).collect();
+        json!({ "level": level, "message": { "text": lines.join("\n") } })
+    };
+    let unread = target.plan.as_ref().err().map(|why| notification("error", why));
+    let refusals = target.refusals.iter().map(|why| notification("error", why));
+    let held_back = target.latest().into_iter().flat_map(|plan| &plan.held_back).map(|held| {
+        notification("warning", &format!("held back: {}: {}", brief(&held.subject), held.reason))
+    });
+    let left_out = left_out.iter().map(|what| notification("warning", what));
+    unread.into_iter().chain(refusals).chain(held_back).chain(left_out).collect()
+}
+
+/// `text` as a message: braces would be places for arguments, and brackets links (3.11.5 and 3.11.6 of
+/// the standard).
+fn message(text: &str) -> String {
+    let mut message = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '{' => message.push_str("{{"),
+            '}' => message.push_str("}}"),
+            '[' | ']' | '\\' => message.extend(['\\', c]),
+            other => message.push(other),
+        }
+    }
+    message
+}
+
+/// The path of a file as a relative reference (RFC 3986).
+fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        let byte = if byte == b'\\' { b'/' } else { byte };
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri
+}
