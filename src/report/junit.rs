@@ -48,7 +48,7 @@ fn suite(name: &str, cases: impl IntoIterator<Item = TestCase>) -> TestSuite {
 }
 
 /// Makes class and name of every case its own: readers take cases that have both in common for one.
-fn tell_apart(report: &mut Report) {
+pub(super) fn tell_apart(report: &mut Report) {
     let mut seen = HashSet::new();
     for case in report.test_suites.iter_mut().flat_map(|suite| &mut suite.test_cases) {
         let name = case.name.to_string();

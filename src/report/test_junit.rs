@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 
 use crate::testing::{CaseResult, TestRun};
 
-use super::{escape::escape_whole, test_text::difference};
+use super::{escape::escape_whole, junit::tell_apart, test_text::difference};
 
 /// What came of `run` as JUnit XML.
 ///
@@ -20,6 +20,7 @@ pub fn report(run: &TestRun) -> Result<String, SerializeError> {
         suite.add_test_cases(results.iter().map(|result| case(&file, result)));
         report.add_test_suite(suite);
     }
+    tell_apart(&mut report);
     report.to_string()
 }
 
