@@ -1,6 +1,8 @@
 //! In: what was found. Out: a Code Insights report of the commit, with annotations on lines of the policy.
 //! It refuses more than Bitbucket takes: what there is no room for is counted.
 
+use std::fmt::Write;
+
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 
@@ -14,6 +16,8 @@ pub const DATA_AT_MOST: usize = 6;
 pub const ANNOTATIONS_AT_MOST: usize = 1000;
 /// Longest text of a report or an annotation, in characters.
 pub(super) const DETAILS: usize = 2000;
+/// What is left of the details to say how many annotations have no room, in characters.
+const NO_ROOM: usize = 60;
 
 /// A number worth seeing.
 #[derive(Clone, Debug, Serialize)]
@@ -96,9 +100,15 @@ pub(super) async fn publish(
         Err(error) if error.status() != Some(StatusCode::NOT_FOUND) => return Err(error),
         Ok(()) | Err(_) => {}
     }
+    let left_out = publication.annotations.len().saturating_sub(ANNOTATIONS_AT_MOST);
+    let mut details = shorten(&publication.summary, DETAILS - NO_ROOM);
+    if left_out > 0 {
+        // Writing into a `String` cannot fail.
+        let _ = write!(details, " {left_out} remarks have no room here.");
+    }
     let report = Report {
         title: "tokenwarden",
-        details: shorten(&publication.summary, DETAILS),
+        details,
         result: if publication.passed { "PASS" } else { "FAIL" },
         reporter: "tokenwarden",
         data: publication.data.get(..DATA_AT_MOST).unwrap_or(&publication.data),
@@ -106,7 +116,6 @@ pub(super) async fn publish(
     client.send(Method::PUT, &path, &[], Some(&report)).await?;
     let mut annotations = publication.annotations.clone();
     annotations.sort_by_key(|annotation| annotation.severity);
-    let left_out = annotations.len().saturating_sub(ANNOTATIONS_AT_MOST);
     annotations.truncate(ANNOTATIONS_AT_MOST);
     for annotation in &mut annotations {
         annotation.message = shorten(&annotation.message, DETAILS);
