@@ -89,13 +89,14 @@ fn policies_of(
     targets: &[&TargetDeclaration],
 ) -> Result<Vec<Policy>, Failure> {
     let workspace = workspace?;
-    targets.iter().map(|target| policy_of(&workspace, target)).collect()
-}
-
-fn policy_of(workspace: &Workspace, target: &TargetDeclaration) -> Result<Policy, Failure> {
-    let same = workspace.settings.targets.iter().find(|declared| declared.name == target.name);
-    let policies = same.map(|same| workspace.load_policies(&[same])).transpose()?;
-    Ok(policies.and_then(|mut policies| policies.pop()).unwrap_or_default())
+    let declared: Vec<_> = targets
+        .iter()
+        .map(|target| workspace.settings.targets.iter().find(|declared| declared.name == target.name))
+        .collect();
+    let known: Vec<&TargetDeclaration> = declared.iter().copied().flatten().collect();
+    // All at once, so that what is wrong with a layer is shown once.
+    let mut policies = workspace.load_policies(&known)?.into_iter();
+    Ok(declared.into_iter().map(|known| known.and_then(|_| policies.next()).unwrap_or_default()).collect())
 }
 
 fn name_of(path: &Path) -> &Path {

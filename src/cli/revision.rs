@@ -1,6 +1,6 @@
 //! The files of a Git revision, read from its objects alone: nothing is checked out.
 
-use std::{cell::Cell, io, path::Path};
+use std::{cell::Cell, error::Error, io, path::Path};
 
 use crate::policy::FILE_BYTES_AT_MOST;
 
@@ -68,8 +68,7 @@ impl<'a> Revision<'a> {
     pub(super) fn has(&self, name: &Path) -> Result<bool, Failure> {
         match self.resolve(&self.prefix) {
             Ok(folder) if is_tree(&folder.entry) => {
-                let entry = self.entry(&folder.entry.object, &name.display().to_string());
-                Ok(entry.map_err(|error| Failure::new(Exit::Error, error))?.is_some())
+                Ok(self.entry(&folder.entry.object, &name.display().to_string())?.is_some())
             }
             Ok(_) => Ok(false),
             Err(Unusable::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -98,8 +97,11 @@ impl<'a> Revision<'a> {
     }
 
     fn blob(&self, object: &str) -> Result<Vec<u8>, Unusable> {
-        let mut bytes =
-            git(self.folder, &["cat-file", "blob", object]).map_err(|error| self.out_of_reach(error))?;
+        let mut bytes = git(self.folder, &["cat-file", "blob", object]).map_err(|error| {
+            let advice =
+                format!("a partial clone must fetch it first, such as with `git cat-file -p {object}`");
+            self.out_of_reach(format!("{error}; {advice}"))
+        })?;
         bytes.truncate(FILE_BYTES_AT_MOST.saturating_add(1));
         Ok(bytes)
     }
@@ -158,7 +160,7 @@ impl<'a> Revision<'a> {
         Err(Unusable::NoRegularFile)
     }
 
-    fn out_of_reach(&self, error: GitError) -> Unusable {
+    fn out_of_reach(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Unusable {
         self.is_out_of_reach.set(true);
         Unusable::Unreadable(io::Error::other(error))
     }

@@ -375,6 +375,12 @@ fn a_clone_that_does_not_have_the_baseline_says_what_to_do() {
         shallow.stderr
     );
 
+    git(&quickstart, &["config", "uploadpack.allowFilter", "true"]);
+    let partial = plan(&clone("partial", &["--filter", "blob:none"]), "HEAD~1");
+    assert_eq!(partial.code, Some(3), "{}", partial.stderr);
+    let told = partial.stderr.contains("a partial clone must fetch it first, such as with `git cat-file -p ");
+    assert!(told && partial.stderr.contains("policy/base.yaml"), "{}", partial.stderr);
+
     let sparse = clone("sparse", &["--sparse"]);
     let told = plan(&sparse, "HEAD~1");
     assert_eq!(told.code, Some(3), "the layers are not there: {}", told.stderr);
