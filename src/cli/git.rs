@@ -80,9 +80,12 @@ pub(super) fn line(folder: &Path, arguments: &[&str]) -> Result<String, GitError
 }
 
 /// The paths of files from the root of the repository that `folder` lies in, for files that are named from the
-/// folder `from`. Without a repository, and for a file outside it, the name stays as it is.
+/// folder `from`. Without a repository, and for a file outside it, the name stays as it is. It asks no Git,
+/// which refuses to tell in a work tree of another user, such as that of a container.
 pub(super) fn paths_in_repository(folder: &Path, from: &Path) -> impl Fn(&str) -> String + use<> {
-    let root = line(folder, &["rev-parse", "--show-toplevel"]).ok().map(PathBuf::from);
+    let root = fs::canonicalize(folder).ok().and_then(|folder| {
+        folder.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_path_buf)
+    });
     let from = fs::canonicalize(from).ok();
     move |named| {
         let named = Path::new(named);
