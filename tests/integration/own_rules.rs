@@ -217,6 +217,108 @@ fn a_mistake_says_what_to_write() {
 }
 
 #[test]
+fn what_can_never_be_equal_is_a_mistake_at_its_place() {
+    insta::assert_snapshot!(shown("owner.name != \"grüße\" && token.id == 4711"), @r#"
+    error[bad-expression]: `token.id` is a text, and never equal to a number
+     --> policy.yaml:5:50, at `tokens.rules[0].when`
+      |
+    5 |       when: owner.name != "grüße" && token.id == 4711
+      |                                                  ^^^^
+    help: write a text, such as `"4711"`
+    "#);
+    insta::assert_snapshot!(shown("token.id in [\"4710\", 4711]"), @r#"
+    error[bad-expression]: `token.id` is a text, and never equal to a number
+     --> policy.yaml:5:34, at `tokens.rules[0].when`
+      |
+    5 |       when: token.id in ["4710", 4711]
+      |                                  ^^^^
+    help: write a text, such as `"4711"`
+    "#);
+    for (when, message) in [
+        ("4711 == token.id", "`token.id` is a text, and never equal to a number"),
+        ("token.id != 4711", "`token.id` is a text, and never equal to a number"),
+        ("token.id in [4711]", "`token.id` is a text, and never equal to a number"),
+        (
+            "token.id in (owner.active == true ? ['1'] : [2])",
+            "`token.id` is a text, and never equal to a number",
+        ),
+        ("token.id in ['1'] + [2]", "`token.id` is a text, and never equal to a number"),
+        ("[token.id] == [4711]", "`token.id` is a text, and never equal to a number"),
+        ("token.id == (owner.active == true ? '1' : 2)", "`token.id` is a text, and never equal to a number"),
+        (
+            "(owner.active == true ? token.id : token.description) == 4711",
+            "this is a text, and never equal to a number",
+        ),
+        ("token.id == -4711", "`token.id` is a text, and never equal to a number"),
+        ("token.id == 4711u", "`token.id` is a text, and never equal to a number"),
+        ("token.id == 47.11", "`token.id` is a text, and never equal to a number"),
+        ("owner.name == 5", "`owner.name` is a text, and never equal to a number"),
+        ("token.scope == true", "`token.scope` is a text, and never equal to true or false"),
+        ("owner.active == 'true'", "`owner.active` is true or false, and never equal to a text"),
+        ("owner.active == 1", "`owner.active` is true or false, and never equal to a number"),
+        ("token.description == null", "`token.description` is a text, and never null"),
+        ("null != token.created", "`token.created` is a timestamp, and never null"),
+        ("now == null", "`now` is a timestamp, and never null"),
+        ("token.expires == '2026-01-01'", "`token.expires` is a timestamp, and never equal to a text"),
+        ("token.created > '2026-01-01'", "`token.created` is a timestamp: `>` cannot compare it with a text"),
+        ("'2026-01-01' <= now", "`now` is a timestamp: `<=` cannot compare it with a text"),
+        ("now - token.created > 30", "this is a duration: `>` cannot compare it with a number"),
+        ("size(token.description) > '80'", "this is a number: `>` cannot compare it with a text"),
+        ("token.description.size() == '80'", "this is a number, and never equal to a text"),
+        ("now.getFullYear() == '2026'", "this is a number, and never equal to a text"),
+        ("token.id + 1 == '2'", "`+` cannot take a text and a number"),
+        ("now + 30 > token.created", "`+` cannot take a timestamp and a number"),
+        ("token.id == '7' && token.last_used + 1 > now", "`+` cannot take a timestamp and a number"),
+        ("token.id == '7' && token.id", "`&&` cannot take a text"),
+        ("token.id == '7' && !token.id", "`!` cannot take a text"),
+        ("token.id == '7' ? true : 'no'", "the expression must be true or false"),
+        ("token.id == '7' && (token.id ? true : false)", "`? :` cannot take a text"),
+        ("token.id == '7' && token.id.startsWith(4)", "`startsWith` cannot take a number"),
+        ("token.id == '7' && now.contains('4')", "`contains` cannot take a timestamp"),
+        ("token.id == '7' && token.id.getHours() == 4", "`getHours` cannot take a text"),
+        ("token.id == '7' && token.id in '47'", "`in` cannot take a text"),
+        ("token.scope == (token.id == '7' ? 'readwrite' : 'unset')", "this is never `readwrite`"),
+    ] {
+        assert_eq!(messages(&format!("\"{when}\"")), [message], "{when}");
+    }
+}
+
+#[test]
+fn what_can_be_equal_is_no_mistake() {
+    for when in [
+        "token.expires == null || token.expires < now",
+        "token.created_by == null || owner.active == null || owner.project == null",
+        "token.id in ['4711', '4712'] || token.id in []",
+        "token.last_used != null && now - token.last_used > duration('720h') - duration('1h')",
+        "(token.expires == null ? now : token.expires) - token.created > duration('720h')",
+        "size(token.description) > 3 && size(token.description) < 80 && now.getFullYear() == 2026",
+        "token.description + '-' + token.id == 'nightly-1'",
+        "token.created + duration('24h') < now && now - duration('1h') > token.created",
+        "(token.expires == null) == (token.last_used == null)",
+        "token.created == timestamp('2026-01-01T00:00:00Z')",
+        "['a', 'b'] == ['a'] || [token.id] == ['1']",
+        "null == null || 1 == 1.0",
+    ] {
+        let found = messages(&format!("\"{when}\""));
+        let found: Vec<_> = found.iter().filter(|found| !found.starts_with("the expression fails")).collect();
+        assert_eq!(found, [""; 0], "{when}");
+    }
+}
+
+#[test]
+fn names_compare_without_regard_to_case_wherever_they_stand() {
+    for when in [
+        "owner.name == (token.id == '1' ? 'MARY' : 'Sam')",
+        "(token.id == '1' ? owner.name : owner.kind) == 'MARY'",
+        "owner.name in ['Sam'] + ['MARY']",
+        "[owner.name] == ['MARY']",
+        "owner.name + '-BOT' == 'Mary-bot'",
+    ] {
+        assert!(finds(&format!("\"{when}\""), &mary()), "{when}");
+    }
+}
+
+#[test]
 fn names_of_rules_are_checked() {
     let codes = |name: &str| {
         let text = yaml("'true'", "report").replace("own-rule", name);

@@ -14,7 +14,7 @@ use cel::{
 
 use crate::model::{GroupName, Pattern};
 
-use super::{BadExpression, facts};
+use super::{BadExpression, facts, kinds};
 
 /// Parts of an expression, at most.
 const PARTS_AT_MOST: usize = 200;
@@ -76,6 +76,9 @@ pub(super) fn check(mut tree: IdedExpr, source: &SourceInfo) -> Result<Checked, 
         return Err(vec![BadExpression::whole(message, "make it several rules")]);
     }
     if checker.mistakes.is_empty() {
+        checker.mistakes = kinds::check(&tree, source);
+    }
+    if checker.mistakes.is_empty() {
         Ok(Checked { tree, groups: checker.groups })
     } else {
         Err(checker.mistakes)
@@ -127,9 +130,8 @@ impl Checker<'_> {
         match name {
             "now" => {}
             "token" | "owner" => {
-                let members = if name == "token" { facts::TOKEN } else { facts::OWNER };
                 let message = format!("`{name}` stands here without a member");
-                self.mistake(id, name, &message, &known("the members are", members));
+                self.mistake(id, name, &message, &known("the members are", &facts::members(name)));
             }
             other => {
                 let message = format!("there is no variable `{other}`");
@@ -140,15 +142,14 @@ impl Checker<'_> {
 
     fn select(&mut self, id: u64, select: &SelectExpr) {
         let members = match &select.operand.expr {
-            Expr::Ident(name) if name == "token" => facts::TOKEN,
-            Expr::Ident(name) if name == "owner" => facts::OWNER,
-            Expr::Ident(name) if name != "now" => return self.variable(select.operand.id, name),
-            _ => &[],
+            Expr::Ident(name) if ["token", "owner", "now"].contains(&name.as_str()) => facts::members(name),
+            Expr::Ident(name) => return self.variable(select.operand.id, name),
+            _ => Vec::new(),
         };
         let field = select.field.as_str();
         if !members.contains(&field) {
             let message = format!("there is no member `{field}` here");
-            self.unknown(id, field, &message, "the members are", members);
+            self.unknown(id, field, &message, "the members are", &members);
         } else if field == "groups" {
             let help = "write `\"NAME\" in owner.groups`";
             self.mistake(id, field, "`owner.groups` stands behind `in` alone, with one name before it", help);
@@ -262,7 +263,7 @@ impl Checker<'_> {
             } else {
                 continue;
             };
-            for part in elements(words) {
+            for part in kinds::branches(words).into_iter().chain(kinds::elements(words)) {
                 if let Some(word) = literal(part).filter(|word| !known.contains(word)) {
                     let message = format!("this is never `{word}`");
                     self.unknown(part.id, word, &message, "it is one of", known);
@@ -303,28 +304,44 @@ impl Checker<'_> {
 fn fold_names(call: &mut CallExpr) {
     const NAMES: [(&str, &str); 4] =
         [("owner", "name"), ("owner", "project"), ("owner", "repository"), ("token", "created_by")];
-    let is_name = |part: &IdedExpr| NAMES.iter().any(|(of, member)| is_member(part, of, member));
-    let compares_name = call.target.iter().map(AsRef::as_ref).chain(&call.args).any(is_name);
-    if !compares_name || call.func_name == "matches" {
+    fn has_name(part: &IdedExpr) -> bool {
+        NAMES.iter().any(|(of, member)| is_member(part, of, member)) || made_of(part).iter().any(has_name)
+    }
+    if call.func_name == "matches" || !call.target.iter().map(AsRef::as_ref).chain(&call.args).any(has_name) {
         return;
     }
-    for part in &mut call.args {
-        let elements = match &mut part.expr {
-            Expr::List(list) => list.elements.as_mut_slice(),
-            _ => std::slice::from_mut(part),
-        };
-        for element in elements {
-            if let Some(folded) = literal(element).map(str::to_lowercase) {
-                element.expr = text(&folded);
-            }
+    call.target.iter_mut().map(AsMut::as_mut).chain(&mut call.args).for_each(fold);
+}
+
+/// Puts the texts of `part` into lower case.
+fn fold(part: &mut IdedExpr) {
+    if let Some(folded) = literal(part).map(str::to_lowercase) {
+        part.expr = text(&folded);
+    }
+    match &mut part.expr {
+        Expr::List(list) => list.elements.iter_mut().for_each(fold),
+        Expr::Call(call) => {
+            let kept = call.args.len() - made_of_call(call).len();
+            call.args.iter_mut().skip(kept).for_each(fold);
         }
+        _ => {}
     }
 }
 
-fn elements(part: &IdedExpr) -> &[IdedExpr] {
+/// The parts that the value of `part` is made of: elements, branches of `? :`, sides of `+`.
+fn made_of(part: &IdedExpr) -> &[IdedExpr] {
     match &part.expr {
         Expr::List(list) => &list.elements,
-        _ => std::slice::from_ref(part),
+        Expr::Call(call) => made_of_call(call),
+        _ => &[],
+    }
+}
+
+fn made_of_call(call: &CallExpr) -> &[IdedExpr] {
+    match call.func_name.as_str() {
+        operators::CONDITIONAL => call.args.get(1..).unwrap_or_default(),
+        operators::ADD => &call.args,
+        _ => &[],
     }
 }
 

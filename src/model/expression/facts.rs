@@ -14,6 +14,8 @@ use jiff::Timestamp;
 
 use crate::model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope};
 
+use super::kinds::Kinds;
+
 /// The variables of expressions for one token.
 pub struct Facts(Context<'static, 'static>);
 
@@ -54,11 +56,46 @@ impl Facts {
     }
 }
 
-/// The members of `token`.
-pub(super) const TOKEN: &[&str] =
-    &["id", "description", "scope", "created", "created_by", "last_used", "last_used_from", "expires"];
-/// The members of `owner`.
-pub(super) const OWNER: &[&str] = &["name", "kind", "groups", "active", "project", "repository"];
+/// The members of a variable, each with the kinds of its values.
+type Members = &'static [(&'static str, Kinds)];
+
+const TOKEN: Members = &[
+    ("id", Kinds::TEXT),
+    ("description", Kinds::TEXT),
+    ("scope", Kinds::TEXT),
+    ("created", Kinds::TIME),
+    ("created_by", Kinds::TEXT.or_null()),
+    ("last_used", Kinds::TIME.or_null()),
+    ("last_used_from", Kinds::TEXT.or_null()),
+    ("expires", Kinds::TIME.or_null()),
+];
+
+const OWNER: Members = &[
+    ("name", Kinds::TEXT),
+    ("kind", Kinds::TEXT),
+    ("groups", Kinds::LIST),
+    ("active", Kinds::TRUTH.or_null()),
+    ("project", Kinds::TEXT.or_null()),
+    ("repository", Kinds::TEXT.or_null()),
+];
+
+fn members_of(variable: &str) -> Members {
+    match variable {
+        "token" => TOKEN,
+        "owner" => OWNER,
+        _ => &[],
+    }
+}
+
+/// The names of the members of `variable`; none where it has none.
+pub(super) fn members(variable: &str) -> Vec<&'static str> {
+    members_of(variable).iter().map(|(name, _)| *name).collect()
+}
+
+/// The kinds of the values that `member` of `variable` has.
+pub(super) fn kinds(variable: &str, member: &str) -> Option<Kinds> {
+    members_of(variable).iter().find(|(name, _)| *name == member).map(|(_, kinds)| *kinds)
+}
 
 fn owner<'g>(
     owner: &Owner,

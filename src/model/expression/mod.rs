@@ -5,6 +5,7 @@
 
 mod check;
 mod facts;
+mod kinds;
 
 pub use facts::Facts;
 
@@ -29,8 +30,8 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Reads `text`, checks every name and member in it, and tries it on sample tokens: with and
-    /// without last use and expiry, of users, projects and repositories.
+    /// Reads `text`, checks every name and member in it, then that what is compared can be equal, and tries
+    /// it on sample tokens: with and without last use and expiry, of users, projects and repositories.
     ///
     /// # Errors
     ///
