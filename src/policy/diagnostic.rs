@@ -121,6 +121,8 @@ codes! {
     EmptyMapping = "empty-mapping",
     /// A name, or another text, without a character.
     BlankName = "blank-name",
+    /// A text with white space around it.
+    SurroundingSpace = "surrounding-space",
     /// A group that stands twice in one list.
     DuplicateGroup = "duplicate-group",
     /// Another entry that stands twice in one list.

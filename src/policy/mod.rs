@@ -22,6 +22,7 @@ mod rule;
 pub mod settings_file;
 mod source;
 mod structure;
+mod surrounding_space;
 pub mod test_file;
 mod validate;
 mod waiver;

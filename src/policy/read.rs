@@ -103,7 +103,8 @@ pub fn read_layers(layers: &[&Layer]) -> Reading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    Structure::new(document::schema(), OwnWords { unknown_key, has_meaning, is_secret: |_| false })
+    let own_words = OwnWords { unknown_key, has_meaning, is_secret: |_| false, has_blanks };
+    Structure::new(document::schema(), own_words)
 });
 
 /// Keys that stand in the settings file, where a pull request against the policy cannot change them.
@@ -116,6 +117,11 @@ fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
         Diagnostic::error(Code::UnknownKey, mark, key_path("", key), message)
             .help(format!("move `{key}` into the settings file, `tokenwarden.yaml`"))
     })
+}
+
+/// A pattern, which may end with the blank that it asks for.
+fn has_blanks(at: &At<'_>) -> bool {
+    at.path.starts_with("tokens.limits[") && at.path.ends_with("].description")
 }
 
 fn has_meaning(at: &At<'_>) -> bool {

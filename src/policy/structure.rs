@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::{
     Code, Diagnostic, Diagnostics, Mark,
     node::{At, Node, Value},
+    surrounding_space,
 };
 
 /// A document type's schema, ready to check trees, and the document's own words.
@@ -28,6 +29,8 @@ pub(crate) struct OwnWords {
     pub(crate) has_meaning: fn(&At<'_>) -> bool,
     /// Whether a wrong value here may be a secret, and is not to be shown.
     pub(crate) is_secret: fn(&At<'_>) -> bool,
+    /// Whether blanks around the text here have a meaning.
+    pub(crate) has_blanks: fn(&At<'_>) -> bool,
 }
 
 impl Structure {
@@ -38,9 +41,11 @@ impl Structure {
         Self { schema, validator, own_words }
     }
 
-    /// Adds everything about `root` that does not have the shape of the document.
+    /// Adds everything about `root` that does not have the shape of the document, and the texts in it with white
+    /// space around them.
     pub(crate) fn check(&self, root: &Node, out: &mut Diagnostics) {
         let root_at = At::root(root);
+        surrounding_space::report(&root_at, self.own_words.has_blanks, self.own_words.is_secret, out);
         for error in self.validator.iter_errors(&root.to_json()) {
             for error in leaves(&error) {
                 if let Some(at) = locate(&root_at, error.instance_path()) {

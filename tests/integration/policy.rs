@@ -388,3 +388,62 @@ fn a_list_of_limits_has_an_end() {
 fn a_tag_is_refused_instead_of_passed_over() {
     assert_eq!(found("version: 1\npermissions: { use: !include everyone }\n"), [("syntax", 2)]);
 }
+
+#[test]
+fn white_space_around_a_text_is_warned_of_with_what_to_write() {
+    let text = "version: 1
+permissions:
+  use: ['developers ', \" ci-bots\"]
+tokens:
+  limits:
+    - description: >
+        ^OPS-[0-9]+
+  rules:
+    - name: own
+      when: >
+        token.id == \"4711\"
+      message: |
+        it is
+        that one
+waivers:
+  - { owner: \"mary\\n\", description: \"nightly\\t\", rules: [idle], reason: r, until: 2027-01-31 }
+  - { token: \"4711\\u00a0\", rules: [idle], reason: \"r\\u200b\", until: 2027-01-31 }
+";
+    let reading = read(text);
+    let warned: Vec<_> = reading
+        .diagnostics
+        .iter()
+        .filter(|found| found.code == Code::SurroundingSpace)
+        .map(|found| {
+            assert_eq!(found.severity, Severity::Warning);
+            (found.path.as_str(), found.message.split(", ").next().unwrap(), found.help.as_deref().unwrap())
+        })
+        .collect();
+    let (line_end, ends) = ("the text ends with a line end", "the text ends with white space");
+    assert_eq!(
+        warned,
+        [
+            ("permissions.use[0]", ends, "write `developers`"),
+            ("permissions.use[1]", "the text begins with white space", "write `ci-bots`"),
+            (
+                "tokens.limits[0].description",
+                line_end,
+                "write `>-` in place of `>`, `|-` in place of `|`, or `^OPS-[0-9]+`"
+            ),
+            (
+                "tokens.rules[0].when",
+                line_end,
+                "write `>-` in place of `>`, `|-` in place of `|`, or `token.id == \"4711\"`"
+            ),
+            ("tokens.rules[0].message", line_end, "write `>-` in place of `>`, or `|-` in place of `|`"),
+            ("waivers[0].owner", line_end, "write `>-` in place of `>`, `|-` in place of `|`, or `mary`"),
+            ("waivers[0].description", ends, "write `nightly`"),
+            ("waivers[1].token", ends, "write `4711`"),
+            ("waivers[1].reason", ends, "write `r`"),
+        ]
+    );
+    assert!(reading.policy.is_some(), "they are warnings");
+    let meant = "version: 1\ntokens: {limits: [{description: '^[A-Z]+-[0-9]+ '}]}\n";
+    assert_eq!(found(meant), [], "a pattern may end with the blank that it asks for");
+    assert_eq!(found(&meant.replace("+ '", "+\\t'").replace('\'', "\"")), [("surrounding-space", 2)]);
+}

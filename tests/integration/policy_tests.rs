@@ -177,6 +177,14 @@ fn a_rule_a_reason_and_a_target_that_there_is_not_are_mistakes() {
 }
 
 #[test]
+fn white_space_around_a_name_in_a_file_of_tests_is_warned_of() {
+    let stderr = |cases: &str| run(with_cases(cases).path(), &[]).stderr;
+    let said = stderr("  - {name: \"a\\n\", token: {owner: 'mary ', description: 'OPS-1 '}, expect: {}}\n");
+    assert_eq!(said.matches("warning[surrounding-space]").count(), 2, "{said}");
+    assert!(said.contains("help: write `mary`"), "{said}");
+}
+
+#[test]
 fn no_case_at_all_is_no_success() {
     for folder in [repository(&[]), repository(&[("tests/readme.txt", "cases")]), with_cases("  []\n")] {
         assert_eq!(run(folder.path(), &[]).code, Some(3));

@@ -366,3 +366,16 @@ fn other_mistakes_of_a_settings_file_have_their_codes() {
         assert_eq!(app(field), codes, "{field}");
     }
 }
+
+#[test]
+fn white_space_around_a_text_of_a_settings_file_is_warned_of_and_no_secret_is_shown() {
+    let keys = "kind: gateway\n    url: https://tokens.example.com\n    auth: { user: 'warden ', password_env: PW }\n    \
+                lockout: { break_glass: ['root ', \"sam\\n\"] }";
+    assert_eq!(codes(keys), ["surrounding-space"; 3]);
+    let said = said(keys);
+    assert!(said.contains("help: write `root`"), "{said}");
+    assert!(said.contains("help: remove the white space around it"), "{said}");
+    let command =
+        "kind: gateway\n    url: https://tokens.example.com\n    auth: { command: [print, '-d', ' '] }";
+    assert_eq!(codes(command), [""; 0]);
+}

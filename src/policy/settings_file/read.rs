@@ -52,7 +52,7 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> SettingsReading {
 }
 
 static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, has_meaning, is_secret };
+    let own_words = OwnWords { unknown_key, has_meaning, is_secret, has_blanks };
     Structure::new(document::schema(), own_words)
 });
 
@@ -74,6 +74,11 @@ fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
 /// Whether a wrong value may be a secret and is better not shown.
 fn is_secret(at: &At<'_>) -> bool {
     at.path.contains(".auth") || at.path == "mark_key_env"
+}
+
+/// An argument of a command.
+fn has_blanks(at: &At<'_>) -> bool {
+    at.path.contains(".auth.command[")
 }
 
 fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnostics) -> SettingsFile {
