@@ -270,7 +270,7 @@ impl Records {
             tenure = Some(Tenure::new(run.id.clone(), lease));
         }
         let begin_file = |folder: &JournalFolder| {
-            folder.begin(head.clone(), &history.deadlines, plan.settled.clone(), plan.notes())
+            folder.begin(head.clone(), &plan.deadlines_left(history), plan.settled.clone(), plan.notes())
         };
         let file = self.folder.as_ref().map(begin_file).transpose()?;
         Ok(Recording::new(target.writer(approved, tenure), file, approved, clock))

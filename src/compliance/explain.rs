@@ -100,12 +100,12 @@ impl Compliance<'_> {
         self.policy.enforcement.action(rule) == Action::Narrow && self.action(rule, waiver) == Action::Report
     }
 
-    /// Corrects the verdict of `per-owner`, which the fold knows and the rule by itself does not, when
-    /// `token` is the one that is watched.
-    pub(super) fn explain_per_owner(&mut self, token: &TokenId, verdict: &Verdict) {
+    /// Corrects the verdict of `rule`, which the fold knows and the rule by itself does not, when `token` is
+    /// the one that is watched.
+    pub(super) fn explain_as(&mut self, token: &TokenId, rule: &Rule, verdict: &Verdict) {
         let explanation = self.explanation.as_mut().filter(|explanation| explanation.token.id == *token);
         let trials = explanation.into_iter().flat_map(|explanation| &mut explanation.trials);
-        for trial in trials.filter(|trial| trial.rule == RuleCode::PerOwner) {
+        for trial in trials.filter(|trial| trial.rule == *rule) {
             trial.verdict = verdict.clone();
         }
     }

@@ -5,6 +5,7 @@
 //! about a finding, and never holds all tokens: it is a fold.
 
 mod explain;
+mod foresight;
 mod owner;
 mod per_owner;
 pub mod rules;
@@ -24,8 +25,8 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    inventory::People,
-    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, TokenScope},
+    inventory::{Capabilities, Expiry, People},
+    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, mark},
     policy::{Place, Policy, Waiver},
 };
 
@@ -56,9 +57,21 @@ pub struct Finding {
     pub action: Action,
     /// The waiver that holds it.
     pub waiver: Option<Arc<Waiver>>,
+    /// The moment, UTC, before which no mark is due for it: the end of what an ended waiver leaves.
+    pub marks_from: Option<Timestamp>,
 }
 
 impl Finding {
+    /// When it ends `token`, UTC, as seen at `now`: the day that the token is marked with, unless what would be
+    /// set now comes earlier. `None` when it does not make the token end on a day.
+    #[must_use]
+    pub fn ends(&self, token: &Token, now: Timestamp) -> Option<Timestamp> {
+        let set = self.action.deadline(now).filter(|_| self.waiver.is_none())?;
+        let mut deadlines = token.mark.into_iter().flat_map(|mark| [Some(mark.until), mark.shown]).flatten();
+        let marked = deadlines.find(|until| Some(*until) >= self.marks_from);
+        Some(marked.map_or(set, |until| until.min(set)))
+    }
+
     /// Whether `action` happens because of it.
     #[must_use]
     pub fn leads_to(&self, action: Action) -> bool {
@@ -95,8 +108,8 @@ pub struct Findings {
     pub undecided: BTreeMap<(Rule, String), u64>,
     /// What there is to say of the waivers.
     pub waiver_warnings: Vec<WaiverWarning>,
-    /// Tokens with a mark of which every rule was decided and none, beside those that waivers hold, asks
-    /// for their end any more. In the order of their identifiers.
+    /// Tokens with a mark, or a recorded deadline, of which every rule was decided and none, beside those that
+    /// waivers hold, asks for their end any more. In the order of their identifiers.
     pub needlessly_marked: Vec<Token>,
 }
 
@@ -135,7 +148,8 @@ pub struct Compliance<'a> {
     explanation: Option<Explanation>,
     /// Tokens with a mark of which every rule was decided.
     marked: BTreeMap<TokenId, Token>,
-    narrowing_suffices: bool,
+    /// What the target can do to tokens; where that is not said, nothing is foreseen.
+    capabilities: Option<Capabilities>,
 }
 
 impl<'a> Compliance<'a> {
@@ -158,7 +172,7 @@ impl<'a> Compliance<'a> {
             watched: None,
             explanation: None,
             marked: BTreeMap::new(),
-            narrowing_suffices: false,
+            capabilities: None,
         }
     }
 
@@ -168,12 +182,11 @@ impl<'a> Compliance<'a> {
         Self { watched, ..self }
     }
 
-    /// With `suffices`, a finding that asks for the end of a token asks for its narrowing instead when the
-    /// token is narrowed anyway and complies with that rule then. Otherwise both are done. It suits a target
-    /// on which a token would be marked and lose its mark again in the next run.
+    /// The same fold, for a target that has `capabilities`: what it will find once a plan has acted on a token
+    /// counts as well.
     #[must_use]
-    pub fn narrowing_suffices(self, suffices: bool) -> Self {
-        Self { narrowing_suffices: suffices, ..self }
+    pub fn on(self, capabilities: Capabilities) -> Self {
+        Self { capabilities: Some(capabilities), ..self }
     }
 
     /// Looks at one token. A token is kept only when something is wrong with it, or while it is
@@ -182,13 +195,14 @@ impl<'a> Compliance<'a> {
         self.seen += 1;
         self.latest = self.latest.max(latest_moment(token, self.now));
         self.live += u64::from(!token.is_expired(self.now));
-        let owner = self.owners.standing(&token.owner);
-        let subject =
-            Subject { token, owner, policy: self.policy, people: self.owners.people(), now: self.now };
+        let subject = self.subject(token);
         let mut findings = Vec::new();
         let mut judged = true;
         let mut explanation = self.begin_explanation(&subject);
-        for (rule, verdict) in rules::check_all(&subject) {
+        for (rule, mut verdict) in rules::check_all(&subject) {
+            if matches!(verdict, Verdict::Fails { .. }) && self.may_be_waived(&rule, &subject) {
+                verdict = rules::words_not_known();
+            }
             if let Some(explanation) = &mut explanation {
                 explanation.trials.push(self.trial(&rule, &verdict, &subject));
             }
@@ -208,25 +222,46 @@ impl<'a> Compliance<'a> {
             }
         }
         self.explanation = explanation.or(self.explanation.take());
-        if judged && token.mark.is_some_and(|mark| mark.shown.is_some()) && !token.is_expired(self.now) {
+        if judged && token.mark.is_some() && !token.is_expired(self.now) {
             self.marked.insert(token.id.clone(), token.clone());
         }
-        let narrow_to = subject.narrow_to();
-        if self.narrowing_suffices {
-            prefer_narrowing(&mut findings, &subject);
-        }
+        self.foresee(&subject, &mut findings);
+        self.add(&subject, findings.clone());
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
         if let Some(at_most) = at_most
             && !token.is_expired(self.now)
         {
             if self.goes_now(token, &findings) {
-                self.explain_per_owner(&token.id, &Verdict::NotTried(NotTried::Revoked));
+                let verdict = Verdict::NotTried(NotTried::Revoked);
+                self.explain_as(&token.id, &RuleCode::PerOwner.into(), &verdict);
             } else {
-                self.count(token, &findings, at_most, narrow_to);
+                self.count(token, &findings, at_most);
             }
         }
-        if !findings.is_empty() {
-            self.add(token.clone(), findings, narrow_to);
+    }
+
+    /// Whether a waiver could hold a finding of `rule` by words that were cut.
+    fn may_be_waived(&self, rule: &Rule, subject: &Subject<'_>) -> bool {
+        subject.is_cut
+            && self.waivers.find(rule, subject.token).is_none()
+            && self.waivers.could_describe(rule, subject.token)
+    }
+
+    fn subject<'t>(&mut self, token: &'t Token) -> Subject<'t>
+    where
+        'a: 't,
+    {
+        let room = match self.capabilities.map(|target| target.expiry) {
+            Some(Expiry::Mark { room }) => Some(room),
+            _ => None,
+        };
+        Subject {
+            token,
+            owner: self.owners.standing(&token.owner),
+            policy: self.policy,
+            people: self.owners.people(),
+            now: self.now,
+            is_cut: room.is_some_and(|room| mark::is_cut(token, room)),
         }
     }
 
@@ -259,27 +294,44 @@ impl<'a> Compliance<'a> {
 
     /// Counts a token of an owner who may have `at_most`; the one that is then too many, if any,
     /// has a finding.
-    fn count(&mut self, token: &Token, findings: &[Finding], at_most: u32, narrow_to: Option<Scope>) {
+    fn count(&mut self, token: &Token, findings: &[Finding], at_most: u32) {
         let ending = self.ends_in_time(token, findings);
         let counted = self.per_owner.entry(token.owner.clone()).or_insert_with(|| PerOwner::new(at_most));
         if let Some(surplus) = counted.add(token.clone(), ending) {
+            let (rule, subject) = (Rule::from(RuleCode::PerOwner), self.subject(&surplus));
+            if self.may_be_waived(&rule, &subject) {
+                self.leave_per_owner_undecided(&rule, &surplus);
+                return;
+            }
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
             let verdict = Verdict::Fails { message: message.clone(), place: place.clone() };
-            self.explain_per_owner(&surplus.id, &verdict);
-            let finding = self.finding(RuleCode::PerOwner.into(), &surplus, message, place);
+            self.explain_as(&surplus.id, &rule, &verdict);
             // It has a finding after all.
             self.unjudged -= u64::from(self.unjudged_but_counted.remove(&surplus.id));
-            self.add(surplus, vec![finding], narrow_to);
+            let mut findings = self.found.remove(&surplus.id).map_or_else(Vec::new, |found| found.findings);
+            findings.push(self.finding(rule, &surplus, message, place));
+            self.foresee(&subject, &mut findings);
+            self.add(&subject, findings);
         }
+    }
+
+    fn leave_per_owner_undecided(&mut self, rule: &Rule, surplus: &Token) {
+        let verdict = rules::words_not_known();
+        self.explain_as(&surplus.id, rule, &verdict);
+        self.marked.remove(&surplus.id);
+        if let Verdict::Undecided { reason } = verdict {
+            *self.undecided.entry((rule.clone(), reason)).or_default() += 1;
+        }
+        let is_judged =
+            self.found.contains_key(&surplus.id) || self.unjudged_but_counted.contains(&surplus.id);
+        self.unjudged += u64::from(!is_judged);
     }
 
     /// Whether `findings` revoke `token` at once, or by its mark, which is due.
     fn goes_now(&self, token: &Token, findings: &[Finding]) -> bool {
-        let is_due = token.mark.is_some_and(|mark| mark.until <= self.now);
         findings.iter().any(|finding| {
-            finding.leads_to(Action::Revoke)
-                || (is_due && finding.waiver.is_none() && finding.action.ends_the_token())
+            finding.leads_to(Action::Revoke) || finding.ends(token, self.now).is_some_and(|at| at <= self.now)
         })
     }
 
@@ -293,9 +345,12 @@ impl<'a> Compliance<'a> {
         let rule = RuleCode::PerOwner.into();
         let waiver = self.waivers.find(&rule, token);
         let is_held = waiver.is_some_and(|waiver| waiver.holds(self.now));
-        let mark = token.mark.filter(|_| !is_held || acting().any(|finding| finding.action.ends_the_token()));
-        let made_to_end = acting().filter_map(|finding| finding.action.deadline(self.now));
-        let ends = made_to_end.chain(token.expires).chain(mark.map(|mark| mark.until)).min();
+        let mark = token
+            .mark
+            .map(|mark| mark.until)
+            .filter(|until| !is_held && Some(*until) >= self.marks_from(waiver));
+        let made_to_end = acting().filter_map(|finding| finding.ends(token, self.now));
+        let ends = made_to_end.chain(token.expires).chain(mark).min();
         let in_time = self.action(&rule, waiver).deadline(self.now);
         ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
     }
@@ -309,6 +364,12 @@ impl<'a> Compliance<'a> {
         }
     }
 
+    /// The moment before which no mark is due for a finding that falls under `waiver`: a mark from before its
+    /// end, or one that was put back, takes nothing of the days that an ended one leaves.
+    fn marks_from(&self, waiver: Option<&Arc<Waiver>>) -> Option<Timestamp> {
+        waiver.filter(|waiver| !waiver.holds(self.now)).map(|ended| ended.narrows_from())
+    }
+
     /// The line of the policy that a verdict of `rule` rests on: that of its parameter, otherwise that
     /// which says what happens.
     fn place(&self, rule: &Rule, parameter: Option<Place>) -> Option<Place> {
@@ -320,41 +381,22 @@ impl<'a> Compliance<'a> {
         let waiver = self.waivers.find(&rule, token);
         self.waivers.mark_used(&rule, token);
         let action = self.action(&rule, waiver);
+        let marks_from = self.marks_from(waiver);
         let (message, waiver) = match waiver {
             Some(ended) if !ended.holds(self.now) => {
                 (format!("{message}; its waiver ended on {}", ended.until), None)
             }
             waiver => (message, waiver.cloned()),
         };
-        Finding { rule, message, place, action, waiver }
+        Finding { rule, message, place, action, waiver, marks_from }
     }
 
-    fn add(&mut self, token: Token, findings: Vec<Finding>, narrow_to: Option<Scope>) {
-        let entry = self.found.entry(token.id.clone()).or_insert_with(|| TokenFindings {
-            token,
-            findings: Vec::new(),
-            narrow_to,
-        });
-        entry.findings.extend(findings);
-        entry.findings.sort_by(|a, b| a.rule.cmp(&b.rule));
-    }
-}
-
-/// Lets those of `findings` ask for narrowing that ask for an end and would be gone once the token is
-/// narrowed, when it is.
-fn prefer_narrowing(findings: &mut [Finding], subject: &Subject<'_>) {
-    let Some(to) = subject.narrow_to().filter(|to| subject.token.scope.is_lowered_by(*to)) else { return };
-    if !findings.iter().any(|finding| finding.leads_to(Action::Narrow)) {
-        return;
-    }
-    let narrowed = Token { scope: TokenScope::Set(to), ..subject.token.clone() };
-    let narrowed = Subject { token: &narrowed, owner: subject.owner.clone(), ..*subject };
-    let passed = |verdict: &Verdict| matches!(verdict, Verdict::Complies { .. } | Verdict::NotTried(_));
-    let left: HashSet<Rule> =
-        rules::check_all(&narrowed).filter(|(_, verdict)| !passed(verdict)).map(|(rule, _)| rule).collect();
-    for finding in findings.iter_mut().filter(|finding| finding.waiver.is_none()) {
-        if matches!(finding.action, Action::Expire { .. }) && !left.contains(&finding.rule) {
-            finding.action = Action::Narrow;
+    fn add(&mut self, subject: &Subject<'_>, mut findings: Vec<Finding>) {
+        if findings.is_empty() {
+            return;
         }
+        findings.sort_by(|a, b| a.rule.cmp(&b.rule));
+        let (token, narrow_to) = (subject.token.clone(), subject.narrow_to());
+        self.found.insert(token.id.clone(), TokenFindings { token, findings, narrow_to });
     }
 }

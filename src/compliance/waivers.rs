@@ -70,6 +70,12 @@ impl<'a> WaiverBook<'a> {
         })
     }
 
+    /// Whether `rule` on `token` could fall under a waiver if the token had other words.
+    pub(super) fn could_describe(&self, rule: &Rule, token: &Token) -> bool {
+        let waivers = self.by_owner.get(&token.owner.folded()).into_iter().flatten();
+        waivers.filter_map(|&index| self.waivers.entries.get(index)).any(|waiver| waiver.rules.contains(rule))
+    }
+
     /// Remembers of each waiver that `rule` on `token` falls under that it is needed.
     pub(super) fn mark_used(&mut self, rule: &Rule, token: &Token) {
         for index in self.indices(rule, token).collect::<Vec<_>>() {

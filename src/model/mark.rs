@@ -24,7 +24,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::TokenId;
+use super::{Token, TokenId};
 
 /// What every mark begins with.
 const HEAD: &str = "[tokenwarden: ends ";
@@ -86,6 +86,11 @@ impl MarkKey {
     }
 }
 
+/// Somebody renamed a token since it was planned to mark it, and the mark would cut the new words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token was renamed since the plan was made, and its mark has no room behind the new description")]
+pub struct NoRoom;
+
 /// Makes and reads the marks of one target.
 #[derive(Clone)]
 pub struct Marker {
@@ -103,13 +108,35 @@ impl Marker {
     }
 
     /// The owner's words in `text`, the whole description of the token `id`, and the mark that stands
-    /// behind them.
+    /// behind them. Of several marks, one behind the other, the earliest counts.
     #[must_use]
     pub fn read<'a>(&self, text: &'a str, id: &TokenId) -> (&'a str, Option<Mark>) {
-        match self.split(text, id) {
-            Some((words, until)) => (words, Some(Mark { until, shown: Some(until) })),
-            None => (text, None),
+        let (mut words, mut first) = (text, None);
+        while let Some((before, until)) = self.split(words, id) {
+            words = before;
+            first = Some(first.map_or(until, |first: Timestamp| first.min(until)));
         }
+        (words, first.map(|until| Mark { until, shown: Some(until) }))
+    }
+
+    /// The whole description of `token`, which is `text` by now, with a mark for the day that begins at
+    /// `until`; `None` when it has one that counts: of that day, or of an earlier one that was not there when
+    /// `token` was planned with.
+    ///
+    /// # Errors
+    ///
+    /// When words that were not planned with have no room beside the mark.
+    pub fn marked(&self, text: &str, token: &Token, until: Timestamp) -> Result<Option<String>, NoRoom> {
+        let (words, mark) = self.read(text, &token.id);
+        let planned = token.mark.and_then(|mark| mark.shown);
+        let stands = |shown| shown == until || (shown < until && planned != Some(shown));
+        if mark.is_some_and(|mark| stands(mark.until)) {
+            return Ok(None);
+        }
+        if words != token.description && fitting(words, self.room) != words {
+            return Err(NoRoom);
+        }
+        Ok(Some(self.write(words, &token.id, until)))
     }
 
     /// The whole description of the token `id`: `words` and a mark for the day that begins at `until`.
@@ -177,6 +204,16 @@ pub fn fitting(words: &str, room: usize) -> String {
     kept
 }
 
+/// Whether the words of `token` are what [`fitting`] left of longer ones beside the mark that it has, in a
+/// description with room for `room` UTF-16 code units.
+#[must_use]
+pub fn is_cut(token: &Token, room: usize) -> bool {
+    // A character of two units may have left one of the room.
+    let least = room.saturating_sub(LENGTH + 2);
+    let is_shown = token.mark.is_some_and(|mark| mark.shown.is_some());
+    is_shown && token.description.ends_with(CUT) && units(&token.description) >= least
+}
+
 fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
@@ -190,6 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{Owner, TokenScope};
 
     const ROOM: usize = 255;
 
@@ -273,6 +311,79 @@ mod tests {
         for text in [format!("{text} "), format!("{text} v2"), text.replace(" [token", "[token")] {
             assert_eq!(ours().read(&text, &id), (text.as_str(), None));
         }
+    }
+
+    #[test]
+    fn of_several_marks_the_earliest_counts_and_none_is_part_of_the_words() {
+        let (id, early, late) =
+            (TokenId::new("7"), until("2026-12-08T00:00:00Z"), until("2026-12-20T00:00:00Z"));
+        for (first, second) in [(early, late), (late, early), (early, early)] {
+            let text = ours().write(&ours().write("nightly", &id, first), &id, second);
+            assert_eq!(ours().read(&text, &id), ("nightly", Some(Mark { until: early, shown: Some(early) })));
+        }
+        let other = ours().write("nightly", &TokenId::new("8"), early);
+        let text = ours().write(&other, &id, late);
+        assert_eq!(ours().read(&text, &id).0, other, "that of another token is part of the words");
+    }
+
+    fn token(description: &str, mark: Option<Mark>) -> Token {
+        Token {
+            id: TokenId::new("7"),
+            owner: Owner::User("mary".into()),
+            description: description.to_owned(),
+            scope: TokenScope::Unset,
+            created: until("2026-01-01T00:00:00Z"),
+            created_by: None,
+            last_used: None,
+            expires: None,
+            mark,
+        }
+    }
+
+    #[test]
+    fn a_mark_is_replaced_by_a_later_one_only_where_the_plan_saw_it() {
+        let (id, early, late) =
+            (TokenId::new("7"), until("2026-12-08T00:00:00Z"), until("2026-12-20T00:00:00Z"));
+        let with = |day| ours().write("nightly", &id, day);
+        let seen = |day| token("nightly", Some(Mark { until: day, shown: Some(day) }));
+        assert_eq!(ours().marked(&with(early), &seen(early), late), Ok(Some(with(late))));
+        assert_eq!(ours().marked(&with(early), &token("nightly", None), late), Ok(None), "another run's");
+        assert_eq!(ours().marked(&with(late), &seen(early), late), Ok(None), "it is so already");
+        assert_eq!(ours().marked(&with(late), &seen(late), early), Ok(Some(with(early))));
+        assert_eq!(ours().marked("nightly", &token("nightly", None), early), Ok(Some(with(early))));
+    }
+
+    #[test]
+    fn words_that_were_written_since_the_plan_are_not_cut() {
+        let (long, then) = ("x".repeat(250), until("2026-12-08T00:00:00Z"));
+        assert_eq!(ours().marked(&long, &token("nightly", None), then), Err(NoRoom));
+        let cut = ours().marked(&long, &token(&long, None), then).unwrap().unwrap();
+        assert_eq!(units(&cut), ROOM, "the plan said so");
+    }
+
+    #[test]
+    fn cut_words_are_known_for_what_they_are() {
+        let (id, then) = (TokenId::new("7"), until("2026-12-08T00:00:00Z"));
+        let seen = |words: &str| {
+            let text = ours().write(words, &id, then);
+            let (kept, mark) = ours().read(&text, &id);
+            token(kept, mark)
+        };
+        for words in [
+            "x".repeat(250),
+            "\u{1f511}".repeat(125),
+            format!("x{}", "\u{1f511}".repeat(125)),
+            "é".repeat(250),
+        ] {
+            assert!(is_cut(&seen(&words), ROOM), "{words}");
+        }
+        for words in ["nightly".to_owned(), "nightly…".to_owned(), "x".repeat(ROOM - LENGTH - 1)] {
+            assert!(!is_cut(&seen(&words), ROOM), "{words}");
+        }
+        assert!(
+            !is_cut(&token(&format!("{}…", "x".repeat(230)), None), ROOM),
+            "without a mark nothing was cut"
+        );
     }
 
     #[test]

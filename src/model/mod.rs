@@ -35,7 +35,7 @@ pub use identity::{BadOwner, GroupName, Owner, OwnerKind, UserName};
 pub use last_change::LastChange;
 pub use lifetime::Period;
 pub use limit::{Limit, Pattern};
-pub use mark::{Mark, MarkKey, Marker};
+pub use mark::{Mark, MarkKey, Marker, NoRoom};
 pub use network::{AddressSet, AllowedNetworks};
 pub use password::PasswordAuthentication;
 pub use permission::{Holders, Permission};

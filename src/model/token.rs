@@ -154,12 +154,10 @@ impl Token {
         self.expires.into_iter().chain(self.mark.map(|mark| mark.until)).min()
     }
 
-    /// Takes into account the first deadline that it was ever marked with, as a record of earlier runs
-    /// has it: whoever takes a mark off, or brings a later one back, wins no time.
-    pub fn recall(&mut self, first: Timestamp) {
-        if self.mark.is_none_or(|mark| first < mark.until) {
-            self.mark = Some(Mark { until: first, shown: self.mark.and_then(|mark| mark.shown) });
-        }
+    /// Takes the deadline that a record of earlier runs has of it for the one that counts, whatever its
+    /// description shows: taking a mark off, or bringing an older or a later one back, moves nothing.
+    pub fn recall(&mut self, recorded: Timestamp) {
+        self.mark = Some(Mark { until: recorded, shown: self.mark.and_then(|mark| mark.shown) });
     }
 
     /// Whether it is refused at `now` because it expired.

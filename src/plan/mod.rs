@@ -36,7 +36,10 @@ pub use refused_use::RefusedUse;
 pub use remark::{Lack, Remark};
 pub use terms::{History, OpenChange, Spent, Terms};
 
-use std::{collections::BTreeSet, ops::Add};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Add,
+};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -96,6 +99,8 @@ pub struct Plan {
     pub network_names: Vec<(String, AddressSet)>,
     /// What was not seen, be it that it could not be, or that the settings file leaves it out.
     pub coverage: Coverage,
+    /// Tokens without a mark that a record has a deadline of, and of which nothing asks for the end any more.
+    pub released: BTreeSet<TokenId>,
     /// Who would no longer get in: we, then others. Nothing lifts this but another policy.
     pub shut_out: Vec<ShutOut>,
     /// Those of `break_glass` who have no way in even now, so that none can be kept open.
@@ -324,9 +329,15 @@ impl Plan {
             tokens: Some(count),
             tolerated: false,
         }));
-        let mut token_plan = TokenPlan::new(&inventory.server, inventory.seen_at);
+        let mut token_plan = TokenPlan::new(policy, &inventory.server, inventory.seen_at);
         findings.tokens.iter().for_each(|found| token_plan.add(found));
-        findings.needlessly_marked.into_iter().for_each(|token| token_plan.unmark(token));
+        let (shown, recorded): (Vec<_>, Vec<_>) = findings
+            .needlessly_marked
+            .into_iter()
+            .partition(|token| token.mark.is_some_and(|mark| mark.shown.is_some()));
+        for token in shown {
+            token_plan.unmark(token);
+        }
         let token_plan = token_plan.finish(terms.unsupported == Unsupported::Warn);
         changes.extend(token_plan.changes);
         held_back.extend(token_plan.held_back);
@@ -353,6 +364,7 @@ impl Plan {
             holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),
             coverage: inventory.coverage,
+            released: recorded.into_iter().map(|token| token.id).collect(),
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
             spent: None,
@@ -365,6 +377,14 @@ impl Plan {
     #[must_use]
     pub fn caller_shut_out(&self, overview: &Overview) -> Option<ShutOut> {
         lockout::caller_shut_out(&self.changes, &overview.settings, &overview.server)
+    }
+
+    /// The deadlines of `history` that still count when this plan is applied, for the record of the run. A
+    /// token of which nothing asks for the end any more gets its whole grace when something does again.
+    #[must_use]
+    pub fn deadlines_left(&self, history: &History) -> BTreeMap<TokenId, Timestamp> {
+        let left = history.deadlines.iter().filter(|(id, _)| !self.released.contains(id));
+        left.map(|(id, at)| (id.clone(), *at)).collect()
     }
 
     /// Whether everything that was looked for was seen, and nothing is to be done or held back.

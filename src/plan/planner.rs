@@ -42,7 +42,7 @@ impl<'a> Planner<'a> {
         Self {
             purpose: purpose.clone(),
             compliance: Compliance::new(terms.policy, &inventory.people, terms.now)
-                .narrowing_suffices(marks && inventory.server.capabilities.narrows),
+                .on(inventory.server.capabilities),
             marks,
             statistics: Statistics::new(terms.now),
             refused_use: RefusedUseFold::new(inventory, &settings.0),

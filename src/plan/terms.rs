@@ -37,8 +37,8 @@ pub struct Terms<'a> {
 /// What earlier runs on the target did, as far as somebody kept a record of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// The first deadline, UTC, of every token that was marked and whose mark no run has taken off since:
-    /// an owner who takes it off wins no time.
+    /// The deadline, UTC, of every token that was marked and whose mark no run has taken off since: an owner
+    /// who takes it off wins no time, and one who brings an older one back loses none.
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What counts against the rails of this run already; nothing when no record is kept.
     pub spent: Option<Spent>,

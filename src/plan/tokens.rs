@@ -9,13 +9,14 @@ use crate::{
     compliance::{Finding, TokenFindings},
     inventory::{Expiry, Server},
     model::{Action, Rule, Scope, Token, mark},
-    policy::Place,
+    policy::{Place, Policy},
 };
 
 use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark};
 
 /// What findings on tokens lead to.
 pub(super) struct TokenPlan<'a> {
+    policy: &'a Policy,
     server: &'a Server,
     now: Timestamp,
     /// Remedies that the server does not have, by rule, with the tokens that they were for.
@@ -82,9 +83,9 @@ impl<'a> Acting<'a> {
 }
 
 impl<'a> TokenPlan<'a> {
-    /// What findings lead to on `server` at the moment `now`.
-    pub(super) fn new(server: &'a Server, now: Timestamp) -> Self {
-        Self { server, now, lacking: BTreeMap::new(), lists: Lists::default() }
+    /// What findings under `policy` lead to on `server` at the moment `now`.
+    pub(super) fn new(policy: &'a Policy, server: &'a Server, now: Timestamp) -> Self {
+        Self { policy, server, now, lacking: BTreeMap::new(), lists: Lists::default() }
     }
 
     /// Decides what happens to one token. Revoking absorbs everything else; narrowing and expiring
@@ -93,7 +94,8 @@ impl<'a> TokenPlan<'a> {
     pub(super) fn add(&mut self, found: &TokenFindings) {
         let token = &found.token;
         let mut acting = Acting::of(&found.findings);
-        let over = token.mark.map(|mark| mark.until).filter(|until| *until <= self.now);
+        let is_due = |finding: &&Finding| finding.ends(token, self.now).is_some_and(|at| at <= self.now);
+        let over = token.mark.map(|mark| mark.until).filter(|_| acting.expiring.iter().any(is_due));
         if let Some(reason) = untouchable(self.server, token)
             && acting.changing().next().is_some()
         {
@@ -101,7 +103,7 @@ impl<'a> TokenPlan<'a> {
             self.hold_back(token, place, reason);
         } else if !acting.revoking.is_empty() {
             self.revoke(token, acting.changing().map(reason).collect());
-        } else if let Some(over) = over.filter(|_| !acting.expiring.is_empty()) {
+        } else if let Some(over) = over {
             let ended = |finding| ended(finding, over);
             self.revoke(token, acting.expiring.into_iter().chain(acting.narrowing).map(ended).collect());
         } else {
@@ -193,11 +195,9 @@ impl<'a> TokenPlan<'a> {
     /// Makes the token end at the earliest deadline, and answers the findings for which there is no
     /// remedy. A deadline that is set never moves later.
     fn expire<'f>(&mut self, token: &Token, expiring: Vec<&'f Finding>) -> Vec<&'f Finding> {
-        let Some(at) = expiring.iter().filter_map(|finding| finding.action.deadline(self.now)).min() else {
+        let Some(at) = expiring.iter().filter_map(|finding| finding.ends(token, self.now)).min() else {
             return expiring;
         };
-        // A mark that lies later than what would be marked now counts as none.
-        let at = token.mark.map_or(at, |mark| mark.until.min(at));
         let stands = token.mark.is_some_and(|mark| mark.stands() && mark.until == at);
         let ends = token.expires.filter(|expires| *expires <= at).or(stands.then_some(at));
         let reasons = expiring.iter().copied().map(reason).collect();
@@ -210,6 +210,9 @@ impl<'a> TokenPlan<'a> {
             (None, Expiry::Set) => Change::Expire { token: boxed(), at },
             (None, Expiry::Mark { room }) => {
                 if mark::fitting(&token.description, room) != token.description {
+                    if let Some(reader) = self.policy.reader_of_descriptions(&token.owner) {
+                        return self.mark_without_room(token, at, &expiring, &reader);
+                    }
                     self.lists.remarks.push(Remark::WordsAreCut(token.id.clone()));
                 }
                 Change::Mark { token: boxed(), until: at }
@@ -220,6 +223,29 @@ impl<'a> TokenPlan<'a> {
             }
         };
         self.lists.changes.push(PlannedChange::new(change, reasons));
+        Vec::new()
+    }
+
+    /// Leaves a token as it is whose words a mark would cut, although `reader` looks at them: cut words could
+    /// break a rule, or fall under no waiver any more. A deadline that is on record counts without a mark.
+    fn mark_without_room<'f>(
+        &mut self,
+        token: &Token,
+        at: Timestamp,
+        expiring: &[&'f Finding],
+        reader: &str,
+    ) -> Vec<&'f Finding> {
+        if token.mark.is_some_and(|mark| mark.until == at) {
+            let reasons = expiring.iter().copied().map(reason).collect();
+            self.lists.pending.push(Pending { token: token.clone(), until: at, reasons });
+        } else {
+            let place = expiring.iter().find_map(|finding| finding.place.clone());
+            let reason = format!(
+                "its description is too long for a mark behind it, and {reader} looks at descriptions: shorten it, \
+                 or revoke the token by hand"
+            );
+            self.hold_back(token, place, &reason);
+        }
         Vec::new()
     }
 

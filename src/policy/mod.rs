@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
-    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication, Period,
-    Permission, Rule, SettingKey,
+    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, Owner, PasswordAuthentication,
+    Period, Permission, Rule, SettingKey,
 };
 
 pub mod diagnostic;
@@ -118,6 +118,25 @@ impl Policy {
             SettingKey::PasswordAuthentication => self.password_authentication.get().map(|set| &set.place),
             SettingKey::Limits => self.limits.get().map(|set| &set.place),
         }
+    }
+
+    /// What looks at the descriptions of the tokens of `owner`, such as ``the rule `no-laptops` ``; `None` when
+    /// nothing does. The `description` of any limit counts: which one is for an owner changes with the groups.
+    #[must_use]
+    pub fn reader_of_descriptions(&self, owner: &Owner) -> Option<String> {
+        let mut limits = self.limits.get().into_iter().flat_map(|limits| &limits.value);
+        if limits.any(|entry| entry.limit.description.is_some()) {
+            return Some("the rule `description`".to_owned());
+        }
+        if let Some(rule) = self.rules.iter().find(|rule| rule.when.may_ask_for("description")) {
+            return Some(format!("the rule `{}`", rule.name));
+        }
+        let owner = owner.folded();
+        let mut waivers = self.waivers.entries.iter();
+        let waiver = waivers.find(|waiver| {
+            matches!(&waiver.subject, WaiverSubject::Owner { owner: of, description: Some(_) } if *of == owner)
+        })?;
+        Some(format!("the waiver at {}", waiver.place))
     }
 }
 

@@ -29,6 +29,12 @@ pub(crate) const USERS: [&str; 6] = ["mary", "sam", "bot", "ann", "gone", "Root"
 const GROUPS: [&str; 4] = ["developers", "ci-bots", "contractors", "administrators"];
 const NETWORKS: [&str; 6] =
     ["10.0.0.0/8", "10.0.0.0/9", "192.0.2.10-192.0.2.20", "2001:db8::/32", "203.0.113.7", "0.0.0.0/0"];
+/// A description without room for a mark.
+const LONG: &str = concat!(
+    "OPS-2 the token with which the nightly build of the whole platform reads what it needs, and \u{1f511}\u{1f511}, ",
+    "which is said at such length that nothing more fits behind it, neither a mark nor anything else, ",
+    "and that ends with the words that a waiver asks for: OPS-2 on the laptop"
+);
 pub(crate) const NOW: &str = "2026-11-23T15:04:05Z";
 
 fn holders() -> impl Strategy<Value = String> {
@@ -130,6 +136,7 @@ fn waivers() -> impl Strategy<Value = String> {
             "token: 99",
             "owner: Mary",
             "owner: sam, description: 'OPS-*'",
+            "owner: bot, description: '*laptop'",
             "owner: gone",
         ][..],
     );
@@ -148,8 +155,8 @@ fn waivers() -> impl Strategy<Value = String> {
     })
 }
 
-/// Own rules, also one that fails on some tokens and one that rests on a group that no state has. None of
-/// them finds a token only after another rule changed it: that is then the next run's work.
+/// Own rules, also one that fails on some tokens, one that rests on a group that no state has, and some that
+/// find a token only once the plan has narrowed it or brought its expiry nearer.
 fn own_rules() -> impl Strategy<Value = (Vec<&'static str>, Vec<&'static str>)> {
     let rules = sample::subsequence(
         &[
@@ -157,6 +164,9 @@ fn own_rules() -> impl Strategy<Value = (Vec<&'static str>, Vec<&'static str>)> 
             "{name: own-description, when: token.description.contains('laptop') || owner.name == 'SAM', message: m}",
             "{name: own-age, when: now - token.created > duration('4800h'), message: m}",
             "{name: own-fails, when: token.description == 'OPS-1 nightly' && token.expires < now, message: m}",
+            "{name: own-soon, when: token.expires != null && token.expires < now + duration('480h'), message: m}",
+            "{name: own-narrow, when: token.scope == 'read-only' && token.expires != null, message: m}",
+            "{name: own-short, when: token.scope == 'read-only' && token.expires != null && token.expires - token.created < duration('9000h'), message: m}",
             "{name: own-ghosts, when: \"'ghosts' in owner.groups || token.expires == null\", message: m}",
         ][..],
         0..=3,
@@ -239,7 +249,7 @@ fn midnight(days: i64) -> Timestamp {
 fn tokens() -> impl Strategy<Value = Token> {
     (
         sample::select(&["mary", "sam", "bot", "ann", "gone", "stranger", "MARY"][..]),
-        sample::select(&["OPS-1 nightly", "laptop", "\u{1b}[31mred\u{202e}"][..]),
+        sample::select(&["OPS-1 nightly", "laptop", "\u{1b}[31mred\u{202e}", LONG][..]),
         prop_oneof![
             Just(TokenScope::Unset),
             Just(TokenScope::Set(Scope::ReadOnly)),

@@ -264,6 +264,172 @@ fn words_without_room_are_cut_and_the_plan_says_so() {
     assert!(marker().read(&marked, &id()).1.is_some());
 }
 
+/// A waiver for the tokens of `owner` that are on a laptop, as their descriptions say.
+fn waived_by_words(owner: &str, until: &str) -> Policy {
+    policy(&format!(
+        "{POLICY}waivers: [{{owner: {owner}, description: '*laptop', rules: [lifetime], reason: r, until: {until}}}]\n"
+    ))
+}
+
+fn held_back(plan: &Plan) -> Vec<&str> {
+    plan.held_back.iter().map(|held| held.reason.as_str()).collect()
+}
+
+#[test]
+fn a_description_that_something_looks_at_is_never_cut_and_the_plan_says_what_looks_at_it() {
+    let long = format!("OPS-1 {} laptop", "\u{1f511}".repeat(110));
+    let by_limit = policy(&POLICY.replace("max_lifetime: 90d", "max_lifetime: 90d, description: '^OPS-'"));
+    let by_rule = policy(&POLICY.replace(
+        "  limits",
+        "  rules: [{name: no-laptops, when: 'token.description == \"x\"', message: m}]\n  limits",
+    ));
+    let by_waiver = waived_by_words("Mary", "2026-11-01");
+    for (policy, looks) in [
+        (by_limit, "the rule `description`"),
+        (by_rule, "the rule `no-laptops`"),
+        (by_waiver, "the waiver at policy.yaml:5"),
+    ] {
+        let world = target(Token { description: long.clone(), ..token() });
+        let (plan, _) = world.apply(&policy, time(NOW));
+        assert_eq!(actions(&plan), [""; 0]);
+        let reason = format!(
+            "its description is too long for a mark behind it, and {looks} looks at descriptions: shorten it, or \
+             revoke the token by hand"
+        );
+        assert_eq!(held_back(&plan), [reason]);
+        assert_eq!(description(&world), long);
+        assert!(!plan.is_whole());
+
+        // A day that is on record counts without a mark.
+        let history = recorded("2026-12-08T00:00:00Z");
+        let waiting = plan_with(&world, &policy, &history, days_later(1));
+        assert_eq!((actions(&waiting), held_back(&waiting)), (vec![], vec![]));
+        assert_eq!(waiting.pending[0].until, time("2026-12-08T00:00:00Z"));
+        assert_eq!(actions(&plan_with(&world, &policy, &history, days_later(30))), ["revoke"]);
+    }
+    let world = target(Token { description: long, ..token() });
+    let of_another = waived_by_words("sam", "2026-11-01");
+    assert_eq!(actions(&world.plan(&of_another, time(NOW))), ["mark"]);
+}
+
+#[test]
+fn what_looks_at_a_description_that_was_cut_before_is_not_decided() {
+    let world = target(Token { description: format!("OPS-1 {} laptop", "x".repeat(240)), ..token() });
+    world.apply(&policy(POLICY), time(NOW));
+    assert!(description(&world).contains('…'));
+    let by_limit = policy(
+        "version: 1\ntokens: {limits: [{description: 'laptop$'}], enforcement: {description: revoke}}\n",
+    );
+    let by_rule = policy(
+        "version: 1\ntokens:\n  rules: [{name: own, when: '!token.description.endsWith(\"laptop\")', message: m}]\n  \
+         enforcement: {own: revoke}\n",
+    );
+    // The mark is due.
+    for policy in
+        [waived_by_words("mary", "2027-06-30"), waived_by_words("mary", "2026-11-20"), by_limit, by_rule]
+    {
+        let plan = world.plan(&policy, days_later(40));
+        assert_eq!(actions(&plan), [""; 0]);
+        assert_eq!(
+            held_back(&plan),
+            ["its description was cut, so that its mark had room: write it anew, in fewer words"]
+        );
+    }
+    let of_another = waived_by_words("sam", "2026-11-01");
+    assert_eq!(actions(&world.plan(&of_another, days_later(40))), ["revoke"]);
+}
+
+#[test]
+fn a_token_that_was_waived_gets_its_two_weeks_whatever_an_older_mark_says() {
+    let waived = policy(&format!(
+        "{POLICY}waivers: [{{token: '075905477751', rules: [lifetime], reason: r, until: 2026-12-20}}]\n"
+    ));
+    let old = "2026-12-08T00:00:00Z";
+    for (run, deadline) in
+        [("2026-12-21T12:00:00Z", "2027-01-05T00:00:00Z"), ("2027-02-01T00:00:00Z", "2027-02-15T00:00:00Z")]
+    {
+        for history in [History::default(), recorded(old)] {
+            let world = target(token());
+            world.apply(&policy(POLICY), time(NOW));
+            // No run came while the waiver held.
+            let plan = plan_with(&world, &waived, &history, time(run));
+            assert_eq!(actions(&plan), ["mark"]);
+            block_on(tokenwarden::apply::execute(&approve(plan), &world, &world, &|_| {}));
+            assert_eq!(description(&world), marker().write("nightly build", &id(), time(deadline)));
+
+            // Neither an older mark that is put back nor one that is taken off moves the day that is on record.
+            let known = recorded(deadline);
+            for words in [marker().write("nightly build", &id(), time(old)), "nightly build".to_owned()] {
+                world.change(|state| state.tokens.get_mut(&id()).unwrap().description = words);
+                let again = plan_with(&world, &waived, &known, time(run));
+                assert_eq!(actions(&again), ["mark"]);
+                block_on(tokenwarden::apply::execute(&approve(again), &world, &world, &|_| {}));
+                assert_eq!(description(&world), marker().write("nightly build", &id(), time(deadline)));
+            }
+            for known in [&History::default(), &known] {
+                let before = time(deadline).checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
+                let waiting = plan_with(&world, &waived, known, before);
+                assert_eq!((actions(&waiting), waiting.pending.len()), (vec![], 1));
+                assert_eq!(actions(&plan_with(&world, &waived, known, time(deadline))), ["revoke"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_old_mark_that_is_put_back_takes_nothing_of_the_two_weeks_after_a_waiver() {
+    let waived = policy(&format!(
+        "{POLICY}waivers: [{{token: '075905477751', rules: [lifetime], reason: r, until: 2026-12-20}}]\n"
+    ));
+    for day in ["2026-10-01T00:00:00Z", "2026-12-22T00:00:00Z"] {
+        let marked = marker().write("nightly build", &id(), time(day));
+        let world = target(Token { description: marked, ..token() });
+        world.apply(&waived, time("2026-12-22T12:00:00Z"));
+        assert_eq!(description(&world), marker().write("nightly build", &id(), time("2027-01-06T00:00:00Z")));
+    }
+}
+
+#[test]
+fn a_mark_that_is_due_counts_for_what_no_waiver_held() {
+    let yaml = "version: 1
+tokens:
+  limits: [{max_lifetime: 90d, max_unused: 30d}]
+  enforcement: {lifetime: {action: expire, grace: 14d}, never-used: {action: expire, grace: 14d}}
+waivers: [{token: '075905477751', rules: [lifetime], reason: r, until: 2026-12-20}]
+";
+    let world = target(token());
+    world.apply(&policy(yaml), time(NOW));
+    assert!(description(&world).contains("2026-12-08"));
+    assert_eq!(actions(&world.plan(&policy(yaml), time("2026-12-21T12:00:00Z"))), ["revoke"]);
+}
+
+#[test]
+fn a_recorded_day_is_forgotten_once_nothing_asks_for_the_end_of_the_token() {
+    let (world, history) = (target(token()), recorded("2026-12-08T00:00:00Z"));
+    let plan = plan_with(&world, &policy(POLICY), &history, days_later(1));
+    assert_eq!(plan.deadlines_left(&history), history.deadlines, "something asks for it");
+    let waived = format!(
+        "{POLICY}waivers: [{{token: '075905477751', rules: [lifetime], reason: r, until: 2027-06-30}}]\n"
+    );
+    let unsure = "version: 1\ntokens: {limits: [{groups: [ghosts], max_lifetime: 90d}, {max_lifetime: 9y}], \
+                  enforcement: {lifetime: expire}}\n";
+    for (text, left) in [(&*waived, 0), ("version: 1\n", 0), (unsure, 1)] {
+        let plan = plan_with(&world, &policy(text), &history, days_later(1));
+        assert_eq!((actions(&plan), plan.deadlines_left(&history).len()), (vec![], left), "{text}");
+    }
+}
+
+#[test]
+fn all_marks_go_at_once_where_somebody_put_a_second_one_behind_the_first() {
+    let marked = marker().write("nightly build", &id(), time("2026-12-20T00:00:00Z"));
+    let twice = marker().write(&marked, &id(), time("2026-12-08T00:00:00Z"));
+    let world = target(Token { description: twice, ..token() });
+    let reported = policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}]}\n");
+    let (plan, _) = world.apply(&reported, time(NOW));
+    assert_eq!((actions(&plan), description(&world)), (vec!["unmark"], "nightly build".to_owned()));
+    assert_eq!(actions(&world.plan(&reported, time(NOW))), [""; 0]);
+}
+
 #[test]
 fn marks_count_as_expiries_and_due_ones_as_revocations() {
     let world = target(token());

@@ -439,6 +439,107 @@ proptest::proptest! {
     }
 }
 
+/// The changes of the first plan for `yaml` on `token`, when applying it leaves nothing to do.
+fn converging(yaml: &str, token: Token, marks: bool) -> Vec<(&'static str, Vec<String>)> {
+    let mut state = State::default();
+    state.users.insert("mary".into(), true);
+    state.tokens.insert(token.id.clone(), token);
+    let world = World::new(if marks { state.with_marks() } else { state });
+    let policy = world::policy(yaml);
+    let (plan, outcome) = world.apply(&policy, time(NOW));
+    assert!(outcome.is_whole());
+    assert_eq!(world.plan(&policy, time(NOW)).changes, vec![], "{yaml}");
+    let of = |planned: &tokenwarden::plan::PlannedChange| {
+        let reasons = planned.reasons.iter();
+        let reasons = reasons.map(|reason| format!("{}: {}", reason.rule.as_ref().unwrap(), reason.text));
+        (planned.change.action(), reasons.collect())
+    };
+    plan.changes.iter().filter(|planned| planned.change.token().is_some()).map(of).collect()
+}
+
+#[test]
+fn what_a_rule_says_of_the_token_as_the_plan_leaves_it_is_part_of_the_plan() {
+    let endless = || Token { expires: None, ..mary() };
+    let yaml = |when: &str, action: &str, enforcement: &str| {
+        yaml(&format!("\"{when}\""), action).replace(
+            "  enforcement: {",
+            &format!(
+                "  limits: [{{max_lifetime: 30d, max_scope: read-only}}]\n  enforcement: {{{enforcement}, "
+            ),
+        )
+    };
+    let soon = "token.expires != null && token.expires < now + duration('720h')";
+    let then = "own-rule: it is so, once the rest of the plan is done".to_owned();
+    let lifetime = "lifetime: no expiry, limit 30d".to_owned();
+    let expire = "lifetime: {action: expire, grace: 14d}";
+    assert_eq!(
+        converging(&yaml(soon, "revoke", expire), endless(), false),
+        [("revoke", vec![then.clone(), lifetime.clone()])]
+    );
+    assert_eq!(
+        converging(&yaml(soon, "{action: expire, grace: 3d}", expire), endless(), false),
+        [("expire", vec![lifetime.clone(), then.clone()])]
+    );
+    assert_eq!(
+        converging(&yaml(soon, "narrow", expire), endless(), false),
+        [("expire", vec![lifetime.clone()]), ("narrow", vec![then.clone()])]
+    );
+    assert_eq!(
+        converging(&yaml(soon, "report", expire), endless(), false),
+        [("expire", vec![lifetime.clone()])],
+        "nothing comes of it"
+    );
+    let scope = "scope: read-write, limit read-only".to_owned();
+    for marks in [false, true] {
+        let narrow = yaml("token.scope == 'read-only'", "revoke", "scope: narrow");
+        assert_eq!(converging(&narrow, mary(), marks), [("revoke", vec![then.clone(), scope.clone()])]);
+    }
+    // A rule that a waiver holds asks for nothing, now or then.
+    let waived = format!(
+        "{}waivers: [{{token: 1, rules: [own-rule], reason: r, until: 2027-06-30}}]\n",
+        yaml(soon, "revoke", expire)
+    );
+    assert_eq!(converging(&waived, endless(), false), [("expire", vec![lifetime])]);
+}
+
+#[test]
+fn what_comes_of_one_foreseen_change_is_foreseen_too() {
+    let text = "version: 1
+tokens:
+  rules:
+    - {name: a-third, when: 'token.scope == \"read-only\"', message: third}
+    - {name: b-second, when: 'token.expires != null', message: second}
+  limits: [{max_lifetime: 30d}]
+  enforcement: {lifetime: expire, b-second: narrow, a-third: revoke}
+";
+    let reasons = converging(text, Token { expires: None, ..mary() }, false);
+    assert_eq!(reasons.iter().map(|(action, why)| (*action, why.len())).collect::<Vec<_>>(), [("revoke", 3)]);
+}
+
+#[test]
+fn what_comes_of_too_many_tokens_is_foreseen_too() {
+    let text = "version: 1
+tokens:
+  rules: [{name: soon, when: 'token.expires != null && token.expires < now + duration(\"720h\")', message: soon}]
+  limits: [{max_per_owner: 1}]
+  enforcement: {per-owner: expire, soon: revoke}
+";
+    let mut state = State::default();
+    state.users.insert("mary".into(), true);
+    for (id, last) in
+        [("1", "2026-11-20T00:00:00Z"), ("2", "2026-11-21T00:00:00Z"), ("3", "2026-11-19T00:00:00Z")]
+    {
+        let last_used = Some(LastUse { at: time(last), from: None });
+        let token = Token { id: TokenId::new(id), last_used, expires: None, ..mary() };
+        state.tokens.insert(token.id.clone(), token);
+    }
+    let (world, policy) = (World::new(state), world::policy(text));
+    let (plan, _) = world.apply(&policy, time(NOW));
+    let revoked = plan.changes.iter().filter(|planned| planned.change.action() == "revoke").count();
+    assert_eq!(revoked, 2);
+    assert_eq!(world.plan(&policy, time(NOW)).changes, vec![]);
+}
+
 #[test]
 fn a_token_that_is_narrow_enough_already_is_reported_instead_of_passed_over() {
     let mut state = State::default();

@@ -346,9 +346,9 @@ impl TargetWriter for World {
                         live.expires = Some(*at);
                     }
                     Change::Mark { until, .. } => {
-                        let (words, mark) = marker().read(&live.description, &live.id);
-                        assert!(mark.is_none_or(|mark| *until < mark.until), "a deadline only comes nearer");
-                        live.description = marker().write(words, &live.id, *until);
+                        let marked =
+                            marker().marked(&live.description, token, *until).expect("its words are known");
+                        live.description = marked.expect("it has no such mark yet");
                     }
                     Change::Unmark { .. } => {
                         let (words, mark) = marker().read(&live.description, &live.id);

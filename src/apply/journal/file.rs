@@ -102,8 +102,9 @@ impl JournalFile {
         change.ok_or("there is no such planned change")
     }
 
-    /// The deadlines that stand after the run: the first one of each token that it may have set. A token
-    /// that was revoked or complies again has none.
+    /// The deadlines that stand after the run: of a mark the one that it may have set, which is later than an
+    /// earlier one only when a waiver came between; of an expiry the first one. A token that was revoked or
+    /// complies again has none.
     #[must_use]
     pub fn deadlines_afterwards(&self) -> BTreeMap<TokenId, Timestamp> {
         let mut deadlines = self.deadlines.clone();
@@ -116,6 +117,9 @@ impl JournalFile {
             match (change.note.action.as_str(), change.note.deadline) {
                 ("revoke" | "unmark", _) => {
                     deadlines.remove(&TokenId::new(id));
+                }
+                ("mark", Some(deadline)) => {
+                    deadlines.insert(TokenId::new(id), deadline);
                 }
                 (_, Some(deadline)) => {
                     let first = deadlines.entry(TokenId::new(id)).or_insert(deadline);
@@ -167,6 +171,12 @@ mod tests {
         let deadlines = file.deadlines_afterwards();
         assert_eq!(deadlines[&TokenId::new("7")].to_string(), "2026-12-01T00:00:00Z");
         assert_eq!(deadlines.len(), 1);
+    }
+
+    #[test]
+    fn a_later_mark_takes_the_place_of_an_earlier_one_that_a_waiver_made_void() {
+        let file = read(&RUN.replace("\"expire\"", "\"mark\"")).unwrap().unwrap();
+        assert_eq!(file.deadlines_afterwards()[&TokenId::new("7")].to_string(), "2026-12-08T00:00:00Z");
     }
 
     #[test]

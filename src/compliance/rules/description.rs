@@ -1,15 +1,19 @@
 //! `description`: the description does not match. In: the pattern of the limit. Out: a verdict. It
 //! refuses to show the description: that is the report's, which escapes it.
 
-use super::{Subject, Verdict};
+use super::{Subject, Verdict, words_not_known};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
-    subject.limited(
+    let verdict = subject.limited(
         "description",
         |limit| limit.description.clone(),
         |pattern| {
             (!pattern.matches(&subject.token.description))
                 .then(|| format!("the description does not match `{pattern}`"))
         },
-    )
+    );
+    match verdict {
+        Verdict::Complies { .. } | Verdict::Fails { .. } if subject.is_cut => words_not_known(),
+        verdict => verdict,
+    }
 }

@@ -40,6 +40,8 @@ pub struct Subject<'a> {
     pub people: &'a People,
     /// The moment of the check, UTC.
     pub now: Timestamp,
+    /// Whether the end of its description was cut, so that its mark had room.
+    pub is_cut: bool,
 }
 
 /// What a rule says of a token.
@@ -229,6 +231,12 @@ fn undecided(group: &GroupName) -> Verdict {
 /// The verdict of a rule that needs the scope of a token whose server does not say it.
 fn scope_not_known() -> Verdict {
     Verdict::Undecided { reason: "the server does not say how far the token reaches".to_owned() }
+}
+
+/// The verdict of a rule that needs the words of a token that are no longer there.
+pub(super) fn words_not_known() -> Verdict {
+    let reason = "its description was cut, so that its mark had room: write it anew, in fewer words";
+    Verdict::Undecided { reason: reason.to_owned() }
 }
 
 /// The day of a moment in UTC, as people write it.

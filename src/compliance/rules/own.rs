@@ -2,7 +2,7 @@
 //! the finding `rule-error`, which names the rule: that is never a crash, and never "complies". It
 //! refuses to guess what a group that the server does not know would say.
 
-use super::{NotTried, Subject, Verdict, scope_not_known, undecided};
+use super::{NotTried, Subject, Verdict, scope_not_known, undecided, words_not_known};
 use crate::{
     inventory::Presence,
     model::{Owner, Rule, RuleCode, TokenScope, expression::Facts},
@@ -29,9 +29,11 @@ fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict)
     if let Some(group) = unknown {
         return (own.rule(), undecided(group));
     }
-    // An expression that merely has the word in a text is held back as well, which costs little.
-    if subject.token.scope == TokenScope::Unknown && own.when.as_str().contains("scope") {
+    if subject.token.scope == TokenScope::Unknown && own.when.may_ask_for("scope") {
         return (own.rule(), scope_not_known());
+    }
+    if subject.is_cut && own.when.may_ask_for("description") {
+        return (own.rule(), words_not_known());
     }
     let place = Some(own.place.clone());
     match own.when.holds(facts) {

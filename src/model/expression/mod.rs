@@ -63,6 +63,12 @@ impl Expression {
         &self.groups
     }
 
+    /// Whether it may ask for `member`, such as `scope`: an expression that merely has the word in a text counts.
+    #[must_use]
+    pub fn may_ask_for(&self, member: &str) -> bool {
+        self.text.contains(member)
+    }
+
     /// Whether it holds for `facts`.
     ///
     /// # Errors

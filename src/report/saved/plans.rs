@@ -214,6 +214,7 @@ impl Document {
             remarks: remarks.map(|remark| Remark::Told(remark.message.clone())).collect(),
             spent: target.budget.as_ref().map(|budget| spent(budget, target.planned_for)).transpose()?,
             settled: target.budget.as_ref().map(|budget| budget.settled.clone()).unwrap_or_default(),
+            released: BTreeSet::new(),
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
         })
@@ -334,6 +335,7 @@ fn finding(entry: &ReasonEntry, waiver: Option<Arc<Waiver>>) -> Option<Finding> 
         place: entry.source.as_ref().map(place),
         action: Action::Report,
         waiver,
+        marks_from: None,
     })
 }
 

@@ -116,7 +116,10 @@ fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
         "expire" => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
         "mark" => {
             let marked = live.mark.map(|mark| mark.until);
-            marked.zip(change.moment("marked_to_end")).is_some_and(|(is, wanted)| is <= wanted)
+            // An earlier day that was there already is the one to be replaced.
+            let is_new = token_state(live) != change.precondition;
+            let moments = marked.zip(change.moment("marked_to_end"));
+            moments.is_some_and(|(is, wanted)| is == wanted || (is < wanted && is_new))
         }
         "unmark" => live.mark.is_none(),
         "narrow" => change.change.after.get("scope") == Some(&live.scope.to_string().into()),

@@ -46,9 +46,7 @@ impl TargetWriter for BitbucketWriter {
         match change {
             Change::SetPasswordAuthentication { .. } => self.passwords(change).await,
             Change::Narrow { token, to } => self.update(token, |now| narrowed(now, *to)).await,
-            Change::Mark { token, until } => {
-                self.update(token, |now| self.marked(&token.id, now, *until)).await
-            }
+            Change::Mark { token, until } => self.update(token, |now| self.marked(token, now, *until)).await,
             Change::Unmark { token } => self.update(token, |now| self.unmarked(&token.id, now)).await,
             Change::Revoke { token } => self.revoke(token).await,
             // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
@@ -120,13 +118,9 @@ impl BitbucketWriter {
         }
     }
 
-    fn marked(&self, id: &TokenId, now: &TokenItem, until: Timestamp) -> Result<Option<TokenUpdate>, Cause> {
-        let (marker, name) = (self.marker()?, now.name.as_deref().unwrap_or_default());
-        let (words, mark) = marker.read(name, id);
-        if mark.is_some_and(|mark| mark.until <= until) {
-            return Ok(None);
-        }
-        renamed(now, marker.write(words, id, until)).map(Some)
+    fn marked(&self, token: &Token, now: &TokenItem, until: Timestamp) -> Result<Option<TokenUpdate>, Cause> {
+        let marked = self.marker()?.marked(now.name.as_deref().unwrap_or_default(), token, until)?;
+        marked.map(|name| renamed(now, name)).transpose()
     }
 
     fn unmarked(&self, id: &TokenId, now: &TokenItem) -> Result<Option<TokenUpdate>, Cause> {

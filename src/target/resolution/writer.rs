@@ -3,7 +3,6 @@
 
 use std::{collections::HashMap, error::Error, sync::Arc};
 
-use jiff::Timestamp;
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
@@ -50,7 +49,8 @@ impl TargetWriter for ResolutionWriter {
         match (change, change.object()) {
             (_, Object::Setting(key)) => self.setting(change, key).await,
             (Change::Mark { token, until }, _) => {
-                self.describe(token, |words| self.marked(&token.id, words, *until)).await
+                let marked = |words: &str| Ok(self.marker()?.marked(words, token, *until)?);
+                self.describe(token, marked).await
             }
             (Change::Unmark { token }, _) => {
                 self.describe(token, |words| self.unmarked(&token.id, words)).await
@@ -152,13 +152,6 @@ impl ResolutionWriter {
             }
         }
         Err(lost.map_or(WriteError::Moved, |error| WriteError::Unknown(error.into())))
-    }
-
-    fn marked(&self, id: &TokenId, now: &str, until: Timestamp) -> Result<Option<String>, Cause> {
-        let marker = self.marker()?;
-        let (words, mark) = marker.read(now, id);
-        let stands = mark.is_some_and(|mark| mark.until <= until);
-        Ok((!stands).then(|| marker.write(words, id, until)))
     }
 
     fn unmarked(&self, id: &TokenId, now: &str) -> Result<Option<String>, Cause> {
