@@ -11,7 +11,7 @@ use super::{
     App,
     passwords::Attempt,
     problem::Problem,
-    store::{Account, KnownOwner},
+    store::{Account, KnownOwner, Sender},
 };
 use crate::{
     access::{Credentials, Held, Person, TokenOwner, looks_at_password},
@@ -57,6 +57,18 @@ impl Presented {
     }
 }
 
+/// Who sends a request: what a decision needs of that, and the rows that it rests on.
+pub(super) struct Recognised {
+    pub(super) credentials: Credentials,
+    pub(super) sender: Sender,
+}
+
+impl From<Credentials> for Recognised {
+    fn from(credentials: Credentials) -> Self {
+        Self { credentials, sender: Sender::Nobody }
+    }
+}
+
 impl App {
     /// Whether `presented` is the credential of the process that runs the server for itself.
     pub(super) fn is_operator(&self, presented: &Presented) -> bool {
@@ -72,60 +84,63 @@ impl App {
         presented: Presented,
         path: &str,
         client: IpAddr,
-    ) -> Result<Credentials, Problem> {
+    ) -> Result<Recognised, Problem> {
         match presented {
-            Presented::None => Ok(Credentials::None),
-            Presented::Unreadable => Ok(Credentials::Invalid),
+            Presented::None => Ok(Credentials::None.into()),
+            Presented::Unreadable => Ok(Credentials::Invalid.into()),
             Presented::Bearer(secret) => match TokenSecret::parse(secret.expose_secret()) {
                 Some(secret) => self.token(&secret, None).await,
-                None => Ok(Credentials::Invalid),
+                None => Ok(Credentials::Invalid.into()),
             },
             Presented::Basic { user, secret } => match TokenSecret::parse(secret.expose_secret()) {
                 Some(secret) => self.token(&secret, Some(&user)).await,
                 None if looks_at_password(settings, &user, path) => self.password(user, secret, client).await,
-                None => Ok(Credentials::UnverifiedPassword { user }),
+                None => Ok(Credentials::UnverifiedPassword { user }.into()),
             },
         }
     }
 
     /// Whose token comes with a request for what is open to all, so that the answer can name the user.
     /// Anything else there is as good as nothing, and passwords, which are costly, are not looked at.
-    pub(super) async fn recognise(&self, presented: &Presented) -> Result<Credentials, Problem> {
+    pub(super) async fn recognise(&self, presented: &Presented) -> Result<Recognised, Problem> {
         let (secret, named) = match presented {
             Presented::Bearer(secret) => (secret, None),
             Presented::Basic { user, secret } => (secret, Some(user)),
-            Presented::None | Presented::Unreadable => return Ok(Credentials::None),
+            Presented::None | Presented::Unreadable => return Ok(Credentials::None.into()),
         };
-        let Some(secret) = TokenSecret::parse(secret.expose_secret()) else { return Ok(Credentials::None) };
-        Ok(match self.token(&secret, named).await? {
-            Credentials::Token(held) if held.owner.person().is_none_or(|owner| owner.active) => {
-                Credentials::Token(held)
-            }
-            _ => Credentials::None,
+        let Some(secret) = TokenSecret::parse(secret.expose_secret()) else {
+            return Ok(Credentials::None.into());
+        };
+        let recognised = self.token(&secret, named).await?;
+        Ok(match &recognised.credentials {
+            Credentials::Token(held) if held.owner.person().is_none_or(|owner| owner.active) => recognised,
+            _ => Credentials::None.into(),
         })
     }
 
     /// The token with this secret, when it is valid and of the user that was `named` with it. Those of projects
     /// and repositories come without a name: they are accepted as `Bearer` alone, as Bitbucket has it.
-    async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Credentials, Problem> {
+    async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Recognised, Problem> {
         let Some((token, Some(known))) = self.store.token_by_hash(&secret.hash()).await? else {
-            return Ok(Credentials::Invalid);
+            return Ok(Credentials::Invalid.into());
         };
         let expired = token.expires.is_some_and(|expires| expires <= self.clock.now());
         if expired || named.is_some_and(|named| Some(named) != token.owner.user()) {
-            return Ok(Credentials::Invalid);
+            return Ok(Credentials::Invalid.into());
         }
-        let owner = TokenOwner::of(&token.owner, |_| match known {
+        let owner = TokenOwner::of(&token.owner, |_| match known.clone() {
             KnownOwner::User(account) => Ok(self.person(account)),
             KnownOwner::Place => Err(()),
         });
-        let Ok(owner) = owner else { return Ok(Credentials::Invalid) };
-        Ok(Credentials::Token(Held {
+        let Ok(owner) = owner else { return Ok(Credentials::Invalid.into()) };
+        let held = Held {
             id: TokenId::new(token.id.to_string()),
             owner,
             scope: token.scope,
             expires: token.expires,
-        }))
+        };
+        let sender = Sender::Token { token: Box::new(token), owner: known };
+        Ok(Recognised { credentials: Credentials::Token(held), sender })
     }
 
     async fn password(
@@ -133,15 +148,18 @@ impl App {
         user: UserName,
         password: SecretString,
         client: IpAddr,
-    ) -> Result<Credentials, Problem> {
+    ) -> Result<Recognised, Problem> {
         let account = self.store.account(&user).await?;
         // Whether the password of somebody inactive is right is nobody's business: it counts as wrong.
         let active = account.as_ref().filter(|account| account.active);
         let hash = active.and_then(|account| account.password_hash.clone());
         match (self.passwords.check(password, hash, client).await?, account) {
             (Attempt::Throttled, _) => Err(Problem::throttled()),
-            (Attempt::Right, Some(account)) => Ok(Credentials::Password(self.person(account))),
-            (Attempt::Right | Attempt::Wrong, _) => Ok(Credentials::UnverifiedPassword { user }),
+            (Attempt::Right, Some(account)) => Ok(Recognised {
+                credentials: Credentials::Password(self.person(account.clone())),
+                sender: Sender::Password(account),
+            }),
+            (Attempt::Right | Attempt::Wrong, _) => Ok(Credentials::UnverifiedPassword { user }.into()),
         }
     }
 

@@ -1,6 +1,9 @@
 //! In: every request. Out: the same with a [`Session`], when its client is let in and its sender is
 //! known; otherwise the refusal. Each leaves one line in the log, without secrets: no header, no query.
 //! It refuses to know what a request wants: the handler asks its session for the permit to do that.
+//!
+//! A request is judged before its body is read, so that nobody who is refused sends one, and again when
+//! something that it was permitted on changes before its effect is committed.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,6 +12,7 @@ use std::{
 };
 
 use axum::{
+    body::Body,
     extract::{ConnectInfo, FromRequestParts, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
@@ -16,33 +20,38 @@ use axum::{
 };
 
 use super::{
-    App,
+    App, Clock,
     api::{Entry, error_body},
-    authentication::Presented,
+    authentication::{Presented, Recognised},
+    body::Arrived,
     live_settings::Revision,
     problem::Problem,
     random::random_bytes,
-    store::Use,
+    store::{Grounds, Right, Sender, Use},
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
     model::{ClientAddressSource, LastUse, Owner, Settings, network::canonical, percent},
 };
 
+/// How often a request is carried out when its right ends under way and is found anew.
+const ATTEMPTS: usize = 3;
+
 /// One request whose client is let in, and everything that a decision on it needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Session {
     /// The settings that hold for this request from its beginning to its end.
     pub(super) revision: Arc<Revision>,
     request: Arc<Known>,
 }
 
-#[derive(Debug)]
 struct Known {
     origin: Origin,
     method: String,
     path: String,
     credentials: Credentials,
+    sender: Sender,
+    clock: Clock,
 }
 
 impl Session {
@@ -59,6 +68,20 @@ impl Session {
             Decision::Permit(permit) => Ok(permit),
             Decision::Denied(reason) => Err(reason.into()),
         }
+    }
+
+    /// The right to change what was permitted, which ends when something ends that it was permitted on.
+    pub(super) fn right(&self, _: &Permit) -> Right {
+        self.grounds()
+    }
+
+    fn grounds(&self) -> Right {
+        Right::Request(Box::new(Grounds {
+            settings: self.revision.number,
+            sender: self.request.sender.clone(),
+            owner: None,
+            clock: self.request.clock,
+        }))
     }
 
     /// The other end of the connection.
@@ -101,10 +124,8 @@ pub(super) async fn guard(
     let id = format!("{id:016x}");
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut seen = Seen::default();
-    let mut response = match enter(&app, peer.ip(), request, &mut seen).await {
-        Ok(request) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    };
+    let answered = answer(&app, peer.ip(), request, next, &mut seen).await;
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
         response = with_body(response, problem, &path, &id);
@@ -134,19 +155,59 @@ pub(super) async fn guard(
     response
 }
 
-/// Gives `request` its session, in the order of `access`: client address, network, credentials.
-async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -> Result<Request, Problem> {
-    let entry = Entry::of(request.uri().path());
+async fn answer(
+    app: &App,
+    peer: IpAddr,
+    request: Request,
+    next: Next,
+    seen: &mut Seen,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let entry = Entry::of(parts.uri.path());
     if entry == Entry::Outside {
-        return Ok(request);
+        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
+    let session = enter(app, peer, &parts, entry, seen).await?;
+    let body = match entry {
+        Entry::Permitted => app.bodies.read(&parts.headers, body).await?,
+        Entry::Open | Entry::Outside => Arrived::default(),
+    };
+    let mut may_have_ended = !body.bytes.is_empty();
+    parts.extensions.insert(session);
+    for _ in 0..ATTEMPTS {
+        let ended = match parts.extensions.get::<Session>() {
+            Some(session) if may_have_ended => !app.store.holds(&session.grounds()).await?,
+            _ => false,
+        };
+        if ended {
+            let session = enter(app, peer, &parts, entry, seen).await?;
+            parts.extensions.insert(session);
+        }
+        let request = Request::from_parts(parts.clone(), Body::from(body.bytes.clone()));
+        let response = next.clone().run(request).await;
+        may_have_ended = response.extensions().get().is_some_and(Problem::is_right_ended);
+        if !may_have_ended {
+            return Ok(response);
+        }
+    }
+    Err(Problem::right_ended())
+}
+
+/// The session of a request, in the order of `access`: client address, network, credentials.
+async fn enter(
+    app: &App,
+    peer: IpAddr,
+    request: &Parts,
+    entry: Entry,
+    seen: &mut Seen,
+) -> Result<Session, Problem> {
     let revision = app.settings.current(&app.store).await?;
-    let presented = Presented::of(request.headers());
-    let origin = origin(&revision.settings, peer, request.headers());
-    let path = request.uri().path().to_owned();
+    let presented = Presented::of(&request.headers);
+    let origin = origin(&revision.settings, peer, &request.headers);
+    let path = request.uri.path().to_owned();
     seen.client = origin.client(&revision.settings.client_address).ok();
-    let credentials = if app.is_operator(&presented) {
-        Credentials::Operator
+    let Recognised { credentials, sender } = if app.is_operator(&presented) {
+        Recognised { credentials: Credentials::Operator, sender: Sender::Operator }
     } else {
         // INVARIANT: behind this line the client is let in; nothing was looked up before.
         let client = access::admit(&revision.settings, &origin)?;
@@ -156,15 +217,15 @@ async fn enter(app: &App, peer: IpAddr, mut request: Request, seen: &mut Seen) -
         }
     };
     seen.sender = credentials.sender();
-    let method = request.method().as_str().to_owned();
-    let session = Session { revision, request: Arc::new(Known { origin, method, path, credentials }) };
+    let method = request.method.as_str().to_owned();
+    let known = Known { origin, method, path, credentials, sender, clock: app.clock };
+    let session = Session { revision, request: Arc::new(known) };
     if entry == Entry::Permitted {
         // What would be refused whatever it wants is refused before its body is read.
         let permit = session.permit(Operation::Enter)?;
         record_use(app, &permit).await;
     }
-    request.extensions_mut().insert(session);
-    Ok(request)
+    Ok(session)
 }
 
 async fn record_use(app: &App, permit: &Permit) {

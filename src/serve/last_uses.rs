@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::store::{Store, StoreError, Use};
+use super::store::{Store, StoreError, TokenRow, Use};
 use crate::model::LastUse;
 
 /// How long a use waits for others before it is written.
@@ -75,7 +75,20 @@ impl LastUses {
         }
     }
 
-    async fn flush_or_warn(&self, store: &Store) {
+    /// Lays the uses that are not written yet over `tokens`: nobody is to take a token for unused because the disk
+    /// is full.
+    pub(super) fn lay_over<'a>(&self, tokens: impl IntoIterator<Item = &'a mut TokenRow>) {
+        let waiting = self.waiting();
+        for token in tokens {
+            let later =
+                waiting.get(&token.id).filter(|later| token.last_used.is_none_or(|used| used.at <= later.at));
+            token.last_used = later.copied().or(token.last_used);
+        }
+    }
+
+    /// Writes everything that came in before the call. When the store fails, that waits for the next time and is
+    /// told in the log.
+    pub(super) async fn flush_or_warn(&self, store: &Store) {
         if let Err(error) = self.flush(store).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -8,12 +8,14 @@
 
 mod api;
 mod authentication;
+mod body;
 mod clock;
 pub mod directory;
 mod guard;
 mod last_uses;
 mod live_settings;
 mod passwords;
+mod probe;
 mod problem;
 mod project_permissions;
 mod random;
@@ -36,10 +38,12 @@ use hyper_util::rt::TokioTimer;
 use tokio::task::JoinHandle;
 
 use crate::model::{GroupName, Settings, TokenSecret, secret::SecretHash};
+use body::Bodies;
 pub use clock::Clock;
 use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
+use probe::Probe;
 pub use random::{NoRandomness, random_bytes};
 use store::{Store, StoreError};
 
@@ -128,6 +132,8 @@ struct App {
     settings: LiveSettings,
     uses: LastUses,
     passwords: Passwords,
+    bodies: Bodies,
+    probe: Probe,
 }
 
 /// A server that runs.
@@ -161,6 +167,8 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         settings: LiveSettings::default(),
         uses: LastUses::default(),
         passwords: Passwords::new(options.password_failures_per_minute)?,
+        bodies: Bodies::default(),
+        probe: Probe::default(),
     });
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

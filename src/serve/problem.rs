@@ -14,6 +14,8 @@ use super::{
 };
 use crate::access::{Reason, limits::LimitBroken};
 
+const BUSY: &str = "busy";
+
 /// A request that is not answered with what it asked for. What a handler answers becomes a body in
 /// the middleware, which knows the form that the path's clients read.
 #[derive(Clone, Debug)]
@@ -44,6 +46,23 @@ impl Problem {
     pub(super) fn throttled() -> Self {
         let message = "Too many attempts with a password failed from your address.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", message)
+    }
+
+    /// What the request was permitted on changed while it was under way, again and again.
+    pub(super) fn right_ended() -> Self {
+        let message = "What you may do changed while you asked for this; ask again.";
+        Self::new(StatusCode::CONFLICT, "right-ended", message)
+    }
+
+    /// Whether the right that the request had may have ended: then it is to be judged anew.
+    pub(super) fn is_right_ended(&self) -> bool {
+        self.code == "right-ended"
+    }
+
+    /// The server has as much to do as it can.
+    pub(super) fn busy() -> Self {
+        let message = "The server has too much to do at the moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message)
     }
 
     /// The server cannot do its work; everything is refused meanwhile.
@@ -90,6 +109,7 @@ impl From<StoreError> for Problem {
                 let message = "The run does not hold the lease any more: another one has it.";
                 Self::new(StatusCode::CONFLICT, "lease", message)
             }
+            StoreError::RightEnded => Self::right_ended(),
             StoreError::NoSuchRun(run) => Self::bad_request(format!("There is no run `{run}`.")),
             error => Self::unavailable(error),
         }
@@ -110,6 +130,9 @@ impl IntoResponse for Problem {
         }
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(throttle::WINDOW.as_secs()));
+        }
+        if self.code == BUSY {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
         }
         response.extensions_mut().insert(self);
         response

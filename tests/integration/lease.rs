@@ -14,7 +14,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokenwarden::{
     model::run::RunId,
-    serve::store::{LeaseAnswer, Store, StoreUrl},
+    serve::store::{LeaseAnswer, Right, Store, StoreUrl},
 };
 use tokio::sync::Notify;
 
@@ -65,7 +65,7 @@ async fn a_lease_that_is_not_prolonged_ends_and_its_number_is_an_old_one_once_an
     let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).unwrap();
     let take = |run, now, until| {
         let (store, run) = (&store, run_id(run));
-        async move { store.take_lease(&run, "somebody", at(now), at(until)).await.unwrap() }
+        async move { store.take_lease(&Right::Host, &run, "somebody", at(now), at(until)).await.unwrap() }
     };
     let LeaseAnswer::Given(first) = take("run-a", 0, 15).await else { panic!("it is free") };
     assert!(matches!(take("run-b", 14, 30).await, LeaseAnswer::Held(lease) if lease == first));
@@ -228,7 +228,7 @@ async fn a_run_that_lost_its_lease_writes_nothing_more() {
         proxy.arrived.notified().await;
         let store = store_of(&server).await;
         let later = Timestamp::now() + Duration::from_hours(1);
-        let taken = store.take_lease(&run_id("run-b"), "sam@ci", later, later).await.unwrap();
+        let taken = store.take_lease(&Right::Host, &run_id("run-b"), "sam@ci", later, later).await.unwrap();
         assert!(matches!(taken, LeaseAnswer::Given(_)), "{taken:?}");
         proxy.go_on.notify_one();
     };

@@ -30,7 +30,7 @@ use crate::{
         guard::Session,
         problem::Problem,
         project_permissions::ProjectPermissions,
-        store::{Narrowing, NewPermissions, TokenFilter, TokenPage, TokenRow, UserRow},
+        store::{KnownOwner, Narrowing, NewPermissions, Right, TokenFilter, TokenPage, TokenRow, UserRow},
     },
 };
 
@@ -151,15 +151,15 @@ impl Place {
         session: &Session,
         app: &App,
         operation: fn(Target) -> Operation,
-    ) -> Result<(TokenRow, TokenOwner, Option<UserRow>), Problem> {
+    ) -> Result<(Right, TokenRow, TokenOwner, Option<UserRow>), Problem> {
         let found = self.find(session, app).await?;
         let permitted = permitted_token(session, app, self.id(), operation).await;
-        let (token, owner) = permitted.map_err(not_permitted)?;
+        let (right, token, owner) = permitted.map_err(not_permitted)?;
         if !found.is_own {
             in_person(&session.permit(Operation::Enter)?, NO_GLOBAL_PERMISSION)?;
         }
         if token.owner.folded() == found.owner.folded() {
-            Ok((token, owner, found.user))
+            Ok((right, token, owner, found.user))
         } else {
             Err(no_such_token())
         }
@@ -173,12 +173,13 @@ async fn list(
     paging: Paging,
 ) -> Answer<AccessToken> {
     let Found { owner, user, .. } = place.readable(&session, &app).await?;
-    app.uses.flush(&app.store).await?;
+    app.uses.flush_or_warn(&app.store).await;
     let filter = TokenFilter { owners: vec![owner], ..TokenFilter::default() };
     let asked = paging.one_more();
     // `start` is the first number of the page.
     let page = TokenPage::After { after: asked.start - 1, until: i64::MAX, limit: asked.limit };
-    let tokens = app.store.tokens(&filter, page).await?;
+    let mut tokens = app.store.tokens(&filter, page).await?;
+    app.uses.lay_over(&mut tokens);
     Ok(paging.page(tokens, |token| token.id, |token| AccessToken::new(token, user.clone())))
 }
 
@@ -188,11 +189,12 @@ async fn read(
     Path(place): Path<Place>,
 ) -> Result<Json<AccessToken>, Problem> {
     let Found { owner, user, .. } = place.readable(&session, &app).await?;
-    app.uses.flush(&app.store).await?;
-    let token = match place.id() {
+    app.uses.flush_or_warn(&app.store).await;
+    let mut token = match place.id() {
         Some(number) => app.store.token(number).await?,
         None => None,
     };
+    app.uses.lay_over(&mut token);
     let token = token.filter(|token| token.owner.folded() == owner.folded()).ok_or_else(no_such_token)?;
     Ok(Json(AccessToken::new(token, user)))
 }
@@ -219,9 +221,13 @@ async fn create(
         Operation::CreateFor { owner: Some(owner.clone()), scope }
     };
     let permit = session.permit(operation).map_err(not_permitted)?;
+    let mut right = session.right(&permit);
+    if !is_own {
+        right = right.about(owner.name(), Some(KnownOwner::Place));
+    }
     let expires = asked.expires(app.clock.now())?;
     let about = Asked { scope, expires, description: asked.new_name()? };
-    let (token, secret) = issue(&session, &app, &permit, &owner, about, Some(permissions)).await?;
+    let (token, secret) = issue(&session, &app, (&permit, &right), &owner, about, Some(permissions)).await?;
     Ok(Json(CreatedAccessToken { about: AccessToken::new(token, user), token: secret.expose().to_owned() }))
 }
 
@@ -231,7 +237,7 @@ async fn update(
     Path(place): Path<Place>,
     body: Body,
 ) -> Result<Json<AccessToken>, Problem> {
-    let (token, owner, user) = place.managed(&session, &app, Operation::Narrow).await?;
+    let (right, token, owner, user) = place.managed(&session, &app, Operation::Narrow).await?;
     let asked: AccessTokenRequest = body.json()?;
     if asked.expiry_days.is_some() {
         let message = "The expiry of a token cannot be changed; create another token.";
@@ -239,8 +245,8 @@ async fn update(
     }
     let narrowing = narrowing(&asked, &token)?;
     rename_within_limits(&session, &token, &owner, &narrowing)?;
-    app.uses.flush(&app.store).await?;
-    match app.store.narrow_token(token.id, &narrowing, None).await? {
+    app.uses.flush_or_warn(&app.store).await;
+    match app.store.narrow_token(&right, token.id, &narrowing, None).await? {
         Some(token) => Ok(Json(AccessToken::new(token, user))),
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
         None => Err(Problem::new(StatusCode::CONFLICT, "moved", "The token has changed meanwhile.")),
@@ -266,8 +272,8 @@ async fn revoke(
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
 ) -> Result<StatusCode, Problem> {
-    let (token, ..) = place.managed(&session, &app, Operation::Revoke).await?;
-    if app.store.revoke_token(token.id, None).await? {
+    let (right, token, ..) = place.managed(&session, &app, Operation::Revoke).await?;
+    if app.store.revoke_token(&right, token.id, None).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_such_token())

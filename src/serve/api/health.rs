@@ -18,7 +18,7 @@ struct Health {
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let statuses = &[(503, "The store is away or its settings cannot be read: everything is refused")];
+    let statuses = &[(503, "The store is away, its settings cannot be read, or it cannot be written to")];
     let endpoint = |path, summary| Endpoint::get::<Health, _, _>(path, summary, health).statuses(statuses);
     vec![
         endpoint("/healthz", "Whether the server can do its work"),
@@ -28,5 +28,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn health(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
     app.settings.current(&app.store).await?;
+    app.probe.write(&app.store, app.clock).await?;
     Ok(Json(Health { status: "ok" }))
 }

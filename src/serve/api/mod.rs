@@ -42,9 +42,6 @@ use crate::access::{Operation, Reason};
 use endpoint::Endpoint;
 pub(super) use endpoint::Entry;
 
-/// The largest body that is read, in bytes.
-const BODY_AT_MOST: usize = 1 << 20;
-
 /// All endpoints.
 fn endpoints() -> Vec<Endpoint> {
     let mut all = health::endpoints();
@@ -67,7 +64,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .fold(Router::new(), |router, endpoint| router.route(&endpoint.path, endpoint.handler))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
-        .layer(DefaultBodyLimit::max(BODY_AT_MOST))
+        // The guard has read the body, and bounded it.
+        .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
         .layer(middleware::map_response_with_state(Arc::clone(&app), dated))
         .with_state(app)

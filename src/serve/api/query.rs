@@ -1,21 +1,16 @@
 //! In: query strings and bodies as clients send them. Out: their parts, or words on what is wrong with
 //! them. It refuses to know what the parts mean.
 
-use std::time::Duration;
-
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query, Request},
-    http::{StatusCode, request::Parts},
+    http::request::Parts,
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::serve::problem::Problem;
-
-/// How long a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// The parts of a query string, in order; a name may come more than once.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -69,24 +64,15 @@ impl Parameters {
     }
 }
 
-/// A body, read within its time and size.
+/// A body, which the guard has read.
 pub(super) struct Body(Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await {
-            Ok(Ok(bytes)) => Ok(Self(bytes)),
-            Ok(Err(rejection)) => Err(Problem::new(
-                rejection.status(),
-                "body",
-                "The body cannot be read, or is larger than 1 MiB.",
-            )),
-            Err(_) => {
-                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "The body did not arrive in time."))
-            }
-        }
+        let bytes = Bytes::from_request(request, state).await;
+        bytes.map(Self).map_err(|_| Problem::bad_request("The body cannot be read."))
     }
 }
 

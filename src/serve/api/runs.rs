@@ -122,12 +122,12 @@ async fn take_lease(
     State(app): State<Arc<App>>,
     body: Body,
 ) -> Result<Json<LeaseItem>, Problem> {
-    session.permit(Operation::WriteSettings)?;
+    let right = session.right(&session.permit(Operation::WriteSettings)?);
     let asked: AskForLease = body.json()?;
     // A lease is about time that really goes by, whatever the clock of the server was set to.
     let now = Clock::System.now();
     let expires = now + Duration::from_secs(asked.seconds.clamp(1, LEASE_AT_MOST));
-    match app.store.take_lease(&asked.run, &asked.holder, now, expires).await? {
+    match app.store.take_lease(&right, &asked.run, &asked.holder, now, expires).await? {
         LeaseAnswer::Given(Lease { number, run, holder, since, expires }) => {
             Ok(Json(LeaseItem { number, run, holder, since, expires }))
         }
@@ -156,8 +156,8 @@ async fn give_back_lease(
     State(app): State<Arc<App>>,
     Path(run): Path<String>,
 ) -> Result<Json<bool>, Problem> {
-    session.permit(Operation::WriteSettings)?;
-    Ok(Json(app.store.give_back_lease(&run_id(&run)?).await?))
+    let right = session.right(&session.permit(Operation::WriteSettings)?);
+    Ok(Json(app.store.give_back_lease(&right, &run_id(&run)?).await?))
 }
 
 async fn list(
@@ -172,9 +172,9 @@ async fn list(
 }
 
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
-    session.permit(Operation::WriteSettings)?;
+    let right = session.right(&session.permit(Operation::WriteSettings)?);
     let head: RunHead = body.json()?;
-    app.store.begin_run(&head).await?;
+    app.store.begin_run(&right, &head).await?;
     Ok(Json(true))
 }
 
@@ -183,9 +183,9 @@ async fn end(
     State(app): State<Arc<App>>,
     Path(run): Path<String>,
 ) -> Result<Json<bool>, Problem> {
-    session.permit(Operation::WriteSettings)?;
+    let right = session.right(&session.permit(Operation::WriteSettings)?);
     let run = run_id(&run)?;
-    if app.store.end_run(&run, app.clock.now()).await? {
+    if app.store.end_run(&right, &run, app.clock.now()).await? {
         Ok(Json(true))
     } else {
         Err(Problem::not_found("There is no such run."))

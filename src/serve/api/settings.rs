@@ -109,7 +109,9 @@ pub(super) async fn write(
     let text = settings_text(settings)?;
     let change = LastChange { by: name_of(permit.caller()).into(), at: app.clock.now() };
     let expected = session.revision.number;
-    let number = app.store.replace_settings(expected, &text, &change, basic_authentication, under).await?;
+    let right = session.right(permit);
+    let number =
+        app.store.replace_settings(&right, expected, &text, &change, basic_authentication, under).await?;
     Ok(number.map(|number| etag(number, &text)))
 }
 

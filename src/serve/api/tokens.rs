@@ -1,7 +1,7 @@
 //! In: requests on tokens. Out: the answers of the app "API Token Authentication", whose paths these
 //! are. It refuses to show a secret a second time.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Json,
@@ -29,7 +29,7 @@ use crate::{
         problem::Problem,
         project_permissions::ProjectPermissions,
         random::random_bytes,
-        store::{Narrowing, NewToken, TokenFilter, TokenRow},
+        store::{KnownOwner, Narrowing, NewToken, Right, TokenFilter, TokenRow},
     },
 };
 
@@ -80,14 +80,14 @@ async fn create(
     body: Body,
 ) -> Result<Json<CreatedToken>, Problem> {
     let asked: CreateToken = body.json()?;
-    let (permit, owner) = permit_to_create(&session, &app, &asked).await?;
+    let (permit, right, owner) = permit_to_create(&session, &app, &asked).await?;
     let about = Asked {
         scope: asked.scope()?,
         expires: asked.expires(app.clock.now())?,
         description: asked.description()?,
     };
     let name = owner.name.to_string();
-    let (token, secret) = issue(&session, &app, &permit, &owner.into(), about, None).await?;
+    let (token, secret) = issue(&session, &app, (&permit, &right), &owner.into(), about, None).await?;
     Ok(Json(CreatedToken {
         id: token.id,
         plain_text_token: secret.expose().to_owned(),
@@ -105,7 +105,7 @@ async fn create(
 pub(super) async fn issue(
     session: &Session,
     app: &App,
-    permit: &Permit,
+    (permit, right): (&Permit, &Right),
     owner: &TokenOwner,
     asked: Asked<'_>,
     permissions: Option<ProjectPermissions>,
@@ -133,7 +133,7 @@ pub(super) async fn issue(
         permissions,
     };
     let most = granted.max_per_owner;
-    let id = app.store.create_token(&new, most).await?;
+    let id = app.store.create_token(right, &new, most).await?;
     let id = id.ok_or_else(|| LimitBroken::PerOwner(most.unwrap_or_default()))?;
     Ok((new.into_row(id), secret))
 }
@@ -143,20 +143,26 @@ async fn permit_to_create(
     session: &Session,
     app: &App,
     asked: &CreateToken,
-) -> Result<(Permit, Person), Problem> {
+) -> Result<(Permit, Right, Person), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let own = caller.caller().person();
     let named = asked.for_user.as_deref().map(UserName::new);
     let other = named.filter(|named| own.is_none_or(|own| own.name != *named));
     let Some(other) = other else {
         let permit = session.permit(Operation::CreateOwn { scope: asked.scope()? })?;
-        return own.cloned().map(|own| (permit, own)).ok_or_else(|| crate::access::Reason::NoUser.into());
+        let own = own.cloned().ok_or(crate::access::Reason::NoUser)?;
+        let right = session.right(&permit);
+        return Ok((permit, right, own));
     };
-    let owner = app.store.account(&other).await?.map(|account| app.person(account));
+    let account = app.store.account(&other).await?;
+    let owner = account.clone().map(|account| app.person(account));
     let permit = session
         .permit(Operation::CreateFor { owner: owner.clone().map(TokenOwner::User), scope: asked.scope()? })?;
     match owner {
-        Some(owner) if owner.active => Ok((permit, owner)),
+        Some(owner) if owner.active => {
+            let right = session.right(&permit).about(Owner::User(other), account.map(KnownOwner::User));
+            Ok((permit, right, owner))
+        }
         _ => Err(Problem::bad_request("`tokenForUserKey` names no active user.")),
     }
 }
@@ -183,8 +189,9 @@ async fn list_all(
 
 async fn list(app: &App, filter: &TokenFilter, parameters: &Parameters) -> Result<Json<TokenList>, Problem> {
     let asked = token_filter::page(parameters)?;
-    app.uses.flush(&app.store).await?;
-    let tokens = app.store.tokens(filter, asked.page).await?;
+    app.uses.flush_or_warn(&app.store).await;
+    let mut tokens = app.store.tokens(filter, asked.page).await?;
+    app.uses.lay_over(&mut tokens);
     // Counting on every page would be quadratic: only who pages by counting gets a count.
     let total_elements = match asked.number {
         Some(_) => Some(app.store.count_tokens(filter).await?),
@@ -206,13 +213,13 @@ async fn narrow(
     under: UnderRun,
     body: Body,
 ) -> Result<Json<TokenItem>, Problem> {
-    let (token, owner) = permitted_token(&session, &app, id.parse().ok(), Operation::Narrow).await?;
+    let (right, token, owner) = permitted_token(&session, &app, id.parse().ok(), Operation::Narrow).await?;
     let under = under.permitted(&session, &app)?;
     let patch: PatchToken = body.json()?;
     let narrowing = patch.narrowing()?;
     rename_within_limits(&session, &token, &owner, &narrowing)?;
-    app.uses.flush(&app.store).await?;
-    let narrowed = app.store.narrow_token(token.id, &narrowing, under.as_ref()).await?;
+    app.uses.flush_or_warn(&app.store).await;
+    let narrowed = app.store.narrow_token(&right, token.id, &narrowing, under.as_ref()).await?;
     match narrowed {
         Some(token) => Ok(Json(token.into())),
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
@@ -241,9 +248,9 @@ async fn revoke(
     Path(id): Path<String>,
     under: UnderRun,
 ) -> Result<Json<bool>, Problem> {
-    let (token, _) = permitted_token(&session, &app, id.parse().ok(), Operation::Revoke).await?;
+    let (right, token, _) = permitted_token(&session, &app, id.parse().ok(), Operation::Revoke).await?;
     let under = under.permitted(&session, &app)?;
-    let was_there = app.store.revoke_token(token.id, under.as_ref()).await?;
+    let was_there = app.store.revoke_token(&right, token.id, under.as_ref()).await?;
     if was_there { Ok(Json(true)) } else { Err(no_such_token()) }
 }
 
@@ -254,7 +261,7 @@ pub(super) async fn permitted_token(
     app: &App,
     id: Option<i64>,
     operation: fn(Target) -> Operation,
-) -> Result<(TokenRow, TokenOwner), Problem> {
+) -> Result<(Right, TokenRow, TokenOwner), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let token = match id {
         Some(id) => app.store.token(id).await?,
@@ -265,30 +272,33 @@ pub(super) async fn permitted_token(
         return Err(no_such_token());
     };
     let own = caller.caller().person().filter(|own| Some(&own.name) == token.owner.user());
-    let (owner, target) = if let Some(own) = own {
-        (own.clone().into(), Target::Own)
-    } else {
-        let owner = owner(app, &token.owner).await?;
-        let owner_is_administrator = owner.person().is_some_and(|owner| owner.administrator);
-        (owner, Target::Others { owner_is_administrator })
-    };
-    session.permit(operation(target))?;
-    Ok((token, owner))
+    if let Some(own) = own {
+        let permit = session.permit(operation(Target::Own))?;
+        return Ok((session.right(&permit), token, own.clone().into()));
+    }
+    let known = app.store.known_owner(&token.owner).await?;
+    let owner = owner(app, &token.owner, known.clone());
+    let owner_is_administrator = owner.person().is_some_and(|owner| owner.administrator);
+    let permit = session.permit(operation(Target::Others { owner_is_administrator }))?;
+    Ok((session.right(&permit).about(token.owner.clone(), known), token, owner))
 }
 
-/// The owner with this name; somebody without groups for a user whom the directory does not know.
-async fn owner(app: &App, name: &Owner) -> Result<TokenOwner, Problem> {
-    let account = match name.user() {
-        Some(user) => app.store.account(user).await?,
-        None => None,
-    };
+/// The owner with this name, of whom the directory knows `known`; somebody without groups for a user whom it does
+/// not know.
+fn owner(app: &App, name: &Owner, known: Option<KnownOwner>) -> TokenOwner {
     let unknown = |user: &UserName| Person {
         name: user.clone(),
         groups: [].into(),
         active: false,
         administrator: false,
     };
-    TokenOwner::of(name, |user| Ok(account.map_or_else(|| unknown(user), |account| app.person(account))))
+    let Ok(owner) = TokenOwner::of(name, |user| {
+        Ok::<_, Infallible>(match known {
+            Some(KnownOwner::User(account)) => app.person(account),
+            Some(KnownOwner::Place) | None => unknown(user),
+        })
+    });
+    owner
 }
 
 fn no_such_token() -> Problem {
@@ -300,7 +310,7 @@ async fn revoke_all_for(
     State(app): State<Arc<App>>,
     Path(user): Path<String>,
 ) -> Result<Json<bool>, Problem> {
-    session.permit(Operation::RevokeAllFor)?;
-    app.store.revoke_all_for(&UserName::new(user)).await?;
+    let permit = session.permit(Operation::RevokeAllFor)?;
+    app.store.revoke_all_for(&session.right(&permit), &UserName::new(user)).await?;
     Ok(Json(true))
 }

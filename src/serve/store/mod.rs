@@ -3,6 +3,7 @@
 //! In: what is to be kept, and questions. Out: what was kept, one look-up a question. It refuses to
 //! know who asks and whether that one may. All SQL is in the submodule of the database.
 
+mod right;
 mod sqlite;
 
 use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
@@ -16,6 +17,7 @@ use crate::model::{
     secret::SecretHash,
 };
 
+pub use right::{Grounds, Right, Sender};
 pub use sqlite::Store;
 
 /// Where a store lies: `sqlite:FILE`.
@@ -77,6 +79,9 @@ pub enum StoreError {
     /// A question or a change failed.
     #[error("the store failed")]
     Query(#[from] sqlx::Error),
+    /// What a change was permitted on does not hold any more; nothing was changed.
+    #[error("what the change was permitted on does not hold any more")]
+    RightEnded,
     /// A run writes under a lease that it does not hold any more.
     #[error("the run does not hold the lease any more")]
     LeaseLost,
@@ -115,7 +120,7 @@ pub struct GroupRow {
 }
 
 /// A user together with everything that authentication needs.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// The name.
     pub name: UserName,
@@ -152,7 +157,7 @@ pub struct TokenRow {
 }
 
 /// The owner of a token, as far as the directory knows that one.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum KnownOwner {
     /// A user.
     User(Account),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, projects};
+use super::{Right, Store, projects};
 use crate::{
     model::{GroupName, UserName},
     serve::store::{Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow},
@@ -26,15 +26,7 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query(
-            "SELECT u.name AS account, u.active, u.password_hash, \
-             (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
-              WHERE m.user_id = u.id) AS member_of FROM users u WHERE u.folded = ?1",
-        )
-        .bind(name.folded())
-        .fetch_optional(&self.readers)
-        .await?;
-        row.as_ref().map_or(Ok(None), account)
+        account(&mut *self.readers.acquire().await?, name).await
     }
 
     /// The users with `filter` in their name, display name or mail address.
@@ -169,7 +161,7 @@ impl Store {
     ///
     /// When the store fails; then everything is as before.
     pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<(), StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(&Right::Host).await?;
         sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
         import_users(&mut writing, &directory.users).await?;
         sqlx::query("DELETE FROM members").execute(&mut *writing).await?;
@@ -182,7 +174,7 @@ impl Store {
             import_group(&mut writing, name, members).await?;
         }
         projects::import(&mut writing, &directory.projects).await?;
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 }
 
@@ -265,8 +257,24 @@ fn group((id, name): (i64, String)) -> GroupRow {
     GroupRow { id, name: GroupName::new(name) }
 }
 
+/// The account of the user `name`.
+pub(super) async fn account(
+    connection: &mut SqliteConnection,
+    name: &UserName,
+) -> Result<Option<Account>, StoreError> {
+    let row = sqlx::query(
+        "SELECT u.name AS account, u.active, u.password_hash, \
+         (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
+          WHERE m.user_id = u.id) AS member_of FROM users u WHERE u.folded = ?1",
+    )
+    .bind(name.folded())
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map_or(Ok(None), account_in)
+}
+
 /// The account in a row with the columns `account`, `active`, `password_hash` and `member_of`.
-pub(super) fn account(row: &SqliteRow) -> Result<Option<Account>, StoreError> {
+pub(super) fn account_in(row: &SqliteRow) -> Result<Option<Account>, StoreError> {
     let Some(name) = row.try_get::<Option<String>, _>("account")? else {
         return Ok(None);
     };

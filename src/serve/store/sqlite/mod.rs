@@ -3,9 +3,11 @@
 
 mod directory;
 mod projects;
+mod right;
 mod runs;
 mod settings;
 mod tokens;
+mod writer;
 
 use std::{
     path::Path,
@@ -14,12 +16,13 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{StoreError, StoreUrl};
+use super::{Right, StoreError, StoreUrl};
+use writer::{Writer, Writing};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/serve/store/migrations");
 
@@ -32,8 +35,7 @@ const READERS: u32 = 4;
 /// A store. A clone is another handle on the same one.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// One connection: SQLite has one writer at a time, and waiting here is fair and needs no polling.
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
 }
 
@@ -68,12 +70,29 @@ impl Store {
             .busy_timeout(BUSY)
             .disable_statement_logging();
         let opening = |cause| StoreError::Open { file: file.clone(), cause };
-        let writer = first(&options).await.map_err(opening)?;
+        let mut writer = first(&options).await.map_err(opening)?;
         let migrating = |cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) };
-        migrate(&writer).await.map_err(migrating)?;
+        migrate(&mut writer).await.map_err(migrating)?;
         let readers =
-            pool(READERS).connect_with(options.pragma("query_only", "on")).await.map_err(opening)?;
-        Ok(Self { writer, readers })
+            readers().connect_with(options.clone().pragma("query_only", "on")).await.map_err(opening)?;
+        Ok(Self { writer: Writer::new(options, writer), readers })
+    }
+
+    /// Writes about as much as a change does, to find out whether one would succeed.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written to.
+    pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut writing = self.write(&Right::Host).await?;
+        sqlx::query("DELETE FROM marks WHERE name >= 'probe' AND name < 'probf'")
+            .execute(&mut *writing)
+            .await?;
+        sqlx::query("INSERT INTO marks (name, at) VALUES ('probe' || hex(zeroblob(16384)), ?1)")
+            .bind(now.as_millisecond())
+            .execute(&mut *writing)
+            .await?;
+        writing.commit().await
     }
 
     /// Closes the store after everything under way, so that its file is complete by itself.
@@ -82,19 +101,18 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// A transaction that can write from the start, so that it never fails half way for being late. What
-    /// answers rows needs one too: without it the failure of the last step, the commit, goes unseen.
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// A transaction that writes, as long as `right` holds.
+    async fn write(&self, right: &Right) -> Result<Writing, StoreError> {
+        self.writer.begin(right).await
     }
 }
 
-/// The connection that writes. Going over to a write-ahead log takes the file alone, and SQLite does not
+/// The first connection, which is going to write. Going over to a write-ahead log takes the file alone, and SQLite does not
 /// wait for that when others open the file at the same time: this does.
-async fn first(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+async fn first(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     let began = Instant::now();
     loop {
-        match pool(1).connect_with(options.clone()).await {
+        match options.connect().await {
             Err(error) if is_busy(&error) && began.elapsed() < BUSY => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -110,9 +128,9 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
+fn readers() -> SqlitePoolOptions {
     SqlitePoolOptions::new()
-        .max_connections(connections)
+        .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
         // A local file has no connection that dies unseen.
         .test_before_acquire(false)
@@ -120,7 +138,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 
 /// Brings the store behind `writer` to the form that this version needs, in one transaction that keeps
 /// other processes out meanwhile: two that open a new store at a time would both make its tables.
-async fn migrate(writer: &SqlitePool) -> Result<(), MigrateError> {
+async fn migrate(writer: &mut SqliteConnection) -> Result<(), MigrateError> {
     let mut writing = writer.begin_with("BEGIN IMMEDIATE").await?;
     MIGRATIONS.run(&mut *writing).await?;
     Ok(writing.commit().await?)

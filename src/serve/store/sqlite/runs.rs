@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Store, moment};
+use super::{Right, Store, moment};
 use crate::{
     model::run::{ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
     serve::store::{Lease, LeaseAnswer, StoreError, Under},
@@ -50,15 +50,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store fails.
+    /// When `right` has ended, or the store fails.
     pub async fn take_lease(
         &self,
+        right: &Right,
         run: &RunId,
         holder: &str,
         now: Timestamp,
         expires: Timestamp,
     ) -> Result<LeaseAnswer, StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(right).await?;
         let held = lease(&mut writing).await?;
         let (number, since) = match held {
             // What prolonged it may have been under way when it was given back.
@@ -89,9 +90,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn give_back_lease(&self, run: &RunId) -> Result<bool, StoreError> {
-        let mut writing = self.write().await?;
+    /// When `right` has ended, or the store fails.
+    pub async fn give_back_lease(&self, right: &Right, run: &RunId) -> Result<bool, StoreError> {
+        let mut writing = self.write(right).await?;
         let done = sqlx::query("UPDATE lease SET expires = 0 WHERE run = ?1 AND expires > 0")
             .bind(run.as_str())
             .execute(&mut *writing)
@@ -104,9 +105,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn begin_run(&self, head: &RunHead) -> Result<(), StoreError> {
-        let mut writing = self.write().await?;
+    /// When `right` has ended, or the store fails.
+    pub async fn begin_run(&self, right: &Right, head: &RunHead) -> Result<(), StoreError> {
+        let mut writing = self.write(right).await?;
         sqlx::query(
             "INSERT INTO runs (run, target, begun, run_by, policy_sha256, last) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?3) ON CONFLICT DO NOTHING",
@@ -118,16 +119,16 @@ impl Store {
         .bind(&head.policy_sha256)
         .execute(&mut *writing)
         .await?;
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 
     /// Keeps that `run` ended at `at`, and answers whether there is such a run.
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn end_run(&self, run: &RunId, at: Timestamp) -> Result<bool, StoreError> {
-        let mut writing = self.write().await?;
+    /// When `right` has ended, or the store fails.
+    pub async fn end_run(&self, right: &Right, run: &RunId, at: Timestamp) -> Result<bool, StoreError> {
+        let mut writing = self.write(right).await?;
         let done =
             sqlx::query("UPDATE runs SET ended = coalesce(ended, ?2), last = max(last, ?2) WHERE run = ?1")
                 .bind(run.as_str())

@@ -1,7 +1,7 @@
 //! In: settings documents, as text. Out: the one that is kept, its revision, and who wrote it when. It
 //! refuses to know what they say.
 
-use super::{Store, moment, runs};
+use super::{Right, Store, moment, runs};
 use crate::{
     model::LastChange,
     serve::store::{SettingsRow, StoreError, Under},
@@ -29,11 +29,12 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn begin_settings(&self, document: &str) -> Result<(), StoreError> {
+        let mut writing = self.write(&Right::Host).await?;
         sqlx::query("INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING")
             .bind(document)
-            .execute(&self.writer)
+            .execute(&mut *writing)
             .await?;
-        Ok(())
+        writing.commit().await
     }
 
     /// Who changed the settings last, and when; nothing when they are those of a new server, or were
@@ -70,16 +71,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the run has lost its lease, or the store fails.
+    /// When `right` has ended, the run has lost its lease, or the store fails.
     pub async fn replace_settings(
         &self,
+        right: &Right,
         expected: i64,
         document: &str,
         change: &LastChange,
         basic_authentication: Option<&str>,
         under: Option<&Under>,
     ) -> Result<Option<i64>, StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(right).await?;
         let revision: Option<i64> = sqlx::query_scalar(
             "UPDATE settings SET document = ?1, revision = revision + 1, changed_by = ?3, changed = ?4, \
              basic_authentication = coalesce(?5, basic_authentication) \
@@ -105,6 +107,7 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn force_settings(&self, document: &str, change: &LastChange) -> Result<(), StoreError> {
+        let mut writing = self.write(&Right::Host).await?;
         sqlx::query(
             "INSERT INTO settings (id, document, revision, changed_by, changed) VALUES (1, ?1, 1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1, \
@@ -113,8 +116,8 @@ impl Store {
         .bind(document)
         .bind(&change.by)
         .bind(change.at.as_millisecond())
-        .execute(&self.writer)
+        .execute(&mut *writing)
         .await?;
-        Ok(())
+        writing.commit().await
     }
 }

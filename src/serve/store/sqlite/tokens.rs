@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Store, moment, runs};
+use super::{Right, Store, moment, runs};
 use crate::{
     model::{LastUse, Owner, Scope, TokenScope, UserName, secret::SecretHash},
     serve::project_permissions::ProjectPermissions,
@@ -51,7 +51,7 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let place: bool = row.try_get("place")?;
-        let user = super::directory::account(&row)?.map(KnownOwner::User);
+        let user = super::directory::account_in(&row)?.map(KnownOwner::User);
         Ok(Some((token(&row)?, user.or_else(|| place.then_some(KnownOwner::Place)))))
     }
 
@@ -61,13 +61,7 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn token(&self, id: i64) -> Result<Option<TokenRow>, StoreError> {
-        sqlx::query(concat!("SELECT ", columns!(), " FROM tokens WHERE id = ?1"))
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?
-            .as_ref()
-            .map(token)
-            .transpose()
+        by_id(&mut *self.readers.acquire().await?, id).await
     }
 
     /// Keeps `new` and answers its number; nothing, when its owner already has `max_per_owner`
@@ -78,10 +72,11 @@ impl Store {
     /// When the store fails.
     pub async fn create_token(
         &self,
+        right: &Right,
         new: &NewToken,
         max_per_owner: Option<u32>,
     ) -> Result<Option<i64>, StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(right).await?;
         if let Some(max) = max_per_owner {
             let live: i64 = sqlx::query_scalar(
                 "SELECT count(*) FROM tokens WHERE owner_folded = ?1 AND owner_kind = ?2 \
@@ -108,14 +103,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the run has lost its lease, or the store fails.
+    /// When `right` has ended, the run has lost its lease, or the store fails.
     pub async fn narrow_token(
         &self,
+        right: &Right,
         id: i64,
         narrowing: &Narrowing,
         under: Option<&Under>,
     ) -> Result<Option<TokenRow>, StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(right).await?;
         let row = sqlx::query(concat!(
             "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
              expires = coalesce(?4, expires), permissions = coalesce(?5, permissions) WHERE id = ?1 \
@@ -150,9 +146,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the run has lost its lease, or the store fails.
-    pub async fn revoke_token(&self, id: i64, under: Option<&Under>) -> Result<bool, StoreError> {
-        let mut writing = self.write().await?;
+    /// When `right` has ended, the run has lost its lease, or the store fails.
+    pub async fn revoke_token(
+        &self,
+        right: &Right,
+        id: i64,
+        under: Option<&Under>,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.write(right).await?;
         let done = sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id).execute(&mut *writing).await?;
         let was_there = done.rows_affected() > 0;
         if was_there {
@@ -167,11 +168,13 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn revoke_all_for(&self, owner: &UserName) -> Result<u64, StoreError> {
+    pub async fn revoke_all_for(&self, right: &Right, owner: &UserName) -> Result<u64, StoreError> {
+        let mut writing = self.write(right).await?;
         let done = sqlx::query("DELETE FROM tokens WHERE owner_folded = ?1 AND owner_kind = 'user'")
             .bind(owner.folded())
-            .execute(&self.writer)
+            .execute(&mut *writing)
             .await?;
+        writing.commit().await?;
         Ok(done.rows_affected())
     }
 
@@ -221,7 +224,7 @@ impl Store {
     ///
     /// When the store fails; then none is kept.
     pub async fn record_uses(&self, uses: &[Use]) -> Result<(), StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(&Right::Host).await?;
         for used in uses {
             sqlx::query(
                 "UPDATE tokens SET last_used = ?2, last_used_from = ?3 \
@@ -233,7 +236,7 @@ impl Store {
             .execute(&mut *writing)
             .await?;
         }
-        Ok(writing.commit().await?)
+        writing.commit().await
     }
 
     /// Puts `tokens` and, where given, `settings` into a store that has no token and was never seeded,
@@ -248,7 +251,7 @@ impl Store {
         settings: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(&Right::Host).await?;
         let begun: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM tokens) OR EXISTS (SELECT 1 FROM marks WHERE name = 'seeded')",
         )
@@ -273,6 +276,20 @@ impl Store {
         writing.commit().await?;
         Ok(true)
     }
+}
+
+/// The token with the number `id`.
+pub(super) async fn by_id(
+    connection: &mut SqliteConnection,
+    id: i64,
+) -> Result<Option<TokenRow>, StoreError> {
+    sqlx::query(concat!("SELECT ", columns!(), " FROM tokens WHERE id = ?1"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?
+        .as_ref()
+        .map(token)
+        .transpose()
 }
 
 async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, StoreError> {
