@@ -36,7 +36,7 @@ pub(super) enum GitError {
 /// What Git writes to standard output when it is asked in `folder`.
 ///
 /// Only the folder decides which repository that is. A hook of Git sets variables that name another one, or
-/// another index and configuration; those are not passed on. Neither does it run a program that the
+/// another index and configuration; those are not passed on, but for `safe.directory`. Neither does it run a program that the
 /// configuration of the repository names, nor fetch an object that a partial clone does not have.
 ///
 /// # Errors
@@ -48,6 +48,9 @@ pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError
         if name.to_str().is_some_and(|name| name.starts_with("GIT_") && !KEPT.contains(&name)) {
             command.env_remove(name);
         }
+    }
+    for trusted in safe_directories(|name| env::var(name).ok()) {
+        command.arg("-c").arg(format!("safe.directory={trusted}"));
     }
     let output = command
         .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"])
@@ -62,11 +65,23 @@ pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let words = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     Err(GitError::Failed { command: arguments.first().copied().unwrap_or_default().to_owned(), words })
 }
 
-/// The same, as text without the end of the line.
+/// The folders that the environment says are to be trusted although they belong to another user, as CI systems
+/// do: the one thing that is kept of the configuration in it.
+fn safe_directories(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let entry = |number: u32| {
+        let key = variable(&format!("GIT_CONFIG_KEY_{number}"))?;
+        Some((key, variable(&format!("GIT_CONFIG_VALUE_{number}"))?))
+    };
+    let safe = (0..).map_while(entry).filter(|(key, _)| key.eq_ignore_ascii_case("safe.directory"));
+    safe.map(|(_, folder)| folder).collect()
+}
+
+/// What [`git`] answers, as text without the end of the line.
 ///
 /// # Errors
 ///
@@ -109,4 +124,34 @@ fn plain(path: &Path) -> PathBuf {
         }
         plain
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_configuration_in_the_environment_only_trusted_folders_are_kept() {
+        let variable = |name: &str| {
+            let value = match name {
+                "GIT_CONFIG_KEY_0" => "core.pager",
+                "GIT_CONFIG_KEY_1" => "Safe.Directory",
+                "GIT_CONFIG_VALUE_1" => "/builds",
+                "GIT_CONFIG_VALUE_0" | "GIT_CONFIG_KEY_3" | "GIT_CONFIG_VALUE_3" => "x",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        assert_eq!(safe_directories(variable), ["/builds"]);
+        assert_eq!(safe_directories(|_| None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_path_loses_what_leads_nowhere_and_keeps_what_leads_out() {
+        for (written, expected) in
+            [("./a/./b", "a/b"), ("a/../b", "b"), ("../a/../b", "../b"), ("/a/../b", "/b")]
+        {
+            assert_eq!(plain(Path::new(written)), Path::new(expected), "{written}");
+        }
+    }
 }
