@@ -41,7 +41,7 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
         Severity::Warning => Level::WARNING,
     };
     let mut group = level
-        .primary_title(escape(&diagnostic.message, MESSAGE_AT_MOST))
+        .primary_title(sentence(&diagnostic.message))
         .id(diagnostic.code.as_str())
         .element(origin(&diagnostic.mark, &diagnostic.path));
     if let Some((line, span)) = lines.excerpt(&diagnostic.mark) {
@@ -49,7 +49,7 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
     }
     for related in &diagnostic.related {
         if let Some((line, span)) = lines.excerpt(&related.mark) {
-            let label = escape(&related.message, MESSAGE_AT_MOST);
+            let label = sentence(&related.message);
             group = group.element(origin(&related.mark, "")).element(snippet(
                 &related.mark,
                 line,
@@ -66,7 +66,7 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
     }
     if let Some(help) = &diagnostic.help {
         text.push_str("help: ");
-        text.push_str(&escape(help, MESSAGE_AT_MOST));
+        text.push_str(&sentence(help));
         text.push('\n');
     }
     text
@@ -138,6 +138,19 @@ fn cut(line: &str, span: Range<usize>) -> (String, Range<usize>) {
     let end = shown.len();
     shown.push_str(&escape(line.get(span.end..).unwrap_or_default(), LINE_AT_MOST / 2));
     (shown, start..end)
+}
+
+/// `text` with everything harmless. What is too long loses its middle, where a long name is: a sentence ends
+/// with what to do.
+fn sentence(text: &str) -> String {
+    let surplus = text.chars().count().saturating_sub(MESSAGE_AT_MOST);
+    if surplus == 0 {
+        return escape(text, MESSAGE_AT_MOST);
+    }
+    let half = MESSAGE_AT_MOST / 2;
+    let begin: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(half + surplus).collect();
+    format!("{}…{}", escape(&begin, half), escape(&end, half))
 }
 
 /// `text` with control and bidirectional characters as escapes, cut at `at_most` characters.
@@ -300,5 +313,21 @@ fn place_document(mark: &Mark) -> PlaceDocument {
         line: mark.place.line,
         column: mark.place.column,
         bytes: [mark.start, mark.end],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_sentence_keeps_what_to_do() {
+        let shown = sentence(&format!("`{}` is no network; write `10.0.0.0/8`", "x".repeat(5_000)));
+        assert!(
+            shown.starts_with("`xxx") && shown.ends_with("x` is no network; write `10.0.0.0/8`"),
+            "{shown}"
+        );
+        assert_eq!(shown.chars().count(), MESSAGE_AT_MOST + 1);
+        assert_eq!(sentence(&"é".repeat(400)), "é".repeat(400));
     }
 }
