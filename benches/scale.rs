@@ -28,7 +28,7 @@ use tokenwarden::{
     },
     model::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
-        UserName,
+        UserName, Why,
     },
     plan::{History, Plan, Terms},
     policy::{
@@ -216,7 +216,7 @@ fn telling(runtime: &tokio::runtime::Runtime) {
     ];
     for (name, tell) in forms {
         let time = |plan: &Plan| {
-            let target = TargetRun { plan: Ok(plan), ..TargetRun::unread("bench", String::new()) };
+            let target = TargetRun { plan: Ok(plan), ..TargetRun::unread("bench", Why::own("")) };
             let run = Run { at: now(), took: None, targets: vec![target] };
             shortest(|| _ = black_box(tell(&run)))
         };

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     inventory::InventoryReader,
-    model::{SettingKey, TokenId},
+    model::{SettingKey, TokenId, Why},
     plan::{ApprovedPlan, Change, Object, Phase, Plan, Standing, phase},
 };
 
@@ -27,7 +27,7 @@ pub async fn execute(
     writer: &impl TargetWriter,
     done: &(dyn Fn(&Change) + Sync),
 ) -> Outcome {
-    let mut outcome = Outcome::nothing_tried(approved, "nothing was begun");
+    let mut outcome = Outcome::nothing_tried(approved, &Why::own("nothing was begun"));
     for now in Phase::ALL {
         if let Some(obstacle) = obstacle(&outcome, now) {
             leave(&mut outcome, now, &obstacle);
@@ -43,13 +43,13 @@ pub async fn execute(
 }
 
 /// Why `next` must not begin, when it must not.
-fn obstacle(outcome: &Outcome, next: Phase) -> Option<String> {
+fn obstacle(outcome: &Outcome, next: Phase) -> Option<Why> {
     if let Some(verification) = &outcome.verification {
         return Some(verification.clone());
     }
     let failed = outcome.changes.iter().find(|change| matches!(change.result, ChangeResult::Failed(_)))?;
     let before = phase(&failed.planned.change);
-    (before < next).then(|| format!("a change of the {} phase failed", before.word()))
+    (before < next).then(|| Why::own(format!("a change of the {} phase failed", before.word())))
 }
 
 /// Whether some change of `of` was not done.
@@ -60,10 +60,10 @@ fn leftover(outcome: &Outcome, of: Phase) -> bool {
         .any(|change| phase(&change.planned.change) == of && !matches!(change.result, ChangeResult::Done(_)))
 }
 
-fn leave(outcome: &mut Outcome, from: Phase, reason: &str) {
+fn leave(outcome: &mut Outcome, from: Phase, reason: &Why) {
     for change in &mut outcome.changes {
         if phase(&change.planned.change) >= from {
-            change.result = ChangeResult::NotTried(reason.to_owned());
+            change.result = ChangeResult::NotTried(reason.clone());
         }
     }
 }
@@ -100,7 +100,7 @@ async fn make_tokens(
         let (blocked, free): (Vec<_>, Vec<_>) =
             of_verb.partition(|change| token_of(change).is_some_and(|id| unfinished.contains(id)));
         for change in blocked {
-            change.result = ChangeResult::NotTried("another change of the token failed".to_owned());
+            change.result = ChangeResult::NotTried(Why::own("another change of the token failed"));
         }
         stream::iter(free)
             .for_each_concurrent(TOKENS_AT_ONCE, async |change| {
@@ -169,22 +169,23 @@ async fn verify(
     outcome: &Outcome,
     after: Phase,
     reader: &impl InventoryReader,
-) -> Result<(), String> {
-    let overview = reader
-        .overview()
-        .await
-        .map_err(|error| format!("cannot get in after the {} phase: {}", after.word(), one_line(&error)))?;
+) -> Result<(), Why> {
+    let overview = reader.overview().await.map_err(|error| {
+        Why::of(&error).behind(&format!("cannot get in after the {} phase", after.word()))
+    })?;
     let mut changed = settings_changed_in(outcome, after);
     if let Some((key, _)) =
         changed.find(|(_, change)| change.standing_in(&overview.settings) != Standing::After)
     {
-        return Err(format!("`{key}` is not as it was left"));
+        return Err(Why::own(format!("`{key}` is not as it was left")));
     }
     if !overview.server.caller.is_same_as(&plan.server.caller) {
-        return Err("the server takes us for somebody else than when the plan was made".to_owned());
+        return Err(Why::own("the server takes us for somebody else than when the plan was made"));
     }
     match plan.caller_shut_out(&overview) {
-        Some(lockout) => Err(lockout.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")),
+        Some(lockout) => {
+            Err(Why::own(lockout.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")))
+        }
         None => Ok(()),
     }
 }
@@ -192,7 +193,8 @@ async fn verify(
 fn result(made: Result<super::Effect, WriteError>) -> ChangeResult {
     match made {
         Ok(effect) => ChangeResult::Done(effect),
-        Err(error) => ChangeResult::Failed(one_line(&error)),
+        Err(error @ WriteError::NotBegun) => ChangeResult::NotTried(Why::of(&error)),
+        Err(error) => ChangeResult::Failed(Why::of(&error)),
     }
 }
 

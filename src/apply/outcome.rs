@@ -1,6 +1,9 @@
 //! In: what became of each change. Out: what became of the run. It refuses to know how it is shown.
 
-use crate::plan::{ApprovedPlan, PlannedChange};
+use crate::{
+    model::Why,
+    plan::{ApprovedPlan, PlannedChange},
+};
 
 use super::Effect;
 
@@ -11,7 +14,7 @@ pub struct Outcome {
     pub changes: Vec<ChangeOutcome>,
     /// What the state, read back after the expand phase, did not show although it should, if
     /// anything: the reason why nothing was closed.
-    pub verification: Option<String>,
+    pub verification: Option<Why>,
 }
 
 /// What became of one change.
@@ -29,18 +32,18 @@ pub enum ChangeResult {
     /// It is so now.
     Done(Effect),
     /// It was tried and is not so; why, the cause last. May hold text from the server.
-    Failed(String),
+    Failed(Why),
     /// It was not tried; why.
-    NotTried(String),
+    NotTried(Why),
 }
 
 impl Outcome {
     /// An outcome in which nothing was tried yet, for `reason`.
     #[must_use]
-    pub fn nothing_tried(approved: &ApprovedPlan, reason: &str) -> Self {
+    pub fn nothing_tried(approved: &ApprovedPlan, reason: &Why) -> Self {
         let changes = approved.plan().changes.iter().map(|planned| ChangeOutcome {
             planned: planned.clone(),
-            result: ChangeResult::NotTried(reason.to_owned()),
+            result: ChangeResult::NotTried(reason.clone()),
         });
         Self { changes: changes.collect(), verification: None }
     }

@@ -37,6 +37,9 @@ pub enum WriteError {
     /// Another run may be applying meanwhile.
     #[error("the lease of this run was lost: another run may be applying; nothing more was written")]
     LeaseLost,
+    /// Nothing was sent: the run was asked to stop before.
+    #[error("the run was interrupted before this was begun")]
+    NotBegun,
     /// The server refused, or could not be reached.
     #[error("the server did not do it")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

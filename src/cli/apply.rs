@@ -4,25 +4,28 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, IsTerminal},
     mem::take,
     path::PathBuf,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
+use tokio::sync::oneshot;
 use tracing::Level;
 
 use crate::{
-    apply::{Outcome, execute, one_line},
-    model::rails::RailClass,
-    plan::{Allowed, ApprovedPlan, History, Plan},
+    apply::{Effect, Outcome, TargetWriter, WriteError, execute},
+    model::{Why, rails::RailClass},
+    plan::{Allowed, ApprovedPlan, Change, History, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
     report::{
-        self, Calls, Paint, TargetRun, fleet, json::LayerEntry, outcome, outcome::Afterwards, saved::Reviewed,
+        self, Calls, Paint, Run, TargetRun, fleet, json::LayerEntry, outcome, outcome::Afterwards,
+        saved::Reviewed,
     },
 };
 
@@ -33,6 +36,7 @@ use super::{
     log, output, plan,
     reports::{self, Format, Reports},
     reviewed, runtime,
+    stop::{self, Hangup, Interrupted},
     targets::{self, Manner, Only, Planned, Reach, Session},
 };
 
@@ -73,7 +77,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
     #[command(flatten)]
-    reports: Reports,
+    pub(super) reports: Reports,
     #[command(flatten)]
     reach: Reach,
 }
@@ -134,7 +138,7 @@ impl ApplyCommand {
     /// When the policy is invalid, a rail refuses, nobody says yes, or standard output cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);
-        runtime::block_on(self.work(global))
+        runtime::block_on_to_the_end(Hangup::Stops, self.work(global))
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
@@ -180,40 +184,41 @@ impl RunArgs {
             targets::plan_to_write(workspace, chosen, manner, self.reach, global, patience).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let run = reports::run_of(workspace, &planned, &allowed, global, started);
-        if self.format == Format::Text {
-            reports::show_plans(&run, global)?;
-        }
+        let asks = saved.is_none() && !self.auto_approve;
+        let foretold = self.foretell(&run, asks, global);
         let skew = self.allow_clock_skew;
         plan::show_obstacles(&planned, &allowed, skew);
-        // They say what would be done, until it is known what was done.
-        self.reports.write(&run, global)?;
-        let shown =
-            if self.format == Format::Text { String::new() } else { self.format.render(&run, "", global)? };
-        if let Some(saved) = &saved
-            && let Err(refused) = reviewed::check_servers(saved, &planned)
-        {
-            targets::close(planned).await;
-            return Err(refused);
-        }
+        let checked = saved.as_ref().map_or(Ok(()), |saved| reviewed::check_servers(saved, &planned));
+        let shown = match foretold.and_then(|shown| checked.map(|()| shown)) {
+            Ok(shown) => shown,
+            Err(failure) => {
+                targets::close(planned).await;
+                return Err(failure);
+            }
+        };
         let unread: Vec<_> =
-            run.unread().map(|(target, why)| (target.name.to_owned(), why.to_owned())).collect();
+            run.unread().map(|(target, why)| (target.name.to_owned(), why.clone())).collect();
         let mut reviewed: HashMap<String, Vec<Reviewed>> =
             planned.iter_mut().map(|one| (one.declaration.name.clone(), take(&mut one.reviewed))).collect();
         let (ready, mut exit) = match approve(planned, &allowed, skew).await {
             Ok(approved) => approved,
             Err(refused) => {
-                output::write(&shown)?;
+                output::tell(&shown);
                 return Err(refused);
             }
         };
         let writing = || ready.iter().filter(|one| !one.approved.plan().changes.is_empty());
         writing().for_each(|one| one.session.records.say_alone());
         if writing().next().is_some()
-            && saved.is_none()
-            && let Err(refused) = self.ask()
+            && asks
+            && let Err(refused) = ask().await
         {
             close(ready).await;
             return Err(refused);
+        }
+        if stop::is_requested() {
+            close(ready).await;
+            return Err(Interrupted.into());
         }
         let mut applied = Vec::with_capacity(ready.len());
         for one in ready {
@@ -227,36 +232,74 @@ impl RunArgs {
         let unread = unread.iter().map(|(name, why)| TargetRun::unread(name, why.clone()));
         let run =
             reports::assemble(applied.iter().map(Applied::told).chain(unread).collect(), global, started);
-        match self.format {
-            Format::Text => show_outcomes(&applied, global)?,
-            format => output::write(&format.render(&run, "", global)?)?,
+        // Whatever cannot be told: what was done is done, and the exit code says how far it went.
+        let told = match self.format {
+            Format::Text => shown_outcomes(&applied, global),
+            format => format.render(&run, "", global),
+        };
+        match told {
+            Ok(told) => output::tell(&told),
+            Err(failure) => output::failure(&failure, None),
         }
         for one in &applied {
             reviewed::show(&one.reviewed);
         }
-        self.reports.write(&run, global)?;
+        self.reports.write_outcome(&run, global);
+        if stop::is_requested() {
+            output::note("interrupted: what was under way is finished and recorded; run again for the rest");
+        }
         Ok(exit)
     }
 
-    fn ask(&self) -> Result<(), Failure> {
-        if self.auto_approve {
-            return Ok(());
+    /// Says what would be done, before anything is: to people on standard output, and in the reports. Answers
+    /// what standard output is to hold of it when nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// When a report cannot be written, or standard output although the plan `asks` for a yes.
+    fn foretell(&self, run: &Run<'_>, asks: bool, global: &Global) -> Result<String, Failure> {
+        if self.format != Format::Text {
+            self.reports.write(run, global)?;
+            return self.format.render(run, "", global);
         }
-        let refuse = |why: &str| Err(Failure::new(Exit::Refused, why));
-        if !io::stdin().is_terminal() {
-            return refuse("nobody can be asked here; approve with --auto-approve");
+        let plans = reports::shown_plans(run, global)?;
+        if asks {
+            output::write(&plans)?;
+        } else {
+            output::tell(&plans);
         }
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "\nApply these changes? Only `yes` is taken for a yes: ")?;
-        stderr.flush()?;
-        let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
-        if answer.trim() == "yes" { Ok(()) } else { refuse("not approved, nothing was changed") }
+        self.reports.write(run, global)?;
+        Ok(String::new())
     }
 }
 
-/// Writes what became of each target to standard output, for people.
-fn show_outcomes(applied: &[Applied], global: &Global) -> Result<(), Failure> {
+/// Asks the person at the terminal.
+///
+/// # Errors
+///
+/// When there is none, or the answer is not `yes`.
+async fn ask() -> Result<(), Failure> {
+    let refuse = |why: &str| Err(Failure::new(Exit::Refused, why));
+    if !io::stdin().is_terminal() {
+        return refuse("nobody can be asked here; approve with --auto-approve");
+    }
+    output::prompt("\nApply these changes? Only `yes` is taken for a yes: ");
+    let (sender, answer) = oneshot::channel();
+    // A thread of its own: nothing can end the reading but an answer or the end of the process.
+    thread::Builder::new().spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line).map(|_| line);
+        // Nobody may be waiting any more.
+        let _ = sender.send(read);
+    })?;
+    let Ok(answer) = stop::unless_requested(answer).await else {
+        return refuse("interrupted and not approved, nothing was changed");
+    };
+    if answer??.trim() == "yes" { Ok(()) } else { refuse("not approved, nothing was changed") }
+}
+
+/// What became of each target, for people who read standard output.
+fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failure> {
     let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
     let mut shown = String::new();
     for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
@@ -268,7 +311,7 @@ fn show_outcomes(applied: &[Applied], global: &Global) -> Result<(), Failure> {
         let all: Vec<_> = applied.iter().map(|one| (&one.outcome, &one.afterwards)).collect();
         fleet::applied(&all, paint, &mut shown)?;
     }
-    Ok(output::write(&shown)?)
+    Ok(shown)
 }
 
 /// Sends every plan through the rails and the check on lockouts, all targets before the first change
@@ -323,9 +366,10 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
         let terms = targets::terms(declaration, &policy, &history, plan.made_for);
-        match plan.left(&terms, &session.target).await {
-            Ok(left) => Afterwards::Planned(Box::new(left)),
-            Err(error) => Afterwards::Unread(one_line(&error)),
+        match stop::unless_requested(plan.left(&terms, &session.target)).await {
+            Ok(Ok(left)) => Afterwards::Planned(Box::new(left)),
+            Ok(Err(error)) => Afterwards::Unread(Why::of(&error)),
+            Err(_) => Afterwards::Unread(Why::own("the run was interrupted")),
         }
     };
     let calls = session.target.calls();
@@ -336,20 +380,32 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
 
 /// Does what `approved` says, on the record. What cannot be recorded is not done.
 async fn execute_recorded(session: &Session, approved: &ApprovedPlan, history: &History) -> Outcome {
+    if stop::is_requested() {
+        return Outcome::nothing_tried(approved, &Why::of(&WriteError::NotBegun));
+    }
     let clock = || session.now();
     let recording = match session.records.begin(&session.target, approved, history, &clock).await {
         Ok(recording) => recording,
         Err(failure) => {
             output::failure(&failure, Some(&approved.plan().target));
-            let why = one_line(failure.error.as_ref());
-            return Outcome::nothing_tried(approved, &format!("the run cannot be recorded: {why}"));
+            let why = Why::of(failure.error.as_ref()).behind("the run cannot be recorded");
+            return Outcome::nothing_tried(approved, &why);
         }
     };
     let bar = progress(approved.plan());
-    let outcome = execute(approved, &session.target, &recording, &|_| bar.inc(1)).await;
+    let outcome = execute(approved, &session.target, &Stoppable(&recording), &|_| bar.inc(1)).await;
     bar.finish_and_clear();
     session.records.end(&session.target, &recording).await;
     outcome
+}
+
+/// A writer that begins nothing once the run was asked to stop. What was begun before is finished.
+struct Stoppable<'a, W>(&'a W);
+
+impl<W: TargetWriter> TargetWriter for Stoppable<'_, W> {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        if stop::is_requested() { Err(WriteError::NotBegun) } else { self.0.make(change).await }
+    }
 }
 
 /// A bar on standard error, when that is a terminal.
@@ -373,7 +429,7 @@ fn standing(applied: &Applied) -> Exit {
     match afterwards.is_finished() && outcome.is_whole() {
         // What was not seen, or is held back, may still be there.
         true if afterwards.is_whole() => Exit::Done,
-        false if outcome.done() > 0 => Exit::Partly,
+        false if outcome.done() > 0 || stop::is_requested() => Exit::Partly,
         _ => Exit::Error,
     }
 }

@@ -2,11 +2,13 @@
 //! It refuses to know what is written.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     process,
 };
+
+use super::redact::redact;
 
 /// A file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +18,14 @@ pub(super) struct CannotWrite {
     pub(super) source: io::Error,
 }
 
-/// Makes the file at `path` hold `content`: whoever reads it finds the old content or the new one, whole.
+/// Makes the file at `path` hold `content`, without secrets: whoever reads it finds the old content or the new one, whole.
 ///
 /// # Errors
 ///
 /// As for [`AtomicFile`].
 pub(super) fn write(path: &Path, content: &str) -> Result<(), CannotWrite> {
     let written = AtomicFile::create(path).and_then(|mut file| {
-        file.write_all(content.as_bytes())?;
+        file.write_all(redact(content).as_bytes())?;
         file.finish()
     });
     written.map_err(|source| CannotWrite { path: path.to_path_buf(), source })
@@ -51,8 +53,12 @@ impl AtomicFile {
         }
         let name = place.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
         let draft = place.with_file_name(format!(".{name}.{}.draft", process::id()));
-        let file = BufWriter::new(File::create(&draft)?);
-        Ok(Self { place, draft, file })
+        let file = create_new(&draft)?;
+        // Whoever could not read the old file cannot read the new one.
+        if let Ok(there) = fs::metadata(&place) {
+            fs::set_permissions(&draft, there.permissions())?;
+        }
+        Ok(Self { place, draft, file: BufWriter::new(file) })
     }
 
     /// Puts the file in its place.
@@ -64,6 +70,34 @@ impl AtomicFile {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
         fs::rename(&self.draft, &self.place)
+    }
+}
+
+/// A new file at `draft`, in the place of one that a process with the same number left behind. A link that
+/// stands there is not followed.
+fn create_new(draft: &Path) -> io::Result<File> {
+    match File::create_new(draft) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(draft)?;
+            File::create_new(draft)
+        }
+        created => created,
+    }
+}
+
+/// Takes away the file at `path`, whose content is no longer true: where that is not possible, it is emptied.
+///
+/// # Errors
+///
+/// When the content stays.
+pub(super) fn discard(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) if fs::metadata(path).is_ok_and(|there| there.is_file()) => {
+            OpenOptions::new().write(true).truncate(true).open(path).map(|_| ())
+        }
+        // What is not a regular file was not written by us.
+        _ => Ok(()),
     }
 }
 

@@ -10,9 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::stop;
+
 /// So many bytes of what it writes are read.
 const BYTES_AT_MOST: u64 = 64 << 10;
-/// How often it is looked whether a program has ended that has closed its output.
+/// How often it is looked whether a program has ended, or is to be ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A program did not do what was wanted of it.
@@ -24,6 +26,8 @@ pub(super) enum ChildError {
     Failed,
     #[error("it did not end within {seconds} seconds, and was ended", seconds = .0.as_secs())]
     TooSlow(Duration),
+    #[error("it was ended, since the run was interrupted")]
+    Interrupted,
 }
 
 /// What the program `name` writes to its standard output when it is run with `arguments` in `folder`, for as
@@ -31,7 +35,8 @@ pub(super) enum ChildError {
 ///
 /// # Errors
 ///
-/// When it cannot be run, fails, or takes longer: then it is ended, with everything that it has started.
+/// When it cannot be run, fails, takes longer, or the run is interrupted: then it is ended, with everything
+/// that it has started.
 pub(super) fn output(
     name: &str,
     arguments: &[String],
@@ -51,18 +56,19 @@ pub(super) fn output(
     match done? {
         Some((output, true)) => Ok(output),
         Some((_, false)) => Err(ChildError::Failed),
+        None if stop::is_requested() => Err(ChildError::Interrupted),
         None => Err(ChildError::TooSlow(limit)),
     }
 }
 
-/// What `child` wrote, and whether it ended well; nothing when it has not ended at `until`.
+/// What `child` wrote, and whether it ended well; `None` when it has not ended at `until`.
 fn finish(child: &mut Child, until: Instant) -> io::Result<Option<(Vec<u8>, bool)>> {
     let Some(output) = child.stdout.take() else { return Ok(None) };
     let Some(output) = read(output, until)? else { return Ok(None) };
     loop {
         match child.try_wait()? {
             Some(status) => return Ok(Some((output, status.success()))),
-            None if Instant::now() >= until => return Ok(None),
+            None if is_over(until) => return Ok(None),
             None => thread::sleep(LOOK_EVERY),
         }
     }
@@ -78,10 +84,18 @@ fn read(output: ChildStdout, until: Instant) -> io::Result<Option<Vec<u8>>> {
         // Nobody may be waiting any more.
         let _ = sender.send(read);
     });
-    match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        Ok(read) => read.map(Some),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+    loop {
+        match receiver.recv_timeout(LOOK_EVERY) {
+            Ok(read) => return read.map(Some),
+            Err(RecvTimeoutError::Timeout) if !is_over(until) => {}
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(None),
+        }
     }
+}
+
+/// Whether a program that may run until this moment is to be ended.
+fn is_over(until: Instant) -> bool {
+    Instant::now() >= until || stop::is_requested()
 }
 
 /// Ends `child` and, where the system has groups of processes, everything that it has started. What cannot

@@ -1,7 +1,7 @@
 //! In: where the settings file says that a credential comes from. Out: the credential, in memory
 //! alone. It refuses to show what it read, in errors too, and to run a program that nobody allowed.
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -11,7 +11,10 @@ use crate::{
     target::http::Credential,
 };
 
-use super::child::{self, ChildError};
+use super::{
+    child::{self, ChildError},
+    files, redact,
+};
 
 /// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only
 /// when `may_run` says so, for as long as that.
@@ -34,7 +37,7 @@ pub(super) fn find(
         Auth::Token { user: None, token_env } => Ok(Credential::Bearer(variable(token_env)?)),
         Auth::BearerVariable(name) => Ok(Credential::Bearer(variable(name)?)),
         Auth::BearerFile(path) => {
-            let text = fs::read_to_string(folder.join(path))
+            let text = files::read_text(&folder.join(path))
                 .map_err(|source| NoCredential::File { path: path.clone(), source })?;
             Ok(Credential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
         }
@@ -68,11 +71,12 @@ fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<Credential
     one_line(&text, place).map(Credential::Bearer)
 }
 
-fn one_line(text: &str, place: impl FnOnce() -> String) -> Result<SecretString, NoCredential> {
+fn one_line(text: &str, place: impl Fn() -> String) -> Result<SecretString, NoCredential> {
     let line = text.trim();
     if line.is_empty() || line.contains(char::is_control) {
         return Err(NoCredential::Empty { place: place() });
     }
+    redact::remember(line).map_err(|_| NoCredential::TooLong { place: place() })?;
     Ok(SecretString::from(line))
 }
 
@@ -95,6 +99,8 @@ pub(super) enum NoCredential {
     },
     #[error("{place} does not hold one line of text")]
     Empty { place: String },
+    #[error("{place} holds a credential that is too long")]
+    TooLong { place: String },
     #[error("`{program}` did not give a credential")]
     Command {
         program: String,

@@ -1,15 +1,12 @@
 //! `directory`. In: a directory file and a store. Out: the users, groups and passwords of the file in
 //! the store. It refuses a file with a mistake as a whole.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, log, runtime};
+use super::{CommandResult, Exit, Failure, Global, files, log, output, runtime};
 use crate::serve::{
     directory,
     store::{Store, StoreError, StoreUrl},
@@ -55,7 +52,7 @@ pub(super) fn run(global: &Global, command: &DirectoryCommand) -> CommandResult 
         let imported = import(&store, &global.resolve(file)).await;
         store.close().await;
         imported?;
-        writeln!(std::io::stderr(), "imported {}", file.display())?;
+        output::note(&format!("imported {}", file.display()));
         Ok(Exit::Done)
     })
 }
@@ -72,7 +69,7 @@ pub(super) async fn open_or_create(global: &Global, url: &StoreUrl) -> Result<St
 /// When the file cannot be read or has a mistake (exit 3), or the store fails.
 pub(super) async fn import(store: &Store, file: &Path) -> Result<(), Failure> {
     let reading = |cause| CannotRead { file: file.to_owned(), cause };
-    let text = std::fs::read_to_string(file).map_err(reading)?;
+    let text = files::read_text(file).map_err(reading)?;
     directory::import(store, &text, |variable| std::env::var(variable).ok()).await.map_err(|cause| {
         let exit = match cause {
             directory::DirectoryError::Store(_) | directory::DirectoryError::Password(_) => Exit::Error,

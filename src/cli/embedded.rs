@@ -22,7 +22,7 @@ use crate::{
     target::http::Credential,
 };
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, files, redact};
 
 /// The group whose members administer an embedded server.
 const ADMINISTRATORS: &str = "administrators";
@@ -64,6 +64,7 @@ impl Embedded {
             planted.map_err(|error| invalid(&path, error))?;
         }
         let operator = TokenSecret::from_random(random_bytes()?);
+        redact::remember(operator.expose())?;
         let secret = SecretString::from(operator.expose());
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let options = Options { clock, operator: Some(operator), ..Options::new(administrators) };
@@ -91,7 +92,7 @@ impl Embedded {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| invalid(path, error))
+    files::read_text(path).map_err(|error| invalid(path, error))
 }
 
 /// The settings file names a file that cannot be used.

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use tracing::Level;
 
 use crate::{
-    apply::one_line,
+    model::Why,
     model::{Owner, Question, Scope, TokenId},
     plan::{Forecast, History, Outlook, Plan},
     policy::{
@@ -197,7 +197,7 @@ fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors) {
             Err(failure) => {
                 output::failure(&failure, Some(&target));
                 let error: &(dyn Error + 'static) = failure.error.as_ref();
-                errors.push((target, one_line(error)));
+                errors.push((target, Why::of(error).kept().to_owned()));
             }
         }
     }

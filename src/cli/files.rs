@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -141,7 +141,7 @@ pub fn load_targets(global: &Global) -> Result<Workspace, Failure> {
 
 fn workspace(loaded: Loaded, global: &Global) -> Result<Workspace, Failure> {
     let Loaded { settings, layers, diagnostics, sources, .. } = loaded;
-    show(&diagnostics, &sources, global.color)?;
+    show(&diagnostics, &sources, global.color);
     let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
     let folder = folder_of(&global.directory.join(&global.config));
     Ok(Workspace { settings, folder, layers, color: global.color })
@@ -208,16 +208,16 @@ impl Workspace {
             sources.extend(reading.sources);
             policies.push(reading.policy);
         }
-        show(&diagnostics, &sources, self.color)?;
+        show(&diagnostics, &sources, self.color);
         let valid: Option<Vec<Policy>> = policies.into_iter().collect();
         valid.ok_or_else(|| invalid(&diagnostics, sources.len()))
     }
 }
 
-pub(super) fn show(diagnostics: &Diagnostics, sources: &Sources, color: ColorChoice) -> io::Result<()> {
-    let stderr = io::stderr();
-    let text = report::diagnostics::text(diagnostics, sources, output::colour(color, &stderr));
-    stderr.lock().write_all(text.as_bytes())
+/// Writes what is wrong to standard error.
+pub(super) fn show(diagnostics: &Diagnostics, sources: &Sources, color: ColorChoice) {
+    let coloured = output::colour(color, &io::stderr());
+    output::diagnostics(&report::diagnostics::text(diagnostics, sources, coloured));
 }
 
 pub(super) fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
@@ -344,18 +344,41 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The content of a regular file that the program wrote itself.
+/// The file at `path`, open for reading. A pipe or a device could keep the program waiting for ever, or
+/// never end.
 ///
 /// # Errors
 ///
-/// When it is no regular file, is far too long, or cannot be read.
+/// When it is not a regular file, or cannot be opened.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    File::open(path)
+}
+
+/// The content of a regular file of up to 1 GiB.
+///
+/// # Errors
+///
+/// When it is not a regular file, is longer, or cannot be read.
 pub(super) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     const AT_MOST: u64 = 1 << 30;
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() || metadata.len() > AT_MOST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file, or far too long"));
+    let mut bytes = Vec::new();
+    let read = open_regular(path)?.take(AT_MOST + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > AT_MOST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 GiB"));
     }
-    fs::read(path)
+    Ok(bytes)
+}
+
+/// As [`read_whole`], for text in UTF-8.
+///
+/// # Errors
+///
+/// As for [`read_whole`], and when it is not UTF-8.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_whole(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The content of a regular file; one byte more than is allowed, at most, so that a file that is too

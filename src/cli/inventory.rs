@@ -12,7 +12,7 @@ use tracing::Level;
 use crate::{
     inventory::{
         InventoryReader,
-        snapshot::{self, About, Asked, Budget, SnapshotNotWritten},
+        snapshot::{self, About, Asked, Budget, SnapshotNotWritten, Taken},
     },
     model::rails::RailClass,
     plan::Spent,
@@ -25,7 +25,7 @@ use super::{
     CommandResult, Exit, Failure, Global,
     atomic::{AtomicFile, CannotWrite},
     files::{self, Workspace},
-    log, output, runtime,
+    log, output, redact, runtime,
     targets::{self, Reach, Session},
 };
 
@@ -78,30 +78,39 @@ impl InventoryCommand {
         };
         let asked = asked(workspace, declaration, reader).await?;
         if self.out == Path::new("-") {
-            let mut out = BufWriter::new(io::stdout());
+            let mut out = redact::Lines::new(BufWriter::new(io::stdout()));
             let written = snapshot::write(about, &asked, reader, &mut out).await;
-            match written.and_then(|_| Ok(out.flush()?)) {
+            return match written.and_then(|taken| Ok(out.flush().map(|()| taken)?)) {
                 // A reader that went away, such as `head`, is no error.
-                Err(SnapshotNotWritten::Line(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                written => written?,
-            }
-            return Ok(Exit::Done);
+                Err(SnapshotNotWritten::Line(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    Ok(Exit::Done)
+                }
+                taken => Ok(standing(&declaration.name, &taken?)),
+            };
         }
         let path = global.resolve(&self.out);
         let cannot_write = |source| CannotWrite { path: self.out.clone(), source };
-        let mut file = AtomicFile::create(&path).map_err(cannot_write)?;
-        let counts = snapshot::write(about, &asked, reader, &mut file).await?;
-        file.finish().map_err(cannot_write)?;
+        let mut file = redact::Lines::new(AtomicFile::create(&path).map_err(cannot_write)?);
+        let taken = snapshot::write(about, &asked, reader, &mut file).await?;
+        file.finish().and_then(AtomicFile::finish).map_err(cannot_write)?;
         output::note(&format!(
             "{}: wrote {} users, {} groups and {} tokens to {}",
             declaration.name,
-            counts.users,
-            counts.groups,
-            counts.tokens,
+            taken.counts.users,
+            taken.counts.groups,
+            taken.counts.tokens,
             self.out.display()
         ));
-        Ok(Exit::Done)
+        Ok(standing(&declaration.name, &taken))
     }
+}
+
+/// How the program ends for what was seen of `target`; says on standard error what was not.
+fn standing(target: &str, taken: &Taken) -> Exit {
+    for missing in &taken.unseen {
+        output::note(&format!("{target}: not seen: {missing}"));
+    }
+    if taken.unseen.is_empty() { Exit::Done } else { Exit::Error }
 }
 
 /// The groups to look at: all that there are, or where the server does not list them those that the policy

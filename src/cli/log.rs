@@ -4,7 +4,10 @@
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{Global, LogFormat, output};
+use super::{
+    Global, LogFormat,
+    output::{self, LogLines},
+};
 
 /// Sends the log to standard error: what is at least as grave as `usual`, and more with every `-v`.
 pub(super) fn start(global: &Global, usual: Level) {
@@ -15,7 +18,7 @@ pub(super) fn start(global: &Global, usual: Level) {
         _ => LevelFilter::TRACE,
     };
     let colored = output::colour(global.color, &std::io::stderr());
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(|| LogLines);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match global.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
         LogFormat::Text => lines.with_ansi(colored).boxed(),

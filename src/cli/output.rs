@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::report::escape_whole;
 
-use super::{ColorChoice, Failure};
+use super::{ColorChoice, Failure, redact::redact};
 
 /// Form of what a command writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,9 +37,17 @@ pub(super) fn colour(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
 /// When standard output cannot be written.
 pub(super) fn write(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(redact(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
+    }
+}
+
+/// Writes `text`, which tells of what was done, to standard output. Where it cannot be written, standard error
+/// says so: what was done stays done.
+pub(super) fn tell(text: &str) {
+    if let Err(error) = write(text) {
+        note(&format!("warning: standard output could not be written: {error}"));
     }
 }
 
@@ -55,11 +63,40 @@ pub(super) fn failure(failure: &Failure, about: Option<&str>) {
     }
 }
 
+/// Writes a question to standard error, and stays in its line.
+pub(super) fn prompt(question: &str) {
+    let mut stderr = io::stderr().lock();
+    // Nothing can be said when standard error is gone.
+    let _ = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+}
+
+/// Writes what is wrong with files to standard error: `text` is escaped already, and may have colour.
+pub(super) fn diagnostics(text: &str) {
+    // Nothing can be said when standard error is gone.
+    let _ = io::stderr().lock().write_all(redact(text).as_bytes());
+}
+
+/// Standard error for a log: a line that cannot be written is lost, and changes nothing.
+pub(super) struct LogLines;
+
+impl Write for LogLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // Nothing can be said when standard error is gone.
+        let line_without = redact(&String::from_utf8_lossy(line)).into_owned();
+        let _ = io::stderr().lock().write_all(line_without.as_bytes());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Writes lines to standard error. They may hold text from anywhere: what could steer a terminal is
 /// shown as an escape.
 pub(super) fn note(lines: &str) {
     let mut stderr = io::stderr().lock();
-    for line in lines.lines() {
+    for line in redact(lines).lines() {
         // Nothing can be said when standard error is gone.
         let _ = writeln!(stderr, "{}", escape_whole(line));
     }

@@ -29,7 +29,12 @@ use crate::{
     },
 };
 
-use super::{Exit, Failure, files::Workspace, output};
+use super::{
+    Exit, Failure,
+    files::Workspace,
+    output,
+    stop::{self, Interrupted},
+};
 
 /// How often it is looked whether the run that keeps us waiting has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -108,6 +113,10 @@ impl Records {
         let by = whoever();
         let give_up = Instant::now() + patience;
         loop {
+            // A lease that was asked for is waited for, so that it can be given back.
+            if stop::is_requested() {
+                return Err(Interrupted.into());
+            }
             // Named anew each time: runs that waited are named in the order in which they began.
             let (begun, latest) = (clock(), self.latest_name()?);
             let id = RunId::new(begun, random_bytes()?, latest.as_ref());
@@ -124,7 +133,7 @@ impl Records {
                     };
                     return Err(Failure::new(Exit::Refused, Busy { holder, way_out }));
                 }
-                Err(_) => sleep(LOOK_EVERY.min(patience)).await,
+                Err(_) => stop::unless_requested(sleep(LOOK_EVERY.min(patience))).await?,
             }
         }
     }

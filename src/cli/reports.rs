@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apply::one_line,
+    model::Why,
     plan::Allowed,
     report::{
         Paint, Run, TargetRun, fleet, html,
@@ -27,8 +28,9 @@ use crate::{
 use super::{
     Exit, Failure, Global,
     atomic::{self, CannotWrite},
-    files::{Workspace, folder_of},
+    files::{self, Workspace, folder_of},
     git, output,
+    redact::redact,
     targets::{self, Planned},
 };
 
@@ -62,7 +64,10 @@ impl Format {
         Ok(match self {
             Self::Text => plain(run, Paint { colour: false })?,
             Self::Json if run.was_applied() => serde_json::to_string_pretty(&PlanDocument::of(run))? + "\n",
-            Self::Json => saved::write(&PlanDocument::of(run))?,
+            // Its digest is over what is written.
+            Self::Json => {
+                saved::seal(redact(&serde_json::to_string_pretty(&PlanDocument::of(run))?).into_owned())
+            }
             Self::Markdown => markdown::report(run, markdown::CHARACTERS_AT_MOST),
             Self::Sarif => sarif_of(run, global),
             Self::Junit => junit::report(run)?,
@@ -108,14 +113,23 @@ fn plans(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
     Ok(shown)
 }
 
+/// Every plan that there is, for people who read standard output.
+///
+/// # Errors
+///
+/// When it cannot be formatted, which no content makes happen.
+pub(super) fn shown_plans(run: &Run<'_>, global: &Global) -> Result<String, Failure> {
+    let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+    Ok(plans(run, paint)?)
+}
+
 /// Writes every plan that there is to standard output, for people.
 ///
 /// # Errors
 ///
 /// When standard output cannot be written.
 pub(super) fn show_plans(run: &Run<'_>, global: &Global) -> Result<(), Failure> {
-    let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
-    Ok(output::write(&plans(run, paint)?)?)
+    Ok(output::write(&shown_plans(run, global)?)?)
 }
 
 /// What planning came to, beyond what is `allowed`, for a run that began at `started`.
@@ -134,7 +148,7 @@ pub(super) fn run_of<'a, S>(
         TargetRun {
             name: &one.declaration.name,
             refusals: refusals.into_iter().chain(shut_out).collect(),
-            plan: plan.map_err(|failure| one_line(failure.error.as_ref())),
+            plan: plan.map_err(|failure| Why::of(failure.error.as_ref())),
             applied: None,
             calls: None,
             layers: workspace.layer_entries(one.declaration),
@@ -179,6 +193,9 @@ impl FromStr for Wanted {
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, path) =
             text.split_once('=').filter(|(_, path)| !path.is_empty()).ok_or("write it as KIND=FILE")?;
+        if path == "-" {
+            return Err(format!("`-` is not a file; for standard output write `--format {kind}`"));
+        }
         let kind = match Format::from_str(kind, false) {
             Ok(format) => Kind::Document(format),
             Err(_) if kind == "owners" => Kind::Owners,
@@ -224,23 +241,60 @@ impl Reports {
     ///
     /// When one could not be written: the first of these.
     pub(super) fn write(&self, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
-        let written = self.wanted.iter().map(|wanted| {
-            let path = global.resolve(&wanted.path);
-            match wanted.kind {
-                Kind::Document(format) => write_document(&path, format, run, global),
-                Kind::Owners => write_notices(&path, run),
-            }
-        });
+        let written = self.wanted.iter().map(|wanted| wanted.write(run, global));
         // All are tried before the first failure is looked at.
         written.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Writes them all once something was changed, which a report that cannot be written does not undo: standard
+    /// error says so, and no report is left that tells of something else than what was done.
+    pub(super) fn write_outcome(&self, run: &Run<'_>, global: &Global) {
+        for wanted in &self.wanted {
+            if let Err(failure) = wanted.write(run, global) {
+                let fate = match wanted.discard(global) {
+                    Ok(()) => "the report from before the changes was removed".to_owned(),
+                    Err(error) => format!("what it holds is from before the changes: {error}"),
+                };
+                let why = one_line(failure.error.as_ref());
+                output::note(&format!("warning: the changes were made, but {why}; {fate}"));
+            }
+        }
+    }
+}
+
+impl Wanted {
+    fn write(&self, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
+        let path = global.resolve(&self.path);
+        match self.kind {
+            Kind::Document(format) => write_document(&path, format, run, global),
+            Kind::Owners => write_notices(&path, run),
+        }
+    }
+
+    /// Takes away what it holds.
+    fn discard(&self, global: &Global) -> io::Result<()> {
+        let path = global.resolve(&self.path);
+        match self.kind {
+            Kind::Document(_) => atomic::discard(&path),
+            Kind::Owners => {
+                let notices = read_index(&path.join(owners::INDEX)).notices.into_iter();
+                let names = notices.map(|notice| notice.file).filter(|name| owners::is_file_name(name));
+                names.chain([owners::INDEX.to_owned()]).try_for_each(|name| atomic::discard(&path.join(name)))
+            }
+        }
     }
 }
 
 fn write_document(path: &Path, format: Format, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
     // What is not there, or is something else, has nothing to be kept.
     let earlier =
-        if format == Format::Metrics { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+        if format == Format::Metrics { files::read_text(path).unwrap_or_default() } else { String::new() };
     Ok(atomic::write(path, &format.render(run, &earlier, global)?)?)
+}
+
+/// The index of the notices in a folder; an empty one where there is none.
+fn read_index(path: &Path) -> owners::Index {
+    serde_json::from_str(&files::read_text(path).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Writes a notice for each owner and the index of them into `folder`, and takes away the notices of the
@@ -252,8 +306,7 @@ fn write_notices(folder: &Path, run: &Run<'_>) -> Result<(), Failure> {
     };
     fs::create_dir_all(folder).map_err(cannot(folder))?;
     let index_path = folder.join(owners::INDEX);
-    let earlier = fs::read_to_string(&index_path).unwrap_or_default();
-    let earlier: owners::Index = serde_json::from_str(&earlier).unwrap_or_default();
+    let earlier = read_index(&index_path);
 
     let notices = owners::notices(run);
     for notice in &notices {

@@ -2,7 +2,7 @@
 //! Code Insights report and a build status there. It runs no code of the pull request, reads neither its
 //! policy nor its settings file, and needs no credential of a target.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use tracing::Level;
@@ -13,7 +13,9 @@ use crate::{
     target::http::HttpClient,
 };
 
-use super::{CommandResult, Exit, Failure, Global, credential, log, output, reviewed, runtime};
+use super::{
+    CommandResult, Exit, Failure, Global, credential, files, log, output, redact::redact, reviewed, runtime,
+};
 
 /// Publishes a saved plan into a pull request of Bitbucket Data Center
 #[derive(Debug, Args)]
@@ -75,9 +77,10 @@ impl ReviewCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let saved = reviewed::open(&self.plan, global)?;
         let shown = saved.shown().map_err(reviewed::refused)?;
-        let publication = Publication::of(&shown.run(), &self.root, &self.key);
         let base = self.url.trim_end_matches('/');
         let client = self.client(base, global)?;
+        let publication =
+            Publication::of(&shown.run(), &self.root, &self.key).map_text(&|text| redact(text).into_owned());
         let pull_request = PullRequest {
             project: self.project.clone(),
             repository: self.repo.clone(),
@@ -105,7 +108,8 @@ impl ReviewCommand {
             _ => Auth::BearerVariable(self.bearer_env.clone()),
         };
         let credential = credential::find(&auth, &global.directory, None)?;
-        let extra_ca = self.tls_ca.as_ref().map(|file| fs::read(global.resolve(file))).transpose()?;
+        let extra_ca =
+            self.tls_ca.as_ref().map(|file| files::read_whole(&global.resolve(file))).transpose()?;
         Ok(HttpClient::new(base, credential, extra_ca.as_deref())?)
     }
 }

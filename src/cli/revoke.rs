@@ -16,6 +16,7 @@ use super::{
     CommandResult, Exit, Failure, Global,
     apply::RunArgs,
     files, log, runtime,
+    stop::Hangup,
     targets::{self, Manner},
 };
 
@@ -60,11 +61,12 @@ impl RevokeCommand {
     /// written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);
-        runtime::block_on(self.work(global))
+        runtime::block_on_to_the_end(Hangup::Stops, self.work(global))
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
+        self.run.reports.check(global)?;
         let workspace = files::load_targets(global)?;
         let chosen = workspace.targets(global)?;
         targets::refuse_other_clock("revoke", &chosen, global)?;

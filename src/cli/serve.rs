@@ -2,7 +2,6 @@
 //! stop. It refuses to send credentials in the clear over a network without being told to.
 
 use std::{
-    future::Future,
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -11,7 +10,10 @@ use std::{
 use clap::Args;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, directory, log, runtime};
+use super::{
+    CommandResult, Exit, Failure, Global, directory, log, runtime,
+    stop::{self, Hangup},
+};
 use crate::{
     model::GroupName,
     serve::{self, Options, Tls, store::StoreUrl},
@@ -79,8 +81,7 @@ pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
     if tls.is_none() && !arguments.insecure_http && !arguments.listen.ip().to_canonical().is_loopback() {
         return Err(Failure::new(Exit::Usage, Unencrypted(arguments.listen)));
     }
-    runtime::block_on(async {
-        let stop = asked_to_stop()?;
+    runtime::block_on_to_the_end(Hangup::Ignored, async {
         let listening = |cause| CannotListen { address: arguments.listen, cause };
         let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
         let store = directory::open_or_create(global, &arguments.store).await?;
@@ -91,26 +92,14 @@ pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
         let options = Options { tls, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
         let running = serve::start(store, listener, options).await?;
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
-        running.run_until(stop).await?;
+        running.run_until(asked_to_stop()).await?;
         tracing::info!("stopped");
         Ok(Exit::Done)
     })
 }
 
 /// Ready when the process is asked to stop: by the terminal or by whoever runs services.
-fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    #[cfg(unix)]
-    let terminated = async move { terminated.recv().await };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<Option<()>>();
-    Ok(async {
-        tokio::select! {
-            _ = terminated => (),
-            // Without a handler there is nothing to wait for.
-            _ = tokio::signal::ctrl_c() => (),
-        }
-        tracing::info!("stopping: requests in flight finish");
-    })
+async fn asked_to_stop() {
+    stop::requested().await;
+    tracing::info!("stopping: requests in flight finish");
 }

@@ -2,7 +2,7 @@
 //! the store, or the document on standard output. It refuses a document that cannot be enforced.
 
 use std::{
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, log, output, runtime};
+use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, runtime};
 use crate::serve::{
     settings::{self, TransferError},
     store::{Store, StoreUrl},
@@ -65,7 +65,7 @@ async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
         };
         Failure::new(exit, error)
     })?;
-    writeln!(std::io::stderr(), "imported settings")?;
+    output::note("imported settings");
     Ok(Exit::Done)
 }
 
@@ -75,6 +75,6 @@ fn read(global: &Global, file: &Path) -> std::io::Result<String> {
         std::io::stdin().read_to_string(&mut text)?;
         Ok(text)
     } else {
-        std::fs::read_to_string(global.resolve(file))
+        files::read_text(&global.resolve(file))
     }
 }

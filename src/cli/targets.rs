@@ -1,30 +1,22 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::{
-    error::Error,
-    fs::{self, File},
-    io::BufReader,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
-    inventory::{InventoryReader, ReadError, Watch, snapshot::Snapshot},
-    model::mapping::Product,
-    plan::{Baseline, History, Part, Plan, Purpose, Review, Spent, Terms},
+    inventory::{InventoryReader, ReadError, Watch},
+    plan::{Baseline, History, Part, Plan, Purpose, Review, Terms},
     policy::{
         Policy,
         settings_file::{Auth, Connection, Server, TargetDeclaration},
     },
     report::saved::{Reviewed, SavedPlan},
     target::{
-        self, Target,
+        Target,
         bitbucket::{self, Bitbucket},
         gateway::Gateway,
         http::{HttpClient, Limits},
@@ -33,8 +25,14 @@ use crate::{
 };
 
 use super::{
-    Exit, Failure, Global, clock::ClockStanding, credential, embedded::Embedded, files::Workspace, output,
+    Exit, Failure, Global,
+    clock::ClockStanding,
+    credential,
+    embedded::Embedded,
+    files::{self, Workspace},
+    output,
     records::Records,
+    stop::{self, Interrupted},
 };
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
@@ -100,7 +98,7 @@ impl Manner {
     }
 
     /// What the plan of the target at `index`, whose policy is `at_hand`, is compared with.
-    fn baseline<'a>(
+    pub(super) fn baseline<'a>(
         &'a self,
         index: usize,
         at_hand: &'a Policy,
@@ -261,7 +259,12 @@ async fn plan_each<'a>(
     // In order only at the end: one that does not answer must not keep others from beginning.
     let mut planned: Vec<_> = stream::iter(planned).buffer_unordered(AT_ONCE).collect().await;
     planned.sort_by_key(|(index, _)| *index);
-    Ok(planned.into_iter().map(|(_, planned)| planned).collect())
+    let planned: Vec<_> = planned.into_iter().map(|(_, planned)| planned).collect();
+    if stop::is_requested() {
+        close(planned).await;
+        return Err(Interrupted.into());
+    }
+    Ok(planned)
 }
 
 /// Plans the target at `index`, with what earlier runs on it did. With `patience` other runs are kept away
@@ -278,6 +281,22 @@ async fn plan_over(
         let (target, fixed) = (&session.target, session.fixed);
         session.records.hold(target, || now_of(target, fixed), patience).await?;
     }
+    let planning = plan_held(session, declaration, policy, manner, index);
+    let (history, plan, reviewed) = stop::unless_requested(Box::pin(planning)).await??;
+    if patience.is_some() {
+        session.records.say_settled(&plan);
+    }
+    Ok((history, plan, reviewed))
+}
+
+/// As [`plan_over`], once other runs are kept away.
+async fn plan_held(
+    session: &Session,
+    declaration: &TargetDeclaration,
+    policy: &Policy,
+    manner: &Manner,
+    index: usize,
+) -> Result<(History, Plan, Vec<Reviewed>), Failure> {
     // Whoever waited plans for the moment at which the waiting ended.
     let now = session.now();
     let history = session.records.history(&session.target, now).await?;
@@ -290,9 +309,6 @@ async fn plan_over(
     let (baseline, saved) = (manner.baseline(index, policy, since), manner.saved.as_deref());
     let (plan, reviewed) =
         plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &session.target).await?;
-    if patience.is_some() {
-        session.records.say_settled(&plan);
-    }
     Ok((history, plan, reviewed))
 }
 
@@ -302,77 +318,6 @@ pub(super) async fn close(planned: Vec<Planned<'_>>) {
         if let Ok((session, _)) = one.plan {
             session.close().await;
         }
-    }
-}
-
-/// A snapshot cannot be planned from.
-#[derive(Debug, thiserror::Error)]
-#[error("the inventory `{path}` cannot be used")]
-struct UnusableInventory {
-    path: String,
-    #[source]
-    cause: Box<dyn Error + Send + Sync>,
-}
-
-/// Plans what `purpose` asks for from the snapshot in `file`, without network and credentials, for the
-/// moment that it shows unless `--now` says another one. There is no [`Session`] and so no way to apply it.
-///
-/// # Errors
-///
-/// When the file is no snapshot of a target of the settings file, or the policy is invalid.
-pub(super) async fn plan_offline<'a>(
-    workspace: &'a Workspace,
-    file: &Path,
-    manner: Manner,
-    global: &Global,
-) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
-    let unusable =
-        |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
-    let input = File::open(global.resolve(file)).map_err(|error| unusable(error.into()))?;
-    let chosen = workspace.targets(global)?;
-    let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
-    let calls = |target: &str, kind: &str| {
-        let (product, areas) = match named(target).map(|(_, target)| &target.connection) {
-            Some(Connection::Resolution { product, .. }) => (*product, &[][..]),
-            Some(Connection::Bitbucket { areas, .. }) => (Product::default(), areas.as_slice()),
-            // They matter to no other kind, and of a target that is not found nothing is planned.
-            _ => (Product::default(), &[][..]),
-        };
-        target::calls_of(kind, product, areas)
-    };
-    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), calls)
-        .map_err(|error| unusable(error.into()))?;
-    let (index, declaration) =
-        named(snapshot.target()).ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
-    let kind = declaration.connection.kind();
-    if kind != snapshot.kind() {
-        let message = format!(
-            "it is of a server of `kind: {}`, and `{}` is of `kind: {kind}` now",
-            snapshot.kind(),
-            declaration.name
-        );
-        return Err(unusable(message.into()).into());
-    }
-    let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
-    let now = global.now.unwrap_or(snapshot.seen_at());
-    let spent = snapshot.budget().map(|budget| {
-        let mut spent = Spent::nothing(budget.window);
-        spent.add(&budget.spent, snapshot.seen_at(), now);
-        spent
-    });
-    let history = History { spent, ..History::default() };
-    let terms = terms(declaration, &policy, &history, now);
-    let baseline = manner.baseline(index, &policy, manner.since);
-    let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
-    let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
-    Ok(Planned { declaration, policy, history, plan, clock: ClockStanding::Given, reviewed: Vec::new() })
-}
-
-fn other_target(target: &str, global: &Global) -> String {
-    if global.target.is_empty() {
-        format!("it is of the target `{target}`, which the settings file does not have")
-    } else {
-        format!("it is of the target `{target}`, which `--target` does not name")
     }
 }
 
@@ -428,7 +373,7 @@ pub(super) fn terms<'a>(
 }
 
 /// The plan of one target, and what becomes of what was reviewed.
-async fn plan_one(
+pub(super) async fn plan_one(
     purpose: &Purpose,
     baseline: Option<&Baseline<'_>>,
     saved: Option<&SavedPlan>,
@@ -537,7 +482,8 @@ async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<
         let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
         let may_run = reach.allow_auth_command.then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
         let credential = credential::find(&server.auth, &folder, may_run)?;
-        let extra_ca = server.tls_ca.as_ref().map(|file| fs::read(folder.join(file))).transpose()?;
+        let extra_ca =
+            server.tls_ca.as_ref().map(|file| files::read_whole(&folder.join(file))).transpose()?;
         let mut limits = Limits::default();
         limits.call = timeout.unwrap_or(limits.call);
         Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)

@@ -186,7 +186,7 @@ fn read(paths: &[TestPath], targets: &[&str], global: &Global) -> Result<(Vec<Te
             Err(problem) => diagnostics.push(problem.at(&Mark::of_file(shown), "", shown)),
         }
     }
-    show(&diagnostics, &sources, global.color)?;
+    show(&diagnostics, &sources, global.color);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, paths.len())) } else { Ok((files, sources)) }
 }
 
@@ -237,7 +237,7 @@ fn check_words(tested: &[(&TestFile, &Policy)], sources: &Sources, global: &Glob
     for (file, policy) in tested {
         diagnostics.append(testing::check(file, policy));
     }
-    show(&diagnostics, sources, global.color)?;
+    show(&diagnostics, sources, global.color);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, tested.len())) } else { Ok(()) }
 }
 

@@ -32,7 +32,7 @@ pub enum Missing {
         owners: u64,
         /// One of them.
         such_as: Owner,
-        /// What the server said.
+        /// What was wrong, in words that are the same for others like it.
         reason: String,
     },
     /// The server lists the owners of this kind that our credential may see, which may not be all.

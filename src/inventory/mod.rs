@@ -63,7 +63,7 @@ pub struct Server {
     pub calls: Vec<Call>,
     /// The settings that it can hold.
     pub manageable: BTreeSet<SettingKey>,
-    /// Those of them that our credential could not read, each with what the server said.
+    /// Those of them that our credential could not read, each with the reason.
     pub unreadable: BTreeMap<SettingKey, String>,
     /// The forms in which it keeps settings, where it cannot hold everything that a policy can say.
     pub forms: BTreeMap<SettingKey, Form>,

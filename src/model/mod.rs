@@ -26,6 +26,7 @@ pub mod scope;
 pub mod secret;
 pub mod settings;
 pub mod token;
+mod why;
 
 pub use brief::brief;
 pub use client_address::{ClientAddressSource, HeaderName};
@@ -44,6 +45,7 @@ pub use scope::Scope;
 pub use secret::TokenSecret;
 pub use settings::{SettingKey, Settings};
 pub use token::{LastUse, Token, TokenId, TokenScope};
+pub use why::Why;
 
 /// Values that open a door wider or less wide, so that a change can be taken in two safe steps:
 /// first open for the old and the new, later close for what only the old had.

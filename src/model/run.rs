@@ -163,7 +163,8 @@ pub struct ChangeResult {
     /// When that was known, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// Why it failed or is not known. May hold text from a server: hostile until escaped.
+    /// Why it failed or is not known, in codes and words of the program. Files of earlier versions may hold text
+    /// from a server: hostile until escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -423,7 +423,7 @@ impl PlanDocument {
         for target in &run.targets {
             match &target.plan {
                 Ok(plan) => document.add_plan(plan),
-                Err(why) => document.add_error(target.name, why.clone()),
+                Err(why) => document.add_error(target.name, why.kept().to_owned()),
             }
             document.add_layers(target.name, target.layers.clone());
             target.refusals.iter().for_each(|refusal| document.add_refusal(target.name, refusal));
@@ -524,8 +524,8 @@ impl PlanDocument {
         self.outcomes.extend(outcome.changes.iter().map(|change| {
             let (result, reason) = match &change.result {
                 ChangeResult::Done(_) => ("done", None),
-                ChangeResult::Failed(why) => ("failed", Some(why.clone())),
-                ChangeResult::NotTried(why) => ("not-tried", Some(why.clone())),
+                ChangeResult::Failed(why) => ("failed", Some(why.kept().to_owned())),
+                ChangeResult::NotTried(why) => ("not-tried", Some(why.kept().to_owned())),
             };
             OutcomeEntry {
                 address: address(target, change.planned.change.object()),

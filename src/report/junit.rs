@@ -69,7 +69,7 @@ fn of_target(target: &TargetRun<'_>) -> TestCase {
     };
     let held_back = target.latest().map_or(&[][..], |plan| &plan.held_back);
     let status = match &target.plan {
-        Err(why) => problem(NonSuccessKind::Error, "could not be read", vec![escape_whole(why)]),
+        Err(why) => problem(NonSuccessKind::Error, "could not be read", vec![escape_whole(why.kept())]),
         Ok(_) if !target.refusals.is_empty() => {
             let lines = target.refusals.iter().flat_map(|why| why.lines());
             let details = lines.map(|line| escape_whole(line.trim_end())).collect();

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     apply::{ChangeResult, Outcome},
+    model::Why,
     plan::{Plan, PlannedChange},
 };
 
@@ -22,7 +23,7 @@ pub enum Afterwards {
     /// The target was read again: this is what would still be done.
     Planned(Box<Plan>),
     /// The target could not be read again; why.
-    Unread(String),
+    Unread(Why),
 }
 
 impl Afterwards {

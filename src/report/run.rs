@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apply::{ChangeOutcome, ChangeResult, Outcome},
+    model::Why,
     plan::{Plan, PlannedChange},
 };
 
@@ -32,7 +33,7 @@ pub struct TargetRun<'a> {
     /// Its name in the settings file.
     pub name: &'a str,
     /// Its plan; or why none could be made, the cause last. That may hold text from the server.
-    pub plan: Result<&'a Plan, String>,
+    pub plan: Result<&'a Plan, Why>,
     /// Why `apply` does not apply the plan: rails, and those whom it would shut out.
     pub refusals: Vec<String>,
     /// What became of the plan, when it was applied.
@@ -57,7 +58,7 @@ pub struct Calls {
 impl<'a> TargetRun<'a> {
     /// A target of which nothing is known but why it could not be read.
     #[must_use]
-    pub fn unread(name: &'a str, why: String) -> Self {
+    pub fn unread(name: &'a str, why: Why) -> Self {
         Self {
             name,
             plan: Err(why),
@@ -122,8 +123,8 @@ impl<'a> Run<'a> {
     }
 
     /// The targets that could not be read, with the reason.
-    pub fn unread(&self) -> impl Iterator<Item = (&TargetRun<'a>, &str)> + Clone {
-        self.targets.iter().filter_map(|target| Some((target, target.plan.as_ref().err()?.as_str())))
+    pub fn unread(&self) -> impl Iterator<Item = (&TargetRun<'a>, &Why)> + Clone {
+        self.targets.iter().filter_map(|target| Some((target, target.plan.as_ref().err()?)))
     }
 
     /// Every finding that there is on the targets as they were seen last.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
-    model::brief,
+    model::{Why, brief},
     plan::{Plan, PlannedChange},
     policy::Place,
     report::{Run, change_line, escape_whole, markdown},
@@ -48,13 +48,27 @@ impl Publication {
             annotations: annotations(run, root),
         }
     }
+
+    /// The same with `map` done to all of its text.
+    #[must_use]
+    pub fn map_text(self, map: &dyn Fn(&str) -> String) -> Self {
+        let annotation =
+            |annotation: Annotation| Annotation { message: map(&annotation.message), ..annotation };
+        Self {
+            comment: map(&self.comment),
+            summary: map(&self.summary),
+            annotations: self.annotations.into_iter().map(annotation).collect(),
+            ..self
+        }
+    }
 }
 
 /// A remark for every line of the policy that asks for something, and for what stops the plan.
 fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
     let mut annotations = Vec::new();
     for target in &run.targets {
-        let why = target.plan.as_ref().err().into_iter().chain(&target.refusals);
+        let unread = target.plan.as_ref().err().map(Why::kept);
+        let why = unread.into_iter().chain(target.refusals.iter().map(String::as_str));
         annotations.extend(why.map(|why| Annotation {
             message: whole(format!("{}: ", target.name), why.lines().map(escape_whole), usize::MAX, "\n"),
             severity: Severity::High,

@@ -24,7 +24,7 @@ pub(super) enum NotLetIn {
 /// What `error`, the answer to the first call, says of being let in. Anything else than a refusal of
 /// whoever we are stays what it is.
 pub(super) fn not_let_in(error: HttpError) -> Box<dyn Error + Send + Sync> {
-    let words = error.refused_with().unwrap_or_default();
+    let words = error.words().unwrap_or_default();
     match error.refusal() {
         Some(Refusal::NotPermitted) if words.contains("Basic Authentication has been disabled") => {
             NotLetIn::BasicDisabled(error).into()

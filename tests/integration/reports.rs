@@ -8,7 +8,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus, XmlString};
 use serde_json::Value;
 use tokenwarden::{
-    model::{GroupName, Holders, LastChange, LastUse, Owner, Scope, Token, TokenId, TokenScope},
+    model::{GroupName, Holders, LastChange, LastUse, Owner, Scope, Token, TokenId, TokenScope, Why},
     plan::{HeldBack, Origin, Plan},
     report::{
         Calls, Paint, Run, TargetRun, html, json::PlanDocument, junit, markdown, metrics, owners, sarif, text,
@@ -96,7 +96,7 @@ fn target(plan: &Plan) -> TargetRun<'_> {
 
 /// A run on the hostile target, and on two more that could not be read and are refused.
 fn hostile_run(plan: &Plan) -> Run<'_> {
-    let unread = TargetRun { plan: Err(HOSTILE.concat()), ..target(plan) };
+    let unread = TargetRun { plan: Err(Why::own(HOSTILE.concat())), ..target(plan) };
     let refused = TargetRun {
         name: "quote\" back\\slash <b>|</b> [x](y)",
         refusals: HOSTILE.map(str::to_owned).into(),
@@ -407,7 +407,7 @@ fn a_run_that_fails_keeps_the_moment_of_the_last_success() {
     let last = r#"tokenwarden_last_success_timestamp_seconds{target="world"}"#;
     let good = metrics::report(&run_on(&plan), "");
     assert_eq!(metric(&good, last), Some(1_795_435_200.0));
-    let failed = TargetRun { plan: Err("away".to_owned()), ..target(&plan) };
+    let failed = TargetRun { plan: Err(Why::own("away")), ..target(&plan) };
     let failed = Run { at: time("2026-11-24T12:00:00Z"), took: None, targets: vec![failed] };
     let kept = metrics::report(&failed, &good);
     assert_eq!(metric(&kept, last), Some(1_795_435_200.0));
@@ -469,7 +469,7 @@ fn a_sentence_is_whole_in_every_report_and_only_a_name_from_a_server_is_cut() {
     plan.reported.iter_mut().for_each(|found| found.findings[0].message = sentence("reported"));
     let lockout = format!("lockout: somebody\n    {}\n    {}", sentence("first"), sentence("second"));
     let refused = TargetRun { refusals: vec![sentence("rail"), lockout], ..target(&plan) };
-    let unread = TargetRun { name: "away", plan: Err(sentence("away")), ..target(&plan) };
+    let unread = TargetRun { name: "away", plan: Err(Why::own(sentence("away"))), ..target(&plan) };
     let held_back = TargetRun { name: "held", ..target(&plan) };
     let run = Run { at: time(NOW), took: None, targets: vec![refused, unread, held_back] };
 
@@ -565,7 +565,7 @@ fn a_sarif_file_has_no_more_than_github_takes_and_says_what_it_leaves_out() {
     let targets = names.iter().enumerate().map(|(index, name)| match index {
         0..8 => TargetRun { name, ..target(&empty) },
         8..10 => TargetRun { name, ..target(&fewer) },
-        10 => TargetRun { name, plan: Err("away".to_owned()), ..target(&plan) },
+        10 => TargetRun { name, plan: Err(Why::own("away")), ..target(&plan) },
         _ => TargetRun { name, ..target(&plan) },
     });
     let run = Run { at: time(NOW), took: None, targets: targets.collect() };

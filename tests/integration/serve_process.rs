@@ -88,8 +88,12 @@ impl Process {
 
     /// Asks it to stop, as whoever runs services does.
     fn terminate(&self) {
-        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(done.success());
+        self.signal("TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let arguments = [format!("-{name}"), self.child.id().to_string()];
+        assert!(Command::new("kill").args(arguments).status().unwrap().success());
     }
 
     /// The rest of the log, and the exit code.
@@ -149,6 +153,29 @@ async fn a_request_in_flight_finishes_after_the_server_is_asked_to_stop() {
     let again = Process::start(&folder);
     let request = client().get(again.url(&format!("{TOKENS}/token"))).basic_auth("root", Some("root"));
     assert_eq!(answer(request, StatusCode::OK).await["totalElements"], 1);
+}
+
+#[tokio::test]
+async fn a_terminal_that_closes_does_not_take_the_server_with_it_and_a_second_signal_ends_it_at_once() {
+    let folder = folder();
+    let mut process = Process::start(&folder);
+    process.signal("HUP");
+    while !next_line(&mut process.log).contains("SIGHUP is ignored") {}
+    let whoami = client().get(process.url(WHOAMI)).basic_auth("root", Some("root"));
+    assert_eq!(answer(whoami, StatusCode::OK).await["user"], "root");
+    // A request that never ends keeps the server from stopping in order.
+    let mut stream = TcpStream::connect(process.address).unwrap();
+    write!(
+        stream,
+        "POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cm9vdDpyb290\r\n\
+         Content-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    assert_eq!(next_line(&mut BufReader::new(stream.try_clone().unwrap())), "HTTP/1.1 100 Continue\r\n");
+    process.signal("INT");
+    while !next_line(&mut process.log).contains("stopping") {}
+    process.signal("TERM");
+    assert_eq!(process.end().1, Some(128 + 15));
 }
 
 #[tokio::test]

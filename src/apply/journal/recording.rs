@@ -10,7 +10,10 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    model::run::{ChangeResult, Fate},
+    model::{
+        Why,
+        run::{ChangeResult, Fate},
+    },
     plan::{ApprovedPlan, Change, Phase, phase},
 };
 
@@ -72,9 +75,10 @@ impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
         let (fate, reason) = match &made {
             Ok(Effect::Made) => (Fate::Done, None),
             Ok(Effect::AlreadySo) => (Fate::AlreadySo, None),
-            Err(error @ WriteError::Unknown(_)) => (Fate::Unknown, Some(one_line(error))),
-            Err(error) => (Fate::Failed, Some(one_line(error))),
+            Err(error @ WriteError::Unknown(_)) => (Fate::Unknown, Some(Why::of(error))),
+            Err(error) => (Fate::Failed, Some(Why::of(error))),
         };
+        let reason = reason.map(|why| why.kept().to_owned());
         let result = ChangeResult { fate, at: (self.clock)(), reason };
         if let Err(error) = self.add(&Record::Result { change: place, result }) {
             // The next run reads back what became of it, as after a crash.

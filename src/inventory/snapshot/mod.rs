@@ -10,6 +10,5 @@ mod record;
 mod write;
 
 pub use read::{Snapshot, SnapshotError};
-pub use record::Budget;
-pub use record::{FORMAT_VERSION, schema};
-pub use write::{About, Asked, SnapshotNotWritten, write};
+pub use record::{Budget, Counts, FORMAT_VERSION, schema};
+pub use write::{About, Asked, SnapshotNotWritten, Taken, write};

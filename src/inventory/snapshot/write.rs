@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::model::{GroupName, Settings, Token};
 
 use super::{
-    super::{Administrators, Coverage, InventoryReader, Overview, People, ReadError, Server},
+    super::{Administrators, Coverage, InventoryReader, Missing, Overview, People, ReadError, Server},
     record::{
         Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, Trailer,
         UserRecord,
@@ -40,6 +40,15 @@ pub enum Asked {
     Named(BTreeSet<GroupName>),
 }
 
+/// What a snapshot came to hold.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// How many records there are of each sort.
+    pub counts: Counts,
+    /// What could not be seen although it was looked for: the snapshot says so itself.
+    pub unseen: Vec<String>,
+}
+
 /// A snapshot could not be written to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotNotWritten {
@@ -52,7 +61,7 @@ pub enum SnapshotNotWritten {
 }
 
 /// Writes what `reader` shows, with the members of the groups of `asked` and of those that the settings
-/// name. Answers how many records there are of each sort.
+/// name.
 ///
 /// # Errors
 ///
@@ -63,7 +72,7 @@ pub async fn write(
     asked: &Asked,
     reader: &impl InventoryReader,
     out: &mut (impl Write + Send),
-) -> Result<Counts, SnapshotNotWritten> {
+) -> Result<Taken, SnapshotNotWritten> {
     let overview = reader.overview().await?;
     let (Asked::All(groups) | Asked::Named(groups)) = asked;
     let mut groups = groups.clone();
@@ -73,10 +82,17 @@ pub async fn write(
     let mut lines = Lines { out, counts: Counts::default() };
     lines.write(&Record::Header(Box::new(header(about, asked, &overview, &people))))?;
     lines.people(&people)?;
-    let missing = lines.tokens(reader).await?.missing().map(ToString::to_string).collect();
-    let counts = lines.counts;
+    let seen = lines.tokens(reader).await?;
+    let (counts, missing) = (lines.counts, seen.missing().map(ToString::to_string).collect());
     lines.write(&Record::Trailer(Trailer { counts, missing }))?;
-    Ok(counts)
+    Ok(Taken { counts, unseen: unseen(&overview.server, &people, &seen) })
+}
+
+fn unseen(server: &Server, people: &People, tokens: &Coverage) -> Vec<String> {
+    let settings = server.unreadable.iter().map(|(key, why)| format!("`{key}` could not be read: {why}"));
+    let groups = people.unknown_groups().cloned().map(Missing::Group);
+    let missing = groups.chain(tokens.unseen().cloned());
+    settings.chain(missing.map(|missing| missing.to_string())).collect()
 }
 
 fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People) -> Header {

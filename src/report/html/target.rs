@@ -43,7 +43,7 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Ma
                 (told("Reported, nothing is done about it", &latest.reported))
                 (told("Waived, nothing is done about it for now", &latest.waived))
             }
-            (Err(why), _) => div.alert { p { "Could not be read." } p { (escape_whole(why)) } },
+            (Err(why), _) => div.alert { p { "Could not be read." } p { (escape_whole(why.kept())) } },
             (Ok(_), None) => {}
         }
     }
@@ -87,8 +87,8 @@ fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
     let failures = outcomes.filter_map(|change| {
         let (word, why) = match &change.result {
             ChangeResult::Done(_) => return None,
-            ChangeResult::Failed(why) => ("failed", why),
-            ChangeResult::NotTried(why) => ("not tried", why),
+            ChangeResult::Failed(why) => ("failed", why.kept()),
+            ChangeResult::NotTried(why) => ("not tried", why.kept()),
         };
         let (action, object) = (change.planned.change.action(), name(change.planned.change.object()));
         Some(format!("{word}: {action} {object}: {}", escape_whole(why)))

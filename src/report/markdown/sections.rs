@@ -32,7 +32,11 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
     let past = run.was_applied();
     let tense = |past_title, future| if past { past_title } else { future };
     let sections = vec![
-        list("Could not be read", 0, run.unread().map(|(target, why)| bullet(run, target, &[why], None))),
+        list(
+            "Could not be read",
+            0,
+            run.unread().map(|(target, why)| bullet(run, target, &[why.kept()], None)),
+        ),
         list("`apply` is refused", 1, refusals(run)),
         list("Not done", 2, failures(run)),
         settings(run, tense("Settings changed", "Settings to change")),
@@ -91,8 +95,8 @@ fn failures<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
         outcome.changes.iter().filter_map(move |change| {
             let (word, why) = match &change.result {
                 ChangeResult::Done(_) => return None,
-                ChangeResult::Failed(why) => ("failed", why),
-                ChangeResult::NotTried(why) => ("not tried", why),
+                ChangeResult::Failed(why) => ("failed", why.kept()),
+                ChangeResult::NotTried(why) => ("not tried", why.kept()),
             };
             let what = format!("{} {}", change.planned.change.action(), name(change.planned.change.object()));
             Some(bullet(run, target, &[word, &what, why], None))

@@ -191,7 +191,7 @@ fn notifications(target: &TargetRun<'_>, left_out: &[String]) -> Vec<Value> {
         let lines: Vec<String> = text.lines().map(|line| message(&escape_whole(line.trim_end()))).collect();
         json!({ "level": level, "message": { "text": lines.join("\n") } })
     };
-    let unread = target.plan.as_ref().err().map(|why| notification("error", why));
+    let unread = target.plan.as_ref().err().map(|why| notification("error", why.kept()));
     let refusals = target.refusals.iter().map(|why| notification("error", why));
     let held_back = target.latest().into_iter().flat_map(|plan| &plan.held_back).map(|held| {
         notification("warning", &format!("held back: {}: {}", brief(&held.subject), held.reason))

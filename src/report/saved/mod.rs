@@ -50,13 +50,18 @@ const DIGITS: usize = 64;
 ///
 /// When the document cannot be written as JSON.
 pub fn write(document: &PlanDocument) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(document)?;
+    Ok(seal(serde_json::to_string_pretty(document)?))
+}
+
+/// The file that the JSON of a document makes, indented as [`write()`] does it.
+#[must_use]
+pub fn seal(mut text: String) -> String {
     text.truncate(text.trim_end_matches(['}', '\n']).len());
     let digest = sha256(text.as_bytes());
     text.push_str(DIGEST);
     text.push_str(&digest);
     text.push_str(END);
-    Ok(text)
+    text
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal.

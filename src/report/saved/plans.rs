@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
     inventory::{Caller, Capabilities, Coverage, LeftOut, Missing, Server},
+    model::Why,
     model::{
         Action, AddressSet, LastChange, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope,
         SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
@@ -65,7 +66,8 @@ impl Shown {
                 reviewed: &[],
             }
         });
-        let unread = self.errors.iter().map(|(target, why)| TargetRun::unread(target, why.clone()));
+        let unread =
+            self.errors.iter().map(|(target, why)| TargetRun::unread(target, Why::own(why.as_str())));
         Run { at: self.made_at, took: None, targets: planned.chain(unread).collect() }
     }
 }

@@ -167,10 +167,10 @@ impl Bitbucket {
     async fn read_passwords(&self) -> Result<Passwords, HttpError> {
         match self.client.get::<PasswordConfiguration>(PASSWORDS, &[]).await {
             Ok(read) => Ok(Passwords::Known(read.body.read())),
-            Err(error) => match (error.status(), error.refused_with()) {
-                (Some(StatusCode::NOT_FOUND), _) => Ok(Passwords::None),
-                (Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), Some(reason)) => {
-                    Ok(Passwords::Unreadable(reason))
+            Err(error) => match error.status() {
+                Some(StatusCode::NOT_FOUND) => Ok(Passwords::None),
+                Some(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                    Ok(Passwords::Unreadable(status.to_string()))
                 }
                 _ => Err(error),
             },

@@ -156,7 +156,9 @@ struct Unseen(BTreeMap<(OwnerKind, String), (Owner, u64)>);
 impl Unseen {
     /// Remembers that the tokens of `owner` could not be seen, unless that ends the reading.
     fn add(&mut self, owner: Owner, error: NotSeen) -> Result<(), HttpError> {
+        let words = error.to_string();
         let reason = error.reason()?;
+        tracing::info!(%owner, error = words, "the tokens of an owner could not be seen");
         let (such_as, owners) = self.0.entry((owner.kind(), reason)).or_insert_with(|| (owner.clone(), 0));
         *owners += 1;
         // The same one whatever the order in which the server answered.

@@ -35,11 +35,11 @@ impl fmt::Display for Called {
     }
 }
 
-/// A call that did not come to what it was for.
+/// A call that did not come to what it was for. Its alternate form (`{:#}`) has codes and our own words alone:
+/// no address, which may have names in it, and nothing that the server said.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The client could not be set up.
-    #[error("cannot set up the connection to {base}")]
     Setup {
         /// Address of the server.
         base: String,
@@ -48,7 +48,6 @@ pub enum HttpError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// No answer came: the server is away, or the connection broke.
-    #[error("{call}: no answer")]
     Unreachable {
         /// The call.
         call: Called,
@@ -57,7 +56,6 @@ pub enum HttpError {
         source: reqwest::Error,
     },
     /// The server answered that it will not.
-    #[error("{call}: {status}{words}{}{}", refusal.hint(), asked(*retry_after))]
     Refused {
         /// The call.
         call: Called,
@@ -71,7 +69,6 @@ pub enum HttpError {
         retry_after: Option<Duration>,
     },
     /// The server sends us elsewhere, and we do not go there.
-    #[error("{call}: {status} leads to {redirect}")]
     Redirected {
         /// The call.
         call: Called,
@@ -81,7 +78,6 @@ pub enum HttpError {
         redirect: Box<Redirect>,
     },
     /// The answer is something else than JSON, often a login page.
-    #[error("{call}: answered `{kind}` where JSON was expected; is this the right URL?")]
     NotJson {
         /// The call.
         call: Called,
@@ -89,19 +85,16 @@ pub enum HttpError {
         kind: String,
     },
     /// The answer has no body.
-    #[error("{call}: the answer is empty where JSON was expected")]
     Empty {
         /// The call.
         call: Called,
     },
     /// The answer ends before its JSON does.
-    #[error("{call}: the answer ends in the middle of its JSON")]
     Truncated {
         /// The call.
         call: Called,
     },
     /// The answer is JSON of another form.
-    #[error("{call}: the answer has another form than expected")]
     NotUnderstood {
         /// The call.
         call: Called,
@@ -110,7 +103,6 @@ pub enum HttpError {
         source: serde_json::Error,
     },
     /// The answer does not end.
-    #[error("{call}: the answer is larger than {bytes} bytes")]
     TooLarge {
         /// The call.
         call: Called,
@@ -118,7 +110,6 @@ pub enum HttpError {
         bytes: usize,
     },
     /// The pages of a list do not lead to its end.
-    #[error("{call}: the page from {start} {fault}")]
     Paging {
         /// The call.
         call: Called,
@@ -129,7 +120,52 @@ pub enum HttpError {
     },
 }
 
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.fmt_kept(f);
+        }
+        match self {
+            Self::Setup { base, .. } => write!(f, "cannot set up the connection to {base}"),
+            Self::Unreachable { call, .. }
+            | Self::Empty { call }
+            | Self::Truncated { call }
+            | Self::NotUnderstood { call, .. }
+            | Self::TooLarge { call, .. }
+            | Self::Paging { call, .. } => {
+                write!(f, "{call}: ")?;
+                self.fmt_kept(f)
+            }
+            Self::Refused { call, status, refusal, words, retry_after } => {
+                write!(f, "{call}: {status}{words}{}{}", refusal.hint(), asked(*retry_after))
+            }
+            Self::Redirected { call, status, redirect } => write!(f, "{call}: {status} leads to {redirect}"),
+            Self::NotJson { call, kind } => {
+                write!(f, "{call}: answered `{kind}` where JSON was expected; is this the right URL?")
+            }
+        }
+    }
+}
+
 impl HttpError {
+    /// What is wrong, without the call and the server's own words.
+    fn fmt_kept(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setup { .. } => f.write_str("cannot set up the connection"),
+            Self::Unreachable { .. } => f.write_str("no answer"),
+            Self::Refused { status, refusal, retry_after, .. } => {
+                write!(f, "{status}{}{}", refusal.hint(), asked(*retry_after))
+            }
+            Self::Redirected { status, .. } => write!(f, "{status}: the redirect was not followed"),
+            Self::NotJson { .. } => f.write_str("the answer is not JSON"),
+            Self::Empty { .. } => f.write_str("the answer is empty where JSON was expected"),
+            Self::Truncated { .. } => f.write_str("the answer ends in the middle of its JSON"),
+            Self::NotUnderstood { .. } => f.write_str("the answer has another form than expected"),
+            Self::TooLarge { bytes, .. } => write!(f, "the answer is larger than {bytes} bytes"),
+            Self::Paging { start, fault, .. } => write!(f, "the page from {start} {fault}"),
+        }
+    }
+
     /// The status that the server answered, when it refused.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
@@ -139,11 +175,11 @@ impl HttpError {
         }
     }
 
-    /// The status and the server's own words, when it refused.
+    /// The server's own words, when it refused.
     #[must_use]
-    pub fn refused_with(&self) -> Option<String> {
+    pub fn words(&self) -> Option<&str> {
         match self {
-            Self::Refused { status, words, .. } => Some(format!("{status}{words}")),
+            Self::Refused { words, .. } => Some(words.text()),
             _ => None,
         }
     }
@@ -157,8 +193,8 @@ impl HttpError {
         }
     }
 
-    /// What is wrong with the resource that was asked for, in words that are the same for others like it;
-    /// nothing when calls of other resources would fare no better: the server does not answer, asks to be
+    /// What is wrong with the resource that was asked for, in words of our own, so that it is the same for others
+    /// like it; nothing when calls of other resources would fare no better: the server does not answer, asks to be
     /// left alone, or something between us answers in its place.
     #[must_use]
     pub fn of_one_resource(&self) -> Option<String> {
@@ -174,14 +210,13 @@ impl HttpError {
             {
                 None
             }
-            // Behind these stands a number for the log of the server, each time another one.
-            Self::Refused { status, .. } if status.is_server_error() => Some(status.to_string()),
-            Self::Refused { .. } => self.refused_with(),
-            Self::Empty { .. } => Some("the answer is empty where JSON was expected".to_owned()),
-            Self::Truncated { .. } => Some("the answer ends in the middle of its JSON".to_owned()),
-            Self::NotUnderstood { .. } => Some("the answer has another form than expected".to_owned()),
-            Self::TooLarge { bytes, .. } => Some(format!("the answer is larger than {bytes} bytes")),
-            Self::Paging { start, fault, .. } => Some(format!("the page from {start} {fault}")),
+            // The server's own words may name the resource, or a line of its log.
+            Self::Refused { status, .. } => Some(status.to_string()),
+            Self::Empty { .. }
+            | Self::Truncated { .. }
+            | Self::NotUnderstood { .. }
+            | Self::TooLarge { .. }
+            | Self::Paging { .. } => Some(format!("{self:#}")),
             Self::Setup { .. }
             | Self::Unreachable { .. }
             | Self::Redirected { .. }
@@ -297,8 +332,12 @@ pub(super) fn words(body: &[u8]) -> Words {
             .find_map(|pointer| body.pointer(pointer).and_then(serde_json::Value::as_str))
     });
     let sentence = message.unwrap_or_default().trim().trim_end_matches('.');
-    let shown = sentence.chars().filter(|c| !c.is_control()).take(WORDS);
-    Words(shown.collect())
+    let mut shown = sentence.chars().filter(|c| !c.is_control());
+    let mut words: String = shown.by_ref().take(WORDS).collect();
+    if shown.next().is_some() {
+        words.push('…');
+    }
+    Words(words)
 }
 
 #[cfg(test)]

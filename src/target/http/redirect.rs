@@ -136,7 +136,12 @@ pub(super) fn shown(url: &Url) -> String {
     url.set_query(None);
     let path = url.path().split(';').next().unwrap_or_default().to_owned();
     url.set_path(&path);
-    url.as_str().chars().take(SHOWN).collect()
+    let mut characters = url.as_str().chars();
+    let mut shown: String = characters.by_ref().take(SHOWN).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// The place that `from` sends a call of `path` to on the server at `base`, by `location`.

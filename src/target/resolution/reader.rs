@@ -189,9 +189,9 @@ impl Resolution {
 
 /// Why the document of the settings is not shown to us, in words; nothing when `error` says more than that.
 fn why_unreadable(error: &HttpError, mapping: &SettingsMapping) -> Option<String> {
-    let said = error.refused_with()?;
+    let said = error.status()?;
     match error.refusal()? {
-        Refusal::NotAccepted | Refusal::NotPermitted => Some(said),
+        Refusal::NotAccepted | Refusal::NotPermitted => Some(said.to_string()),
         Refusal::NotFound | Refusal::NotSupported => {
             let SettingsMapping { path, read, .. } = mapping;
             Some(format!("the server has no `{read} {path}`, which `settings` names: {said}"))

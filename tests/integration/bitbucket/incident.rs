@@ -69,7 +69,7 @@ async fn tokens_that_could_not_be_seen_are_not_said_to_be_absent() {
 
     Held back:
 
-      ? the tokens of mary@example.com could not be seen: 401 Unauthorized: You are not permitted to access this resource
+      ? the tokens of mary@example.com could not be seen: 401 Unauthorized
 
     0 tokens seen.
     ");
@@ -82,7 +82,7 @@ async fn tokens_that_could_not_be_seen_are_not_said_to_be_absent() {
 
       ? token 075905477751
           there is no such token among those that were seen, and not all were
-      ? the tokens of 3 users, such as gone, could not be seen: 401 Unauthorized: You are not permitted to access this resource
+      ? the tokens of 3 users, such as gone, could not be seen: 401 Unauthorized
 
     0 tokens seen.
     ");

@@ -52,7 +52,7 @@ async fn every_report_tells_what_was_left_out_by_choice_from_what_could_not_be_s
         target["not_looked_at"],
         json!([{"tokens_of": "repository"}, {"projects_other_than": ["PLAT"]}])
     );
-    let unseen = "the tokens of project PLAT could not be seen: 401 Unauthorized: You are not permitted to access this resource";
+    let unseen = "the tokens of project PLAT could not be seen: 401 Unauthorized";
     assert_eq!(target["missing"], json!([unseen]));
     let left_out = ["tokens of repositories", "tokens of projects other than PLAT"];
     for format in ["markdown", "html", "text"] {

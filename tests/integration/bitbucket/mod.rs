@@ -7,6 +7,7 @@ mod passwords;
 pub(crate) mod program;
 mod reading;
 mod samples;
+mod secrets;
 pub(crate) mod stub;
 mod tokens;
 

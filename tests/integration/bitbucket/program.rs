@@ -31,6 +31,10 @@ impl Repository {
         Self(folder)
     }
 
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
         self.run_with(arguments, KEY).await
     }
@@ -111,6 +115,29 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
     assert!(again.stdout.starts_with("No changes."), "{}", again.stdout);
     assert_eq!((again.code, stub.contents().writes.len()), (Some(0), 3));
     assert!(!again.stderr.contains("another run"), "nothing is written: {}", again.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_that_misses_something_says_so_itself_and_on_standard_error_and_exits_with_1() {
+    let stub = server().await;
+    stub.contents().refused = vec!["/rest/access-tokens/latest/projects/", "/rest/basicauth/"];
+    let repository = Repository::new(&stub, "");
+    for out in ["taken.jsonl", "-"] {
+        let taken = repository.run(&["inventory", "--out", out]).await;
+        assert_eq!(taken.code, Some(1), "{}", taken.stderr);
+        for missing in [
+            "prod: not seen: `password_authentication` could not be read: 401",
+            "prod: not seen: the tokens of 2 projects, such as project DOCS, could not be seen: 401",
+        ] {
+            assert!(taken.stderr.contains(missing), "{}", taken.stderr);
+        }
+        let file = repository.0.path().join("taken.jsonl");
+        let lines = if out == "-" { taken.stdout } else { fs::read_to_string(file).unwrap() };
+        let trailer: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert!(trailer["missing"][0].as_str().unwrap().contains("2 projects"), "{trailer}");
+    }
+    let planned = repository.run(&["plan", "--inventory", "taken.jsonl"]).await;
+    assert_eq!(planned.code, Some(1), "the plan knows what is missing: {}", planned.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

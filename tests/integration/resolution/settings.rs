@@ -151,11 +151,11 @@ async fn a_page_to_log_in_on_is_an_error_and_a_refusal_holds_the_settings_back()
     stub.contents().refused = vec!["GET /rest/app"];
     let plan = plan(&target(&stub), &policy(POLICY), NOW).await;
     assert_eq!(actions(&plan), Vec::<String>::new());
-    assert_eq!(held_back(&plan)[0], "permissions.use: it could not be read: 403 Forbidden: Not for you");
+    assert_eq!(held_back(&plan)[0], "permissions.use: it could not be read: 403 Forbidden");
     stub.contents().refused.clear();
     stub.contents().unknown = vec!["/rest/app"];
     let astray = super::plan(&target(&stub), &policy(POLICY), NOW).await;
-    insta::assert_snapshot!(held_back(&astray)[0], @"permissions.use: it could not be read: the server has no `GET /rest/app/1/configuration`, which `settings` names: 404 Not Found: null for uri");
+    insta::assert_snapshot!(held_back(&astray)[0], @"permissions.use: it could not be read: the server has no `GET /rest/app/1/configuration`, which `settings` names: 404 Not Found");
     stub.contents().unknown.clear();
     stub.contents().login_page = true;
     let error = one_line(&target(&stub).overview().await.unwrap_err());

@@ -1,0 +1,89 @@
+//! Planning from a snapshot of a target, without network and credentials.
+
+use std::{error::Error, fs::File, io::BufReader, path::Path};
+
+use crate::{
+    inventory::snapshot::Snapshot,
+    model::mapping::Product,
+    plan::{History, Spent},
+    policy::settings_file::Connection,
+    target,
+};
+
+use super::{
+    Failure, Global,
+    clock::ClockStanding,
+    files::{self, Workspace},
+    targets::{Manner, Planned, plan_one, terms},
+};
+
+/// A snapshot cannot be planned from.
+#[derive(Debug, thiserror::Error)]
+#[error("the inventory `{path}` cannot be used")]
+struct UnusableInventory {
+    path: String,
+    #[source]
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+/// Plans what `purpose` asks for from the snapshot in `file`, without network and credentials, for the
+/// moment that it shows unless `--now` says another one. There is no session and so no way to apply it.
+///
+/// # Errors
+///
+/// When the file is no snapshot of a target of the settings file, or the policy is invalid.
+pub(super) async fn plan<'a>(
+    workspace: &'a Workspace,
+    file: &Path,
+    manner: Manner,
+    global: &Global,
+) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
+    let unusable =
+        |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
+    let input = files::open_regular(&global.resolve(file)).map_err(|error| unusable(error.into()))?;
+    let chosen = workspace.targets(global)?;
+    let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
+    let calls = |target: &str, kind: &str| {
+        let (product, areas) = match named(target).map(|(_, target)| &target.connection) {
+            Some(Connection::Resolution { product, .. }) => (*product, &[][..]),
+            Some(Connection::Bitbucket { areas, .. }) => (Product::default(), areas.as_slice()),
+            // They matter to no other kind, and of a target that is not found nothing is planned.
+            _ => (Product::default(), &[][..]),
+        };
+        target::calls_of(kind, product, areas)
+    };
+    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), calls)
+        .map_err(|error| unusable(error.into()))?;
+    let (index, declaration) =
+        named(snapshot.target()).ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
+    let kind = declaration.connection.kind();
+    if kind != snapshot.kind() {
+        let message = format!(
+            "it is of a server of `kind: {}`, and `{}` is of `kind: {kind}` now",
+            snapshot.kind(),
+            declaration.name
+        );
+        return Err(unusable(message.into()).into());
+    }
+    let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
+    let now = global.now.unwrap_or(snapshot.seen_at());
+    let spent = snapshot.budget().map(|budget| {
+        let mut spent = Spent::nothing(budget.window);
+        spent.add(&budget.spent, snapshot.seen_at(), now);
+        spent
+    });
+    let history = History { spent, ..History::default() };
+    let terms = terms(declaration, &policy, &history, now);
+    let baseline = manner.baseline(index, &policy, manner.since);
+    let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
+    let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
+    Ok(Planned { declaration, policy, history, plan, clock: ClockStanding::Given, reviewed: Vec::new() })
+}
+
+fn other_target(target: &str, global: &Global) -> String {
+    if global.target.is_empty() {
+        format!("it is of the target `{target}`, which the settings file does not have")
+    } else {
+        format!("it is of the target `{target}`, which `--target` does not name")
+    }
+}

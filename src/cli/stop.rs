@@ -1,0 +1,155 @@
+//! Signals that ask the program to stop. The first is a request: nothing new is begun, and what is under
+//! way is finished. The second ends the process at once.
+
+use std::{future::Future, io, process, sync::LazyLock};
+
+use tokio::sync::watch;
+
+use super::output;
+
+/// Whether the process was asked to stop.
+static REQUEST: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+
+/// The program was asked to stop before it changed anything.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: nothing was changed")]
+pub(super) struct Interrupted;
+
+/// Whether the program was asked to stop.
+pub(super) fn is_requested() -> bool {
+    *REQUEST.borrow()
+}
+
+/// Ready once the program is asked to stop.
+pub(super) async fn requested() {
+    // The sender lives as long as the process: waiting cannot fail.
+    let _ = REQUEST.subscribe().wait_for(|requested| *requested).await;
+}
+
+/// What `work` comes to, unless the program is asked to stop meanwhile: then `work` is dropped.
+///
+/// # Errors
+///
+/// When the program was asked to stop.
+pub(super) async fn unless_requested<T>(work: impl Future<Output = T>) -> Result<T, Interrupted> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = requested() => Err(Interrupted),
+    }
+}
+
+/// What is done with SIGHUP, which a terminal sends when it closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// It asks to stop, unless the program was started to survive it, as `nohup` does.
+    Stops,
+    /// It is ignored: a server does not belong to a terminal.
+    Ignored,
+}
+
+/// Handles signals from now on. Must be called within the runtime.
+///
+/// # Errors
+///
+/// When the system does not hand over its signals.
+pub(super) fn watch(hangup: Hangup) -> io::Result<()> {
+    let mut signals = signals::Signals::new(hangup)?;
+    tokio::spawn(async move {
+        signals.next().await;
+        if hangup == Hangup::Stops {
+            output::note("stopping: what is under way is finished; a second signal ends at once");
+        }
+        REQUEST.send_replace(true);
+        let number = signals.next().await;
+        // As a shell tells of a process that a signal has ended.
+        process::exit(128 + number);
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::{fs, future, io};
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use super::Hangup;
+
+    pub(super) struct Signals {
+        interrupt: Signal,
+        terminate: Signal,
+        /// `None` when it stays ignored.
+        hangup: Option<Signal>,
+        on_hangup: Hangup,
+    }
+
+    impl Signals {
+        pub(super) fn new(on_hangup: Hangup) -> io::Result<Self> {
+            let hangup = SignalKind::hangup();
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+                hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
+                on_hangup,
+            })
+        }
+
+        /// The number of the next signal that asks to stop.
+        pub(super) async fn next(&mut self) -> i32 {
+            loop {
+                let hangup = async {
+                    match &mut self.hangup {
+                        Some(signal) => signal.recv().await,
+                        None => future::pending().await,
+                    }
+                };
+                let kind = tokio::select! {
+                    _ = self.interrupt.recv() => SignalKind::interrupt(),
+                    _ = self.terminate.recv() => SignalKind::terminate(),
+                    _ = hangup => SignalKind::hangup(),
+                };
+                if kind == SignalKind::hangup() && self.on_hangup == Hangup::Ignored {
+                    tracing::info!("SIGHUP is ignored");
+                    continue;
+                }
+                return kind.as_raw_value();
+            }
+        }
+    }
+
+    /// Whether the process was started with the signal ignored, as far as the system tells.
+    fn is_ignored(kind: SignalKind) -> bool {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or_default();
+        mask.checked_shr(bit).is_some_and(|shifted| shifted & 1 == 1)
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    use std::io;
+
+    use super::Hangup;
+
+    /// Ctrl-C on Unix has this number.
+    const INTERRUPT: i32 = 2;
+
+    pub(super) struct Signals;
+
+    impl Signals {
+        pub(super) fn new(_: Hangup) -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Waits for Ctrl-C.
+        pub(super) async fn next(&mut self) -> i32 {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            INTERRUPT
+        }
+    }
+}
