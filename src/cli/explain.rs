@@ -9,7 +9,7 @@ use tracing::Level;
 
 use crate::{
     model::Why,
-    model::{Owner, Question, Scope, TokenId},
+    model::{Owner, Question, Scope, TokenId, network},
     plan::{Forecast, History, Outlook, Plan},
     policy::{
         Policy,
@@ -48,7 +48,7 @@ pub(super) struct Explain {
     #[arg(long, value_name = "PATH", default_value = "/", requires = "owner")]
     path: String,
     /// The address that it would come from: the other end of the connection
-    #[arg(long, value_name = "ADDRESS", requires = "owner")]
+    #[arg(long, value_name = "ADDRESS", requires = "owner", value_parser = network::address)]
     from: Option<IpAddr>,
     /// One of its header lines, such as `X-Forwarded-For: 192.0.2.7`; may be repeated
     #[arg(long, value_name = "LINE", requires = "owner", value_parser = header_line)]

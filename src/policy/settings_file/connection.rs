@@ -2,7 +2,11 @@
 
 use std::{net::IpAddr, num::NonZeroU32};
 
-use crate::model::{OwnerKind, mapping::Product};
+use crate::model::{
+    OwnerKind,
+    mapping::Product,
+    network::{self, BadRange},
+};
 
 use super::{
     super::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, validate},
@@ -150,6 +154,10 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
         Some(rest) if rest.contains(['?', '#']) => "it has a query or a fragment",
         Some(rest) if rest.chars().any(|c| c.is_whitespace() || c.is_control()) => "it has white space",
         Some(rest) => {
+            if let Err(BadRange::LeadingZero(zero)) = network::address(host(rest)) {
+                out.push(mistake(Code::BadUrl, &format!("the host of `{text}`: {zero}")));
+                return None;
+            }
             if text.starts_with("http://") && !is_loopback(rest) {
                 out.push(unencrypted(at));
             }
@@ -163,11 +171,15 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
 
 /// Whether what follows the scheme of an address names this very machine.
 fn is_loopback(rest: &str) -> bool {
+    let host = host(rest);
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The host in what follows the scheme of an address, an address of IPv6 without its brackets.
+fn host(rest: &str) -> &str {
     let authority = rest.split('/').next().unwrap_or(rest);
     let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
-    let address = authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host)
 }
 
 fn unencrypted(at: &At<'_>) -> Diagnostic {

@@ -273,14 +273,6 @@ fn headers(at: &At<'_>, out: &mut Diagnostics) -> Vec<(String, String)> {
 }
 
 fn address(at: &At<'_>, out: &mut Diagnostics) -> Option<IpAddr> {
-    let text = at.text()?;
-    let address = text.parse().ok();
-    if address.is_none() {
-        let message = format!("`{text}` is no address");
-        out.push(
-            Diagnostic::error(Code::BadAddress, at.mark(), at.path.as_str(), message)
-                .help("write one address, such as `192.0.2.7` or `2001:db8::7`"),
-        );
-    }
-    address
+    let help = "write one address, such as `192.0.2.7` or `2001:db8::7`";
+    validate::address(at, Code::BadAddress, help, out)
 }

@@ -10,6 +10,8 @@ mod permissions;
 mod rules;
 pub(crate) mod waivers;
 
+pub(super) use network::address;
+
 use std::collections::BTreeMap;
 
 use crate::model::{Period, lifetime::BadPeriod};
@@ -65,7 +67,7 @@ fn managed<T>(at: &At<'_>, value: Option<T>) -> Managed<T> {
 
 /// Whether a length of time stands at `at`, by its key.
 pub(super) fn is_period(at: &At<'_>) -> bool {
-    let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window"];
+    let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window", "horizon"];
     at.path == "waivers_warn"
         || keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
 }

@@ -1,12 +1,12 @@
 //! In: the section `network`. Out: the allowed networks with their names, where the address of a
 //! client is found, and the mistakes in both.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
 
 use crate::model::{
     AddressSet, AllowedNetworks, ClientAddressSource, HeaderName,
     client_address::BadHeaderName,
-    network::{AddressRange, BadRange},
+    network::{self, AddressRange, BadRange, LeadingZero},
 };
 
 use super::{
@@ -104,6 +104,9 @@ fn bad_range(at: &At<'_>, error: &BadRange) -> Diagnostic {
         BadRange::Reversed { text, meant } => {
             mistake(Code::ReversedRange, format!("`{text}` ends before it begins")).replace_by(meant)
         }
+        BadRange::LeadingZero(LeadingZero { decimal, octal: None, .. }) => {
+            mistake(Code::BadNetwork, error.to_string()).replace_by(decimal)
+        }
         other => mistake(Code::BadNetwork, other.to_string()),
     }
 }
@@ -135,6 +138,22 @@ fn overlap(a: &At<'_>, b: &At<'_>) -> Diagnostic {
     Diagnostic::warning(Code::OverlappingNetworks, later.mark(), later.path.as_str(), message)
         .help("one of the two is probably not what was meant; otherwise keep the wider one")
         .relate(earlier.mark(), "the other one")
+}
+
+/// The one address at `at`, or `code` with `help` for a mistake in it.
+pub(in crate::policy) fn address(
+    at: &At<'_>,
+    code: Code,
+    help: &'static str,
+    out: &mut Diagnostics,
+) -> Option<IpAddr> {
+    match network::address(at.text()?) {
+        Ok(address) => Some(address),
+        Err(error) => {
+            out.push(Diagnostic::error(code, at.mark(), at.path.as_str(), error.to_string()).help(help));
+            None
+        }
+    }
 }
 
 /// Where the address of a client is found.
