@@ -97,7 +97,7 @@ impl InventoryReader for Memory {
             version: None,
             caller: Caller::operator(),
             administrators: Some(Administrators::Group("group-0".into())),
-            calls: vec![Call { method: "PUT", path: "/settings" }],
+            calls: vec![Call::new("PUT", "/settings")],
             manageable: SettingKey::ALL.into(),
             unreadable: BTreeMap::new(),
             forms: BTreeMap::new(),

@@ -13,10 +13,12 @@ mod client_address;
 mod decision;
 pub mod limits;
 mod operation;
+mod relocation;
 mod request;
 
 pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};
 pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
 pub use operation::{Operation, Target};
+pub use relocation::Relocation;
 pub use request::{Credentials, Held, Origin, Person, Request, TokenOwner};

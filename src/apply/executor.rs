@@ -163,7 +163,7 @@ fn settings_changed_in(outcome: &Outcome, of: Phase) -> impl Iterator<Item = (Se
 
 /// Looks at the server after a phase: that alone shows that we still get in. Every setting that was
 /// changed must be as it was left, we must be taken for the same, and what is still to come must not
-/// shut us out.
+/// shut us out. Before anything closes, the people who must keep a way in are looked at again too.
 async fn verify(
     plan: &Plan,
     outcome: &Outcome,
@@ -182,12 +182,19 @@ async fn verify(
     if !overview.server.caller.is_same_as(&plan.server.caller) {
         return Err(Why::own("the server takes us for somebody else than when the plan was made"));
     }
-    match plan.caller_shut_out(&overview) {
-        Some(lockout) => {
-            Err(Why::own(lockout.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ")))
-        }
-        None => Ok(()),
+    let mut shut_out: Vec<_> = plan.caller_shut_out(&overview).into_iter().collect();
+    // The last look before anything closes.
+    if after == Phase::Verify {
+        let people = plan.people_shut_out(overview, reader).await;
+        shut_out.extend(
+            people.map_err(|error| Why::of(&error).behind("cannot see whether everybody keeps a way in"))?,
+        );
     }
+    if shut_out.is_empty() {
+        return Ok(());
+    }
+    let lines = shut_out.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Err(Why::own(lines.lines().map(str::trim).collect::<Vec<_>>().join("; ")))
 }
 
 fn result(made: Result<super::Effect, WriteError>) -> ChangeResult {

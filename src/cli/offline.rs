@@ -4,10 +4,9 @@ use std::{error::Error, fs::File, io::BufReader, path::Path};
 
 use crate::{
     inventory::snapshot::Snapshot,
-    model::mapping::Product,
     plan::{History, Spent},
     policy::settings_file::Connection,
-    target,
+    target::{self, Sight},
 };
 
 use super::{
@@ -44,13 +43,17 @@ pub(super) async fn plan<'a>(
     let chosen = workspace.targets(global)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
     let calls = |target: &str, kind: &str| {
-        let (product, areas) = match named(target).map(|(_, target)| &target.connection) {
-            Some(Connection::Resolution { product, .. }) => (*product, &[][..]),
-            Some(Connection::Bitbucket { areas, .. }) => (Product::default(), areas.as_slice()),
+        let sight = match named(target).map(|(_, target)| &target.connection) {
+            Some(Connection::Resolution { product, settings, .. }) => {
+                Sight { product: *product, settings: settings.as_ref(), ..Sight::default() }
+            }
+            Some(Connection::Bitbucket { areas, projects, .. }) => {
+                Sight { areas, projects, ..Sight::default() }
+            }
             // They matter to no other kind, and of a target that is not found nothing is planned.
-            _ => (Product::default(), &[][..]),
+            _ => Sight::default(),
         };
-        target::calls_of(kind, product, areas)
+        target::calls_of(kind, sight)
     };
     let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), calls)
         .map_err(|error| unusable(error.into()))?;

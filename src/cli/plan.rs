@@ -141,5 +141,12 @@ pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed, s
         for user in &plan.without_way_in {
             output::note(&format!("warning: `{user}` of `break_glass` has no way in to {target} even now"));
         }
+        for user in &plan.without_lasting_way_in {
+            let horizon = one.declaration.lockout.horizon;
+            output::note(&format!(
+                "warning: every way in that `{user}` of `break_glass` has to {target} ends within {horizon}, \
+                 `lockout.horizon`: make a token that lasts longer"
+            ));
+        }
     }
 }

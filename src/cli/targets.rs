@@ -308,7 +308,7 @@ async fn plan_held(
     };
     let (baseline, saved) = (manner.baseline(index, policy, since), manner.saved.as_deref());
     let (plan, reviewed) =
-        plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &session.target).await?;
+        Box::pin(plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &session.target)).await?;
     Ok((history, plan, reviewed))
 }
 

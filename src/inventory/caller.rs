@@ -1,7 +1,7 @@
 //! In: what a server says of who is calling it, and what is called. Out: our credential as the server
 //! sees it. It refuses to know the secret, and whether the server will let it in tomorrow.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
 
 use jiff::Timestamp;
 
@@ -103,18 +103,27 @@ impl Caller {
 }
 
 /// A call that a run makes on a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The HTTP method, upper case.
-    pub method: &'static str,
-    /// The path, without the query; that of a token has an identifier that stands for any.
-    pub path: &'static str,
+    pub method: Cow<'static, str>,
+    /// The path, without the query, with [`Self::ANY`] in the place of every identifier.
+    pub path: Cow<'static, str>,
 }
 
 impl Call {
+    /// What stands for an identifier that the server gives: nobody knows beforehand which one, so that a
+    /// pattern of paths has it by a wildcard alone.
+    pub const ANY: &str = "\u{fffc}";
+
+    /// The call of `path` by `method`.
+    pub fn new(method: impl Into<Cow<'static, str>>, path: impl Into<Cow<'static, str>>) -> Self {
+        Self { method: method.into(), path: path.into() }
+    }
+
     /// Whether it changes nothing: whoever may make these calls can plan.
     #[must_use]
-    pub fn reads(self) -> bool {
-        matches!(self.method, "GET" | "HEAD" | "OPTIONS")
+    pub fn reads(&self) -> bool {
+        matches!(&*self.method, "GET" | "HEAD" | "OPTIONS")
     }
 }

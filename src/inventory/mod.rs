@@ -98,7 +98,21 @@ impl Inventory {
         groups: &BTreeSet<GroupName>,
         now: Timestamp,
     ) -> Result<Self, ReadError> {
-        let Overview { server, settings } = reader.overview().await?;
+        Self::around(reader.overview().await?, reader, groups, now).await
+    }
+
+    /// The same, of which `overview` was read before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::read`].
+    pub async fn around(
+        overview: Overview,
+        reader: &impl InventoryReader,
+        groups: &BTreeSet<GroupName>,
+        now: Timestamp,
+    ) -> Result<Self, ReadError> {
+        let Overview { server, settings } = overview;
         let mut asked = groups.clone();
         asked.extend(settings.permissions.use_tokens.groups().cloned());
         asked.extend(server.administrators.as_ref().and_then(Administrators::group).cloned());

@@ -77,6 +77,8 @@ pub(super) async fn plan(
     plan.purpose = Purpose::Revoke(incident.clone());
     plan.shut_out = lockout::caller_shut_out(&plan.changes, &settings, &server).into_iter().collect();
     plan.without_way_in = people.without_way_in();
+    plan.without_lasting_way_in = people.without_lasting_way_in();
+    plan.ways_in = people.ways_in();
     plan.shut_out.extend(people.finish(&plan.changes));
     // What an interrupted run had begun is settled by the next run that asks the policy; until then it counts.
     plan.spent = terms.history.spent_with(&terms.history.unsettled(), terms.now);

@@ -26,7 +26,7 @@ mod tokens;
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use existing::{NotWaived, waive_existing};
 pub use explain::{Event, ExplainedToken, Upcoming};
-pub use lockout::{Axis, Loss, ShutOut, Who};
+pub use lockout::{Axis, Loss, ShutOut, WaysIn, Who};
 pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
@@ -105,6 +105,10 @@ pub struct Plan {
     pub shut_out: Vec<ShutOut>,
     /// Those of `break_glass` who have no way in even now, so that none can be kept open.
     pub without_way_in: Vec<UserName>,
+    /// Those of `break_glass` whose every way in ends within `lockout.horizon`, whatever the plan does.
+    pub without_lasting_way_in: Vec<UserName>,
+    /// Who has which way in, so that it can be looked at again before anything closes.
+    pub ways_in: WaysIn,
     /// What earlier runs did within the window, which counts against the rails; nothing when nobody
     /// keeps a record, so that every run is judged by itself.
     pub spent: Option<Spent>,
@@ -367,6 +371,8 @@ impl Plan {
             released: recorded.into_iter().map(|token| token.id).collect(),
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
+            without_lasting_way_in: Vec::new(),
+            ways_in: WaysIn::default(),
             spent: None,
             settled: Vec::new(),
         }

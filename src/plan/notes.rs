@@ -53,8 +53,9 @@ impl Plan {
         let counted = match rail_of(change) {
             Some(RailClass::WithdrawnGroups) => Some((RailClass::WithdrawnGroups, withdrawn_holders(change))),
             Some(RailClass::RefusedCallers | RailClass::WithdrawnNetworks) => {
-                (!self.refused_use.addresses_tell)
-                    .then(|| (RailClass::WithdrawnNetworks, withdrawn_ranges(change).0))
+                let ranges = withdrawn_ranges(change).0;
+                (!self.refused_use.addresses_tell && ranges > 0)
+                    .then_some((RailClass::WithdrawnNetworks, ranges))
             }
             Some(class) => {
                 // What has expired is refused anyway: it is no loss.
@@ -69,5 +70,10 @@ impl Plan {
 
 /// Whether it is one of the changes for which callers are refused.
 fn refuses_callers(change: &Change) -> bool {
-    matches!(change, Change::Refuse(_) | Change::Withdraw(HoldersChange { permission: Permission::Use, .. }))
+    matches!(
+        change,
+        Change::Refuse(_)
+            | Change::SetClientAddress { .. }
+            | Change::Withdraw(HoldersChange { permission: Permission::Use, .. })
+    )
 }

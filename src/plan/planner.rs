@@ -104,6 +104,8 @@ impl<'a> Planner<'a> {
         plan.shut_out =
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();
+        plan.without_lasting_way_in = people.without_lasting_way_in();
+        plan.ways_in = people.ways_in();
         plan.shut_out.extend(people.finish(&plan.changes));
         plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), &plan.coverage);
         plan.spent = terms.history.spent_with(&plan.settled, terms.now);

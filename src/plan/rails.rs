@@ -182,26 +182,26 @@ pub(super) fn rail_of(change: &Change) -> Option<RailClass> {
         Change::Expire { .. } | Change::Mark { .. } => Some(RailClass::Expiries),
         Change::Narrow { .. } => Some(RailClass::Narrowings),
         Change::Withdraw(_) => Some(RailClass::WithdrawnGroups),
-        Change::Refuse(_) => Some(RailClass::RefusedCallers),
+        Change::Refuse(_) | Change::SetClientAddress { .. } => Some(RailClass::RefusedCallers),
         Change::Grant(_)
         | Change::Admit(_)
         | Change::Unmark { .. }
-        | Change::SetClientAddress { .. }
         | Change::SetPasswordAuthentication { .. }
         | Change::SetLimits { .. } => None,
     }
 }
 
-/// How many ranges are refused, and of how many; "anywhere" counts as one.
+/// How many ranges are refused, and of how many; "anywhere" counts as those that are refused and those that
+/// are left.
 pub(super) fn withdrawn_ranges(change: &Change) -> (u64, u64) {
     let Change::Refuse(NetworksChange { before, after }) = change else { return (0, 0) };
-    match before {
-        AllowedNetworks::Anywhere => (1, 1),
-        AllowedNetworks::Only(before) => {
-            let refused = before.difference(&after.addresses());
-            (refused.pieces().len() as u64, before.pieces().len() as u64)
-        }
-    }
+    let after = after.addresses();
+    let refused = before.addresses().difference(&after).pieces().len() as u64;
+    let of = match before {
+        AllowedNetworks::Anywhere => refused + after.pieces().len() as u64,
+        AllowedNetworks::Only(before) => before.pieces().len() as u64,
+    };
+    (refused, of)
 }
 
 /// How many groups lose a permission; "everyone" counts as one.

@@ -68,7 +68,12 @@ pub(super) fn of_setting(plan: &Plan, group: &[&PlannedChange]) -> Vec<Line> {
             Change::Admit(NetworksChange { after, .. }) | Change::Refuse(NetworksChange { after, .. }),
         ) => networks(plan, before, after),
         (Change::SetClientAddress { before, .. }, Change::SetClientAddress { after, .. }) => {
-            vec![note(escape_whole(&format!("{before} -> {after}")))]
+            let moved = plan.refused_use.of_unknown_address;
+            let unknown = format!(
+                "{moved} owners who used tokens lately may be refused: where they are seen then is not known"
+            );
+            let lines = [note(escape_whole(&format!("{before} -> {after}")))];
+            lines.into_iter().chain((moved > 0).then(|| note(unknown))).collect()
         }
         (
             Change::SetPasswordAuthentication { before, .. },
@@ -187,7 +192,11 @@ fn addresses_move(plan: &Plan) -> Option<Line> {
     } else {
         "the server does not tell where every token was used from: who is refused is not known"
     };
-    (!plan.refused_use.addresses_tell).then(|| note(text.to_owned()))
+    let unknown = match plan.refused_use.of_unknown_address {
+        0 => String::new(),
+        owners => format!("; {owners} owners count as refused"),
+    };
+    (moves || !plan.refused_use.addresses_tell).then(|| note(format!("{text}{unknown}")))
 }
 
 fn network_list(plan: &Plan, sign: Sign, addresses: &AddressSet, verb: &str) -> Vec<Line> {

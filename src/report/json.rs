@@ -146,12 +146,14 @@ pub struct CallsEntry {
 /// Who would no longer be let in.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedUseEntry {
-    /// Owners who used a token in the last 30 days and would be refused.
+    /// Owners who used a token in the last 30 days and would be refused, or may be.
     pub owners: u64,
+    /// How many of them may be refused, since their address is not known.
+    #[serde(default)]
+    pub of_unknown_address: u64,
     /// Owners who used a token in the last 30 days.
     pub of_owners: u64,
-    /// Whether the addresses of clients are known, and found in the same way before and after: otherwise the
-    /// counts say little.
+    /// Whether the addresses of clients are known, before and after: otherwise the counts say little.
     pub addresses_tell: bool,
     /// From where tokens were last used that would be refused.
     pub ranges: Vec<RefusedRange>,
@@ -737,6 +739,7 @@ fn refused_use(refused: &RefusedUse) -> RefusedUseEntry {
         |(range, tokens): &(AddressRange, u64)| RefusedRange { range: range.to_string(), tokens: *tokens };
     RefusedUseEntry {
         owners: refused.owners,
+        of_unknown_address: refused.of_unknown_address,
         of_owners: refused.of_owners,
         addresses_tell: refused.addresses_tell,
         ranges: refused.tokens.iter().map(range).collect(),

@@ -15,7 +15,10 @@ use std::collections::BTreeSet;
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
-    model::{GroupName, Owner, OwnerKind, Token, mapping::Product},
+    model::{
+        GroupName, Owner, OwnerKind, Token,
+        mapping::{Product, SettingsMapping},
+    },
     plan::{ApprovedPlan, Change},
 };
 
@@ -34,14 +37,27 @@ pub enum Target {
     Resolution(Resolution),
 }
 
-/// What a run calls on a server of `kind`, as the settings file writes it, on the app in `product`, and for
-/// tokens of owners of `areas`; nothing for a kind that this version does not know.
+/// What of a server a run looks at, as far as that decides on its calls.
+#[derive(Clone, Copy, Default)]
+pub struct Sight<'a> {
+    /// With `resolution`: the product that the app is in.
+    pub product: Product,
+    /// With `resolution`: where the settings of the app are.
+    pub settings: Option<&'a SettingsMapping>,
+    /// With `bitbucket`: whose tokens; all when empty.
+    pub areas: &'a [OwnerKind],
+    /// With `bitbucket`: the keys of the projects, `*` is any text; all when empty.
+    pub projects: &'a [String],
+}
+
+/// What a run calls on a server of `kind`, as the settings file writes it, for what it looks at there; `None`
+/// for a kind that this version does not know.
 #[must_use]
-pub fn calls_of(kind: &str, product: Product, areas: &[OwnerKind]) -> Option<Vec<Call>> {
+pub fn calls_of(kind: &str, sight: Sight<'_>) -> Option<Vec<Call>> {
     match kind {
         "gateway" | "embedded" => Some(gateway::calls()),
-        "bitbucket" => Some(bitbucket::calls(areas)),
-        "resolution" => Some(resolution::calls(product)),
+        "bitbucket" => Some(bitbucket::calls(sight.areas, sight.projects)),
+        "resolution" => Some(resolution::calls(sight.product, sight.settings)),
         _ => None,
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     program::{NOW, Quickstart, Run},
     reconcile::{self, Repository},
     support::{Setup, TestServer},
-    world::{CALLS, World, block_on, policy, time},
+    world::{World, block_on, calls, policy, time},
 };
 
 type Bytes = Cursor<Vec<u8>>;
@@ -33,7 +33,7 @@ fn snapshot_of(world: &World) -> Vec<u8> {
 }
 
 fn open(bytes: impl Into<Vec<u8>>) -> Result<Snapshot<Bytes>, SnapshotError> {
-    Snapshot::open("snapshot", Cursor::new(bytes.into()), |_, kind| (kind == "memory").then(|| CALLS.into()))
+    Snapshot::open("snapshot", Cursor::new(bytes.into()), |_, kind| (kind == "memory").then(calls))
 }
 
 /// Why `bytes` are no whole snapshot.

@@ -350,3 +350,140 @@ async fn tokens_of_a_break_glass_user_may_go_while_another_way_in_is_left() {
     let applied = assert_applied(&repository).await;
     assert!(applied.stdout.contains("1 token to revoke"), "{}", applied.stdout);
 }
+
+/// What a run calls on our own server, but for the lease and the ledger of runs.
+const MOST_PATHS: &str = "/rest/tokenwarden/1/settings*, /rest/tokenwarden/1/whoami, /rest/api/latest/*, \
+                          /rest/de.resolution.apitokenauth/latest/user/*";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_that_are_left_for_all_but_the_lease_or_the_ledger_of_runs_are_no_way_in() {
+    let server = server().await;
+    let lease_and_runs = "/rest/tokenwarden/1/lease*, /rest/tokenwarden/1/runs*";
+    let one_token = MOST_PATHS.replace("latest/user/*", "latest/user/token/0");
+    for (paths, is_enough) in [
+        (MOST_PATHS.to_owned(), false),
+        (format!("{MOST_PATHS}, /rest/tokenwarden/1/lease*"), false),
+        (format!("{MOST_PATHS}, /rest/tokenwarden/1/runs*"), false),
+        (format!("{MOST_PATHS}, /rest/tokenwarden/1/lease, /rest/tokenwarden/1/runs"), false),
+        (format!("{one_token}, {lease_and_runs}"), false),
+        (format!("{MOST_PATHS}, {lease_and_runs}"), true),
+    ] {
+        let policy =
+            format!("version: 1\npassword_authentication: {{state: disabled, except_paths: [{paths}]}}\n");
+        let repository = Repository::new(&server, "root", &policy);
+        repository.edit_settings("{ token_env: WARDEN_TOKEN }", "{ user: root, password_env: WARDEN_TOKEN }");
+        if is_enough {
+            assert_applied(&repository).await;
+            let again = assert_applied(&repository).await;
+            assert!(again.stdout.starts_with("No changes."), "{}", again.stdout);
+        } else {
+            assert_refused(&server, &repository, &["the credential of this run", "password: "]).await;
+        }
+    }
+}
+
+/// A policy that makes the token `spare` end tonight, and `more`.
+fn ending(more: &str) -> String {
+    format!(
+        "version: 1\ntokens:\n  rules: [{{name: spares, when: 'token.description == \"spare\"', message: spares go}}]\n  \
+         enforcement: {{spares: {{action: expire, grace: 2h}}}}\n{more}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_steps_of_which_each_is_harmless_shut_nobody_out_when_the_way_in_that_is_left_ends_soon() {
+    for (horizon, is_refused) in [("", true), (", horizon: 3d", true), (", horizon: 1h", false)] {
+        let server = server().await;
+        let warden = warden(&server).await;
+        token(&server, "toor", "spare").await;
+        let repository = with_break_glass(&server, &warden.secret, &ending(""));
+        repository.edit_settings("break_glass: [toor]", &format!("break_glass: [toor]{horizon}"));
+        // The password is left.
+        assert!(assert_applied(&repository).await.stdout.contains("1 token to expire"));
+        let policy = ending("password_authentication: disabled\n");
+        std::fs::write(repository.folder.path().join("policy.yaml"), policy).unwrap();
+        if is_refused {
+            assert_refused(
+                &server,
+                &repository,
+                &["`toor` of `break_glass`", "`except_users`", "`lockout.horizon`"],
+            )
+            .await;
+        } else {
+            assert_applied(&repository).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_in_that_ends_soon_anyway_stops_no_other_plan_is_warned_of_and_is_not_taken_earlier() {
+    let server = server().await;
+    let warden = warden(&server).await;
+    let spare = token(&server, "toor", "spare").await;
+    let tomorrow = jiff::Timestamp::now().as_millisecond() + 24 * 3_600_000;
+    let path = format!("{TOKENS}/token/{}", spare.id);
+    let end = json!({"tokenExpirationDateTimeMillis": tomorrow});
+    answer(server.with_password("toor", Method::PATCH, &path).json(&end), StatusCode::OK).await;
+    server.change_settings(json!({"password_authentication": "disabled"})).await;
+    let repository =
+        with_break_glass(&server, &warden.secret, "version: 1\npermissions: {use: [administrators]}\n");
+    let applied = assert_applied(&repository).await;
+    let warned = "every way in that `toor` of `break_glass` has to prod ends within 7d";
+    assert!(applied.stderr.contains(warned), "{}", applied.stderr);
+    let revoking =
+        "version: 1\ntokens: {limits: [{description: '^warden'}], enforcement: {description: revoke}}\n";
+    std::fs::write(repository.folder.path().join("policy.yaml"), revoking).unwrap();
+    assert_refused(&server, &repository, &["`toor` of `break_glass`", "revocation: "]).await;
+}
+
+/// The address of the proxy in the next tests, and that of who comes through it.
+const PROXY: &str = "127.0.0.2";
+const BEHIND_IT: &str = "198.51.100.7";
+
+/// A server in which `toor` used a token through a proxy, and otherwise has no way in: we come without it.
+async fn used_through_a_proxy(source: Value, allow: Value) -> (TestServer, Repository) {
+    let server = server().await;
+    let (warden, spare) = (warden(&server).await, token(&server, "toor", "spare").await);
+    server
+        .change_settings(
+            json!({"network": {"client_address": source}, "password_authentication": "disabled"}),
+        )
+        .await;
+    let through =
+        reqwest::Client::builder().no_proxy().local_address(PROXY.parse::<std::net::IpAddr>().unwrap());
+    let whoami = through.build().unwrap().get(server.url(WHOAMI)).bearer_auth(&spare.secret);
+    assert_eq!(status(whoami.header("x-forwarded-for", BEHIND_IT)).await, StatusCode::OK);
+    server.change_settings(json!({"network": {"allow": allow}})).await;
+    let repository = with_break_glass(&server, &warden.secret, "version: 1\n");
+    (server, repository)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_makes_the_server_see_the_proxy_in_the_place_of_others_is_refused_unless_it_is_let_in()
+{
+    let header = json!({"header": "X-Forwarded-For", "trusted_proxies": [PROXY]});
+    let (server, repository) = used_through_a_proxy(header, json!(["127.0.0.1", "198.51.100.0/24"])).await;
+    let policy = |text: &str| std::fs::write(repository.folder.path().join("policy.yaml"), text).unwrap();
+    policy("version: 1\nnetwork:\n  client_address: peer\n");
+    let words = ["`toor` of `break_glass`", "the server would see 127.0.0.2", "policy.yaml:3"];
+    assert_refused(&server, &repository, &words).await;
+    policy("version: 1\nnetwork: {client_address: peer, allow: [127.0.0.1, 127.0.0.2, 198.51.100.0/24]}\n");
+    assert_applied(&repository).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_begins_to_believe_the_proxy_that_others_come_through_is_refused_while_networks_are_restricted()
+ {
+    let (server, repository) = used_through_a_proxy(json!("peer"), json!(["127.0.0.1", PROXY])).await;
+    let policy =
+        "version: 1\nnetwork:\n  client_address: {header: X-Forwarded-For, trusted_proxies: [127.0.0.2]}\n";
+    std::fs::write(repository.folder.path().join("policy.yaml"), policy).unwrap();
+    assert_refused(
+        &server,
+        &repository,
+        &["`toor` of `break_glass`", "cannot be known beforehand", "anywhere"],
+    )
+    .await;
+    server.change_settings(json!({"network": {"allow": "anywhere"}})).await;
+    assert_applied(&repository).await;
+}

@@ -1,13 +1,22 @@
 //! Laws on lockouts that hold for every policy and every state.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use jiff::ToSpan;
 
 use proptest::{option, prelude::*, sample};
 use tokenwarden::{
-    access::Reason,
+    access::{Reason, Relocation},
     apply::{TargetWriter, execute},
     inventory::{Caller, Credential},
-    model::{AllowedNetworks, Token, UserName},
+    model::{
+        AddressSet, AllowedNetworks, Holders, Owner, PasswordAuthentication, Scope, Token, TokenId,
+        TokenScope, UserName,
+        rails::{RailClass, Rails},
+    },
     plan::{Axis, Who},
     policy::settings_file::Lockout,
 };
@@ -99,23 +108,36 @@ proptest! {
     fn exactly_those_whom_the_changes_shut_out_are_said_to_be(text in policies(), state in states()) {
         let (policy, now, world) = (policy(&text), time(NOW), World::new(state.clone()));
         let least = 3;
-        let lockout = Lockout { break_glass: USERS.map(UserName::from).into(), min_admins: least };
+        let break_glass = USERS.map(UserName::from).into();
+        let lockout = Lockout { break_glass, min_admins: least, ..Lockout::default() };
         let plan = world.plan_with(&policy, &lockout, now);
         for planned in &plan.changes {
             block_on(world.make(&planned.change)).unwrap();
         }
         let after = world.state();
-        let judged = state.settings.client_address == after.settings.client_address;
-        let was_in = |user: &UserName, method| state.lets_in(user, method, judged, now);
-        let is_in = |user: &UserName, method| {
+        let moments = [now, lockout.horizon.after(now)];
+        let at = |state: &State, moment| if moment > now { state.without_marked_until(moment) } else { state.clone() };
+        let was_in = |user: &UserName, method, moment| {
+            at(&state, moment).lets_in(user, method, &|_| AddressSet::default(), moment)
+        };
+        let relocation = Relocation::between(&state.settings.client_address, &after.settings.client_address);
+        let elsewhere = |from: Option<IpAddr>| {
+            let before = state.settings.networks.addresses();
+            relocation.elsewhere(&from.map_or(before, |from| [from.into()].into_iter().collect()))
+        };
+        let is_in = |user: &UserName, method, moment| {
             // What the plan made to expire is as good as gone.
             let ended = |token: &Token| state.tokens[&token.id].expires != token.expires;
-            let mut left = after.clone();
+            let mut left = at(&after, moment);
             left.tokens.retain(|_, token| !ended(token));
-            left.lets_in(user, method, judged, now)
+            left.lets_in(user, method, &elsewhere, moment)
         };
         for user in &lockout.break_glass {
-            let lost = ["GET", "PUT"].into_iter().any(|method| was_in(user, method) && !is_in(user, method));
+            let loses = |moment| {
+                let lost = |method| was_in(user, method, moment) && !is_in(user, method, moment);
+                ["GET", "PUT"].into_iter().any(lost)
+            };
+            let lost = moments.into_iter().any(loses);
             let who = Who::BreakGlass(user.clone());
             let said = plan.shut_out.iter().find(|shut_out| shut_out.who == who);
             prop_assert_eq!(said.is_some(), lost, "{} {:#?}", user, plan.shut_out);
@@ -124,10 +146,15 @@ proptest! {
         let administrators = &state.groups[&"administrators".into()];
         let count = |in_now: &dyn Fn(&UserName) -> bool| administrators.iter().filter(|user| in_now(user)).count() as u64;
         // The process that runs the server is one more.
-        let (before, left) = (count(&|user| was_in(user, "PUT")) + 1, count(&|user| is_in(user, "PUT")) + 1);
-        let who = Who::Administrators { before, after: left, least };
-        let said = plan.shut_out.iter().any(|shut_out| shut_out.who == who);
-        prop_assert_eq!(said, left < before && left < least, "{:#?}", plan.shut_out);
+        let counts = moments.map(|moment| {
+            let before = count(&|user| was_in(user, "PUT", moment));
+            (before + 1, count(&|user| is_in(user, "PUT", moment)) + 1)
+        });
+        let who = counts.into_iter().find(|(before, left)| left < before && *left < least);
+        let who = who.map(|(before, after)| Who::Administrators { before, after, least });
+        let said = plan.shut_out.iter().map(|shut_out| shut_out.who.clone());
+        let said = said.into_iter().find(|who| matches!(who, Who::Administrators { .. }));
+        prop_assert_eq!(said, who, "{:#?}", plan.shut_out);
     }
 }
 
@@ -136,7 +163,7 @@ fn the_generated_plans_shut_out_on_every_axis_and_often_not_at_all() {
     use proptest::{strategy::ValueTree, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let (mut ours, mut theirs, mut left_in) = (BTreeSet::new(), BTreeSet::new(), 0);
-    let lockout = Lockout { break_glass: USERS.map(UserName::from).into(), min_admins: 1 };
+    let lockout = Lockout { break_glass: USERS.map(UserName::from).into(), ..Lockout::default() };
     for _ in 0..400 {
         let policy = policy(&policies().new_tree(&mut runner).unwrap().current());
         let state = states_with_a_caller().new_tree(&mut runner).unwrap().current();
@@ -153,7 +180,13 @@ fn the_generated_plans_shut_out_on_every_axis_and_often_not_at_all() {
     // Our own token is never touched.
     let only_ours = [Axis::UnknownAddress];
     assert_eq!(ours, shared.into_iter().chain(only_ours).collect());
-    let only_theirs = [Axis::Refused(Reason::Scope), Axis::Expired, Axis::Revoked];
+    let only_theirs = [
+        Axis::Refused(Reason::ClientAddress),
+        Axis::Refused(Reason::Scope),
+        Axis::Expired,
+        Axis::Revoked,
+        Axis::Ending,
+    ];
     assert_eq!(theirs, shared.into_iter().chain(only_theirs).collect());
     assert!(left_in > 50, "{left_in} plans leave us in");
 }
@@ -179,5 +212,58 @@ fn nothing_closes_when_we_are_seen_from_elsewhere_or_as_somebody_else_meanwhile(
         assert!(outcome.verification.as_deref().unwrap().contains(word), "{outcome:#?}");
         assert_eq!((outcome.done(), outcome.not_tried()), (0, 1));
         assert_eq!(world.state().settings.networks, AllowedNetworks::Anywhere);
+    }
+}
+
+/// What happens between a plan and its application.
+type Meanwhile = fn(&mut State);
+
+fn alter(state: &mut State, change: fn(&mut Token)) {
+    change(state.tokens.get_mut(&TokenId::new("1")).unwrap());
+}
+
+#[test]
+fn nothing_closes_when_somebody_who_must_keep_a_way_in_lost_it_meanwhile() {
+    let policy = policy("version: 1\npermissions: {use: [administrators]}\n");
+    let lockout = Lockout { break_glass: vec!["toor".into()], min_admins: 2, ..Lockout::default() };
+    let mut state = State::default();
+    state.settings.password_authentication = PasswordAuthentication::disabled();
+    state.users = ["toor", "mary"].map(|user| (user.into(), true)).into();
+    state.groups = BTreeMap::from([("administrators".into(), BTreeSet::from(["toor".into()]))]);
+    let token = |id: &str, owner: &str| Token {
+        id: TokenId::new(id),
+        owner: Owner::User(owner.into()),
+        description: String::new(),
+        scope: TokenScope::Set(Scope::ReadWrite),
+        created: time(NOW),
+        created_by: None,
+        last_used: None,
+        expires: None,
+        mark: None,
+    };
+    state.tokens = [token("1", "toor"), token("2", "mary")].map(|token| (token.id.clone(), token)).into();
+    let meanwhile: [(Meanwhile, bool); 6] = [
+        (|state| state.users = [("toor".into(), false)].into(), true),
+        (|state| state.tokens.retain(|id, _| id.as_str() != "1"), true),
+        (|state| alter(state, |token| token.expires = Some(time(NOW) + 24.hours())), true),
+        (|state| alter(state, |token| token.scope = TokenScope::Set(Scope::ReadOnly)), true),
+        (|state| state.groups.values_mut().for_each(BTreeSet::clear), true),
+        // Somebody else is of no concern.
+        (|state| state.tokens.retain(|id, _| id.as_str() == "1"), false),
+    ];
+    let rails = RailClass::ALL.map(|class| (class, u64::MAX)).into();
+    for (index, (change, is_fatal)) in meanwhile.into_iter().enumerate() {
+        let world = World::new(state.clone());
+        let approved =
+            world.plan_with(&policy, &lockout, time(NOW)).approve(&Rails::default(), &rails).unwrap();
+        world.change(change);
+        let outcome = block_on(execute(&approved, &world, &world, &|_| {}));
+        let why = outcome.verification.as_deref().unwrap_or_default();
+        assert_eq!(why.contains("`toor` of `break_glass`"), is_fatal, "{index}: {why}");
+        assert_eq!(why.contains("gone"), is_fatal, "{index}: {why}");
+        // What opens is done before, and what closes is not begun.
+        assert_eq!(outcome.not_tried() > 0, is_fatal, "{index}: {outcome:#?}");
+        let is_everyone = world.state().settings.permissions.use_tokens == Holders::Everyone;
+        assert_eq!(is_everyone, is_fatal, "{index}");
     }
 }

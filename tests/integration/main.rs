@@ -11,6 +11,7 @@
 mod auth_command;
 mod bitbucket;
 mod bitbucket_rest;
+mod calls;
 mod capabilities;
 mod clocks;
 mod crash;
@@ -37,6 +38,7 @@ mod lockout_laws;
 mod lost_answers;
 mod marks;
 mod networks;
+mod odd_addresses;
 mod only;
 mod openapi;
 mod origin;

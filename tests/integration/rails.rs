@@ -98,7 +98,91 @@ fn where_addresses_will_be_found_elsewhere_the_withdrawn_networks_are_counted() 
     state.settings.networks = AllowedNetworks::only(addresses).unwrap();
     let yaml = "version: 1\nnetwork:\n  allow: [10.0.0.0/8]\n  \
                 client_address: {header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}\n";
-    assert_eq!(refused(state, yaml), ["withdrawn_networks: 3 of 4"]);
+    let elsewhere = ["refused_callers: 10 of 10", "withdrawn_networks: 3 of 4"];
+    assert_eq!(refused(state.clone(), yaml), elsewhere, "the proxies were clients");
+    for token in state.tokens.values_mut() {
+        token.last_used = token.last_used.map(|last| LastUse { from: "10.0.0.6".parse().ok(), ..last });
+    }
+    assert_eq!(refused(state, yaml), Vec::<String>::new(), "they stay where they are, which is in the list");
+}
+
+/// Ten callers who are seen at `from` by a server that lets in `networks` alone and finds them by `source`.
+fn seen(from: &str, networks: &str, source: &str) -> State {
+    let mut state = state();
+    let settings = policy(&format!("version: 1\nnetwork: {{allow: {networks}, client_address: {source}}}\n"));
+    state.settings.networks = settings.networks.get().unwrap().value.clone();
+    state.settings.client_address = settings.client_address.get().unwrap().value.clone();
+    for token in state.tokens.values_mut() {
+        token.last_used = token.last_used.map(|last| LastUse { from: from.parse().ok(), ..last });
+    }
+    state
+}
+
+fn source(text: &str) -> String {
+    format!("version: 1\nnetwork: {{client_address: {text}}}\n")
+}
+
+#[test]
+fn everybody_whose_address_is_found_elsewhere_then_counts_as_refused_unless_it_is_let_in_wherever_that_is() {
+    const HEADER: &str = "{header: X-Forwarded-For, trusted_proxies: [10.0.0.5]}";
+    const OTHER_HEADER: &str = "{header: X-Real-IP, trusted_proxies: [10.0.0.5]}";
+    const OTHER_PROXY: &str = "{header: X-Forwarded-For, trusted_proxies: [10.0.0.6]}";
+    const BOTH_PROXIES: &str = "{header: X-Forwarded-For, trusted_proxies: [10.0.0.5, 10.0.0.6]}";
+    let all = ["refused_callers: 10 of 10"];
+    for (from, networks, before, after, expected) in [
+        ("192.0.2.9", "[192.0.2.0/24]", HEADER, "peer", &all[..]),
+        ("10.0.0.5", "[10.0.0.0/24]", "peer", HEADER, &all),
+        ("192.0.2.9", "[192.0.2.0/24]", HEADER, OTHER_HEADER, &all),
+        ("192.0.2.9", "[192.0.2.0/24]", HEADER, OTHER_PROXY, &all),
+        ("10.0.0.6", "[10.0.0.0/24]", HEADER, BOTH_PROXIES, &all),
+        // Nobody comes through the proxy, and nobody is seen elsewhere when one more is believed.
+        ("10.0.0.7", "[10.0.0.0/24]", "peer", HEADER, &[]),
+        ("192.0.2.9", "[192.0.2.0/24]", HEADER, BOTH_PROXIES, &[]),
+        // The proxies are let in as well, so that everybody is.
+        ("192.0.2.9", "[192.0.2.0/24, 10.0.0.5]", HEADER, "peer", &[]),
+        ("192.0.2.9", "anywhere", HEADER, "peer", &[]),
+        ("10.0.0.5", "anywhere", "peer", HEADER, &[]),
+    ] {
+        let state = seen(from, networks, before);
+        assert_eq!(refused(state, &source(after)), expected, "{from} in {networks}: {before} -> {after}");
+    }
+}
+
+#[test]
+fn the_change_of_the_source_has_the_count_in_the_journal() {
+    let world =
+        World::new(seen("192.0.2.9", "[192.0.2.0/24]", "{header: X-Real-IP, trusted_proxies: [10.0.0.5]}"));
+    let plan = world.plan(&policy(&source("peer")), time(NOW));
+    assert_eq!(plan.notes()[0].counts, BTreeMap::from([(RailClass::RefusedCallers, 10)]));
+    let allowed = Allowed::from([(RailClass::RefusedCallers, 10)]);
+    assert_eq!(plan.refusals(&Rails::default(), &allowed), [], "one flag lets it pass");
+}
+
+#[test]
+fn where_the_addresses_of_uses_are_not_told_a_first_list_of_networks_is_refused() {
+    let yaml = "version: 1\nnetwork: {allow: [10.0.0.0/8]}\n";
+    let mut unknown = state();
+    for token in unknown.tokens.values_mut() {
+        token.last_used = token.last_used.map(|last| LastUse { from: None, ..last });
+    }
+    let expected = ["refused_callers: 10 of 10", "withdrawn_networks: 4 of 5"];
+    assert_eq!(refused(unknown.clone(), yaml), expected);
+    let disjoint =
+        State { settings: seen("192.0.2.9", "[192.0.2.0/24]", "peer").settings, ..unknown.clone() };
+    assert_eq!(
+        refused(disjoint.clone(), yaml),
+        ["refused_callers: 10 of 10"],
+        "one network of one is the floor"
+    );
+    for lifted in ["anywhere", "[192.0.2.0/24, 10.0.0.0/8]"] {
+        let yaml = format!("version: 1\nnetwork: {{allow: {lifted}}}\n");
+        assert_eq!(refused(disjoint.clone(), &yaml), Vec::<String>::new(), "nothing is withdrawn");
+    }
+    let mut unused = unknown;
+    for token in unused.tokens.values_mut() {
+        token.last_used = None;
+    }
+    assert_eq!(refused(unused, yaml), Vec::<String>::new(), "nobody calls with them");
 }
 
 #[test]
@@ -135,7 +219,7 @@ fn where_the_addresses_of_uses_are_not_told_the_withdrawn_networks_are_counted()
     forget(&mut state, "1", "2026-10-01T00:00:00Z");
     assert_eq!(refused(state.clone(), yaml), Vec::<String>::new(), "that was long ago");
     forget(&mut state, "2", "2026-11-22T00:00:00Z");
-    assert_eq!(refused(state.clone(), yaml), ["withdrawn_networks: 3 of 4"]);
+    assert_eq!(refused(state.clone(), yaml), ["refused_callers: 1 of 9", "withdrawn_networks: 3 of 4"]);
     let plan = World::new(state).plan(&policy(yaml), time(NOW));
     let mut text = String::new();
     tokenwarden::report::text::plan(&plan, tokenwarden::report::Paint { colour: false }, &mut text).unwrap();

@@ -17,10 +17,10 @@ use tokenwarden::{
     },
     model::rails::{RailClass, Rails},
     model::{
-        AllowedNetworks, GroupName, MarkKey, Marker, SettingKey, Settings, Token, TokenId, TokenScope,
-        UserName,
+        AddressSet, AllowedNetworks, GroupName, MarkKey, Marker, SettingKey, Settings, Token, TokenId,
+        TokenScope, UserName,
     },
-    plan::{Change, History, Object, Plan, Standing, Terms},
+    plan::{Change, History, Object, Plan, Standing, Terms, WaysIn},
     policy::{
         Policy,
         settings_file::{Lockout, Unsupported},
@@ -28,8 +28,9 @@ use tokenwarden::{
 };
 
 /// What a run calls on it.
-pub(crate) const CALLS: [Call; 2] =
-    [Call { method: "GET", path: "/settings" }, Call { method: "PUT", path: "/settings" }];
+pub(crate) fn calls() -> Vec<Call> {
+    ["GET", "PUT"].map(|method| Call::new(method, "/settings")).into()
+}
 
 /// What the target has.
 #[derive(Clone, Debug)]
@@ -68,6 +69,17 @@ impl State {
         }
     }
 
+    /// The same without the tokens that a run would revoke until `moment` for their marks.
+    pub(crate) fn without_marked_until(&self, moment: Timestamp) -> Self {
+        let mut left = self.clone();
+        let is_due = |token: &Token| {
+            let (_, mark) = marker().read(&token.description, &token.id);
+            mark.is_some_and(|mark| mark.until <= moment)
+        };
+        left.tokens.retain(|_, token| !self.marks() || !is_due(token));
+        left
+    }
+
     fn marks(&self) -> bool {
         matches!(self.capabilities.expiry, Expiry::Mark { .. })
     }
@@ -86,20 +98,29 @@ impl State {
     }
 
     /// Whether `user` has a way in: the password that everybody is taken to have, or a token, from
-    /// where it was last used when `judged` by that.
-    pub(crate) fn lets_in(&self, user: &UserName, method: &str, judged: bool, now: Timestamp) -> bool {
+    /// where it was last used. Somebody who is seen at an address may be seen `elsewhere` instead, and must
+    /// be let in there too.
+    pub(crate) fn lets_in(
+        &self,
+        user: &UserName,
+        method: &str,
+        elsewhere: &dyn Fn(Option<IpAddr>) -> AddressSet,
+        now: Timestamp,
+    ) -> bool {
         let person = self.person(user);
         let anywhere = Settings { networks: AllowedNetworks::Anywhere, ..self.settings.clone() };
         let somewhere = Origin::Client(Ipv4Addr::UNSPECIFIED.into());
-        permits(&anywhere, Credentials::Password(person.clone()), somewhere.clone(), method)
+        let let_in = |from| elsewhere(from).difference(&self.settings.networks.addresses()).is_empty();
+        (let_in(None) && permits(&anywhere, Credentials::Password(person.clone()), somewhere.clone(), method))
             || self.tokens.values().any(|token| {
-                let from = token.last_used.and_then(|last| last.from).filter(|_| judged);
+                let from = token.last_used.and_then(|last| last.from);
                 let (settings, origin) = match from {
                     Some(from) => (&self.settings, Origin::Client(from)),
                     None => (&anywhere, somewhere.clone()),
                 };
                 token.owner.user() == Some(user)
                     && !token.is_expired(now)
+                    && let_in(from)
                     && permits(settings, token_of(token, person.clone()), origin, method)
             })
     }
@@ -232,6 +253,7 @@ pub(crate) fn terms(policy: &Policy, now: Timestamp) -> Terms<'_> {
 /// The plan as one that may be applied, whatever the rails and the check on lockouts would say.
 pub(crate) fn approve(mut plan: Plan) -> tokenwarden::plan::ApprovedPlan {
     plan.shut_out.clear();
+    plan.ways_in = WaysIn::default();
     let allowed = RailClass::ALL.map(|class| (class, u64::MAX)).into();
     plan.approve(&Rails::default(), &allowed).expect("every rail is lifted")
 }
@@ -259,7 +281,7 @@ impl InventoryReader for World {
                 version: None,
                 caller: state.caller(),
                 administrators: Some(Administrators::Group("administrators".into())),
-                calls: CALLS.into(),
+                calls: calls(),
                 manageable: state.manageable.clone(),
                 unreadable: BTreeMap::new(),
                 forms: BTreeMap::new(),

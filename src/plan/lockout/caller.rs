@@ -4,10 +4,11 @@
 use std::net::IpAddr;
 
 use crate::{
-    access::{self, Credentials, Held, Person},
+    access::{self, Credentials, Held, Person, Relocation},
     inventory::{Caller, Credential, Server},
     model::{
-        AddressSet, ClientAddressSource, Scope, Settings, TokenId, TokenScope, UserName, network::canonical,
+        AllowedNetworks, ClientAddressSource, Scope, Settings, TokenId, TokenScope, UserName,
+        network::canonical,
     },
 };
 
@@ -93,11 +94,13 @@ fn credentials(caller: &Caller, narrowed: Option<Scope>) -> Credentials {
     }
 }
 
-/// The address that the server will see for us once it looks for it in `then` and no longer in `now`;
-/// nothing when that cannot be known.
+/// The address that the server will see for us once it looks for it in `then` and no longer in `now`; `None`
+/// when that cannot be known.
 fn address_under(caller: &Caller, now: &ClientAddressSource, then: &ClientAddressSource) -> Option<IpAddr> {
-    if now == then || keeps_address(caller, now, then) {
-        return caller.address;
+    if let Some(address) = caller.address
+        && Relocation::between(now, then).elsewhere(&[address.into()].into_iter().collect()).is_empty()
+    {
+        return Some(address);
     }
     let peer = canonical(caller.peer?);
     match then {
@@ -105,21 +108,6 @@ fn address_under(caller: &Caller, now: &ClientAddressSource, then: &ClientAddres
         ClientAddressSource::Header { trusted_proxies, .. } if trusted_proxies.contains(peer) => None,
         _ => access::client_address(then, peer, &[] as &[&str]).ok(),
     }
-}
-
-/// Whether the same header is read, the proxies that were believed still are, and our address is none of
-/// the new ones: then everything to the right of it stays a trusted proxy.
-fn keeps_address(caller: &Caller, now: &ClientAddressSource, then: &ClientAddressSource) -> bool {
-    let (
-        ClientAddressSource::Header { name, trusted_proxies: before },
-        ClientAddressSource::Header { name: same, trusted_proxies: after },
-    ) = (now, then)
-    else {
-        return false;
-    };
-    name == same
-        && before.difference(after).is_empty()
-        && caller.address.is_some_and(|address| !after.contains(address))
 }
 
 /// Whether a client that was let in under `before` may be refused for its address under `after`.
@@ -130,7 +118,7 @@ fn may_refuse(before: &Settings, after: &Settings) -> bool {
 }
 
 fn everywhere(settings: &Settings) -> bool {
-    AddressSet::everything().difference(&settings.networks.addresses()).is_empty()
+    settings.networks == AllowedNetworks::Anywhere
 }
 
 #[cfg(test)]
@@ -164,7 +152,7 @@ mod tests {
         let address = Some("192.0.2.9".parse().unwrap());
         let caller =
             Caller { user: Some("root".into()), credential, address, peer: address, ..Caller::operator() };
-        let calls = vec![Call { method: "GET", path: "/" }, Call { method: "PUT", path: "/" }];
+        let calls = ["GET", "PUT"].map(|method| Call::new(method, "/")).into();
         let manageable = std::collections::BTreeSet::new();
         Server {
             url: String::new(),

@@ -15,16 +15,24 @@
 //! * **People** (`break_glass`, administrators): by the best of their ways in, that is by a token that has
 //!   not expired and that the plan neither revokes nor makes to expire, or by a password. Every active user
 //!   is taken to have one, since no server tells. A token is judged from the address it was last used from;
-//!   where that is not known, and for passwords, the network does not count against them.
+//!   where that is not known, and for passwords, the network does not count against them. When the source of
+//!   addresses changes, they are judged from every address at which the server may see them then, and whoever
+//!   may be seen anywhere is refused unless the networks are open.
+//! * A way in must last: people are judged twice, now and at the end of `lockout.horizon`, when a token that
+//!   expires before that, or whose mark is due, is none any more. A plan may make neither worse. What ends
+//!   within the horizon anyway stops no plan, and is warned of.
 //! * The process that runs an embedded server for itself cannot be shut out, and is one administrator.
 
+mod again;
 mod caller;
 mod people;
 mod text;
 mod way_in;
+mod ways;
 
 pub(super) use caller::shut_out as caller_shut_out;
 pub(super) use people::PeopleFold;
+pub use ways::WaysIn;
 
 use std::net::IpAddr;
 
@@ -87,6 +95,10 @@ pub enum Axis {
     Expired,
     /// The token would be revoked.
     Revoked,
+    /// What is left does not last until the end of the horizon.
+    Ending,
+    /// It was there when the plan was made, and is not any more.
+    Gone,
 }
 
 impl Loss {
@@ -113,7 +125,7 @@ fn keys(axis: Axis) -> &'static [SettingKey] {
     match axis {
         Axis::Refused(reason) => reason.settings(),
         Axis::UnknownAddress => &[SettingKey::ClientAddress, SettingKey::Networks],
-        Axis::Expired | Axis::Revoked => &[],
+        Axis::Expired | Axis::Revoked | Axis::Ending | Axis::Gone => &[],
     }
 }
 
@@ -121,7 +133,7 @@ fn keys(axis: Axis) -> &'static [SettingKey] {
 fn axis_of(change: &Change) -> Option<Axis> {
     match change {
         Change::Narrow { .. } => Some(Axis::Refused(Reason::Scope)),
-        Change::Expire { .. } => Some(Axis::Expired),
+        Change::Expire { .. } | Change::Mark { .. } => Some(Axis::Expired),
         Change::Revoke { .. } => Some(Axis::Revoked),
         _ => None,
     }

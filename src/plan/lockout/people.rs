@@ -1,5 +1,5 @@
-//! In: the people who must keep a way in, and every token. Out: which of them a plan would shut out. It
-//! refuses to keep tokens: it counts ways in.
+//! Which of the people who must keep a way in a plan would shut out: a fold over all tokens that counts ways
+//! in, and keeps no token.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -9,9 +9,9 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Held, Person},
+    access::{Credentials, Held, Person, Reason, Relocation},
     inventory::{Caller, Capabilities, Credential, Inventory, Presence},
-    model::{Token, TokenId, TokenScope, UserName},
+    model::{AddressSet, Mark, Token, TokenId, TokenScope, UserName},
     policy::settings_file::Lockout,
 };
 
@@ -19,32 +19,26 @@ use super::{
     super::{Change, Object, PlannedChange},
     Axis, Loss, ShutOut, Who, axis_of, settings_after,
     way_in::{Gate, Level, Way},
+    ways::{MOMENTS, Watched, WaysIn},
 };
 
 /// The fold over all tokens.
 pub(in crate::plan) struct PeopleFold<'a> {
     lockout: &'a Lockout,
-    now: Timestamp,
+    /// Now, and the end of `lockout.horizon`.
+    moments: [Timestamp; MOMENTS],
     /// Whether a token can be a way in at all.
     tokens_administer: bool,
     before: Gate,
     after: Gate,
+    /// What becomes of the addresses at which people are seen now.
+    relocation: Relocation,
     /// Administrators who cannot be shut out.
     operators: u64,
-    /// We, when the credential of the run is one more way in. Whether that is lost is judged by itself.
-    ours: Option<UserName>,
+    /// We, and at which moments the credential of the run is one more way in. Whether that is lost is judged
+    /// by itself.
+    ours: (Option<UserName>, [bool; MOMENTS]),
     watched: HashMap<UserName, Watched>,
-}
-
-/// One of the people who must keep a way in.
-struct Watched {
-    person: Person,
-    /// The best way in that there is now.
-    before: Level,
-    /// How many ways in there would be, by level.
-    after: BTreeMap<Level, u64>,
-    /// What is lost, with the lowest address that would be refused.
-    lost: BTreeMap<Axis, Option<IpAddr>>,
 }
 
 impl<'a> PeopleFold<'a> {
@@ -58,27 +52,32 @@ impl<'a> PeopleFold<'a> {
         let administrators = server.administrators.as_ref();
         let all = administrators.map(|administrators| administrators.names(people)).unwrap_or_default();
         let names: HashSet<&UserName> = all.into_iter().chain(&lockout.break_glass).collect();
+        let after = settings_after(settings, changes);
+        let moments = [*seen_at, lockout.horizon.after(*seen_at)];
         let mut fold = Self {
             lockout,
-            now: *seen_at,
+            moments,
             tokens_administer: server.capabilities.tokens_administer,
+            relocation: Relocation::between(&settings.client_address, &after.client_address),
             before: Gate::new(settings.clone(), &server.calls),
-            after: Gate::new(settings_after(settings, changes), &server.calls),
+            after: Gate::new(after, &server.calls),
             operators: u64::from(server.caller.credential == Credential::Operator),
-            ours: server.caller.user.clone().filter(|_| is_another_way(&server.caller, &server.capabilities)),
+            ours: (
+                server.caller.user.clone(),
+                moments.map(|moment| is_another_way(&server.caller, &server.capabilities, moment)),
+            ),
             watched: HashMap::with_capacity(names.len()),
         };
         for name in names {
-            let person = Person {
+            let mut watched = Watched::new(Person {
                 name: name.clone(),
                 groups: people.groups_of(name).cloned().collect(),
                 active: people.presence(name) == Presence::Active,
                 administrator: administrators.is_some_and(|these| these.include(name, people)),
-            };
-            let password = Credentials::Password(person.clone());
-            let mut watched =
-                Watched { person, before: Level::Shut, after: BTreeMap::new(), lost: BTreeMap::new() };
-            watched.add(fold.before.way_in(password.clone(), None), fold.after.way_in(password, None), None);
+            });
+            let password = Credentials::Password(watched.person.clone());
+            let before = fold.before.way_in(password.clone(), None);
+            watched.add([true; MOMENTS], before, fold.way_then(password, None));
             fold.watched.insert(name.clone(), watched);
         }
         fold
@@ -92,31 +91,85 @@ impl<'a> PeopleFold<'a> {
 
     /// Looks at one token.
     pub(in crate::plan) fn observe(&mut self, token: &Token) {
-        if self.is_way_in(token)
-            && let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner))
-        {
-            let from = last_address(token, &self.before, &self.after);
-            let credentials = watched.holding(token, token.scope);
-            let before = self.before.way_in(credentials.clone(), from);
-            watched.add(before, self.after.way_in(credentials, from), from);
+        let open = self.is_open(token);
+        let Some(watched) = token.owner.user().and_then(|owner| self.watched.get(owner)) else { return };
+        let (credentials, from) = (holding(&watched.person, token, token.scope), last_address(token));
+        let before = self.before.way_in(credentials.clone(), from);
+        let then = self.way_then(credentials, from);
+        if let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) {
+            watched.add(open, before, then);
         }
     }
 
-    /// Whether somebody could mend the policy with `token`, for all that is known of it by itself.
-    fn is_way_in(&self, token: &Token) -> bool {
-        self.tokens_administer && !token.is_expired(self.now)
+    /// At which moments somebody could mend the policy with `token`, for all that is known of it by itself.
+    /// A mark ends a token once a run finds it due.
+    fn is_open(&self, token: &Token) -> [bool; MOMENTS] {
+        let [now, horizon] = self.moments;
+        let is_open = self.tokens_administer && !token.is_expired(now);
+        [is_open, is_open && token.ends().is_none_or(|end| end > horizon)]
+    }
+
+    /// How far one gets with `credentials` after the plan when one is seen at `from` now, and the address from
+    /// which that is judged. Where it is not known from where somebody comes, the network does not count,
+    /// unless addresses are found in another way then.
+    fn way_then(&self, credentials: Credentials, from: Option<IpAddr>) -> (Way, Option<IpAddr>) {
+        let (networks, networks_then) = (&self.before.settings.networks, &self.after.settings.networks);
+        let seen = from.map_or_else(|| networks.addresses(), |from| [from.into()].into_iter().collect());
+        let elsewhere = self.relocation.elsewhere(&seen);
+        match elsewhere.difference(&networks_then.addresses()).pieces().first() {
+            None => (self.after.way_in(credentials, from), from),
+            Some(_) if elsewhere == AddressSet::everything() => {
+                (Way { level: Level::Shut, obstacle: Some(Reason::ClientAddress) }, None)
+            }
+            Some(refused) => {
+                let at = Some(refused.first());
+                (self.after.way_in(credentials, at), at)
+            }
+        }
     }
 
     /// Those of `break_glass` who have no way in now.
     pub(in crate::plan) fn without_way_in(&self) -> Vec<UserName> {
-        let shut =
-            |name: &&UserName| self.watched.get(*name).is_none_or(|watched| watched.before == Level::Shut);
-        self.lockout.break_glass.iter().filter(shut).cloned().collect()
+        self.those(|[now, _]| now == Level::Shut)
+    }
+
+    /// Those of `break_glass` who have a way in now, and none at the end of the horizon.
+    pub(in crate::plan) fn without_lasting_way_in(&self) -> Vec<UserName> {
+        self.those(|[now, horizon]| now > Level::Shut && horizon == Level::Shut)
+    }
+
+    fn those(&self, chosen: impl Fn([Level; MOMENTS]) -> bool) -> Vec<UserName> {
+        let levels = |name| self.watched.get(name).map_or([Level::Shut; MOMENTS], Watched::before);
+        self.lockout.break_glass.iter().filter(|name| chosen(levels(*name))).cloned().collect()
+    }
+
+    /// Who has which way in now.
+    pub(in crate::plan) fn ways_in(&self) -> WaysIn {
+        let way = |watched: &Watched| (watched.before(), watched.person.administrator);
+        WaysIn {
+            lockout: self.lockout.clone(),
+            people: self.watched.iter().map(|(name, watched)| (name.clone(), way(watched))).collect(),
+            administrators: self.count(Watched::before),
+        }
+    }
+
+    /// As [`Self::finish`], and with everybody who lost a way in that there was when a plan was made.
+    pub(in crate::plan) fn finish_since(mut self, made: &WaysIn, changes: &[PlannedChange]) -> Vec<ShutOut> {
+        for (name, (levels, administered)) in &made.people {
+            if let Some(watched) = self.watched.get_mut(name) {
+                watched.compare(*levels, *administered);
+            }
+        }
+        self.shut_out(changes, made.administrators)
     }
 
     /// Everybody whom the plan with `changes` would shut out: users in the order of the settings file,
     /// then the administrators.
-    pub(in crate::plan) fn finish(mut self, changes: &[PlannedChange]) -> Vec<ShutOut> {
+    pub(in crate::plan) fn finish(self, changes: &[PlannedChange]) -> Vec<ShutOut> {
+        self.shut_out(changes, [0; MOMENTS])
+    }
+
+    fn shut_out(mut self, changes: &[PlannedChange], administrators: [u64; MOMENTS]) -> Vec<ShutOut> {
         self.withdraw(changes);
         let mut shut_out = Vec::new();
         for name in &self.lockout.break_glass {
@@ -124,7 +177,7 @@ impl<'a> PeopleFold<'a> {
             let losses = losses(&[watched], changes);
             shut_out.push(ShutOut { who: Who::BreakGlass(name.clone()), losses });
         }
-        shut_out.extend(self.administrators(changes));
+        shut_out.extend(self.administrators(changes, administrators));
         shut_out
     }
 
@@ -138,111 +191,98 @@ impl<'a> PeopleFold<'a> {
         }
         for changes in touched.values() {
             let Some(Object::Token(token)) = changes.first().map(|change| change.object()) else { continue };
-            if !self.is_way_in(token) {
-                continue;
-            }
-            let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) else {
+            let Some(watched) = token.owner.user().and_then(|owner| self.watched.get(owner)) else {
                 continue;
             };
-            let from = last_address(token, &self.before, &self.after);
-            let untouched = self.after.way_in(watched.holding(token, token.scope), from).level;
-            let left = match scope_left(token.scope, changes) {
-                Some(scope) => self.after.way_in(watched.holding(token, scope), from).level,
-                None => Level::Shut,
+            let from = last_address(token);
+            let level =
+                |token: &Token| self.way_then(holding(&watched.person, token, token.scope), from).0.level;
+            let counted = self.is_open(token).map(|open| open.then(|| level(token)));
+            let left = match left_of(token, changes) {
+                Some(left) => self.is_open(&left).map(|open| open.then(|| level(&left))),
+                None => [None; MOMENTS],
             };
-            if left < untouched {
-                watched.replace(untouched, left);
-                watched
-                    .lost
-                    .extend(changes.iter().filter_map(|change| axis_of(change)).map(|axis| (axis, None)));
+            let axes = changes.iter().filter_map(|change| axis_of(change));
+            if let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) {
+                watched.replace(counted, left, axes);
             }
         }
     }
 
-    fn administrators(&self, changes: &[PlannedChange]) -> Option<ShutOut> {
-        let all = || self.watched.values().filter(|watched| watched.person.administrator);
-        let is_ours = |watched: &Watched| self.ours.as_ref() == Some(&watched.person.name);
-        let count = |level: fn(&Watched) -> Level| {
-            let getting_in = |watched: &&Watched| is_ours(watched) || level(watched) == Level::Writing;
-            self.operators + all().filter(getting_in).count() as u64
-        };
-        let (before, after) = (count(|watched| watched.before), count(Watched::best_after));
+    /// How many administrators can apply a policy at each moment, by the `levels` of each.
+    fn count(&self, levels: fn(&Watched) -> [Level; MOMENTS]) -> [u64; MOMENTS] {
+        let (user, is_open) = &self.ours;
+        let mut count = [self.operators; MOMENTS];
+        for watched in self.watched.values().filter(|watched| watched.person.administrator) {
+            let is_us = user.as_ref() == Some(&watched.person.name);
+            for ((count, level), is_open) in count.iter_mut().zip(levels(watched)).zip(is_open) {
+                *count += u64::from(level == Level::Writing || is_us && *is_open);
+            }
+        }
+        count
+    }
+
+    /// The administrators, when too few are left at some moment of those that there are now, or that there
+    /// were at `earlier` counts.
+    fn administrators(&self, changes: &[PlannedChange], earlier: [u64; MOMENTS]) -> Option<ShutOut> {
         let least = self.lockout.min_admins;
-        let losing: Vec<_> = all().filter(|watched| watched.loses() && !is_ours(watched)).collect();
-        (after < before && after < least).then(|| ShutOut {
-            who: Who::Administrators { before, after, least },
-            losses: losses(&losing, changes),
-        })
+        let counts = self.count(Watched::before).into_iter().zip(earlier).zip(self.count(Watched::after));
+        let (before, after) = counts
+            .map(|((before, earlier), after)| (before.max(earlier), after))
+            .find(|(before, after)| after < before && *after < least)?;
+        let is_ours = |watched: &Watched| {
+            self.ours.1 == [true; MOMENTS] && self.ours.0.as_ref() == Some(&watched.person.name)
+        };
+        let losing =
+            |watched: &&Watched| watched.person.administrator && watched.loses() && !is_ours(watched);
+        let losing: Vec<_> = self.watched.values().filter(losing).collect();
+        Some(ShutOut { who: Who::Administrators { before, after, least }, losses: losses(&losing, changes) })
     }
 }
 
-impl Watched {
-    /// Counts a way in.
-    fn add(&mut self, before: Way, after: Way, from: Option<IpAddr>) {
-        self.before = self.before.max(before.level);
-        *self.after.entry(after.level).or_default() += 1;
-        if after.level < before.level
-            && let Some(reason) = after.obstacle
-        {
-            let lowest = self.lost.entry(Axis::Refused(reason)).or_insert(from);
-            *lowest = lowest.iter().copied().chain(from).min();
-        }
-    }
-
-    /// Counts a way in as one of another level.
-    fn replace(&mut self, counted: Level, level: Level) {
-        let count = self.after.entry(counted).or_default();
-        *count = count.saturating_sub(1);
-        *self.after.entry(level).or_default() += 1;
-    }
-
-    fn best_after(&self) -> Level {
-        let best = self.after.iter().rev().find(|(_, count)| **count > 0);
-        best.map_or(Level::Shut, |(level, _)| *level)
-    }
-
-    fn loses(&self) -> bool {
-        self.best_after() < self.before
-    }
-
-    fn holding(&self, token: &Token, scope: TokenScope) -> Credentials {
-        let owner = self.person.clone().into();
-        Credentials::Token(Held { id: token.id.clone(), owner, scope, expires: token.expires })
-    }
+/// What somebody is for the server with `token`, were its scope `scope`.
+fn holding(person: &Person, token: &Token, scope: TokenScope) -> Credentials {
+    let owner = person.clone().into();
+    Credentials::Token(Held { id: token.id.clone(), owner, scope, expires: token.expires })
 }
 
-/// Whether the credential of a run is a way in that is neither a password nor one of the tokens that are
-/// looked at. A run that can apply by it shows by that very deed that it is one.
-fn is_another_way(caller: &Caller, server: &Capabilities) -> bool {
+/// Whether the credential of a run is a way in at `moment` that is neither a password nor one of the tokens
+/// that are looked at. A run that can apply by it shows by that very deed that it is one.
+fn is_another_way(caller: &Caller, server: &Capabilities, moment: Timestamp) -> bool {
     match caller.credential {
         Credential::Unidentified | Credential::NoToken => true,
-        Credential::Token { .. } => !server.tokens_administer,
+        Credential::Token { expires, .. } => {
+            !server.tokens_administer && expires.is_none_or(|expires| expires > moment)
+        }
         Credential::TokenAsPassword { .. } | Credential::Password | Credential::Operator => false,
     }
 }
 
-/// The address that `token` is judged from. Once addresses are found elsewhere, the last one says nothing.
-fn last_address(token: &Token, before: &Gate, after: &Gate) -> Option<IpAddr> {
-    let comparable = before.settings.client_address == after.settings.client_address;
-    token.last_used.and_then(|last| last.from).filter(|_| comparable)
+fn last_address(token: &Token) -> Option<IpAddr> {
+    token.last_used.and_then(|last| last.from)
 }
 
-/// What is left of the scope of a token that `changes` touch; nothing when they end it. A marked token
-/// is a way in until its mark is due.
-fn scope_left(scope: TokenScope, changes: &[&Change]) -> Option<TokenScope> {
-    changes.iter().try_fold(scope, |scope, change| match change {
-        Change::Narrow { to, .. } => Some(TokenScope::Set(*to)),
-        Change::Mark { .. } | Change::Unmark { .. } => Some(scope),
+/// What is left of a token that `changes` touch; `None` when they end it.
+fn left_of(token: &Token, changes: &[&Change]) -> Option<Token> {
+    changes.iter().try_fold(token.clone(), |token, change| match change {
+        Change::Narrow { to, .. } => Some(Token { scope: TokenScope::Set(*to), ..token }),
+        Change::Mark { until, .. } => {
+            Some(Token { mark: Some(Mark { until: *until, shown: None }), ..token })
+        }
+        Change::Unmark { .. } => Some(Token { mark: None, ..token }),
         _ => None,
     })
 }
 
-/// What all of `people` lose.
+/// What all of `people` lose; what cannot be said of them is gone.
 fn losses(people: &[&Watched], changes: &[PlannedChange]) -> Vec<Loss> {
     let mut lost: BTreeMap<Axis, Option<IpAddr>> = BTreeMap::new();
-    for (axis, address) in people.iter().flat_map(|watched| &watched.lost) {
-        let lowest = lost.entry(*axis).or_insert(*address);
-        *lowest = lowest.iter().copied().chain(*address).min();
+    for (axis, address) in people.iter().flat_map(|watched| watched.lost()) {
+        let lowest = lost.entry(axis).or_insert(address);
+        *lowest = lowest.iter().copied().chain(address).min();
+    }
+    if lost.is_empty() {
+        lost.insert(Axis::Gone, None);
     }
     let names: HashSet<_> = people.iter().map(|watched| &watched.person.name).collect();
     let of_theirs = |change: &Change, axis| {

@@ -62,6 +62,13 @@ impl fmt::Display for Loss {
             (Axis::Refused(Reason::Scope), _) => {
                 write!(f, "scope: a token would be narrowed: make one that complies, or change the limit{at}")
             }
+            (Axis::Ending, _) => f.write_str(
+                "horizon: the ways in that are left end within `lockout.horizon`: make a token that lasts longer first",
+            ),
+            (Axis::Gone, _) => f.write_str(
+                "changed meanwhile: a way in that there was when the plan was made is gone, such as a token, the \
+                 membership in a group or an active user: see to it, and run again",
+            ),
             (Axis::Refused(reason), _) => write!(f, "{reason}: the request would be refused"),
             (Axis::Expired, _) => {
                 write!(

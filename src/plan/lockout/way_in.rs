@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// How far somebody gets in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// Not far enough to plan.
+    #[default]
     Shut,
     /// Far enough to plan.
     Reading,
@@ -54,7 +55,7 @@ impl Gate {
         };
         let mut way = Way { level: Level::Writing, obstacle: None };
         for call in &self.calls {
-            (request.method, request.path) = (call.method, call.path);
+            (request.method, request.path) = (&call.method, &call.path);
             let level = if call.reads() { Level::Shut } else { Level::Reading };
             if level < way.level
                 && let Decision::Denied(reason) = decide(&self.settings, &request)

@@ -194,6 +194,10 @@ pub struct LockoutDocument {
     /// So many administrators must be left; `1` when left out.
     #[schemars(range(min = 1))]
     pub min_admins: Option<u32>,
+    /// How long a way in must last to count, such as `2w`; `7d` when left out. A token that ends before that
+    /// is none.
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
+    pub horizon: Option<String>,
 }
 
 /// Who we are for a server that does not say it.

@@ -204,10 +204,12 @@ pub struct Lockout {
     pub break_glass: Vec<UserName>,
     /// So many administrators must be left; at least one.
     pub min_admins: u64,
+    /// How long a way in must last to count.
+    pub horizon: Period,
 }
 
 impl Default for Lockout {
     fn default() -> Self {
-        Self { break_glass: Vec::new(), min_admins: 1 }
+        Self { break_glass: Vec::new(), min_admins: 1, horizon: Period::days(7) }
     }
 }

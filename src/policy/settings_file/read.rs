@@ -189,22 +189,13 @@ fn lockout(at: &At<'_>, out: &mut Diagnostics) -> Lockout {
             .get("min_admins")
             .and_then(|at| validate::whole_number(&at, out))
             .map_or(default.min_admins, u64::from),
+        horizon: at.get("horizon").and_then(|at| validate::period(&at, out)).unwrap_or(default.horizon),
     }
 }
 
 fn ourselves(at: &At<'_>, out: &mut Diagnostics) -> Ourselves {
-    let address = at.get("address").and_then(|at| {
-        let text = at.text()?;
-        let address = text.parse().ok();
-        if address.is_none() {
-            let message = format!("`{text}` is no address");
-            out.push(
-                Diagnostic::error(Code::BadNetwork, at.mark(), at.path.as_str(), message)
-                    .help("write the one address that the server sees, such as `192.0.2.9`"),
-            );
-        }
-        address
-    });
+    let help = "write the one address that the server sees, such as `192.0.2.9`";
+    let address = at.get("address").and_then(|at| validate::address(&at, Code::BadNetwork, help, out));
     Ourselves { token_id: at.get("token_id").and_then(|at| at.text().map(TokenId::new)), address }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     },
     plan::{
         Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
-        Reason, RefusedUse, Remark, Spent, TokenCounts,
+        Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
     },
     policy::{Place, Waiver, WaiverSubject},
 };
@@ -219,6 +219,8 @@ impl Document {
             released: BTreeSet::new(),
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
+            without_lasting_way_in: Vec::new(),
+            ways_in: WaysIn::default(),
         })
     }
 }
@@ -415,6 +417,7 @@ fn refused_use(entry: &RefusedUseEntry) -> Result<RefusedUse, BadPlan> {
         tokens: tokens.collect::<Result<_, _>>()?,
         owners: entry.owners,
         of_owners: entry.of_owners,
+        of_unknown_address: entry.of_unknown_address,
         addresses_tell: entry.addresses_tell,
     })
 }

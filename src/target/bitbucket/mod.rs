@@ -55,10 +55,11 @@ pub struct Options {
     pub address: Option<IpAddr>,
 }
 
-/// What a run calls on Bitbucket that looks at tokens of owners of `areas`, of all when there is none.
+/// What a run calls on Bitbucket that looks at tokens of owners of `areas`, of all when there is none, in
+/// projects whose keys fit `projects`, in all when there is none.
 #[must_use]
-pub fn calls(areas: &[OwnerKind]) -> Vec<Call> {
-    wire::calls(areas)
+pub fn calls(areas: &[OwnerKind], projects: &[String]) -> Vec<Call> {
+    wire::calls(areas, projects)
 }
 
 /// Bitbucket Data Center.

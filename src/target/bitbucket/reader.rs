@@ -138,7 +138,7 @@ impl Bitbucket {
                 },
                 administrators: administrators
                     .map(|users| Administrators::Users(users.into_iter().collect())),
-                calls: super::calls(&self.options.areas),
+                calls: super::calls(&self.options.areas, &self.options.projects),
                 manageable,
                 unreadable,
                 forms: BTreeMap::new(),

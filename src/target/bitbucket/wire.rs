@@ -16,58 +16,57 @@ use crate::{
 /// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
 pub(in crate::target) const PROBE: &str = "/rest/api/1.0/users";
 pub(in crate::target) const PROPERTIES: &str = "/rest/api/latest/application-properties";
-pub(super) const USERS: &str = "/rest/api/latest/admin/users";
+pub(in crate::target) const USERS: &str = "/rest/api/latest/admin/users";
 /// Users who fit a filter, shown to whoever is signed in.
 pub(super) const FILTERED_USERS: &str = "/rest/api/latest/users";
-pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
-pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
+pub(in crate::target) const GROUPS: &str = "/rest/api/latest/admin/groups";
+pub(in crate::target) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
 /// The groups of a user, which the specifications show as users by mistake.
-pub(super) const GROUPS_OF: &str = "/rest/api/latest/admin/users/more-members";
+pub(in crate::target) const GROUPS_OF: &str = "/rest/api/latest/admin/users/more-members";
 pub(super) const PROJECTS: &str = "/rest/api/latest/projects";
 pub(super) const REPOSITORIES: &str = "/rest/api/latest/repos";
 pub(super) const PASSWORDS: &str = "/rest/basicauth/latest/config";
 const TOKENS: &str = "/rest/access-tokens/latest";
 
-/// What every run calls, with `0` in the place of slugs and identifiers.
-const CALLS: [Call; 7] = [
-    Call { method: "GET", path: PROBE },
-    Call { method: "GET", path: PROPERTIES },
-    Call { method: "GET", path: USERS },
-    Call { method: "GET", path: GROUPS },
-    Call { method: "GET", path: MEMBERS },
-    Call { method: "GET", path: PASSWORDS },
-    Call { method: "PUT", path: PASSWORDS },
-];
-/// What it calls beside that when it looks at tokens of users.
-const CALLS_FOR_USERS: [Call; 3] = [
-    Call { method: "GET", path: "/rest/access-tokens/latest/users/0" },
-    Call { method: "POST", path: "/rest/access-tokens/latest/users/0/0" },
-    Call { method: "DELETE", path: "/rest/access-tokens/latest/users/0/0" },
-];
-/// What it calls beside that when it looks at tokens of projects.
-const CALLS_FOR_PROJECTS: [Call; 4] = [
-    Call { method: "GET", path: PROJECTS },
-    Call { method: "GET", path: "/rest/access-tokens/latest/projects/0" },
-    Call { method: "POST", path: "/rest/access-tokens/latest/projects/0/0" },
-    Call { method: "DELETE", path: "/rest/access-tokens/latest/projects/0/0" },
-];
-/// What it calls beside that when it looks at tokens of repositories.
-const CALLS_FOR_REPOSITORIES: [Call; 4] = [
-    Call { method: "GET", path: REPOSITORIES },
-    Call { method: "GET", path: "/rest/access-tokens/latest/projects/0/repos/0" },
-    Call { method: "POST", path: "/rest/access-tokens/latest/projects/0/repos/0/0" },
-    Call { method: "DELETE", path: "/rest/access-tokens/latest/projects/0/repos/0/0" },
-];
+/// What a run calls that looks at tokens of owners of `areas`, of all when there is none, in projects whose
+/// keys fit `projects`, in all when there is none. It does without knowing administrators and the limits of
+/// the rate.
+pub(super) fn calls(areas: &[OwnerKind], projects: &[String]) -> Vec<Call> {
+    let gets = [PROBE, PROPERTIES, USERS, GROUPS, MEMBERS, PASSWORDS];
+    let mut calls: Vec<_> = gets.into_iter().map(|path| Call::new("GET", path)).collect();
+    calls.push(Call::new("PUT", PASSWORDS));
+    let lists = [(OwnerKind::Project, PROJECTS), (OwnerKind::Repository, REPOSITORIES)];
+    let is_looked_at = |kind| areas.is_empty() || areas.contains(&kind);
+    calls.extend(
+        lists.iter().filter(|(kind, _)| is_looked_at(*kind)).map(|(_, list)| Call::new("GET", *list)),
+    );
+    for owner in
+        OwnerKind::ALL.into_iter().filter(|kind| is_looked_at(*kind)).flat_map(|kind| owners(kind, projects))
+    {
+        // INVARIANT: none of these names is empty or leads to another folder.
+        let Ok(tokens) = tokens_path(&owner, None) else { continue };
+        let Ok(token) = token_path(&tokens, &TokenId::new(Call::ANY)) else { continue };
+        calls.push(Call::new("GET", tokens));
+        calls.extend(["GET", "POST", "DELETE"].map(|method| Call::new(method, token.clone())));
+    }
+    calls
+}
 
-/// What a run calls that looks at tokens of owners of `areas`, of all when there is none.
-pub(super) fn calls(areas: &[OwnerKind]) -> Vec<Call> {
-    let of_areas: [(OwnerKind, &[Call]); 3] = [
-        (OwnerKind::User, &CALLS_FOR_USERS),
-        (OwnerKind::Project, &CALLS_FOR_PROJECTS),
-        (OwnerKind::Repository, &CALLS_FOR_REPOSITORIES),
-    ];
-    let looked_at = of_areas.into_iter().filter(|(kind, _)| areas.is_empty() || areas.contains(kind));
-    CALLS.into_iter().chain(looked_at.flat_map(|(_, calls)| calls.iter().copied())).collect()
+/// An owner of `kind` for each of the patterns in `projects` that its project may fit, with names that stand
+/// for any.
+fn owners(kind: OwnerKind, projects: &[String]) -> Vec<Owner> {
+    let any = || Call::ANY.to_owned();
+    let keys: Vec<_> = match projects {
+        [] => vec![any()],
+        patterns => patterns.iter().map(|pattern| pattern.replace('*', Call::ANY)).collect(),
+    };
+    match kind {
+        OwnerKind::User => vec![Owner::User(UserName::new(any()))],
+        OwnerKind::Project => keys.into_iter().map(Owner::Project).collect(),
+        OwnerKind::Repository => {
+            keys.into_iter().map(|project| Owner::Repository { project, slug: any() }).collect()
+        }
+    }
 }
 
 /// How long the name of a token can be: the column in the database has 255 characters.

@@ -24,7 +24,7 @@ use crate::{
 
 use super::{
     Gateway,
-    wire::{AskForLease, LEASE, LeaseItem, RUNS, RunList},
+    wire::{AskForLease, LEASE, LeaseItem, RUNS, RunList, end_path, lease_path},
 };
 
 /// How long a lease lasts without being prolonged: so long others wait for a run that was killed.
@@ -106,7 +106,7 @@ impl Gateway {
     ///
     /// When the server does not take it.
     pub async fn end_run(&self, run: &RunId) -> Result<(), HttpError> {
-        self.client.send(Method::POST, &format!("{RUNS}/{run}/end"), &[], None::<&()>).await
+        self.client.send(Method::POST, &end_path(run), &[], None::<&()>).await
     }
 
     /// The runs that the server knows to have done something at `since` or later, UTC, `limit` at most, the
@@ -169,7 +169,7 @@ impl HeldLease {
     /// Gives the lease back, so that others need not wait for it to run out.
     pub async fn give_back(self) {
         self.prolonging.abort();
-        let path = format!("{LEASE}/{}", self.run);
+        let path = lease_path(&self.run);
         if let Err(error) = self.client.send(Method::DELETE, &path, &[], None::<&()>).await {
             tracing::warn!(%error, "the lease could not be given back; it ends by itself");
         }

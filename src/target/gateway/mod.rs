@@ -25,7 +25,7 @@ pub use writer::GatewayWriter;
 /// What a run calls on a gateway.
 #[must_use]
 pub fn calls() -> Vec<Call> {
-    wire::CALLS.into()
+    wire::calls()
 }
 
 /// A gateway that policy is applied to.

@@ -1,7 +1,7 @@
 //! In: JSON of the gateway's REST. Out: the nouns of the program, and the other way round. It
 //! refuses to know when which call is made.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,20 +23,39 @@ pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(super) const USERS: &str = "/rest/api/latest/admin/users";
 pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
 pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
-pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
+const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
 pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
 
-/// What a run calls, with `0` in the place of the identifier of a token.
-pub(super) const CALLS: [Call; 8] = [
-    Call { method: "GET", path: SETTINGS },
-    Call { method: "GET", path: WHOAMI },
-    Call { method: "GET", path: USERS },
-    Call { method: "GET", path: MEMBERS },
-    Call { method: "GET", path: TOKENS },
-    Call { method: "PUT", path: SETTINGS },
-    Call { method: "PATCH", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
-    Call { method: "DELETE", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
-];
+/// The path of the token `id`.
+pub(super) fn token_path(id: impl Display) -> String {
+    format!("{TOKEN}/{id}")
+}
+
+/// The path of the lease of `run`.
+pub(super) fn lease_path(run: impl Display) -> String {
+    format!("{LEASE}/{run}")
+}
+
+/// The path to tell the end of `run` at.
+pub(super) fn end_path(run: impl Display) -> String {
+    format!("{RUNS}/{run}/end")
+}
+
+/// What a run calls that must be answered: the version is told to anybody, and a run does without knowing who
+/// changed the settings last.
+pub(super) fn calls() -> Vec<Call> {
+    let reads = [SETTINGS, WHOAMI, USERS, MEMBERS, TOKENS, RUNS].map(|path| Call::new("GET", path));
+    let writes = [
+        Call::new("PUT", SETTINGS),
+        Call::new("PATCH", token_path(Call::ANY)),
+        Call::new("DELETE", token_path(Call::ANY)),
+        Call::new("PUT", LEASE),
+        Call::new("DELETE", lease_path(Call::ANY)),
+        Call::new("POST", RUNS),
+        Call::new("POST", end_path(Call::ANY)),
+    ];
+    reads.into_iter().chain(writes).collect()
+}
 
 /// Whom the server takes us for.
 #[derive(Deserialize)]

@@ -19,7 +19,7 @@ use crate::{
 use super::{
     Gateway,
     ledger::Signature,
-    wire::{SETTINGS, TOKEN, TokenPatch},
+    wire::{SETTINGS, TokenPatch, token_path},
 };
 
 /// How often a write is begun when others write at the same time, or answers are lost.
@@ -151,7 +151,7 @@ impl GatewayWriter {
         body: Option<&TokenPatch>,
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {
-        let path = format!("{TOKEN}/{id}");
+        let path = token_path(id);
         let mut again = 1..TRIES;
         loop {
             let error = match self.client.send(method.clone(), &path, headers, body).await {

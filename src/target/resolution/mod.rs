@@ -52,10 +52,13 @@ pub struct Options {
     pub address: Option<IpAddr>,
 }
 
-/// What a run calls on `product` and the app in it.
+/// What a run calls on `product` and the app in it, whose settings are where `settings` says.
 #[must_use]
-pub fn calls(product: Product) -> Vec<Call> {
-    [directory::calls(product), &wire::CALLS].concat()
+pub fn calls(product: Product, settings: Option<&SettingsMapping>) -> Vec<Call> {
+    let of_settings = settings.into_iter().flat_map(|SettingsMapping { path, read, write, .. }| {
+        [read, write].map(|method| Call::new(method.clone(), path.clone()))
+    });
+    directory::calls(product).into_iter().chain(wire::calls()).chain(of_settings).collect()
 }
 
 /// A product with the app.

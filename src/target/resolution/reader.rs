@@ -104,7 +104,7 @@ impl Resolution {
                     peer: None,
                 },
                 administrators: None,
-                calls: super::calls(product),
+                calls: super::calls(product, self.options.settings.as_ref()),
                 manageable: fields.into_iter().flat_map(BTreeMap::keys).copied().collect(),
                 unreadable,
                 forms: fields.map(mapping::forms).unwrap_or_default(),

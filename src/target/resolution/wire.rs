@@ -16,12 +16,11 @@ use crate::{
 pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
 pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
 
-/// What a run calls of the app, with `0` in the place of the identifier of a token.
-pub(super) const CALLS: [Call; 3] = [
-    Call { method: "GET", path: TOKENS },
-    Call { method: "PATCH", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
-    Call { method: "DELETE", path: "/rest/de.resolution.apitokenauth/latest/user/token/0" },
-];
+/// What a run calls of the app.
+pub(super) fn calls() -> [Call; 3] {
+    let token = |method| Call::new(method, format!("{TOKEN}/{}", Call::ANY));
+    [Call::new("GET", TOKENS), token("PATCH"), token("DELETE")]
+}
 
 /// How long the description of a token may be. The vendor does not say; this is what its database columns
 /// of that kind usually have.

@@ -8,14 +8,17 @@ use tokenwarden::{
     model::{OwnerKind, TokenId, rails::Rails},
     plan::{Allowed, History, Lack, Plan, Remark, Terms, Who},
     policy::settings_file::Lockout,
-    target::{bitbucket::Options, http::Credential},
+    target::{Sight, bitbucket::Options, calls_of, http::Credential},
 };
 
 use super::{
     actions, apply, plan,
     stub::{PASSWORD, Stub, TARGET, token},
 };
-use crate::world::{policy, terms, time};
+use crate::{
+    calls::lists,
+    world::{policy, terms, time},
+};
 
 const NOW: &str = "2026-11-23T12:00:00Z";
 const EXCEPTED: &str = "version: 1\npassword_authentication: {state: disabled, except_users: [warden], except_paths: [/rest/x/*]}\n";
@@ -197,4 +200,69 @@ async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses()
     the credential is a token, and those of this server administer nothing: it will refuse what concerns others; use the password of an administrator, or a bearer credential of OAuth 2.0
     `warden` does not administer the server: it will refuse what concerns others
     ");
+}
+
+#[tokio::test]
+async fn every_call_of_a_run_is_one_that_is_looked_at() {
+    let stub = Stub::start().await;
+    for (owner, id) in
+        [("users/mary_example.com", "1"), ("projects/PLAT", "2"), ("projects/PLAT/repos/app", "3")]
+    {
+        stub.add(owner, token(id, "endless", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
+    }
+    let policy = policy(&format!(
+        "{EXCEPTED}permissions: {{use: [devs]}}\ntokens: {{limits: [{{max_scope: read-only, max_lifetime: 90d}}], enforcement: \
+         {{lifetime: {{action: expire, grace: 7d}}, scope: narrow}}}}\n"
+    ));
+    for now in [NOW, "2026-12-24T12:00:00Z"] {
+        let (before, outcome, _) = apply(&stub.target(), &policy, now).await;
+        assert!(outcome.is_whole() && !before.changes.is_empty(), "{outcome:?}");
+    }
+    let calls = calls_of("bitbucket", Sight::default()).unwrap();
+    for made in &stub.contents().calls {
+        let (method, path) = made.split_once(' ').unwrap();
+        // A run does without knowing administrators and the limits of the rate.
+        let is_needless =
+            path == "/rest/api/latest/users" || path.starts_with("/rest/api/latest/admin/rate-limit/");
+        assert!(is_needless || lists(&calls, method, path), "{made}");
+    }
+    for call in calls {
+        let is_made = |made: &String| {
+            made.split_once(' ')
+                .is_some_and(|(method, path)| lists(std::slice::from_ref(&call), method, path))
+        };
+        // That of a single token is for answers that were lost.
+        let is_rare = call.method == "GET" && call.path.contains("access-tokens");
+        assert!(
+            is_rare || stub.contents().calls.iter().any(is_made),
+            "no run made {} {}",
+            call.method,
+            call.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn passwords_that_are_left_for_the_tokens_of_one_user_or_project_alone_are_no_way_in() {
+    let stub = Stub::start().await;
+    let most = "/rest/api/*, /rest/basicauth/*";
+    let refused = async |paths: &str, options: Options| {
+        let yaml = format!(
+            "version: 1\npassword_authentication: {{state: disabled, except_paths: [{most}, {paths}]}}\n"
+        );
+        let plan = plan(&stub.target_with(options), &policy(&yaml), &History::default(), NOW).await;
+        plan.approve(&Rails::default(), &Allowed::new()).is_err()
+    };
+    let projects = |areas: &[OwnerKind], keys: &[&str]| Options {
+        areas: areas.to_vec(),
+        projects: keys.iter().map(|key| (*key).to_owned()).collect(),
+        ..Options::default()
+    };
+    let users = projects(&[OwnerKind::User], &[]);
+    assert!(refused("/rest/access-tokens/latest/users/0*", users).await);
+    assert!(!refused("/rest/access-tokens/latest/users/*", projects(&[OwnerKind::User], &[])).await);
+    let plat = "'/rest/access-tokens/latest/projects/PLAT*'";
+    assert!(refused(plat, projects(&[OwnerKind::Project], &[])).await);
+    assert!(refused(plat, projects(&[OwnerKind::Project], &["PLAT", "DOCS"])).await);
+    assert!(!refused(plat, projects(&[OwnerKind::Project, OwnerKind::Repository], &["PLAT*"])).await);
 }

@@ -11,14 +11,17 @@ use tokenwarden::{
         lifetime::Unit,
         mapping::{Entries, Field, SettingsMapping},
     },
-    target::resolution::{Options, Resolution},
+    target::{
+        Sight, calls_of,
+        resolution::{Options, Resolution},
+    },
 };
 
 use super::{
     NOW, actions, apply, held_back, plan,
     stub::{SETTINGS, Stub},
 };
-use crate::world::policy;
+use crate::{calls::lists, world::policy};
 
 fn mapping() -> SettingsMapping {
     let text = str::to_owned;
@@ -177,6 +180,36 @@ async fn a_field_that_is_not_there_or_is_something_else_is_held_back_and_never_m
     password_authentication: it could not be read: `/passwordsOff` is neither `true` nor `false`
     tokens.limits: it could not be read: `/months` holds no whole number
     ");
+}
+
+#[tokio::test]
+async fn every_call_of_a_run_is_one_that_is_looked_at() {
+    let stub = Stub::filled().await;
+    stub.contents().settings = settings();
+    let revoking = "  enforcement: {lifetime: {action: expire, grace: 7d}, owner-inactive: revoke}\n";
+    let (_, outcome, _) = apply(&target(&stub), &policy(&format!("{POLICY}{revoking}")), NOW).await;
+    assert!(outcome.changes.len() > 3, "{outcome:?}");
+    let mapping = mapping();
+    let calls = calls_of("resolution", Sight { settings: Some(&mapping), ..Sight::default() }).unwrap();
+    for made in &stub.contents().calls {
+        let (method, path) = made.split_once(' ').unwrap();
+        assert!(lists(&calls, method, path), "{made}");
+    }
+}
+
+#[tokio::test]
+async fn networks_of_the_app_that_can_be_read_in_two_ways_are_held_back() {
+    let stub = stub().await;
+    for (written, words) in [
+        ("010.0.0.0/8", "write `10.0.0.0/8` (read as decimal) or `8.0.0.0/8` (read as octal)"),
+        ("10.0.0.0/08", "write `10.0.0.0/8`"),
+        ("10.0.0.5/8", "has bits set behind its length"),
+    ] {
+        stub.contents().settings["ips"] = json!(written);
+        let plan = plan(&target(&stub), &policy("version: 1\nnetwork: {allow: [10.0.0.0/8]}\n"), NOW).await;
+        assert_eq!(plan.changes, []);
+        assert!(held_back(&plan)[0].contains(words), "{:?}", held_back(&plan));
+    }
 }
 
 #[tokio::test]

@@ -5,22 +5,18 @@ use serde::de::IgnoredAny;
 
 use super::{Members, Person};
 use crate::{
-    inventory::Call,
     model::{GroupName, UserName},
     target::{
         bitbucket::{
             directory,
-            wire::{Number, PROBE, PROPERTIES, Properties},
+            wire::{GROUPS, GROUPS_OF, MEMBERS, Number, PROBE, PROPERTIES, Properties, USERS},
         },
         http::{HttpClient, HttpError},
     },
 };
 
-pub(super) const CALLS: &[Call] = &[
-    Call { method: "GET", path: PROBE },
-    Call { method: "GET", path: "/rest/api/latest/admin/users" },
-    Call { method: "GET", path: "/rest/api/latest/admin/groups/more-members" },
-];
+/// What is read of the product.
+pub(super) const READ: &[&str] = &[PROBE, PROPERTIES, USERS, GROUPS, MEMBERS, GROUPS_OF];
 
 pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
     Ok(client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?.user)

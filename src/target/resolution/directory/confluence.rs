@@ -5,7 +5,6 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Members, Page, Person, pages, pages_twice};
 use crate::{
-    inventory::Call,
     model::{GroupName, UserName},
     target::{
         bitbucket::wire::segment,
@@ -20,11 +19,8 @@ const MEMBER_OF: &str = "/rest/api/user/memberof";
 const PAGE: &str = "200";
 const NAMES: (&str, &str) = ("start", "limit");
 
-pub(super) const CALLS: &[Call] = &[
-    Call { method: "GET", path: CURRENT },
-    Call { method: "GET", path: LIST },
-    Call { method: "GET", path: "/rest/api/group/0/member" },
-];
+/// What is read of the product beside the members of each group.
+pub(super) const READ: &[&str] = &[CURRENT, SERVER, LIST, MEMBER_OF];
 
 /// A user; the anonymous one has no name.
 #[derive(Deserialize, Hash)]
@@ -99,10 +95,15 @@ pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, HttpError
     Ok(users.into_iter().filter_map(User::person).collect())
 }
 
+/// The path of the members of the group whose name is `segment` in a path.
+pub(super) fn members_path(segment: &str) -> String {
+    format!("/rest/api/group/{segment}/member")
+}
+
 pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Members, HttpError> {
     // A name that cannot stand in a path is none that the server can be asked for.
     let Ok(name) = segment(group.as_str()) else { return Ok((group, None)) };
-    let path = format!("/rest/api/group/{name}/member");
+    let path = members_path(&name);
     match pages_twice::<Results<User>, User>(client, &path, &[], NAMES, PAGE).await {
         Ok(members) => {
             let names = members.into_iter().filter_map(|member| member.name).collect();

@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::{Cause, Members, Page, Person, UsersCutOff, pages_twice};
 use crate::{
-    inventory::Call,
     model::{GroupName, UserName},
     target::{
         bitbucket::wire::Number,
@@ -25,11 +24,8 @@ const MEMBERS: &str = "/rest/api/2/group/member";
 /// How many users a search shows at most, by version.
 const CUT_OFF: [usize; 2] = [100, 1000];
 
-pub(super) const CALLS: &[Call] = &[
-    Call { method: "GET", path: MYSELF },
-    Call { method: "GET", path: LIST },
-    Call { method: "GET", path: MEMBERS },
-];
+/// What is read of the product.
+pub(super) const READ: &[&str] = &[MYSELF, SERVER, USER, LIST, MEMBERS];
 
 #[derive(Deserialize, Hash)]
 struct User {

@@ -107,12 +107,14 @@ pub(super) async fn groups_of(
 }
 
 /// What a run calls of a product.
-pub(super) fn calls(product: Product) -> &'static [Call] {
-    match product {
-        Product::Bitbucket => bitbucket::CALLS,
-        Product::Jira => jira::CALLS,
-        Product::Confluence => confluence::CALLS,
-    }
+pub(super) fn calls(product: Product) -> Vec<Call> {
+    let (paths, of_group) = match product {
+        Product::Bitbucket => (bitbucket::READ, None),
+        Product::Jira => (jira::READ, None),
+        Product::Confluence => (confluence::READ, Some(confluence::members_path(Call::ANY))),
+    };
+    let paths = paths.iter().map(|path| Call::new("GET", *path));
+    paths.chain(of_group.map(|path| Call::new("GET", path))).collect()
 }
 
 /// A page that begins at a number of items.
