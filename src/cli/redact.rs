@@ -229,7 +229,16 @@ mod tests {
             &maud::html! { (PASSWORD) }.into_string(),
             &json.replace('ä', "\\u00E4").replace('/', "\\/"),
         ] {
-            assert_eq!(cleaned(&format!("before ({form}) behind")), "before ([redacted]) behind", "{form}");
+            let clean = cleaned(&format!("before ({form}) behind"));
+            // Of the name before a password in Base64, whole groups may stay.
+            let rest = clean.strip_prefix("before (").unwrap().strip_suffix("[redacted]) behind");
+            let is_of_a_name = |rest: &str| {
+                ["me:", "you:", "warden:"]
+                    .map(|name| STANDARD.encode(name))
+                    .iter()
+                    .any(|name| name.starts_with(rest))
+            };
+            assert!(rest.is_some_and(is_of_a_name), "{form}: {clean}");
         }
     }
 
