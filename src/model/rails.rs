@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RailClass {
-    /// Tokens that are revoked.
+    /// Tokens that are revoked before they have expired.
     Revocations,
+    /// Tokens that are revoked once they have expired.
+    Cleanups,
     /// Tokens whose expiry is brought nearer.
     Expiries,
     /// Tokens whose scope is lowered.
@@ -26,8 +28,9 @@ pub enum RailClass {
 
 impl RailClass {
     /// All of them, in the order of the settings file.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Revocations,
+        Self::Cleanups,
         Self::Expiries,
         Self::Narrowings,
         Self::WithdrawnGroups,
@@ -40,6 +43,7 @@ impl RailClass {
     pub fn key(self) -> &'static str {
         match self {
             Self::Revocations => "revocations",
+            Self::Cleanups => "cleanups",
             Self::Expiries => "expiries",
             Self::Narrowings => "narrowings",
             Self::WithdrawnGroups => "withdrawn_groups",
@@ -53,7 +57,7 @@ impl RailClass {
     pub fn default_rail(self) -> Rail {
         let rail = |amount, percent, floor| Rail { amount, percent, floor };
         match self {
-            Self::Revocations => rail(10, 5, 3),
+            Self::Revocations | Self::Cleanups => rail(10, 5, 3),
             Self::Expiries | Self::Narrowings => rail(50, 20, 10),
             Self::WithdrawnGroups | Self::WithdrawnNetworks => rail(3, 50, 1),
             Self::RefusedCallers => rail(0, 0, 0),

@@ -50,15 +50,16 @@ impl Plan {
 
     /// What `change` counts by itself.
     fn counts_of(&self, change: &Change) -> Counts {
-        let counted = match rail_of(change) {
+        let counted = match rail_of(change, self.made_for) {
             Some(RailClass::WithdrawnGroups) => Some((RailClass::WithdrawnGroups, withdrawn_holders(change))),
             Some(RailClass::RefusedCallers | RailClass::WithdrawnNetworks) => {
                 let ranges = withdrawn_ranges(change).0;
                 (!self.refused_use.addresses_tell && ranges > 0)
                     .then_some((RailClass::WithdrawnNetworks, ranges))
             }
+            Some(RailClass::Cleanups) => Some((RailClass::Cleanups, 1)),
             Some(class) => {
-                // What has expired is refused anyway: it is no loss.
+                // What has expired is refused anyway: ending or narrowing it is no loss.
                 let live = change.token().is_some_and(|token| !token.is_expired(self.made_for));
                 live.then_some((class, 1))
             }

@@ -136,14 +136,16 @@ impl Plan {
 
     /// How many objects of `class` the plan changes, and how many live ones there are.
     fn counts(&self, class: RailClass) -> (u64, u64) {
-        let of_class = self.changes.iter().filter(|planned| rail_of(&planned.change) == Some(class));
+        let of_class =
+            self.changes.iter().filter(|planned| rail_of(&planned.change, self.made_for) == Some(class));
         match class {
             RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
-                // What has expired is refused anyway: it is neither a loss nor a live object.
+                // What has expired is refused anyway: ending or narrowing it is no loss.
                 let is_live = |token: &&Token| !token.is_expired(self.made_for);
                 let live = of_class.filter_map(|planned| planned.change.token()).filter(is_live);
                 (live.count() as u64, self.tokens.live)
             }
+            RailClass::Cleanups => (of_class.count() as u64, self.tokens.seen),
             RailClass::WithdrawnGroups => {
                 let withdrawn = of_class.map(|planned| withdrawn_holders(&planned.change)).sum();
                 (withdrawn, self.holders)
@@ -168,16 +170,18 @@ fn admits_after(rail: Rail, class: RailClass, count: u64, live: u64, spent: u64)
 /// not among the live ones any more.
 fn live_before(class: RailClass, live: u64, spent: u64) -> u64 {
     match class {
-        RailClass::Revocations | RailClass::WithdrawnGroups | RailClass::WithdrawnNetworks => {
-            live.saturating_add(spent)
-        }
+        RailClass::Revocations
+        | RailClass::Cleanups
+        | RailClass::WithdrawnGroups
+        | RailClass::WithdrawnNetworks => live.saturating_add(spent),
         RailClass::Expiries | RailClass::Narrowings | RailClass::RefusedCallers => live,
     }
 }
 
-/// The rail that a change counts for; nothing for what only opens or can be set back at once.
-pub(super) fn rail_of(change: &Change) -> Option<RailClass> {
+/// The rail that a change at `now` counts for; nothing for what only opens or can be set back at once.
+pub(super) fn rail_of(change: &Change, now: Timestamp) -> Option<RailClass> {
     match change {
+        Change::Revoke { token } if token.is_expired(now) => Some(RailClass::Cleanups),
         Change::Revoke { .. } => Some(RailClass::Revocations),
         Change::Expire { .. } | Change::Mark { .. } => Some(RailClass::Expiries),
         Change::Narrow { .. } => Some(RailClass::Narrowings),

@@ -47,7 +47,7 @@ fn refused(state: State, yaml: &str) -> Vec<String> {
 }
 
 #[test]
-fn expired_tokens_are_neither_live_nor_a_loss() {
+fn expired_tokens_have_a_rail_of_their_own_and_are_not_among_the_live_ones() {
     let mut state = state();
     let expired: BTreeMap<_, _> = (100..200)
         .map(|index| {
@@ -61,7 +61,7 @@ fn expired_tokens_are_neither_live_nor_a_loss() {
         state.users.insert(user.into(), false);
     }
     let yaml = "version: 1\ntokens: {enforcement: {owner-inactive: revoke, expired: revoke}}\n";
-    assert_eq!(refused(state, yaml), ["revocations: 4 of 10"]);
+    assert_eq!(refused(state, yaml), ["revocations: 4 of 10", "cleanups: 100 of 110"]);
 }
 
 #[test]

@@ -157,8 +157,10 @@ pub struct AuthDocument {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RailsDocument {
-    /// Tokens that are revoked.
+    /// Tokens that are revoked before they have expired.
     pub revocations: Option<RailDocument>,
+    /// Tokens that are revoked once they have expired.
+    pub cleanups: Option<RailDocument>,
     /// Tokens whose expiry is brought nearer.
     pub expiries: Option<RailDocument>,
     /// Tokens whose scope is lowered.
