@@ -40,6 +40,11 @@ pub enum WriteError {
     /// Nothing was sent: the run was asked to stop before.
     #[error("the run was interrupted before this was begun")]
     NotBegun,
+    /// So much time went by that the token would end earlier than was promised.
+    #[error(
+        "too much time went by since the plan was made: the token would end too soon; the next run gives a later day"
+    )]
+    TooLate,
     /// The server refused, or could not be reached.
     #[error("the server did not do it")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

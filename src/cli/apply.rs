@@ -220,6 +220,11 @@ impl RunArgs {
             close(ready).await;
             return Err(Interrupted.into());
         }
+        if ready.iter().any(|one| clock::is_old(one.approved.plan().made_for, one.session.latest())) {
+            close(ready).await;
+            let message = "the plan has become old: nothing was changed; make it anew";
+            return Err(Failure::new(Exit::Refused, message));
+        }
         let mut applied = Vec::with_capacity(ready.len());
         for one in ready {
             let layers = workspace.layer_entries(one.declaration);
@@ -383,7 +388,7 @@ async fn execute_recorded(session: &Session, approved: &ApprovedPlan, history: &
     if stop::is_requested() {
         return Outcome::nothing_tried(approved, &Why::of(&WriteError::NotBegun));
     }
-    let clock = || session.now();
+    let clock = || session.latest();
     let recording = match session.records.begin(&session.target, approved, history, &clock).await {
         Ok(recording) => recording,
         Err(failure) => {

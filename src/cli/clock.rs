@@ -34,6 +34,14 @@ impl ClockStanding {
         }
     }
 
+    /// What time it is on the server at the latest when it is `ours` here.
+    pub(super) fn latest(self, ours: Timestamp) -> Timestamp {
+        match self {
+            Self::Read(Some(offset)) => offset.latest(ours),
+            Self::Given | Self::Read(None) => ours,
+        }
+    }
+
     /// What is to be said of it, when there is something.
     pub(super) fn warning(self) -> Option<String> {
         match self {
@@ -82,6 +90,14 @@ impl ClockStanding {
             Self::Read(_) => TooEarly::Read { target, latest, now, allow: to_write(ahead) },
         })
     }
+}
+
+/// A plan is older than this when somebody says yes to it: much may be another way by now.
+const OLD: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether a plan for `made_for` is too old at `now`.
+pub(super) fn is_old(made_for: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(made_for) > OLD
 }
 
 /// A run for a moment that the target has left behind would bring ends into the past.

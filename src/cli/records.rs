@@ -257,7 +257,7 @@ impl Records {
     pub(super) async fn begin<'a>(
         &self,
         target: &Target,
-        approved: &ApprovedPlan,
+        approved: &'a ApprovedPlan,
         history: &History,
         clock: &'a (dyn Fn() -> Timestamp + Sync),
     ) -> Result<Recording<'a, Writer>, Failure> {

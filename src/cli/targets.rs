@@ -155,6 +155,11 @@ impl Session {
         now_of(&self.target, self.fixed)
     }
 
+    /// What time it is on the server at the latest, UTC; the moment that `--now` says when it does.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.fixed.unwrap_or_else(|| self.clock().latest(Timestamp::now()))
+    }
+
     /// How the clock of the server stands to ours.
     pub(super) fn clock(&self) -> ClockStanding {
         // The server that runs in this process has the same moment then.

@@ -222,6 +222,12 @@ impl Action {
         Some(Timestamp::from_second(days * DAY).unwrap_or(end))
     }
 
+    /// How much time is left at least; nothing for the actions that set no expiry.
+    #[must_use]
+    pub fn grace(self) -> Option<Period> {
+        if let Self::Expire { grace } = self { Some(grace) } else { None }
+    }
+
     /// Whether it ends the token, at once or later.
     #[must_use]
     pub fn ends_the_token(self) -> bool {

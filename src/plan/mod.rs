@@ -48,8 +48,8 @@ use crate::{
     compliance::{Findings, Statistics, TokenFindings, WaiverWarning},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
-        AddressSet, GroupName, Holders, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
-        run::Settled,
+        AddressSet, GroupName, Holders, Period, Permission, Rule, SettingKey, Settings, Token, TokenId,
+        UserName, run::Settled,
     },
     policy::{Place, Policy, settings_file::Unsupported},
 };
@@ -157,11 +157,25 @@ pub struct PlannedChange {
     pub reasons: Vec<Reason>,
     /// Where it comes from, when the plan was compared with a baseline.
     pub origin: Option<Origin>,
+    /// How much time is left to whoever uses the token, at least and from when it is done, when the end that
+    /// it gets was not promised before.
+    pub grace: Option<Period>,
 }
 
 impl PlannedChange {
+    /// Whether it is too late for it at `now`, UTC: the token would end earlier than was promised.
+    #[must_use]
+    pub fn is_too_late(&self, now: Timestamp) -> bool {
+        let end = match &self.change {
+            Change::Expire { at, .. } => *at,
+            Change::Mark { until, .. } => *until,
+            _ => return false,
+        };
+        end < self.grace.map_or(now, |grace| grace.after(now))
+    }
+
     fn new(change: Change, reasons: Vec<Reason>) -> Self {
-        Self { change, reasons, origin: None }
+        Self { change, reasons, origin: None, grace: None }
     }
 }
 

@@ -222,7 +222,10 @@ impl<'a> TokenPlan<'a> {
                 return expiring;
             }
         };
-        self.lists.changes.push(PlannedChange::new(change, reasons));
+        // What was promised before is not promised anew.
+        let promised_now = expiring.iter().filter(|finding| finding.action.deadline(self.now) == Some(at));
+        let grace = promised_now.filter_map(|finding| finding.action.grace()).min();
+        self.lists.changes.push(PlannedChange { grace, ..PlannedChange::new(change, reasons) });
         Vec::new()
     }
 

@@ -3,12 +3,17 @@
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokenwarden::serve::Clock;
+use tokenwarden::{
+    apply::{execute, journal::Recording},
+    model::{Owner, Scope, Token, TokenId, TokenScope},
+    serve::Clock,
+};
 
 use crate::{
     bitbucket::program as on_bitbucket,
     reconcile::Repository,
     support::{Setup, TOKENS, TestServer, WHOAMI, answer},
+    world::{State, World, approve, block_on, policy, time},
 };
 
 /// What of time there is to go wrong: expired tokens go, endless ones end, unused and idle ones go.
@@ -198,4 +203,39 @@ async fn the_gateway_dates_its_answers_by_the_clock_that_it_judges_by() {
         assert_eq!(date.as_second(), now.as_second(), "{path}");
     }
     answer(server.request(Method::GET, "/healthz"), StatusCode::OK).await;
+}
+
+#[test]
+fn a_plan_that_waited_past_midnight_ends_no_token_earlier_than_its_grace_from_then_on() {
+    let made = time("2026-11-23T12:00:00Z");
+    let of = |token: &str| TokenId::new(token);
+    let endless = Token {
+        id: of("1"),
+        owner: Owner::User("mary".into()),
+        description: "nightly build".to_owned(),
+        scope: TokenScope::Set(Scope::ReadOnly),
+        created: time("2026-11-20T00:00:00Z"),
+        created_by: None,
+        last_used: None,
+        expires: None,
+        mark: None,
+    };
+    let state = State {
+        users: [("mary".into(), true)].into(),
+        tokens: [(of("1"), endless)].into(),
+        ..State::default()
+    };
+    for state in [state.clone(), state.with_marks()] {
+        for (now, done) in
+            [("2026-11-23T23:59:59Z", 1), ("2026-11-24T00:00:01Z", 0), ("2026-12-20T00:00:00Z", 0)]
+        {
+            let world = World::new(state.clone());
+            let approved = approve(world.plan(&policy(POLICY), made));
+            let clock = || time(now);
+            let recording = Recording::new(&world, None, &approved, &clock);
+            let outcome = block_on(execute(&approved, &world, &recording, &|_| {}));
+            assert_eq!(outcome.done(), done + 1, "the limits beside it, at {now}: {outcome:?}");
+            assert_eq!(outcome.is_whole(), done == 1);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
         Why,
         run::{ChangeResult, Fate},
     },
-    plan::{ApprovedPlan, Change, Phase, phase},
+    plan::{ApprovedPlan, Change, Phase, PlannedChange, phase},
 };
 
 use super::{
@@ -28,24 +28,25 @@ pub struct Recording<'a, W> {
     writer: W,
     /// Nothing when no journal is kept.
     file: Option<Mutex<RunFile>>,
-    /// The places of the changes in the plan.
-    places: HashMap<Key, u32>,
+    /// The changes of the plan, each with its place.
+    planned: HashMap<Key, (u32, &'a PlannedChange)>,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
 }
 
 impl<'a, W: TargetWriter> Recording<'a, W> {
     /// A writer that does what `writer` does and records it in `file`, which was begun with the changes of
-    /// `approved`. `clock` tells the time, UTC.
+    /// `approved`. `clock` tells what time it is on the target at the latest, UTC: no token is made to end
+    /// earlier than its grace from then on.
     #[must_use]
     pub fn new(
         writer: W,
         file: Option<RunFile>,
-        approved: &ApprovedPlan,
+        approved: &'a ApprovedPlan,
         clock: &'a (dyn Fn() -> Timestamp + Sync),
     ) -> Self {
-        let places = approved.plan().changes.iter().zip(0..);
-        let places = places.map(|(planned, place)| (key(&planned.change), place)).collect();
-        Self { writer, file: file.map(Mutex::new), places, clock }
+        let planned = approved.plan().changes.iter().zip(0..);
+        let planned = planned.map(|(planned, place)| (key(&planned.change), (place, planned))).collect();
+        Self { writer, file: file.map(Mutex::new), planned, clock }
     }
 
     /// Records that the run ended in order.
@@ -67,7 +68,10 @@ impl<'a, W: TargetWriter> Recording<'a, W> {
 impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
         let unknown = || WriteError::Failed("it is not in the plan that is recorded".into());
-        let place = *self.places.get(&key(change)).ok_or_else(unknown)?;
+        let &(place, planned) = self.planned.get(&key(change)).ok_or_else(unknown)?;
+        if planned.is_too_late((self.clock)()) {
+            return Err(WriteError::TooLate);
+        }
         // INVARIANT: behind this line it is on disk that the change may take effect.
         self.add(&Record::Attempted { change: place, at: (self.clock)() })
             .map_err(|error| WriteError::Failed(error.into()))?;

@@ -239,6 +239,7 @@ fn planned_change(read: &ChangeRead) -> Result<PlannedChange, BadPlan> {
         change: change.ok_or_else(bad)?,
         reasons: read.reasons.iter().map(reason).collect(),
         origin: origin.and_then(|word| Origin::ALL.into_iter().find(|origin| origin.word() == word)),
+        grace: None,
     })
 }
 
