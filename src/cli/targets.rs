@@ -311,6 +311,8 @@ async fn plan_held(
         (_, Some(since)) => Some(since),
         (_, None) => session.records.last_success(&session.target).await?,
     };
+    // Nothing was as it should be at a moment that has not come.
+    let since = since.map(|since| since.min(now));
     let (baseline, saved) = (manner.baseline(index, policy, since), manner.saved.as_deref());
     let (plan, reviewed) =
         Box::pin(plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &session.target)).await?;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use reqwest::{Response, header};
 use serde::de::DeserializeOwned;
 
-use super::{Called, Credential, HttpError, Refusal, caller::caller, error, retry};
+use super::{Called, Credential, HttpError, Refusal, caller::caller, clock, error, retry};
 use crate::model::UserName;
 
 /// The answer to a call that reads or writes a resource with a version.
@@ -60,12 +60,14 @@ pub(super) fn judge(
     };
     if !status.is_success() {
         let retry_after = text_of(header::RETRY_AFTER);
+        // Until when is said by the clock of the server.
+        let now = clock::dates(response).next().unwrap_or_else(Timestamp::now);
         return Err(HttpError::Refused {
             call,
             status,
             refusal: Refusal::of(status, &body),
             words: error::words(&body),
-            retry_after: retry_after.and_then(|value| retry::retry_after(&value, Timestamp::now())),
+            retry_after: retry_after.and_then(|value| retry::retry_after(&value, now)),
         });
     }
     let kind = text_of(header::CONTENT_TYPE).unwrap_or_default();

@@ -78,6 +78,12 @@ fn moved(moment: Timestamp, by: SignedDuration) -> Timestamp {
     moment.checked_add(by).unwrap_or(end)
 }
 
+/// The dates that `response` has, UTC: one, unless something between us and the server adds its own.
+pub(super) fn dates(response: &Response) -> impl Iterator<Item = Timestamp> + '_ {
+    let dates = response.headers().get_all(header::DATE).iter().filter_map(|date| date.to_str().ok());
+    dates.filter_map(|date| DateTimeParser::new().parse_timestamp(date.trim()).ok())
+}
+
 /// Gathers what answers say of the clock.
 #[derive(Default)]
 pub(super) struct ServerClock(Mutex<Option<ClockOffset>>);
@@ -91,9 +97,8 @@ impl ServerClock {
         if response.status().is_server_error() || headers.get(header::AGE).is_some_and(|age| age != "0") {
             return;
         }
-        let dates = headers.get_all(header::DATE).iter().filter_map(|date| date.to_str().ok());
-        let dates = dates.filter_map(|date| DateTimeParser::new().parse_timestamp(date.trim()).ok());
-        let said = dates.map(|date| ClockOffset::of_answer(date, sent, received)).reduce(ClockOffset::and);
+        let said =
+            dates(response).map(|date| ClockOffset::of_answer(date, sent, received)).reduce(ClockOffset::and);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *known = known.into_iter().chain(said).reduce(ClockOffset::and);
     }
