@@ -25,6 +25,12 @@ pub(super) enum SettingsCommand {
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
+    /// Bring a store whose server is stopped back to the present, after the clock of that server was ahead
+    ResetClock {
+        /// Where the time is kept: `sqlite:FILE`
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
     /// Put settings into a store; a server that runs on it obeys them at once
     Import {
         /// The settings as JSON; `-` is standard input
@@ -39,11 +45,14 @@ pub(super) enum SettingsCommand {
 pub(super) fn run(global: &Global, command: &SettingsCommand) -> CommandResult {
     log::start(global, Level::WARN);
     runtime::block_on(async {
-        let (SettingsCommand::Export { store } | SettingsCommand::Import { store, .. }) = command;
+        let (SettingsCommand::Export { store }
+        | SettingsCommand::Import { store, .. }
+        | SettingsCommand::ResetClock { store }) = command;
         let store = Store::open(&StoreUrl { file: global.resolve(&store.file) }).await?;
         let done = match command {
             SettingsCommand::Export { .. } => export(&store).await,
             SettingsCommand::Import { file, .. } => import(&store, global, file).await,
+            SettingsCommand::ResetClock { .. } => reset_clock(&store).await,
         };
         store.close().await;
         done
@@ -66,6 +75,14 @@ async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
         Failure::new(exit, error)
     })?;
     output::note("imported settings");
+    Ok(Exit::Done)
+}
+
+async fn reset_clock(store: &Store) -> CommandResult {
+    let (before, now) = (store.latest_moment().await?, Timestamp::now());
+    store.go_back_to(now).await?;
+    let before = before.map_or("nowhere".to_owned(), |before| format!("{before:.0}"));
+    output::note(&format!("the time of the store was at {before} and is at {now:.0}"));
     Ok(Exit::Done)
 }
 

@@ -20,7 +20,7 @@ use axum::{
 };
 
 use super::{
-    App, Clock,
+    App, ServerClock,
     api::{Entry, error_body},
     authentication::{Presented, Recognised},
     body::Arrived,
@@ -51,7 +51,7 @@ struct Known {
     path: String,
     credentials: Credentials,
     sender: Sender,
-    clock: Clock,
+    clock: ServerClock,
 }
 
 impl Session {
@@ -80,7 +80,7 @@ impl Session {
             settings: self.revision.number,
             sender: self.request.sender.clone(),
             owner: None,
-            clock: self.request.clock,
+            clock: self.request.clock.clone(),
         }))
     }
 
@@ -218,7 +218,7 @@ async fn enter(
     };
     seen.sender = credentials.sender();
     let method = request.method.as_str().to_owned();
-    let known = Known { origin, method, path, credentials, sender, clock: app.clock };
+    let known = Known { origin, method, path, credentials, sender, clock: app.clock.clone() };
     let session = Session { revision, request: Arc::new(known) };
     if entry == Entry::Permitted {
         // What would be refused whatever it wants is refused before its body is read.

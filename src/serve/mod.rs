@@ -39,7 +39,7 @@ use tokio::task::JoinHandle;
 
 use crate::model::{GroupName, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
-pub use clock::Clock;
+pub use clock::{Clock, ServerClock};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
@@ -126,7 +126,7 @@ pub enum ServeError {
 /// What all requests share.
 struct App {
     store: Store,
-    clock: Clock,
+    clock: ServerClock,
     administrators: GroupName,
     operator: Option<SecretHash>,
     settings: LiveSettings,
@@ -142,6 +142,7 @@ pub struct Running {
     handle: Handle<SocketAddr>,
     serving: JoinHandle<io::Result<()>>,
     writing: JoinHandle<()>,
+    keeps_time: bool,
     app: Arc<App>,
 }
 
@@ -159,9 +160,15 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
             "nobody can administer this server: the group has no active member; import a directory file"
         );
     }
+    let clock = ServerClock::start(options.clock, &store).await?;
+    // A server that runs for one command keeps what time it was once it changes something.
+    let keeps_time = options.operator.is_none();
+    if keeps_time {
+        clock.keep(&store).await?;
+    }
     let app = Arc::new(App {
         store,
-        clock: options.clock,
+        clock,
         administrators: options.administrators,
         operator: options.operator.map(|secret| secret.hash()),
         settings: LiveSettings::default(),
@@ -175,8 +182,16 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     let handle = Handle::new();
     let serving = serve(listener, handle.clone(), options.tls, &app).await?;
     let for_writing = Arc::clone(&app);
-    let writing = tokio::spawn(async move { for_writing.uses.keep_writing(&for_writing.store).await });
-    Ok(Running { address, handle, serving, writing, app })
+    let writing = tokio::spawn(async move {
+        let App { store, uses, clock, .. } = &*for_writing;
+        let keeping = async {
+            if keeps_time {
+                clock.keep_on(store).await;
+            }
+        };
+        tokio::join!(uses.keep_writing(store), keeping);
+    });
+    Ok(Running { address, handle, serving, writing, keeps_time, app })
 }
 
 /// Gives a store that has no settings those of a new server.
@@ -243,9 +258,10 @@ impl Running {
         };
         self.writing.abort();
         let flushed = self.app.uses.flush(&self.app.store).await;
+        let kept = if self.keeps_time { self.app.clock.keep(&self.app.store).await } else { Ok(()) };
         self.app.store.close().await;
         served??;
-        Ok(flushed?)
+        Ok(flushed.and(kept)?)
     }
 
     /// Stops as [`Self::run_until`] does at the end.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Clock, problem::Problem, store::Store};
+use super::{ServerClock, problem::Problem, store::Store};
 
 /// How long an answer is good.
 const GOOD_FOR: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ impl Probe {
     /// # Errors
     ///
     /// When the store cannot be written to.
-    pub(super) async fn write(&self, store: &Store, clock: Clock) -> Result<(), Problem> {
+    pub(super) async fn write(&self, store: &Store, clock: &ServerClock) -> Result<(), Problem> {
         let mut last = self.last.lock().await;
         if let Some((at, outcome)) = &*last
             && at.elapsed() < GOOD_FOR

@@ -3,16 +3,20 @@
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokenwarden::{
-    apply::{execute, journal::Recording},
+    apply::{ChangeOutcome, ChangeResult, execute, journal::Recording},
     model::{Owner, Scope, Token, TokenId, TokenScope},
-    serve::Clock,
+    serve::{
+        Clock,
+        store::{Store, StoreUrl},
+    },
 };
 
 use crate::{
     bitbucket::program as on_bitbucket,
     reconcile::Repository,
-    support::{Setup, TOKENS, TestServer, WHOAMI, answer},
+    support::{Setup, TOKENS, TestServer, WHOAMI, answer, status},
     world::{State, World, approve, block_on, policy, time},
 };
 
@@ -234,8 +238,53 @@ fn a_plan_that_waited_past_midnight_ends_no_token_earlier_than_its_grace_from_th
             let clock = || time(now);
             let recording = Recording::new(&world, None, &approved, &clock);
             let outcome = block_on(execute(&approved, &world, &recording, &|_| {}));
-            assert_eq!(outcome.done(), done + 1, "the limits beside it, at {now}: {outcome:?}");
+            let is_end = |one: &&ChangeOutcome| {
+                one.planned.change.token().is_some() && matches!(one.result, ChangeResult::Done(_))
+            };
+            assert_eq!(outcome.changes.iter().filter(is_end).count(), done, "at {now}: {outcome:?}");
             assert_eq!(outcome.is_whole(), done == 1);
         }
     }
+}
+
+/// A server on the clock of the system, over a copy of the store in `folder` which saw `latest`.
+async fn server_that_saw(folder: &TempDir, latest: Option<Timestamp>) -> TestServer {
+    let file = folder.path().join("store.db");
+    if let Some(latest) = latest {
+        let store = Store::open(&StoreUrl { file: file.clone() }).await.unwrap();
+        store.keep_latest_moment(latest).await.unwrap();
+        store.close().await;
+    }
+    TestServer::start(Setup { clock: Clock::System, store: Some(file), ..Setup::default() }).await
+}
+
+async fn date_of(server: &TestServer) -> Timestamp {
+    let response = server.request(Method::GET, "/healthz").send().await.unwrap();
+    rfc2822::DateTimeParser::new().parse_timestamp(response.headers()["date"].to_str().unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_store_never_goes_back_and_a_moment_that_is_given_leaves_no_trace() {
+    let (given, now) = server(days(1500)).await;
+    let ends = json!({"tokenForUserKey": "mary", "tokenScope": 1, "tokenDescription": "made",
+        "tokenExpirationDateTimeMillis": (now + days(1)).as_millisecond()});
+    let token = given.make(ends).await;
+    let folder = given.stop().await;
+    let whoami = |server: &TestServer| server.with_token(&token.secret, Method::GET, WHOAMI);
+
+    let right = server_that_saw(&folder, None).await;
+    assert!(date_of(&right).await.duration_since(Timestamp::now()) < SignedDuration::from_mins(1));
+    assert_eq!(status(whoami(&right)).await, 200);
+    drop(right);
+
+    let later = now + days(3);
+    let behind = server_that_saw(&folder, Some(later)).await;
+    assert_eq!(status(whoami(&behind)).await, 401, "it had expired");
+    assert!(date_of(&behind).await >= later - SignedDuration::from_secs(1));
+    let made = behind.make_token("sam", 1).await;
+    let created = behind.token(made.id).await.unwrap()["created"].as_i64().unwrap();
+    assert!(created >= later.as_millisecond());
+    // A run that is no nearer to it than the clock of the system changes nothing.
+    let applied = Repository::new(&behind, behind.operator(), POLICY).run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
 }

@@ -417,7 +417,7 @@ async fn holds_to_the_end(events: &[Event]) {
         settings: 1,
         sender: Sender::Token { token: Box::new(token), owner },
         owner: None,
-        clock: Clock::Fixed(NOW.parse().unwrap()),
+        clock: Clock::Fixed(NOW.parse().unwrap()).into(),
     }));
     let (mut valid, mut active, mut settings) = (true, true, true);
     let change = LastChange { by: "root".to_owned(), at: NOW.parse().unwrap() };
@@ -463,7 +463,7 @@ async fn holds_to_the_end(events: &[Event]) {
         settings: if settings { 1 } else { 2 },
         sender: Sender::Nobody,
         owner: None,
-        clock: Clock::Fixed(NOW.parse().unwrap()),
+        clock: Clock::Fixed(NOW.parse().unwrap()).into(),
     };
     assert!(!store.holds(&Right::Request(Box::new(nobody))).await.unwrap());
     assert!(store.has_active_member(&GroupName::new("developers")).await.unwrap() == active);

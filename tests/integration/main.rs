@@ -19,6 +19,7 @@ mod decisions;
 mod directory;
 mod ended_rights;
 mod explain;
+mod faked_clocks;
 mod fault_proxy;
 mod fleet;
 mod full_disk;

@@ -14,7 +14,11 @@ use tempfile::TempDir;
 use crate::support::{DIRECTORY, TOKENS, WHOAMI, answer, client, status};
 
 fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwarden"));
+    in_folder(Command::new(env!("CARGO_BIN_EXE_tokenwarden")), folder)
+}
+
+/// `command`, run in `folder` with the passwords of the directory.
+fn in_folder(mut command: Command, folder: &Path) -> Command {
     command.current_dir(folder).env("NO_COLOR", "1");
     for user in ["root", "toor", "mary", "sam", "bot", "gone"] {
         command.env(user, user);
@@ -62,7 +66,12 @@ impl Process {
 
     /// With further arguments of `serve`.
     pub(crate) fn start_with(folder: &TempDir, address: &str, further: &[&str]) -> Self {
-        let mut child = program(folder.path())
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_tokenwarden")), folder, address, further)
+    }
+
+    /// The same, where `command` is what runs the program.
+    pub(crate) fn start_as(command: Command, folder: &TempDir, address: &str, further: &[&str]) -> Self {
+        let mut child = in_folder(command, folder.path())
             .args(["serve", "--store", "sqlite:store.db", "--listen", address])
             .args(["--directory", "directory.yaml", "--log-format", "json"])
             .args(further)
@@ -84,6 +93,12 @@ impl Process {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(self) {
+        self.terminate();
+        self.end();
     }
 
     /// Asks it to stop, as whoever runs services does.

@@ -28,6 +28,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn health(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
     app.settings.current(&app.store).await?;
-    app.probe.write(&app.store, app.clock).await?;
+    app.probe.write(&app.store, &app.clock).await?;
     Ok(Json(Health { status: "ok" }))
 }

@@ -22,7 +22,6 @@ use crate::{
     model::run::{ChangeNote, RecordedRun, RunHead, RunId},
     serve::{
         App,
-        clock::Clock,
         guard::Session,
         problem::Problem,
         store::{Lease, LeaseAnswer, Under},
@@ -125,7 +124,7 @@ async fn take_lease(
     let right = session.right(&session.permit(Operation::WriteSettings)?);
     let asked: AskForLease = body.json()?;
     // A lease is about time that really goes by, whatever the clock of the server was set to.
-    let now = Clock::System.now();
+    let now = app.clock.passing();
     let expires = now + Duration::from_secs(asked.seconds.clamp(1, LEASE_AT_MOST));
     match app.store.take_lease(&right, &asked.run, &asked.holder, now, expires).await? {
         LeaseAnswer::Given(Lease { number, run, holder, since, expires }) => {
@@ -174,6 +173,7 @@ async fn list(
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
     let head: RunHead = body.json()?;
+    app.clock.keep(&app.store).await?;
     app.store.begin_run(&right, &head).await?;
     Ok(Json(true))
 }

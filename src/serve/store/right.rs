@@ -2,7 +2,7 @@
 //! began: every transaction that writes asks for one and looks again at what it rests on.
 
 use super::{Account, KnownOwner, TokenRow};
-use crate::{model::Owner, serve::Clock};
+use crate::{model::Owner, serve::ServerClock};
 
 /// On what a change is permitted.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct Grounds {
     /// sender was looked at.
     pub owner: Option<(Owner, Option<KnownOwner>)>,
     /// Tells when the sender's token expires.
-    pub clock: Clock,
+    pub clock: ServerClock,
 }
 
 /// Who sends a request, as the store knew that one when the credentials were verified.

@@ -1,6 +1,7 @@
 //! In: the path of a file. Out: the store in it, in SQLite with a write-ahead log. Several processes
 //! may use one file at a time. It refuses to know what the tables mean: that is the submodules' part.
 
+mod clock;
 mod directory;
 mod projects;
 mod right;
