@@ -399,12 +399,16 @@ impl Plan {
         lockout::caller_shut_out(&self.changes, &overview.settings, &overview.server)
     }
 
-    /// The deadlines of `history` that still count when this plan is applied, for the record of the run. A
-    /// token of which nothing asks for the end any more gets its whole grace when something does again.
+    /// The deadlines of `history` that still count when this plan is applied, and those of marks that were
+    /// found, for the record of the run. A token of which nothing asks for the end any more gets its whole
+    /// grace when something does again.
     #[must_use]
     pub fn deadlines_left(&self, history: &History) -> BTreeMap<TokenId, Timestamp> {
         let left = history.deadlines.iter().filter(|(id, _)| !self.released.contains(id));
-        left.map(|(id, at)| (id.clone(), *at)).collect()
+        let left = left.map(|(id, at)| (id.clone(), *at));
+        let by_mark = |pending: &&Pending| pending.token.mark.is_some_and(|mark| mark.until == pending.until);
+        let found = self.pending.iter().filter(by_mark);
+        left.chain(found.map(|pending| (pending.token.id.clone(), pending.until))).collect()
     }
 
     /// Whether everything that was looked for was seen, and nothing is to be done or held back.

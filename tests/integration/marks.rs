@@ -479,6 +479,65 @@ fn the_json_of_a_plan_tells_the_mark_before_and_after() {
     assert!(json["remarks"][0]["message"].as_str().unwrap().contains("no journal is kept"));
 }
 
+/// Plans and applies on the record, as `tokenwarden apply` does, and answers what the record tells the next run.
+fn run_on_record(world: &World, policy: &Policy, history: &History, now: Timestamp) -> (Plan, History) {
+    let plan = plan_with(world, policy, history, now);
+    let mut deadlines = plan.deadlines_left(history);
+    for note in plan.notes() {
+        let id = TokenId::new(note.address.rsplit('/').next().unwrap());
+        match (note.action.as_str(), note.deadline) {
+            ("revoke" | "unmark", _) => drop(deadlines.remove(&id)),
+            ("mark", Some(deadline)) => drop(deadlines.insert(id, deadline)),
+            _ => {}
+        }
+    }
+    block_on(tokenwarden::apply::execute(&approve(plan.clone()), world, world, &|_| {}));
+    (plan, History { deadlines, ..recorded("2026-12-08T00:00:00Z") })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn on_the_record_no_owner_wins_or_loses_time_by_taking_marks_off_or_putting_old_ones_back(
+        text in laws::policies(), state in laws::states(),
+        days in proptest::collection::vec((0i32..9, proptest::collection::vec(0usize..4, 12)), 8),
+    ) {
+        let (quiet, busy, policy) = (World::new(state.clone().with_marks()), World::new(state.with_marks()), policy(&text));
+        let (mut known, mut now) = ((History::default(), History::default()), 0);
+        let mut earlier: BTreeMap<TokenId, Vec<String>> = BTreeMap::new();
+        for (pause, moves) in days {
+            now += pause;
+            let (plan, history) = run_on_record(&quiet, &policy, &known.0, days_later(now));
+            let (same, other) = run_on_record(&busy, &policy, &known.1, days_later(now));
+            known = (history, other);
+            let ends = |plan: &Plan| -> BTreeMap<_, _> {
+                plan.pending.iter().map(|pending| (pending.token.id.clone(), pending.until)).collect()
+            };
+            let after = (plan_with(&quiet, &policy, &known.0, days_later(now)), plan_with(&busy, &policy, &known.1, days_later(now)));
+            prop_assert_eq!(ends(&after.0), ends(&after.1), "{}\n{:#?}\n{:#?}", text, plan.changes, same.changes);
+            prop_assert_eq!(&after.1.changes, &vec![]);
+            let left = |world: &World| world.state().tokens.into_keys().collect::<Vec<_>>();
+            prop_assert_eq!(left(&quiet), left(&busy), "{}", text);
+            // The owners are at work.
+            busy.change(|state| {
+                for (token, choice) in state.tokens.values_mut().zip(moves) {
+                    let written = earlier.entry(token.id.clone()).or_default();
+                    // Words that were cut are known for it by their mark alone.
+                    if token.description.contains('…') {
+                        continue;
+                    }
+                    written.push(token.description.clone());
+                    token.description = match choice {
+                        0 => marker().read(&token.description, &token.id).0.to_owned(),
+                        choice => written.get(written.len().saturating_sub(choice)).unwrap_or(&written[0]).clone(),
+                    };
+                }
+            });
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 

@@ -97,6 +97,21 @@ async fn a_forged_mark_and_a_deleted_one_win_no_time_when_there_is_a_record() {
 }
 
 #[tokio::test]
+async fn a_mark_from_before_the_end_of_a_waiver_is_replaced_by_one_that_leaves_two_weeks() {
+    let stub = Stub::start().await;
+    stub.add(MARY, endless());
+    let target = stub.target();
+    apply(&target, &policy(ENDLESS), NOW).await;
+    let waiver = "waivers: [{owner: mary@example.com, rules: [lifetime], reason: r, until: 2026-12-20}]\n";
+    let waived = policy(&format!("{ENDLESS}{waiver}"));
+    let (before, outcome, after) = apply(&target, &waived, "2026-12-21T12:00:00Z").await;
+    assert_eq!((actions(&before), outcome.is_whole()), (vec!["mark 075905477751".to_owned()], true));
+    assert!(after.is_converged());
+    let id = TokenId::new("075905477751");
+    assert_eq!(stub.only(MARY)["name"], marker().write("nightly", &id, time("2027-01-05T00:00:00Z")));
+}
+
+#[tokio::test]
 async fn a_token_is_narrowed_in_place_and_keeps_its_name_with_the_mark() {
     let stub = Stub::start().await;
     stub.add("projects/PLAT", token("1", "deploy", "2025-01-01T00:00:00Z", &["REPO_ADMIN", "PROJECT_WRITE"]));
