@@ -77,3 +77,23 @@ impl Bodies {
 fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "The body is larger than 1 MiB.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_bodies_together_take_no_more_than_there_is_room_for() {
+        let bodies = Bodies::default();
+        let headers = HeaderMap::new();
+        let read = || bodies.read(&headers, Body::from(vec![0; BODY_AT_MOST]));
+        let mut arrived = Vec::new();
+        for _ in 0..BODIES_AT_MOST / BODY_AT_MOST {
+            arrived.push(read().await.unwrap());
+        }
+        let refused = read().await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        arrived.pop();
+        assert!(read().await.is_ok());
+    }
+}

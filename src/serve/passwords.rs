@@ -1,11 +1,15 @@
 //! In: a password, and what is kept of the right one. Out: whether it is right. An unknown user takes
 //! as long as a known one, and only so many are checked at a time. It refuses to keep passwords.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use argon2::{
-    Algorithm, Argon2, PasswordVerifier, Version,
-    password_hash::{Output, PasswordHash, PasswordHasher, SaltString},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{Output, PasswordHash, PasswordHasher, Salt, SaltString},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -24,6 +28,9 @@ pub enum PasswordError {
     /// The hash could not be made.
     #[error("the password cannot be hashed")]
     Hash(#[source] argon2::password_hash::Error),
+    /// Too many wait already.
+    #[error("too many passwords wait to be checked")]
+    Busy,
     /// The server stops.
     #[error("the server stops")]
     Stopping,
@@ -38,10 +45,22 @@ pub(super) enum Attempt {
     Throttled,
 }
 
+/// So many passwords are checked at a time at most: each takes 19 MiB.
+const AT_A_TIME: usize = 4;
+/// So many attempts may wait for that.
+const WAITING: usize = 128;
+
+/// What hashing one password takes.
+type Memory = Vec<Block>;
+
 /// Checks passwords.
 #[derive(Debug)]
 pub(super) struct Passwords {
+    waiting: Semaphore,
     at_a_time: Arc<Semaphore>,
+    /// What hashing takes, for each that is under way, used again and again: what is given back to the system in pieces
+    /// of this size would stay with the process.
+    memory: Arc<Mutex<Vec<Memory>>>,
     /// A hash that no password is known to come to, for users that nobody knows.
     nobodys: String,
     failures: Throttle,
@@ -52,8 +71,13 @@ impl Passwords {
     pub(super) fn new(failures_per_minute: u32) -> Result<Self, PasswordError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let nobodys = nobodys_hash()?;
-        let at_a_time = Arc::new(Semaphore::new(cores));
-        Ok(Self { at_a_time, nobodys, failures: Throttle::new(failures_per_minute) })
+        Ok(Self {
+            waiting: Semaphore::new(WAITING),
+            at_a_time: Arc::new(Semaphore::new(cores.min(AT_A_TIME))),
+            memory: Arc::default(),
+            nobodys,
+            failures: Throttle::new(failures_per_minute),
+        })
     }
 
     /// Whether `password` is the one that hashes to `hash`; it never is when there is no hash.
@@ -63,16 +87,22 @@ impl Passwords {
         hash: Option<String>,
         client: IpAddr,
     ) -> Result<Attempt, PasswordError> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
         let Some(turn) = self.failures.turn(client, Instant::now()).await else {
             return Ok(Attempt::Throttled);
         };
         let core = Arc::clone(&self.at_a_time).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
+        let memories = Arc::clone(&self.memory);
         // Who goes away meanwhile stops neither the work nor the counting.
         let checking = tokio::task::spawn_blocking(move || {
             let _core = core;
-            if matches(&password, &hash) && known {
+            let free = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = free().pop().unwrap_or_default();
+            let right = matches(&password, &hash, &mut memory);
+            free().push(memory);
+            if right && known {
                 return Attempt::Right;
             }
             turn.failed();
@@ -82,10 +112,34 @@ impl Passwords {
     }
 }
 
-fn matches(password: &SecretString, hash: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default().verify_password(password.expose_secret().as_bytes(), &hash).is_ok()
-    })
+/// Whether `password` hashes to `hash`, for which `memory` is used, and grows once when it must.
+fn matches(password: &SecretString, hash: &str, memory: &mut Memory) -> bool {
+    let ours = Params::DEFAULT.block_count();
+    let computed = PasswordHash::new(hash).ok().and_then(|hash| {
+        let params = Params::try_from(&hash).ok()?;
+        let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let (salt, expected) = (hash.salt?, hash.hash?);
+        let mut salt_bytes = [0; Salt::MAX_LENGTH];
+        let salt = salt.decode_b64(&mut salt_bytes).ok()?;
+        memory.resize(params.block_count().max(ours), Block::new());
+        let argon2 = Argon2::new(algorithm, version, params);
+        let computed = Output::init_with(expected.len(), |out| {
+            let done = argon2.hash_password_into_with_memory(
+                password.expose_secret().as_bytes(),
+                salt,
+                out,
+                &mut *memory,
+            );
+            done.map_err(Into::into)
+        });
+        // Outputs are compared in constant time.
+        Some(computed.ok()? == expected)
+    });
+    // What a foreign hash took beyond ours is not kept.
+    memory.truncate(ours);
+    memory.shrink_to_fit();
+    computed.unwrap_or(false)
 }
 
 /// The argon2id hash of `password`, as a PHC string.

@@ -116,7 +116,16 @@ impl From<StoreError> for Problem {
     }
 }
 
-unavailable_on!(SettingsError, PasswordError, NoRandomness, serde_json::Error);
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::busy(),
+            error => Self::unavailable(error),
+        }
+    }
+}
+
+unavailable_on!(SettingsError, NoRandomness, serde_json::Error);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
