@@ -47,3 +47,20 @@ async fn every_path_of_the_document_is_served_and_every_reference_leads_somewher
         }
     }
 }
+
+#[tokio::test]
+async fn the_document_is_sent_again_only_when_it_has_changed() {
+    let server = TestServer::new().await;
+    let get = || server.request(Method::GET, "/rest/tokenwarden/1/openapi.json");
+    let response = get().send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let etag = response.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(etag.starts_with('"') && etag.len() > 10, "{etag}");
+    for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
+        let again = get().header("if-none-match", known).send().await.unwrap();
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(again.headers()["etag"], *etag);
+        assert!(again.bytes().await.unwrap().is_empty());
+    }
+    assert_eq!(status(get().header("if-none-match", "\"other\"")).await, 200);
+}

@@ -1,10 +1,17 @@
 //! In: the table of endpoints. Out: the OpenAPI document that describes them. It refuses to describe
 //! what the router does not have.
 
-use axum::Json;
+use std::sync::OnceLock;
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     Dialect,
@@ -51,9 +58,36 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get::<Map<String, Value>, _, _>(path, "This document", document)]
 }
 
-async fn document(session: Session) -> Result<Json<Value>, Problem> {
+async fn document(session: Session, headers: HeaderMap) -> Result<Response, Problem> {
     session.permit(Operation::ReadOpen)?;
-    Ok(Json(describe(&all_endpoints())))
+    let Made { text, etag } = made();
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let is_known = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    let tag = (header::ETAG, etag.clone());
+    if known.flat_map(|value| value.split(',')).any(|tag| is_known(tag.trim())) {
+        return Ok((StatusCode::NOT_MODIFIED, [tag]).into_response());
+    }
+    let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(([tag, json], text.clone()).into_response())
+}
+
+/// The document as it is handed out.
+struct Made {
+    text: Bytes,
+    /// Its strong entity tag.
+    etag: HeaderValue,
+}
+
+/// The document, which is made once: anybody may ask for it as often as they like.
+fn made() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let text = describe(&all_endpoints()).to_string();
+        let hash = Sha256::digest(text.as_bytes());
+        let start = hash.iter().take(16).fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
+        let etag = HeaderValue::try_from(format!("\"{start:032x}\""));
+        Made { text: text.into(), etag: etag.unwrap_or_else(|_| HeaderValue::from_static("\"\"")) }
+    })
 }
 
 /// The OpenAPI document for `endpoints`.
