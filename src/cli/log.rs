@@ -1,24 +1,71 @@
 //! In: how much is to be said, and in which form. Out: the log on standard error. It refuses to know
 //! what is said.
 
+use std::io;
+
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, Registry,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use super::{
     Global, LogFormat,
+    log_queue::LogQueue,
     output::{self, LogLines},
 };
 
 /// Sends the log to standard error: what is at least as grave as `usual`, and more with every `-v`.
 pub(super) fn start(global: &Global, usual: Level) {
+    start_with(global, usual, || LogLines);
+}
+
+/// The same for a server, which goes on when nobody reads the log. What is answered is flushed at the end.
+///
+/// # Errors
+///
+/// When the system gives no thread, or no second handle on standard error.
+pub(super) fn start_apart(global: &Global, usual: Level) -> io::Result<LogQueue> {
+    let notice = match global.log_format {
+        LogFormat::Json => {
+            |lost| format!(r#"{{"level":"WARN","message":"lines of the log were lost","lost":{lost}}}"#)
+        }
+        LogFormat::Text => |lost| format!("WARN lines of the log were lost lost={lost}"),
+    };
+    let queue = LogQueue::start(own_handle()?, notice)?;
+    start_with(global, usual, queue.clone());
+    Ok(queue)
+}
+
+/// Standard error without its lock, which whoever waits for a reader would keep from everybody else.
+#[cfg(unix)]
+fn own_handle() -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd;
+
+    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(windows)]
+fn own_handle() -> io::Result<std::fs::File> {
+    use std::os::windows::io::AsHandle;
+
+    Ok(io::stderr().as_handle().try_clone_to_owned()?.into())
+}
+
+fn start_with<W>(global: &Global, usual: Level, writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let level = match (usual, global.verbose) {
         (Level::WARN, 1) => LevelFilter::INFO,
         (usual, 0) => LevelFilter::from_level(usual),
         (Level::WARN, 2) | (_, 1) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let colored = output::colour(global.color, &std::io::stderr());
-    let lines = fmt::layer().with_writer(|| LogLines);
+    let colored = output::colour(global.color, &io::stderr());
+    let lines = fmt::layer().with_writer(writer);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match global.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
         LogFormat::Text => lines.with_ansi(colored).boxed(),

@@ -27,6 +27,7 @@ mod init;
 mod inventory;
 mod journal;
 mod log;
+mod log_queue;
 mod man;
 mod offline;
 mod output;

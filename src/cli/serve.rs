@@ -68,7 +68,13 @@ struct CannotListen {
 }
 
 pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
-    log::start(global, Level::INFO);
+    let queue = log::start_apart(global, Level::INFO)?;
+    let done = run_logged(global, arguments);
+    queue.flush();
+    done
+}
+
+fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     if global.now.is_some() {
         return Err(Failure::new(Exit::Usage, StoppedClock));
     }
