@@ -95,13 +95,36 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             directory::import(&store, &global.resolve(file)).await?;
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let options = Options { tls, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
+        let connections = connections();
+        let options =
+            Options { tls, connections, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
         let running = serve::start(store, listener, options).await?;
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
         running.run_until(asked_to_stop()).await?;
         tracing::info!("stopped");
         Ok(Exit::Done)
     })
+}
+
+/// The files that the process needs for everything but connections.
+#[cfg(unix)]
+const OTHER_FILES: u64 = 64;
+
+/// How many connections there may be: every one takes a file, of which the process takes as many as it may.
+#[cfg(unix)]
+fn connections() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let files = if raised { maximum } else { current };
+    let possible = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES));
+    Options::CONNECTIONS.min(usize::try_from(possible).unwrap_or(usize::MAX))
+}
+
+#[cfg(not(unix))]
+fn connections() -> usize {
+    Options::CONNECTIONS
 }
 
 /// Ready when the process is asked to stop: by the terminal or by whoever runs services.

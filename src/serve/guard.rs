@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{ConnectInfo, FromRequestParts, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
@@ -27,6 +27,7 @@ use super::{
     live_settings::Revision,
     problem::Problem,
     random::random_bytes,
+    request_log::shown,
     store::{Grounds, Right, Sender, Use},
 };
 use crate::{
@@ -139,10 +140,14 @@ pub(super) async fn guard(
     if let Some(name) = name.and_then(|name| HeaderValue::from_str(&name).ok()) {
         response.headers_mut().insert("x-ausername", name);
     }
+    // Anybody can send what nobody has to answer for, and as much as the line takes.
+    if seen.sender.is_none() && !app.strangers.gets_line(seen.client.unwrap_or(peer.ip()), began) {
+        return response;
+    }
     tracing::info!(
         request = id,
-        %method,
-        path,
+        method = shown(method.as_str()),
+        path = shown(&path),
         status = response.status().as_u16(),
         user = seen.sender.as_ref().map(tracing::field::display),
         client = seen.client.map(tracing::field::display),
@@ -167,11 +172,18 @@ async fn answer(
     if entry == Entry::Outside {
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
+    let mut under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
     let session = enter(app, peer, &parts, entry, seen).await?;
-    let body = match entry {
-        Entry::Permitted => app.bodies.read(&parts.headers, body).await?,
-        Entry::Open | Entry::Outside => Arrived::default(),
+    let body = if entry == Entry::Permitted && !body.is_end_stream() {
+        // Who waits for a body is not under way.
+        drop(under_way);
+        let body = app.bodies.read(&parts.headers, body).await?;
+        under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
+        body
+    } else {
+        Arrived::default()
     };
+    let _under_way = under_way;
     let mut may_have_ended = !body.bytes.is_empty();
     parts.extensions.insert(session);
     for _ in 0..ATTEMPTS {

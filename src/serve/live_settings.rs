@@ -46,13 +46,18 @@ pub(super) struct LiveSettings {
 }
 
 impl LiveSettings {
+    /// The revision that was read last, if any was.
+    pub(super) fn last(&self) -> Option<Arc<Revision>> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The present revision.
     ///
     /// # Errors
     ///
     /// When the store fails, or what it holds cannot be enforced.
     pub(super) async fn current(&self, store: &Store) -> Result<Arc<Revision>, SettingsError> {
-        let last = self.last.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let last = self.last();
         let known = last.as_ref().map(|revision| revision.number);
         let row = store.settings(known).await?.ok_or(SettingsError::Absent)?;
         match (last, row.document) {

@@ -10,6 +10,7 @@ mod api;
 mod authentication;
 mod body;
 mod clock;
+mod connections;
 pub mod directory;
 mod guard;
 mod last_uses;
@@ -19,6 +20,7 @@ mod probe;
 mod problem;
 mod project_permissions;
 mod random;
+mod request_log;
 pub mod seed;
 pub mod settings;
 pub mod store;
@@ -27,28 +29,38 @@ mod yaml;
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle, Server,
+    accept::DefaultAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use hyper_util::rt::TokioTimer;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
-use crate::model::{GroupName, Settings, TokenSecret, secret::SecretHash};
+use crate::model::{ClientAddressSource, GroupName, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
 pub use clock::{Clock, ServerClock};
+use connections::{Door, Patience, Peer};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
 use probe::Probe;
 pub use random::{NoRandomness, random_bytes};
+use request_log::Strangers;
 use store::{Store, StoreError};
 
 /// How long the head of a request may take to arrive.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// So many requests of one connection in HTTP/2 are under way at a time.
+const STREAMS: u32 = 64;
+/// So many requests are under way at a time, of those that take work.
+const REQUESTS: usize = 256;
 /// How long requests in flight may take to finish when the server stops.
 const FINISH_WITHIN: Duration = Duration::from_secs(30);
 
@@ -66,11 +78,16 @@ pub struct Options {
     /// How many attempts with a password may fail in a minute from one address (IPv4) or network
     /// (IPv6, 64 bits) before the next is refused unseen.
     pub password_failures_per_minute: u32,
+    /// How many connections there may be at a time; one address has a quarter of them at most.
+    pub connections: usize,
 }
 
 impl Options {
     /// The failed attempts with a password that a server allows in a minute.
     pub const PASSWORD_FAILURES_PER_MINUTE: u32 = 20;
+
+    /// The connections that a server takes at a time.
+    pub const CONNECTIONS: usize = 1024;
 
     /// A server on the system's clock, without TLS and without an operator.
     #[must_use]
@@ -81,6 +98,7 @@ impl Options {
             operator: None,
             tls: None,
             password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
+            connections: Self::CONNECTIONS,
         }
     }
 }
@@ -134,12 +152,15 @@ struct App {
     passwords: Passwords,
     bodies: Bodies,
     probe: Probe,
+    /// A permit for each request that may be under way.
+    under_way: Semaphore,
+    strangers: Strangers,
 }
 
 /// A server that runs.
 pub struct Running {
     address: SocketAddr,
-    handle: Handle<SocketAddr>,
+    handle: Handle<Peer>,
     serving: JoinHandle<io::Result<()>>,
     writing: JoinHandle<()>,
     keeps_time: bool,
@@ -176,20 +197,23 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         passwords: Passwords::new(options.password_failures_per_minute)?,
         bodies: Bodies::default(),
         probe: Probe::default(),
+        under_way: Semaphore::new(REQUESTS),
+        strangers: Strangers::default(),
     });
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let handle = Handle::new();
-    let serving = serve(listener, handle.clone(), options.tls, &app).await?;
+    let door = door(listener, options.connections, &app)?;
+    let serving = serve(door, handle.clone(), options.tls, &app).await?;
     let for_writing = Arc::clone(&app);
     let writing = tokio::spawn(async move {
-        let App { store, uses, clock, .. } = &*for_writing;
+        let App { store, uses, clock, strangers, .. } = &*for_writing;
         let keeping = async {
             if keeps_time {
                 clock.keep_on(store).await;
             }
         };
-        tokio::join!(uses.keep_writing(store), keeping);
+        tokio::join!(uses.keep_writing(store), strangers.keep_telling(), keeping);
     });
     Ok(Running { address, handle, serving, writing, keeps_time, app })
 }
@@ -204,27 +228,39 @@ async fn begin_settings(store: &Store, administrators: GroupName) -> Result<(), 
     Ok(store.begin_settings(&text).await?)
 }
 
+/// Takes the connections to `listener`, `most` at a time. Those of a proxy that is trusted are of many clients.
+fn door(listener: TcpListener, most: usize, app: &Arc<App>) -> io::Result<Door> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let app = Arc::clone(app);
+    let is_proxy = move |peer: IpAddr| {
+        app.settings.last().is_some_and(|revision| match &revision.settings.client_address {
+            ClientAddressSource::Peer => false,
+            ClientAddressSource::Header { trusted_proxies, .. } => trusted_proxies.contains(peer),
+        })
+    };
+    Ok(Door::new(listener, most, Box::new(is_proxy)))
+}
+
 async fn serve(
-    listener: TcpListener,
-    handle: Handle<SocketAddr>,
+    door: Door,
+    handle: Handle<Peer>,
     tls: Option<Tls>,
     app: &Arc<App>,
 ) -> Result<JoinHandle<io::Result<()>>, ServeError> {
     let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
-    let Some(tls) = tls else {
-        let mut server = axum_server::from_tcp(listener)?.handle(handle);
-        limit_heads(server.http_builder());
-        return Ok(tokio::spawn(server.serve(service)));
-    };
-    let config = tls_config(&tls.certificate, &tls.key).await?;
-    let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+    let mut server = Server::<Peer>::from_listener(door).handle(handle);
     limit_heads(server.http_builder());
-    Ok(tokio::spawn(server.serve(service)))
+    let Some(tls) = tls else {
+        return Ok(tokio::spawn(server.acceptor(Patience(DefaultAcceptor::new())).serve(service)));
+    };
+    let acceptor = RustlsAcceptor::new(tls_config(&tls.certificate, &tls.key).await?);
+    let acceptor = Patience(acceptor.handshake_timeout(connections::BEGIN_WITHIN));
+    Ok(tokio::spawn(server.acceptor(acceptor).serve(service)))
 }
 
 fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_WITHIN);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_WITHIN).max_concurrent_streams(STREAMS);
 }
 
 async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, ServeError> {

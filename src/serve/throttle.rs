@@ -109,7 +109,7 @@ fn make_room(windows: &mut HashMap<IpAddr, Arc<Window>>, now: Instant) {
 }
 
 /// Whoever has one IPv6 address has the 2^64 of its network.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         IpAddr::V4(v4) => IpAddr::V4(v4),

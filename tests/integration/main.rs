@@ -14,6 +14,7 @@ mod bitbucket_rest;
 mod calls;
 mod capabilities;
 mod clocks;
+mod connections;
 mod crash;
 mod decisions;
 mod directory;

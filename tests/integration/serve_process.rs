@@ -7,6 +7,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
+use futures_util::StreamExt;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -320,4 +321,80 @@ fn a_directory_is_imported_without_a_server_and_its_mistakes_exit_with_3() {
     let elsewhere = ["directory", "import", "directory.yaml", "--store", "postgres://x"];
     let (code, _, told) = run(&folder, &elsewhere, "");
     assert_eq!((code, told.contains("sqlite:")), (64, true), "{told}");
+}
+
+/// So many requests of `secret`, a few at a time; all are answered.
+async fn ask(client: &Client, process: &Process, secret: &str, requests: usize) {
+    let asking = futures_util::stream::iter(0..requests)
+        .map(|_| status(client.get(process.url(WHOAMI)).bearer_auth(secret)));
+    let answered: Vec<u16> = asking.buffer_unordered(8).collect().await;
+    assert!(answered.iter().all(|status| *status == 200));
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_neither_requests_nor_the_end_and_lost_lines_are_counted() {
+    let folder = folder();
+    let mut process = Process::start(&folder);
+    let client = client();
+    let (_, secret) = make(&client, &process.url(&format!("{TOKENS}/token"))).await.unwrap();
+    ask(&client, &process, &secret, 2000).await;
+    let lost = loop {
+        let line = next_line(&mut process.log);
+        if line.contains("lines of the log were lost") {
+            break serde_json::from_str::<Value>(&line).unwrap();
+        }
+    };
+    assert!(lost["lost"].as_u64() > Some(0), "{lost}");
+    ask(&client, &process, &secret, 2000).await;
+    process.terminate();
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn strangers_write_little_into_the_log_and_a_token_in_a_path_is_not_shown() {
+    let folder = folder();
+    let process = Process::start(&folder);
+    let client = client();
+    let (_, secret) = make(&client, &process.url(&format!("{TOKENS}/token"))).await.unwrap();
+    for path in [
+        format!("/{secret}"),
+        format!("{TOKENS}/token/{secret}"),
+        format!("/%74{}", secret.get(1..).unwrap()),
+    ] {
+        assert_eq!(status(client.get(process.url(&path))).await, 401);
+        assert_ne!(status(client.get(process.url(&path)).bearer_auth(&secret)).await, 200);
+    }
+    let long = process.url(&"/long".repeat(10_000));
+    for _ in 0..200 {
+        assert_eq!(status(client.get(&long)).await, 401);
+    }
+    process.terminate();
+    let (log, code) = process.end();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains(secret.get(4..20).unwrap()), "{log}");
+    assert!(log.lines().count() < 80 && log.lines().all(|line| line.len() < 1024), "{}", log.len());
+}
+
+/// What the process has in memory at most up to now, in KiB.
+#[cfg(target_os = "linux")]
+fn most_memory(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn wrong_passwords_take_the_memory_of_a_few_and_no_more_the_more_there_are() {
+    let folder = folder();
+    let process = Process::start(&folder);
+    let client = client();
+    assert_eq!(status(client.get(process.url("/readyz"))).await, 200);
+    let before = most_memory(&process);
+    let wrong = (0..19).map(|_| status(client.get(process.url(WHOAMI)).basic_auth("root", Some("wrong"))));
+    assert_eq!(futures_util::future::join_all(wrong).await, [401; 19]);
+    let cores = std::thread::available_parallelism().unwrap().get().min(4);
+    let allowed = 20 * 1024 * u64::try_from(cores).unwrap() + 20 * 1024;
+    let grown = most_memory(&process) - before;
+    assert!(grown < allowed, "{grown} KiB");
 }

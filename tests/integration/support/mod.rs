@@ -61,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
     /// Attempts with a password that may fail in a minute.
     pub(crate) password_failures_per_minute: u32,
+    /// Connections at a time.
+    pub(crate) connections: usize,
 }
 
 impl Default for Setup {
@@ -72,6 +74,7 @@ impl Default for Setup {
             settings: json!({}),
             clock: Clock::Fixed(NOW.parse().unwrap()),
             password_failures_per_minute: u32::MAX,
+            connections: Options::CONNECTIONS,
         }
     }
 }
@@ -119,6 +122,7 @@ impl TestServer {
             clock: setup.clock,
             operator: Some(secret),
             password_failures_per_minute: setup.password_failures_per_minute,
+            connections: setup.connections,
             ..Options::new(administrators)
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,0 +1,291 @@
+//! Connections: how many there may be, in all and from one address, and how long one may stay silent.
+//!
+//! Who connects is not known yet, so nothing here asks who may. What is limited is what every connection takes: a
+//! file of the process, and memory.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::extract::connect_info::Connected;
+use axum_server::{AddrListener, Address, accept::Accept};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, Sleep, sleep},
+};
+
+use super::throttle::network;
+
+/// How long a connection may take to say in which version of HTTP it speaks.
+pub(super) const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// How long the other end may take none of what it is sent.
+const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// How long the door stays closed when the system gives no connection.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The log tells of connections that are not taken once in this time.
+const TELL_EVERY: Duration = Duration::from_mins(1);
+/// What a connection in HTTP/2 begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether connections from an address are not counted: those of a proxy are of many clients.
+type Exempt = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// Takes connections, as many as there may be. Further ones wait in the system until one ends; one more than an
+/// address may have ends at once.
+pub(super) struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    per_address: usize,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    exempt: Exempt,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Door {
+    /// At most `most` connections in all, a quarter of them from one address unless it is `exempt`.
+    pub(super) fn new(listener: TcpListener, most: usize, exempt: Exempt) -> Self {
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))),
+            per_address: most.div_ceil(4),
+            by_address: Arc::default(),
+            exempt,
+            told: Mutex::default(),
+        }
+    }
+
+    fn place(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let by_address = Arc::clone(&self.by_address);
+        let address = network(address);
+        let mut count = by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = count.entry(address).or_default();
+        if *present >= self.per_address && !(self.exempt)(address) {
+            return None;
+        }
+        *present += 1;
+        drop(count);
+        Some(Place { address, by_address, _permit: permit })
+    }
+
+    /// Tells that connections are not taken; not every time, since anybody can bring that about.
+    fn tell(&self, why: &str, address: Option<IpAddr>, error: Option<&io::Error>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        tracing::warn!(
+            why,
+            address = address.map(tracing::field::display),
+            error = error.map(|error| error as &dyn std::error::Error),
+            "connections are not taken"
+        );
+    }
+}
+
+impl AddrListener<Placed, Peer> for Door {
+    async fn bind_to(_: Peer) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn accept_stream(&self) -> io::Result<(Placed, Peer)> {
+        loop {
+            let places = Arc::clone(&self.places);
+            let permit = if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
+                permit
+            } else {
+                self.tell("there are as many as there may be", None, None);
+                places.acquire_owned().await.map_err(io::Error::other)?
+            };
+            match self.listener.accept().await {
+                Ok((stream, peer)) => match self.place(peer.ip(), permit) {
+                    Some(place) => return Ok((Placed { stream, _place: place }, Peer(peer))),
+                    None => self.tell("one address has as many as it may have", Some(peer.ip()), None),
+                },
+                Err(error) => {
+                    self.tell("the system gives none", None, Some(&error));
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn get_local_addr(&self) -> io::Result<Peer> {
+        self.listener.local_addr().map(Peer)
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(SocketAddr);
+
+impl Address for Peer {
+    type Stream = Placed;
+    type Listener = Door;
+}
+
+impl Connected<Peer> for SocketAddr {
+    fn connect_info(peer: Peer) -> Self {
+        peer.0
+    }
+}
+
+/// The place of one connection among those that there may be.
+struct Place {
+    address: IpAddr,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(present) = by_address.get_mut(&self.address) {
+            *present -= 1;
+            if *present == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A connection that has its place.
+pub(super) struct Placed {
+    stream: TcpStream,
+    _place: Place,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Makes the streams of `A` end when they are silent for too long. `A` itself limits what comes before, such as
+/// the handshake of TLS.
+#[derive(Clone, Debug)]
+pub(super) struct Patience<A>(pub(super) A);
+
+impl<A, I, S> Accept<I, S> for Patience<A>
+where
+    A: Accept<I, S>,
+    A::Future: Send + 'static,
+    A::Stream: Send + 'static,
+    A::Service: Send + 'static,
+{
+    type Stream = Patient<A::Stream>;
+    type Service = A::Service;
+    type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let accepted = self.0.accept(stream, service);
+        async { accepted.await.map(|(stream, service)| (Patient::new(stream), service)) }.boxed()
+    }
+}
+
+/// A stream that ends when its other end does not begin, or does not take what it is sent.
+pub(super) struct Patient<S> {
+    stream: S,
+    beginning: Option<Beginning>,
+    /// Until when the other end must take something; nothing while it does.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+/// A connection that has not said yet in which version of HTTP it speaks. From then on that version's own limits
+/// hold.
+struct Beginning {
+    /// So much of the preface of HTTP/2 was seen.
+    seen: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Beginning {
+    /// Whether it is over with `more`.
+    fn is_over(&mut self, more: &[u8]) -> bool {
+        let is_preface = PREFACE.get(self.seen..).is_some_and(|rest| rest.starts_with(more));
+        self.seen += more.len();
+        !is_preface || self.seen == PREFACE.len()
+    }
+}
+
+impl<S> Patient<S> {
+    fn new(stream: S) -> Self {
+        let beginning = Beginning { seen: 0, until: Box::pin(sleep(BEGIN_WITHIN)) };
+        Self { stream, beginning: Some(beginning), stuck: None }
+    }
+
+    /// `written`, or an error when the other end has taken nothing for too long.
+    fn limited<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(TAKE_WITHIN)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let Some(beginning) = &mut self.beginning else { return read };
+        if read.is_ready() {
+            if beginning.is_over(buf.filled().get(before..).unwrap_or_default()) {
+                self.beginning = None;
+            }
+            return read;
+        }
+        ready!(beginning.until.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.limited(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.limited(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.limited(cx, closed)
+    }
+}
