@@ -408,6 +408,14 @@ fn a_recorded_day_is_forgotten_once_nothing_asks_for_the_end_of_the_token() {
     let (world, history) = (target(token()), recorded("2026-12-08T00:00:00Z"));
     let plan = plan_with(&world, &policy(POLICY), &history, days_later(1));
     assert_eq!(plan.deadlines_left(&history), history.deadlines, "something asks for it");
+    let marked = target(token());
+    marked.apply(&policy(POLICY), time(NOW));
+    let plan = plan_with(&marked, &policy(POLICY), &History::default(), days_later(1));
+    assert_eq!(
+        plan.deadlines_left(&History::default()),
+        history.deadlines,
+        "a mark that is found goes on record"
+    );
     let waived = format!(
         "{POLICY}waivers: [{{token: '075905477751', rules: [lifetime], reason: r, until: 2027-06-30}}]\n"
     );
@@ -503,6 +511,11 @@ proptest! {
         text in laws::policies(), state in laws::states(),
         days in proptest::collection::vec((0i32..9, proptest::collection::vec(0usize..4, 12)), 8),
     ) {
+        // Every mark is made on the record.
+        let mut state = state;
+        for token in state.tokens.values_mut() {
+            token.description = marker().read(&token.description, &token.id).0.to_owned();
+        }
         let (quiet, busy, policy) = (World::new(state.clone().with_marks()), World::new(state.with_marks()), policy(&text));
         let (mut known, mut now) = ((History::default(), History::default()), 0);
         let mut earlier: BTreeMap<TokenId, Vec<String>> = BTreeMap::new();

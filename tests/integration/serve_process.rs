@@ -364,9 +364,9 @@ async fn strangers_write_little_into_the_log_and_a_token_in_a_path_is_not_shown(
         assert_eq!(status(client.get(process.url(&path))).await, 401);
         assert_ne!(status(client.get(process.url(&path)).bearer_auth(&secret)).await, 200);
     }
-    let long = process.url(&"/long".repeat(10_000));
+    let endless = process.url(&"/long".repeat(10_000));
     for _ in 0..200 {
-        assert_eq!(status(client.get(&long)).await, 401);
+        assert_eq!(status(client.get(&endless)).await, 401);
     }
     process.terminate();
     let (log, code) = process.end();

@@ -103,8 +103,8 @@ async fn a_mark_from_before_the_end_of_a_waiver_is_replaced_by_one_that_leaves_t
     let target = stub.target();
     apply(&target, &policy(ENDLESS), NOW).await;
     let waiver = "waivers: [{owner: mary@example.com, rules: [lifetime], reason: r, until: 2026-12-20}]\n";
-    let waived = policy(&format!("{ENDLESS}{waiver}"));
-    let (before, outcome, after) = apply(&target, &waived, "2026-12-21T12:00:00Z").await;
+    let policy = policy(&format!("{ENDLESS}{waiver}"));
+    let (before, outcome, after) = apply(&target, &policy, "2026-12-21T12:00:00Z").await;
     assert_eq!((actions(&before), outcome.is_whole()), (vec!["mark 075905477751".to_owned()], true));
     assert!(after.is_converged());
     let id = TokenId::new("075905477751");
