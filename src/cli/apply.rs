@@ -366,7 +366,7 @@ async fn approve<'a>(
 async fn apply_one(ready: Ready<'_>) -> Applied {
     let Ready { declaration, policy, history, session, approved } = ready;
     let plan = approved.plan().clone();
-    let outcome = execute_recorded(&session, &approved, &history).await;
+    let outcome = execute_recorded(&session, &approved).await;
     let afterwards = if plan.changes.is_empty() {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
@@ -384,12 +384,12 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
 }
 
 /// Does what `approved` says, on the record. What cannot be recorded is not done.
-async fn execute_recorded(session: &Session, approved: &ApprovedPlan, history: &History) -> Outcome {
+async fn execute_recorded(session: &Session, approved: &ApprovedPlan) -> Outcome {
     if stop::is_requested() {
         return Outcome::nothing_tried(approved, &Why::of(&WriteError::NotBegun));
     }
     let clock = || session.latest();
-    let recording = match session.records.begin(&session.target, approved, history, &clock).await {
+    let recording = match session.records.begin(&session.target, approved, &clock).await {
         Ok(recording) => recording,
         Err(failure) => {
             output::failure(&failure, Some(&approved.plan().target));

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    apply::journal::JournalFolder,
     policy::{
         Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Layer, Mark, Policy, Sources, read_layers,
         settings_file::{self, LayerPath, SettingsFile, SettingsReading, TargetDeclaration},
@@ -106,6 +107,8 @@ pub struct Workspace {
     pub settings: SettingsFile,
     /// The folder it lies in; paths in it are relative to this one.
     pub folder: PathBuf,
+    /// The folder of the journal, when the settings file names one.
+    pub journal: Option<JournalFolder>,
     layers: Layers,
     color: ColorChoice,
 }
@@ -144,7 +147,9 @@ fn workspace(loaded: Loaded, global: &Global) -> Result<Workspace, Failure> {
     show(&diagnostics, &sources, global.color);
     let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
     let folder = folder_of(&global.directory.join(&global.config));
-    Ok(Workspace { settings, folder, layers, color: global.color })
+    let directory = settings.journal.as_ref().and_then(|journal| journal.directory.as_ref());
+    let journal = directory.map(|directory| JournalFolder::new(folder.join(directory)));
+    Ok(Workspace { settings, folder, journal, layers, color: global.color })
 }
 
 impl Workspace {

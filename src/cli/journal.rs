@@ -77,11 +77,11 @@ impl Show {
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let limit = if self.run.is_some() { usize::MAX } else { self.limit.into() };
-        let folder = records::folder(&workspace);
         let mut runs = Vec::new();
         for declaration in chosen {
-            let of_journal = match &folder {
-                Some(folder) => folder.latest(Some(&declaration.name), limit)?,
+            let sought = records::sought(&workspace, declaration);
+            let of_journal = match &workspace.journal {
+                Some(folder) => folder.latest(&sought, limit)?,
                 None => Vec::new(),
             };
             let keeps_ledger =
@@ -98,6 +98,8 @@ impl Show {
             runs.extend(merge(of_journal, of_server));
         }
         runs.sort_by(|a, b| b.head.begun.cmp(&a.head.begun).then_with(|| b.head.run.cmp(&a.head.run)));
+        // Targets on one server have one ledger.
+        runs.dedup_by(|a, b| a.head.run == b.head.run);
         Ok(runs)
     }
 

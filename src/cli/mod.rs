@@ -22,6 +22,7 @@ mod exit;
 mod explain;
 pub mod files;
 mod git;
+mod hold;
 mod import;
 mod init;
 mod inventory;

@@ -1,47 +1,37 @@
-//! In: what the settings file says of the journal, and a target. Out: what earlier runs did there; and for
-//! a run that writes, the right to be the only one, and the record of what it does. It refuses to know
-//! what a run is going to do.
+//! The record of runs on the server of a target: what earlier ones did there, and what this one does.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
 
 use crate::{
     apply::{
-        journal::{JournalFolder, LockError, Past, Recording, RunLock, history, merge},
+        journal::{JournalFolder, Past, Recording, Sought, history, merge},
         one_line,
     },
     model::{
-        Period,
+        Period, ServerIdentity,
         run::{Fate, RecordedRun, RunHead, RunId},
     },
     plan::{ApprovedPlan, History, Plan},
     policy::settings_file::{Connection, Journal, TargetDeclaration},
-    serve::random_bytes,
+    report::saved::sha256,
     target::{
         Target, Writer,
-        gateway::{HeldLease, LeaseError, Tenure},
+        gateway::{Gateway, Tenure},
     },
 };
 
-use super::{
-    Exit, Failure,
-    files::Workspace,
-    output,
-    stop::{self, Interrupted},
-};
+use super::{Exit, Failure, files::Workspace, hold::HeldRun, output};
 
-/// How often it is looked whether the run that keeps us waiting has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// The records of runs on one target.
+/// The records of runs on the server of one target.
 pub(super) struct Records {
-    target: String,
+    sought: Sought,
     window: Period,
     folder: Option<JournalFolder>,
     /// The store of an embedded target.
@@ -49,40 +39,22 @@ pub(super) struct Records {
     run: Option<HeldRun>,
 }
 
-/// A run that writes, and what keeps others away meanwhile.
-struct HeldRun {
-    id: RunId,
-    begun: Timestamp,
-    by: String,
-    hold: Hold,
-}
-
-/// What keeps other runs away.
-enum Hold {
-    /// The lease of the server.
-    Lease(HeldLease),
-    /// A lock on this machine, which lasts as long as the value.
-    Lock { _lock: RunLock },
-    /// Nothing.
-    Nothing,
-}
-
-/// Another run is applying.
-#[derive(Debug, thiserror::Error)]
-#[error("another run is applying to it: {holder}; {way_out}")]
-struct Busy {
-    holder: String,
-    way_out: String,
-}
-
-/// The folder of the journal, when the settings file names one.
-pub(super) fn folder(workspace: &Workspace) -> Option<JournalFolder> {
-    let directory = workspace.settings.journal.as_ref()?.directory.as_ref()?;
-    Some(JournalFolder::new(workspace.folder.join(directory)))
+/// The runs on the server of `declaration`, as far as the settings file knows that server.
+pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> Sought {
+    let all = workspace.settings.targets.iter().map(|target| target.name.clone());
+    Sought {
+        target: declaration.name.clone(),
+        server: declaration
+            .connection
+            .server()
+            .map(|server| ServerIdentity::at(&server.url))
+            .unwrap_or_default(),
+        others: all.filter(|name| *name != declaration.name).collect(),
+    }
 }
 
 impl Records {
-    /// The records of runs on the target of `declaration`.
+    /// The records of runs on the server of `declaration`.
     pub(super) fn new(workspace: &Workspace, declaration: &TargetDeclaration) -> Self {
         let journal = workspace.settings.journal.as_ref();
         let store = match &declaration.connection {
@@ -90,86 +62,56 @@ impl Records {
             _ => None,
         };
         Self {
-            target: declaration.name.clone(),
+            sought: sought(workspace, declaration),
             window: journal.map_or(Journal::DEFAULT_WINDOW, |journal| journal.window),
-            folder: folder(workspace),
+            folder: workspace.journal.clone(),
             store,
             run: None,
         }
     }
 
-    /// Begins a run that writes: waits until no other one does, `patience` at most. `clock` tells the
-    /// time, UTC.
+    /// What the server is known by, as far as that was found out.
+    pub(super) fn server(&self) -> &ServerIdentity {
+        &self.sought.server
+    }
+
+    /// The server told who it is.
+    pub(super) fn identify(&mut self, target: &Target) {
+        if let Some(store) = target.gateway().and_then(Gateway::store) {
+            self.sought.server.add_store(store);
+        }
+    }
+
+    /// The run begins.
+    pub(super) fn began(&mut self, run: HeldRun) {
+        self.run = Some(run);
+    }
+
+    /// The name of the latest run in the journal.
     ///
     /// # Errors
     ///
-    /// When another run still does, or nobody can tell.
-    pub(super) async fn hold(
-        &mut self,
-        target: &Target,
-        clock: impl Fn() -> Timestamp,
-        patience: Duration,
-    ) -> Result<(), Failure> {
-        let by = whoever();
-        let give_up = Instant::now() + patience;
-        loop {
-            // A lease that was asked for is waited for, so that it can be given back.
-            if stop::is_requested() {
-                return Err(Interrupted.into());
-            }
-            // Named anew each time: runs that waited are named in the order in which they began.
-            let (begun, latest) = (clock(), self.latest_name()?);
-            let id = RunId::new(begun, random_bytes()?, latest.as_ref());
-            match self.try_hold(target, &id, &by, begun).await? {
-                Ok(hold) => {
-                    self.run = Some(HeldRun { id, begun, by, hold });
-                    return Ok(());
-                }
-                Err(holder) if Instant::now() >= give_up => {
-                    let way_out = if patience.is_zero() {
-                        "wait for it with --lock-timeout 5m".to_owned()
-                    } else {
-                        format!("it did not end within {} seconds", patience.as_secs())
-                    };
-                    return Err(Failure::new(Exit::Refused, Busy { holder, way_out }));
-                }
-                Err(_) => stop::unless_requested(sleep(LOOK_EVERY.min(patience))).await?,
-            }
-        }
-    }
-
-    fn latest_name(&self) -> Result<Option<RunId>, Failure> {
-        let latest = self.folder.as_ref().map(|folder| folder.latest_name(&self.target)).transpose()?;
+    /// When the folder cannot be read.
+    pub(super) fn latest_name(&self) -> Result<Option<RunId>, Failure> {
+        let latest = self.folder.as_ref().map(JournalFolder::latest_name).transpose()?;
         Ok(latest.flatten())
     }
 
-    /// What keeps other runs away; or who else does just now.
-    async fn try_hold(
-        &self,
-        target: &Target,
-        id: &RunId,
-        by: &str,
-        begun: Timestamp,
-    ) -> Result<Result<Hold, String>, Failure> {
-        let path = match (&self.store, target.gateway(), &self.folder) {
-            // Its server is this process: the system knows best when that one is gone.
-            (Some(store), ..) => with_ending(store, ".lock"),
-            (None, Some(gateway), _) => {
-                return match gateway.take_lease(id, by).await {
-                    Ok(lease) => Ok(Ok(Hold::Lease(lease))),
-                    Err(LeaseError::Held { holder }) => Ok(Err(holder)),
-                    Err(error @ LeaseError::Failed(_)) => Err(error.into()),
-                };
-            }
-            (None, None, Some(folder)) => folder.path().join(format!("{}.lock", self.target)),
-            (None, None, None) => return Ok(Ok(Hold::Nothing)),
-        };
-        let words = format!("{by} since {begun}, with the run {id}");
-        match RunLock::take(&path, &words) {
-            Ok(lock) => Ok(Ok(Hold::Lock { _lock: lock })),
-            Err(LockError::Held { holder }) => Ok(Err(holder)),
-            Err(error) => Err(error.into()),
-        }
+    /// The lock beside the store of an embedded target.
+    pub(super) fn store_lock(&self) -> Option<PathBuf> {
+        self.store.as_ref().map(|store| with_ending(store, ".lock"))
+    }
+
+    /// The locks in the folder of the journal: one for each thing that the server is known by, and where
+    /// nothing else keeps others away that by which older versions knew the target.
+    pub(super) fn folder_locks(&self, target: &Target) -> BTreeSet<PathBuf> {
+        let Some(folder) = &self.folder else { return BTreeSet::new() };
+        let of_name = target.gateway().is_none().then(|| self.sought.target.clone());
+        let of_server = self.sought.server.parts().map(|part| {
+            let hash = sha256(part.as_bytes());
+            format!("server-{}", hash.get(..16).unwrap_or(&hash))
+        });
+        of_server.chain(of_name).map(|name| folder.path().join(format!("{name}.lock"))).collect()
     }
 
     /// What earlier runs mean for one at `now`. A run that writes says which one was interrupted.
@@ -180,7 +122,7 @@ impl Records {
     pub(super) async fn history(&self, target: &Target, now: Timestamp) -> Result<History, Failure> {
         let since = self.window.before(now);
         let mut past = match &self.folder {
-            Some(folder) => folder.past(&self.target, since)?,
+            Some(folder) => folder.past(&self.sought, since)?,
             None if target.gateway().is_none() => return Ok(History::default()),
             None => Past::default(),
         };
@@ -201,12 +143,14 @@ impl Records {
     pub(super) async fn last_success(&self, target: &Target) -> Result<Option<Timestamp>, Failure> {
         const LATEST: usize = 20;
         let mut runs = match &self.folder {
-            Some(folder) => folder.latest(Some(&self.target), LATEST)?,
+            Some(folder) => folder.latest(&self.sought, LATEST)?,
             None => Vec::new(),
         };
         if let Some(gateway) = target.gateway() {
             runs = merge(runs, gateway.runs(Timestamp::UNIX_EPOCH, Some(LATEST)).await?);
         }
+        // Of other targets on the server only those count that are not called so any more.
+        runs.retain(|run| !self.sought.others.contains(&run.head.target));
         Ok(runs.iter().filter(|run| run.is_success()).map(|run| run.head.begun).max())
     }
 
@@ -217,24 +161,29 @@ impl Records {
         let open = if open == 0 { String::new() } else { format!(", with {open} more under way") };
         output::note(&format!(
             "{}: the run {} of {} was interrupted after {done} changes{open}: this run finishes",
-            self.target, head.run, head.by
+            self.sought.target, head.run, head.by
         ));
     }
 
     /// Says that nothing keeps other runs away, when that is so. It matters to a run that changes something.
     pub(super) fn say_alone(&self) {
-        if self.run.as_ref().is_some_and(|run| matches!(run.hold, Hold::Nothing)) {
+        if self.run.as_ref().is_some_and(HeldRun::is_alone) {
             output::note(&format!(
                 "warning: {}: nothing keeps another run from writing at the same time: name a folder with \
                  `journal: {{ directory: .. }}` in the settings file",
-                self.target
+                self.sought.target
             ));
         }
     }
 
-    /// Says what became of the changes that an interrupted run had under way, as `plan` found out.
-    pub(super) fn say_settled(&self, plan: &Plan) {
-        let of = |fate: Fate| plan.settled.iter().filter(|settled| settled.fate == fate).count();
+    /// Says what became of the changes of `history` that an interrupted run had under way, as `plan` found
+    /// out, and of those that were refused when they may have taken effect all the same.
+    pub(super) fn say_settled(&self, history: &History, plan: &Plan) {
+        let refused: BTreeSet<_> =
+            history.open.iter().filter(|open| open.refused).map(|open| (&open.run, open.change)).collect();
+        let (refused, interrupted): (Vec<_>, Vec<_>) =
+            plan.settled.iter().partition(|settled| refused.contains(&(&settled.run, settled.change)));
+        let of = |fate: Fate| interrupted.iter().filter(|settled| settled.fate == fate).count();
         let parts =
             [(Fate::Done, "took effect"), (Fate::Failed, "did not"), (Fate::Unknown, "cannot be seen")];
         let parts = parts.map(|(fate, words)| (of(fate), words)).into_iter().filter(|(count, _)| *count > 0);
@@ -242,8 +191,15 @@ impl Records {
         if !said.is_empty() {
             output::note(&format!(
                 "{}: of the changes that were under way, {}",
-                self.target,
+                self.sought.target,
                 said.join(", ")
+            ));
+        }
+        let done = refused.iter().filter(|settled| settled.fate.counts()).count();
+        if done > 0 {
+            output::note(&format!(
+                "{}: {done} changes that an earlier run was refused took effect all the same, or may have: they count",
+                self.sought.target
             ));
         }
     }
@@ -258,7 +214,6 @@ impl Records {
         &self,
         target: &Target,
         approved: &'a ApprovedPlan,
-        history: &History,
         clock: &'a (dyn Fn() -> Timestamp + Sync),
     ) -> Result<Recording<'a, Writer>, Failure> {
         let Some(run) = &self.run else {
@@ -267,7 +222,8 @@ impl Records {
         let plan = approved.plan();
         let head = RunHead {
             run: run.id.clone(),
-            target: self.target.clone(),
+            target: self.sought.target.clone(),
+            server: self.sought.server.clone(),
             begun: run.begun,
             by: run.by.clone(),
             policy_sha256: plan.policy_fingerprint.clone(),
@@ -275,32 +231,37 @@ impl Records {
         let mut tenure = None;
         if let Some(gateway) = target.gateway() {
             gateway.begin_run(&head).await?;
-            let lease = if let Hold::Lease(lease) = &run.hold { Some(lease) } else { None };
-            tenure = Some(Tenure::new(run.id.clone(), lease));
+            tenure = Some(Tenure::new(run.id.clone(), run.lease.as_ref()));
         }
         let begin_file = |folder: &JournalFolder| {
-            folder.begin(head.clone(), &plan.deadlines_left(history), plan.settled.clone(), plan.notes())
+            // Read again: another target of this run on the server may have added to it since.
+            let mut past = folder.past(&self.sought, Timestamp::MAX)?;
+            let known = History { deadlines: past.deadlines, ..History::default() };
+            past.deadlines = plan.deadlines_left(&known);
+            // What nobody can tell yet stays open.
+            let known = plan.settled.iter().filter(|settled| settled.fate != Fate::Unknown).cloned();
+            folder.begin(head.clone(), &past, known.collect(), plan.notes())
         };
         let file = self.folder.as_ref().map(begin_file).transpose()?;
-        Ok(Recording::new(target.writer(approved, tenure), file, approved, clock))
+        Ok(Recording::new(target.writer(approved, tenure), file, approved, Arc::clone(&run.locks), clock))
     }
 
     /// Records that the run ended in order. What could not be recorded is said, and changes nothing.
     pub(super) async fn end(&self, target: &Target, recording: &Recording<'_, Writer>) {
         if let Err(error) = recording.end() {
-            output::note(&format!("warning: {}: {}", self.target, one_line(&error)));
+            output::note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
         }
         if let (Some(gateway), Some(run)) = (target.gateway(), &self.run)
             && let Err(error) = gateway.end_run(&run.id).await
         {
-            output::note(&format!("warning: {}: {}", self.target, one_line(&error)));
+            output::note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
         }
     }
 
     /// Lets other runs begin.
     pub(super) async fn release(self) {
-        if let Some(HeldRun { hold: Hold::Lease(lease), .. }) = self.run {
-            lease.give_back().await;
+        if let Some(run) = self.run {
+            run.release().await;
         }
     }
 }
@@ -312,7 +273,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Who runs this and where, as `user@host`, as far as the environment tells.
-fn whoever() -> String {
+pub(super) fn whoever() -> String {
     let variable = |names: &[&str]| {
         let found = names.iter().find_map(|name| env::var(name).ok());
         found.filter(|value| !value.is_empty())

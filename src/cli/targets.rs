@@ -1,18 +1,20 @@
 //! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
 //! to know what is done with them. Plan and apply begin alike, and this is how.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
+    apply::one_line,
     inventory::{InventoryReader, ReadError, Watch},
-    plan::{Baseline, History, Part, Plan, Purpose, Review, Terms},
+    model::canonical_address,
+    plan::{self, Baseline, History, Part, Plan, Purpose, Review, Terms},
     policy::{
         Policy,
-        settings_file::{Auth, Connection, Server, TargetDeclaration},
+        settings_file::{Auth, Connection, Server, TargetDeclaration, may_share_tokens},
     },
     report::saved::{Reviewed, SavedPlan},
     target::{
@@ -30,7 +32,7 @@ use super::{
     credential,
     embedded::Embedded,
     files::{self, Workspace},
-    output,
+    hold, output,
     records::Records,
     stop::{self, Interrupted},
 };
@@ -238,15 +240,26 @@ async fn plan_each<'a>(
     patience: Option<Duration>,
 ) -> Result<Vec<Planned<'a>>, Failure> {
     let manner = &manner;
-    let policies = match &manner.purpose {
+    let policies: Vec<Policy> = match &manner.purpose {
         Purpose::Revoke(_) => targets.iter().map(|_| Policy::default()).collect(),
         _ => workspace.load_policies(targets)?,
     };
-    let planned =
-        targets.iter().zip(policies).enumerate().map(|(index, (&declaration, policy))| async move {
+    let writes = patience.is_some();
+    let reached = targets.iter().enumerate().map(|(index, &declaration)| async move {
+        (index, Box::pin(connect(workspace, declaration, reach, global.now)).await)
+    });
+    // In order only at the end: one that does not answer must not keep others from beginning.
+    let mut reached: Vec<_> = stream::iter(reached).buffer_unordered(AT_ONCE).collect().await;
+    reached.sort_by_key(|(index, _)| *index);
+    let mut reached: Vec<_> = reached.into_iter().map(|(_, session)| session).collect();
+    if let Some(patience) = patience {
+        hold_all(&mut reached, patience).await;
+    }
+    let planned = targets.iter().zip(policies).zip(reached).enumerate().map(
+        |(index, ((&declaration, policy), reached))| async move {
             let made = async {
-                let mut session = connect(workspace, declaration, reach, global.now).await?;
-                match plan_over(&mut session, declaration, &policy, manner, index, patience).await {
+                let mut session = reached?;
+                match plan_over(&mut session, declaration, &policy, manner, index, writes).await {
                     Ok((history, plan, reviewed)) => Ok((session, history, plan, reviewed)),
                     Err(failure) => {
                         session.close().await;
@@ -260,36 +273,78 @@ async fn plan_each<'a>(
             };
             let clock = plan.as_ref().map_or(ClockStanding::Given, |(session, _)| session.clock());
             (index, Planned { declaration, policy, history, plan, clock, reviewed })
-        });
-    // In order only at the end: one that does not answer must not keep others from beginning.
+        },
+    );
     let mut planned: Vec<_> = stream::iter(planned).buffer_unordered(AT_ONCE).collect().await;
     planned.sort_by_key(|(index, _)| *index);
-    let planned: Vec<_> = planned.into_iter().map(|(_, planned)| planned).collect();
+    let mut planned: Vec<_> = planned.into_iter().map(|(_, planned)| planned).collect();
     if stop::is_requested() {
         close(planned).await;
         return Err(Interrupted.into());
     }
+    count_together(&mut planned);
     Ok(planned)
 }
 
-/// Plans the target at `index`, with what earlier runs on it did. With `patience` other runs are kept away
-/// from it first.
+/// Keeps other runs away from every server that was reached, several at once; those on one server are held
+/// together or not at all.
+async fn hold_all(reached: &mut [Result<Session, Failure>], patience: Duration) {
+    let known: Vec<_> = reached.iter().map(|session| session.as_ref().ok()).collect();
+    let groups = hold::together(&known);
+    let mut sessions: HashMap<usize, &mut Result<Session, Failure>> =
+        reached.iter_mut().enumerate().collect();
+    let groups: Vec<Vec<_>> = groups
+        .into_iter()
+        .map(|group| group.iter().filter_map(|place| sessions.remove(place)).collect())
+        .collect();
+    stream::iter(groups)
+        .for_each_concurrent(AT_ONCE, async |mut group: Vec<&mut Result<Session, Failure>>| {
+            let mut held: Vec<_> = group.iter_mut().filter_map(|session| session.as_mut().ok()).collect();
+            let Err(failure) = hold::hold(&mut held, patience).await else { return };
+            for session in group {
+                let refused = Failure::new(failure.exit, one_line(failure.error.as_ref()));
+                if let Ok(session) = mem::replace(session, Err(refused)) {
+                    session.close().await;
+                }
+            }
+        })
+        .await;
+}
+
+/// Lets the rails count together what is planned for targets on one server.
+fn count_together(planned: &mut [Planned<'_>]) {
+    let known: Vec<_> =
+        planned.iter().map(|one| one.plan.as_ref().ok().map(|(session, _)| session)).collect();
+    for group in hold::together(&known) {
+        let mut members: Vec<_> = planned
+            .iter_mut()
+            .enumerate()
+            .filter(|(place, _)| group.contains(place))
+            .filter_map(|(_, one)| Some((&one.declaration.connection, &mut one.plan.as_mut().ok()?.1)))
+            .collect();
+        let connections: Vec<_> = members.iter().map(|(connection, _)| *connection).collect();
+        let mut plans: Vec<_> = members.iter_mut().map(|(_, plan)| &mut **plan).collect();
+        let share = |one: usize, other: usize| match (connections.get(one), connections.get(other)) {
+            (Some(one), Some(other)) => may_share_tokens(one, other),
+            _ => true,
+        };
+        plan::count_together(&mut plans, share);
+    }
+}
+
+/// Plans the target at `index`, with what earlier runs on its server did.
 async fn plan_over(
     session: &mut Session,
     declaration: &TargetDeclaration,
     policy: &Policy,
     manner: &Manner,
     index: usize,
-    patience: Option<Duration>,
+    writes: bool,
 ) -> Result<(History, Plan, Vec<Reviewed>), Failure> {
-    if let Some(patience) = patience {
-        let (target, fixed) = (&session.target, session.fixed);
-        session.records.hold(target, || now_of(target, fixed), patience).await?;
-    }
     let planning = plan_held(session, declaration, policy, manner, index);
     let (history, plan, reviewed) = stop::unless_requested(Box::pin(planning)).await??;
-    if patience.is_some() {
-        session.records.say_settled(&plan);
+    if writes {
+        session.records.say_settled(&history, &plan);
     }
     Ok((history, plan, reviewed))
 }
@@ -401,7 +456,7 @@ pub(super) async fn plan_one(
     }
 }
 
-/// Connects to the target of `declaration`, and looks at its clock; starts its server when it is embedded,
+/// Connects to the target of `declaration`, and looks who it is and what its clock says; starts its server when it is embedded,
 /// with its clock at `fixed` when that is given.
 ///
 /// # Errors
@@ -415,12 +470,12 @@ pub(super) async fn connect(
 ) -> Result<Session, Failure> {
     let (target, embedded) = reach_target(workspace, declaration, reach, fixed).await?;
     let records = Records::new(workspace, declaration);
-    let session = Session { target, records, name: declaration.name.clone(), embedded, fixed };
-    if session.clock() == ClockStanding::Given {
-        return Ok(session);
-    }
+    let mut session = Session { target, records, name: declaration.name.clone(), embedded, fixed };
     match session.target.greet().await {
-        Ok(()) => Ok(session),
+        Ok(()) => {
+            session.records.identify(&session.target);
+            Ok(session)
+        }
         Err(error) => {
             session.close().await;
             Err(error.into())
@@ -455,7 +510,7 @@ async fn reach_target(
             let options = bitbucket::Options {
                 areas: areas.clone(),
                 projects: projects.clone(),
-                marker: key.map(|key| Bitbucket::marker(key, name)),
+                marker: key.map(|key| Bitbucket::marker(key, &canonical_address(&server.url)).or_of(name)),
                 password: matches!(server.auth, Auth::Password { .. }),
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,
@@ -469,7 +524,7 @@ async fn reach_target(
             let options = resolution::Options {
                 product: *product,
                 settings: settings.clone(),
-                marker: key.map(|key| Resolution::marker(key, name)),
+                marker: key.map(|key| Resolution::marker(key, &canonical_address(&server.url)).or_of(name)),
                 password: matches!(server.auth, Auth::Password { .. }),
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,

@@ -12,12 +12,13 @@
 //!
 //! The day begins at midnight UTC. Behind it stand the first 80 bits, in lower-case hexadecimal, of
 //! HMAC-SHA-256 (RFC 2104, whose least length for a truncated code is 80 bits) over
-//! `tokenwarden mark 1`, the name of the target, the day and the identifier of the token, with a zero byte
-//! between them. Whoever may rename a token can take its mark off, but can neither write a later day nor
+//! `tokenwarden mark 1`, the address of the server in its one form, the day and the identifier of the token,
+//! with a zero byte between them; marks of earlier versions have the name of the target in the place of the
+//! address. Whoever may rename a token can take its mark off, but can neither write a later day nor
 //! carry a mark over from another token. Everything that is not exactly such a suffix, or does not verify,
 //! is part of the owner's words.
 
-use std::fmt::Write;
+use std::{fmt::Write, iter};
 
 use hmac::{Hmac, Mac};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -95,16 +96,24 @@ pub struct NoRoom;
 #[derive(Clone)]
 pub struct Marker {
     key: MarkKey,
-    target: String,
+    server: String,
+    earlier: Vec<String>,
     room: usize,
 }
 
 impl Marker {
-    /// A marker for the target named `target`, whose descriptions have room for `room` UTF-16 code units,
+    /// A marker for the server known as `server`, whose descriptions have room for `room` UTF-16 code units,
     /// which is how Java servers count.
     #[must_use]
-    pub fn new(key: MarkKey, target: impl Into<String>, room: usize) -> Self {
-        Self { key, target: target.into(), room }
+    pub fn new(key: MarkKey, server: impl Into<String>, room: usize) -> Self {
+        Self { key, server: server.into(), earlier: Vec::new(), room }
+    }
+
+    /// The same, which also reads the marks that were made for the server when it was known as `name`.
+    #[must_use]
+    pub fn or_of(mut self, name: impl Into<String>) -> Self {
+        self.earlier.push(name.into());
+        self
     }
 
     /// The owner's words in `text`, the whole description of the token `id`, and the mark that stands
@@ -144,7 +153,7 @@ impl Marker {
     #[must_use]
     pub fn write(&self, words: &str, id: &TokenId, until: Timestamp) -> String {
         let day = day(until);
-        let mark = format!("{HEAD}{day} {}]", self.code(id, day));
+        let mark = format!("{HEAD}{day} {}]", self.code(&self.server, id, day));
         match fitting(words, self.room) {
             words if words.is_empty() => mark,
             words => format!("{words} {mark}"),
@@ -165,17 +174,20 @@ impl Marker {
         let day: Date = date.parse().ok()?;
         let until = day.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp();
         // The date is also compared as text: a parser may take more than one form.
-        let made = self.code(id, day);
-        let verifies = subtle::ConstantTimeEq::ct_eq(made.as_bytes(), code.as_bytes());
-        (day.to_string() == date && bool::from(verifies)).then_some((words, until))
+        let verifies = |server: &String| {
+            let made = self.code(server, id, day);
+            bool::from(subtle::ConstantTimeEq::ct_eq(made.as_bytes(), code.as_bytes()))
+        };
+        let is_ours = iter::once(&self.server).chain(&self.earlier).any(verifies);
+        (day.to_string() == date && is_ours).then_some((words, until))
     }
 
-    fn code(&self, id: &TokenId, day: Date) -> String {
+    fn code(&self, server: &str, id: &TokenId, day: Date) -> String {
         // HMAC takes keys of every length: the error that its trait knows never comes.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.key.0.expose_secret().as_bytes()) else {
             return String::new();
         };
-        mac.update(format!("tokenwarden mark 1\0{}\0{day}\0{id}", self.target).as_bytes());
+        mac.update(format!("tokenwarden mark 1\0{server}\0{day}\0{id}").as_bytes());
         let code = mac.finalize().into_bytes();
         code.iter().take(CODE / 2).fold(String::with_capacity(CODE), |mut text, byte| {
             // Writing into a `String` cannot fail.
@@ -241,6 +253,20 @@ mod tests {
 
     fn until(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_mark_of_the_name_that_a_target_had_stands_and_one_of_the_address_needs_no_name() {
+        let (key, id) = ("a key of sixteen bytes or more", TokenId::new("7"));
+        let until = "2026-12-08T00:00:00Z".parse().unwrap();
+        let now = marker(key, "bitbucket.example.com").or_of("prod");
+        for made in [marker(key, "prod"), now.clone()] {
+            assert_eq!(now.read(&made.write("nightly", &id, until), &id).0, "nightly");
+        }
+        let renamed = marker(key, "bitbucket.example.com").or_of("production");
+        assert_eq!(renamed.read(&now.write("nightly", &id, until), &id).0, "nightly");
+        let elsewhere = marker(key, "test.example.com").or_of("prod").write("nightly", &id, until);
+        assert_eq!(now.read(&elsewhere, &id), (elsewhere.as_str(), None));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, rails::RailClass};
+use super::{Scope, ServerIdentity, rails::RailClass};
 
 /// The name of a run, unique among all runs: the moment at which it began, UTC, and eight random digits,
 /// such as `20261123T120000Z-3f9a2c1d`. Runs sort by time.
@@ -94,7 +94,10 @@ pub struct RunHead {
     pub run: RunId,
     /// The name of the target in the settings file.
     pub target: String,
-    /// When it began, UTC, RFC 3339.
+    /// What its server is known by; nothing in records of versions that did not keep it.
+    #[serde(default, skip_serializing_if = "ServerIdentity::is_empty")]
+    pub server: ServerIdentity,
+    /// When it began, UTC, RFC 3339, by the clock of the server where it tells.
     #[schemars(with = "String")]
     pub begun: Timestamp,
     /// Who ran it and where, as `user@host`.
@@ -190,6 +193,20 @@ impl RecordedChange {
     pub fn is_open(&self) -> bool {
         self.attempted.is_some() && self.result.is_none()
     }
+
+    /// Whether that became of it.
+    #[must_use]
+    pub fn has(&self, fate: Fate) -> bool {
+        self.result.as_ref().is_some_and(|result| result.fate == fate)
+    }
+
+    /// Takes over what a later run found out of it.
+    pub fn settle(&mut self, fate: Fate) {
+        if let Some(at) = self.attempted {
+            let reason = self.result.take().and_then(|result| result.reason);
+            self.result = Some(ChangeResult { fate, at, reason });
+        }
+    }
 }
 
 /// A run as a journal keeps it.
@@ -210,9 +227,7 @@ impl RecordedRun {
     /// Whether it ended in order, and all that it was to do was done.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        let done =
-            |change: &RecordedChange| change.result.as_ref().is_some_and(|result| result.fate == Fate::Done);
-        self.ended.is_some() && self.changes.iter().all(done)
+        self.ended.is_some() && self.changes.iter().all(|change| change.has(Fate::Done))
     }
 
     /// The last moment of which something is recorded, UTC.

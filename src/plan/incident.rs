@@ -16,6 +16,7 @@ use crate::{
 use super::{
     Change, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
     lockout::{self, PeopleFold},
+    settle::SettleFold,
     tokens::untouchable,
 };
 
@@ -33,8 +34,10 @@ pub(super) async fn plan(
     let mut findings = Findings::default();
     let mut statistics = Statistics::new(terms.now);
     let mut chosen = Vec::new();
+    let mut settle = SettleFold::new(&terms.history.open);
     let mut observe = |token: Token| {
         people.observe(&token);
+        settle.observe(&token);
         let is_chosen = incident.tokens.has(&token);
         if is_chosen || matches!(incident.tokens, Selection::Tokens(_)) {
             statistics.observe(&token);
@@ -80,8 +83,9 @@ pub(super) async fn plan(
     plan.without_lasting_way_in = people.without_lasting_way_in();
     plan.ways_in = people.ways_in();
     plan.shut_out.extend(people.finish(&plan.changes));
-    // What an interrupted run had begun is settled by the next run that asks the policy; until then it counts.
-    plan.spent = terms.history.spent_with(&terms.history.unsettled(), terms.now);
+    // What else an earlier run had begun is settled by the next run that asks the policy; until then it counts.
+    let settled = settle.finish(plan.changes.iter(), false);
+    plan.spent = terms.history.spent_with(&settled, terms.now);
     Ok(plan)
 }
 

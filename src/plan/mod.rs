@@ -21,6 +21,7 @@ mod remark;
 mod settings;
 mod settle;
 mod terms;
+mod together;
 mod tokens;
 
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
@@ -35,6 +36,7 @@ pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
 pub use remark::{Lack, Remark};
 pub use terms::{History, OpenChange, Spent, Terms};
+pub use together::{Together, count_together};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -112,6 +114,8 @@ pub struct Plan {
     /// What earlier runs did within the window, which counts against the rails; nothing when nobody
     /// keeps a record, so that every run is judged by itself.
     pub spent: Option<Spent>,
+    /// What the targets of this run on the same server change together; nothing when there is no other one.
+    pub together: Option<Together>,
     /// What became of the changes that an interrupted run had begun.
     pub settled: Vec<Settled>,
     /// What else there is to know.
@@ -388,6 +392,7 @@ impl Plan {
             without_lasting_way_in: Vec::new(),
             ways_in: WaysIn::default(),
             spent: None,
+            together: None,
             settled: Vec::new(),
         }
     }

@@ -107,7 +107,8 @@ impl<'a> Planner<'a> {
         plan.without_lasting_way_in = people.without_lasting_way_in();
         plan.ways_in = people.ways_in();
         plan.shut_out.extend(people.finish(&plan.changes));
-        plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), &plan.coverage);
+        let whole = plan.coverage == Coverage::Complete;
+        plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), whole);
         plan.spent = terms.history.spent_with(&plan.settled, terms.now);
         (plan, explanation)
     }

@@ -35,6 +35,8 @@ pub struct Refusal {
     pub count: u64,
     /// Of how many live objects.
     pub live: u64,
+    /// The names of other targets of the run on the same server, when theirs are among them.
+    pub with: Vec<String>,
     /// The limit.
     pub rail: Rail,
     /// What earlier runs did, when they did something.
@@ -57,12 +59,17 @@ pub struct Earlier {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { class, count, live, rail, earlier } = self;
+        let Self { class, count, live, with, rail, earlier } = self;
+        write!(f, "{class}: {count} of {live}")?;
+        if !with.is_empty() {
+            let names: Vec<_> = with.iter().map(|name| format!("`{name}`")).collect();
+            write!(f, " with those of {} on the same server", names.join(", "))?;
+        }
         match earlier {
-            None => write!(f, "{class}: {count} of {live}")?,
+            None => {}
             Some(Earlier { count: spent, window, of, .. }) => write!(
                 f,
-                "{class}: {count} of {live}, and earlier runs of the last {window} did {spent}: {} of {of} together",
+                ", and earlier runs of the last {window} did {spent}: {} of {of} together",
                 count.saturating_add(*spent)
             )?,
         }
@@ -80,15 +87,18 @@ impl Plan {
     #[must_use]
     pub fn refusals(&self, rails: &Rails, allowed: &Allowed) -> Vec<Refusal> {
         let check = |class: RailClass| {
-            let (count, live) = self.counts(class);
+            let (own, live) = self.counts(class);
+            let together = self.together.as_ref().filter(|together| together.of(class).0 > own);
+            let (count, live) = together.map_or((own, live), |together| together.of(class));
             let rail = self.rail(rails.of(class));
             let spent = self.spent.as_ref().map_or(0, |spent| spent.of(class));
-            let passes = count == 0
+            let passes = own == 0
                 || admits_after(rail, class, count, live, spent)
                 || allowed.get(&class).is_some_and(|most| count <= *most);
             let refusal = || {
                 let earlier = self.earlier(class, count, live, rail);
-                Refusal { class, count, live, rail, earlier }
+                let with = together.map(|together| together.others.clone()).unwrap_or_default();
+                Refusal { class, count, live, with, rail, earlier }
             };
             (!passes).then(refusal)
         };
@@ -134,16 +144,23 @@ impl Plan {
         Some(Earlier { count: all, window: spent.window(), of, passes_from })
     }
 
+    fn of_class(&self, class: RailClass) -> impl Iterator<Item = &PlannedChange> {
+        self.changes.iter().filter(move |planned| rail_of(&planned.change, self.made_for) == Some(class))
+    }
+
+    /// The tokens that the plan changes and that count for `class`. What has expired is refused anyway: ending
+    /// or narrowing it is no loss.
+    pub(super) fn counted_tokens(&self, class: RailClass) -> impl Iterator<Item = &Token> {
+        let counts = move |token: &&Token| class == RailClass::Cleanups || !token.is_expired(self.made_for);
+        self.of_class(class).filter_map(|planned| planned.change.token()).filter(counts)
+    }
+
     /// How many objects of `class` the plan changes, and how many live ones there are.
-    fn counts(&self, class: RailClass) -> (u64, u64) {
-        let of_class =
-            self.changes.iter().filter(|planned| rail_of(&planned.change, self.made_for) == Some(class));
+    pub(super) fn counts(&self, class: RailClass) -> (u64, u64) {
+        let of_class = self.of_class(class);
         match class {
             RailClass::Revocations | RailClass::Expiries | RailClass::Narrowings => {
-                // What has expired is refused anyway: ending or narrowing it is no loss.
-                let is_live = |token: &&Token| !token.is_expired(self.made_for);
-                let live = of_class.filter_map(|planned| planned.change.token()).filter(is_live);
-                (live.count() as u64, self.tokens.live)
+                (self.counted_tokens(class).count() as u64, self.tokens.live)
             }
             RailClass::Cleanups => (of_class.count() as u64, self.tokens.seen),
             RailClass::WithdrawnGroups => {

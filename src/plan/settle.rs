@@ -3,12 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{
-    inventory::Coverage,
-    model::{
-        Token, TokenScope,
-        run::{Fate, Settled},
-    },
+use crate::model::{
+    Token, TokenScope,
+    run::{Fate, Settled},
 };
 
 use super::{OpenChange, PlannedChange};
@@ -42,21 +39,22 @@ impl<'a> SettleFold<'a> {
         }
     }
 
-    /// What became of every change, once all tokens were seen and `planned` is what the policy asks for
-    /// now: what is planned again was not done.
+    /// What became of every change, once tokens were seen and `planned` is what is asked for now: what is
+    /// planned again was not done. What does not show counts as done when `whole`, so that nothing else can
+    /// be.
     pub(super) fn finish<'p>(
         self,
         planned: impl Iterator<Item = &'p PlannedChange>,
-        coverage: &Coverage,
+        whole: bool,
     ) -> Vec<Settled> {
         let again: HashSet<(String, &str)> =
             planned.map(|one| (one.change.object().address(), one.change.action())).collect();
         let settle = |(change, seen): (&OpenChange, Option<Fate>)| {
             let is_planned = || again.contains(&(change.note.address.clone(), change.note.action.as_str()));
-            let fate = seen.unwrap_or_else(|| match (is_planned(), coverage) {
+            let fate = seen.unwrap_or_else(|| match (is_planned(), whole) {
                 (true, _) => Fate::Failed,
-                (false, Coverage::Complete) => Fate::Done,
-                (false, Coverage::Partial(_)) => Fate::Unknown,
+                (false, true) => Fate::Done,
+                (false, false) => Fate::Unknown,
             });
             Settled { run: change.run.clone(), change: change.change, fate }
         };

@@ -9,7 +9,7 @@ use crate::{
     model::{
         Period, TokenId,
         rails::RailClass,
-        run::{ChangeNote, Counts, Fate, RunId, Settled},
+        run::{ChangeNote, Counts, RunId, Settled},
     },
     policy::{
         Policy,
@@ -42,19 +42,12 @@ pub struct History {
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What counts against the rails of this run already; nothing when no record is kept.
     pub spent: Option<Spent>,
-    /// What a run that was interrupted had begun without recording how it ended. Not among `spent`: the
-    /// plan finds out.
+    /// What a run that was interrupted had begun without recording how it ended, and what was refused. Not
+    /// among `spent`: the plan finds out.
     pub open: Vec<OpenChange>,
 }
 
 impl History {
-    /// The changes that are open, of which nobody looked what became: they count.
-    pub(super) fn unsettled(&self) -> Vec<Settled> {
-        let unknown =
-            |open: &OpenChange| Settled { run: open.run.clone(), change: open.change, fate: Fate::Unknown };
-        self.open.iter().map(unknown).collect()
-    }
-
     /// What is spent once it is known what became of the changes that were open; `settled` has them in
     /// their order.
     pub(super) fn spent_with(&self, settled: &[Settled], now: Timestamp) -> Option<Spent> {
@@ -77,6 +70,8 @@ pub struct OpenChange {
     pub note: ChangeNote,
     /// When it was about to be sent, UTC.
     pub attempted: Timestamp,
+    /// Whether it was refused, as far as anybody knows, and not merely interrupted.
+    pub refused: bool,
 }
 
 /// What runs did within the window that rails look back on.

@@ -236,7 +236,7 @@ fn a_plan_that_waited_past_midnight_ends_no_token_earlier_than_its_grace_from_th
             let world = World::new(state.clone());
             let approved = approve(world.plan(&policy(POLICY), made));
             let clock = || time(now);
-            let recording = Recording::new(&world, None, &approved, &clock);
+            let recording = Recording::new(&world, None, &approved, [].into(), &clock);
             let outcome = block_on(execute(&approved, &world, &recording, &|_| {}));
             let is_end = |one: &&ChangeOutcome| {
                 one.planned.change.token().is_some() && matches!(one.result, ChangeResult::Done(_))

@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use tokenwarden::{
     apply::{
         Effect, TargetWriter, WriteError, execute,
-        journal::{JournalFolder, Recording, RunFile, RunLock, history},
+        journal::{JournalFolder, Past, Recording, RunFile, RunLock, Sought, history},
     },
     model::{
-        Owner, Period, Scope, Token, TokenId, TokenScope,
+        Owner, Period, Scope, ServerIdentity, Token, TokenId, TokenScope,
         rails::RailClass,
         run::{Fate, RunHead, RunId},
     },
@@ -318,9 +318,13 @@ impl Journaled {
         }
     }
 
+    fn past(&self, since: Timestamp) -> Past {
+        self.folder.past(&Sought { target: "world".to_owned(), ..Sought::default() }, since).unwrap()
+    }
+
     fn history(&self) -> History {
         let window = Period::days(1);
-        history(self.folder.past("world", window.before(time(NOW))).unwrap(), window, time(NOW))
+        history(self.past(window.before(time(NOW))), window, time(NOW))
     }
 
     fn plan(&self, history: &History) -> Plan {
@@ -336,25 +340,25 @@ impl Journaled {
         block_on(Plan::make(&terms, &self.world)).unwrap()
     }
 
-    fn begin(&self, plan: &Plan, history: &History) -> RunFile {
-        let latest = self.folder.latest_name("world").unwrap();
+    fn begin(&self, plan: &Plan) -> RunFile {
+        let latest = self.folder.latest_name().unwrap();
         let run = RunId::new(time(NOW), [0; 4], latest.as_ref());
         let (target, by) = ("world".to_owned(), "warden@test".to_owned());
-        let head =
-            RunHead { run, target, begun: time(NOW), by, policy_sha256: plan.policy_fingerprint.clone() };
-        self.folder.begin(head, &history.deadlines, plan.settled.clone(), plan.notes()).unwrap()
+        let (server, policy_sha256) = (ServerIdentity::default(), plan.policy_fingerprint.clone());
+        let head = RunHead { run, target, server, begun: time(NOW), by, policy_sha256 };
+        self.folder.begin(head, &self.past(Timestamp::MAX), plan.settled.clone(), plan.notes()).unwrap()
     }
 
     /// A run that dies with its change number `with`, counted from 1.
     fn die(&self, with: usize, takes_effect: bool) {
         let history = self.history();
         let plan = self.plan(&history);
-        let file = self.begin(&plan, &history);
+        let file = self.begin(&plan);
         let approved = approve(plan);
         let dead = Notify::new();
         let dying = Dying { world: &self.world, left: AtomicUsize::new(with), takes_effect, dead: &dead };
         let clock: &(dyn Fn() -> Timestamp + Sync) = &|| time(NOW);
-        let recording = Recording::new(dying, Some(file), &approved, clock);
+        let recording = Recording::new(dying, Some(file), &approved, [].into(), clock);
         block_on(async {
             tokio::select! {
                 outcome = execute(&approved, &self.world, &recording, &|_| {}) => panic!("{outcome:?}"),
@@ -386,7 +390,7 @@ fn what_a_killed_run_had_under_way_is_found_out_and_counts_once() {
             assert_eq!(plan.spent.as_ref().unwrap().of(RailClass::Revocations), gone);
 
             // The next run dies at once; the one behind it still knows.
-            drop(journaled.begin(&plan, &before));
+            drop(journaled.begin(&plan));
             let after = journaled.history();
             assert_eq!(after.open, [], "the second run has settled it");
             assert_eq!(after.spent.unwrap().of(RailClass::Revocations), gone);
@@ -401,7 +405,7 @@ fn the_first_deadline_of_a_token_is_known_to_every_later_run_until_it_is_revoked
     let plan = journaled.plan(&history);
     let approved = approve(plan.clone());
     let recording =
-        Recording::new(&journaled.world, Some(journaled.begin(&plan, &history)), &approved, &clock);
+        Recording::new(&journaled.world, Some(journaled.begin(&plan)), &approved, [].into(), &clock);
     block_on(execute(&approved, &journaled.world, &recording, &|_| {}));
     recording.end().unwrap();
     let deadline = time("2026-12-08T00:00:00Z");
@@ -409,29 +413,95 @@ fn the_first_deadline_of_a_token_is_known_to_every_later_run_until_it_is_revoked
         let history = journaled.history();
         let tokens: Vec<_> = history.deadlines.iter().map(|(id, at)| (id.as_str(), *at)).collect();
         assert_eq!(tokens, [("10", deadline), ("11", deadline), ("12", deadline)]);
-        drop(journaled.begin(&journaled.plan(&history), &history));
+        drop(journaled.begin(&journaled.plan(&history)));
     }
     journaled.world.change(|state| *state.users.get_mut(&"mary".into()).unwrap() = false);
     let history = journaled.history();
     let plan = journaled.plan(&history);
     let approved = approve(plan.clone());
     let recording =
-        Recording::new(&journaled.world, Some(journaled.begin(&plan, &history)), &approved, &clock);
+        Recording::new(&journaled.world, Some(journaled.begin(&plan)), &approved, [].into(), &clock);
     block_on(execute(&approved, &journaled.world, &recording, &|_| {}));
     assert!(journaled.history().deadlines.is_empty(), "{:?}", journaled.history());
 }
 
 #[test]
-fn behind_a_run_that_was_over_before_the_window_nobody_looks() {
+fn what_was_done_within_the_window_counts_whatever_the_file_is_called_and_whatever_came_behind_it() {
     let journaled = Journaled::new();
-    let plan = journaled.plan(&History::default());
-    drop(journaled.begin(&plan, &History::default()));
-    let path = journaled.folder.path().join("20200101T000000Z-00000000.world.jsonl");
-    let old = "{\"record\":\"begun\",\"format_version\":\"1.0\",\"run\":\"20200101T000000Z-00000000\",\"target\":\"world\",\
-               \"begun\":\"2020-01-01T00:00:00Z\",\"by\":\"x@y\",\"policy_sha256\":\"\"}\n{\"record\":\"ended\",\"at\":\"2020-01-01T00:00:00Z\"}\n";
-    fs::write(path, old).unwrap();
-    let older = journaled.folder.path().join("20190101T000000Z-00000000.world.jsonl");
-    fs::write(older, "nothing that a run would write\n").unwrap();
-    let past = journaled.folder.past("world", time(NOW)).unwrap();
-    assert_eq!(past.runs.len(), 2, "the file of 2019 was not opened");
+    let line = |run: &str, target: &str, begun: &str| {
+        format!(
+            "{{\"record\":\"begun\",\"format_version\":\"1.0\",\"run\":\"{run}\",\"target\":\"{target}\",\
+             \"begun\":\"{begun}\",\"by\":\"x@y\",\"policy_sha256\":\"\"}}\n"
+        )
+    };
+    let revoked = |at: &str| {
+        format!(
+            "{{\"record\":\"planned\",\"change\":0,\"address\":\"token/77\",\"action\":\"revoke\",\"counts\":{{\"revocations\":1}}}}\n\
+             {{\"record\":\"attempted\",\"change\":0,\"at\":\"{at}\"}}\n\
+             {{\"record\":\"result\",\"change\":0,\"fate\":\"done\",\"at\":\"{at}\"}}\n"
+        )
+    };
+    let write = |run: &str, target: &str, begun: &str, rest: &str| {
+        fs::create_dir_all(journaled.folder.path()).unwrap();
+        let path = journaled.folder.path().join(format!("{run}.{target}.jsonl"));
+        fs::write(path, line(run, target, begun) + rest).unwrap();
+    };
+    let spent = || journaled.history().spent.unwrap().of(RailClass::Revocations);
+    // The name and the begin say 2020, what was done is an hour old.
+    write("20200101T000000Z-00000000", "world", "2020-01-01T00:00:00Z", &revoked("2026-11-23T11:00:00Z"));
+    // A clock that was two days behind, and did nothing.
+    write("20261121T120000Z-00000000", "world", "2026-11-21T12:00:00Z", "");
+    assert_eq!(spent(), 1);
+    // A clock that was ahead of the present.
+    write("20270101T000000Z-00000000", "world", "2027-01-01T00:00:00Z", &revoked("2027-01-01T00:00:00Z"));
+    assert_eq!(spent(), 2);
+    // Two days ago is over.
+    write("20261121T110000Z-00000000", "world", "2026-11-21T11:00:00Z", &revoked("2026-11-21T11:00:00Z"));
+    assert_eq!(spent(), 2);
+    // A name that no target has any more, and one that another target has.
+    write("20261123T100000Z-00000000", "before", "2026-11-23T10:00:00Z", &revoked("2026-11-23T10:00:00Z"));
+    assert_eq!(spent(), 3);
+    let others = [("before".to_owned())].into();
+    let sought = Sought { target: "world".to_owned(), others, ..Sought::default() };
+    let past = journaled.folder.past(&sought, time("2026-11-22T12:00:00Z")).unwrap();
+    assert!(past.runs.iter().all(|run| run.head.target == "world"), "{past:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_journal_file_that_is_a_link_a_pipe_or_a_device_is_named_and_not_read() {
+    use std::os::unix::fs::symlink;
+    let journaled = Journaled::new();
+    fs::create_dir_all(journaled.folder.path()).unwrap();
+    let path = journaled.folder.path().join("20261123T100000Z-00000000.world.jsonl");
+    let refused = || {
+        let sought = Sought { target: "world".to_owned(), ..Sought::default() };
+        let error = journaled.folder.past(&sought, time(NOW)).unwrap_err();
+        assert!(error.to_string().contains("20261123T100000Z-00000000.world.jsonl"), "{error}");
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    symlink("/dev/zero", &path).unwrap();
+    assert_eq!(refused(), "it is no regular file");
+    fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    assert_eq!(refused(), "it is no regular file");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(refused(), "it is no regular file");
+}
+
+#[test]
+fn a_run_whose_record_is_taken_away_writes_nothing_more() {
+    let journaled = Journaled::new();
+    let plan = journaled.plan(&journaled.history());
+    let file = journaled.begin(&plan);
+    let approved = approve(plan);
+    let clock = || time(NOW);
+    fs::remove_dir_all(journaled.folder.path()).unwrap();
+    let recording = Recording::new(&journaled.world, Some(file), &approved, [].into(), &clock);
+    let before = journaled.world.state().tokens.clone();
+    let outcome = block_on(execute(&approved, &journaled.world, &recording, &|_| {}));
+    assert!(!outcome.is_whole(), "{outcome:?}");
+    assert_eq!(journaled.world.state().tokens, before);
 }

@@ -12,6 +12,7 @@ use axum::{Router, body::Body, extract::State, http::Response};
 use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokenwarden::{
     model::run::RunId,
     serve::store::{LeaseAnswer, Right, Store, StoreUrl},
@@ -265,4 +266,56 @@ async fn the_budget_of_a_gateway_holds_without_any_folder_and_from_wherever_it_i
     );
     let shown = elsewhere.run(&["journal", "show"]).await;
     assert!(shown.stdout.contains("7 done"), "{}{}", shown.stdout, shown.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_and_gateway_over_one_store_keep_each_other_waiting_and_one_run_with_both_not_itself() {
+    let server = server().await;
+    let warden = token(&server, "root", "warden").await;
+    token(&server, "mary", "script").await;
+    let repository = Repository::new(&server, &warden.secret, POLICY);
+    let store = server.store_file();
+    let embedded = format!(
+        "targets:\n  inside: {{kind: embedded, store: '{}', policy: [policy.yaml]}}\n",
+        store.display()
+    );
+    repository.edit_settings("targets:\n", &embedded);
+    answer(ask(&server, "run-x", "olga@ci"), StatusCode::OK).await;
+    for target in ["inside", "prod"] {
+        let refused = repository.run(&["apply", "--auto-approve", "--target", target]).await;
+        assert_eq!(refused.code, Some(4), "{target}: {}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("olga@ci holds the lease since "), "{}", refused.stderr);
+    }
+    answer(server.as_operator(Method::DELETE, &format!("{LEASE}/run-x")), StatusCode::OK).await;
+    let both = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(both.code, Some(0), "{}{}", both.stdout, both.stderr);
+    let again = ask(&server, "run-y", "olga@ci");
+    answer(again, StatusCode::OK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_a_day_behind_or_ahead_forgets_nothing_that_was_done_by_its_own_clock() {
+    for ahead in [-25, 25, -24 * 400] {
+        let clock =
+            tokenwarden::serve::Clock::Fixed(Timestamp::now() + jiff::SignedDuration::from_hours(ahead));
+        let server = TestServer::start(crate::support::Setup { clock, ..Default::default() }).await;
+        let warden = token(&server, "root", "warden").await;
+        for _ in 0..12 {
+            token(&server, "mary", "script").await;
+        }
+        let limit = |most| {
+            format!(
+                "version: 1\ntokens: {{limits: [{{groups: [administrators]}}, {{max_per_owner: {most}}}], enforcement: {{per-owner: revoke}}}}\n"
+            )
+        };
+        let folder = TempDir::new().unwrap();
+        for (most, code) in [(6, 0), (2, 4)] {
+            let slice = Repository::new(&server, &warden.secret, &limit(most));
+            slice.edit_settings("percent: 100 }, expiries", "percent: 100, floor: 1 }, expiries");
+            let journal = format!("journal: {{directory: '{}'}}\ntargets:", folder.path().display());
+            slice.edit_settings("targets:", &journal);
+            let run = slice.run(&["apply", "--auto-approve", "--allow-clock-skew", "500d"]).await;
+            assert_eq!(run.code, Some(code), "{ahead} {most}: {}{}", run.stdout, run.stderr);
+        }
+    }
 }

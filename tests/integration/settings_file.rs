@@ -261,32 +261,42 @@ fn a_server_that_stands_there_twice_is_said_with_both_places() {
             .collect::<Vec<_>>()
     };
     let at = |kind: &str, url: &str| format!("kind: {kind}, auth: {{ bearer_env: X }}, url: '{url}'");
-    let (error, warning) = (vec![("error", "same-server")], vec![("warning", "same-server")]);
+    let warning = vec![("warning", "same-server")];
     let urls = ("https://H.example.com/", "https://h.example.com:443");
-    for (kind, said) in [("gateway", &error), ("resolution", &warning), ("bitbucket", &warning)] {
-        assert_eq!(found(&at(kind, urls.0), &at(kind, urls.1)), *said, "{kind}");
+    for kind in ["gateway", "resolution", "bitbucket"] {
+        assert_eq!(found(&at(kind, urls.0), &at(kind, urls.1)), warning, "{kind}");
         for different in ["https://h.example.com/x", "https://h.example.com:8443", "https://h2.example.com"] {
             assert_eq!(found(&at(kind, urls.0), &at(kind, different)), [], "{kind} {different}");
         }
     }
-    // Other tokens, and another lease.
-    assert_eq!(found(&at("resolution", urls.0), &at("bitbucket", urls.1)), []);
+    // Other tokens, and still one server.
+    assert_eq!(found(&at("resolution", urls.0), &at("bitbucket", urls.1)), warning);
+    for other in ["http://LOCALHOST:7990/", "http://[::1]:7990", "http://127.0.0.2:7990/x/.."] {
+        assert_eq!(
+            found(&at("gateway", "http://127.0.0.1:7990"), &at("bitbucket", other)),
+            warning,
+            "{other}"
+        );
+    }
     let stored = |store: &str| format!("kind: embedded, store: {store}");
-    assert_eq!(found(&stored("a/b.db"), &stored("./a//b.db")), error);
+    assert_eq!(found(&stored("a/b.db"), &stored("./a//b.db")), warning);
     assert_eq!(found(&stored("a/b.db"), &stored("/a/b.db")), []);
     let bitbucket = |keys: &str| format!("{}, {keys}", at("bitbucket", urls.0));
+    let (meant, undo) = ("nothing to do if that is meant", "both look at the same tokens");
     for (one, other, said) in [
-        ("areas: [personal]", "areas: [project, repository]", vec![]),
-        ("areas: [project], projects: ['A*']", "areas: [project], projects: [B, 'C*']", vec![]),
-        ("areas: [project], projects: ['A*']", "areas: [project], projects: ['*z']", warning.clone()),
-        ("projects: [A]", "projects: [B]", warning),
+        ("areas: [personal]", "areas: [project, repository]", meant),
+        ("areas: [project], projects: ['A*']", "areas: [project], projects: [B, 'C*']", meant),
+        ("areas: [project], projects: ['A*']", "areas: [project], projects: ['*z']", undo),
+        ("projects: [A]", "projects: [B]", undo),
     ] {
-        assert_eq!(found(&bitbucket(one), &bitbucket(other)), said, "{one} {other}");
+        let reading = targets(&bitbucket(one), &bitbucket(other));
+        let help = reading.diagnostics.iter().filter_map(|found| found.help.as_deref());
+        assert_eq!(help.filter(|help| help.contains(said)).count(), 1, "{one} {other}");
     }
     let reading = targets(&at("gateway", "http://localhost:80"), &at("gateway", "http://LOCALHOST/"));
     let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
     insta::assert_snapshot!(text, @r"
-    error[same-server]: `other` is the same server as `one`
+    warning[same-server]: `other` is the same server as `one`
      --> tokenwarden.yaml:4:75, at `targets.other.url`
       |
     4 |   other: { policy: [p.yaml], kind: gateway, auth: { bearer_env: * }, url: 'http://LOCALHOST/' }
@@ -295,7 +305,7 @@ fn a_server_that_stands_there_twice_is_said_with_both_places() {
       |
     3 |   one: { policy: [p.yaml], kind: gateway, auth: { bearer_env: * }, url: 'http://localhost:80' }
       |                                                                         --------------------- the other target
-    help: keep one of them: a run with both would wait for its own lease
+    help: keep one of them: both look at all tokens, and undo what the other does
     ");
 }
 

@@ -18,6 +18,8 @@ use super::record::{Begun, FORMAT_VERSION, Record};
 pub struct JournalFile {
     /// The run.
     pub run: RecordedRun,
+    /// Grows with each run on a server; 0 when nobody counted.
+    pub number: u64,
     /// What the run knew of deadlines that earlier runs had set.
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What the run found out of an earlier one that was interrupted.
@@ -66,6 +68,7 @@ impl JournalFile {
             return Err("another version of tokenwarden wrote it; use that one");
         }
         Ok(Self {
+            number: begun.number,
             run: RecordedRun { head: begun.head, changes: Vec::new(), ended: None },
             deadlines: begun.deadlines.into_iter().map(|(id, at)| (TokenId::new(id), at)).collect(),
             settled: begun.settled,

@@ -1,42 +1,74 @@
-//! In: a folder. Out: the runs that its files tell of, no more of them than can still matter, and a file
-//! for a new run. It refuses to touch a file that another run wrote.
+//! The folder of a journal: the runs that its files tell of, and a file for a new run. What another run
+//! wrote is never touched.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, BufReader, Write as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
 
 use crate::model::{
-    Period, TokenId,
-    run::{ChangeNote, ChangeResult, RecordedRun, RunHead, RunId, Settled},
+    Period, ServerIdentity, TokenId,
+    run::{ChangeNote, Fate, RecordedRun, RunHead, RunId, Settled},
 };
 
 use super::{
     file::{BadJournal, JournalFile},
     record::{Begun, FORMAT_VERSION, Record},
+    regular,
 };
 
 /// How long a deadline is carried on after it passed: the token must be gone by then, or its owner took
 /// it away and nobody asks.
 const CARRIED_ON: Period = Period::days(366);
 
-/// The folder of a journal.
+/// The folder of a journal. A clone is another handle on the same one.
 #[derive(Clone, Debug)]
 pub struct JournalFolder {
     path: PathBuf,
+    /// How the runs of files began, as far as they were read: that never changes.
+    heads: Arc<Mutex<HashMap<String, RunHead>>>,
 }
 
-/// What a journal tells of earlier runs on a target.
+/// The longest file that is read, in bytes.
+const BYTES_AT_MOST: u64 = 1 << 30;
+
+/// Whose runs are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sought {
+    /// The name of a target.
+    pub target: String,
+    /// What the server behind it is known by.
+    pub server: ServerIdentity,
+    /// The names of the other targets of the settings file.
+    pub others: BTreeSet<String>,
+}
+
+impl Sought {
+    /// Whether `run` may have been on the server: under another name too, as long as nothing tells that
+    /// other servers are called so.
+    #[must_use]
+    pub fn has(&self, run: &RunHead) -> bool {
+        let nobody_knows = || run.server.is_empty() && !self.others.contains(&run.target);
+        run.target == self.target || run.server.meets(&self.server) || nobody_knows()
+    }
+}
+
+/// What a journal tells of earlier runs on a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     /// The runs that can still matter, the latest first.
     pub runs: Vec<RecordedRun>,
     /// The first moment at which each token was made to end.
     pub deadlines: BTreeMap<TokenId, Timestamp>,
+    /// Changes, by their place in a run, of which a later run found out what became of them.
+    pub settled: BTreeSet<(RunId, u32)>,
+    /// The number of the latest run.
+    pub number: u64,
 }
 
 /// The journal cannot be used.
@@ -70,7 +102,7 @@ impl JournalFolder {
     /// The folder at `path`; it is made when the first run is recorded.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, heads: Arc::default() }
     }
 
     /// Where it is.
@@ -79,56 +111,62 @@ impl JournalFolder {
         &self.path
     }
 
-    /// What can still matter of the runs on `target` for one whose rails look back to `since`, UTC: the
-    /// latest run, and those before it that did something since then.
+    /// What can still matter of the runs that are `sought` for one whose rails look back to `since`, UTC: the
+    /// latest run, and all that did something since then.
     ///
-    /// Runs on a target do not overlap: behind the first that was over before `since` nobody looks.
+    /// Every file is looked into. Neither its name nor the place of a run between others tells when
+    /// something was done: clocks may have been wrong.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or is damaged.
-    pub fn past(&self, target: &str, since: Timestamp) -> Result<Past, JournalError> {
+    pub fn past(&self, sought: &Sought, since: Timestamp) -> Result<Past, JournalError> {
+        let mut files = Vec::new();
+        for name in self.names()? {
+            files.extend(self.read(&name, sought)?);
+        }
+        // Runs before there were numbers are in the order of their names.
+        files.sort_by_key(|file| file.number);
+        let settled: Vec<Settled> = files.iter().flat_map(|file| file.settled.iter().cloned()).collect();
         let mut past = Past::default();
-        let mut settled: Vec<Settled> = Vec::new();
-        for run in self.names(Some(target))?.into_iter().rev() {
-            let Some(mut file) = self.read(&run)? else { continue };
+        for mut file in files.into_iter().rev() {
             if past.runs.is_empty() {
                 past.deadlines = file.deadlines_afterwards();
+                past.number = file.number;
             }
             settle(&mut file.run, &settled);
-            settled = file.settled;
-            let is_over = file.run.last_moment() < since;
-            past.runs.push(file.run);
-            if is_over {
-                break;
+            if past.runs.is_empty() || file.run.last_moment() >= since {
+                past.runs.push(file.run);
             }
         }
+        past.settled = settled.into_iter().map(|settled| (settled.run, settled.change)).collect();
         Ok(past)
     }
 
-    /// The latest runs, of `target` or of all, `limit` at most, the latest first.
+    /// The latest runs on the target that is `sought`, `limit` at most, the latest first by their names; also
+    /// under a name that no other target has.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or is damaged.
-    pub fn latest(&self, target: Option<&str>, limit: usize) -> Result<Vec<RecordedRun>, JournalError> {
-        let mut runs = Vec::new();
-        let mut settled: BTreeMap<String, Vec<Settled>> = BTreeMap::new();
-        for name in self.names(target)?.into_iter().rev() {
+    pub fn latest(&self, sought: &Sought, limit: usize) -> Result<Vec<RecordedRun>, JournalError> {
+        let (mut runs, mut settled) = (Vec::new(), Vec::new());
+        for name in self.names()?.into_iter().rev() {
             if runs.len() == limit {
                 break;
             }
-            let Some(mut file) = self.read(&name)? else { continue };
-            let of_target = settled.entry(file.run.head.target.clone()).or_default();
-            settle(&mut file.run, of_target);
-            *of_target = file.settled;
-            runs.push(file.run);
+            let Some(mut file) = self.read(&name, sought)? else { continue };
+            settle(&mut file.run, &settled);
+            settled.extend(file.settled);
+            if !sought.others.contains(&file.run.head.target) {
+                runs.push(file.run);
+            }
         }
         Ok(runs)
     }
 
-    /// Begins the file of a new run: with what must still be known of earlier ones, and the changes that
-    /// it is going to try. Everything is on disk when this returns.
+    /// Begins the file of a new run: with what must still be known of earlier ones, which are `past`, and the
+    /// changes that it is going to try. Everything is on disk when this returns.
     ///
     /// # Errors
     ///
@@ -136,15 +174,16 @@ impl JournalFolder {
     pub fn begin(
         &self,
         head: RunHead,
-        deadlines: &BTreeMap<TokenId, Timestamp>,
+        past: &Past,
         settled: Vec<Settled>,
         planned: Vec<ChangeNote>,
     ) -> Result<RunFile, JournalError> {
         let begun_at = head.begun;
         let path = self.path.join(file_name(&head.run, &head.target));
-        let carried = deadlines.iter().filter(|(_, at)| CARRIED_ON.after(**at) > begun_at);
+        let carried = past.deadlines.iter().filter(|(_, at)| CARRIED_ON.after(**at) > begun_at);
         let begun = Begun {
             format_version: FORMAT_VERSION.to_owned(),
+            number: past.number.saturating_add(1),
             head,
             deadlines: carried.map(|(id, at)| (id.to_string(), *at)).collect(),
             settled,
@@ -156,9 +195,7 @@ impl JournalFolder {
         fs::create_dir_all(&self.path).map_err(failed("make", &self.path))?;
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(failed("make", &path))?;
+        let file = regular::open(&mut options, &path).map_err(failed("make", &path))?;
         let mut run = RunFile { file, path };
         run.write(&lines)?;
         // The name of the file must survive a crash of the machine as well.
@@ -167,18 +204,17 @@ impl JournalFolder {
         Ok(run)
     }
 
-    /// The name of the latest run on `target`, whatever became of it.
+    /// The name of the latest run of all, whatever became of it.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read.
-    pub fn latest_name(&self, target: &str) -> Result<Option<RunId>, JournalError> {
-        let names = self.names(Some(target))?;
-        Ok(names.last().and_then(|name| name.split('.').next()?.parse().ok()))
+    pub fn latest_name(&self) -> Result<Option<RunId>, JournalError> {
+        Ok(self.names()?.last().and_then(|name| run_of(name)))
     }
 
-    /// The names of the files of `target`, or of all, in the order of time.
-    fn names(&self, target: Option<&str>) -> Result<Vec<String>, JournalError> {
+    /// The names of the files of runs, in the order of the names of the runs.
+    fn names(&self) -> Result<Vec<String>, JournalError> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -187,41 +223,54 @@ impl JournalFolder {
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed("read", &self.path))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if target_of(&name).is_some_and(|of| target.is_none_or(|target| target == of)) {
-                names.push(name);
-            }
+            names.extend(entry.file_name().into_string().ok().filter(|name| run_of(name).is_some()));
         }
         names.sort_unstable();
         Ok(names)
     }
 
-    fn read(&self, name: &str) -> Result<Option<JournalFile>, JournalError> {
+    /// What the file `name` tells, when it is that of a run that is `sought`; nothing otherwise, and when the
+    /// run had not even begun. Of others the first line is read, once.
+    fn read(&self, name: &str, sought: &Sought) -> Result<Option<JournalFile>, JournalError> {
+        let heads = || self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        if heads().get(name).is_some_and(|head| !sought.has(head)) {
+            return Ok(None);
+        }
         let path = self.path.join(name);
-        let content = fs::read(&path).map_err(failed("read", &path))?;
-        Ok(JournalFile::read(&path.display().to_string(), &content)?)
+        let unread = || failed("read", &path);
+        let file = regular::open(OpenOptions::new().read(true), &path).map_err(unread())?;
+        let mut file = BufReader::new(file);
+        let mut content = regular::read_line(&mut file, BYTES_AT_MOST).map_err(unread())?;
+        let shown = path.display().to_string();
+        let Some(begun) = JournalFile::read(&shown, &content)? else { return Ok(None) };
+        let head = begun.run.head;
+        let is_sought = sought.has(&head);
+        heads().insert(name.to_owned(), head);
+        if !is_sought {
+            return Ok(None);
+        }
+        content.extend(regular::read(&mut file, BYTES_AT_MOST).map_err(unread())?);
+        Ok(JournalFile::read(&shown, &content)?)
     }
 }
 
-/// `<run>.<target>.jsonl`: in the order of time when they are sorted.
+/// `<run>.<target>.jsonl`: in the order of the names of the runs when they are sorted.
 fn file_name(run: &RunId, target: &str) -> String {
     format!("{run}.{target}.jsonl")
 }
 
-/// The target of the file `name`; nothing when it is no file of a run.
-fn target_of(name: &str) -> Option<&str> {
-    let (run, target) = name.strip_suffix(".jsonl")?.split_once('.')?;
-    run.parse::<RunId>().ok().map(|_| target)
+/// The run of the file `name`; nothing when it is no file of a run.
+fn run_of(name: &str) -> Option<RunId> {
+    let (run, _) = name.strip_suffix(".jsonl")?.split_once('.')?;
+    run.parse().ok()
 }
 
-/// Takes over what a later run found out of changes of `run`.
+/// Takes over what later runs found out of changes of `run`.
 fn settle(run: &mut RecordedRun, settled: &[Settled]) {
     for of_run in settled.iter().filter(|settled| settled.run == run.head.run) {
         let change = usize::try_from(of_run.change).ok().and_then(|place| run.changes.get_mut(place));
-        if let Some(change) = change.filter(|change| change.is_open())
-            && let Some(at) = change.attempted
-        {
-            change.result = Some(ChangeResult { fate: of_run.fate, at, reason: None });
+        if let Some(change) = change.filter(|change| change.is_open() || change.has(Fate::Failed)) {
+            change.settle(of_run.fate);
         }
     }
 }
@@ -244,7 +293,15 @@ impl RunFile {
     }
 
     fn write(&mut self, lines: &str) -> Result<(), JournalError> {
-        let written = self.file.write_all(lines.as_bytes()).and_then(|()| self.file.sync_data());
+        let mut write = || {
+            // What is written into a file that was taken away, nobody reads.
+            if !regular::stands_at(&self.file, &self.path)? {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "it was taken away while the run lasts"));
+            }
+            self.file.write_all(lines.as_bytes())?;
+            self.file.sync_data()
+        };
+        let written = write();
         written.map_err(failed("write", &self.path))
     }
 }

@@ -22,11 +22,14 @@ pub fn history(past: Past, window: Period, now: Timestamp) -> History {
     let mut open = Vec::new();
     for run in past.runs {
         for (place, change) in (0u32..).zip(run.changes) {
+            let refused = change.has(Fate::Failed);
             match (change.result, change.attempted) {
                 (Some(result), _) if result.fate.counts() => spent.add(&change.note.counts, result.at, now),
-                (None, Some(attempted)) => {
+                (Some(_), _) if past.settled.contains(&(run.head.run.clone(), place)) => {}
+                // What was refused may have been done all the same: an answer tells of the one who gave it.
+                (result, Some(attempted)) if result.is_none() || refused => {
                     let run = run.head.run.clone();
-                    open.push(OpenChange { run, change: place, note: change.note, attempted });
+                    open.push(OpenChange { run, change: place, note: change.note, attempted, refused });
                 }
                 _ => {}
             }
@@ -73,6 +76,7 @@ fn learn(run: &mut RecordedRun, told: RecordedRun) {
 #[cfg(test)]
 mod tests {
     use crate::model::{
+        ServerIdentity,
         rails::RailClass,
         run::{ChangeNote, RecordedChange, RunHead},
     };
@@ -96,6 +100,7 @@ mod tests {
 
     fn run(name: &str, changes: Vec<RecordedChange>) -> RecordedRun {
         let head = RunHead {
+            server: ServerIdentity::default(),
             run: name.parse().unwrap(),
             target: "prod".to_owned(),
             begun: NOW.parse().unwrap(),
@@ -125,7 +130,8 @@ mod tests {
         let past = Past { runs, ..Past::default() };
         let history = history(past, Period::days(1), NOW.parse().unwrap());
         assert_eq!(history.spent.unwrap().of(RailClass::Revocations), 3);
-        let open: Vec<_> = history.open.iter().map(|open| open.note.address.as_str()).collect();
-        assert_eq!(open, ["token/3"]);
+        let open: Vec<_> =
+            history.open.iter().map(|open| (open.note.address.as_str(), open.refused)).collect();
+        assert_eq!(open, [("token/3", false), ("token/4", true)]);
     }
 }

@@ -1,16 +1,25 @@
-//! In: the path of a file. Out: the right to be the only run on a target, as long as the value lives; the
-//! system takes it back when the process ends, however it ends. It refuses to wait.
+//! The right to be the only run on a server, as a locked file: the system takes it back when the process
+//! ends, however it ends.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Seek as _, Write as _},
+    io::{self, BufReader, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
-/// The right to be the only run on a target.
+use super::regular;
+
+/// How often a file that was replaced meanwhile is opened anew.
+const TRIES: u32 = 16;
+/// How much of what a lock says is read, in bytes.
+const WORDS_AT_MOST: u64 = 1 << 12;
+
+/// The right to be the only run on a server.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    before: String,
 }
 
 /// The lock was not had.
@@ -34,8 +43,8 @@ pub enum LockError {
 }
 
 impl RunLock {
-    /// Takes the lock at `path`, a file that is made when it is missing and stays; `words` say who holds
-    /// it and since when.
+    /// Takes the lock at `path`, a regular file that is made when it is missing and stays; `words` say who
+    /// holds it and since when.
     ///
     /// # Errors
     ///
@@ -45,21 +54,93 @@ impl RunLock {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(path).map_err(failed)?.trim().to_owned();
-                return Err(LockError::Held { holder });
+        for _ in 0..TRIES {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let mut file = regular::open(&mut options, path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::Held { holder: said(&mut file).map_err(failed)? });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            // INVARIANT: whoever comes next locks the file that stands there, so it must be this one.
+            if !regular::stands_at(&file, path).map_err(failed)? {
+                continue;
+            }
+            let before = said(&mut file).map_err(failed)?;
+            let written =
+                file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{words}"));
+            written.map_err(failed)?;
+            return Ok(Self { file, path: path.to_owned(), before });
         }
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{words}"));
-        written.map_err(failed)?;
-        Ok(Self { _file: file })
+        Err(failed(io::Error::other("it is replaced all the time")))
+    }
+
+    /// Whether it still keeps others away: not once its file was deleted or replaced.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        regular::stands_at(&self.file, &self.path).unwrap_or(false)
+    }
+
+    /// What the one before said of itself, who is over; nothing when there was none.
+    #[must_use]
+    pub fn before(&self) -> &str {
+        &self.before
+    }
+}
+
+/// What stands in the file of a lock.
+fn said(file: &mut File) -> io::Result<String> {
+    let content = regular::read(&mut BufReader::new(&*file), WORDS_AT_MOST)?;
+    let text = String::from_utf8_lossy(&content);
+    Ok(text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_whose_file_was_deleted_or_replaced_stands_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("here/prod.lock");
+        let lock = RunLock::take(&path, "mary@ci").unwrap();
+        assert!(lock.stands() && lock.before().is_empty());
+        assert!(
+            matches!(RunLock::take(&path, "sam@ci"), Err(LockError::Held { holder }) if holder == "mary@ci")
+        );
+        fs::remove_file(&path).unwrap();
+        assert!(!lock.stands());
+        let second = RunLock::take(&path, "sam@ci").unwrap();
+        assert!(second.stands() && !lock.stands());
+        drop(second);
+        assert_eq!(RunLock::take(&path, "olga@ci").unwrap().before(), "sam@ci");
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_a_folder_or_a_pipe_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("precious"), "words").unwrap();
+        std::os::unix::fs::symlink(at("precious"), at("link.lock")).unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("dangling.lock")).unwrap();
+        fs::create_dir(at("folder.lock")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("pipe.lock"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        for name in ["link.lock", "dangling.lock", "folder.lock", "pipe.lock"] {
+            let refused = RunLock::take(&at(name), "mary@ci").unwrap_err();
+            let LockError::Io { source, .. } = refused else { panic!("{name}: {refused}") };
+            assert_eq!(source.to_string(), "it is no regular file", "{name}");
+        }
+        assert_eq!(fs::read_to_string(at("precious")).unwrap(), "words");
+        assert!(!at("nowhere").exists());
     }
 }

@@ -10,9 +10,10 @@ mod history;
 mod lock;
 mod record;
 mod recording;
+mod regular;
 
 pub use file::{BadJournal, JournalFile};
-pub use folder::{JournalError, JournalFolder, Past, RunFile};
+pub use folder::{JournalError, JournalFolder, Past, RunFile, Sought};
 pub use history::{history, merge};
 pub use lock::{LockError, RunLock};
 pub use record::{Begun, FORMAT_VERSION, Record, schema};

@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
-pub const FORMAT_VERSION: &str = "1.0";
+pub const FORMAT_VERSION: &str = "1.1";
 
 /// One line of a journal file. The first is `begun`; then come all that is `planned`, and for each change
 /// that is tried `attempted`, which is on disk before anything is sent, and its `result`. The last one is
@@ -63,6 +63,9 @@ pub enum Record {
 pub struct Begun {
     /// Version of the form.
     pub format_version: String,
+    /// Grows with each run on a server, whatever the clocks say; 0 when nobody counted.
+    #[serde(default)]
+    pub number: u64,
     /// The run.
     #[serde(flatten)]
     pub head: RunHead,

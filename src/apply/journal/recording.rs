@@ -1,10 +1,9 @@
-//! In: a writer, and the file of a run where a journal is kept. Out: a writer that does the same and leaves
-//! a trace: what is about to be sent is on disk before it is sent. It refuses to send what it could not
-//! record.
+//! A writer that leaves a trace: what is about to be sent is on disk before it is sent. What cannot be
+//! recorded is not sent, and nothing is once another run could have begun.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -20,6 +19,7 @@ use crate::{
 use super::{
     super::{Effect, TargetWriter, WriteError, one_line},
     folder::{JournalError, RunFile},
+    lock::RunLock,
     record::Record,
 };
 
@@ -30,23 +30,26 @@ pub struct Recording<'a, W> {
     file: Option<Mutex<RunFile>>,
     /// The changes of the plan, each with its place.
     planned: HashMap<Key, (u32, &'a PlannedChange)>,
+    /// What must stand for as long as something is written.
+    locks: Arc<[RunLock]>,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
 }
 
 impl<'a, W: TargetWriter> Recording<'a, W> {
     /// A writer that does what `writer` does and records it in `file`, which was begun with the changes of
-    /// `approved`. `clock` tells what time it is on the target at the latest, UTC: no token is made to end
-    /// earlier than its grace from then on.
+    /// `approved`, as long as all `locks` stand. `clock` tells what time it is on the target at the latest, UTC:
+    /// no token is made to end earlier than its grace from then on.
     #[must_use]
     pub fn new(
         writer: W,
         file: Option<RunFile>,
         approved: &'a ApprovedPlan,
+        locks: Arc<[RunLock]>,
         clock: &'a (dyn Fn() -> Timestamp + Sync),
     ) -> Self {
         let planned = approved.plan().changes.iter().zip(0..);
         let planned = planned.map(|(planned, place)| (key(&planned.change), (place, planned))).collect();
-        Self { writer, file: file.map(Mutex::new), planned, clock }
+        Self { writer, file: file.map(Mutex::new), planned, locks, clock }
     }
 
     /// Records that the run ended in order.
@@ -71,6 +74,9 @@ impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
         let &(place, planned) = self.planned.get(&key(change)).ok_or_else(unknown)?;
         if planned.is_too_late((self.clock)()) {
             return Err(WriteError::TooLate);
+        }
+        if !self.locks.iter().all(RunLock::stands) {
+            return Err(WriteError::LeaseLost);
         }
         // INVARIANT: behind this line it is on disk that the change may take effect.
         self.add(&Record::Attempted { change: place, at: (self.clock)() })

@@ -20,6 +20,7 @@ mod secrets;
 mod twins;
 
 pub use read::{SettingsReading, read};
+pub use twins::may_share_tokens;
 
 /// A valid settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,28 +1,25 @@
-//! In: the targets of a settings file. Out: what is said of those that are one and the same server. It
-//! refuses to look up names and links: two names of one machine count as two servers.
+//! What is said of targets that are on one and the same server.
 //!
-//! A run holds the lease of every `gateway` that it writes to, and with it that of the store of an
-//! `embedded` one: with the same one twice it would wait for itself, which is an error. The others have no
-//! lease. Two targets may well share a Bitbucket, each with projects of its own, so that only those are
-//! warned of that look at the same tokens: there two policies, and two keys for marks, undo each other.
+//! They share its rails, its budget and its lock, whatever they are called. Names of one machine that only
+//! its resolver knows, and links to one store, are found out when a run asks the server.
 
 use std::collections::HashMap;
 
-use crate::model::{OwnerKind, password::wildcard};
+use crate::model::{OwnerKind, canonical_address, password::wildcard};
 
 use super::{
-    super::{Code, Diagnostic, Diagnostics, Severity, node::At},
+    super::{Code, Diagnostic, Diagnostics, node::At},
     Connection, TargetDeclaration,
 };
 
-/// Reports every target that is the same server as an earlier one; each comes with where it stands.
+/// Reports every target that is on the same server as an earlier one; each comes with where it stands.
 pub(super) fn report(targets: &[(TargetDeclaration, At<'_>)], out: &mut Diagnostics) {
     let mut earlier: HashMap<_, Vec<(&TargetDeclaration, &At<'_>)>> = HashMap::new();
     for (target, at) in targets {
-        let twins = earlier.entry((target.connection.kind(), server(&target.connection))).or_default();
-        let shares =
-            |(twin, _): &&(&TargetDeclaration, _)| share_tokens(&twin.connection, &target.connection);
-        if let Some((twin, twin_at)) = twins.iter().find(shares) {
+        let twins = earlier.entry(server(&target.connection)).or_default();
+        let meets =
+            |(twin, _): &&(&TargetDeclaration, _)| may_share_tokens(&twin.connection, &target.connection);
+        if let Some((twin, twin_at)) = twins.iter().find(meets).or_else(|| twins.first()) {
             out.extend_some(diagnostic((target, at), (twin, twin_at)));
         }
         twins.push((target, at));
@@ -33,62 +30,56 @@ fn diagnostic(
     (target, at): (&TargetDeclaration, &At<'_>),
     (twin, twin_at): (&TargetDeclaration, &At<'_>),
 ) -> Option<Diagnostic> {
-    let lease = "keep one of them: a run with both would wait for its own lease";
-    let (severity, key, help) = match target.connection {
-        Connection::Embedded { .. } => (Severity::Error, "store", lease),
-        Connection::Gateway(_) => (Severity::Error, "url", lease),
-        Connection::Resolution { .. } => (
-            Severity::Warning,
-            "url",
-            "keep one of them: both look at all tokens, and undo what the other does",
-        ),
-        Connection::Bitbucket { .. } => (
-            Severity::Warning,
-            "url",
+    let help = match (&target.connection, &twin.connection) {
+        (one, other) if !may_share_tokens(one, other) => {
+            "nothing to do if that is meant: the rails count what both change together, and one run at a time \
+             applies to them"
+        }
+        (Connection::Bitbucket { .. }, Connection::Bitbucket { .. }) => {
             "give them other `areas` or `projects`, or keep one of them: both look at the same tokens, and \
-             undo what the other does",
-        ),
+             undo what the other does"
+        }
+        _ => "keep one of them: both look at all tokens, and undo what the other does",
     };
-    let (at, twin_at) = (at.get(key)?, twin_at.get(key)?);
+    let (at, twin_at) = (place(target, at)?, place(twin, twin_at)?);
     let message = format!("`{}` is the same server as `{}`", target.name, twin.name);
-    let found = Diagnostic::error(Code::SameServer, at.mark(), at.path.as_str(), message);
-    Some(Diagnostic { severity, ..found.help(help).relate(twin_at.mark(), "the other target") })
+    let found = Diagnostic::warning(Code::SameServer, at.mark(), at.path.as_str(), message);
+    Some(found.help(help).relate(twin_at.mark(), "the other target"))
+}
+
+/// Where a target says which server it is.
+fn place<'a>(target: &TargetDeclaration, at: &At<'a>) -> Option<At<'a>> {
+    at.get(if matches!(target.connection, Connection::Embedded { .. }) { "store" } else { "url" })
 }
 
 /// The server behind a connection, in one form for all ways to write it.
-fn server(connection: &Connection) -> String {
+fn server(connection: &Connection) -> (bool, String) {
     match connection {
         Connection::Embedded { store, .. } => {
             let parts = store
                 .split('/')
                 .enumerate()
                 .filter(|(index, part)| *part != "." && (*index == 0 || !part.is_empty()));
-            parts.map(|(_, part)| part).collect::<Vec<_>>().join("/")
+            (true, parts.map(|(_, part)| part).collect::<Vec<_>>().join("/"))
         }
         Connection::Gateway(server)
         | Connection::Resolution { server, .. }
-        | Connection::Bitbucket { server, .. } => normalised(&server.url),
+        | Connection::Bitbucket { server, .. } => (false, canonical_address(&server.url)),
     }
 }
 
-/// `url`, a valid base, with its scheme and host in lower case and without the port that goes without
-/// saying (RFC 3986, section 6.2).
-fn normalised(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or_default();
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let port = if scheme == "https" { ":443" } else { ":80" };
-    let host = authority.strip_suffix(port).unwrap_or(authority).to_lowercase();
-    format!("{scheme}://{host}{path}")
-}
-
 /// Whether there may be tokens that both look at, if they are the same server.
-fn share_tokens(one: &Connection, other: &Connection) -> bool {
-    let (
-        Connection::Bitbucket { areas, projects, .. },
-        Connection::Bitbucket { areas: its_areas, projects: its_projects, .. },
-    ) = (one, other)
-    else {
-        return true;
+#[must_use]
+pub fn may_share_tokens(one: &Connection, other: &Connection) -> bool {
+    let (areas, projects, its_areas, its_projects) = match (one, other) {
+        (
+            Connection::Bitbucket { areas, projects, .. },
+            Connection::Bitbucket { areas: its_areas, projects: its_projects, .. },
+        ) => (areas, projects, its_areas, its_projects),
+        // The tokens of the app, and Bitbucket's own.
+        (Connection::Bitbucket { .. }, Connection::Resolution { .. })
+        | (Connection::Resolution { .. }, Connection::Bitbucket { .. }) => return false,
+        _ => return true,
     };
     let looks_at = |areas: &[OwnerKind], area| areas.is_empty() || areas.contains(&area);
     let both = |area| looks_at(areas, area) && looks_at(its_areas, area);
@@ -120,15 +111,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn every_way_to_write_an_address_is_the_same_server() {
-        for url in ["https://H.example", "https://h.example:443", "https://h.EXAMPLE:443"] {
-            assert_eq!(normalised(url), "https://h.example");
-        }
-        assert_eq!(normalised("http://[::1]:80/Ctx"), "http://[::1]/Ctx");
-        assert_eq!(normalised("http://h:443/ctx"), "http://h:443/ctx");
-    }
 
     proptest! {
         #[test]

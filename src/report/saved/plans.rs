@@ -215,6 +215,7 @@ impl Document {
             coverage: missing.chain(left_out).collect::<Coverage>(),
             remarks: remarks.map(|remark| Remark::Told(remark.message.clone())).collect(),
             spent: target.budget.as_ref().map(|budget| spent(budget, target.planned_for)).transpose()?,
+            together: None,
             settled: target.budget.as_ref().map(|budget| budget.settled.clone()).unwrap_or_default(),
             released: BTreeSet::new(),
             shut_out: Vec::new(),

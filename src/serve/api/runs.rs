@@ -85,6 +85,8 @@ struct LeaseItem {
 /// Recorded runs.
 #[derive(Serialize, JsonSchema)]
 struct RunList {
+    /// By what the store is known: the same for every server over it.
+    store: String,
     /// The latest first.
     runs: Vec<RecordedRun>,
 }
@@ -167,7 +169,7 @@ async fn list(
     session.permit(Operation::ReadSettings)?;
     let since = parameters.moment("since")?.unwrap_or(Timestamp::UNIX_EPOCH);
     let limit = parameters.number("limit", 1)?.unwrap_or(RUNS_OF_ANSWER);
-    Ok(Json(RunList { runs: app.store.runs(since, limit).await? }))
+    Ok(Json(RunList { store: app.store.identity().await?, runs: app.store.runs(since, limit).await? }))
 }
 
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {

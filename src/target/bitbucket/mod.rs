@@ -91,10 +91,10 @@ impl Bitbucket {
         }
     }
 
-    /// What makes and reads the marks of the target named `target` with `key`.
+    /// What makes and reads the marks of the server known as `server` with `key`.
     #[must_use]
-    pub fn marker(key: MarkKey, target: &str) -> Marker {
-        Marker::new(key, target, wire::NAME)
+    pub fn marker(key: MarkKey, server: &str) -> Marker {
+        Marker::new(key, server, wire::NAME)
     }
 
     /// A writer, for doing what `approved` says: without an approved plan there is none.

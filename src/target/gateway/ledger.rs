@@ -109,6 +109,15 @@ impl Gateway {
         self.client.send(Method::POST, &end_path(run), &[], None::<&()>).await
     }
 
+    /// Takes the lease back from `run`, which is known to be over although it did not give it back.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer.
+    pub async fn end_lease(&self, run: &RunId) -> Result<(), HttpError> {
+        self.client.send(Method::DELETE, &lease_path(run), &[], None::<&()>).await
+    }
+
     /// The runs that the server knows to have done something at `since` or later, UTC, `limit` at most, the
     /// latest first.
     ///
@@ -120,6 +129,10 @@ impl Gateway {
         let limit = limit.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX).to_string();
         let query = [("since", since.as_str()), ("limit", limit.as_str())];
         let answer = self.client.get::<RunList>(RUNS, &query).await.map_err(self.cannot_read("runs"))?;
+        if let Some(store) = answer.body.store {
+            // A server has one store: the first answer told it.
+            let _ = self.store.set(store);
+        }
         Ok(answer.body.runs)
     }
 }

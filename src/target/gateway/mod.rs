@@ -8,7 +8,7 @@ mod reader;
 mod wire;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     inventory::Call,
@@ -32,13 +32,14 @@ pub fn calls() -> Vec<Call> {
 pub struct Gateway {
     client: Arc<HttpClient>,
     shown: String,
+    store: OnceLock<String>,
 }
 
 impl Gateway {
     /// The gateway that `client` speaks to; people know it as `shown`.
     #[must_use]
     pub fn new(client: HttpClient, shown: impl Into<String>) -> Self {
-        Self { client: Arc::new(client), shown: shown.into() }
+        Self { client: Arc::new(client), shown: shown.into(), store: OnceLock::new() }
     }
 
     /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
@@ -47,6 +48,12 @@ impl Gateway {
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
         let notes = tenure.map(|tenure| ledger::Signature::new(tenure, approved.plan()));
         GatewayWriter::new(Arc::clone(&self.client), notes, Grounds::of(approved.plan()))
+    }
+
+    /// By what its store is known, whatever leads to it, once an answer told it; older servers do not.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        self.store.get().map(String::as_str)
     }
 
     /// What the calls to it came to so far, those of its writers included.

@@ -225,6 +225,8 @@ pub(super) struct LeaseItem {
 #[derive(Deserialize)]
 pub(super) struct RunList {
     pub(super) runs: Vec<RecordedRun>,
+    /// By what the store is known; older servers do not tell.
+    pub(super) store: Option<String>,
 }
 
 /// The members of `group`, as far as a page shows them; nothing when the server does not know it.

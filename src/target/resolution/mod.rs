@@ -77,10 +77,10 @@ impl Resolution {
         Self { client: Arc::new(client), shown: shown.into(), options, people: Mutex::default() }
     }
 
-    /// What makes and reads the marks of the target named `target` with `key`.
+    /// What makes and reads the marks of the server known as `server` with `key`.
     #[must_use]
-    pub fn marker(key: MarkKey, target: &str) -> Marker {
-        Marker::new(key, target, wire::DESCRIPTION)
+    pub fn marker(key: MarkKey, server: &str) -> Marker {
+        Marker::new(key, server, wire::DESCRIPTION)
     }
 
     /// A writer, for doing what `approved` says: without an approved plan there is none.

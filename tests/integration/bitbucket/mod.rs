@@ -1,5 +1,6 @@
 //! The target `bitbucket`, over HTTP.
 
+mod budget;
 mod gateway;
 mod incident;
 mod left_out;

@@ -8,7 +8,10 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::{Right, Store, moment};
 use crate::{
-    model::run::{ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
+    model::{
+        ServerIdentity,
+        run::{ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
+    },
     serve::store::{Lease, LeaseAnswer, StoreError, Under},
 };
 
@@ -46,6 +49,15 @@ struct RunRow {
 }
 
 impl Store {
+    /// By what the store is known, whatever leads to it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn identity(&self) -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar("SELECT store FROM identity").fetch_one(&self.readers).await?)
+    }
+
     /// Gives the lease to `run` until `expires`, or prolongs it; nobody else may hold it at `now`.
     ///
     /// # Errors
@@ -173,7 +185,13 @@ impl Store {
             let (run, begun) = (run_id(row.run)?, moment(row.begun)?);
             let ended = row.ended.map(moment).transpose()?;
             let (target, by, policy_sha256) = (row.target, row.run_by, row.policy_sha256);
-            Ok(RecordedRun { head: RunHead { run, target, begun, by, policy_sha256 }, changes, ended })
+            // Whatever the ledger has was done here.
+            let server = ServerIdentity::default();
+            Ok(RecordedRun {
+                head: RunHead { run, target, server, begun, by, policy_sha256 },
+                changes,
+                ended,
+            })
         };
         rows.into_iter().map(recorded).collect()
     }

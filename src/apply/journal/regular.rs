@@ -1,0 +1,80 @@
+//! Regular files, opened without following a link and without waiting for anybody at the other end.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _},
+    path::Path,
+};
+
+/// Opens the file at `path` as `options` say, readable by its owner alone when it is made.
+///
+/// # Errors
+///
+/// When it is a link, a pipe, a device or a folder, or the system refuses it.
+pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    let file = match options.open(path) {
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => return Err(no_file()),
+        opened => opened?,
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
+}
+
+fn no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")
+}
+
+/// What is left of `file`, `at_most` bytes.
+///
+/// # Errors
+///
+/// When there are more, or it cannot be read.
+pub(super) fn read(file: &mut impl io::BufRead, at_most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(at_most.saturating_add(1)).read_to_end(&mut content)?;
+    within(content, at_most)
+}
+
+/// The next line of `file` with its end, `at_most` bytes; the last one may have none.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub(super) fn read_line(file: &mut impl io::BufRead, at_most: u64) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    io::BufRead::read_until(&mut file.take(at_most.saturating_add(1)), b'\n', &mut line)?;
+    within(line, at_most)
+}
+
+fn within(content: Vec<u8>, at_most: u64) -> io::Result<Vec<u8>> {
+    if u64::try_from(content.len()).is_ok_and(|length| length <= at_most) {
+        return Ok(content);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {at_most} bytes")))
+}
+
+/// Whether `file` is still what stands at `path`, and not one that was deleted or moved away.
+pub(super) fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let (ours, there) = (file.metadata()?, fs::symlink_metadata(path));
+        match there {
+            Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+    // A file that is open cannot be taken away there.
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(true)
+    }
+}
