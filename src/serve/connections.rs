@@ -64,16 +64,14 @@ impl Door {
     }
 
     fn place(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
-        let by_address = Arc::clone(&self.by_address);
-        let address = network(address);
-        let mut count = by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let present = count.entry(address).or_default();
-        if *present >= self.per_address && !(self.exempt)(address) {
+        let network = network(address);
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let present = by_address.entry(network).or_default();
+        if *present >= self.per_address && !(self.exempt)(address.to_canonical()) {
             return None;
         }
         *present += 1;
-        drop(count);
-        Some(Place { address, by_address, _permit: permit })
+        Some(Place { network, by_address: Arc::clone(&self.by_address), _permit: permit })
     }
 
     /// Tells that connections are not taken; not every time, since anybody can bring that about.
@@ -141,7 +139,7 @@ impl Connected<Peer> for SocketAddr {
 
 /// The place of one connection among those that there may be.
 struct Place {
-    address: IpAddr,
+    network: IpAddr,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -149,10 +147,10 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(present) = by_address.get_mut(&self.address) {
+        if let Some(present) = by_address.get_mut(&self.network) {
             *present -= 1;
             if *present == 0 {
-                by_address.remove(&self.address);
+                by_address.remove(&self.network);
             }
         }
     }
