@@ -67,7 +67,7 @@ impl PlanCommand {
         let against = self.baseline.against(Against::Nothing, &chosen, global)?;
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
-            let planned = offline::plan(&workspace, file, manner, global).await?;
+            let planned = Box::pin(offline::plan(&workspace, file, manner, global)).await?;
             return self.show(&workspace, &[planned], global, started);
         }
         let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;

@@ -32,7 +32,7 @@ use crate::{
 
 use owner::OwnerBook;
 use per_owner::PerOwner;
-use rules::{NotTried, Subject, Verdict};
+use rules::{Doubt, NotTried, Subject, Verdict};
 use waivers::WaiverBook;
 
 /// What lies further in the future than this is an odd record, and no witness of a clock that was wrong.
@@ -105,7 +105,7 @@ pub struct Findings {
     /// The latest moment at which a token was made or used, UTC; of those that may be believed.
     pub latest: Option<Timestamp>,
     /// Rules that could not be decided: which, for what reason, and on how many tokens.
-    pub undecided: BTreeMap<(Rule, String), u64>,
+    pub undecided: BTreeMap<(Rule, Doubt), u64>,
     /// What there is to say of the waivers.
     pub waiver_warnings: Vec<WaiverWarning>,
     /// Tokens with a mark, or a recorded deadline, of which every rule was decided and none, beside those that
@@ -136,7 +136,7 @@ pub struct Compliance<'a> {
     per_owner: HashMap<Owner, PerOwner>,
     waivers: WaiverBook<'a>,
     found: BTreeMap<TokenId, TokenFindings>,
-    undecided: BTreeMap<(Rule, String), u64>,
+    undecided: BTreeMap<(Rule, Doubt), u64>,
     seen: u64,
     live: u64,
     unjudged: u64,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    inventory::{Membership, People, Presence},
+    inventory::{Membership, People, Presence, Unsure},
     model::{GroupName, Holders, Owner, OwnerKind, Permission, UserName},
     policy::{LimitEntry, Place, Policy},
 };
@@ -28,8 +28,8 @@ pub enum LimitChoice {
     None,
     /// The entry at this index.
     Entry(usize),
-    /// It depends on a group that the server does not know.
-    Undecided(GroupName),
+    /// It depends on groups that could not be seen.
+    Undecided(Unsure),
 }
 
 /// Every owner that was looked up, and the limits in a form that is quick to search.
@@ -39,6 +39,7 @@ pub(super) struct OwnerBook<'a> {
     limits: &'a [LimitEntry],
     first_of_group: HashMap<&'a GroupName, usize>,
     first_unknown: Option<(usize, &'a GroupName)>,
+    first_of_any_group: Option<usize>,
     first_for_rest: Option<usize>,
     standings: HashMap<Owner, Standing>,
 }
@@ -52,6 +53,7 @@ impl<'a> OwnerBook<'a> {
             limits,
             first_of_group: HashMap::new(),
             first_unknown: None,
+            first_of_any_group: None,
             first_for_rest: None,
             standings: HashMap::new(),
         };
@@ -62,6 +64,7 @@ impl<'a> OwnerBook<'a> {
                 book.first_for_rest.get_or_insert(index);
                 continue;
             };
+            book.first_of_any_group.get_or_insert(index);
             for group in groups.iter() {
                 book.first_of_group.entry(group).or_insert(index);
                 if people.is_unknown(group) {
@@ -117,9 +120,13 @@ impl<'a> OwnerBook<'a> {
         let by_group =
             self.people.groups_of(user).filter_map(|group| self.first_of_group.get(group).copied()).min();
         let sure = [by_group, self.first_for_rest].into_iter().flatten().min();
-        match (sure, self.first_unknown) {
-            (Some(index), Some((unknown, group))) if unknown < index => LimitChoice::Undecided(group.clone()),
-            (None, Some((_, group))) => LimitChoice::Undecided(group.clone()),
+        let unsure = match self.people.unsure_of(user) {
+            Some(unsure) => self.first_of_any_group.map(|index| (index, unsure)),
+            None => self.first_unknown.map(|(index, group)| (index, self.people.unsure_about(group))),
+        };
+        match (sure, unsure) {
+            (Some(index), Some((before, unsure))) if before < index => LimitChoice::Undecided(unsure),
+            (None, Some((_, unsure))) => LimitChoice::Undecided(unsure),
             (Some(index), _) => LimitChoice::Entry(index),
             (None, None) => LimitChoice::None,
         }

@@ -6,6 +6,9 @@ use crate::model::{GroupName, Owner, OwnerKind, TokenId, UserName, brief};
 
 use super::{LeftOut, left_out::plural};
 
+/// So many tokens that cannot be read are named.
+const NAMED: usize = 10;
+
 /// How much of a target was seen. Nothing is removed on the ground of what was not seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
@@ -37,6 +40,27 @@ pub enum Missing {
     },
     /// The server lists the owners of this kind that our credential may see, which may not be all.
     Hidden(OwnerKind),
+    /// A list that the server gave contradicts itself, or holds what cannot be read: there may be others.
+    List {
+        /// What it is of.
+        of: List,
+        /// Why it cannot be whole.
+        reason: String,
+    },
+    /// Tokens of which something cannot be read: they are not looked at.
+    Odd {
+        /// What cannot be read.
+        what: String,
+        /// Which tokens, such as `7 of mary`; never empty.
+        tokens: BTreeSet<String>,
+    },
+    /// Several users have one slug, by which the server answers for one of them alone.
+    SharedSlug {
+        /// The slug.
+        slug: String,
+        /// The users; at least two.
+        users: BTreeSet<UserName>,
+    },
     /// The server does not say of some tokens what nothing can be decided without: they are not looked at.
     Part {
         /// What it does not say.
@@ -53,6 +77,30 @@ pub enum Missing {
         /// One of them.
         such_as: UserName,
     },
+}
+
+/// What a list of a server is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum List {
+    /// Users.
+    Users,
+    /// The members of a group.
+    Members(GroupName),
+    /// Owners of this kind, which is none of users.
+    Owners(OwnerKind),
+    /// Tokens.
+    Tokens,
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Users => f.write_str("users"),
+            Self::Members(group) => write!(f, "members of group `{group}`"),
+            Self::Owners(kind) => f.write_str(plural(*kind)),
+            Self::Tokens => f.write_str("tokens"),
+        }
+    }
 }
 
 /// What a server must say of a token.
@@ -76,6 +124,17 @@ impl TokenPart {
     }
 }
 
+impl Missing {
+    /// Whether it is missed by somebody who asks for `groups` alone.
+    #[must_use]
+    pub fn matters_to(&self, groups: &BTreeSet<GroupName>) -> bool {
+        match self {
+            Self::Group(group) | Self::List { of: List::Members(group), .. } => groups.contains(group),
+            _ => true,
+        }
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,6 +146,29 @@ impl fmt::Display for Missing {
                 "the server lists the {} that the credential may see: it is not known to be an administrator's, so that there may be others",
                 plural(*of)
             ),
+            Self::List { of, reason } => write!(f, "the list of {of} is not whole: {reason}"),
+            Self::Odd { what, tokens } if tokens.len() == 1 => {
+                let of = tokens.iter().map(String::as_str).collect::<String>();
+                write!(f, "the {what} of token {of} cannot be read: it is not looked at")
+            }
+            Self::Odd { what, tokens } => {
+                let first: Vec<_> = tokens.iter().take(NAMED).map(String::as_str).collect();
+                let more = match tokens.len().saturating_sub(NAMED) {
+                    0 => String::new(),
+                    more => format!(" and {more} others"),
+                };
+                let first = first.join(", ");
+                write!(f, "the {what} of tokens {first}{more} cannot be read: they are not looked at")
+            }
+            Self::SharedSlug { slug, users } => {
+                let users: Vec<_> = users.iter().map(|user| format!("`{user}`")).collect();
+                write!(
+                    f,
+                    "the users {} have one slug, `{slug}`, and the server answers for one of them alone: tokens of the \
+                     others could not be seen",
+                    users.join(" and ")
+                )
+            }
             Self::Tokens { owners: 1, such_as, reason, .. } => {
                 write!(f, "the tokens of {} could not be seen: {reason}", brief(such_as))
             }

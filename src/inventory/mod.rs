@@ -19,11 +19,11 @@ mod watch;
 pub use administrators::Administrators;
 pub use caller::{Call, Caller, Credential};
 pub use capabilities::{Capabilities, Expiry};
-pub use coverage::{Coverage, Missing, TokenPart};
+pub use coverage::{Coverage, List, Missing, TokenPart};
 pub use form::Form;
 pub use left_out::LeftOut;
 pub use pace::{Pace, RateLimit};
-pub use people::{Membership, People, Presence};
+pub use people::{Membership, People, Presence, Unsure};
 pub use reader::{InventoryReader, ReadError};
 pub use watch::{Seen, Watch};
 
@@ -119,24 +119,16 @@ impl Inventory {
         let mut people = reader.people(&asked).await?;
         // A group of which the reader says nothing is not an empty one.
         people.account_for(&asked);
-        let unknown = people.unknown_groups().filter(|group| groups.contains(*group)).cloned();
         let left_out = server.left_out.iter().cloned().map(Missing::LeftOut);
-        let coverage = unknown.map(Missing::Group).chain(left_out).collect();
+        let coverage =
+            people.missing().chain(left_out).filter(|missing| missing.matters_to(groups)).collect();
         Ok(Self { seen_at: now, server, settings, people, coverage })
     }
 
     /// The same, as somebody who asks for `groups` alone sees it at the moment `now`.
     #[must_use]
     pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
-        let matters = |missing: &&Missing| match missing {
-            Missing::Group(group) => groups.contains(group),
-            Missing::LeftOut(_)
-            | Missing::Hidden(_)
-            | Missing::Tokens { .. }
-            | Missing::Part { .. }
-            | Missing::Activity { .. }
-            | Missing::Told(_) => true,
-        };
+        let matters = |missing: &&Missing| missing.matters_to(groups);
         let coverage = self.coverage.missing().filter(matters).cloned().collect();
         Self { seen_at: now, coverage, ..self.clone() }
     }

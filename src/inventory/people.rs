@@ -1,9 +1,14 @@
 //! In: users and members as the directory lists them. Out: who is active and who is in which of
 //! the groups that matter. It refuses to know what a group is good for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
 
 use crate::model::{GroupName, UserName, permission::Groups};
+
+use super::{List, Missing};
 
 /// What the directory says of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +19,8 @@ pub enum Presence {
     Inactive,
     /// The directory does not know the user. That is not the same as inactive.
     Unknown,
+    /// The user is not in that part of the directory that could be read. That is not the same as unknown.
+    NotSeen,
 }
 
 /// Whether somebody is in one of several groups.
@@ -23,8 +30,32 @@ pub enum Membership {
     Member,
     /// In none of them.
     NotMember,
-    /// In none of those that the server knows, and this one it does not know.
-    Unsure(GroupName),
+    /// In none as far as that can be seen.
+    Unsure(Unsure),
+}
+
+/// Why it cannot be told whether somebody is in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsure {
+    /// The server does not know the group.
+    Group(GroupName),
+    /// Not all members of the group could be seen.
+    Members(GroupName),
+    /// The directory does not know the user.
+    Stranger,
+    /// The user is not in that part of the directory that could be read.
+    Users,
+}
+
+impl fmt::Display for Unsure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
+            Self::Members(group) => write!(f, "not all members of group `{group}` could be seen"),
+            Self::Stranger => f.write_str("the groups of somebody who is not in the directory are not known"),
+            Self::Users => f.write_str("the directory could not be seen whole, and does not show the user"),
+        }
+    }
 }
 
 /// The users of a target and their membership in the groups that were asked for.
@@ -34,6 +65,8 @@ pub struct People {
     groups_of: HashMap<UserName, BTreeSet<GroupName>>,
     known: BTreeSet<GroupName>,
     unknown: BTreeSet<GroupName>,
+    /// What else could not be seen of users and groups.
+    missing: BTreeSet<Missing>,
 }
 
 impl People {
@@ -55,10 +88,48 @@ impl People {
         self.unknown.insert(group);
     }
 
+    /// Adds a group that may have other members than these, for this reason: who is not among them may be one.
+    pub fn add_partial_group(
+        &mut self,
+        group: GroupName,
+        members: impl IntoIterator<Item = UserName>,
+        reason: String,
+    ) {
+        for member in members {
+            self.groups_of.entry(member).or_default().insert(group.clone());
+        }
+        self.missing.insert(Missing::List { of: List::Members(group.clone()), reason });
+        self.unknown.insert(group);
+    }
+
+    /// Remembers that there may be other users than those that were added, for this `reason`.
+    pub fn lack_users(&mut self, reason: String) {
+        self.missing.insert(Missing::List { of: List::Users, reason });
+    }
+
+    /// Remembers what could not be seen of the users.
+    pub fn lack(&mut self, missing: Missing) {
+        self.missing.insert(missing);
+    }
+
+    /// What could not be seen of users and groups.
+    pub fn missing(&self) -> impl Iterator<Item = Missing> {
+        let unknown = self.unknown.iter().filter(|group| !self.is_partial(group)).cloned();
+        unknown.map(Missing::Group).chain(self.missing.iter().cloned())
+    }
+
+    /// Why there may be other users than those that are known, when there may be.
+    #[must_use]
+    pub fn users_lacking(&self) -> Option<&str> {
+        self.missing.iter().find_map(|missing| match missing {
+            Missing::List { of: List::Users, reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
     /// Takes those of `asked` of which nothing was said as unknown.
     pub fn account_for(&mut self, asked: &BTreeSet<GroupName>) {
-        let missing = asked.difference(&self.known).cloned().collect::<Vec<_>>();
-        self.unknown.extend(missing);
+        self.unknown.extend(asked.difference(&self.known).cloned());
     }
 
     /// The groups that were asked for and that the server does not know.
@@ -78,6 +149,7 @@ impl People {
         match self.active.get(user) {
             Some(true) => Presence::Active,
             Some(false) => Presence::Inactive,
+            None if self.users_lacking().is_some() => Presence::NotSeen,
             None => Presence::Unknown,
         }
     }
@@ -118,14 +190,38 @@ impl People {
         self.groups_of.get(user).into_iter().flatten()
     }
 
-    /// Whether `user` is in one of `groups`. The time grows with the groups of the user and with the
+    /// Whether `user` is in one of `groups`. Of a user who is not in the directory nothing but that is known. The time grows with the groups of the user and with the
     /// unknown ones, not with `groups`.
     #[must_use]
     pub fn membership(&self, user: &UserName, groups: &Groups) -> Membership {
         if self.groups_of(user).any(|group| groups.contains(group)) {
             return Membership::Member;
         }
-        let unknown = self.unknown_groups().find(|group| groups.contains(group));
-        unknown.map_or(Membership::NotMember, |group| Membership::Unsure(group.clone()))
+        let unsure = self.unsure_of(user).or_else(|| {
+            self.unknown_groups().find(|group| groups.contains(group)).map(|group| self.unsure_about(group))
+        });
+        unsure.map_or(Membership::NotMember, Membership::Unsure)
+    }
+
+    /// Why `user` may be in other groups than those that list the user as a member, when that may be.
+    #[must_use]
+    pub fn unsure_of(&self, user: &UserName) -> Option<Unsure> {
+        match self.presence(user) {
+            Presence::Active | Presence::Inactive => None,
+            Presence::Unknown => Some(Unsure::Stranger),
+            Presence::NotSeen => Some(Unsure::Users),
+        }
+    }
+
+    /// Why nobody can be said not to be in `group`, which [`Self::is_unknown`].
+    #[must_use]
+    pub fn unsure_about(&self, group: &GroupName) -> Unsure {
+        if self.is_partial(group) { Unsure::Members(group.clone()) } else { Unsure::Group(group.clone()) }
+    }
+
+    fn is_partial(&self, group: &GroupName) -> bool {
+        let of =
+            |missing: &Missing| matches!(missing, Missing::List { of: List::Members(of), .. } if of == group);
+        self.missing.iter().any(of)
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     compliance::{Findings, Statistics, latest_moment},
-    inventory::{Coverage, Inventory, InventoryReader, Presence, ReadError},
+    inventory::{Coverage, Inventory, InventoryReader, ReadError},
     model::{Owner, Token, TokenId},
 };
 
@@ -165,7 +165,7 @@ fn absent(
 }
 
 fn is_known(owner: &Owner, inventory: &Inventory) -> bool {
-    owner.user().is_some_and(|user| inventory.people.presence(user) != Presence::Unknown)
+    owner.user().is_some_and(|user| inventory.people.written(user).is_some())
 }
 
 fn held(subject: String, reason: String) -> HeldBack {

@@ -47,7 +47,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    compliance::{Findings, Statistics, TokenFindings, WaiverWarning},
+    compliance::{Findings, Statistics, TokenFindings, WaiverWarning, rules::Doubt},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
         AddressSet, GroupName, Holders, Period, Permission, Rule, SettingKey, Settings, Token, TokenId,
@@ -205,8 +205,8 @@ pub struct HeldBack {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
-    /// Whether the target cannot do it at all and the settings file says to go on all the same: then it
-    /// makes no run fail.
+    /// Whether it makes no run fail: the target cannot do it at all and the settings file says to go on all
+    /// the same, or it rests on somebody who is not in the directory.
     pub tolerated: bool,
 }
 
@@ -347,9 +347,9 @@ impl Plan {
         held_back.extend(findings.undecided.into_iter().map(|((rule, reason), count)| HeldBack {
             subject: format!("rule {rule}"),
             place: policy.enforcement.place_of(&rule).cloned(),
-            reason,
+            tolerated: reason == Doubt::Stranger,
+            reason: reason.to_string(),
             tokens: Some(count),
-            tolerated: false,
         }));
         let mut token_plan = TokenPlan::new(policy, &inventory.server, inventory.seen_at);
         findings.tokens.iter().for_each(|found| token_plan.add(found));

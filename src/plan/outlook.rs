@@ -91,7 +91,7 @@ impl<'a> Outlook<'a> {
         let active = match people.presence(name) {
             Presence::Active => true,
             Presence::Inactive => false,
-            Presence::Unknown => return Err(UnknownUser(name.clone())),
+            Presence::Unknown | Presence::NotSeen => return Err(UnknownUser(name.clone())),
         };
         let groups: BTreeSet<_> = people.groups_of(name).cloned().collect();
         let administrator =

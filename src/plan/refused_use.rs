@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::Relocation,
-    inventory::{Coverage, Inventory, Membership, Missing, People},
+    inventory::{Coverage, Inventory, List, Membership, Missing, People},
     model::{
         AddressSet, AllowedNetworks, Holders, Owner, Period, Settings, Token, network::AddressRange,
         network::canonical,
@@ -179,7 +179,10 @@ impl Entrance {
 
 /// Whether it hides no token.
 fn is_of_users(missing: &Missing) -> bool {
-    matches!(missing, Missing::Group(_) | Missing::Activity { .. })
+    matches!(
+        missing,
+        Missing::Group(_) | Missing::Activity { .. } | Missing::List { of: List::Members(_), .. }
+    )
 }
 
 /// Inserts without a copy when it is there already.

@@ -184,7 +184,7 @@ impl<'a> TokenPlan<'a> {
             Some(_) => {}
             None => {
                 let place = narrowing.iter().find_map(|finding| finding.place.clone());
-                let reason = "how far to narrow it depends on a group that is not known to the server";
+                let reason = "how far to narrow it depends on groups that could not be seen";
                 self.hold_back(token, place, reason);
                 return Vec::new();
             }

@@ -77,7 +77,7 @@ impl<W: Write> TokenText<'_, W> {
                 (self.paint.removed("x"), format!("fails: {}", escape_whole(message)))
             }
             Verdict::Undecided { reason } => {
-                (self.paint.changed("?"), format!("undecided: {}", escape_whole(reason)))
+                (self.paint.changed("?"), format!("undecided: {}", escape_whole(&reason.to_string())))
             }
         }
     }

@@ -209,7 +209,7 @@ fn entry(trial: &Trial, now: Timestamp) -> TrialEntry {
         Verdict::NotTried(why) => ("not-tried", Some(why.to_string())),
         Verdict::Complies { .. } => ("complies", None),
         Verdict::Fails { message, .. } => ("fails", Some(message.clone())),
-        Verdict::Undecided { reason } => ("undecided", Some(reason.clone())),
+        Verdict::Undecided { reason } => ("undecided", Some(reason.to_string())),
     };
     TrialEntry {
         rule: trial.rule.to_string(),

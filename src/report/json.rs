@@ -257,7 +257,8 @@ pub struct HeldBackEntry {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
-    /// Whether the target cannot do it at all, and the settings file says to go on all the same.
+    /// Whether it makes no run fail: the target cannot do it at all and the settings file says to go on all
+    /// the same, or it rests on somebody who is not in the directory.
     pub tolerated: bool,
     /// The line of the policy that wants it.
     pub source: Option<SourceEntry>,

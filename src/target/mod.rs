@@ -4,10 +4,13 @@
 //! plan. Nothing else of the program knows HTTP paths and JSON fields.
 
 pub mod bitbucket;
+mod directory;
 pub mod gateway;
 mod grounds;
 pub mod http;
 mod let_in;
+mod millis;
+mod odd;
 pub mod resolution;
 
 use std::collections::BTreeSet;

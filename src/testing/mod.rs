@@ -177,8 +177,8 @@ fn rests_on(basis: Basis) -> Because {
 
 fn because(trial: &Trial) -> Option<Because> {
     let message = match &trial.verdict {
-        Verdict::Fails { message, .. } => message,
-        Verdict::Undecided { reason } => reason,
+        Verdict::Fails { message, .. } => message.clone(),
+        Verdict::Undecided { reason } => reason.to_string(),
         Verdict::NotTried(_) | Verdict::Complies { .. } => return None,
     };
     Some(Because { text: format!("{}: {message}", trial.rule), place: trial.place.clone() })

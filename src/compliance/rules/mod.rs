@@ -22,8 +22,8 @@ use jiff::Timestamp;
 
 use super::owner::{LimitChoice, Standing};
 use crate::{
-    inventory::{Membership, People},
-    model::{GroupName, Limit, Permission, Rule, RuleCode, Scope, SettingKey, Token, UserName},
+    inventory::{Membership, People, Unsure},
+    model::{Limit, Permission, Rule, RuleCode, Scope, SettingKey, Token, UserName},
     policy::{LimitEntry, Place, Policy},
 };
 
@@ -64,8 +64,27 @@ pub enum Verdict {
     /// It rests on something that could not be seen.
     Undecided {
         /// On what.
-        reason: String,
+        reason: Doubt,
     },
+}
+
+/// Why a rule cannot be decided.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// It rests on the groups of somebody who is not in the directory. That comes to pass wherever people leave, and
+    /// is found by `owner-unknown`.
+    Stranger,
+    /// Something could not be seen that there is, in words.
+    Unseen(String),
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stranger => Unsure::Stranger.fmt(f),
+            Self::Unseen(words) => f.write_str(words),
+        }
+    }
 }
 
 impl Verdict {
@@ -189,11 +208,13 @@ impl Subject<'_> {
         &self,
         key: &'static str,
         parameter: impl Fn(&Limit) -> Option<T>,
-        fails: impl FnOnce(T) -> Option<String>,
+        fails: impl Fn(T) -> Option<String>,
     ) -> Verdict {
-        if let LimitChoice::Undecided(group) = &self.owner.limit {
-            let matters = self.limits().iter().any(|entry| parameter(&entry.limit).is_some());
-            return if matters { undecided(group) } else { Verdict::NotTried(NotTried::NoParameter(key)) };
+        if let LimitChoice::Undecided(unsure) = &self.owner.limit {
+            // Of a stranger every entry may be the right one: it does not matter which when none is broken.
+            let is_broken = |value| *unsure != Unsure::Stranger || fails(value).is_some();
+            let matters = self.limits().iter().any(|entry| parameter(&entry.limit).is_some_and(is_broken));
+            return if matters { undecided(unsure) } else { Verdict::NotTried(NotTried::NoParameter(key)) };
         }
         let set = self.limit().and_then(|entry| Some((entry, parameter(&entry.limit)?)));
         let Some((entry, value)) = set else { return Verdict::NotTried(NotTried::NoParameter(key)) };
@@ -219,24 +240,29 @@ impl Subject<'_> {
         match super::owner::holding(self.policy, self.people, permission, user) {
             Membership::Member => Verdict::Complies { place },
             Membership::NotMember => Verdict::Fails { message: message(), place },
-            Membership::Unsure(group) => undecided(&group),
+            Membership::Unsure(unsure) => undecided(&unsure),
         }
     }
 }
 
-fn undecided(group: &GroupName) -> Verdict {
-    Verdict::Undecided { reason: format!("group `{group}` is not known to the server") }
+fn undecided(unsure: &Unsure) -> Verdict {
+    let reason = match unsure {
+        Unsure::Stranger => Doubt::Stranger,
+        Unsure::Group(_) | Unsure::Members(_) | Unsure::Users => Doubt::Unseen(unsure.to_string()),
+    };
+    Verdict::Undecided { reason }
 }
 
 /// The verdict of a rule that needs the scope of a token whose server does not say it.
 fn scope_not_known() -> Verdict {
-    Verdict::Undecided { reason: "the server does not say how far the token reaches".to_owned() }
+    let reason = Doubt::Unseen("the server does not say how far the token reaches".to_owned());
+    Verdict::Undecided { reason }
 }
 
 /// The verdict of a rule that needs the words of a token that are no longer there.
 pub(super) fn words_not_known() -> Verdict {
     let reason = "its description was cut, so that its mark had room: write it anew, in fewer words";
-    Verdict::Undecided { reason: reason.to_owned() }
+    Verdict::Undecided { reason: Doubt::Unseen(reason.to_owned()) }
 }
 
 /// The day of a moment in UTC, as people write it.

@@ -4,8 +4,8 @@
 
 use super::{NotTried, Subject, Verdict, scope_not_known, undecided, words_not_known};
 use crate::{
-    inventory::Presence,
-    model::{Owner, Rule, RuleCode, TokenScope, expression::Facts},
+    inventory::{People, Presence, Unsure},
+    model::{Rule, RuleCode, TokenScope, UserName, expression::Facts},
     policy::OwnRule,
 };
 
@@ -24,10 +24,11 @@ pub(super) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, Verdict)> {
 }
 
 fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict) {
-    let is_user = matches!(subject.token.owner, Owner::User(_));
-    let unknown = own.when.groups().iter().find(|group| is_user && subject.people.is_unknown(group));
-    if let Some(group) = unknown {
-        return (own.rule(), undecided(group));
+    if let Some(unsure) = subject.token.owner.user().and_then(|user| unsure(own, subject.people, user)) {
+        return (own.rule(), undecided(&unsure));
+    }
+    if subject.owner.presence == Some(Presence::NotSeen) && own.when.as_str().contains("active") {
+        return (own.rule(), undecided(&Unsure::Users));
     }
     if subject.token.scope == TokenScope::Unknown && own.when.may_ask_for("scope") {
         return (own.rule(), scope_not_known());
@@ -46,11 +47,19 @@ fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict)
     }
 }
 
+/// Why it cannot be told which of the groups that `own` asks for `user` is in, when it cannot.
+fn unsure(own: &OwnRule, people: &People, user: &UserName) -> Option<Unsure> {
+    let groups = own.when.groups();
+    let unknown = || groups.iter().find(|group| people.is_unknown(group));
+    let of_user = people.unsure_of(user).filter(|_| !groups.is_empty());
+    of_user.or_else(|| unknown().map(|group| people.unsure_about(group)))
+}
+
 fn facts(subject: &Subject<'_>) -> Facts {
     let active = match subject.owner.presence {
         Some(Presence::Active) => Some(true),
         Some(Presence::Inactive) => Some(false),
-        Some(Presence::Unknown) | None => None,
+        Some(Presence::Unknown | Presence::NotSeen) | None => None,
     };
     let user = subject.token.owner.user();
     let groups = user.into_iter().flat_map(|user| subject.people.groups_of(user));

@@ -9,7 +9,7 @@ use crate::{
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let Some(user) = subject.token.owner.user() else { return Verdict::NotTried(NotTried::NoUser) };
-    if subject.owner.presence != Some(Presence::Active) {
+    if matches!(subject.owner.presence, Some(Presence::Inactive | Presence::Unknown)) {
         return Verdict::NotTried(NotTried::OwnerNotActive);
     }
     subject.permitted(user, Permission::Use, || format!("{} is outside `permissions.use`", brief(user)))

@@ -14,7 +14,7 @@ use crate::model::{GroupName, Token, UserName};
 
 use super::{
     super::{Call, Coverage, InventoryReader, Missing, Overview, People, ReadError},
-    record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record},
+    record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record, WITH_MISSING_USERS},
 };
 
 /// The longest line that is read, in bytes: a group with a million members.
@@ -188,6 +188,9 @@ impl<R: BufRead + Seek + Send> InventoryReader for Snapshot<R> {
         for (name, active) in &self.users {
             people.add_user(name.clone(), *active);
         }
+        if let Some(reason) = &self.header.coverage.missing_users {
+            people.lack_users(reason.clone());
+        }
         for group in groups {
             match self.groups.get(group) {
                 Some(members) => people.add_group(group, members.iter().cloned()),
@@ -244,7 +247,7 @@ impl<R: BufRead + Seek> Lines<R> {
         if record != "header" {
             return Err(SnapshotError::NoHeader);
         }
-        if format_version != FORMAT_VERSION {
+        if ![FORMAT_VERSION, WITH_MISSING_USERS].contains(&format_version.as_str()) {
             return Err(SnapshotError::Version(format_version));
         }
         match self.record()? {

@@ -24,6 +24,9 @@ use super::super::{Administrators, Call, Caller, Capabilities, Credential, Form,
 /// version is read: a program that does not know what was added would plan as if it were not there.
 pub const FORMAT_VERSION: &str = "2.0";
 
+/// Version of the form of a snapshot that has `missing_users`, which programs before that do not know.
+pub(super) const WITH_MISSING_USERS: &str = "2.1";
+
 /// One line of a snapshot.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "record", rename_all = "kebab-case")]
@@ -82,6 +85,9 @@ pub(super) struct CoverageRecord {
     pub(super) groups: GroupCoverage,
     /// Groups that were asked for and that the server does not know. They are not empty groups.
     pub(super) missing_groups: Vec<String>,
+    /// Why there may be other users than those that follow; left out when there are no others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) missing_users: Option<String>,
 }
 
 /// Which groups were asked for.

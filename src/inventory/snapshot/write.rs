@@ -14,7 +14,7 @@ use super::{
     super::{Administrators, Coverage, InventoryReader, Missing, Overview, People, ReadError, Server},
     record::{
         Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, Trailer,
-        UserRecord,
+        UserRecord, WITH_MISSING_USERS,
     },
 };
 
@@ -82,7 +82,8 @@ pub async fn write(
     let mut lines = Lines { out, counts: Counts::default() };
     lines.write(&Record::Header(Box::new(header(about, asked, &overview, &people))))?;
     lines.people(&people)?;
-    let seen = lines.tokens(reader).await?;
+    let of_people = people.missing().filter(|missing| !matches!(missing, Missing::Group(_)));
+    let seen = lines.tokens(reader).await?.and(&of_people.collect());
     let (counts, missing) = (lines.counts, seen.missing().map(ToString::to_string).collect());
     lines.write(&Record::Trailer(Trailer { counts, missing }))?;
     Ok(Taken { counts, unseen: unseen(&overview.server, &people, &seen) })
@@ -90,7 +91,7 @@ pub async fn write(
 
 fn unseen(server: &Server, people: &People, tokens: &Coverage) -> Vec<String> {
     let settings = server.unreadable.iter().map(|(key, why)| format!("`{key}` could not be read: {why}"));
-    let groups = people.unknown_groups().cloned().map(Missing::Group);
+    let groups = people.missing().filter(|missing| matches!(missing, Missing::Group(_)));
     let missing = groups.chain(tokens.unseen().cloned());
     settings.chain(missing.map(|missing| missing.to_string())).collect()
 }
@@ -98,7 +99,10 @@ fn unseen(server: &Server, people: &People, tokens: &Coverage) -> Vec<String> {
 fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People) -> Header {
     let Overview { server, settings } = overview;
     Header {
-        format_version: FORMAT_VERSION.to_owned(),
+        format_version: match people.users_lacking() {
+            None => FORMAT_VERSION.to_owned(),
+            Some(_) => WITH_MISSING_USERS.to_owned(),
+        },
         target: about.target.to_owned(),
         kind: about.kind.to_owned(),
         seen_at: about.seen_at,
@@ -109,6 +113,7 @@ fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People
                 Asked::Named(_) => GroupCoverage::Named,
             },
             missing_groups: people.unknown_groups().cloned().map(String::from).collect(),
+            missing_users: people.users_lacking().map(str::to_owned),
         },
         server: server.into(),
         caller: (&server.caller).into(),

@@ -3,25 +3,28 @@
 
 use crate::{
     model::{GroupName, UserName},
-    target::http::{HttpClient, HttpError, Refusal},
+    target::{
+        directory::Members,
+        http::{HttpClient, HttpError, Listing},
+    },
 };
 
 pub(in crate::target) use super::wire::User;
-use super::wire::{FILTERED_USERS, GROUPS, GROUPS_OF, Group, MEMBERS, USERS};
+use super::wire::{FILTERED_USERS, GROUPS, GROUPS_OF, Group, MEMBERS, Named, USERS};
 
 /// Values on a page; the server may give fewer.
 pub(in crate::target) const PAGE: &str = "1000";
 
 /// All users, the inactive ones too. One may be there twice.
-pub(in crate::target) async fn users(client: &HttpClient) -> Result<Vec<User>, HttpError> {
-    client.pages_twice(USERS, &[], PAGE).await
+pub(in crate::target) async fn users(client: &HttpClient) -> Result<Listing<User>, HttpError> {
+    client.list_twice(USERS, &[], PAGE).await
 }
 
 /// Those who administer the server, system administrators and members of groups among them; nothing when
 /// it does not tell us. A permission alone is held by accounts without a licence too, who get nowhere.
 pub(super) async fn administrators(client: &HttpClient) -> Result<Option<Vec<UserName>>, HttpError> {
     let both = [("permission.1", "LICENSED_USER"), ("permission.2", "ADMIN")];
-    match client.pages::<User>(FILTERED_USERS, &both, PAGE).await {
+    match client.pages::<Named>(FILTERED_USERS, &both, PAGE).await {
         Ok(users) => Ok(Some(users.into_iter().map(|user| user.name).collect())),
         Err(error) if matches!(error.status().map(|status| status.as_u16()), Some(400 | 401 | 403 | 404)) => {
             Ok(None)
@@ -30,18 +33,19 @@ pub(super) async fn administrators(client: &HttpClient) -> Result<Option<Vec<Use
     }
 }
 
-/// The members of `group`, of whom one may be there twice; nothing when the server does not know it.
+/// The members of `group`, of whom one may be there twice.
 pub(in crate::target) async fn members(
     client: &HttpClient,
     group: GroupName,
-) -> Result<(GroupName, Option<Vec<UserName>>), HttpError> {
-    let members = match client.pages_twice::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
-        Ok(members) if members.is_empty() && !has_group(client, &group).await? => None,
-        Ok(members) => Some(members.into_iter().map(|member| member.name).collect()),
-        Err(error) if error.refusal() == Some(Refusal::NotFound) => None,
-        Err(error) => return Err(error),
-    };
-    Ok((group, members))
+) -> Result<(GroupName, Members), HttpError> {
+    let answer = client.list_twice::<Named>(MEMBERS, &[("context", group.as_str())], PAGE).await;
+    let members = Members::of(answer.map(|listing| listing.map(|member| member.name)))?;
+    match members {
+        Members::All(all) if all.is_empty() && !has_group(client, &group).await? => {
+            Ok((group, Members::Unknown))
+        }
+        members => Ok((group, members)),
+    }
 }
 
 /// The groups that `user` is in.

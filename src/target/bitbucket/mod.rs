@@ -17,20 +17,20 @@ pub(in crate::target) mod wire;
 mod writer;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use secrecy::ExposeSecret;
 
 use crate::{
-    inventory::{Call, Credential, LeftOut, Pace, left_out},
+    inventory::{Call, Coverage, Credential, LeftOut, Missing, Pace, left_out},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName},
     plan::ApprovedPlan,
     target::{
         grounds::Grounds,
-        http::{self, CallStatistics, ClockOffset, HttpClient},
+        http::{self, CallStatistics, ClockOffset, HttpClient, Listing},
     },
 };
 
@@ -69,7 +69,7 @@ pub struct Bitbucket {
     options: Options,
     slugs: Arc<Slugs>,
     /// The users, between the reading of people and that of their tokens, so that they are asked for once.
-    users: Mutex<Option<Vec<User>>>,
+    users: Mutex<Option<Listing<User>>>,
     /// How far the server slows us down, as of the last walk.
     pace: Mutex<Option<Pace>>,
     /// Whether our credential is an administrator's, who sees every project, once that was looked for.
@@ -153,22 +153,51 @@ impl Bitbucket {
     }
 }
 
-/// The slugs of users, by their names: paths have the slug, and everything else the name.
+/// The slugs of users: paths have the slug, and everything else the name.
 #[derive(Default)]
-struct Slugs(Mutex<HashMap<UserName, String>>);
+struct Slugs(Mutex<Learned>);
+
+/// What the list of users says of slugs.
+#[derive(Default)]
+struct Learned {
+    /// Those that are not the name.
+    by_name: HashMap<UserName, String>,
+    /// The users of each, in lower case, that several have.
+    shared: BTreeMap<String, BTreeSet<UserName>>,
+}
 
 impl Slugs {
     fn learn(&self, users: &[User]) {
         let differs = |user: &&User| user.slug.as_deref().is_some_and(|slug| slug != user.name.as_str());
         let slugs =
             users.iter().filter(differs).filter_map(|user| Some((user.name.clone(), user.slug.clone()?)));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = slugs.collect();
+        let mut shared: BTreeMap<String, BTreeSet<UserName>> = BTreeMap::new();
+        for user in users {
+            let slug = user.slug.as_deref().unwrap_or(user.name.as_str()).to_lowercase();
+            shared.entry(slug).or_default().insert(user.name.clone());
+        }
+        shared.retain(|_, users| users.len() > 1);
+        *self.learned() = Learned { by_name: slugs.collect(), shared };
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// That of `user`, which is the name when nothing else was learned.
     fn of(&self, user: &UserName) -> String {
-        let slugs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slugs.get(user).map_or_else(|| user.as_str().to_owned(), Clone::clone)
+        self.learned().by_name.get(user).map_or_else(|| user.as_str().to_owned(), Clone::clone)
+    }
+
+    /// Whether the slug of `user` is that of somebody else, too: the server answers for one of them.
+    fn is_shared(&self, user: &UserName) -> bool {
+        self.learned().shared.values().any(|users| users.contains(user))
+    }
+
+    /// What cannot be seen since several users have one slug.
+    fn shared(&self) -> Coverage {
+        let shared = self.learned().shared.clone();
+        shared.into_iter().map(|(slug, users)| Missing::SharedSlug { slug, users }).collect()
     }
 
     /// The path of the tokens of `owner`.

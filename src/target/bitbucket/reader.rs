@@ -17,7 +17,11 @@ use crate::{
         People, ReadError, Server,
     },
     model::{GroupName, Owner, PasswordAuthentication, SettingKey, Token, UserName},
-    target::{http::HttpError, let_in::not_let_in},
+    target::{
+        directory::{Members, people},
+        http::{HttpError, Listing},
+        let_in::not_let_in,
+    },
 };
 
 use super::{
@@ -49,16 +53,8 @@ impl InventoryReader for Bitbucket {
         let users = async { self.read_users().await.map_err(self.cannot_read("users")) };
         let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
         let (users, members) = future::try_join(users, members).await?;
-        let mut people = People::default();
-        for user in &users {
-            people.add_user(user.name.clone(), user.active);
-        }
-        for (group, members) in members {
-            match members {
-                Some(members) => people.add_group(&group, members),
-                None => people.add_unknown_group(group),
-            }
-        }
+        let of_users = users.values.iter().map(|user| (&user.name, user.active));
+        let people = people(of_users, users.doubt(), members);
         *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Some(users);
         Ok(people)
     }
@@ -177,21 +173,21 @@ impl Bitbucket {
         }
     }
 
-    pub(super) async fn read_users(&self) -> Result<Vec<User>, HttpError> {
+    pub(super) async fn read_users(&self) -> Result<Listing<User>, HttpError> {
         let users = directory::users(&self.client).await?;
-        self.slugs.learn(&users);
+        self.slugs.learn(&users.values);
         Ok(users)
     }
 
     /// The users, when they were read with the people just before.
-    pub(super) fn take_users(&self) -> Option<Vec<User>> {
+    pub(super) fn take_users(&self) -> Option<Listing<User>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     async fn read_members(
         &self,
         groups: &BTreeSet<GroupName>,
-    ) -> Result<Vec<(GroupName, Option<Vec<UserName>>)>, HttpError> {
+    ) -> Result<Vec<(GroupName, Members)>, HttpError> {
         let groups = groups.iter().cloned().collect::<Vec<_>>();
         stream::iter(groups.into_iter().map(|group| directory::members(&self.client, group)))
             .buffer_unordered(GROUPS_AT_ONCE)

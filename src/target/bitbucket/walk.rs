@@ -9,15 +9,18 @@ use std::{
 use futures_util::{StreamExt, future, stream};
 
 use crate::{
-    inventory::{Coverage, Missing, Pace},
+    inventory::{Coverage, List, Missing, Pace},
     model::{Owner, OwnerKind, Token, TokenId},
-    target::http::HttpError,
+    target::{
+        http::{HttpError, Listing},
+        odd::OddTokens,
+    },
 };
 
 use super::{
     Bitbucket,
     directory::PAGE,
-    wire::{BadItem, BadSegment, PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
+    wire::{BadSegment, PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
 };
 
 /// How many owners are asked for their tokens at once. The client lowers that for a busy server.
@@ -30,8 +33,8 @@ enum NotSeen {
     Answer(#[from] HttpError),
     #[error(transparent)]
     Path(#[from] BadSegment),
-    #[error(transparent)]
-    Token(#[from] BadItem),
+    #[error("{0}")]
+    List(String),
 }
 
 impl NotSeen {
@@ -45,7 +48,7 @@ impl NotSeen {
         match self {
             Self::Answer(error) => error.of_one_resource().ok_or(error),
             Self::Path(error) => Ok(error.to_string()),
-            Self::Token(error) => Ok(error.to_string()),
+            Self::List(reason) => Ok(reason),
         }
     }
 }
@@ -55,11 +58,19 @@ impl Bitbucket {
     pub(super) async fn walk(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, HttpError> {
         let (users, projects, repositories) =
             future::try_join3(self.user_owners(), self.projects(), self.repositories()).await?;
+        let kinds = [(List::Users, users), (List::Owners(OwnerKind::Project), projects)];
+        let kinds = kinds.into_iter().chain([(List::Owners(OwnerKind::Repository), repositories)]);
         // INVARIANT: every owner is asked once. One that is made meanwhile moves others to the next page of
         // their list, where they stand again.
-        let owners: BTreeSet<Owner> = users.into_iter().chain(projects).chain(repositories).collect();
+        let (mut owners, mut lacking) = (BTreeSet::new(), Vec::new());
+        for (of, listing) in kinds {
+            lacking.extend(listing.doubt().map(|reason| Missing::List { of, reason }));
+            owners.extend(listing.values);
+        }
         self.learn_pace(owners.len()).await;
-        Ok(self.walk_of(owners.into_iter(), each).await?.and(&self.hidden()))
+        let shared = if self.looks_at(OwnerKind::User) { self.slugs.shared() } else { Coverage::Complete };
+        let lacking = lacking.into_iter().collect::<Coverage>().and(&shared).and(&self.hidden());
+        Ok(self.walk_of(owners.into_iter(), each).await?.and(&lacking))
     }
 
     /// The kinds of owners of which there may be more than the server lists: projects and repositories, for whoever
@@ -80,7 +91,10 @@ impl Bitbucket {
         let mut unseen = Unseen::default();
         while let Some((owner, tokens)) = answers.next().await {
             match tokens {
-                Ok(tokens) => tokens.into_iter().for_each(&mut *each),
+                Ok((tokens, odd)) => {
+                    tokens.into_iter().for_each(&mut *each);
+                    unseen.odd.extend(odd);
+                }
                 Err(error) => unseen.add(owner, error)?,
             }
         }
@@ -94,64 +108,84 @@ impl Bitbucket {
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace.filter(|pace| pace.seconds() > 0);
     }
 
-    async fn tokens_of(&self, owner: Owner) -> (Owner, Result<Vec<Token>, NotSeen>) {
+    async fn tokens_of(&self, owner: Owner) -> (Owner, Result<(Vec<Token>, OddTokens), NotSeen>) {
         let tokens = self.read_tokens_of(&owner).await;
         (owner, tokens)
     }
 
-    /// The tokens of `owner`, each once: one that is made meanwhile moves the others to the next page.
-    async fn read_tokens_of(&self, owner: &Owner) -> Result<Vec<Token>, NotSeen> {
-        let items = self.client.pages::<TokenItem>(&self.slugs.tokens_path(owner)?, &[], PAGE).await?;
-        let mut seen: HashSet<TokenId> = HashSet::with_capacity(items.len());
-        let mut tokens = Vec::with_capacity(items.len());
-        for item in items {
-            let token = item.token(owner.clone(), self.options.marker.as_ref())?;
-            if seen.insert(token.id.clone()) {
-                tokens.push(token);
+    /// The tokens of `owner`, each once: one that is made meanwhile moves the others to the next page. With
+    /// those that cannot be looked at.
+    async fn read_tokens_of(&self, owner: &Owner) -> Result<(Vec<Token>, OddTokens), NotSeen> {
+        let listing = self.client.list::<TokenItem>(&self.slugs.tokens_path(owner)?, &[], PAGE).await?;
+        if let Some(fault) = listing.fault() {
+            return Err(NotSeen::List(fault));
+        }
+        let mut seen: HashSet<TokenId> = HashSet::with_capacity(listing.values.len());
+        let (mut tokens, mut odd) = (Vec::with_capacity(listing.values.len()), OddTokens::default());
+        listing.odd.iter().for_each(|entry| odd.add_entry(entry, Some(owner)));
+        for item in listing.values {
+            let is_theirs = self.is_theirs(&item, owner);
+            match item.token(owner.clone(), self.options.marker.as_ref()) {
+                Ok(token) if is_theirs == Some(true) && seen.insert(token.id.clone()) => tokens.push(token),
+                Ok(token) if is_theirs.is_none() => odd.add("user", &token.id, None),
+                Ok(_) => {}
+                Err(bad) => odd.add(bad.field, &bad.id, Some(owner)),
             }
         }
-        Ok(tokens)
+        Ok((tokens, odd))
     }
 
-    async fn user_owners(&self) -> Result<Vec<Owner>, HttpError> {
+    /// Whether `item`, which the server lists for `owner`, is a token of that one: of users with one slug it may
+    /// be another's. `None` where it is not told.
+    fn is_theirs(&self, item: &TokenItem, owner: &Owner) -> Option<bool> {
+        match (&item.user, owner.user()) {
+            (told, Some(user)) if self.slugs.is_shared(user) => told.as_ref().map(|told| told.name == *user),
+            (Some(told), Some(user)) if told.name != *user => None,
+            _ => Some(true),
+        }
+    }
+
+    async fn user_owners(&self) -> Result<Listing<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::User) {
-            return Ok(Vec::new());
+            return Ok(Listing::default());
         }
         let users = match self.take_users() {
             Some(users) => users,
             None => self.read_users().await?,
         };
-        Ok(users.into_iter().map(|user| Owner::User(user.name)).collect())
+        Ok(users.map(|user| Owner::User(user.name)))
     }
 
-    async fn projects(&self) -> Result<Vec<Owner>, HttpError> {
+    async fn projects(&self) -> Result<Listing<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::Project) {
-            return Ok(Vec::new());
+            return Ok(Listing::default());
         }
-        let projects = self.client.pages::<Project>(PROJECTS, &[], PAGE).await?;
-        let keys = projects.into_iter().map(|project| project.key);
-        Ok(keys.filter(|key| self.looks_into(key)).map(Owner::Project).collect())
+        let mut projects = self.client.list::<Project>(PROJECTS, &[], PAGE).await?;
+        projects.values.retain(|project| self.looks_into(&project.key));
+        Ok(projects.map(|project| Owner::Project(project.key)))
     }
 
     /// The repositories, the archived ones too: their tokens work on. Without the parameter the list has
     /// active ones alone (the specification of `GET /repos`: "This filter defaults to ACTIVE when not set.
     /// Available since 8.0"); older servers know no archive and ignore it.
-    async fn repositories(&self) -> Result<Vec<Owner>, HttpError> {
+    async fn repositories(&self) -> Result<Listing<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::Repository) {
-            return Ok(Vec::new());
+            return Ok(Listing::default());
         }
-        let repositories =
-            self.client.pages::<Repository>(REPOSITORIES, &[("archived", "ALL")], PAGE).await?;
-        let wanted = repositories.into_iter().filter(|repository| self.looks_into(&repository.project.key));
-        Ok(wanted
-            .map(|repository| Owner::Repository { project: repository.project.key, slug: repository.slug })
-            .collect())
+        let mut repositories =
+            self.client.list::<Repository>(REPOSITORIES, &[("archived", "ALL")], PAGE).await?;
+        repositories.values.retain(|repository| self.looks_into(&repository.project.key));
+        Ok(repositories.map(|Repository { slug, project }| Owner::Repository { project: project.key, slug }))
     }
 }
 
-/// Whose tokens could not be seen, by kind of owner and by the reason.
+/// What could not be seen.
 #[derive(Default)]
-struct Unseen(BTreeMap<(OwnerKind, String), (Owner, u64)>);
+struct Unseen {
+    /// Whose tokens, by kind of owner and by the reason.
+    owners: BTreeMap<(OwnerKind, String), (Owner, u64)>,
+    odd: OddTokens,
+}
 
 impl Unseen {
     /// Remembers that the tokens of `owner` could not be seen, unless that ends the reading.
@@ -159,7 +193,8 @@ impl Unseen {
         let words = error.to_string();
         let reason = error.reason()?;
         tracing::info!(%owner, error = words, "the tokens of an owner could not be seen");
-        let (such_as, owners) = self.0.entry((owner.kind(), reason)).or_insert_with(|| (owner.clone(), 0));
+        let (such_as, owners) =
+            self.owners.entry((owner.kind(), reason)).or_insert_with(|| (owner.clone(), 0));
         *owners += 1;
         // The same one whatever the order in which the server answered.
         if owner < *such_as {
@@ -170,6 +205,6 @@ impl Unseen {
 
     fn coverage(self) -> Coverage {
         let missing = |((of, reason), (such_as, owners))| Missing::Tokens { of, owners, such_as, reason };
-        self.0.into_iter().map(missing).collect()
+        self.owners.into_iter().map(missing).chain(self.odd.missing()).collect()
     }
 }

@@ -6,11 +6,13 @@
 //! article 1044088271, which shows what a list of tokens really holds.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     inventory::Call,
     model::{LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent},
+    target::millis::{Millis, NoMoment},
 };
 
 /// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
@@ -73,7 +75,7 @@ fn owners(kind: OwnerKind, projects: &[String]) -> Vec<Owner> {
 pub(super) const NAME: usize = 255;
 
 /// A number, also one that is written as text.
-#[derive(Debug, Deserialize, Hash, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Hash, PartialEq)]
 #[serde(untagged)]
 pub(in crate::target) enum Number {
     Number(i64),
@@ -108,13 +110,29 @@ impl Properties {
     }
 }
 
-/// A user or member. The slug stands in paths, and is another text than the name.
-#[derive(Deserialize, Hash)]
+/// A user. The slug stands in paths, and is another text than the name.
+#[derive(Clone, Deserialize, Hash)]
 pub(in crate::target) struct User {
     pub(in crate::target) name: UserName,
+    #[serde(default, deserialize_with = "or_none")]
     pub(super) slug: Option<String>,
-    pub(in crate::target) active: bool,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(in crate::target) active: Option<bool>,
+    #[serde(default, deserialize_with = "or_none")]
     pub(in crate::target) id: Option<Number>,
+}
+
+/// A user of whom the name is enough.
+#[derive(Debug, Deserialize, Hash)]
+pub(in crate::target) struct Named {
+    pub(in crate::target) name: UserName,
+}
+
+/// A value that another one than expected stands for as well as none: it is not told.
+pub(in crate::target) fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
 }
 
 /// A group.
@@ -145,41 +163,44 @@ pub(super) struct Repository {
 pub(super) struct TokenItem {
     id: Number,
     pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "or_none")]
     pub(super) permissions: Option<Vec<String>>,
-    created_date: Number,
-    last_authenticated: Option<Number>,
-    expiry_date: Option<Number>,
-    expiry_days: Option<Number>,
+    #[serde(default)]
+    created_date: Millis,
+    #[serde(default)]
+    last_authenticated: Millis,
+    #[serde(default)]
+    expiry_date: Millis,
+    expiry_days: Option<Value>,
+    /// Whose it is, where the server says so.
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) user: Option<Named>,
 }
 
-/// A value that no calendar has, in the field of this name.
+/// What no token has, in the field of this name.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` of a token is no moment")]
-pub(super) struct BadItem(&'static str);
+#[error("`{field}` of token {id} cannot be read")]
+pub(super) struct BadItem {
+    pub(super) id: TokenId,
+    pub(super) field: &'static str,
+}
 
 impl TokenItem {
     /// The token, which is one of `owner`, with the mark that `marker` finds.
     pub(super) fn token(self, owner: Owner, marker: Option<&Marker>) -> Result<Token, BadItem> {
         let scope = self.scope();
         let id = TokenId::new(self.id.text());
-        let moment = |field, written: &Number| {
-            let read = written.value().and_then(|value| Timestamp::from_millisecond(value).ok());
-            read.ok_or(BadItem(field))
-        };
-        // A moment at the epoch is how some servers write "never".
-        let given = |written: Option<Number>| written.filter(|written| written.value() != Some(0));
-        let created = moment("createdDate", &self.created_date)?;
-        let last = given(self.last_authenticated).map(|at| moment("lastAuthenticated", &at)).transpose()?;
-        let expires = match (given(self.expiry_date), given(self.expiry_days)) {
-            (Some(date), _) => Some(moment("expiryDate", &date)?),
-            (None, Some(days)) => {
-                let end = days
-                    .value()
-                    .and_then(|days| days.checked_mul(24))
-                    .and_then(|hours| created.checked_add(SignedDuration::try_from_hours(hours)?).ok());
-                Some(end.ok_or(BadItem("expiryDays"))?)
-            }
-            (None, None) => None,
+        let bad = |field| BadItem { id: id.clone(), field };
+        if id.as_str().trim().is_empty() || id.as_str().starts_with('-') {
+            return Err(bad("id"));
+        }
+        let created = self.created_date.past().ok().flatten().ok_or_else(|| bad("createdDate"))?;
+        let last = self.last_authenticated.past().map_err(|_| bad("lastAuthenticated"))?;
+        let date = self.expiry_date.end().map_err(|_| bad("expiryDate"))?;
+        let days = self.expiry_days.as_ref().map(|days| after_days(created, days)).transpose();
+        let expires = match date {
+            Some(date) => Some(date),
+            None => days.map_err(|_| bad("expiryDays"))?.flatten(),
         };
         let name = self.name.unwrap_or_default();
         let (description, mark) = match marker {
@@ -203,6 +224,21 @@ impl TokenItem {
                 TokenScope::Set(Scope::ReadOnly)
             }
             Some(_) => TokenScope::Set(Scope::ReadWrite),
+        }
+    }
+}
+
+/// The end of a token that was made at `created` and lives for so many `days`; none for none of them.
+fn after_days(created: Timestamp, days: &Value) -> Result<Option<Timestamp>, NoMoment> {
+    // Days are written as moments are.
+    match Millis::from(days) {
+        Millis::Missing | Millis::Never => Ok(None),
+        Millis::Odd => Err(NoMoment),
+        Millis::TooLate => Ok(Some(Timestamp::MAX)),
+        Millis::At(days) => {
+            let hours = days.as_millisecond().checked_mul(24).and_then(SignedDuration::try_from_hours);
+            let end = hours.and_then(|hours| created.checked_add(hours).ok());
+            Ok(Some(end.unwrap_or(Timestamp::MAX)))
         }
     }
 }
@@ -317,7 +353,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn item(json: serde_json::Value) -> TokenItem {
+    fn item(json: Value) -> TokenItem {
         serde_json::from_value(json).unwrap()
     }
 
@@ -341,7 +377,7 @@ mod tests {
 
     #[test]
     fn an_expiry_is_a_date_or_days_after_the_creation_as_number_or_as_text() {
-        let expires = |more: serde_json::Value| {
+        let expires = |more: Value| {
             let mut json = json!({"id": 7, "createdDate": "86400000", "name": null, "permissions": []});
             extend(&mut json, &more);
             item(json).token(mary(), None).map(|token| token.expires.map(Timestamp::as_millisecond))
@@ -350,12 +386,15 @@ mod tests {
         assert_eq!(expires(json!({"expiryDays": "2", "expiryDate": null})).unwrap(), Some(3 * 86_400_000));
         assert_eq!(expires(json!({"expiryDays": 9, "expiryDate": "172800000"})).unwrap(), Some(172_800_000));
         assert_eq!(expires(json!({"expiryDate": 0})).unwrap(), None);
-        for bad in [json!({"expiryDays": i64::MAX}), json!({"expiryDate": "soon"})] {
+        for late in [json!({"expiryDays": i64::MAX}), json!({"expiryDate": 253_402_300_799_999_i64})] {
+            assert_eq!(expires(late).unwrap(), Some(Timestamp::MAX.as_millisecond()));
+        }
+        for bad in [json!({"expiryDays": -1}), json!({"expiryDate": "soon"}), json!({"expiryDate": -1})] {
             assert!(expires(bad).is_err());
         }
     }
 
-    fn extend(json: &mut serde_json::Value, more: &serde_json::Value) {
+    fn extend(json: &mut Value, more: &Value) {
         json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     }
 
@@ -365,7 +404,7 @@ mod tests {
         let lowered = read_only(&texts(&["REPO_ADMIN", "PROJECT_WRITE", "REPO_READ"])).unwrap();
         assert_eq!(lowered, ["REPO_READ", "PROJECT_READ"]);
         assert!(read_only(&texts(&["REPO_READ", "REPO_CREATE"])).is_err());
-        let scope = |permissions: serde_json::Value| {
+        let scope = |permissions: Value| {
             item(json!({"id": "7", "createdDate": 1, "permissions": permissions})).scope()
         };
         assert_eq!(scope(json!(["REPO_READ", "PROJECT_READ"])), TokenScope::Set(Scope::ReadOnly));

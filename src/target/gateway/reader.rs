@@ -17,13 +17,17 @@ use crate::{
     model::{
         GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, settings::SettingsDocument,
     },
-    target::http::{HttpClient, HttpError, PagingFault, Refusal},
+    target::{
+        directory::{Members, people},
+        http::{HttpClient, HttpError, Listing, PagingFault},
+        odd::OddTokens,
+    },
 };
 
 use super::{
     Gateway,
     wire::{
-        GROUPS, Group, LAST_CHANGE, MEMBERS, Members, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem,
+        GROUPS, Group, LAST_CHANGE, MEMBERS, Member, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem,
         TokenPage, USERS, User, WHOAMI, WhoAmI,
     },
 };
@@ -47,17 +51,8 @@ impl InventoryReader for Gateway {
         let users = async { self.read_users().await.map_err(self.cannot_read("users")) };
         let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
         let (users, members) = future::try_join(users, members).await?;
-        let mut people = People::default();
-        for user in users {
-            people.add_user(user.name, user.active);
-        }
-        for (group, members) in members {
-            match members {
-                Some(members) => people.add_group(&group, members),
-                None => people.add_unknown_group(group),
-            }
-        }
-        Ok(people)
+        let of_users = users.values.iter().map(|user| (&user.name, user.active));
+        Ok(people(of_users, users.doubt(), members))
     }
 
     async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
@@ -67,8 +62,7 @@ impl InventoryReader for Gateway {
     }
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
-        self.read_tokens(each).await.map_err(self.cannot_read("tokens"))?;
-        Ok(Coverage::Complete)
+        self.read_tokens(each).await.map_err(self.cannot_read("tokens"))
     }
 }
 
@@ -120,11 +114,14 @@ impl Gateway {
         }
     }
 
-    async fn read_users(&self) -> Result<Vec<User>, HttpError> {
-        self.client.pages(USERS, &[], PAGE).await
+    async fn read_users(&self) -> Result<Listing<User>, HttpError> {
+        self.client.list(USERS, &[], PAGE).await
     }
 
-    async fn read_members(&self, groups: &BTreeSet<GroupName>) -> Result<Vec<Members>, HttpError> {
+    async fn read_members(
+        &self,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<Vec<(GroupName, Members)>, HttpError> {
         let groups = groups.iter().cloned().collect::<Vec<_>>();
         stream::iter(groups.into_iter().map(|group| self.members(group)))
             .buffer_unordered(AT_ONCE)
@@ -132,34 +129,31 @@ impl Gateway {
             .await
     }
 
-    async fn members(&self, group: GroupName) -> Result<Members, HttpError> {
-        match self.client.pages::<User>(MEMBERS, &[("context", group.as_str())], PAGE).await {
-            Ok(members) => {
-                let names = members.into_iter().map(|member| member.name).collect();
-                Ok((group, Some(names)))
-            }
-            Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok((group, None)),
-            Err(error) => Err(error),
-        }
+    async fn members(&self, group: GroupName) -> Result<(GroupName, Members), HttpError> {
+        let answer = self.client.list::<Member>(MEMBERS, &[("context", group.as_str())], PAGE).await;
+        let members = Members::of(answer.map(|listing| listing.map(|member| member.name)))?;
+        Ok((group, members))
     }
 
-    async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<(), Cause> {
-        let first = self.token_page(0, i64::MAX).await?;
+    async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, HttpError> {
+        let (mut odd, first) = (OddTokens::default(), self.token_page(0, i64::MAX).await?);
+        let mut look_at = |item: TokenItem| match Token::try_from(item) {
+            Ok(token) => each(token),
+            Err(bad) => odd.add(bad.field, &bad.id, None),
+        };
         let last_seen = first.content.last().map_or(first.last_id, |token| token.id);
         let chains = split(last_seen, first.last_id).map(|(after, until)| {
             let pages = stream::try_unfold(after, move |after| self.token_page_after(after, until));
             Box::pin(pages)
         });
         for item in first.content {
-            each(Token::try_from(item)?);
+            look_at(item);
         }
         let mut pages = stream::select_all(chains);
         while let Some(page) = pages.try_next().await? {
-            for item in page {
-                each(Token::try_from(item)?);
-            }
+            page.into_iter().for_each(&mut look_at);
         }
-        Ok(())
+        Ok(odd.missing().collect())
     }
 
     /// The page of tokens behind `after`, up to `until`, and where the next one begins; nothing
@@ -173,19 +167,22 @@ impl Gateway {
             return Ok(None);
         }
         let page = self.token_page(after, until).await?;
-        // The identifiers ascend from behind `after`: others were asked for before.
-        let ids = page.content.iter().map(|token| token.id);
-        if !iter::once(after).chain(ids).is_sorted_by(|a, b| a < b) {
-            return Err(self.client.paging(TOKENS, after.unsigned_abs(), PagingFault::Repeats));
-        }
         let next = page.content.last().map(|token| token.id);
         Ok(next.map(|next| (page.content, next)))
     }
 
     async fn token_page(&self, after: i64, until: i64) -> Result<TokenPage, HttpError> {
-        let (after, until) = (after.to_string(), until.to_string());
-        let query = tokens_between(PAGE, &after, &until);
-        Ok(self.client.get(TOKENS, &query).await?.body)
+        let (after_text, until_text) = (after.to_string(), until.to_string());
+        let query = tokens_between(PAGE, &after_text, &until_text);
+        let page: TokenPage = self.client.get(TOKENS, &query).await?.body;
+        // The identifiers ascend from behind `after` to `until`: others were asked for before.
+        let ids = page.content.iter().map(|token| token.id);
+        let is_in_order = iter::once(after).chain(ids).is_sorted_by(|a, b| a < b);
+        let last = page.content.last().map_or(after, |token| token.id);
+        if !is_in_order || last > until {
+            return Err(self.client.paging(TOKENS, after.unsigned_abs(), PagingFault::Repeats));
+        }
+        Ok(page)
     }
 
     /// The token `id` as it is now; nothing when there is none.

@@ -12,6 +12,7 @@ use crate::{
         GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName,
         run::{RecordedRun, RunId},
     },
+    target::millis::Millis,
 };
 
 pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
@@ -117,11 +118,17 @@ pub(super) struct Properties {
     pub(super) version: String,
 }
 
-/// A user or member.
+/// A user.
 #[derive(Deserialize, Hash)]
 pub(super) struct User {
     pub(super) name: UserName,
-    pub(super) active: bool,
+    pub(super) active: Option<bool>,
+}
+
+/// A member of a group.
+#[derive(Deserialize, Hash)]
+pub(super) struct Member {
+    pub(super) name: UserName,
 }
 
 /// A group.
@@ -155,44 +162,42 @@ pub(super) struct TokenItem {
     valid_until: i64,
 }
 
-/// A token that cannot be understood.
+/// A token of which this field cannot be understood.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BadItem {
-    /// A moment or scope that no calendar and no server has.
-    #[error("token {id}: `{field}` has the value {value}, which means nothing")]
-    Value { id: i64, field: &'static str, value: i64 },
-    /// It belongs to nobody, or to several.
-    #[error("token {0}: it has no `userName` and no `projectKey`, or both")]
-    Owner(i64),
+#[error("token {id}: `{field}` has a value that means nothing")]
+pub(super) struct BadItem {
+    pub(super) id: TokenId,
+    pub(super) field: &'static str,
 }
 
 impl TryFrom<TokenItem> for Token {
     type Error = BadItem;
 
     fn try_from(item: TokenItem) -> Result<Self, BadItem> {
-        let bad = |field, value| BadItem::Value { id: item.id, field, value };
-        let moment = |field, value| Timestamp::from_millisecond(value).map_err(|_| bad(field, value));
-        let never_or = |field, value| if value == 0 { Ok(None) } else { moment(field, value).map(Some) };
-        let last_used = never_or("lastAccessed", item.last_accessed)?.map(|at| LastUse {
+        let id = TokenId::new(item.id.to_string());
+        let bad = |field| BadItem { id: id.clone(), field };
+        let created = Millis::from(item.created).past().ok().flatten().ok_or_else(|| bad("created"))?;
+        let expires = Millis::from(item.valid_until).end().map_err(|_| bad("validUntil"))?;
+        let last_used = Millis::from(item.last_accessed).past().map_err(|_| bad("lastAccessed"))?;
+        let last_used = last_used.map(|at| LastUse {
             at,
             from: item.last_accessed_address.as_deref().and_then(|from| from.parse().ok()),
         });
         Ok(Self {
-            id: TokenId::new(item.id.to_string()),
             owner: match (item.user_name, item.project_key, item.repository_slug) {
                 (Some(user), None, None) => Owner::User(user),
                 (None, Some(key), None) => Owner::Project(key),
                 (None, Some(project), Some(slug)) => Owner::Repository { project, slug },
-                _ => return Err(BadItem::Owner(item.id)),
+                _ => return Err(bad("userName")),
             },
             description: item.token_description,
-            scope: TokenScope::from_number(item.token_scope)
-                .ok_or_else(|| bad("tokenScope", item.token_scope))?,
-            created: moment("created", item.created)?,
+            scope: TokenScope::from_number(item.token_scope).unwrap_or(TokenScope::Unknown),
+            created,
             created_by: item.created_by,
             last_used,
-            expires: never_or("validUntil", item.valid_until)?,
+            expires,
             mark: None,
+            id,
         })
     }
 }
@@ -228,6 +233,3 @@ pub(super) struct RunList {
     /// By what the store is known; older servers do not tell.
     pub(super) store: Option<String>,
 }
-
-/// The members of `group`, as far as a page shows them; nothing when the server does not know it.
-pub(super) type Members = (GroupName, Option<Vec<UserName>>);

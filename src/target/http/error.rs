@@ -7,7 +7,7 @@ use std::{error::Error, fmt, time::Duration};
 use reqwest::StatusCode;
 
 use super::{
-    pages::PagingFault,
+    page::PagingFault,
     redirect::{self, Redirect},
 };
 

@@ -1,157 +1,244 @@
-//! In: the path of a list in Bitbucket's paging. Out: all of its values. It refuses pages that do not
-//! lead to an end: what was not seen must never pass for what is not there.
+//! Lists that come in pages: all of their entries, and whether there may be others. What was not seen must never
+//! pass for what is not there.
 
-use std::{
-    collections::HashSet,
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::hash::Hash;
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use super::{Called, HttpClient, HttpError};
+use super::{
+    Called, HttpClient, HttpError,
+    page::{self, Claims, Entry, PagingFault, Progress, name_of},
+};
+
+/// A page of a list, in the form of some server.
+pub(in crate::target) trait Page<T>: DeserializeOwned {
+    /// The names of the parameters that ask for the first entry and for the number of entries.
+    const PARAMETERS: (&'static str, &'static str);
+
+    /// What it holds, when it was asked for from `start`.
+    fn open(self, start: u64) -> Opened<T>;
+}
+
+/// What a page holds.
+pub(in crate::target) struct Opened<T> {
+    pub(in crate::target) entries: Vec<Entry<T>>,
+    pub(in crate::target) claims: Claims,
+    /// Where the next page begins.
+    pub(in crate::target) next: Result<Option<u64>, PagingFault>,
+}
 
 /// A page in Bitbucket's form.
 #[derive(Deserialize)]
-struct Page<T> {
-    values: Vec<T>,
-    #[serde(rename = "isLastPage")]
-    is_last: bool,
-    #[serde(rename = "nextPageStart")]
-    next_start: Option<u64>,
+#[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
+struct BitbucketPage<T> {
+    values: Vec<Entry<T>>,
+    is_last_page: Option<Value>,
+    next_page_start: Option<Value>,
+    start: Option<Value>,
+    size: Option<Value>,
+    limit: Option<Value>,
+    errors: Option<Value>,
 }
 
-/// What is wrong with a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PagingFault {
-    /// It is not the last one and does not say where the next one begins, or not behind itself.
-    LeadsNowhere,
-    /// It is not the last one and holds nothing.
-    Empty,
-    /// It holds what an earlier one held.
-    Repeats,
-    /// The list is another one each time that it is read.
-    Unsteady,
-    /// It is one more than so many, and not the last one.
-    TooMany(usize),
-}
+impl<T: DeserializeOwned> Page<T> for BitbucketPage<T> {
+    const PARAMETERS: (&'static str, &'static str) = ("start", "limit");
 
-impl fmt::Display for PagingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LeadsNowhere => f.write_str("is not the last one and does not lead on to the next"),
-            Self::Empty => f.write_str("is not the last one and holds nothing"),
-            Self::Repeats => f.write_str("holds the same as an earlier one"),
-            Self::Unsteady => f.write_str("begins a list that is another one each time that it is read"),
-            Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
-        }
+    fn open(self, start: u64) -> Opened<T> {
+        let is_last = self.is_last_page.as_ref().and_then(Value::as_bool);
+        let next = page::next(start, self.values.len(), is_last, &self.next_page_start);
+        let Self { values, start, size, limit, errors, .. } = self;
+        Opened { entries: values, claims: Claims { start, size, limit, total: None, errors }, next }
     }
 }
 
-impl<T> Page<T> {
-    /// Where the next page begins, when this one begins at `start`; nothing when it is the last. That need
-    /// not be where this one ends.
-    fn next(&self, start: u64) -> Result<Option<u64>, PagingFault> {
-        match self.next_start {
-            _ if self.is_last => Ok(None),
-            Some(next) if next > start && !self.values.is_empty() => Ok(Some(next)),
-            Some(next) if next > start => Err(PagingFault::Empty),
-            _ => Err(PagingFault::LeadsNowhere),
-        }
+/// What was read of a list.
+pub(in crate::target) struct Listing<T> {
+    /// What could be read, in order. One that moves to the next page meanwhile is there twice.
+    pub(in crate::target) values: Vec<T>,
+    /// The entries that cannot be read.
+    pub(in crate::target) odd: Vec<Value>,
+    /// Where a page begins that cannot be true, and why; no other was read behind it.
+    fault: Option<(u64, PagingFault)>,
+    has_several: bool,
+}
+
+impl<T> Default for Listing<T> {
+    /// An empty list.
+    fn default() -> Self {
+        Self { values: Vec::new(), odd: Vec::new(), fault: None, has_several: false }
     }
 }
 
-/// How far one got in the pages of a list: each must hold something else than all before it, and there must
-/// be an end.
-pub(in crate::target) struct Progress {
-    seen: HashSet<u64>,
-    pages: usize,
-    at_most: usize,
-}
-
-impl Progress {
-    /// Takes note of a page that holds `values`.
-    ///
-    /// # Errors
-    ///
-    /// When an earlier page held the same, or there are too many.
-    pub(in crate::target) fn note<T: Hash>(&mut self, values: &[T]) -> Result<(), PagingFault> {
-        if self.pages == self.at_most {
-            return Err(PagingFault::TooMany(self.at_most));
-        }
-        self.pages += 1;
-        let mut hasher = DefaultHasher::new();
-        values.hash(&mut hasher);
-        let is_new = values.is_empty() || self.seen.insert(hasher.finish());
-        if is_new { Ok(()) } else { Err(PagingFault::Repeats) }
+impl<T> Listing<T> {
+    /// What is wrong with its pages, when something is.
+    pub(in crate::target) fn fault(&self) -> Option<String> {
+        self.fault.as_ref().map(|(start, fault)| format!("the page from {start} {fault}"))
     }
 
-    /// Whether there was more than one page.
-    pub(in crate::target) fn has_several(&self) -> bool {
-        self.pages > 1
+    /// Why there may be others than `values`, when there may be.
+    pub(in crate::target) fn doubt(&self) -> Option<String> {
+        let (start, fault) = self.worst()?;
+        Some(format!("the page from {start} {fault}"))
+    }
+
+    fn worst(&self) -> Option<(u64, PagingFault)> {
+        let odd = || self.odd.first().map(|odd| (0, PagingFault::Odd(self.odd.len(), name_of(odd))));
+        self.fault.clone().or_else(odd)
+    }
+
+    /// The entries of this and another reading of the same list.
+    fn and(mut self, again: Self) -> Self {
+        self.values.extend(again.values);
+        Self { odd: again.odd, fault: again.fault, ..self }
+    }
+
+    /// The same of what `change` makes of each.
+    pub(in crate::target) fn map<U>(self, change: impl FnMut(T) -> U) -> Listing<U> {
+        let Self { values, odd, fault, has_several } = self;
+        Listing { values: values.into_iter().map(change).collect(), odd, fault, has_several }
+    }
+}
+
+/// A list that is read page by page.
+pub(in crate::target) struct Reading<T> {
+    progress: Progress,
+    listing: Listing<T>,
+}
+
+impl<T: Hash> Reading<T> {
+    /// Takes a page that was asked for from `start`. Answers where the next one begins, if one is to be read.
+    pub(in crate::target) fn take<N>(
+        &mut self,
+        start: u64,
+        entries: Vec<Entry<T>>,
+        claims: &Claims,
+        next: Result<Option<N>, PagingFault>,
+    ) -> Option<N> {
+        let is_last = matches!(next, Ok(None));
+        let judged = self.progress.note(start, &entries, claims, is_last).and(next);
+        for entry in entries {
+            match entry {
+                Entry::Read(value) => self.listing.values.push(value),
+                Entry::Odd(value) => self.listing.odd.push(value),
+            }
+        }
+        judged.unwrap_or_else(|fault| {
+            self.listing.fault = Some((start, fault));
+            None
+        })
+    }
+
+    pub(in crate::target) fn end(self) -> Listing<T> {
+        Listing { has_several: self.progress.has_several(), ..self.listing }
     }
 }
 
 impl HttpClient {
-    /// For reading a list from its beginning.
+    /// For keeping account of the pages of a list.
     pub(in crate::target) fn progress(&self) -> Progress {
-        Progress { seen: HashSet::new(), pages: 0, at_most: self.limits.pages }
+        Progress::new(self.limits.pages)
     }
 
-    /// All values of the list at `path` with `query`, asked for in pages of `limit`.
+    /// For reading a list from its beginning.
+    pub(in crate::target) fn reading<T>(&self) -> Reading<T> {
+        Reading { progress: self.progress(), listing: Listing::default() }
+    }
+
+    /// All values of the list at `path` with `query` in Bitbucket's form, asked for in pages of `limit`.
     ///
     /// # Errors
     ///
-    /// As for [`HttpClient::get`], and when the pages do not lead to an end.
+    /// As for [`HttpClient::get`], and when there may be others.
     pub async fn pages<T: DeserializeOwned + Hash>(
         &self,
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
     ) -> Result<Vec<T>, HttpError> {
-        Ok(self.list(path, query, limit).await?.0)
+        let listing = self.list::<T>(path, query, limit).await?;
+        self.whole(path, listing)
     }
 
-    /// As [`Self::pages`], for a list where it matters who is not in it. One that has several pages is read
+    /// The list at `path` with `query` in Bitbucket's form, asked for in pages of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`HttpClient::get`].
+    pub(in crate::target) async fn list<T: DeserializeOwned + Hash>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        limit: &str,
+    ) -> Result<Listing<T>, HttpError> {
+        self.list_as::<BitbucketPage<T>, T>(path, query, limit).await
+    }
+
+    /// As [`Self::list_as_twice`], in Bitbucket's form.
+    ///
+    /// # Errors
+    ///
+    /// As for [`HttpClient::get`].
+    pub(in crate::target) async fn list_twice<T: DeserializeOwned + Hash>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        limit: &str,
+    ) -> Result<Listing<T>, HttpError> {
+        self.list_as_twice::<BitbucketPage<T>, T>(path, query, limit).await
+    }
+
+    /// As [`Self::list_as`], for a list where it matters who is not in it. One that has several pages is read
     /// twice, and what was in it either time is answered: a value that goes meanwhile moves the ones behind
     /// it to a page that was read before. Values may be there twice.
     ///
     /// # Errors
     ///
-    /// As for [`Self::pages`].
-    pub async fn pages_twice<T: DeserializeOwned + Hash>(
+    /// As for [`HttpClient::get`].
+    pub(in crate::target) async fn list_as_twice<P: Page<T>, T: Hash>(
         &self,
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<Vec<T>, HttpError> {
-        let (mut values, progress) = self.list(path, query, limit).await?;
-        if progress.has_several() {
-            values.extend(self.list(path, query, limit).await?.0);
+    ) -> Result<Listing<T>, HttpError> {
+        let listing = self.list_as::<P, T>(path, query, limit).await?;
+        if listing.has_several && listing.fault.is_none() {
+            return Ok(listing.and(self.list_as::<P, T>(path, query, limit).await?));
         }
-        Ok(values)
+        Ok(listing)
     }
 
-    async fn list<T: DeserializeOwned + Hash>(
+    /// The list at `path` with `query` in pages of the form `P`, asked for in pages of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`HttpClient::get`].
+    pub(in crate::target) async fn list_as<P: Page<T>, T: Hash>(
         &self,
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<(Vec<T>, Progress), HttpError> {
-        let (mut values, mut progress, mut start) = (Vec::new(), self.progress(), 0);
-        loop {
+    ) -> Result<Listing<T>, HttpError> {
+        let (mut reading, mut next) = (self.reading(), Some(0));
+        while let Some(start) = next {
             let start_text = start.to_string();
-            let paged = [query, &[("limit", limit), ("start", &start_text)]].concat();
-            let page: Page<T> = self.get(path, &paged).await?.body;
-            let next = progress
-                .note(&page.values)
-                .and_then(|()| page.next(start))
-                .map_err(|fault| self.paging(path, start, fault))?;
-            values.extend(page.values);
-            match next {
-                Some(next) => start = next,
-                None => return Ok((values, progress)),
-            }
+            let paged = [query, &[(P::PARAMETERS.1, limit), (P::PARAMETERS.0, start_text.as_str())]].concat();
+            let Opened { entries, claims, next: onward } =
+                self.get::<P>(path, &paged).await?.body.open(start);
+            next = reading.take(start, entries, &claims, onward);
+        }
+        Ok(reading.end())
+    }
+
+    /// The values of `listing`, that of `path`, when there are no others.
+    ///
+    /// # Errors
+    ///
+    /// When there may be others.
+    pub(in crate::target) fn whole<T>(&self, path: &str, listing: Listing<T>) -> Result<Vec<T>, HttpError> {
+        match listing.worst() {
+            None => Ok(listing.values),
+            Some((start, fault)) => Err(self.paging(path, start, fault)),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{
     plan::ApprovedPlan,
     target::{
         grounds::Grounds,
-        http::{CallStatistics, ClockOffset, HttpClient},
+        http::{CallStatistics, ClockOffset, HttpClient, Listing},
     },
 };
 
@@ -67,7 +67,7 @@ pub struct Resolution {
     shown: String,
     options: Options,
     /// The users as they were read last: their tokens are found by their keys.
-    people: Mutex<Option<Arc<[Person]>>>,
+    people: Mutex<Option<Arc<Listing<Person>>>>,
 }
 
 impl Resolution {
@@ -89,7 +89,7 @@ impl Resolution {
         let (marker, settings) = (self.options.marker.clone(), self.options.settings.clone());
         let people = self.known_people().unwrap_or_default();
         let grounds = Grounds::of(approved.plan());
-        ResolutionWriter::new(Arc::clone(&self.client), marker, settings, &people, grounds)
+        ResolutionWriter::new(Arc::clone(&self.client), marker, settings, &people.values, grounds)
     }
 
     /// What the calls to it came to so far, those of its writers included.
@@ -106,7 +106,7 @@ impl Resolution {
     }
 
     /// The users, when they were read before.
-    fn known_people(&self) -> Option<Arc<[Person]>> {
+    fn known_people(&self) -> Option<Arc<Listing<Person>>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -17,12 +17,15 @@ use crate::{
         Server,
     },
     model::{GroupName, SettingKey, Settings, Token, TokenScope, UserName, mapping::SettingsMapping},
-    target::http::{self, HttpClient, HttpError, Refusal, Versioned},
+    target::{
+        directory::{Members, people},
+        http::{self, HttpClient, HttpError, Listing, Refusal, Versioned},
+    },
 };
 
 use super::{
     Resolution,
-    directory::{self, Members, Person},
+    directory::{self, Person},
     mapping,
     wire::DESCRIPTION,
 };
@@ -41,18 +44,8 @@ impl InventoryReader for Resolution {
         let users = async { self.read_people().await.map_err(self.cannot_read("users")) };
         let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
         let (users, members) = future::try_join(users, members).await?;
-        let mut people = People::default();
-        for person in users.iter() {
-            // Of whom it is not known is said with the tokens.
-            people.add_user(person.name.clone(), person.active.unwrap_or(true));
-        }
-        for (group, members) in members {
-            match members {
-                Some(members) => people.add_group(&group, members),
-                None => people.add_unknown_group(group),
-            }
-        }
-        Ok(people)
+        let of_users = users.values.iter().map(|person| (&person.name, person.active));
+        Ok(people(of_users, users.doubt(), members))
     }
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
@@ -171,13 +164,16 @@ impl Resolution {
     }
 
     /// The users, read anew.
-    pub(super) async fn read_people(&self) -> Result<Arc<[Person]>, Cause> {
-        let people: Arc<[Person]> = directory::people(&self.client, self.options.product).await?.into();
+    pub(super) async fn read_people(&self) -> Result<Arc<Listing<Person>>, Cause> {
+        let people = Arc::new(directory::people(&self.client, self.options.product).await?);
         *self.people.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&people));
         Ok(people)
     }
 
-    async fn read_members(&self, groups: &BTreeSet<GroupName>) -> Result<Vec<Members>, HttpError> {
+    async fn read_members(
+        &self,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<Vec<(GroupName, Members)>, HttpError> {
         let groups = groups.iter().cloned().collect::<Vec<_>>();
         let product = self.options.product;
         stream::iter(groups.into_iter().map(|group| directory::members(&self.client, product, group)))

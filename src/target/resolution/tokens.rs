@@ -15,17 +15,21 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::{
-    inventory::{Coverage, Missing, TokenPart},
+    inventory::{Coverage, List, Missing, TokenPart},
     model::{Token, TokenId, TokenScope, UserName},
-    target::http::{HttpClient, HttpError, PagingFault, Refusal},
+    target::{
+        http::{Entry, HttpClient, HttpError, PagingFault, Progress, Refusal},
+        odd::OddTokens,
+    },
 };
 
 use super::{
     Resolution,
     directory::Person,
-    wire::{NoToken, TOKENS, TokenItem, TokenPage},
+    wire::{Filter, NoToken, TOKENS, TokenItem, TokenPage},
 };
 
 /// So many tokens are asked for at once; the server may give fewer.
@@ -43,22 +47,35 @@ struct NoApp(#[source] HttpError);
 /// The pages of a listing, one by one.
 pub(super) struct Pages<'a> {
     client: &'a HttpClient,
-    filter: Option<(&'a str, String)>,
+    filter: Option<Filter>,
     next: u64,
     /// How many tokens are on a page that is not the last one.
     full: Option<usize>,
     ended: bool,
+    said_last: bool,
     seen: HashSet<TokenId>,
+    progress: Progress,
+    /// What is wrong with a page; no other is read behind it.
+    pub(super) fault: Option<String>,
+    /// The entries that cannot be read, of all pages until now.
+    pub(super) odd: Vec<Value>,
 }
 
 impl<'a> Pages<'a> {
-    /// The tokens for which `filter` holds. `full` is the size of a page, when it is known.
-    pub(super) fn new(
-        client: &'a HttpClient,
-        filter: Option<(&'a str, String)>,
-        full: Option<usize>,
-    ) -> Self {
-        Self { client, filter, next: 0, full, ended: false, seen: HashSet::new() }
+    /// The tokens that `filter` lets through. `full` is the size of a page, when it is known.
+    pub(super) fn new(client: &'a HttpClient, filter: Option<Filter>, full: Option<usize>) -> Self {
+        Self {
+            client,
+            filter,
+            next: 0,
+            full,
+            ended: false,
+            said_last: false,
+            seen: HashSet::new(),
+            progress: client.progress(),
+            fault: None,
+            odd: Vec::new(),
+        }
     }
 
     /// The tokens of the next page that were not on an earlier one; nothing behind the last page.
@@ -67,49 +84,81 @@ impl<'a> Pages<'a> {
             return Ok(None);
         }
         let (number, page) = (self.next, self.next.to_string());
+        let filter = self.filter.as_ref().map(Filter::parameter);
         let mut query = vec![("page", page.as_str()), ("limit", LIMIT)];
-        query.extend(self.filter.as_ref().map(|(name, value)| (*name, value.as_str())));
-        let mut items = self.client.get::<TokenPage>(TOKENS, &query).await?.body.items();
-        if items.is_empty() {
-            self.ended = true;
-            return Ok(None);
+        query.extend(filter.as_ref().map(|(name, value)| (*name, value.as_str())));
+        let (entries, claims, says_last) = self.client.get::<TokenPage>(TOKENS, &query).await?.body.open();
+        // What the page itself says of its end is no reason to stop: only a page that is not full is.
+        self.ended = entries.is_empty()
+            || (entries.len() < *self.full.get_or_insert(entries.len()) && says_last != Some(false));
+        let is_behind_the_last = std::mem::replace(&mut self.said_last, says_last == Some(true));
+        let mut fault = match self.progress.note(number, &entries, &claims, self.ended) {
+            Err(PagingFault::Repeats) => {
+                return Err(self.client.paging(TOKENS, number, PagingFault::Repeats));
+            }
+            Err(fault) => Some(fault),
+            Ok(()) if entries.is_empty() && says_last == Some(false) => Some(PagingFault::Empty),
+            Ok(()) if !entries.is_empty() && is_behind_the_last => {
+                Some(PagingFault::Contradicts("is behind one that says that it is the last one"))
+            }
+            Ok(()) => None,
+        };
+        let (had_entries, mut items) = (!entries.is_empty(), Vec::with_capacity(entries.len()));
+        for entry in entries {
+            match entry {
+                Entry::Read(item) => items.push(item),
+                Entry::Odd(value) => self.odd.push(value),
+            }
         }
-        self.ended = items.len() < *self.full.get_or_insert(items.len());
+        if items.iter().any(|item| self.filter.as_ref().is_some_and(|filter| item.belies(filter))) {
+            fault = fault.or(Some(PagingFault::Contradicts("holds tokens that were not asked for")));
+        }
+        let read = items.len();
         // A token that is made meanwhile moves others to the next page, where they stand again.
         items.retain(|item| self.seen.insert(item.id()));
-        if items.is_empty() {
+        if read > 0 && items.is_empty() {
             return Err(self.client.paging(TOKENS, number, PagingFault::Repeats));
         }
+        if let Some(fault) = fault {
+            self.fault = Some(format!("the page from {number} {fault}"));
+            self.ended = true;
+        }
         self.next += 1;
-        Ok(Some(items))
+        Ok(had_entries.then_some(items))
     }
 
-    async fn ids(mut self) -> Result<HashSet<TokenId>, HttpError> {
+    /// The identifiers of all tokens; nothing when the list is not to be believed.
+    async fn ids(mut self) -> Result<Option<HashSet<TokenId>>, HttpError> {
         while self.next().await?.is_some() {}
-        Ok(self.seen)
+        Ok(Some(self.seen).filter(|_| self.fault.is_none()))
     }
 }
 
-/// What filtered lists say of tokens; nothing where they contradict each other.
-struct Found<T>(HashMap<TokenId, Option<T>>);
-
-impl<T: Clone + PartialEq> Found<T> {
-    fn add(&mut self, ids: HashSet<TokenId>, value: &T) {
-        for id in ids {
-            let found = self.0.entry(id).or_insert_with(|| Some(value.clone()));
-            found.take_if(|found| found != value);
-        }
+/// Whether `entry`, which cannot be read, may be the token `id`.
+pub(super) fn may_be(entry: &Value, id: &TokenId) -> bool {
+    match entry.get("id") {
+        Some(Value::String(text)) => text == id.as_str(),
+        Some(Value::Number(number)) => number.to_string() == id.as_str(),
+        _ => true,
     }
+}
 
-    fn get(&self, id: &TokenId) -> Option<T> {
-        self.0.get(id).cloned().flatten()
+/// What filtered lists say of the tokens in them. A token is in one list of several: those that share one take no
+/// notice of the filter, and say nothing; nor does a single list, which may be that of everything.
+fn found<T: Clone>(lists: &[(T, HashSet<TokenId>)]) -> HashMap<TokenId, T> {
+    let mut times: HashMap<&TokenId, usize> = HashMap::new();
+    for id in lists.iter().flat_map(|(_, ids)| ids) {
+        *times.entry(id).or_default() += 1;
     }
+    let heeds = |ids: &HashSet<TokenId>| lists.len() > 1 && ids.iter().all(|id| times.get(id) == Some(&1));
+    let heeding = lists.iter().filter(|(_, ids)| heeds(ids));
+    heeding.flat_map(|(value, ids)| ids.iter().map(move |id| (id.clone(), value.clone()))).collect()
 }
 
 impl Resolution {
     /// Hands every token to `each`, and answers what the server does not say.
     pub(super) async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, Cause> {
-        let mut unsaid = Unsaid::default();
+        let (mut unsaid, mut odd) = (Unsaid::default(), OddTokens::default());
         let people = match self.known_people() {
             Some(people) => people,
             None => self.read_people().await?,
@@ -123,17 +172,17 @@ impl Resolution {
             (owner || !item.names_its_owner(), scope || !item.has_scope())
         });
         let by_key: HashMap<&str, &UserName> =
-            people.iter().map(|person| (person.key.as_str(), &person.name)).collect();
+            people.values.iter().map(|person| (person.key.as_str(), &person.name)).collect();
         // Keys of which none is anybody's are another product's, or of a form that is not known here.
         let keys: Vec<_> = page.iter().flatten().filter_map(TokenItem::key_alone).collect();
         let keys_are_known = keys.is_empty() || keys.iter().any(|key| by_key.contains_key(key));
         let owners = if lack_owner || !keys_are_known {
-            self.owners(&people, pages.full).await?
+            self.owners(&people.values, pages.full).await?
         } else {
-            Found(HashMap::new())
+            HashMap::new()
         };
-        let scopes = if lack_scope { self.scopes(pages.full).await? } else { Found(HashMap::new()) };
-        let names: HashSet<&UserName> = people.iter().map(|person| &person.name).collect();
+        let scopes = if lack_scope { self.scopes(pages.full).await? } else { HashMap::new() };
+        let names: HashSet<&UserName> = people.values.iter().map(|person| &person.name).collect();
         // Who is no longer in the directory is known by the key, unless somebody else has that for a name.
         let name_of = |key: &str| {
             let gone = UserName::new(key);
@@ -143,47 +192,51 @@ impl Resolution {
         while let Some(items) = page {
             for item in items {
                 let id = item.id();
-                let owner = item.owner(name_of).or_else(|| owners.get(&id));
-                match item.token(owner, scopes.get(&id), self.options.marker.as_ref()) {
+                let owner = item.owner(name_of).or_else(|| owners.get(&id).cloned());
+                match item.token(owner, scopes.get(&id).copied(), self.options.marker.as_ref()) {
                     Ok(token) => each(token),
                     Err(NoToken::Lacks(part)) => unsaid.add(part, id),
-                    Err(NoToken::Bad(bad)) => return Err(bad.into()),
+                    Err(NoToken::Bad(bad)) => odd.add(bad.field, &id, None),
                 }
             }
             page = pages.next().await?;
         }
-        Ok(unsaid.coverage(&people))
+        pages.odd.iter().for_each(|entry| odd.add_entry(entry, None));
+        let fault = pages.fault.map(|reason| Missing::List { of: List::Tokens, reason });
+        Ok(unsaid.missing().chain(odd.missing()).chain(fault).collect())
     }
 
     /// Whose each token is, from the lists of the users' tokens.
-    async fn owners(&self, people: &[Person], full: Option<usize>) -> Result<Found<UserName>, HttpError> {
-        let mut found = Found(HashMap::new());
+    async fn owners(
+        &self,
+        people: &[Person],
+        full: Option<usize>,
+    ) -> Result<HashMap<TokenId, UserName>, HttpError> {
         let owners: Vec<_> = people.iter().map(|person| (person.name.clone(), person.key.clone())).collect();
         let lists = owners.into_iter().map(|(name, key)| async move {
-            (name, Pages::new(&self.client, Some(("userFilter", key)), full).ids().await)
+            (name, Pages::new(&self.client, Some(Filter::User(key)), full).ids().await)
         });
-        let mut lists = stream::iter(lists).buffer_unordered(AT_ONCE);
+        let (mut lists, mut read) = (stream::iter(lists).buffer_unordered(AT_ONCE), Vec::new());
         while let Some((name, ids)) = lists.next().await {
             match ids {
-                Ok(ids) => found.add(ids, &name),
+                Ok(ids) => read.extend(ids.map(|ids| (name, ids))),
                 // The app does not know that user: then it says nothing.
                 Err(error)
                     if matches!(error.status(), Some(StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(found)
+        Ok(found(&read))
     }
 
     /// How far each token reaches, from the lists of each scope.
-    async fn scopes(&self, full: Option<usize>) -> Result<Found<TokenScope>, HttpError> {
-        let mut found = Found(HashMap::new());
-        for number in 0..=2 {
-            let Some(scope) = TokenScope::from_number(number) else { continue };
-            let pages = Pages::new(&self.client, Some(("tokenScope", number.to_string())), full);
-            found.add(pages.ids().await?, &scope);
+    async fn scopes(&self, full: Option<usize>) -> Result<HashMap<TokenId, TokenScope>, HttpError> {
+        let mut read = Vec::new();
+        for scope in (0..=2).filter_map(TokenScope::from_number) {
+            let ids = Pages::new(&self.client, Some(Filter::Scope(scope)), full).ids().await?;
+            read.extend(ids.map(|ids| (scope, ids)));
         }
-        Ok(found)
+        Ok(found(&read))
     }
 }
 
@@ -200,14 +253,7 @@ impl Unsaid {
         }
     }
 
-    fn coverage(self, people: &[Person]) -> Coverage {
-        let mut unclear = people.iter().filter(|person| person.active.is_none()).map(|person| &person.name);
-        let activity = unclear.next().map(|first| {
-            let (users, such_as) =
-                unclear.fold((1, first), |(users, least), name| (users + 1, least.min(name)));
-            Missing::Activity { users, such_as: such_as.clone() }
-        });
-        let parts = self.0.into_iter().map(|(of, (tokens, such_as))| Missing::Part { of, tokens, such_as });
-        parts.chain(activity).collect()
+    fn missing(self) -> impl Iterator<Item = Missing> {
+        self.0.into_iter().map(|(of, (tokens, such_as))| Missing::Part { of, tokens, such_as })
     }
 }

@@ -4,13 +4,17 @@
 //!
 //! Paths and fields are those of the vendor's documentation from 1.0 to 2.7 and of answers of live servers.
 
-use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     inventory::{Call, TokenPart},
     model::{LastUse, Marker, Owner, Token, TokenId, TokenScope, UserName},
-    target::bitbucket::wire::Number,
+    target::{
+        bitbucket::wire::{Number, or_none},
+        http::{Claims, Entry},
+        millis::Millis,
+    },
 };
 
 pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
@@ -30,40 +34,47 @@ pub(super) const DESCRIPTION: usize = 255;
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum TokenPage {
-    Bare(Vec<TokenItem>),
-    Wrapped { content: Vec<TokenItem> },
+    Bare(Vec<Entry<TokenItem>>),
+    Wrapped(Box<Envelope>),
+}
+
+/// What an object says beside the tokens. Its fields are those of the library that such objects come from, where
+/// `size` is the room on a page.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Envelope {
+    content: Vec<Entry<TokenItem>>,
+    number: Option<Value>,
+    number_of_elements: Option<Value>,
+    size: Option<Value>,
+    total_elements: Option<Value>,
+    last: Option<bool>,
+    errors: Option<Value>,
+    error_message: Option<Value>,
 }
 
 impl TokenPage {
-    pub(super) fn items(self) -> Vec<TokenItem> {
+    /// Its tokens, what it says of itself, and whether it says that it is the last one.
+    pub(super) fn open(self) -> (Vec<Entry<TokenItem>>, Claims, Option<bool>) {
         match self {
-            Self::Bare(items) | Self::Wrapped { content: items } => items,
+            Self::Bare(items) => (items, Claims::default(), None),
+            Self::Wrapped(page) => {
+                let claims = Claims {
+                    start: page.number,
+                    size: page.number_of_elements,
+                    limit: page.size,
+                    total: page.total_elements,
+                    errors: page.errors.or(page.error_message),
+                };
+                (page.content, claims, page.last)
+            }
         }
-    }
-}
-
-/// A moment in milliseconds since the epoch, as far as it is told.
-#[derive(Debug, Default, PartialEq)]
-enum Told {
-    /// The field is missing.
-    #[default]
-    Not,
-    /// It is 0 or null.
-    Never,
-    /// Something else.
-    At(Number),
-}
-
-impl<'de> Deserialize<'de> for Told {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Option::<Number>::deserialize(deserializer)?;
-        Ok(number.filter(|number| number.value() != Some(0)).map_or(Self::Never, Self::At))
     }
 }
 
 /// A token in a list. A list item is known to call its words `description`, an answer to a creation
 /// `tokenDescription`.
-#[derive(Deserialize)]
+#[derive(Deserialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     id: Number,
@@ -71,22 +82,25 @@ pub(super) struct TokenItem {
     user_name: Option<UserName>,
     description: Option<String>,
     token_description: Option<String>,
-    token_scope: Option<Number>,
-    created: Number,
+    token_scope: Option<Value>,
+    #[serde(default)]
+    created: Millis,
+    #[serde(default, deserialize_with = "or_none")]
     created_by: Option<UserName>,
     #[serde(default)]
-    last_accessed: Told,
+    last_accessed: Millis,
+    #[serde(default, deserialize_with = "or_none")]
     last_accessed_address: Option<String>,
     #[serde(default)]
-    valid_until: Told,
+    valid_until: Millis,
 }
 
-/// A value that means nothing.
+/// What no token has, in the field of this name.
 #[derive(Debug, thiserror::Error)]
 #[error("token {id}: `{field}` has a value that means nothing")]
 pub(super) struct BadItem {
     id: TokenId,
-    field: &'static str,
+    pub(super) field: &'static str,
 }
 
 /// Why an item cannot be read as a token.
@@ -121,6 +135,20 @@ impl TokenItem {
         self.token_scope.is_some()
     }
 
+    /// The scope that the item itself tells; `None` where it means nothing.
+    fn scope(&self) -> Option<TokenScope> {
+        let number: Number = serde_json::from_value(self.token_scope.clone()?).ok()?;
+        number.value().and_then(TokenScope::from_number)
+    }
+
+    /// Whether the item, which is listed for `filter`, says that it is another's, or of another scope.
+    pub(super) fn belies(&self, filter: &Filter) -> bool {
+        match filter {
+            Filter::User(key) => self.user_key.as_ref().is_some_and(|told| told != key),
+            Filter::Scope(scope) => self.scope().is_some_and(|told| told != *scope),
+        }
+    }
+
     /// The key of the owner, when the item does not name that one otherwise.
     pub(super) fn key_alone(&self) -> Option<&str> {
         self.user_key.as_deref().filter(|_| self.user_name.is_none())
@@ -146,25 +174,18 @@ impl TokenItem {
     ) -> Result<Token, NoToken> {
         let id = self.id();
         let bad = |field| BadItem { id: id.clone(), field };
-        let at = |field, number: &Number| {
-            number.value().and_then(|value| Timestamp::from_millisecond(value).ok()).ok_or_else(|| bad(field))
-        };
-        let moment = |field, told: &Told, part| match told {
-            Told::Not => Err(NoToken::Lacks(part)),
-            Told::Never => Ok(None),
-            Told::At(number) => Ok(Some(at(field, number)?)),
-        };
+        if token_path(&id).is_none() {
+            return Err(bad("id").into());
+        }
+        let said =
+            |told: Millis, part| if told == Millis::Missing { Err(NoToken::Lacks(part)) } else { Ok(told) };
         let owner = owner.ok_or(NoToken::Lacks(TokenPart::Owner))?;
-        let expires = moment("validUntil", &self.valid_until, TokenPart::Expiry)?;
-        let last_used = moment("lastAccessed", &self.last_accessed, TokenPart::LastUse)?;
+        let expires = said(self.valid_until, TokenPart::Expiry)?.end().map_err(|_| bad("validUntil"))?;
+        let last_used =
+            said(self.last_accessed, TokenPart::LastUse)?.past().map_err(|_| bad("lastAccessed"))?;
+        let created = self.created.past().ok().flatten().ok_or_else(|| bad("created"))?;
         let from = self.last_accessed_address.as_deref().and_then(|from| from.parse().ok());
-        let scope = match &self.token_scope {
-            Some(number) => {
-                Some(number.value().and_then(TokenScope::from_number).ok_or_else(|| bad("tokenScope"))?)
-            }
-            None => scope,
-        };
-        let created = at("created", &self.created)?;
+        let scope = if self.has_scope() { self.scope() } else { scope };
         let (words, mark) = match marker {
             Some(marker) => marker.read(self.words(), &id),
             None => (self.words(), None),
@@ -180,6 +201,24 @@ impl TokenItem {
             created_by: self.created_by,
             id,
         })
+    }
+}
+
+/// Which tokens a list is asked for.
+pub(super) enum Filter {
+    /// Those of the user with this key.
+    User(String),
+    /// Those with this scope.
+    Scope(TokenScope),
+}
+
+impl Filter {
+    /// The parameter that asks for it, and its value.
+    pub(super) fn parameter(&self) -> (&'static str, String) {
+        match self {
+            Self::User(key) => ("userFilter", key.clone()),
+            Self::Scope(scope) => ("tokenScope", scope.number().to_string()),
+        }
     }
 }
 
@@ -200,11 +239,12 @@ pub(super) fn token_path(id: &TokenId) -> Option<String> {
 mod tests {
     use super::*;
     use crate::model::Scope;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn only(page: Value) -> TokenItem {
-        let mut items = serde_json::from_value::<TokenPage>(page).unwrap().items();
-        items.pop().unwrap()
+        let (mut entries, ..) = serde_json::from_value::<TokenPage>(page).unwrap().open();
+        let Some(Entry::Read(item)) = entries.pop() else { panic!("an entry that can be read") };
+        item
     }
 
     #[test]

@@ -23,12 +23,15 @@ use super::{
     directory::Person,
     mapping,
     reader::document,
-    tokens::Pages,
-    wire::{NoToken, TOKENS, TokenItem, TokenPatch, token_path},
+    tokens::{Pages, may_be},
+    wire::{Filter, NoToken, TOKENS, TokenItem, TokenPatch, token_path},
 };
 
 /// How often a call is made when its answer is lost, or others write at the same time.
 const TRIES: u32 = 5;
+
+/// What is wrong with a list without the token that is looked for.
+const NOT_WHOLE: &str = "begins a list that may lack the token";
 
 /// How often a list is read until it is the same twice.
 const READINGS: u32 = 20;
@@ -213,7 +216,8 @@ impl ResolutionWriter {
             let key = self.keys.get(user).map_or(user.as_str(), String::as_str);
             match self.find_among(Some(key), &token.id).await {
                 Ok(None) => {}
-                Err(error) if error.refusal().is_some() => {}
+                // All of them say more than a list that takes no notice of the filter.
+                Err(error) if error.refusal().is_some() || matches!(error, HttpError::Paging { .. }) => {}
                 found => return found,
             }
         }
@@ -225,13 +229,18 @@ impl ResolutionWriter {
     async fn find_among(&self, key: Option<&str>, id: &TokenId) -> Result<Option<TokenItem>, HttpError> {
         let mut before = None;
         for _ in 0..READINGS {
-            let mut pages = Pages::new(&self.client, key.map(|key| ("userFilter", key.to_owned())), None);
+            let filter = key.map(|key| Filter::User(key.to_owned()));
+            let mut pages = Pages::new(&self.client, filter, None);
             let mut ids = Vec::new();
             while let Some(items) = pages.next().await? {
                 ids.extend(items.iter().map(TokenItem::id));
                 if let Some(found) = items.into_iter().find(|item| item.id() == *id) {
                     return Ok(Some(found));
                 }
+            }
+            // A list that may lack tokens shows of none that it is gone.
+            if pages.fault.is_some() || pages.odd.iter().any(|entry| may_be(entry, id)) {
+                return Err(self.client.paging(TOKENS, 0, PagingFault::Contradicts(NOT_WHOLE)));
             }
             if before.as_ref() == Some(&ids) {
                 return Ok(None);

@@ -1,6 +1,7 @@
 //! The target `bitbucket`, over HTTP.
 
 mod budget;
+mod contradictions;
 mod gateway;
 mod incident;
 mod left_out;

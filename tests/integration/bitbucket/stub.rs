@@ -60,6 +60,8 @@ pub(crate) struct Contents {
     pub(crate) refused_after_a_write: Vec<&'static str>,
     /// Beginnings of paths that fail with this status, each time with another number for the log.
     pub(crate) failing: BTreeMap<&'static str, u16>,
+    /// What becomes of the answers to reads of this path.
+    pub(crate) rewritten: Vec<(&'static str, Rewriting)>,
     /// What happens once a call of this path was answered.
     pub(crate) then: Vec<(&'static str, Happening)>,
     /// So many writes never arrive.
@@ -75,6 +77,9 @@ pub(crate) struct Contents {
     /// Every write with its body.
     pub(crate) writes: Vec<(String, Value)>,
 }
+
+/// Something that changes an answer, given where the page begins.
+pub(crate) type Rewriting = Box<dyn Fn(&mut Value, u64) + Send>;
 
 /// Something that changes the server.
 pub(crate) type Happening = Box<dyn FnOnce(&mut Contents) + Send>;
@@ -112,6 +117,7 @@ impl Stub {
             refused: Vec::new(),
             refused_after_a_write: Vec::new(),
             failing: BTreeMap::new(),
+            rewritten: Vec::new(),
             then: Vec::new(),
             unheard: 0,
             conflicts: 0,
@@ -151,6 +157,11 @@ impl Stub {
     /// Lets `happening` come to pass once a call of `path` was answered.
     pub(crate) fn after(&self, path: &'static str, happening: impl FnOnce(&mut Contents) + Send + 'static) {
         self.contents().then.push((path, Box::new(happening)));
+    }
+
+    /// Lets `rewriting` change what is answered at `path`.
+    pub(crate) fn rewrite(&self, path: &'static str, rewriting: impl Fn(&mut Value, u64) + Send + 'static) {
+        self.contents().rewritten.push((path, Box::new(rewriting)));
     }
 
     pub(crate) fn rename(&self, owner: &str, name: &str) {
@@ -318,7 +329,20 @@ impl Contents {
                 None => return refusal(StatusCode::NOT_FOUND, "no such resource"),
             },
         };
-        page(&query, &values)
+        self.page(&query, &values, uri.path())
+    }
+
+    /// At most two values, whatever is asked for; the next page begins behind a gap.
+    fn page(&self, query: &BTreeMap<String, String>, values: &[Value], path: &str) -> Response {
+        let start: usize = query.get("start").map_or(0, |start| start.parse().unwrap());
+        let shown: Vec<_> = values.iter().skip(start / 10 * 2).take(2).cloned().collect();
+        let is_last = start / 10 * 2 + shown.len() >= values.len();
+        let next = (!is_last).then_some(start + 10);
+        let mut body = json!({"size": shown.len(), "limit": 2, "isLastPage": is_last, "values": shown,
+                              "start": start, "nextPageStart": next});
+        let rewritings = self.rewritten.iter().filter(|(of, _)| *of == path);
+        rewritings.for_each(|(_, rewriting)| rewriting(&mut body, start as u64));
+        axum::Json(body).into_response()
     }
 
     /// Whether `path` is that of a user, a project or a repository that exists.
@@ -385,17 +409,6 @@ fn problem(update: &Value) -> Option<&'static str> {
             .is_some_and(|units| !(1..=255).contains(&units))
             .then_some("the name must have 1 to 255 characters")
     }
-}
-
-/// At most two values, whatever is asked for; the next page begins behind a gap.
-fn page(query: &BTreeMap<String, String>, values: &[Value]) -> Response {
-    let start: usize = query.get("start").map_or(0, |start| start.parse().unwrap());
-    let shown: Vec<_> = values.iter().skip(start / 10 * 2).take(2).cloned().collect();
-    let is_last = start / 10 * 2 + shown.len() >= values.len();
-    let next = (!is_last).then_some(start + 10);
-    axum::Json(json!({"size": shown.len(), "limit": 2, "isLastPage": is_last, "values": shown,
-                      "start": start, "nextPageStart": next}))
-    .into_response()
 }
 
 fn url_query(query: &str) -> impl Iterator<Item = (String, String)> + '_ {

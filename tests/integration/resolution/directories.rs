@@ -73,6 +73,8 @@ pub(super) fn answer(contents: &Contents, path: &str, query: &[(String, String)]
             )
         }
     };
+    let mut body = body;
+    contents.rewrite_answer(path, &mut body);
     Some(axum::Json(body).into_response())
 }
 

@@ -1,5 +1,6 @@
 //! The target `resolution`, over HTTP.
 
+mod contradictions;
 mod directories;
 mod gateway;
 mod program;

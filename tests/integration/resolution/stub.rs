@@ -78,6 +78,8 @@ pub(crate) struct Contents {
     pub(crate) passwords_off: bool,
     /// Confluence does not say who is active.
     pub(crate) hides_activity: bool,
+    /// What becomes of the answers to reads of this path.
+    pub(crate) rewritten: Vec<(&'static str, Rewriting)>,
     /// What happens once a call of this path was answered.
     pub(crate) then: Vec<(&'static str, Happening)>,
     /// So many answers to writes are lost after the write.
@@ -85,6 +87,9 @@ pub(crate) struct Contents {
     pub(crate) calls: Vec<String>,
     pub(crate) writes: Vec<(String, Value)>,
 }
+
+/// Something that changes an answer.
+pub(crate) type Rewriting = Box<dyn Fn(&mut Value) + Send>;
 
 /// Something that changes the server.
 pub(crate) type Happening = Box<dyn FnOnce(&mut Contents) + Send>;
@@ -126,6 +131,7 @@ impl Stub {
             unknown: Vec::new(),
             passwords_off: false,
             hides_activity: false,
+            rewritten: Vec::new(),
             then: Vec::new(),
             lost_answers: 0,
             calls: Vec::new(),
@@ -163,6 +169,11 @@ impl Stub {
     /// Lets `happening` come to pass once a call of `path` was answered.
     pub(crate) fn after(&self, path: &'static str, happening: impl FnOnce(&mut Contents) + Send + 'static) {
         self.contents().then.push((path, Box::new(happening)));
+    }
+
+    /// Lets `rewriting` change what is answered at `path`.
+    pub(crate) fn rewrite(&self, path: &'static str, rewriting: impl Fn(&mut Value) + Send + 'static) {
+        self.contents().rewritten.push((path, Box::new(rewriting)));
     }
 
     /// The words of the token `id`.
@@ -289,9 +300,16 @@ impl Contents {
         let limit = number("limit").unwrap_or(usize::MAX).min(self.listing.page);
         let shown = self.tokens.iter().filter(is_asked_for).skip(page * limit).take(limit);
         let items: Vec<Value> = shown.map(|token| self.shown(token)).collect();
-        let body = if self.listing.bare { json!(items) } else { json!({"content": items}) };
+        let mut body = if self.listing.bare { json!(items) } else { json!({"content": items}) };
+        self.rewrite_answer("tokensByFilter", &mut body);
         let kind = [(header::CONTENT_TYPE, "application/json;charset=UTF-8")];
         (kind, body.to_string()).into_response()
+    }
+
+    /// Changes `body`, the answer at `path`, as was asked for.
+    pub(super) fn rewrite_answer(&self, path: &str, body: &mut Value) {
+        let rewritings = self.rewritten.iter().filter(|(of, _)| *of == path);
+        rewritings.for_each(|(_, rewriting)| rewriting(body));
     }
 
     fn shown(&self, token: &Value) -> Value {

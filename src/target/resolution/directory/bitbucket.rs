@@ -3,7 +3,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::{Members, Person};
+use super::Person;
 use crate::{
     model::{GroupName, UserName},
     target::{
@@ -11,7 +11,8 @@ use crate::{
             directory,
             wire::{GROUPS, GROUPS_OF, MEMBERS, Number, PROBE, PROPERTIES, Properties, USERS},
         },
-        http::{HttpClient, HttpError},
+        directory::Members,
+        http::{HttpClient, HttpError, Listing},
     },
 };
 
@@ -26,17 +27,20 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     Ok(client.get::<Properties>(PROPERTIES, &[]).await?.body.version())
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, HttpError> {
+pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, HttpError> {
     let users = directory::users(client).await?;
     let person = |user: directory::User| Person {
         key: user.id.map_or_else(|| user.name.as_str().to_owned(), Number::text),
         name: user.name,
-        active: Some(user.active),
+        active: user.active,
     };
-    Ok(users.into_iter().map(person).collect())
+    Ok(users.map(person))
 }
 
-pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Members, HttpError> {
+pub(super) async fn members(
+    client: &HttpClient,
+    group: GroupName,
+) -> Result<(GroupName, Members), HttpError> {
     directory::members(client, group).await
 }
 

@@ -1,14 +1,19 @@
 //! Confluence Data Center from 8.4 on, as <https://developer.atlassian.com/server/confluence/rest/> has it:
 //! `user/list` shows all users, the inactive ones too (CONFSERVER-87291).
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::Value;
 
-use super::{Members, Page, Person, pages, pages_twice};
+use super::Person;
 use crate::{
     model::{GroupName, UserName},
     target::{
-        bitbucket::wire::segment,
-        http::{HttpClient, HttpError, Refusal},
+        bitbucket::wire::{or_none, segment},
+        directory::Members,
+        http::{Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, next_by_count},
     },
 };
 
@@ -17,32 +22,37 @@ const SERVER: &str = "/rest/api/server-information";
 const LIST: &str = "/rest/api/user/list";
 const MEMBER_OF: &str = "/rest/api/user/memberof";
 const PAGE: &str = "200";
-const NAMES: (&str, &str) = ("start", "limit");
 
 /// What is read of the product beside the members of each group.
 pub(super) const READ: &[&str] = &[CURRENT, SERVER, LIST, MEMBER_OF];
 
-/// A user; the anonymous one has no name.
+/// Who we are; the anonymous user has no name.
+#[derive(Deserialize)]
+struct Current {
+    username: Option<UserName>,
+}
+
+/// A user in a list.
 #[derive(Deserialize, Hash)]
 struct User {
     #[serde(rename = "username")]
-    name: Option<UserName>,
-    #[serde(rename = "userKey")]
+    name: UserName,
+    #[serde(rename = "userKey", default, deserialize_with = "or_none")]
     key: Option<String>,
+    #[serde(default, deserialize_with = "or_none")]
     status: Option<String>,
 }
 
 impl User {
-    fn person(self) -> Option<Person> {
-        let name = self.name?;
-        let key = self.key.unwrap_or_else(|| name.as_str().to_owned());
+    fn person(self) -> Person {
+        let key = self.key.unwrap_or_else(|| self.name.as_str().to_owned());
         // The words are not written down anywhere: what is neither of these is not known.
         let active = match self.status.unwrap_or_default().to_lowercase().as_str() {
             "active" | "current" => Some(true),
             "deactivated" | "inactive" | "disabled" => Some(false),
             _ => None,
         };
-        Some(Person { name, key, active })
+        Person { name: self.name, key, active }
     }
 }
 
@@ -52,8 +62,15 @@ struct Group {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
 struct Results<T> {
-    results: Vec<T>,
+    #[serde(rename = "results")]
+    entries: Vec<Entry<T>>,
+    start: Option<Value>,
+    limit: Option<Value>,
+    size: Option<Value>,
+    total_size: Option<Value>,
+    errors: Option<Value>,
     #[serde(rename = "_links")]
     links: Option<Links>,
 }
@@ -63,10 +80,15 @@ struct Links {
     next: Option<IgnoredAny>,
 }
 
-impl<T> Page<T> for Results<T> {
-    fn open(self) -> (Vec<T>, bool) {
-        let is_last = self.links.is_some_and(|links| links.next.is_none());
-        (self.results, is_last)
+impl<T: DeserializeOwned> Page<T> for Results<T> {
+    const PARAMETERS: (&'static str, &'static str) = ("start", "limit");
+
+    fn open(self, start: u64) -> Opened<T> {
+        let leads_on = self.links.as_ref().map(|links| links.next.is_some());
+        let is_last = leads_on.filter(|leads_on| !leads_on).map(|_| true);
+        let next = next_by_count(start, self.entries.len(), is_last, leads_on.unwrap_or(false));
+        let Self { entries, start, limit, size, total_size: total, errors, .. } = self;
+        Opened { entries, claims: Claims { start, size, limit, total, errors }, next }
     }
 }
 
@@ -77,7 +99,7 @@ struct Server {
 
 /// Nothing where we are anonymous, whom the server answers as well.
 pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
-    Ok(client.get::<User>(CURRENT, &[]).await?.body.name)
+    Ok(client.get::<Current>(CURRENT, &[]).await?.body.username)
 }
 
 pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
@@ -89,10 +111,9 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     }
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, HttpError> {
-    let users =
-        pages_twice::<Results<User>, User>(client, LIST, &[("expand", "status")], NAMES, PAGE).await?;
-    Ok(users.into_iter().filter_map(User::person).collect())
+pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, HttpError> {
+    let users = client.list_as_twice::<Results<User>, User>(LIST, &[("expand", "status")], PAGE).await?;
+    Ok(users.map(User::person))
 }
 
 /// The path of the members of the group whose name is `segment` in a path.
@@ -100,22 +121,16 @@ pub(super) fn members_path(segment: &str) -> String {
     format!("/rest/api/group/{segment}/member")
 }
 
-pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Members, HttpError> {
+pub(super) async fn members(client: &HttpClient, group: &GroupName) -> Result<Members, HttpError> {
     // A name that cannot stand in a path is none that the server can be asked for.
-    let Ok(name) = segment(group.as_str()) else { return Ok((group, None)) };
+    let Ok(name) = segment(group.as_str()) else { return Ok(Members::Unknown) };
     let path = members_path(&name);
-    match pages_twice::<Results<User>, User>(client, &path, &[], NAMES, PAGE).await {
-        Ok(members) => {
-            let names = members.into_iter().filter_map(|member| member.name).collect();
-            Ok((group, Some(names)))
-        }
-        Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok((group, None)),
-        Err(error) => Err(error),
-    }
+    let answer = client.list_as_twice::<Results<User>, User>(&path, &[], PAGE).await;
+    Members::of(answer.map(|members| members.map(|member| member.name)))
 }
 
 pub(super) async fn groups_of(client: &HttpClient, user: &UserName) -> Result<Vec<GroupName>, HttpError> {
     let query = [("username", user.as_str())];
-    let groups = pages::<Results<Group>, Group>(client, MEMBER_OF, &query, NAMES, PAGE).await?;
-    Ok(groups.into_iter().map(|group| group.name).collect())
+    let groups = client.list_as::<Results<Group>, Group>(MEMBER_OF, &query, PAGE).await?;
+    Ok(client.whole(MEMBER_OF, groups)?.into_iter().map(|group| group.name).collect())
 }

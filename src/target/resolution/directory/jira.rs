@@ -5,13 +5,17 @@
 //! (JRASERVER-65089), in Jira 10 no more than 100 (JRASERVER-78660).
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{Cause, Members, Page, Person, UsersCutOff, pages_twice};
+use super::{Cause, Person, UsersCutOff};
 use crate::{
     model::{GroupName, UserName},
     target::{
-        bitbucket::wire::Number,
-        http::{HttpClient, HttpError, PagingFault, Refusal},
+        bitbucket::wire::{Number, or_none},
+        directory::Members,
+        http::{
+            Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, PagingFault, Refusal, next_by_count,
+        },
     },
 };
 
@@ -30,7 +34,9 @@ pub(super) const READ: &[&str] = &[MYSELF, SERVER, USER, LIST, MEMBERS];
 #[derive(Deserialize, Hash)]
 struct User {
     name: UserName,
+    #[serde(default, deserialize_with = "or_none")]
     key: Option<String>,
+    #[serde(default, deserialize_with = "or_none")]
     active: Option<bool>,
 }
 
@@ -49,13 +55,29 @@ struct Server {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserPage {
-    values: Vec<User>,
+    values: Vec<Entry<User>>,
     is_last: Option<bool>,
+    next_page: Option<Value>,
+    start_at: Option<Value>,
+    max_results: Option<Value>,
+    total: Option<Value>,
+    errors: Option<Value>,
+    error_messages: Option<Value>,
 }
 
 impl Page<User> for UserPage {
-    fn open(self) -> (Vec<User>, bool) {
-        (self.values, self.is_last.unwrap_or(false))
+    const PARAMETERS: (&'static str, &'static str) = ("startAt", "maxResults");
+
+    fn open(self, start: u64) -> Opened<User> {
+        let next = next_by_count(start, self.values.len(), self.is_last, self.next_page.is_some());
+        let claims = Claims {
+            start: self.start_at,
+            size: None,
+            limit: self.max_results,
+            total: self.total,
+            errors: self.errors.or(self.error_messages),
+        };
+        Opened { entries: self.values, claims, next }
     }
 }
 
@@ -63,9 +85,10 @@ impl Page<User> for UserPage {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamPage {
-    values: Vec<User>,
+    values: Vec<Entry<User>>,
     is_last: Option<bool>,
     next_cursor: Option<Number>,
+    errors: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +114,7 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     Ok(client.get::<Server>(SERVER, &[]).await?.body.version)
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, Cause> {
+pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, Cause> {
     let users = match list(client).await {
         Ok(users) => users,
         Err(error) if matches!(error.refusal(), Some(Refusal::NotFound | Refusal::NotSupported)) => {
@@ -99,49 +122,48 @@ pub(super) async fn people(client: &HttpClient) -> Result<Vec<Person>, Cause> {
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(users.into_iter().map(User::person).collect())
+    Ok(users.map(User::person))
 }
 
-async fn list(client: &HttpClient) -> Result<Vec<User>, HttpError> {
-    let (mut users, mut cursor, mut progress) = (Vec::new(), None::<String>, client.progress());
+async fn list(client: &HttpClient) -> Result<Listing<User>, HttpError> {
+    let (mut reading, mut cursor, mut start) = (client.reading(), None::<String>, 0);
     loop {
         let query = cursor.as_deref().map(|cursor| ("cursor", cursor));
         let query: Vec<_> = [("maxResults", "1000")].into_iter().chain(query).collect();
-        let page = client.get::<StreamPage>(LIST, &query).await?.body;
-        let next = page.next_cursor.map(Number::text).filter(|_| page.is_last != Some(true));
-        let fault = match &next {
-            Some(_) if page.values.is_empty() => Err(PagingFault::Empty),
-            Some(_) if next == cursor => Err(PagingFault::LeadsNowhere),
-            _ => progress.note(&page.values),
+        let StreamPage { values, is_last, next_cursor, errors } = client.get(LIST, &query).await?.body;
+        // Read on from a cursor that the last page has as well: only what is there says that it is the last.
+        let next = match next_cursor.map(Number::text) {
+            Some(_) if values.is_empty() && is_last != Some(true) => Err(PagingFault::Empty),
+            Some(_) if values.is_empty() => Ok(None),
+            Some(next) if cursor.as_ref() == Some(&next) => Err(PagingFault::LeadsNowhere),
+            None if is_last == Some(false) => Err(PagingFault::LeadsNowhere),
+            next => Ok(next),
         };
-        fault.map_err(|fault| client.paging(LIST, users.len() as u64, fault))?;
-        users.extend(page.values);
+        let count = values.len() as u64;
+        let next = reading.take(start, values, &Claims { errors, ..Claims::default() }, next);
+        start += count;
         match next {
             Some(next) => cursor = Some(next),
-            None => return Ok(users),
+            None => return Ok(reading.end()),
         }
     }
 }
 
-async fn search(client: &HttpClient) -> Result<Vec<User>, Cause> {
+async fn search(client: &HttpClient) -> Result<Listing<User>, Cause> {
     let query = [("username", "."), ("includeInactive", "true"), ("startAt", "0"), ("maxResults", "1000")];
-    let users = client.get::<Vec<User>>(SEARCH, &query).await?.body;
+    let users = client.get::<Vec<Entry<User>>>(SEARCH, &query).await?.body;
     if CUT_OFF.contains(&users.len()) {
         return Err(UsersCutOff(users.len()).into());
     }
-    Ok(users)
+    let mut reading = client.reading();
+    reading.take(0, users, &Claims::default(), Ok(None::<u64>));
+    Ok(reading.end())
 }
 
-pub(super) async fn members(client: &HttpClient, group: GroupName) -> Result<Members, HttpError> {
+pub(super) async fn members(client: &HttpClient, group: &GroupName) -> Result<Members, HttpError> {
     let query = [("groupname", group.as_str()), ("includeInactiveUsers", "true")];
-    match pages_twice::<UserPage, User>(client, MEMBERS, &query, ("startAt", "maxResults"), "50").await {
-        Ok(members) => {
-            let names = members.into_iter().map(|member| member.name).collect();
-            Ok((group, Some(names)))
-        }
-        Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok((group, None)),
-        Err(error) => Err(error),
-    }
+    let answer = client.list_as_twice::<UserPage, User>(MEMBERS, &query, "50").await;
+    Members::of(answer.map(|members| members.map(|member| member.name)))
 }
 
 pub(super) async fn groups_of(client: &HttpClient, user: &UserName) -> Result<Vec<GroupName>, HttpError> {

@@ -8,16 +8,14 @@ mod jira;
 use std::{
     collections::{BTreeSet, HashSet},
     error::Error,
-    hash::Hash,
 };
-
-use serde::de::DeserializeOwned;
 
 use crate::{
     inventory::Call,
     model::{GroupName, UserName, mapping::Product},
     target::{
-        http::{HttpClient, HttpError, Progress},
+        directory::Members,
+        http::{HttpClient, HttpError, Listing},
         let_in::{NotLetIn, not_let_in},
     },
 };
@@ -64,32 +62,30 @@ pub(super) async fn version(client: &HttpClient, product: Product) -> Result<Opt
 }
 
 /// All users, the inactive ones too, each once.
-pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Vec<Person>, Cause> {
+pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Listing<Person>, Cause> {
     let mut people = match product {
         Product::Bitbucket => bitbucket::people(client).await?,
         Product::Jira => jira::people(client).await?,
         Product::Confluence => confluence::people(client).await?,
     };
     // One who moves to the next page meanwhile stands there again.
-    let mut seen = HashSet::with_capacity(people.len());
-    people.retain(|person| seen.insert(person.name.clone()));
+    let mut seen = HashSet::with_capacity(people.values.len());
+    people.values.retain(|person| seen.insert(person.name.clone()));
     Ok(people)
 }
-
-/// A group with its members; without them when the server does not know it.
-pub(super) type Members = (GroupName, Option<Vec<UserName>>);
 
 /// The members of `group`.
 pub(super) async fn members(
     client: &HttpClient,
     product: Product,
     group: GroupName,
-) -> Result<Members, HttpError> {
-    match product {
-        Product::Bitbucket => bitbucket::members(client, group).await,
-        Product::Jira => jira::members(client, group).await,
-        Product::Confluence => confluence::members(client, group).await,
-    }
+) -> Result<(GroupName, Members), HttpError> {
+    let members = match product {
+        Product::Bitbucket => return bitbucket::members(client, group).await,
+        Product::Jira => jira::members(client, &group).await?,
+        Product::Confluence => confluence::members(client, &group).await?,
+    };
+    Ok((group, members))
 }
 
 /// The groups that `user` is in.
@@ -115,59 +111,4 @@ pub(super) fn calls(product: Product) -> Vec<Call> {
     };
     let paths = paths.iter().map(|path| Call::new("GET", *path));
     paths.chain(of_group.map(|path| Call::new("GET", path))).collect()
-}
-
-/// A page that begins at a number of items.
-trait Page<T> {
-    /// What it holds, and whether it is the last one.
-    fn open(self) -> (Vec<T>, bool);
-}
-
-/// All items of the list at `path`, whose pages are asked for with the parameters `names` for the first item
-/// and for the number of items, `limit`. A server may give fewer.
-async fn pages<P: Page<T> + DeserializeOwned, T: Hash>(
-    client: &HttpClient,
-    path: &str,
-    query: &[(&str, &str)],
-    names: (&str, &str),
-    limit: &str,
-) -> Result<Vec<T>, HttpError> {
-    Ok(list::<P, T>(client, path, query, names, limit).await?.0)
-}
-
-/// As [`pages`], for a list where it matters who is not in it: one that has several pages is read twice, as
-/// by [`HttpClient::pages_twice`].
-async fn pages_twice<P: Page<T> + DeserializeOwned, T: Hash>(
-    client: &HttpClient,
-    path: &str,
-    query: &[(&str, &str)],
-    names: (&str, &str),
-    limit: &str,
-) -> Result<Vec<T>, HttpError> {
-    let (mut items, progress) = list::<P, T>(client, path, query, names, limit).await?;
-    if progress.has_several() {
-        items.extend(list::<P, T>(client, path, query, names, limit).await?.0);
-    }
-    Ok(items)
-}
-
-async fn list<P: Page<T> + DeserializeOwned, T: Hash>(
-    client: &HttpClient,
-    path: &str,
-    query: &[(&str, &str)],
-    names: (&str, &str),
-    limit: &str,
-) -> Result<(Vec<T>, Progress), HttpError> {
-    let (mut items, mut progress) = (Vec::new(), client.progress());
-    loop {
-        let start = items.len().to_string();
-        let paged = [query, &[(names.0, start.as_str()), (names.1, limit)]].concat();
-        let (page, is_last) = client.get::<P>(path, &paged).await?.body.open();
-        progress.note(&page).map_err(|fault| client.paging(path, items.len() as u64, fault))?;
-        let is_end = is_last || page.is_empty();
-        items.extend(page);
-        if is_end {
-            return Ok((items, progress));
-        }
-    }
 }

@@ -1,0 +1,235 @@
+//! One page of a list: its entries, what it says of itself, and whether that can be true.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
+
+/// What is wrong with a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PagingFault {
+    /// It is not the last one and does not say where the next one begins, or not behind itself.
+    LeadsNowhere,
+    /// It is not the last one and holds nothing.
+    Empty,
+    /// It holds what an earlier one held.
+    Repeats,
+    /// The list is another one each time that it is read.
+    Unsteady,
+    /// It is one more than so many, and not the last one.
+    TooMany(usize),
+    /// What it says of itself cannot be true, in words.
+    Contradicts(&'static str),
+    /// So many entries of the list cannot be read; the name of the first, where it has one.
+    Odd(usize, Option<String>),
+}
+
+impl fmt::Display for PagingFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeadsNowhere => f.write_str("is not the last one and does not lead on to the next"),
+            Self::Empty => f.write_str("is not the last one and holds nothing"),
+            Self::Repeats => f.write_str("holds the same as an earlier one"),
+            Self::Unsteady => f.write_str("begins a list that is another one each time that it is read"),
+            Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
+            Self::Contradicts(words) => f.write_str(words),
+            Self::Odd(1, None) => f.write_str("begins a list with an entry that cannot be read"),
+            Self::Odd(1, Some(name)) => {
+                write!(f, "begins a list with an entry that cannot be read: `{name}`")
+            }
+            Self::Odd(entries, None) => write!(f, "begins a list with {entries} entries that cannot be read"),
+            Self::Odd(entries, Some(name)) => {
+                write!(f, "begins a list with {entries} entries that cannot be read, such as `{name}`")
+            }
+        }
+    }
+}
+
+/// An entry of a list: one that cannot be read costs itself alone.
+pub(in crate::target) enum Entry<T> {
+    Read(T),
+    Odd(Value),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Entry<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Ok(T::deserialize(&value).map_or(Self::Odd(value), Self::Read))
+    }
+}
+
+impl<T: Hash> Hash for Entry<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Read(value) => value.hash(state),
+            Self::Odd(value) => value.to_string().hash(state),
+        }
+    }
+}
+
+/// What `value`, which cannot be read, is called: its first member that names things, if one does.
+pub(in crate::target) fn name_of(value: &Value) -> Option<String> {
+    ["name", "username", "id", "key", "slug"].into_iter().find_map(|key| shown(value.get(key)?))
+}
+
+/// `value` in a few words, when it is text or a number.
+pub(in crate::target) fn shown(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let shown: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
+    Some(shown).filter(|shown| !shown.is_empty())
+}
+
+const BOTH: &str = "says that it is the last one, and where the next one begins";
+
+/// A number that a page tells of itself, as it came.
+type Told = Option<Value>;
+
+/// What a page says of itself beside its entries. What is left out says nothing.
+#[derive(Default)]
+pub(in crate::target) struct Claims {
+    /// Where it begins.
+    pub(in crate::target) start: Told,
+    /// How many entries it holds.
+    pub(in crate::target) size: Told,
+    /// How many it has room for.
+    pub(in crate::target) limit: Told,
+    /// How many the list holds.
+    pub(in crate::target) total: Told,
+    /// What went wrong.
+    pub(in crate::target) errors: Told,
+}
+
+fn number(told: &Told) -> Result<Option<u64>, PagingFault> {
+    let number = match told {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_u64(),
+    };
+    number.map(Some).ok_or(PagingFault::Contradicts("says of itself what is no number"))
+}
+
+/// Where the next page begins, behind one from `start` with `entries`, when it itself says so in `next`, and in
+/// `last` whether there is one. That need not be where this one ends.
+pub(super) fn next(
+    start: u64,
+    entries: usize,
+    last: Option<bool>,
+    next: &Told,
+) -> Result<Option<u64>, PagingFault> {
+    match (last, number(next)?) {
+        (None, _) => Err(PagingFault::Contradicts("does not say whether it is the last one")),
+        (Some(true), None) => Ok(None),
+        (Some(true), Some(_)) => Err(PagingFault::Contradicts(BOTH)),
+        (Some(false), Some(next)) if next > start && entries > 0 => Ok(Some(next)),
+        (Some(false), Some(next)) if next > start => Err(PagingFault::Empty),
+        (Some(false), _) => Err(PagingFault::LeadsNowhere),
+    }
+}
+
+/// As [`next`], for lists whose next page begins where this one ends: `leads_on` when the page names one. Without
+/// `last` an empty page is the last.
+pub(in crate::target) fn next_by_count(
+    start: u64,
+    entries: usize,
+    last: Option<bool>,
+    leads_on: bool,
+) -> Result<Option<u64>, PagingFault> {
+    match (last, entries) {
+        (Some(true), _) if leads_on => Err(PagingFault::Contradicts(BOTH)),
+        (_, 0) if leads_on || last == Some(false) => Err(PagingFault::Empty),
+        (Some(true), _) | (None, 0) => Ok(None),
+        (_, entries) => Ok(Some(start + entries as u64)),
+    }
+}
+
+/// How far one got in the pages of a list: each must hold something else than all before it, what they say of
+/// themselves must be true, and there must be an end.
+pub(in crate::target) struct Progress {
+    before: HashSet<u64>,
+    pages: usize,
+    entries: u64,
+    at_most: usize,
+}
+
+impl Progress {
+    pub(super) fn new(at_most: usize) -> Self {
+        Self { before: HashSet::new(), pages: 0, entries: 0, at_most }
+    }
+
+    /// Takes note of a page that was asked for from `start`, holds `entries` and makes `claims`; `is_last` when
+    /// none is read behind it.
+    ///
+    /// # Errors
+    ///
+    /// When an earlier page held the same, there are too many, or the claims cannot be true.
+    pub(in crate::target) fn note<T: Hash>(
+        &mut self,
+        start: u64,
+        entries: &[T],
+        claims: &Claims,
+        is_last: bool,
+    ) -> Result<(), PagingFault> {
+        if self.pages == self.at_most {
+            return Err(PagingFault::TooMany(self.at_most));
+        }
+        self.pages += 1;
+        self.entries += entries.len() as u64;
+        if !entries.is_empty() && !self.before.insert(hash(entries)) {
+            return Err(PagingFault::Repeats);
+        }
+        let mut single = HashSet::with_capacity(entries.len());
+        if !entries.iter().all(|entry| single.insert(hash(entry))) {
+            return Err(PagingFault::Contradicts("holds the same entry twice"));
+        }
+        self.judge(start, entries.len() as u64, claims, is_last)
+    }
+
+    fn judge(&self, start: u64, entries: u64, claims: &Claims, is_last: bool) -> Result<(), PagingFault> {
+        let is_false = |told, fits: &dyn Fn(u64) -> bool| Ok(number(told)?.is_some_and(|told| !fits(told)));
+        let wrong = if claims.errors.as_ref().is_some_and(says_something) {
+            "comes with errors"
+        } else if is_false(&claims.start, &|told| told == start)? {
+            "begins elsewhere than was asked for"
+        } else if is_false(&claims.size, &|told| told == entries)? {
+            "says that it holds another number of entries than it does"
+        } else if is_false(&claims.limit, &|told| told > 0 && told >= entries)? {
+            "says that it has room for fewer entries than it holds"
+        } else if is_false(&claims.total, &|told| told >= entries)? {
+            "says that the list holds fewer entries than itself"
+        } else if is_last && is_false(&claims.total, &|told| told <= self.entries)? {
+            "is the last one, and says that the list holds more entries"
+        } else {
+            return Ok(());
+        };
+        Err(PagingFault::Contradicts(wrong))
+    }
+
+    /// Whether there was more than one page.
+    pub(in crate::target) fn has_several(&self) -> bool {
+        self.pages > 1
+    }
+}
+
+fn says_something(errors: &Value) -> bool {
+    match errors {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(errors) => !errors.is_empty(),
+        Value::Object(errors) => !errors.is_empty(),
+        Value::String(error) => !error.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+fn hash<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
