@@ -84,20 +84,21 @@ impl Compliance<'_> {
         Trial {
             rule: rule.clone(),
             place: self.place(rule, parameter),
-            action: self.action(rule, waiver),
+            action: self.action(rule, subject.token, waiver),
             waiver: waiver.cloned(),
             fails_from: match rule {
                 Rule::BuiltIn(code) => fails_from(*code, subject),
                 Rule::Own(_) => None,
             },
-            narrows_from: waiver.filter(|_| self.waits(rule, waiver)).map(|ended| ended.narrows_from()),
+            narrows_from: waiver.filter(|_| self.waits(rule, subject.token, waiver)).map(|ended| ended.narrows_from()),
             verdict: verdict.clone(),
         }
     }
 
     /// Whether narrowing for `rule` waits because `waiver` ended.
-    fn waits(&self, rule: &Rule, waiver: Option<&Arc<Waiver>>) -> bool {
-        self.policy.enforcement.action(rule) == Action::Narrow && self.action(rule, waiver) == Action::Report
+    fn waits(&self, rule: &Rule, token: &Token, waiver: Option<&Arc<Waiver>>) -> bool {
+        self.policy.enforcement.action(rule) == Action::Narrow
+            && self.action(rule, token, waiver) == Action::Report
     }
 
     /// Corrects the verdict of `rule`, which the fold knows and the rule by itself does not, when `token` is

@@ -161,7 +161,7 @@ impl<'a> Compliance<'a> {
             now,
             owners: OwnerBook::new(policy, people),
             per_owner: HashMap::new(),
-            waivers: WaiverBook::new(&policy.waivers, now),
+            waivers: WaiverBook::new(&policy.waivers, people, now),
             found: BTreeMap::new(),
             undecided: BTreeMap::new(),
             seen: 0,
@@ -351,17 +351,26 @@ impl<'a> Compliance<'a> {
             .filter(|until| !is_held && Some(*until) >= self.marks_from(waiver));
         let made_to_end = acting().filter_map(|finding| finding.ends(token, self.now));
         let ends = made_to_end.chain(token.expires).chain(mark).min();
-        let in_time = self.action(&rule, waiver).deadline(self.now);
+        let in_time = self.action(&rule, token, waiver).deadline(self.now);
         ends.zip(in_time).is_some_and(|(ends, in_time)| ends <= in_time)
     }
 
-    /// What happens on a finding of `rule` that falls under `waiver`, unless that holds it.
-    fn action(&self, rule: &Rule, waiver: Option<&Arc<Waiver>>) -> Action {
+    /// What happens on a finding of `rule` on `token` that falls under `waiver`, unless that holds it. Nothing
+    /// ends at once because a waiver ended, or because its owner may have another name by now.
+    fn action(&self, rule: &Rule, token: &Token, waiver: Option<&Arc<Waiver>>) -> Action {
         let action = self.policy.enforcement.action(rule);
         match waiver {
             Some(ended) if !ended.holds(self.now) => ended.soften(rule, action, self.now),
-            Some(_) | None => action,
+            Some(_) => action,
+            None => self.stray(rule, token).map_or(action, |stray| stray.soften(rule, action, self.now)),
         }
+    }
+
+    /// The waiver that may have been meant for `token`, when it makes the end that `rule` asks for a later one.
+    fn stray(&self, rule: &Rule, token: &Token) -> Option<&'a Arc<Waiver>> {
+        let action = self.policy.enforcement.action(rule);
+        let is_softer = |waiver: &&Arc<Waiver>| waiver.soften(rule, action, self.now) != action;
+        self.waivers.stray(rule, token).filter(|_| action.ends_the_token()).filter(is_softer)
     }
 
     /// The moment before which no mark is due for a finding that falls under `waiver`: a mark from before its
@@ -380,13 +389,17 @@ impl<'a> Compliance<'a> {
         let place = self.place(&rule, place);
         let waiver = self.waivers.find(&rule, token);
         self.waivers.mark_used(&rule, token);
-        let action = self.action(&rule, waiver);
+        let action = self.action(&rule, token, waiver);
         let marks_from = self.marks_from(waiver);
         let (message, waiver) = match waiver {
             Some(ended) if !ended.holds(self.now) => {
                 (format!("{message}; its waiver ended on {}", ended.until), None)
             }
-            waiver => (message, waiver.cloned()),
+            Some(waiver) => (message, Some(Arc::clone(waiver))),
+            None => match self.stray(&rule, token) {
+                Some(stray) => (format!("{message}; the waiver for {} may be meant for it", stray.subject), None),
+                None => (message, None),
+            },
         };
         Finding { rule, message, place, action, waiver, marks_from }
     }

@@ -7,7 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    model::{Owner, Rule, Token, TokenId},
+    inventory::{People, Presence},
+    model::{Owner, Rule, Token, TokenId, UserName},
     policy::{Waiver, WaiverSubject, Waivers},
 };
 
@@ -38,24 +39,41 @@ pub(super) struct WaiverBook<'a> {
     by_token: HashMap<&'a TokenId, Vec<usize>>,
     by_owner: HashMap<&'a Owner, Vec<usize>>,
     used: Vec<bool>,
+    /// Those for a user whom nobody has seen, who may have another name by now.
+    strays: Vec<&'a Arc<Waiver>>,
 }
 
 impl<'a> WaiverBook<'a> {
-    pub(super) fn new(waivers: &'a Waivers, now: Timestamp) -> Self {
+    pub(super) fn new(waivers: &'a Waivers, people: &People, now: Timestamp) -> Self {
         let mut book = Self {
             waivers,
             now,
             by_token: HashMap::new(),
             by_owner: HashMap::new(),
             used: vec![false; waivers.entries.len()],
+            strays: Vec::new(),
         };
+        let is_there =
+            |user: &UserName| matches!(people.presence(user), Presence::Active | Presence::Inactive);
         for (index, waiver) in waivers.entries.iter().enumerate() {
             match &waiver.subject {
                 WaiverSubject::Token(id) => book.by_token.entry(id).or_default().push(index),
-                WaiverSubject::Owner { owner, .. } => book.by_owner.entry(owner).or_default().push(index),
+                WaiverSubject::Owner { owner, .. } => {
+                    book.by_owner.entry(owner).or_default().push(index);
+                    if owner.user().is_some_and(|user| !is_there(user)) && now < waiver.narrows_from() {
+                        book.strays.push(waiver);
+                    }
+                }
             }
         }
         book
+    }
+
+    /// A waiver for `rule` that may have been meant for `token`: it is for a user whom the directory does not
+    /// show, and who may be the owner under another name. Nobody is told when a user is renamed.
+    pub(super) fn stray(&self, rule: &Rule, token: &Token) -> Option<&'a Arc<Waiver>> {
+        token.owner.user()?;
+        self.strays.iter().copied().find(|waiver| waiver.rules.contains(rule) && waiver.describes(token))
     }
 
     /// The waiver that a finding of `rule` on `token` falls under: of several the one that ends last,

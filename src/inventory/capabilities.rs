@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a server can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own")]
 pub struct Capabilities {
     /// How a token is made to end on a day to come.
     pub expiry: Expiry,
@@ -16,6 +17,9 @@ pub struct Capabilities {
     /// Whether a token of an administrator can do what the administrator can. Where it cannot, no token is a
     /// way to mend the settings.
     pub tokens_administer: bool,
+    /// Whether tokens of users whom the directory has deleted are shown to nobody.
+    #[serde(default)]
+    pub hides_tokens_of_deleted_users: bool,
 }
 
 /// How a server lets a token end on a day to come.
@@ -42,6 +46,7 @@ impl Capabilities {
             narrows: true,
             tokens_sent_as_passwords_are_passwords: false,
             tokens_administer: true,
+            hides_tokens_of_deleted_users: false,
         }
     }
 }

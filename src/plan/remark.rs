@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::{
     inventory::{Administrators, Credential, Expiry, LeftOut, Missing, Pace, RateLimit, Server},
-    model::{Reach, TokenId, UserName, brief},
+    model::{OwnerKind, Reach, TokenId, UserName, brief},
 };
 
 use super::{Change, History, Pending, PlannedChange};
@@ -27,6 +27,8 @@ pub enum Remark {
     CannotAdminister(Lack),
     /// The server lets us make fewer calls than the reading takes.
     SlowedDown(Pace),
+    /// Nobody is shown the tokens of users whom the directory has deleted.
+    DeletedUsers,
     /// Passwords are disabled on a server that takes tokens for passwords.
     TokensSentAsPasswords,
 }
@@ -74,6 +76,9 @@ impl fmt::Display for Remark {
                     pace.seconds()
                 )
             }
+            Self::DeletedUsers => f.write_str(
+                "tokens of users whom the server has deleted cannot be seen, and may still work",
+            ),
             Self::TokensSentAsPasswords => f.write_str(
                 "with passwords disabled, Git and scripts that send a token as a password are refused as well: \
                  they must send it as `Authorization: Bearer`",
@@ -90,6 +95,10 @@ pub(super) fn surroundings(
     history: &History,
 ) -> Vec<Remark> {
     let mut remarks: Vec<_> = server.left_out.iter().cloned().map(Remark::LeftOut).collect();
+    let looks_at_users = !server.left_out.contains(&LeftOut::TokensOf(OwnerKind::User));
+    if server.capabilities.hides_tokens_of_deleted_users && looks_at_users {
+        remarks.push(Remark::DeletedUsers);
+    }
     let is_marked = |pending: &Pending| pending.token.mark.is_some_and(|mark| mark.until == pending.until);
     let marks = changes.iter().any(|planned| matches!(planned.change, Change::Mark { .. }))
         || pending.iter().any(is_marked);

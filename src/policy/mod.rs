@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
     Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, Owner, PasswordAuthentication,
-    Period, Permission, Rule, SettingKey,
+    Period, Permission, Rule, SettingKey, UserName,
 };
 
 pub mod diagnostic;
@@ -171,6 +171,14 @@ pub struct Waivers {
 impl Waivers {
     /// How long before the end of a waiver there are warnings when the policy does not say.
     pub const DEFAULT_WARN: Period = Period::days(14);
+
+    /// The users for whose tokens there is one.
+    pub fn users(&self) -> impl Iterator<Item = &UserName> {
+        self.entries.iter().filter_map(|waiver| match &waiver.subject {
+            WaiverSubject::Owner { owner, .. } => owner.user(),
+            WaiverSubject::Token(_) => None,
+        })
+    }
 }
 
 impl Default for Waivers {

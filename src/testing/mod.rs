@@ -105,12 +105,12 @@ pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
         CaseSubject::Token { token, others, findings, waived, actions } => {
             let words = |written: &[Written]| written.iter().map(|word| word.text.clone()).collect();
             result.expected = lines(words(findings), words(waived), actions.iter().copied().collect());
-            let paper = Paper { users: &file.users, judged: Some(token), others };
+            let paper = Paper { users: &file.users, judged: Some(token), others, waivers: &policy.waivers };
             run_token(&paper, token, case, policy, &mut result);
         }
         CaseSubject::Request { request, decision } => {
             result.expected = vec![format!("decision {}", decision.text)];
-            let paper = Paper { users: &file.users, judged: None, others: &[] };
+            let paper = Paper { users: &file.users, judged: None, others: &[], waivers: &policy.waivers };
             run_request(&paper, request, case, policy, &mut result);
         }
     }

@@ -11,7 +11,7 @@ use crate::{
         Administrators, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server,
     },
     model::{GroupName, SettingKey, Settings, Token, UserName},
-    policy::test_file::User,
+    policy::{Waivers, test_file::User},
 };
 
 /// The group that administers a target on paper, as it does an embedded one.
@@ -22,6 +22,15 @@ pub(super) struct Paper<'a> {
     pub(super) users: &'a BTreeMap<UserName, User>,
     pub(super) judged: Option<&'a Token>,
     pub(super) others: &'a [Token],
+    /// Those of the policy: a file of tests need not name every user whom it has one for.
+    pub(super) waivers: &'a Waivers,
+}
+
+impl Paper<'_> {
+    /// Whether `user` owns one of the tokens.
+    fn owns(&self, user: &UserName) -> bool {
+        self.judged.into_iter().chain(self.others).any(|token| token.owner.user() == Some(user))
+    }
 }
 
 impl InventoryReader for Paper<'_> {
@@ -49,6 +58,9 @@ impl InventoryReader for Paper<'_> {
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         let mut people = People::default();
         let mut members: BTreeMap<&GroupName, Vec<UserName>> = BTreeMap::new();
+        for user in self.waivers.users().filter(|user| !self.owns(user)) {
+            people.add_user(user.clone(), true);
+        }
         for (name, user) in self.users {
             people.add_user(name.clone(), user.active);
             for group in &user.groups {

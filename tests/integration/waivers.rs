@@ -124,6 +124,38 @@ fn an_identifier_with_leading_zeros_is_not_the_number() {
 }
 
 #[test]
+fn a_waiver_for_somebody_who_may_have_another_name_by_now_leaves_two_weeks() {
+    let waiver = |owner: &str, more: &str| {
+        format!(
+            "{REVOKE_LIFETIME}waivers: [{{owner: {owner}, {more}rules: [lifetime], reason: r, until: 2027-01-31}}]\n"
+        )
+    };
+    let reason = |yaml: &str| {
+        let plan = plan(yaml, [token("1", "mary"), Token { owner: Owner::Project("PLAT".into()), ..token("2", "") }]);
+        (done(&plan), plan.changes[0].reasons[0].text.clone())
+    };
+    let (changes, why) = reason(&waiver("maria", ""));
+    assert_eq!(changes, ["1 expire"]);
+    assert!(why.ends_with("; the waiver for maria may be meant for it"), "{why}");
+    assert_eq!(reason(&waiver("maria", "description: 'OPS-*', ")).0, ["1 expire"]);
+    for other in [waiver("maria", "description: laptop, "), waiver("sam", ""), waiver("gone", "")] {
+        let (changes, why) = reason(&other);
+        assert_eq!(changes, ["1 revoke"], "{other}");
+        assert!(!why.contains("waiver"), "{why}");
+    }
+    let other_rule = waiver("maria", "").replace("[lifetime]", "[scope]");
+    assert_eq!(reason(&other_rule).0, ["1 revoke"]);
+
+    let yaml = format!("version: 1\n{}", waiver("maria", ""));
+    let (world, policy) = (world([token("1", "mary")]), world::policy(&yaml));
+    world.apply(&policy, time(NOW));
+    let expires = world.state().tokens[&TokenId::new("1")].expires;
+    assert_eq!(expires, Some(time("2026-12-08T00:00:00Z")));
+    let again = world.plan(&policy, time("2026-11-24T12:00:00Z"));
+    assert_eq!(done(&again), Vec::<String>::new(), "its end is set");
+}
+
+#[test]
 fn a_waiver_that_ended_last_night_no_longer_holds_and_leaves_two_weeks() {
     let yaml = format!(
         "{REVOKE_LIFETIME}waivers: [{{token: 1, rules: [lifetime], reason: r, until: 2026-11-22}}]\n"

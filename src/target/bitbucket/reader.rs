@@ -147,6 +147,8 @@ impl Bitbucket {
                     tokens_sent_as_passwords_are_passwords: true,
                     // Its tokens have permissions on projects and repositories alone.
                     tokens_administer: false,
+                    // Tokens are listed by user, and only of users who are listed.
+                    hides_tokens_of_deleted_users: true,
                 },
                 left_out: self.left_out(),
                 settings_changed: None,

@@ -109,6 +109,7 @@ impl Resolution {
                     narrows: false,
                     tokens_sent_as_passwords_are_passwords: false,
                     tokens_administer: true,
+                    hides_tokens_of_deleted_users: false,
                 },
                 left_out: Vec::new(),
                 settings_changed: None,

@@ -89,6 +89,7 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
       ? network.allow                                                    policy.yaml:2
           this kind of target has no such setting
 
+    Note: tokens of users whom the server has deleted cannot be seen, and may still work
     Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
 
     Plan: 1 token to narrow, 1 token to mark, 1 token to revoke.
