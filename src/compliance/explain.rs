@@ -90,7 +90,9 @@ impl Compliance<'_> {
                 Rule::BuiltIn(code) => fails_from(*code, subject),
                 Rule::Own(_) => None,
             },
-            narrows_from: waiver.filter(|_| self.waits(rule, subject.token, waiver)).map(|ended| ended.narrows_from()),
+            narrows_from: waiver
+                .filter(|_| self.waits(rule, subject.token, waiver))
+                .map(|ended| ended.narrows_from()),
             verdict: verdict.clone(),
         }
     }

@@ -397,7 +397,9 @@ impl<'a> Compliance<'a> {
             }
             Some(waiver) => (message, Some(Arc::clone(waiver))),
             None => match self.stray(&rule, token) {
-                Some(stray) => (format!("{message}; the waiver for {} may be meant for it", stray.subject), None),
+                Some(stray) => {
+                    (format!("{message}; the waiver for {} may be meant for it", stray.subject), None)
+                }
                 None => (message, None),
             },
         };

@@ -40,7 +40,7 @@ pub(super) struct WaiverBook<'a> {
     by_owner: HashMap<&'a Owner, Vec<usize>>,
     used: Vec<bool>,
     /// Those for a user whom nobody has seen, who may have another name by now.
-    strays: Vec<&'a Arc<Waiver>>,
+    strays: HashMap<&'a Rule, Vec<&'a Arc<Waiver>>>,
 }
 
 impl<'a> WaiverBook<'a> {
@@ -51,7 +51,7 @@ impl<'a> WaiverBook<'a> {
             by_token: HashMap::new(),
             by_owner: HashMap::new(),
             used: vec![false; waivers.entries.len()],
-            strays: Vec::new(),
+            strays: HashMap::new(),
         };
         let is_there =
             |user: &UserName| matches!(people.presence(user), Presence::Active | Presence::Inactive);
@@ -60,8 +60,11 @@ impl<'a> WaiverBook<'a> {
                 WaiverSubject::Token(id) => book.by_token.entry(id).or_default().push(index),
                 WaiverSubject::Owner { owner, .. } => {
                     book.by_owner.entry(owner).or_default().push(index);
-                    if owner.user().is_some_and(|user| !is_there(user)) && now < waiver.narrows_from() {
-                        book.strays.push(waiver);
+                    if owner.user().is_some_and(|user| !is_there(user)) {
+                        waiver
+                            .rules
+                            .iter()
+                            .for_each(|rule| book.strays.entry(rule).or_default().push(waiver));
                     }
                 }
             }
@@ -72,8 +75,8 @@ impl<'a> WaiverBook<'a> {
     /// A waiver for `rule` that may have been meant for `token`: it is for a user whom the directory does not
     /// show, and who may be the owner under another name. Nobody is told when a user is renamed.
     pub(super) fn stray(&self, rule: &Rule, token: &Token) -> Option<&'a Arc<Waiver>> {
-        token.owner.user()?;
-        self.strays.iter().copied().find(|waiver| waiver.rules.contains(rule) && waiver.describes(token))
+        let strays = self.strays.get(rule).filter(|_| token.owner.user().is_some());
+        strays.into_iter().flatten().copied().find(|waiver| waiver.describes(token))
     }
 
     /// The waiver that a finding of `rule` on `token` falls under: of several the one that ends last,

@@ -87,20 +87,30 @@ impl Plan {
     #[must_use]
     pub fn refusals(&self, rails: &Rails, allowed: &Allowed) -> Vec<Refusal> {
         let check = |class: RailClass| {
-            let (own, live) = self.counts(class);
-            let together = self.together.as_ref().filter(|together| together.of(class).0 > own);
-            let (count, live) = together.map_or((own, live), |together| together.of(class));
+            let own = self.counts(class);
             let rail = self.rail(rails.of(class));
             let spent = self.spent.as_ref().map_or(0, |spent| spent.of(class));
-            let passes = own == 0
-                || admits_after(rail, class, count, live, spent)
-                || allowed.get(&class).is_some_and(|most| count <= *most);
-            let refusal = || {
-                let earlier = self.earlier(class, count, live, rail);
-                let with = together.map(|together| together.others.clone()).unwrap_or_default();
-                Refusal { class, count, live, with, rail, earlier }
+            let refusal = |(count, live): (u64, u64), with: &[String]| {
+                let passes = admits_after(rail, class, count, live, spent)
+                    || allowed.get(&class).is_some_and(|most| count <= *most);
+                let earlier = || self.earlier(class, count, live, rail);
+                (!passes).then(|| Refusal {
+                    class,
+                    count,
+                    live,
+                    with: with.to_vec(),
+                    rail,
+                    earlier: earlier(),
+                })
             };
-            (!passes).then(refusal)
+            if own.0 == 0 {
+                return None;
+            }
+            // The share of its own tokens counts for each target, however large the others are.
+            let together = self.together.as_ref().filter(|together| together.of(class).0 > own.0);
+            together
+                .and_then(|together| refusal(together.of(class), &together.others))
+                .or_else(|| refusal(own, &[]))
         };
         RailClass::ALL.into_iter().filter_map(check).collect()
     }

@@ -180,7 +180,7 @@ fn a_damaged_journal_is_named_and_nothing_is_written() {
     fs::write(&file, text.replacen("\"record\":\"attempted\"", "\"record\":\"tempted\"", 1)).unwrap();
     let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
     assert_eq!(run.code, Some(1), "{}", run.stdout);
-    assert!(run.stderr.contains("is damaged at line 32: it is no record"), "{}", run.stderr);
+    assert!(run.stderr.contains("is damaged at line 31: it is no record"), "{}", run.stderr);
     assert_eq!(files(&quickstart.path("journal")).len(), 1);
 }
 

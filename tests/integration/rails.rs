@@ -7,7 +7,7 @@ use tokenwarden::{
         AllowedNetworks, LastUse, Owner, Scope, Token, TokenId, TokenScope,
         rails::{RailClass, Rails},
     },
-    plan::Allowed,
+    plan::{Allowed, count_together},
 };
 
 use crate::world::{State, World, policy, time};
@@ -62,6 +62,37 @@ fn expired_tokens_have_a_rail_of_their_own_and_are_not_among_the_live_ones() {
     }
     let yaml = "version: 1\ntokens: {enforcement: {owner-inactive: revoke, expired: revoke}}\n";
     assert_eq!(refused(state, yaml), ["revocations: 4 of 10", "cleanups: 100 of 110"]);
+}
+
+#[test]
+fn a_target_keeps_its_own_share_however_large_the_others_on_its_server_are() {
+    let policy = policy("version: 1\ntokens: {enforcement: {owner-inactive: revoke}}\n");
+    let plan = |tokens: usize, gone: usize| {
+        let mut state = state();
+        let sample = state.tokens[&TokenId::new("1")].clone();
+        state.users.insert("gone".into(), false);
+        state.tokens = (0..tokens)
+            .map(|index| {
+                let id = TokenId::new(index.to_string());
+                let owner = if index < gone { "gone" } else { "user-1" };
+                (id.clone(), Token { id, owner: Owner::User(owner.into()), ..sample.clone() })
+            })
+            .collect();
+        World::new(state).plan(&policy, time(NOW))
+    };
+    let (mut small, mut large) = (plan(40, 9), plan(1_000, 1));
+    count_together(&mut [&mut small, &mut large], |_, _| false);
+    let refused = |plan: &tokenwarden::plan::Plan| -> Vec<_> {
+        let refusals = plan.refusals(&Rails::default(), &Allowed::new());
+        refusals.iter().map(|refusal| (refusal.class, refusal.count, refusal.live)).collect()
+    };
+    assert_eq!(refused(&small), [(RailClass::Revocations, 9, 40)]);
+    assert_eq!(refused(&large), []);
+    let (mut one, mut other) = (plan(1_000, 6), plan(1_000, 5));
+    count_together(&mut [&mut one, &mut other], |_, _| false);
+    for plan in [&one, &other] {
+        assert_eq!(refused(plan), [(RailClass::Revocations, 11, 2_000)]);
+    }
 }
 
 #[test]

@@ -131,8 +131,12 @@ fn a_waiver_for_somebody_who_may_have_another_name_by_now_leaves_two_weeks() {
         )
     };
     let reason = |yaml: &str| {
-        let plan = plan(yaml, [token("1", "mary"), Token { owner: Owner::Project("PLAT".into()), ..token("2", "") }]);
-        (done(&plan), plan.changes[0].reasons[0].text.clone())
+        let plan = plan(
+            yaml,
+            [token("1", "mary"), Token { owner: Owner::Project("PLAT".into()), ..token("2", "") }],
+        );
+        let of_token = plan.changes.iter().find(|planned| planned.change.token().is_some()).unwrap();
+        (done(&plan), of_token.reasons[0].text.clone())
     };
     let (changes, why) = reason(&waiver("maria", ""));
     assert_eq!(changes, ["1 expire"]);

@@ -14,10 +14,10 @@ const RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 /// what each of them says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockOffset {
-    /// The most of what each answer says at least.
-    least: SignedDuration,
-    /// The least of what each answer says at most.
-    most: SignedDuration,
+    /// What each answer says at least: the least and the most of that.
+    least: (SignedDuration, SignedDuration),
+    /// What each answer says at most: the least and the most of that.
+    most: (SignedDuration, SignedDuration),
 }
 
 impl ClockOffset {
@@ -25,17 +25,22 @@ impl ClockOffset {
     /// to arrive at `received`.
     #[must_use]
     pub fn of_answer(date: Timestamp, sent: Timestamp, received: Timestamp) -> Self {
-        Self { least: date.duration_since(received), most: date.duration_since(sent) + RESOLUTION }
+        let (least, most) = (date.duration_since(received), date.duration_since(sent) + RESOLUTION);
+        Self { least: (least, least), most: (most, most) }
     }
 
     /// What two answers say together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { least: self.least.max(other.least), most: self.most.min(other.most) }
+        let both = |one: (SignedDuration, SignedDuration), other: (SignedDuration, SignedDuration)| {
+            (one.0.min(other.0), one.1.max(other.1))
+        };
+        Self { least: both(self.least, other.least), most: both(self.most, other.most) }
     }
 
     fn bounds(self) -> (SignedDuration, SignedDuration) {
-        (self.least.min(self.most), self.least.max(self.most))
+        let agreed = (self.least.1, self.most.0);
+        if agreed.0 <= agreed.1 { agreed } else { (self.least.0, self.most.1) }
     }
 
     /// How far the clocks may be apart at most: what is not certain counts against them.

@@ -183,10 +183,11 @@ impl Resolution {
         };
         let scopes = if lack_scope { self.scopes(pages.full).await? } else { HashMap::new() };
         let names: HashSet<&UserName> = people.values.iter().map(|person| &person.name).collect();
-        // Who is no longer in the directory is known by the key, unless somebody else has that for a name.
+        // Who is no longer in the directory is known by the key, unless somebody else has that for a name. Where
+        // not everybody was seen, the key may be that of somebody with another name.
         let name_of = |key: &str| {
             let gone = UserName::new(key);
-            let is_gone = keys_are_known && !names.contains(&gone);
+            let is_gone = keys_are_known && people.doubt().is_none() && !names.contains(&gone);
             by_key.get(key).map(|name| (*name).clone()).or_else(|| is_gone.then_some(gone))
         };
         while let Some(items) = page {

@@ -71,6 +71,8 @@ async fn tokens_that_could_not_be_seen_are_not_said_to_be_absent() {
 
       ? the tokens of mary@example.com could not be seen: 401 Unauthorized
 
+    Note: tokens of users whom the server has deleted cannot be seen, and may still work
+
     0 tokens seen.
     ");
     let one = repository.run(&revoke(&["--token", "075905477751"])).await;
@@ -83,6 +85,8 @@ async fn tokens_that_could_not_be_seen_are_not_said_to_be_absent() {
       ? token 075905477751
           there is no such token among those that were seen, and not all were
       ? the tokens of 3 users, such as gone, could not be seen: 401 Unauthorized
+
+    Note: tokens of users whom the server has deleted cannot be seen, and may still work
 
     0 tokens seen.
     ");

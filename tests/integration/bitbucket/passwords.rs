@@ -27,7 +27,7 @@ const EXCEPTED: &str = "version: 1\npassword_authentication: {state: disabled, e
 async fn passwords_are_disabled_with_exceptions_and_fields_that_nobody_knows_survive() {
     let stub = Stub::start().await;
     let (before, outcome, after) = apply(&stub.target(), &policy(EXCEPTED), NOW).await;
-    assert_eq!(before.remarks, [Remark::TokensSentAsPasswords]);
+    assert_eq!(before.remarks, [Remark::DeletedUsers, Remark::TokensSentAsPasswords]);
     assert!(outcome.is_whole() && after.is_converged(), "{outcome:?}");
     let expected = json!({"block-requests": true, "allowed-paths": ["/rest/x/*"], "allowed-users": ["warden"],
                           "show-warning-message": true});
