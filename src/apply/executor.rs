@@ -2,7 +2,7 @@
 //! what opens, then a look whether we still get in and will afterwards, then what closes. It refuses
 //! to go on to the next phase after a failure, and to repeat anything.
 
-use std::{collections::HashSet, error::Error};
+use std::{collections::HashMap, error::Error};
 
 use futures_util::{StreamExt, stream};
 
@@ -34,7 +34,7 @@ pub async fn execute(
             return outcome;
         }
         make_settings(&mut outcome, now, writer, done).await;
-        make_tokens(&mut outcome, now, writer, done).await;
+        make_tokens(approved.plan(), &mut outcome, now, (reader, writer), done).await;
         if must_verify(&outcome, now) {
             outcome.verification = verify(approved.plan(), &outcome, now, reader).await.err();
         }
@@ -85,22 +85,29 @@ async fn make_settings(
 
 /// Tokens are changed verb by verb, several at once. The expiry of a token comes before its scope,
 /// and the scope only once the expiry is set: the finding that asks for both may be gone with the
-/// first, and the next run must still see what is left. Revocations begin when all else has ended.
+/// first, and the next run must still see what is left. Revocations begin when all else has ended, and
+/// the people for whom they are were looked at once more.
 async fn make_tokens(
+    plan: &Plan,
     outcome: &mut Outcome,
     now: Phase,
-    writer: &impl TargetWriter,
+    (reader, writer): (&impl InventoryReader, &impl TargetWriter),
     done: &(dyn Fn(&Change) + Sync),
 ) {
-    let mut unfinished = HashSet::new();
+    let mut kept = HashMap::new();
     for verb in [Verb::Expire, Verb::Mark, Verb::Unmark, Verb::Narrow, Verb::Revoke] {
+        if (now, verb) == (Phase::Contract, Verb::Revoke) {
+            kept.extend(plan.doubtful_revocations(reader).await);
+        }
         let of_verb = outcome.changes.iter_mut().filter(|change| {
             phase(&change.planned.change) == now && Verb::of(&change.planned.change) == Some(verb)
         });
-        let (blocked, free): (Vec<_>, Vec<_>) =
-            of_verb.partition(|change| token_of(change).is_some_and(|id| unfinished.contains(id)));
-        for change in blocked {
-            change.result = ChangeResult::NotTried(Why::own("another change of the token failed"));
+        let mut free = Vec::new();
+        for change in of_verb {
+            match token_of(change).and_then(|id| kept.get(id)) {
+                Some(why) => change.result = ChangeResult::NotTried(why.clone()),
+                None => free.push(change),
+            }
         }
         stream::iter(free)
             .for_each_concurrent(TOKENS_AT_ONCE, async |change| {
@@ -109,7 +116,8 @@ async fn make_tokens(
             })
             .await;
         let failed = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Failed(_)));
-        unfinished.extend(failed.filter_map(token_of).cloned());
+        let why = Why::own("another change of the token failed");
+        kept.extend(failed.filter_map(token_of).map(|id| (id.clone(), why.clone())));
     }
 }
 

@@ -8,6 +8,7 @@ mod change;
 mod existing;
 mod explain;
 mod incident;
+mod judged;
 mod lockout;
 mod notes;
 mod order;
@@ -27,6 +28,7 @@ mod tokens;
 pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
 pub use existing::{NotWaived, waive_existing};
 pub use explain::{Event, ExplainedToken, Upcoming};
+pub use judged::Judged;
 pub use lockout::{Axis, Loss, ShutOut, WaysIn, Who};
 pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
@@ -111,6 +113,8 @@ pub struct Plan {
     pub without_lasting_way_in: Vec<UserName>,
     /// Who has which way in, so that it can be looked at again before anything closes.
     pub ways_in: WaysIn,
+    /// How those stood whose tokens are revoked, so that they can be looked at again right before that.
+    pub judged: Judged,
     /// What earlier runs did within the window, which counts against the rails; nothing when nobody
     /// keeps a record, so that every run is judged by itself.
     pub spent: Option<Spent>,
@@ -391,6 +395,7 @@ impl Plan {
             without_way_in: Vec::new(),
             without_lasting_way_in: Vec::new(),
             ways_in: WaysIn::default(),
+            judged: Judged::default(),
             spent: None,
             together: None,
             settled: Vec::new(),

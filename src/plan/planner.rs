@@ -8,9 +8,9 @@ use crate::{
 };
 
 use super::{
-    HeldBack, Plan, PlannedChange, Purpose, Terms,
+    HeldBack, Judged, Plan, PlannedChange, Purpose, Terms,
     lockout::{self, PeopleFold},
-    order,
+    named_groups, order,
     refused_use::RefusedUseFold,
     settings,
     settle::SettleFold,
@@ -95,6 +95,7 @@ impl<'a> Planner<'a> {
         }
         findings.tokens.iter().for_each(|found| statistics.observe_findings(found, &inventory.people));
         let refused_use = self.refused_use.finish(seen);
+        let directory = &inventory.people;
         let inventory = Inventory { coverage: inventory.coverage.clone().and(seen), ..inventory.clone() };
         let settings = inventory.settings.clone();
         let mut plan = Plan::assemble(&terms, inventory, self.settings, findings, statistics, refused_use);
@@ -106,6 +107,7 @@ impl<'a> Planner<'a> {
         plan.without_way_in = people.without_way_in();
         plan.without_lasting_way_in = people.without_lasting_way_in();
         plan.ways_in = people.ways_in();
+        plan.judged = Judged::of(&plan.changes, named_groups(terms.policy), directory);
         plan.shut_out.extend(people.finish(&plan.changes));
         let whole = plan.coverage == Coverage::Complete;
         plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), whole);

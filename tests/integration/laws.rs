@@ -9,12 +9,13 @@ use std::{
 use jiff::{Span, Timestamp, tz::TimeZone};
 use proptest::{collection, option, prelude::*, sample};
 use tokenwarden::{
+    apply::execute,
     inventory::Caller,
     model::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
         Settings, Token, TokenId, TokenScope, UserName, settings::SettingsDocument,
     },
-    plan::{Object, Plan},
+    plan::{Change, Object, Plan},
     report::{
         Paint,
         json::PlanDocument,
@@ -23,7 +24,7 @@ use tokenwarden::{
     },
 };
 
-use crate::world::{State, World, marker, policy, time};
+use crate::world::{State, World, approve, block_on, marker, policy, time};
 
 pub(crate) const USERS: [&str; 6] = ["mary", "sam", "bot", "ann", "gone", "Root"];
 const GROUPS: [&str; 4] = ["developers", "ci-bots", "contractors", "administrators"];
@@ -439,6 +440,28 @@ proptest! {
         let (whole, broken) = (whole.state(), broken.state());
         prop_assert_eq!(whole.settings, broken.settings);
         prop_assert_eq!(whole.tokens, broken.tokens);
+    }
+
+    #[test]
+    fn whoever_moves_while_apply_waits_loses_no_token_that_is_theirs_to_keep_now(
+        text in policies(), state in states(), moved in states(), active in collection::vec(any::<bool>(), USERS.len()),
+    ) {
+        let (policy, now) = (policy(&text), time(NOW));
+        let world = World::new(state.clone());
+        let approved = approve(world.plan(&policy, now));
+        world.change(|state| {
+            state.groups = moved.groups;
+            state.users = USERS.iter().map(|user| UserName::from(*user)).zip(active).collect();
+        });
+        let is_revocation = |change: &Change| matches!(change, Change::Revoke { .. });
+        let anew = world.plan(&policy, now);
+        let revoked_anew: BTreeSet<_> = anew.changes.iter().filter(|planned| is_revocation(&planned.change))
+            .filter_map(|planned| planned.change.token()).map(|token| &token.id).collect();
+        block_on(execute(&approved, &world, &world, &|_| {}));
+        let left = world.state().tokens;
+        for lost in state.tokens.keys().filter(|id| !left.contains_key(*id)) {
+            prop_assert!(revoked_anew.contains(lost), "{lost:?}\n{text}");
+        }
     }
 
     #[test]

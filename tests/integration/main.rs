@@ -62,6 +62,7 @@ mod rules;
 mod rules_reference;
 mod saved_plan;
 mod schema;
+mod second_look;
 mod seed;
 mod serve_process;
 mod settings_file;

@@ -25,15 +25,15 @@ tokens:
 ";
 
 /// Holds requests up until it is told to let them go.
-struct Gate {
-    proxy: Proxy,
-    arrived: mpsc::UnboundedReceiver<()>,
-    open: watch::Sender<bool>,
+pub(crate) struct Gate {
+    pub(crate) proxy: Proxy,
+    pub(crate) arrived: mpsc::UnboundedReceiver<()>,
+    pub(crate) open: watch::Sender<bool>,
 }
 
 impl Gate {
     /// A gate before `upstream` for the requests that `holds` picks by method and path.
-    async fn start(upstream: SocketAddr, holds: fn(&str, &str) -> bool) -> Self {
+    pub(crate) async fn start(upstream: SocketAddr, holds: fn(&str, &str) -> bool) -> Self {
         let (open, opened) = watch::channel(false);
         let (arrival, arrived) = mpsc::unbounded_channel();
         let decide = move |method: &str, path: &str| {

@@ -22,8 +22,8 @@ use crate::{
         SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
     },
     plan::{
-        Change, HeldBack, HoldersChange, NetworksChange, Origin, Pending, Plan, PlannedChange, Purpose,
-        Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
+        Change, HeldBack, HoldersChange, Judged, NetworksChange, Origin, Pending, Plan, PlannedChange,
+        Purpose, Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
     },
     policy::{Place, Waiver, WaiverSubject},
 };
@@ -222,6 +222,7 @@ impl Document {
             without_way_in: Vec::new(),
             without_lasting_way_in: Vec::new(),
             ways_in: WaysIn::default(),
+            judged: Judged::default(),
         })
     }
 }
