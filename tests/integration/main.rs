@@ -51,6 +51,7 @@ mod program;
 mod proxy;
 mod pull_request;
 mod quickstart;
+mod random_worlds;
 mod rails;
 mod reconcile;
 mod report_files;
