@@ -90,7 +90,8 @@ impl Policy {
             1 | 2 => Action::Expire(random.i64(1..40)),
             _ => Action::Revoke,
         };
-        let limit = |random: &mut Rng, limits: [i64; 3]| random.choice(limits).filter(|_| random.u8(0..3) > 0);
+        let limit =
+            |random: &mut Rng, limits: [i64; 3]| random.choice(limits).filter(|_| random.u8(0..3) > 0);
         Self {
             read_only: random.bool(),
             lifetime: limit(random, [30, 90, 365]),
@@ -108,7 +109,8 @@ impl Policy {
 
     /// The same as a policy file.
     pub(super) fn yaml(&self) -> String {
-        let mut limit = vec![format!("max_scope: {}", if self.read_only { "read-only" } else { "read-write" })];
+        let mut limit =
+            vec![format!("max_scope: {}", if self.read_only { "read-only" } else { "read-write" })];
         for (key, days) in
             [("max_lifetime", self.lifetime), ("max_idle", self.idle), ("max_unused", self.unused)]
         {
@@ -124,11 +126,8 @@ impl Policy {
         for id in &self.waived {
             let rules: Vec<_> = self.actions().map(|(rule, _)| rule).into();
             let rules = rules.join(", ");
-            writeln!(
-                text,
-                "  - {{token: \"{id}\", rules: [{rules}], reason: agreed on, until: 2099-12-31}}"
-            )
-            .unwrap();
+            writeln!(text, "  - {{token: \"{id}\", rules: [{rules}], reason: agreed on, until: 2099-12-31}}")
+                .unwrap();
         }
         text
     }

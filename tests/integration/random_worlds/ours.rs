@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -95,7 +96,8 @@ impl World {
         let users: Vec<_> = (0..USERS)
             .map(|user| format!("  - {{name: user-{user}, active: {}}}\n", random.u8(0..6) > 0))
             .collect();
-        let people = format!("users:\n  - {{name: root}}\n{}groups: {{administrators: [root]}}\n", users.concat());
+        let people =
+            format!("users:\n  - {{name: root}}\n{}groups: {{administrators: [root]}}\n", users.concat());
         let mut tokens = "tokens:\n".to_owned();
         for _ in 0..random.u8(1..=30) {
             let (owner, created) = (random.u8(0..USERS), random.i64(1..500));
@@ -109,10 +111,12 @@ impl World {
                 0 => "never".to_owned(),
                 _ => format!("{{ago: {}h}}", random.i64(1..created * 24)),
             };
-            tokens += &format!(
+            writeln!(
+                tokens,
                 "  - {{owner: user-{owner}, description: script, scope: {scope}, created: {created}d, \
-                 expires: {expires}, last_used: {last_used}}}\n"
-            );
+                 expires: {expires}, last_used: {last_used}}}"
+            )
+            .unwrap();
         }
         let store = Store::open_or_create(&StoreUrl { file: self.store() }).await.unwrap();
         directory::import(&store, &people, |_| None).await.unwrap();
@@ -152,7 +156,8 @@ impl World {
     async fn run(&mut self) {
         fs::write(self.folder.path().join("policy.yaml"), self.policy.yaml()).unwrap();
         let before = self.state().await;
-        let (applied, again) = if self.is_gateway { self.run_gateway().await } else { self.run_embedded().await };
+        let (applied, again) =
+            if self.is_gateway { self.run_gateway().await } else { self.run_embedded().await };
         let after = self.state().await;
         self.judge(&before, &after, &applied);
         if applied.code == Some(0) {
@@ -199,7 +204,8 @@ impl World {
             assert_eq!(before, self.state().await);
         }
         for ending in ["", "-wal", "-shm"] {
-            let (from, to) = (format!("store.db{ending}"), self.folder.path().join(format!("store.db{ending}")));
+            let (from, to) =
+                (format!("store.db{ending}"), self.folder.path().join(format!("store.db{ending}")));
             let _ = fs::remove_file(&to);
             if folder.path().join(&from).exists() {
                 fs::copy(folder.path().join(&from), to).unwrap();
@@ -269,15 +275,16 @@ impl World {
         let mut statements = String::new();
         let users: BTreeSet<_> = (0..2).map(|_| self.random.u8(0..USERS)).collect();
         for user in users {
-            statements +=
-                &format!("UPDATE users SET active = {} WHERE name = 'user-{user}';\n", self.random.u8(0..2));
+            let active = self.random.u8(0..2);
+            writeln!(statements, "UPDATE users SET active = {active} WHERE name = 'user-{user}';").unwrap();
         }
         let used = self.random.u8(1..30);
-        statements += &format!(
-            "UPDATE tokens SET last_used = {} WHERE id = {used} AND (expires IS NULL OR expires > {});\n",
-            self.now - HOUR / 2,
-            self.now
-        );
+        let (at, now) = (self.now - HOUR / 2, self.now);
+        writeln!(
+            statements,
+            "UPDATE tokens SET last_used = {at} WHERE id = {used} AND (expires IS NULL OR expires > {now});"
+        )
+        .unwrap();
         self.change(&statements).await;
         if self.random.u8(0..3) == 0 {
             let ids: Vec<_> = (1..=30).map(|id| id.to_string()).collect();
