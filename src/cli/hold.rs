@@ -2,7 +2,12 @@
 //!
 //! Targets on one server hold it together, so that a run does not wait for itself.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
@@ -33,8 +38,8 @@ pub(super) struct HeldRun {
     pub(super) by: String,
     /// The lease of the server, where it has one.
     pub(super) lease: Option<HeldLease>,
-    /// Held by every target of the run on the server.
-    pub(super) others: Arc<()>,
+    /// The lease that a target left which is through, for those of the run on the server that still write.
+    pub(super) left: Arc<Mutex<Option<HeldLease>>>,
     /// Locks on this machine.
     pub(super) locks: Arc<[RunLock]>,
 }
@@ -45,9 +50,16 @@ impl HeldRun {
         self.lease.is_none() && self.locks.is_empty()
     }
 
-    /// Lets other runs begin, unless this one still has another target on the server: they may have one lease.
+    /// Lets other runs begin, once the last target of this one on the server is through: they may have one
+    /// lease, or only one of them has it.
     pub(super) async fn release(self) {
-        if let (Some(lease), Some(())) = (self.lease, Arc::into_inner(self.others)) {
+        let Self { lease, left, locks: _locks, .. } = self;
+        if lease.is_some() {
+            *left.lock().unwrap_or_else(PoisonError::into_inner) = lease;
+        }
+        let last =
+            Arc::into_inner(left).map(|left| left.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if let Some(lease) = last.flatten() {
             lease.give_back().await;
         }
     }
@@ -87,10 +99,10 @@ pub(super) async fn hold(sessions: &mut [&mut Session], patience: Duration) -> R
         let Some(first) = names.first() else { return Ok(()) };
         match try_hold(sessions, first, &by, begun).await? {
             Ok((locks, leases)) => {
-                let others = Arc::new(());
+                let left = Arc::new(Mutex::new(None));
                 for ((session, id), lease) in sessions.iter_mut().zip(names).zip(leases) {
-                    let (by, others, locks) = (by.clone(), Arc::clone(&others), Arc::clone(&locks));
-                    session.records.began(HeldRun { id, begun, by, lease, others, locks });
+                    let (by, left, locks) = (by.clone(), Arc::clone(&left), Arc::clone(&locks));
+                    session.records.began(HeldRun { id, begun, by, lease, left, locks });
                 }
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs,
+    env, fs, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     apply::{
-        journal::{JournalFolder, Past, Recording, Sought, history, merge},
+        journal::{ItsTokens, JournalFolder, Past, Recording, Sought, history, merge},
         one_line,
     },
     model::{
@@ -19,7 +19,7 @@ use crate::{
         run::{Fate, RecordedRun, RunHead, RunId},
     },
     plan::{ApprovedPlan, History, Plan},
-    policy::settings_file::{Connection, Journal, TargetDeclaration},
+    policy::settings_file::{Connection, Journal, TargetDeclaration, may_share_tokens},
     report::saved::sha256,
     target::{
         Target, Writer,
@@ -41,7 +41,15 @@ pub(super) struct Records {
 
 /// The runs on the server of `declaration`, as far as the settings file knows that server.
 pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> Sought {
-    let all = workspace.settings.targets.iter().map(|target| target.name.clone());
+    let others = workspace.settings.targets.iter().filter(|target| target.name != declaration.name);
+    let its_tokens = |other: &TargetDeclaration| {
+        let (its, ours) = (&other.connection, &declaration.connection);
+        match may_share_tokens(its, ours) {
+            true => ItsTokens::Shared,
+            false if mem::discriminant(its) == mem::discriminant(ours) => ItsTokens::Apart,
+            false => ItsTokens::OtherKind,
+        }
+    };
     Sought {
         target: declaration.name.clone(),
         server: declaration
@@ -49,7 +57,7 @@ pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> 
             .server()
             .map(|server| ServerIdentity::at(&server.url))
             .unwrap_or_default(),
-        others: all.filter(|name| *name != declaration.name).collect(),
+        others: others.map(|other| (other.name.clone(), its_tokens(other))).collect(),
     }
 }
 
@@ -127,7 +135,12 @@ impl Records {
             None => Past::default(),
         };
         if let Some(gateway) = target.gateway() {
-            past.runs = merge(past.runs, gateway.runs(since, None).await?);
+            let of_server = gateway.runs(since, None).await?;
+            // What the server tells is about its own tokens.
+            for run in &of_server {
+                past.elsewhere.remove(&run.head.run);
+            }
+            past.runs = merge(past.runs, of_server);
         }
         if let Some(interrupted) = past.runs.first().filter(|run| self.run.is_some() && run.ended.is_none()) {
             self.say_interrupted(interrupted);
@@ -150,7 +163,7 @@ impl Records {
             runs = merge(runs, gateway.runs(Timestamp::UNIX_EPOCH, Some(LATEST)).await?);
         }
         // Of other targets on the server only those count that are not called so any more.
-        runs.retain(|run| !self.sought.others.contains(&run.head.target));
+        runs.retain(|run| !self.sought.others.contains_key(&run.head.target));
         Ok(runs.iter().filter(|run| run.is_success()).map(|run| run.head.begun).max())
     }
 

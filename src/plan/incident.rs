@@ -34,7 +34,8 @@ pub(super) async fn plan(
     let mut findings = Findings::default();
     let mut statistics = Statistics::new(terms.now);
     let mut chosen = Vec::new();
-    let mut settle = SettleFold::new(&terms.history.open);
+    // A refusal stands in nobody's way who has to be quick; what was interrupted may have been done.
+    let mut settle = SettleFold::new(terms.history.open.iter().filter(|open| !open.refused));
     let mut observe = |token: Token| {
         people.observe(&token);
         settle.observe(&token);

@@ -47,7 +47,10 @@ impl<'a> Planner<'a> {
             statistics: Statistics::new(terms.now),
             refused_use: RefusedUseFold::new(inventory, &settings.0),
             people: PeopleFold::new(inventory, &settings.0, terms.lockout),
-            settle: SettleFold::new(&terms.history.open),
+            // Of what was refused, only a look at it can tell that it was done all the same.
+            settle: SettleFold::new(
+                terms.history.open.iter().filter(|open| !(open.refused && open.elsewhere)),
+            ),
             terms: *terms,
             inventory,
             settings,

@@ -12,7 +12,7 @@ use super::{OpenChange, PlannedChange};
 
 /// Collects what shows how changes ended that were begun and not recorded.
 pub(super) struct SettleFold<'a> {
-    open: &'a [OpenChange],
+    open: Vec<&'a OpenChange>,
     /// Places in `open`, by identifier of the token.
     by_token: HashMap<&'a str, Vec<usize>>,
     /// What is known so far, one for each of `open`.
@@ -20,14 +20,15 @@ pub(super) struct SettleFold<'a> {
 }
 
 impl<'a> SettleFold<'a> {
-    pub(super) fn new(open: &'a [OpenChange]) -> Self {
+    pub(super) fn new(open: impl Iterator<Item = &'a OpenChange>) -> Self {
+        let open: Vec<_> = open.collect();
         let mut by_token: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (place, change) in open.iter().enumerate() {
+        for (place, change) in open.iter().enumerate().filter(|(_, change)| !change.elsewhere) {
             if let Some(id) = change.note.address.strip_prefix("token/") {
                 by_token.entry(id).or_default().push(place);
             }
         }
-        Self { open, by_token, fates: vec![None; open.len()] }
+        Self { fates: vec![None; open.len()], open, by_token }
     }
 
     /// Looks at one token of the target.
@@ -41,7 +42,7 @@ impl<'a> SettleFold<'a> {
 
     /// What became of every change, once tokens were seen and `planned` is what is asked for now: what is
     /// planned again was not done. What does not show counts as done when `whole`, so that nothing else can
-    /// be.
+    /// be; what was done elsewhere does not show here at all.
     pub(super) fn finish<'p>(
         self,
         planned: impl Iterator<Item = &'p PlannedChange>,
@@ -51,14 +52,15 @@ impl<'a> SettleFold<'a> {
             planned.map(|one| (one.change.object().address(), one.change.action())).collect();
         let settle = |(change, seen): (&OpenChange, Option<Fate>)| {
             let is_planned = || again.contains(&(change.note.address.clone(), change.note.action.as_str()));
-            let fate = seen.unwrap_or_else(|| match (is_planned(), whole) {
-                (true, _) => Fate::Failed,
-                (false, true) => Fate::Done,
-                (false, false) => Fate::Unknown,
+            let fate = seen.unwrap_or_else(|| match whole {
+                _ if change.elsewhere => Fate::Unknown,
+                _ if is_planned() => Fate::Failed,
+                true => Fate::Done,
+                false => Fate::Unknown,
             });
             Settled { run: change.run.clone(), change: change.change, fate }
         };
-        self.open.iter().zip(self.fates).map(settle).collect()
+        self.open.into_iter().zip(self.fates).map(settle).collect()
     }
 }
 

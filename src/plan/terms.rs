@@ -1,7 +1,7 @@
 //! In: what somebody who makes a plan knows beside the target itself. Out: that in one value. It
 //! refuses to look anything up: the time and what earlier runs did are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -48,11 +48,13 @@ pub struct History {
 }
 
 impl History {
-    /// What is spent once it is known what became of the changes that were open; `settled` has them in
-    /// their order.
+    /// What is spent once `settled` tells what became of changes that were open; those that it does not name
+    /// count for nothing.
     pub(super) fn spent_with(&self, settled: &[Settled], now: Timestamp) -> Option<Spent> {
         let mut spent = self.spent.clone()?;
-        for (open, _) in self.open.iter().zip(settled).filter(|(_, settled)| settled.fate.counts()) {
+        let counting = settled.iter().filter(|settled| settled.fate.counts());
+        let counting: HashSet<_> = counting.map(|settled| (&settled.run, settled.change)).collect();
+        for open in self.open.iter().filter(|open| counting.contains(&(&open.run, open.change))) {
             spent.add(&open.note.counts, open.attempted, now);
         }
         Some(spent)
@@ -72,6 +74,8 @@ pub struct OpenChange {
     pub attempted: Timestamp,
     /// Whether it was refused, as far as anybody knows, and not merely interrupted.
     pub refused: bool,
+    /// Whether the target that the plan is for does not show what became of it: it was made on another one.
+    pub elsewhere: bool,
 }
 
 /// What runs did within the window that rails look back on.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokenwarden::{
     apply::{
         Effect, TargetWriter, WriteError, execute,
-        journal::{JournalFolder, Past, Recording, RunFile, RunLock, Sought, history},
+        journal::{ItsTokens, JournalFolder, Past, Recording, RunFile, RunLock, Sought, history},
     },
     model::{
         Owner, Period, Scope, ServerIdentity, Token, TokenId, TokenScope,
@@ -461,10 +461,66 @@ fn what_was_done_within_the_window_counts_whatever_the_file_is_called_and_whatev
     // A name that no target has any more, and one that another target has.
     write("20261123T100000Z-00000000", "before", "2026-11-23T10:00:00Z", &revoked("2026-11-23T10:00:00Z"));
     assert_eq!(spent(), 3);
-    let others = [("before".to_owned())].into();
+    let others = [("before".to_owned(), ItsTokens::Shared)].into();
     let sought = Sought { target: "world".to_owned(), others, ..Sought::default() };
     let past = journaled.folder.past(&sought, time("2026-11-22T12:00:00Z")).unwrap();
     assert!(past.runs.iter().all(|run| run.head.target == "world"), "{past:?}");
+}
+
+#[test]
+fn what_another_run_tells_of_tokens_is_believed_where_its_tokens_are_ours() {
+    let (ours, theirs) = (Some("ours.example.com"), Some("theirs.example.com"));
+    let both_done = [Some(Fate::Done), Some(Fate::Done)];
+    // What was interrupted counts wherever it was; what was refused, only where it can be seen.
+    let unseen = [Some(Fate::Unknown), None];
+    for (target, server, has_deadline, fates) in [
+        ("world", ours, true, both_done),
+        ("world", None, true, both_done),
+        ("world", theirs, false, both_done),
+        ("renamed", ours, true, both_done),
+        ("renamed", None, false, unseen),
+        ("shared", ours, true, both_done),
+        ("apart", ours, true, unseen),
+        ("kind", ours, false, unseen),
+    ] {
+        let journaled = Journaled::new();
+        let mut begun = serde_json::json!({
+            "record": "begun", "format_version": "1.0", "run": "20261123T100000Z-00000000", "target": target,
+            "begun": "2026-11-23T10:00:00Z", "by": "x@y", "policy_sha256": "",
+            "deadlines": {"10": "2026-11-01T00:00:00Z"},
+        });
+        if let Some(server) = server {
+            begun["server"] = serde_json::json!([server]);
+        }
+        let at = "2026-11-23T10:00:01Z";
+        let planned = |change: u32| {
+            serde_json::json!({"record": "planned", "change": change, "address": format!("token/{}", 90 + change),
+                "action": "revoke", "counts": {"revocations": 1}})
+        };
+        let attempted = |change: u32| serde_json::json!({"record": "attempted", "change": change, "at": at});
+        let refused = serde_json::json!({"record": "result", "change": 1, "fate": "failed", "at": at});
+        let lines = [begun, planned(0), planned(1), attempted(0), attempted(1), refused];
+        let lines = lines.map(|line| line.to_string() + "\n").concat();
+        fs::create_dir_all(journaled.folder.path()).unwrap();
+        let file = journaled.folder.path().join(format!("20261123T100000Z-00000000.{target}.jsonl"));
+        fs::write(file, lines).unwrap();
+        let others =
+            [("shared", ItsTokens::Shared), ("apart", ItsTokens::Apart), ("kind", ItsTokens::OtherKind)];
+        let sought = Sought {
+            target: "world".to_owned(),
+            server: ServerIdentity::at("https://ours.example.com"),
+            others: others.map(|(name, tokens)| (name.to_owned(), tokens)).into(),
+        };
+        let past = journaled.folder.past(&sought, time("2026-11-22T12:00:00Z")).unwrap();
+        assert_eq!(past.runs.len(), 1, "{target} {server:?}");
+        assert_eq!(!past.deadlines.is_empty(), has_deadline, "{target} {server:?}");
+        let history = history(past, Period::days(1), time(NOW));
+        let plan = journaled.plan(&history);
+        let fate = |change: u32| plan.settled.iter().find(|one| one.change == change).map(|one| one.fate);
+        assert_eq!([fate(0), fate(1)], fates, "{target} {server:?}");
+        let counted = fates.iter().flatten().count() as u64;
+        assert_eq!(plan.spent.unwrap().of(RailClass::Revocations), counted, "{target} {server:?}");
+    }
 }
 
 #[cfg(unix)]

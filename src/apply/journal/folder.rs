@@ -44,8 +44,19 @@ pub struct Sought {
     pub target: String,
     /// What the server behind it is known by.
     pub server: ServerIdentity,
-    /// The names of the other targets of the settings file.
-    pub others: BTreeSet<String>,
+    /// The other targets of the settings file, by name.
+    pub others: BTreeMap<String, ItsTokens>,
+}
+
+/// How the tokens of another target stand to ours, should both be on one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItsTokens {
+    /// Some may be ours.
+    Shared,
+    /// None is ours; their identifiers are still unlike ours.
+    Apart,
+    /// None is ours, and they are counted by themselves: an identifier may be that of one of ours.
+    OtherKind,
 }
 
 impl Sought {
@@ -53,8 +64,22 @@ impl Sought {
     /// other servers are called so.
     #[must_use]
     pub fn has(&self, run: &RunHead) -> bool {
-        let nobody_knows = || run.server.is_empty() && !self.others.contains(&run.target);
+        let nobody_knows = || run.server.is_empty() && !self.others.contains_key(&run.target);
         run.target == self.target || run.server.meets(&self.server) || nobody_knows()
+    }
+
+    /// Whether what `run` tells of a token is about ours of that identifier. Nothing is guessed: what is
+    /// taken from another server hits a token that nobody meant.
+    fn names_ours(&self, run: &RunHead) -> bool {
+        let is_unknown = run.server.is_empty() || self.server.is_empty();
+        let is_here = if is_unknown { run.target == self.target } else { run.server.meets(&self.server) };
+        is_here && self.others.get(&run.target) != Some(&ItsTokens::OtherKind)
+    }
+
+    /// Whether a look at our tokens shows what became of the changes of `run`.
+    fn shows(&self, run: &RunHead) -> bool {
+        let is_apart = || self.others.get(&run.target) == Some(&ItsTokens::Apart);
+        run.target == self.target || self.names_ours(run) && !is_apart()
     }
 }
 
@@ -63,7 +88,9 @@ impl Sought {
 pub struct Past {
     /// The runs that can still matter, the latest first.
     pub runs: Vec<RecordedRun>,
-    /// The first moment at which each token was made to end.
+    /// Those of `runs` whose changes a look at the tokens of the target does not show.
+    pub elsewhere: BTreeSet<RunId>,
+    /// The first moment at which each token of the target was made to end.
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// Changes, by their place in a run, of which a later run found out what became of them.
     pub settled: BTreeSet<(RunId, u32)>,
@@ -128,11 +155,15 @@ impl JournalFolder {
         // Runs before there were numbers are in the order of their names.
         files.sort_by_key(|file| file.number);
         let settled: Vec<Settled> = files.iter().flat_map(|file| file.settled.iter().cloned()).collect();
-        let mut past = Past::default();
+        let with_ours = files.iter().rfind(|file| sought.names_ours(&file.run.head));
+        let mut past = Past {
+            deadlines: with_ours.map(JournalFile::deadlines_afterwards).unwrap_or_default(),
+            number: files.last().map_or(0, |file| file.number),
+            ..Past::default()
+        };
         for mut file in files.into_iter().rev() {
-            if past.runs.is_empty() {
-                past.deadlines = file.deadlines_afterwards();
-                past.number = file.number;
+            if !sought.shows(&file.run.head) {
+                past.elsewhere.insert(file.run.head.run.clone());
             }
             settle(&mut file.run, &settled);
             if past.runs.is_empty() || file.run.last_moment() >= since {
@@ -158,7 +189,7 @@ impl JournalFolder {
             let Some(mut file) = self.read(&name, sought)? else { continue };
             settle(&mut file.run, &settled);
             settled.extend(file.settled);
-            if !sought.others.contains(&file.run.head.target) {
+            if !sought.others.contains_key(&file.run.head.target) {
                 runs.push(file.run);
             }
         }

@@ -21,6 +21,7 @@ pub fn history(past: Past, window: Period, now: Timestamp) -> History {
     let mut spent = Spent::nothing(window);
     let mut open = Vec::new();
     for run in past.runs {
+        let elsewhere = past.elsewhere.contains(&run.head.run);
         for (place, change) in (0u32..).zip(run.changes) {
             let refused = change.has(Fate::Failed);
             match (change.result, change.attempted) {
@@ -29,7 +30,8 @@ pub fn history(past: Past, window: Period, now: Timestamp) -> History {
                 // What was refused may have been done all the same: an answer tells of the one who gave it.
                 (result, Some(attempted)) if result.is_none() || refused => {
                     let run = run.head.run.clone();
-                    open.push(OpenChange { run, change: place, note: change.note, attempted, refused });
+                    let note = change.note;
+                    open.push(OpenChange { run, change: place, note, attempted, refused, elsewhere });
                 }
                 _ => {}
             }

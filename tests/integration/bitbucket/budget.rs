@@ -1,6 +1,11 @@
 //! The budget over time belongs to the server, whatever its targets are called and however they reach it.
 
-use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures_util::FutureExt;
 use tempfile::TempDir;
@@ -266,4 +271,89 @@ async fn a_mark_keeps_its_day_when_its_target_gets_another_name() {
     let again = slices.apply().await;
     assert!(again.stdout.starts_with("No changes in"), "{}{}", again.stdout, again.stderr);
     assert_eq!(stub.only("projects/PLAT"), marked);
+}
+
+/// Lets the deadlines that a journal file tells of be over, and takes out what its server is known by when
+/// `is_old`, as versions wrote it that did not keep that.
+fn let_deadlines_pass(file: &Path, is_old: bool) {
+    let over = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(30 * 24)).to_string();
+    let text = fs::read_to_string(file).unwrap();
+    let rewritten = text.lines().map(|line| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let record = record.as_object_mut().unwrap();
+        if is_old {
+            record.remove("server");
+            record.remove("number");
+        }
+        record.entry("deadline").and_modify(|deadline| *deadline = over.clone().into());
+        serde_json::Value::from(record.clone()).to_string() + "\n"
+    });
+    let rewritten: String = rewritten.collect();
+    assert!(rewritten.contains(&over), "{text}");
+    fs::write(file, rewritten).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_of_a_token_of_another_server_is_not_one_of_the_token_with_its_number_here() {
+    let policy = POLICY.replace("lifetime: revoke", "lifetime: {action: expire, grace: 14d}");
+    // Under which name the other server was, whether the record tells its address, and the name of ours.
+    for (before, is_old, now) in [("prod", false, "prod"), ("jira", true, "bb"), ("jira", true, "jira")] {
+        let (theirs, ours) = (Stub::start().await, Stub::start().await);
+        let script = token("000000000101", "script", "2026-01-01T00:00:00Z", &["REPO_READ"]);
+        theirs.add("projects/PLAT", script.clone());
+        ours.add("projects/PLAT", script.clone());
+        let slices = Slices::new(&[(before, &theirs.url(), "PLAT")]);
+        fs::write(slices.0.path().join("policy.yaml"), &policy).unwrap();
+        assert_eq!(slices.apply().await.code, Some(0));
+        let [record] = slices.journal(".jsonl").try_into().unwrap();
+        let_deadlines_pass(&record, is_old);
+        slices.write(&[(now, &ours.url(), "PLAT"), ("elsewhere", &theirs.url(), "DOCS")]);
+        let run = slices.run(&["apply", "--auto-approve", "--target", now]).await;
+        assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+        // The name is all that an old record tells of its server.
+        let is_ours = is_old && before == now;
+        assert_eq!(left(&ours), usize::from(!is_ours), "{before} {now}: {}", run.stdout);
+    }
+    // Under another name on one server the deadline stands, though the owner took the mark off.
+    let stub = Stub::start().await;
+    let script = token("000000000101", "script", "2026-01-01T00:00:00Z", &["REPO_READ"]);
+    stub.add("projects/PLAT", script.clone());
+    let slices = Slices::new(&[("plat", &stub.url(), "PLAT")]);
+    fs::write(slices.0.path().join("policy.yaml"), &policy).unwrap();
+    assert_eq!(slices.apply().await.code, Some(0));
+    let [record] = slices.journal(".jsonl").try_into().unwrap();
+    let_deadlines_pass(&record, false);
+    stub.contents().tokens.insert("projects/PLAT".to_owned(), vec![script]);
+    slices.write(&[("renamed", &stub.url(), "PLAT")]);
+    let run = slices.apply().await;
+    assert_eq!((run.code, left(&stub)), (Some(0), 0), "{}{}", run.stdout, run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_stands_neither_in_the_way_of_other_tokens_nor_of_an_incident() {
+    let in_a_hurry = ["revoke", "--auto-approve", "--reason", "laptop stolen", "--owner", "project DOCS"];
+    for (targets, arguments) in [
+        // What the other target shows none of.
+        (&[("plat", "PLAT"), ("docs", "DOCS")][..], &["apply", "--auto-approve", "--target", "docs"][..]),
+        // Of the tokens of others an incident shows nothing.
+        (&[("plat", "PLAT, DOCS")], &in_a_hurry),
+    ] {
+        let stub = server().await;
+        let decide = |method: &str, path: &str| {
+            let refused = answer("403 Forbidden", &["content-type: application/json"], "{\"errors\": []}");
+            let is_refused = method == "DELETE" && path.contains("/PLAT/");
+            std::future::ready(if is_refused { Fate::Instead(refused) } else { Fate::Whole }).boxed()
+        };
+        let proxy =
+            Proxy::start(stub.url().trim_start_matches("http://").parse().unwrap(), Arc::new(decide)).await;
+        let url = proxy.url();
+        let slices = Slices::new(&[("plat", &url, "PLAT")]);
+        let failed = slices.apply().await;
+        assert!(matches!(failed.code, Some(1 | 5)), "{}{}", failed.stdout, failed.stderr);
+        assert_eq!(left(&stub), 12);
+        let targets: Vec<_> = targets.iter().map(|(name, projects)| (*name, &*url, *projects)).collect();
+        slices.write(&targets);
+        let run = slices.run(arguments).await;
+        assert_eq!((run.code, left(&stub)), (Some(0), 6), "{arguments:?}: {}{}", run.stdout, run.stderr);
+    }
 }
