@@ -370,6 +370,7 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
     let afterwards = if plan.changes.is_empty() {
         Afterwards::Planned(Box::new(plan.clone()))
     } else {
+        let history = History { deadlines: plan.deadlines_afterwards(&history), ..history };
         let terms = targets::terms(declaration, &policy, &history, plan.made_for);
         match stop::unless_requested(plan.left(&terms, &session.target)).await {
             Ok(Ok(left)) => Afterwards::Planned(Box::new(left)),

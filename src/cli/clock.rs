@@ -78,6 +78,10 @@ impl ClockStanding {
     /// The moment at which a token was made or used although `plan` was made for an earlier one, when there
     /// is such a moment. Clocks may be `allowed` apart.
     pub(super) fn too_early(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<TooEarly> {
+        // An incident is not judged by time: one odd date keeps no leaked token alive.
+        if matches!(plan.purpose, Purpose::Revoke(_)) && self != Self::Given {
+            return None;
+        }
         let tolerated = match self {
             Self::Given => SignedDuration::ZERO,
             Self::Read(_) => allowed.unwrap_or(NOTABLE).max(NOTABLE),

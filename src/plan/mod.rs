@@ -421,6 +421,20 @@ impl Plan {
         left.chain(found.map(|pending| (pending.token.id.clone(), pending.until))).collect()
     }
 
+    /// The deadlines that the record has once this plan was applied, when it had `history` before.
+    #[must_use]
+    pub fn deadlines_afterwards(&self, history: &History) -> BTreeMap<TokenId, Timestamp> {
+        let mut deadlines = self.deadlines_left(history);
+        for planned in &self.changes {
+            match &planned.change {
+                Change::Mark { token, until } => deadlines.insert(token.id.clone(), *until),
+                Change::Unmark { token } => deadlines.remove(&token.id),
+                _ => None,
+            };
+        }
+        deadlines
+    }
+
     /// Whether everything that was looked for was seen, and nothing is to be done or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {

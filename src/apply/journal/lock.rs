@@ -58,6 +58,10 @@ impl RunLock {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             let mut file = regular::open(&mut options, path).map_err(failed)?;
+            // What is written into it must not change a file of another name.
+            if regular::has_other_names(&file).map_err(failed)? {
+                return Err(failed(io::Error::other("it is a hard link to another file")));
+            }
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -140,6 +144,9 @@ mod tests {
             let LockError::Io { source, .. } = refused else { panic!("{name}: {refused}") };
             assert_eq!(source.to_string(), "it is no regular file", "{name}");
         }
+        fs::hard_link(at("precious"), at("twin.lock")).unwrap();
+        let refused = RunLock::take(&at("twin.lock"), "mary@ci").unwrap_err();
+        assert!(matches!(refused, LockError::Io { source, .. } if source.to_string().contains("hard link")));
         assert_eq!(fs::read_to_string(at("precious")).unwrap(), "words");
         assert!(!at("nowhere").exists());
     }

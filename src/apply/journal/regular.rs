@@ -59,6 +59,20 @@ fn within(content: Vec<u8>, at_most: u64) -> io::Result<Vec<u8>> {
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {at_most} bytes")))
 }
 
+/// Whether the system knows `file` by more than one name.
+pub(super) fn has_other_names(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Ok(file.metadata()?.nlink() > 1)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(false)
+    }
+}
+
 /// Whether `file` is still what stands at `path`, and not one that was deleted or moved away.
 pub(super) fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
     #[cfg(unix)]

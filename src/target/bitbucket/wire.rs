@@ -214,16 +214,22 @@ impl TokenItem {
         Ok(Token { id, owner, description, scope, created, created_by: None, last_used, expires, mark })
     }
 
-    /// How far it reaches: to writing unless every permission is for reading. A permission that nobody
-    /// knows counts as writing. Not known where the server does not say: no specification has the
-    /// permissions in an answer.
+    /// How far it reaches: to writing when some permission is for more than reading, to reading when all are
+    /// for that. Not known where a permission is not, and where the server does not say: no specification has
+    /// the permissions in an answer.
     pub(super) fn scope(&self) -> TokenScope {
         match &self.permissions {
             None => TokenScope::Unknown,
-            Some(held) if held.iter().all(|permission| level(permission) == Some(Level::Read)) => {
-                TokenScope::Set(Scope::ReadOnly)
+            Some(held) => {
+                let levels = || held.iter().map(|permission| level(permission));
+                if levels().flatten().any(|level| level != Level::Read) {
+                    TokenScope::Set(Scope::ReadWrite)
+                } else if levels().all(|level| level.is_some()) {
+                    TokenScope::Set(Scope::ReadOnly)
+                } else {
+                    TokenScope::Unknown
+                }
             }
-            Some(_) => TokenScope::Set(Scope::ReadWrite),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Response, header};
 
 /// Dates of answers have whole seconds: what they say holds for one more.
@@ -86,7 +86,7 @@ fn moved(moment: Timestamp, by: SignedDuration) -> Timestamp {
 /// The dates that `response` has, UTC: one, unless something between us and the server adds its own.
 pub(super) fn dates(response: &Response) -> impl Iterator<Item = Timestamp> + '_ {
     let dates = response.headers().get_all(header::DATE).iter().filter_map(|date| date.to_str().ok());
-    dates.filter_map(|date| DateTimeParser::new().parse_timestamp(date.trim()).ok())
+    dates.filter_map(|date| Timestamp::try_from(httpdate::parse_http_date(date.trim()).ok()?).ok())
 }
 
 /// Gathers what answers say of the clock.

@@ -16,6 +16,8 @@ pub enum PagingFault {
     LeadsNowhere,
     /// It is not the last one and holds nothing.
     Empty,
+    /// It holds nothing, and the one before it led to it. A list that gets shorter meanwhile does so once.
+    NoMore,
     /// It holds what an earlier one held.
     Repeats,
     /// The list is another one each time that it is read.
@@ -33,6 +35,7 @@ impl fmt::Display for PagingFault {
         match self {
             Self::LeadsNowhere => f.write_str("is not the last one and does not lead on to the next"),
             Self::Empty => f.write_str("is not the last one and holds nothing"),
+            Self::NoMore => f.write_str("holds nothing, although the one before it said that there is more"),
             Self::Repeats => f.write_str("holds the same as an earlier one"),
             Self::Unsteady => f.write_str("begins a list that is another one each time that it is read"),
             Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
@@ -126,6 +129,7 @@ pub(super) fn next(
 ) -> Result<Option<u64>, PagingFault> {
     match (last, number(next)?) {
         (None, _) => Err(PagingFault::Contradicts("does not say whether it is the last one")),
+        (Some(true), None) if entries == 0 && start > 0 => Err(PagingFault::NoMore),
         (Some(true), None) => Ok(None),
         (Some(true), Some(_)) => Err(PagingFault::Contradicts(BOTH)),
         (Some(false), Some(next)) if next > start && entries > 0 => Ok(Some(next)),

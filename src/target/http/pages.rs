@@ -202,7 +202,7 @@ impl HttpClient {
         limit: &str,
     ) -> Result<Listing<T>, HttpError> {
         let listing = self.list_as::<P, T>(path, query, limit).await?;
-        if listing.has_several && listing.fault.is_none() {
+        if listing.has_several && matches!(listing.fault, None | Some((_, PagingFault::NoMore))) {
             return Ok(listing.and(self.list_as::<P, T>(path, query, limit).await?));
         }
         Ok(listing)

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
+use jiff::Timestamp;
 use reqwest::StatusCode;
 
 use super::HttpError;
@@ -99,7 +99,7 @@ pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = DateTimeParser::new().parse_timestamp(value).ok()?;
+    let until = Timestamp::try_from(httpdate::parse_http_date(value).ok()?).ok()?;
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
 

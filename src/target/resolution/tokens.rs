@@ -171,8 +171,12 @@ impl Resolution {
         let (lack_owner, lack_scope) = page.iter().flatten().fold((false, false), |(owner, scope), item| {
             (owner || !item.names_its_owner(), scope || !item.has_scope())
         });
-        let by_key: HashMap<&str, &UserName> =
-            people.values.iter().map(|person| (person.key.as_str(), &person.name)).collect();
+        // Nobody, where two users have the same key.
+        let mut by_key: HashMap<&str, Option<&UserName>> = HashMap::new();
+        for person in &people.values {
+            let of_key = by_key.entry(&person.key).or_insert(Some(&person.name));
+            *of_key = of_key.filter(|name| **name == person.name);
+        }
         // Keys of which none is anybody's are another product's, or of a form that is not known here.
         let keys: Vec<_> = page.iter().flatten().filter_map(TokenItem::key_alone).collect();
         let keys_are_known = keys.is_empty() || keys.iter().any(|key| by_key.contains_key(key));
@@ -188,7 +192,7 @@ impl Resolution {
         let name_of = |key: &str| {
             let gone = UserName::new(key);
             let is_gone = keys_are_known && people.doubt().is_none() && !names.contains(&gone);
-            by_key.get(key).map(|name| (*name).clone()).or_else(|| is_gone.then_some(gone))
+            by_key.get(key).map_or_else(|| is_gone.then_some(gone), |name| name.cloned())
         };
         while let Some(items) = page {
             for item in items {

@@ -52,6 +52,15 @@ fn lies() -> Vec<(&'static str, Rewriting)> {
                 }
             }),
         ),
+        (
+            "promised more",
+            Box::new(|page, start| {
+                if start > 0 {
+                    let empty = json!({"values": [], "size": 0, "isLastPage": true, "nextPageStart": null});
+                    page.as_object_mut().unwrap().extend(empty.as_object().unwrap().clone());
+                }
+            }),
+        ),
         ("holds what cannot be read", Box::new(|page, _| page["values"][0] = json!({"name": null}))),
     ]
 }
@@ -191,6 +200,23 @@ async fn an_odd_token_costs_itself_alone_and_is_named() {
         let terms = Terms { target: stub::TARGET, history: &history, ..terms(&policy, time(NOW)) };
         let revoked = Plan::make_for(&Purpose::Revoke(incident), &terms, &stub.target()).await.unwrap();
         assert_eq!(actions(&revoked), ["revoke 2"], "{field}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_a_permission_that_nobody_knows_is_held_back() {
+    let narrow = "version: 1\ntokens: {limits: [{max_scope: read-only}], enforcement: {scope: revoke}}\n";
+    for (permissions, expected) in [
+        (&["REPO_SUPER"][..], &[][..]),
+        (&["PROJECT_READ", "repo_read"], &[]),
+        (&[""], &[]),
+        (&["REPO_SUPER", "REPO_WRITE"], &["revoke 7"]),
+    ] {
+        let stub = Stub::start().await;
+        stub.add("users/warden", token("7", "x", "2025-01-01T00:00:00Z", permissions));
+        let plan = planned(&stub, narrow).await;
+        assert_eq!(actions(&plan), expected, "{permissions:?}");
+        assert_eq!(plan.is_whole(), !expected.is_empty(), "{permissions:?}");
     }
 }
 

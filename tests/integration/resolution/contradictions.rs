@@ -33,6 +33,21 @@ fn set(changes: Value) -> impl Fn(&mut Value) + Send + 'static {
 }
 
 #[tokio::test]
+async fn a_key_that_two_users_have_is_the_name_of_neither() {
+    let stub = with_keys(|contents| {
+        contents.users = vec![("warden", "1", true), ("mary", "2", true), ("gone", "2", false)];
+    })
+    .await;
+    let revoking =
+        policy("version: 1\ntokens: {enforcement: {owner-inactive: revoke, owner-unknown: revoke}}\n");
+    let plan = plan(&stub.target(), &revoking, NOW).await;
+    assert!(
+        actions(&plan).iter().all(|action| !["revoke 1", "revoke 2", "revoke 5"].contains(&action.as_str()))
+    );
+    assert!(!plan.is_whole(), "{:?}", missing(&plan));
+}
+
+#[tokio::test]
 async fn members_that_a_page_may_have_left_out_lose_nothing_in_any_product() {
     const JIRA: &str = "/rest/api/2/group/member";
     const CONFLUENCE: &str = "/rest/api/group/devs/member";
