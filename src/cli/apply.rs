@@ -372,7 +372,7 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
     } else {
         let history = History { deadlines: plan.deadlines_afterwards(&history), ..history };
         let terms = targets::terms(declaration, &policy, &history, plan.made_for);
-        match stop::unless_requested(plan.left(&terms, &session.target)).await {
+        match stop::unless_requested(Box::pin(plan.left(&terms, &session.target))).await {
             Ok(Ok(left)) => Afterwards::Planned(Box::new(left)),
             Ok(Err(error)) => Afterwards::Unread(Why::of(&error)),
             Err(_) => Afterwards::Unread(Why::own("the run was interrupted")),

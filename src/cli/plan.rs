@@ -138,8 +138,11 @@ pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed, s
         for refusal in clocks.into_iter().chain(early).chain(refusals).chain(shut_out) {
             output::note(&format!("apply is refused on {target}: {refusal}"));
         }
+        let as_seen = if plan.is_whole() { "" } else { ", as far as could be seen" };
         for user in &plan.without_way_in {
-            output::note(&format!("warning: `{user}` of `break_glass` has no way in to {target} even now"));
+            output::note(&format!(
+                "warning: `{user}` of `break_glass` has no way in to {target} even now{as_seen}"
+            ));
         }
         for user in &plan.without_lasting_way_in {
             let horizon = one.declaration.lockout.horizon;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{GroupName, UserName};
 
-use super::People;
+use super::{People, Unsure};
 
 /// Who administers a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,12 @@ impl Administrators {
             Self::Group(group) => people.members_of(group).collect(),
             Self::Users(users) => users.iter().collect(),
         }
+    }
+
+    /// Whether there may be more of them than [`Self::names`], as not all could be seen.
+    #[must_use]
+    pub fn may_be_more(&self, people: &People) -> bool {
+        self.group().is_some_and(|group| matches!(people.unsure_about(group), Unsure::Members(_)))
     }
 
     /// Whether `user` is one of them; `people` has the members of the group.

@@ -15,9 +15,10 @@ use tokenwarden::{
     model::{
         AddressSet, AllowedNetworks, Holders, Owner, PasswordAuthentication, Scope, Token, TokenId,
         TokenScope, UserName,
+        permission::Groups,
         rails::{RailClass, Rails},
     },
-    plan::{Axis, Who},
+    plan::{Axis, ShutOut, Who},
     policy::settings_file::Lockout,
 };
 
@@ -222,10 +223,8 @@ fn alter(state: &mut State, change: fn(&mut Token)) {
     change(state.tokens.get_mut(&TokenId::new("1")).unwrap());
 }
 
-#[test]
-fn nothing_closes_when_somebody_who_must_keep_a_way_in_lost_it_meanwhile() {
-    let policy = policy("version: 1\npermissions: {use: [administrators]}\n");
-    let lockout = Lockout { break_glass: vec!["toor".into()], min_admins: 2, ..Lockout::default() };
+/// `toor`, who administers, and `mary`, each with a token alone.
+fn with_toor() -> State {
     let mut state = State::default();
     state.settings.password_authentication = PasswordAuthentication::disabled();
     state.users = ["toor", "mary"].map(|user| (user.into(), true)).into();
@@ -242,6 +241,14 @@ fn nothing_closes_when_somebody_who_must_keep_a_way_in_lost_it_meanwhile() {
         mark: None,
     };
     state.tokens = [token("1", "toor"), token("2", "mary")].map(|token| (token.id.clone(), token)).into();
+    state
+}
+
+#[test]
+fn nothing_closes_when_somebody_who_must_keep_a_way_in_lost_it_meanwhile() {
+    let policy = policy("version: 1\npermissions: {use: [administrators]}\n");
+    let lockout = Lockout { break_glass: vec!["toor".into()], min_admins: 2, ..Lockout::default() };
+    let state = with_toor();
     let meanwhile: [(Meanwhile, bool); 6] = [
         (|state| state.users = [("toor".into(), false)].into(), true),
         (|state| state.tokens.retain(|id, _| id.as_str() != "1"), true),
@@ -265,5 +272,111 @@ fn nothing_closes_when_somebody_who_must_keep_a_way_in_lost_it_meanwhile() {
         assert_eq!(outcome.not_tried() > 0, is_fatal, "{index}: {outcome:#?}");
         let is_everyone = world.state().settings.permissions.use_tokens == Holders::Everyone;
         assert_eq!(is_everyone, is_fatal, "{index}");
+    }
+}
+
+/// As [`with_toor`], where the server shows less than there is.
+fn unseen(hide: Meanwhile) -> State {
+    let mut state = with_toor();
+    hide(&mut state);
+    state
+}
+
+/// Of whom the plan for `yaml` says that they would be shut out, and whether it is for what was not seen.
+fn shut_out(state: &State, lockout: &Lockout, yaml: &str) -> Vec<(Who, bool)> {
+    let plan = World::new(state.clone()).plan_with(&policy(yaml), lockout, time(NOW));
+    let is_unseen = |shut_out: &ShutOut| shut_out.losses.iter().any(|loss| loss.axis == Axis::Unseen);
+    plan.shut_out.iter().map(|shut_out| (shut_out.who.clone(), is_unseen(shut_out))).collect()
+}
+
+const NO_PASSWORDS: &str = "version: 1\npassword_authentication: disabled\n";
+
+#[test]
+fn whoever_was_not_seen_loses_a_way_in_where_the_plan_closes_one_and_nowhere_else() {
+    let lockout = Lockout { break_glass: vec!["toor".into()], min_admins: 0, ..Lockout::default() };
+    let toor = || vec![(Who::BreakGlass("toor".into()), true)];
+    let user = unseen(|state| {
+        state.settings.password_authentication = PasswordAuthentication::Allowed;
+        state.users = [("mary".into(), true)].into();
+        state.tokens.retain(|id, _| id.as_str() != "1");
+        state.lacks_users = true;
+    });
+    assert_eq!(shut_out(&user, &lockout, NO_PASSWORDS), toor());
+    let open = "version: 1\npassword_authentication: {state: disabled, except_users: [toor]}\n";
+    let unrelated = "version: 1\npermissions: {use: [administrators]}\n";
+    for harmless in ["version: 1\n", open, unrelated] {
+        assert_eq!(shut_out(&user, &lockout, harmless), [], "{harmless}");
+    }
+    // A directory that is whole does not know the user: nobody is shut out.
+    assert_eq!(shut_out(&State { lacks_users: false, ..user }, &lockout, NO_PASSWORDS), []);
+    let revoking = "version: 1\ntokens: {limits: [{max_scope: read-only}], enforcement: {scope: narrow}}\n";
+    let holder = unseen(|state| {
+        state.users = [("mary".into(), true)].into();
+        state.lacks_users = true;
+    });
+    assert_eq!(shut_out(&holder, &lockout, revoking), toor());
+    assert_eq!(shut_out(&holder, &lockout, "version: 1\n"), []);
+}
+
+#[test]
+fn whoever_may_be_in_a_group_that_loses_the_use_of_tokens_is_shut_out() {
+    let lockout = Lockout { break_glass: vec!["toor".into()], min_admins: 0, ..Lockout::default() };
+    let state = unseen(|state| {
+        let users = Groups::new(["users".into(), "others".into()]).unwrap();
+        state.settings.permissions.use_tokens = Holders::Groups(users);
+        state.groups.extend(["users", "others"].map(|group| (group.into(), BTreeSet::new())));
+        state.partial_groups = ["users".into()].into();
+    });
+    let without = "version: 1\npermissions: {use: [others]}\n";
+    assert_eq!(shut_out(&state, &lockout, without), [(Who::BreakGlass("toor".into()), true)]);
+    assert_eq!(shut_out(&state, &lockout, "version: 1\npermissions: {use: [users]}\n"), []);
+    assert_eq!(shut_out(&State { partial_groups: BTreeSet::new(), ..state }, &lockout, without), []);
+}
+
+#[test]
+fn administrators_who_were_not_seen_are_not_left_by_a_plan_that_closes_a_way_in() {
+    let state = unseen(|state| {
+        state.settings.password_authentication = PasswordAuthentication::Allowed;
+        state.partial_groups = ["administrators".into()].into();
+    });
+    let least = |min_admins| Lockout { min_admins, ..Lockout::default() };
+    // The process that runs the server is one, `toor` with a token another one.
+    let three = Who::Administrators { before: 3, after: 2, least: 3 };
+    assert_eq!(shut_out(&state, &least(3), NO_PASSWORDS), [(three, true)]);
+    assert_eq!(shut_out(&state, &least(2), NO_PASSWORDS), []);
+    assert_eq!(shut_out(&state, &least(3), "version: 1\n"), []);
+    assert_eq!(shut_out(&State { partial_groups: BTreeSet::new(), ..state }, &least(3), NO_PASSWORDS), []);
+}
+
+#[test]
+fn nothing_closes_when_somebody_who_must_keep_a_way_in_is_not_seen_any_more() {
+    let policy = policy("version: 1\npermissions: {use: [administrators]}\n");
+    let lockout = Lockout { break_glass: vec!["toor".into()], min_admins: 2, ..Lockout::default() };
+    let rails = RailClass::ALL.map(|class| (class, u64::MAX)).into();
+    let meanwhile: [(Meanwhile, &str); 2] = [
+        (
+            |state| {
+                state.users.clear();
+                state.lacks_users = true;
+            },
+            "`toor` of `break_glass`",
+        ),
+        (
+            |state| {
+                state.groups.values_mut().for_each(BTreeSet::clear);
+                state.partial_groups = ["administrators".into()].into();
+            },
+            "`min_admins` is 2",
+        ),
+    ];
+    for (change, who) in meanwhile {
+        let world = World::new(with_toor());
+        let approved =
+            world.plan_with(&policy, &lockout, time(NOW)).approve(&Rails::default(), &rails).unwrap();
+        world.change(change);
+        let outcome = block_on(execute(&approved, &world, &world, &|_| {}));
+        let why = outcome.verification.as_deref().unwrap_or_default();
+        assert!(why.contains(who) && why.contains("could be seen"), "{why}");
+        assert_eq!(world.state().settings.permissions.use_tokens, Holders::Everyone);
     }
 }

@@ -38,6 +38,10 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) users: BTreeMap<UserName, bool>,
     pub(crate) groups: BTreeMap<GroupName, BTreeSet<UserName>>,
+    /// Those of which not all members are shown.
+    pub(crate) partial_groups: BTreeSet<GroupName>,
+    /// Whether not all users are shown.
+    pub(crate) lacks_users: bool,
     pub(crate) tokens: BTreeMap<TokenId, Token>,
     /// Whom the target takes us for.
     pub(crate) caller: Caller,
@@ -155,6 +159,8 @@ impl Default for State {
             settings: Settings::initial("administrators".into()),
             users: BTreeMap::new(),
             groups: BTreeMap::from([("administrators".into(), BTreeSet::new())]),
+            partial_groups: BTreeSet::new(),
+            lacks_users: false,
             tokens: BTreeMap::new(),
             caller: Caller::operator(),
             connection: None,
@@ -299,8 +305,15 @@ impl InventoryReader for World {
         for (user, active) in state.users {
             people.add_user(user, active);
         }
+        if state.lacks_users {
+            people.lack_users("the rest is missing".to_owned());
+        }
         for group in groups {
             match state.groups.get(group) {
+                Some(members) if state.partial_groups.contains(group) => {
+                    let reason = "the rest is missing".to_owned();
+                    people.add_partial_group(group.clone(), members.iter().cloned(), reason);
+                }
                 Some(members) => people.add_group(group, members.iter().cloned()),
                 None => people.add_unknown_group(group.clone()),
             }

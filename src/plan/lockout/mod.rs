@@ -21,6 +21,9 @@
 //! * A way in must last: people are judged twice, now and at the end of `lockout.horizon`, when a token that
 //!   expires before that, or whose mark is due, is none any more. A plan may make neither worse. What ends
 //!   within the horizon anyway stops no plan, and is warned of.
+//! * Who was not seen is taken for somebody with a way in that the plan takes wherever it may: active, in those
+//!   of the groups not seen whole that lose most, and no administrator who is left. Where the server may have
+//!   more administrators than it showed, one such stands for them.
 //! * The process that runs an embedded server for itself cannot be shut out, and is one administrator.
 
 mod again;
@@ -99,6 +102,8 @@ pub enum Axis {
     Ending,
     /// It was there when the plan was made, and is not any more.
     Gone,
+    /// Whether it is one could not be seen.
+    Unseen,
 }
 
 impl Loss {
@@ -125,7 +130,7 @@ fn keys(axis: Axis) -> &'static [SettingKey] {
     match axis {
         Axis::Refused(reason) => reason.settings(),
         Axis::UnknownAddress => &[SettingKey::ClientAddress, SettingKey::Networks],
-        Axis::Expired | Axis::Revoked | Axis::Ending | Axis::Gone => &[],
+        Axis::Expired | Axis::Revoked | Axis::Ending | Axis::Gone | Axis::Unseen => &[],
     }
 }
 

@@ -2,7 +2,7 @@
 //! in, and keeps no token.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::{
     access::{Credentials, Held, Person, Reason, Relocation},
-    inventory::{Caller, Capabilities, Credential, Inventory, Presence},
-    model::{AddressSet, Mark, Token, TokenId, TokenScope, UserName},
+    inventory::{Caller, Capabilities, Credential, Inventory, People, Presence, Unsure},
+    model::{AddressSet, GroupName, Mark, Token, TokenId, TokenScope, UserName},
     policy::settings_file::Lockout,
 };
 
@@ -39,6 +39,8 @@ pub(in crate::plan) struct PeopleFold<'a> {
     /// by itself.
     ours: (Option<UserName>, [bool; MOMENTS]),
     watched: HashMap<UserName, Watched>,
+    /// The one who stands for the administrators who may not have been seen, without tokens.
+    unseen: Option<Watched>,
 }
 
 impl<'a> PeopleFold<'a> {
@@ -67,20 +69,54 @@ impl<'a> PeopleFold<'a> {
                 moments.map(|moment| is_another_way(&server.caller, &server.capabilities, moment)),
             ),
             watched: HashMap::with_capacity(names.len()),
+            unseen: None,
         };
         for name in names {
-            let mut watched = Watched::new(Person {
+            let is_us = server.caller.user.as_ref() == Some(name);
+            // That we read the server has just shown that we are there.
+            let is_seen = is_us || people.presence(name) != Presence::NotSeen;
+            let person = Person {
                 name: name.clone(),
                 groups: people.groups_of(name).cloned().collect(),
-                active: people.presence(name) == Presence::Active,
+                active: !is_seen || is_us || people.presence(name) == Presence::Active,
                 administrator: administrators.is_some_and(|these| these.include(name, people)),
-            });
-            let password = Credentials::Password(watched.person.clone());
-            let before = fold.before.way_in(password.clone(), None);
-            watched.add([true; MOMENTS], before, fold.way_then(password, None));
+            };
+            let watched = fold.watch(person, is_seen, people);
             fold.watched.insert(name.clone(), watched);
         }
+        if administrators.is_some_and(|these| these.may_be_more(people)) {
+            let (name, groups) = (UserName::new(""), BTreeSet::new());
+            let person = Person { name, groups, active: true, administrator: true };
+            fold.unseen = Some(fold.watch(person, false, people));
+        }
         fold
+    }
+
+    /// Begins to look at `person`, with the password that everybody is taken to have.
+    fn watch(&self, mut person: Person, is_seen: bool, people: &People) -> Watched {
+        let unsure = self.unsure_groups(&person, is_seen, people);
+        let is_unsure = !unsure.is_empty();
+        person.groups.extend(unsure);
+        let password = Credentials::Password(person.clone());
+        let (before, then) =
+            (self.before.way_in(password.clone(), None), self.way_then(password.clone(), None));
+        let rests_on_tokens = self.tokens_administer && before.level.min(then.0.level) < Level::Writing;
+        let mut watched = Watched::new(person, !is_seen || is_unsure && rests_on_tokens);
+        watched.add([true; MOMENTS], before, then);
+        watched
+    }
+
+    /// Of the groups that may use tokens now and that `person` may be in, unseen, those that no longer may
+    /// after the plan, or all when there are none: whoever is in these alone loses most.
+    fn unsure_groups(&self, person: &Person, is_seen: bool, people: &People) -> Vec<GroupName> {
+        let is_partial = |group: &GroupName| matches!(people.unsure_about(group), Unsure::Members(_));
+        let is_unsure =
+            |group: &&GroupName| !person.groups.contains(*group) && (!is_seen || is_partial(group));
+        let now = self.before.settings.permissions.use_tokens.groups();
+        let then = &self.after.settings.permissions.use_tokens;
+        let (kept, lost): (Vec<_>, Vec<_>) =
+            now.filter(is_unsure).cloned().partition(|group| then.include(|of| of == group));
+        if lost.is_empty() { kept } else { lost }
     }
 
     /// The people whose tokens may be ways in that must be kept, in no order.
@@ -139,17 +175,17 @@ impl<'a> PeopleFold<'a> {
     }
 
     fn those(&self, chosen: impl Fn([Level; MOMENTS]) -> bool) -> Vec<UserName> {
-        let levels = |name| self.watched.get(name).map_or([Level::Shut; MOMENTS], Watched::before);
+        let levels = |name| self.watched.get(name).map_or([Level::Shut; MOMENTS], Watched::surely_before);
         self.lockout.break_glass.iter().filter(|name| chosen(levels(*name))).cloned().collect()
     }
 
     /// Who has which way in now.
     pub(in crate::plan) fn ways_in(&self) -> WaysIn {
-        let way = |watched: &Watched| (watched.before(), watched.person.administrator);
+        let way = |watched: &Watched| (watched.surely_before(), watched.person.administrator);
         WaysIn {
             lockout: self.lockout.clone(),
             people: self.watched.iter().map(|(name, watched)| (name.clone(), way(watched))).collect(),
-            administrators: self.count(Watched::before),
+            administrators: self.count(Watched::surely_before),
         }
     }
 
@@ -209,11 +245,16 @@ impl<'a> PeopleFold<'a> {
         }
     }
 
+    /// Every administrator, and the one who stands for those not seen.
+    fn all_administrators(&self) -> impl Iterator<Item = &Watched> {
+        self.watched.values().chain(&self.unseen).filter(|watched| watched.person.administrator)
+    }
+
     /// How many administrators can apply a policy at each moment, by the `levels` of each.
     fn count(&self, levels: fn(&Watched) -> [Level; MOMENTS]) -> [u64; MOMENTS] {
         let (user, is_open) = &self.ours;
         let mut count = [self.operators; MOMENTS];
-        for watched in self.watched.values().filter(|watched| watched.person.administrator) {
+        for watched in self.all_administrators() {
             let is_us = user.as_ref() == Some(&watched.person.name);
             for ((count, level), is_open) in count.iter_mut().zip(levels(watched)).zip(is_open) {
                 *count += u64::from(level == Level::Writing || is_us && *is_open);
@@ -226,16 +267,17 @@ impl<'a> PeopleFold<'a> {
     /// were at `earlier` counts.
     fn administrators(&self, changes: &[PlannedChange], earlier: [u64; MOMENTS]) -> Option<ShutOut> {
         let least = self.lockout.min_admins;
-        let counts = self.count(Watched::before).into_iter().zip(earlier).zip(self.count(Watched::after));
-        let (before, after) = counts
-            .map(|((before, earlier), after)| (before.max(earlier), after))
-            .find(|(before, after)| after < before && *after < least)?;
+        let befores = self.count(Watched::before).into_iter().zip(earlier);
+        let afters = self.count(Watched::after).into_iter().zip(self.count(Watched::surely_after));
+        let (before, after) = befores.zip(afters).find_map(|((before, earlier), (after, surely))| {
+            let is_less = after < before || surely < earlier;
+            (is_less && surely < least).then_some((before.max(earlier), surely))
+        })?;
         let is_ours = |watched: &Watched| {
             self.ours.1 == [true; MOMENTS] && self.ours.0.as_ref() == Some(&watched.person.name)
         };
-        let losing =
-            |watched: &&Watched| watched.person.administrator && watched.loses() && !is_ours(watched);
-        let losing: Vec<_> = self.watched.values().filter(losing).collect();
+        let losing: Vec<_> =
+            self.all_administrators().filter(|watched| watched.may_lose() && !is_ours(watched)).collect();
         Some(ShutOut { who: Who::Administrators { before, after, least }, losses: losses(&losing, changes) })
     }
 }

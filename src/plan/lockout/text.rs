@@ -69,6 +69,10 @@ impl fmt::Display for Loss {
                 "changed meanwhile: a way in that there was when the plan was made is gone, such as a token, the \
                  membership in a group or an active user: see to it, and run again",
             ),
+            (Axis::Unseen, _) => f.write_str(
+                "unseen: not everybody whom this is about could be seen, as the list of users or of members of a group is not \
+                 whole: mend that, or leave out what closes a way in, and run again",
+            ),
             (Axis::Refused(reason), _) => write!(f, "{reason}: the request would be refused"),
             (Axis::Expired, _) => {
                 write!(

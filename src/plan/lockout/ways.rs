@@ -17,7 +17,7 @@ pub(super) const MOMENTS: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaysIn {
     pub(super) lockout: Lockout,
-    /// How far each of the people gets in at each moment, and whether that one is an administrator.
+    /// How far each of the people surely gets in at each moment, and whether that one is an administrator.
     pub(super) people: BTreeMap<UserName, ([Level; MOMENTS], bool)>,
     pub(super) administrators: [u64; MOMENTS],
 }
@@ -37,6 +37,8 @@ impl WaysIn {
 /// One of the people who must keep a way in.
 pub(super) struct Watched {
     pub(super) person: Person,
+    /// Whether it could not be seen that the user has these ways in.
+    is_doubtful: bool,
     ways: [Ways; MOMENTS],
     /// What is lost, with the lowest address that would be refused.
     lost: BTreeMap<Axis, Option<IpAddr>>,
@@ -63,8 +65,8 @@ impl Ways {
 }
 
 impl Watched {
-    pub(super) fn new(person: Person) -> Self {
-        Self { person, ways: Default::default(), lost: BTreeMap::new() }
+    pub(super) fn new(person: Person, is_doubtful: bool) -> Self {
+        Self { person, is_doubtful, ways: Default::default(), lost: BTreeMap::new() }
     }
 
     /// The best way in at each moment under the settings as they are.
@@ -75,6 +77,16 @@ impl Watched {
     /// The best way in at each moment after the plan.
     pub(super) fn after(&self) -> [Level; MOMENTS] {
         self.ways.each_ref().map(Ways::after)
+    }
+
+    /// As [`Self::before`], for all that was seen.
+    pub(super) fn surely_before(&self) -> [Level; MOMENTS] {
+        if self.is_doubtful { Default::default() } else { self.before() }
+    }
+
+    /// As [`Self::after`], for all that was seen.
+    pub(super) fn surely_after(&self) -> [Level; MOMENTS] {
+        if self.is_doubtful { Default::default() } else { self.after() }
     }
 
     /// Counts a way in that is `open` at some moments, and leads `then` as far as it does from an address.
@@ -116,15 +128,21 @@ impl Watched {
 
     /// Holds what there is against what there was when a plan was made.
     pub(super) fn compare(&mut self, made: [Level; MOMENTS], administered: bool) {
-        let is_less = self.ways.iter().zip(made).any(|(ways, made)| ways.before < made);
+        let is_less = self.surely_before().into_iter().zip(made).any(|(now, made)| now < made);
         if is_less || administered && !self.person.administrator {
-            self.lost.insert(Axis::Gone, None);
+            self.lost.insert(if self.is_doubtful { Axis::Unseen } else { Axis::Gone }, None);
         }
     }
 
     /// Whether the best way in is lost at some moment, or was lost since the plan was made.
     pub(super) fn loses(&self) -> bool {
-        self.lost.contains_key(&Axis::Gone) || self.ways.iter().any(Ways::lose)
+        let is_gone = [Axis::Gone, Axis::Unseen].iter().any(|axis| self.lost.contains_key(axis));
+        is_gone || self.ways.iter().any(Ways::lose)
+    }
+
+    /// Whether the user may be one of those who lose a way in.
+    pub(super) fn may_lose(&self) -> bool {
+        self.is_doubtful || self.loses()
     }
 
     /// What is lost on each axis.
@@ -135,6 +153,7 @@ impl Watched {
             .iter()
             .map(|(axis, from)| (*axis, *from))
             .chain(is_ending.then_some((Axis::Ending, None)))
+            .chain(self.is_doubtful.then_some((Axis::Unseen, None)))
             .collect()
     }
 }

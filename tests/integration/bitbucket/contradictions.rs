@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 use tokenwarden::{
     inventory::{InventoryReader, Presence},
     model::{Owner, TokenId},
-    plan::{History, Incident, Plan, Purpose, Selection, Terms},
+    plan::{Axis, History, Incident, Plan, Purpose, Selection, ShutOut, Terms, Who},
+    policy::settings_file::Lockout,
 };
 
 use super::{
     actions, plan,
+    program::Repository,
     stub::{self, Rewriting, Stub, token},
 };
 use crate::world::{policy, terms, time};
@@ -263,4 +265,79 @@ async fn of_users_with_one_slug_no_token_is_anybodys_that_does_not_say_whose_it_
     let plan = planned(&stub, strict).await;
     assert_eq!(actions(&plan), Vec::<String>::new());
     assert!(missing(&plan).contains("the `user` of token 1 cannot be read"), "{}", missing(&plan));
+}
+
+/// A server whose list of users says that it has more than it shows, which is all but `hidden`.
+async fn hiding(hidden: &'static str) -> Stub {
+    let stub = Stub::start().await;
+    stub.contents().users.retain(|(name, ..)| *name != "gone");
+    stub.contents().users.push(("root", "root", true));
+    stub.contents().administrators.push("root");
+    stub.rewrite(USERS, move |page, _| {
+        let users = page["values"].as_array_mut().unwrap();
+        let before = users.len();
+        users.retain(|user| user["name"] != hidden);
+        if users.len() < before {
+            page["size"] = 3.into();
+        }
+    });
+    stub
+}
+
+/// Closes the way in of everybody but `warden`, with whose password runs are made.
+const CLOSING: &str = "version: 1\npassword_authentication: {state: disabled, except_users: [warden]}\n";
+
+#[tokio::test]
+async fn nobody_whom_the_list_of_users_left_out_is_locked_out() {
+    let least = |min_admins| Lockout { min_admins, ..Lockout::default() };
+    let root = || Lockout { break_glass: vec!["root".into()], ..Lockout::default() };
+    let lost = Who::BreakGlass("root".into());
+    let sparing = "version: 1\npassword_authentication: {state: disabled, except_users: [warden, root]}\n";
+    let two = Who::Administrators { before: 2, after: 1, least: 2 };
+    for (hidden, lockout, yaml, who) in [
+        ("root", root(), CLOSING, vec![lost]),
+        ("root", root(), sparing, vec![]),
+        ("root", root(), "version: 1\n", vec![]),
+        ("root", least(2), CLOSING, vec![two]),
+        ("root", least(2), "version: 1\n", vec![]),
+        ("root", least(1), CLOSING, vec![]),
+        // The run shows that its own user is there.
+        ("warden", least(1), CLOSING, vec![]),
+    ] {
+        let (stub, policy, history) = (hiding(hidden).await, policy(yaml), History::default());
+        let terms =
+            Terms { target: stub::TARGET, history: &history, lockout: &lockout, ..terms(&policy, time(NOW)) };
+        let plan = Plan::make(&terms, &stub.target()).await.unwrap();
+        let said: Vec<_> = plan.shut_out.iter().map(|shut_out| shut_out.who.clone()).collect();
+        assert_eq!(said, who, "{hidden}: {lockout:?}: {yaml}");
+        let is_unseen = |shut_out: &ShutOut| shut_out.losses.iter().any(|loss| loss.axis == Axis::Unseen);
+        assert!(plan.shut_out.iter().all(is_unseen), "{:?}", plan.shut_out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_may_lock_out_somebody_not_seen_is_refused_and_says_what_to_do() {
+    for (hidden, yaml, code) in [("root", CLOSING, 4), ("nobody", CLOSING, 4), ("root", "version: 1\n", 0)] {
+        let stub = hiding(hidden).await;
+        let repository = Repository::new(&stub, "    lockout: { break_glass: [root] }\n");
+        std::fs::write(repository.path().join("policy.yaml"), yaml).unwrap();
+        let applied = repository.run(&["apply", "--auto-approve"]).await;
+        assert_eq!(applied.code, Some(code), "{}{}", applied.stdout, applied.stderr);
+        assert_eq!(applied.stderr.contains("`root` of `break_glass`"), code == 4, "{}", applied.stderr);
+        let is_unseen = applied.stderr.contains("unseen: not everybody whom this is about could be seen");
+        assert_eq!(is_unseen, code == 4 && hidden == "root", "{}", applied.stderr);
+        assert_eq!(stub.contents().writes, []);
+    }
+    // A list that is whole and has no such user warns alone.
+    let stub = Stub::start().await;
+    let repository = Repository::new(&stub, "    lockout: { break_glass: [root] }\n");
+    std::fs::write(repository.path().join("policy.yaml"), CLOSING).unwrap();
+    let planned = repository.run(&["plan"]).await;
+    assert_eq!(planned.code, Some(0), "{}", planned.stderr);
+    assert!(!planned.stderr.contains("refused"), "{}", planned.stderr);
+    assert!(
+        planned.stderr.contains("`root` of `break_glass` has no way in to prod even now\n"),
+        "{}",
+        planned.stderr
+    );
 }
