@@ -414,7 +414,8 @@ mod tests {
             item(json!({"id": "7", "createdDate": 1, "permissions": permissions})).scope()
         };
         assert_eq!(scope(json!(["REPO_READ", "PROJECT_READ"])), TokenScope::Set(Scope::ReadOnly));
-        assert_eq!(scope(json!(["REPO_CREATE"])), TokenScope::Set(Scope::ReadWrite));
+        assert_eq!(scope(json!(["REPO_CREATE"])), TokenScope::Unknown, "nobody knows it");
+        assert_eq!(scope(json!(["REPO_CREATE", "REPO_ADMIN"])), TokenScope::Set(Scope::ReadWrite));
         assert_eq!(scope(json!(null)), TokenScope::Unknown);
     }
 
