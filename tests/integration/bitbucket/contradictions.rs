@@ -317,13 +317,13 @@ async fn nobody_whom_the_list_of_users_left_out_is_locked_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_may_lock_out_somebody_not_seen_is_refused_and_says_what_to_do() {
-    for (hidden, yaml, code) in [("root", CLOSING, 4), ("nobody", CLOSING, 4), ("root", "version: 1\n", 0)] {
+    for (hidden, yaml, code) in [("root", CLOSING, 4), ("nobody", CLOSING, 4), ("root", "version: 1\n", 1)] {
         let stub = hiding(hidden).await;
         let repository = Repository::new(&stub, "    lockout: { break_glass: [root] }\n");
         std::fs::write(repository.path().join("policy.yaml"), yaml).unwrap();
         let applied = repository.run(&["apply", "--auto-approve"]).await;
         assert_eq!(applied.code, Some(code), "{}{}", applied.stdout, applied.stderr);
-        assert_eq!(applied.stderr.contains("`root` of `break_glass`"), code == 4, "{}", applied.stderr);
+        assert!(applied.stderr.contains("`root` of `break_glass`"), "{}", applied.stderr);
         let is_unseen = applied.stderr.contains("unseen: not everybody whom this is about could be seen");
         assert_eq!(is_unseen, code == 4 && hidden == "root", "{}", applied.stderr);
         assert_eq!(stub.contents().writes, []);
