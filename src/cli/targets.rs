@@ -214,7 +214,7 @@ pub(super) async fn plan<'a>(
     plan_each(workspace, targets, manner, reach, global, None).await
 }
 
-/// As [`plan`], for a run that writes: it keeps other runs away from each target until its session is
+/// As [`plan()`], for a run that writes: it keeps other runs away from each target until its session is
 /// closed, and waits `patience` at most for one that is under way.
 ///
 /// # Errors
