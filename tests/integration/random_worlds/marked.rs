@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    DAY, HOUR,
+    BEGIN, DAY, HOUR,
     oracle::{Policy, Token},
 };
 use crate::{
@@ -52,7 +52,7 @@ impl World {
     async fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let apart = if random.bool() { 0 } else { random.i64(-730 * DAY..730 * DAY) };
-        let now = Timestamp::now().as_second() * 1000 + apart;
+        let now = BEGIN + apart;
         let stub = Stub::start().await;
         let ids: Vec<_> = (1..=20).map(|id| format!("{id:012}")).collect();
         {
@@ -108,7 +108,7 @@ impl World {
         let before = self.state();
         let active: BTreeMap<_, _> =
             self.stub.contents().users.iter().map(|(name, _, active)| (*name, *active)).collect();
-        let applied = self.program(&["apply", "--auto-approve", "--allow-clock-skew", "20000h"]).await;
+        let applied = self.program(&["apply", "--auto-approve", "--allow-clock-skew", "200000h"]).await;
         let after = self.state();
         self.judge(&before, &active, &after, &applied);
         if applied.code == Some(0) {

@@ -14,6 +14,8 @@ use std::{env, ops::Range, thread};
 
 use crate::world::block_on;
 
+/// Around this moment all worlds begin, whenever they are tried: 2026-06-01T12:00:00Z.
+const BEGIN: i64 = 1_780_315_200_000;
 const DAY: i64 = 24 * 3_600_000;
 const HOUR: i64 = 3_600_000;
 

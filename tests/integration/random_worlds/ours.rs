@@ -21,7 +21,7 @@ use tokenwarden::{
 };
 
 use super::{
-    DAY, HOUR,
+    BEGIN, DAY, HOUR,
     oracle::{Policy, Token},
 };
 use crate::{
@@ -68,7 +68,7 @@ impl World {
         let mut random = Rng::with_seed(seed);
         let is_gateway = random.u8(0..4) == 0;
         let apart = if random.bool() { 0 } else { random.i64(-730 * DAY..730 * DAY) };
-        let now = Timestamp::now().as_second() * 1000 + apart;
+        let now = BEGIN + apart;
         let ids: Vec<_> = (1..=30).map(|id| id.to_string()).collect();
         let policy = Policy::random(&mut random, &ids);
         let folder = TempDir::new().unwrap();
@@ -197,7 +197,7 @@ impl World {
             let refused = run(&["apply", "--auto-approve"]).await;
             assert_eq!(refused.code, Some(4), "{}: {}{}", self.told(), refused.stdout, refused.stderr);
         }
-        let applied = run(&["apply", "--auto-approve", "--allow-clock-skew", "20000h"]).await;
+        let applied = run(&["apply", "--auto-approve", "--allow-clock-skew", "200000h"]).await;
         let again = run(&["plan", "--detailed-exitcode"]).await;
         let folder = server.stop().await;
         if apart > HOUR && applied.code != Some(0) {
