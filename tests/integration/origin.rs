@@ -252,18 +252,18 @@ fn nothing_that_the_configuration_of_the_repository_names_is_run() {
 fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
     let quickstart = applied();
     let link = |target: &str, at: &str| symlink(target, quickstart.path(at)).unwrap();
-    fs::create_dir_all(quickstart.path("shared/deep")).unwrap();
-    fs::rename(quickstart.path("policy/base.yaml"), quickstart.path("shared/deep/base.yaml")).unwrap();
-    link("../shared/./deep/../now/base.yaml", "policy/base.yaml");
-    link("deep", "shared/now");
+    fs::create_dir_all(quickstart.path("common/deep")).unwrap();
+    fs::rename(quickstart.path("policy/base.yaml"), quickstart.path("common/deep/base.yaml")).unwrap();
+    link("../common/./deep/../now/base.yaml", "policy/base.yaml");
+    link("deep", "common/now");
     commit(&quickstart);
-    quickstart.edit("shared/deep/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
+    quickstart.edit("common/deep/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
     let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
     assert_eq!(origins(&run), ["policy settings/permissions.create"], "{}", run.stderr);
 
     // The settings file too, and one that lies in a folder further down.
     fs::create_dir(quickstart.path("team")).unwrap();
-    for name in ["tokenwarden.yaml", "policy", "shared", "directory.yaml", "tokens.yaml"] {
+    for name in ["tokenwarden.yaml", "policy", "common", "directory.yaml", "tokens.yaml"] {
         if quickstart.path(name).exists() {
             fs::rename(quickstart.path(name), quickstart.path("team").join(name)).unwrap();
         }
@@ -271,7 +271,7 @@ fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
     link("tokenwarden.yaml", "team/same.yaml");
     commit(&quickstart);
     quickstart.edit(
-        "team/shared/deep/base.yaml",
+        "team/common/deep/base.yaml",
         "  create: [developers]",
         "  create: [developers, ci-bots]",
     );
