@@ -144,8 +144,8 @@ impl World {
             let asked = self.policy.asks(id, token, active[token.owner.as_str()], self.now);
             let told = || format!("{id} {token:?} {asked:?} {told}");
             if let Some(mark) = mark {
-                let first = self.marked.entry(id.clone()).or_insert(mark);
-                *first = mark.min(*first);
+                let earliest = self.marked.entry(id.clone()).or_insert(mark);
+                *earliest = mark.min(*earliest);
             }
             let Some(now) = after.get(id) else {
                 let is_due = self.marked.get(id).is_some_and(|until| *until <= self.now);
@@ -160,9 +160,10 @@ impl World {
             }
             if let Some(until) = mark_now.filter(|until| Some(*until) != mark) {
                 let grace = asked.grace.unwrap_or_else(|| panic!("{}", told()));
-                let first = self.marked.get(id).copied();
-                assert!(until >= self.now + grace * DAY || first == Some(until), "{} {until}", told());
-                self.marked.entry(id.clone()).or_insert(until);
+                let earliest = self.marked.get(id).copied();
+                assert!(until >= self.now + grace * DAY || earliest == Some(until), "{} {until}", told());
+                let earliest = self.marked.entry(id.clone()).or_insert(until);
+                *earliest = until.min(*earliest);
                 self.old_names.insert(id.clone(), now.words.clone());
             }
             let untouched = Token { writes: now.writes, words: now.words.clone(), ..token.clone() };
