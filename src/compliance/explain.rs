@@ -123,13 +123,12 @@ fn fails_from(rule: RuleCode, subject: &Subject<'_>) -> Option<Timestamp> {
     const HORIZON: i64 = 101 * 366 * 24 * 60 * 60;
     let now = subject.now.as_second();
     let mut last = now.saturating_add(HORIZON).min(Timestamp::MAX.as_second());
-    match rule {
-        RuleCode::Expired => {}
-        // An expired token is the subject of that one alone.
-        RuleCode::Idle | RuleCode::NeverUsed => {
-            last = subject.token.expires.map_or(last, |expires| last.min(expires.as_second() - 1));
-        }
-        _ => return None,
+    if !rule.facts().fails_with_time {
+        return None;
+    }
+    // An expired token is the subject of that one alone.
+    if rule != RuleCode::Expired {
+        last = subject.token.expires.map_or(last, |expires| last.min(expires.as_second() - 1));
     }
     let mut later = subject.clone();
     let mut fails_at = |second| {

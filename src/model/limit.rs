@@ -1,5 +1,4 @@
-//! In: what one entry of `limits` says. Out: whose tokens it is for, and how far they may reach.
-//! It refuses to know which entry comes first: the order is the list's.
+//! One entry of `limits`: whose tokens it is for, and how far they may reach.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -33,7 +32,85 @@ pub struct Limit {
     pub description: Option<Pattern>,
 }
 
+/// A key of an entry that says what tokens may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKey {
+    /// `max_scope`.
+    MaxScope,
+    /// `max_lifetime`.
+    MaxLifetime,
+    /// `max_idle`.
+    MaxIdle,
+    /// `max_unused`.
+    MaxUnused,
+    /// `max_per_owner`.
+    MaxPerOwner,
+    /// `description`.
+    Description,
+}
+
+impl LimitKey {
+    /// As it is written.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::MaxScope => "max_scope",
+            Self::MaxLifetime => "max_lifetime",
+            Self::MaxIdle => "max_idle",
+            Self::MaxUnused => "max_unused",
+            Self::MaxPerOwner => "max_per_owner",
+            Self::Description => "description",
+        }
+    }
+}
+
 impl Limit {
+    /// Whether it says something of `key`.
+    #[must_use]
+    pub fn sets(&self, key: LimitKey) -> bool {
+        match key {
+            LimitKey::MaxScope => self.max_scope.is_some(),
+            LimitKey::MaxLifetime => self.max_lifetime.is_some(),
+            LimitKey::MaxIdle => self.max_idle.is_some(),
+            LimitKey::MaxUnused => self.max_unused.is_some(),
+            LimitKey::MaxPerOwner => self.max_per_owner.is_some(),
+            LimitKey::Description => self.description.is_some(),
+        }
+    }
+
+    /// Whether it is for the same owners as `before`, and admits every token of theirs that `before` does.
+    #[must_use]
+    pub fn is_no_narrower_than(&self, before: &Self) -> bool {
+        fn at_least<T: PartialOrd>(now: Option<T>, before: Option<T>) -> bool {
+            match (now, before) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(now), Some(before)) => now >= before,
+            }
+        }
+        // Every field by name: a new one must be compared too.
+        let Self {
+            groups,
+            owner_kinds: _, // as `kinds`
+            projects,
+            max_scope,
+            max_lifetime,
+            max_idle,
+            max_unused,
+            max_per_owner,
+            description,
+        } = self;
+        *groups == before.groups
+            && self.kinds() == before.kinds()
+            && *projects == before.projects
+            && at_least(*max_scope, before.max_scope)
+            && at_least(*max_lifetime, before.max_lifetime)
+            && at_least(*max_idle, before.max_idle)
+            && at_least(*max_unused, before.max_unused)
+            && at_least(*max_per_owner, before.max_per_owner)
+            && (description.is_none() || *description == before.description)
+    }
+
     /// The kinds of owner it is for.
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<OwnerKind> {

@@ -4,9 +4,9 @@
 //! governance cannot afford, such as an empty list that means both "nobody" and "everybody".
 //! It refuses to know where a value came from: no file, no server, no clock.
 
+pub mod action;
 pub mod brief;
 pub mod client_address;
-pub mod enforcement;
 pub mod expression;
 pub mod identity;
 mod last_change;
@@ -20,6 +20,7 @@ pub mod percent;
 pub mod permission;
 pub mod question;
 pub mod rails;
+pub mod rule;
 pub mod run;
 pub mod schema;
 pub mod scope;
@@ -29,19 +30,20 @@ pub mod settings;
 pub mod token;
 mod why;
 
+pub use action::Action;
 pub use brief::brief;
 pub use client_address::{ClientAddressSource, HeaderName};
-pub use enforcement::{Action, Rule, RuleCode};
 pub use expression::Expression;
 pub use identity::{BadOwner, GroupName, Owner, OwnerKind, UserName};
 pub use last_change::LastChange;
 pub use lifetime::Period;
-pub use limit::{Limit, Pattern};
+pub use limit::{Limit, LimitKey, Pattern};
 pub use mark::{Mark, MarkKey, Marker, NoRoom};
 pub use network::{AddressSet, AllowedNetworks};
 pub use password::PasswordAuthentication;
 pub use permission::{Holders, Permission};
 pub use question::Question;
+pub use rule::{GoesBy, Rule, RuleCode};
 pub use scope::Scope;
 pub use secret::TokenSecret;
 pub use server_identity::{ServerIdentity, canonical_address};

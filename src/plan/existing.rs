@@ -12,7 +12,7 @@ use jiff::{Timestamp, civil::Date};
 use crate::{
     compliance::{Compliance, Findings},
     inventory::{Inventory, InventoryReader, ReadError},
-    model::{Owner, Rule, RuleCode, Token, TokenId},
+    model::{Owner, Rule, Token, TokenId},
     policy::{FILE_BYTES_AT_MOST, Layer, WaiverSubject, draft, draft::WaiverDraft, read_layers},
 };
 
@@ -99,7 +99,7 @@ impl Waived {
     }
 
     fn add_one(&mut self, token: &Token, rule: &Rule) -> bool {
-        let by_owner = (self.whole_owners || is_of_owner(rule)) && can_be_named(&token.owner);
+        let by_owner = (self.whole_owners || rule.looks_at().is_of_owner()) && can_be_named(&token.owner);
         let rules = if by_owner {
             self.owners.entry(token.owner.folded()).or_default()
         } else {
@@ -122,19 +122,6 @@ impl Waived {
         });
         owners.chain(tokens).collect()
     }
-}
-
-/// Whether `rule` finds the same of all tokens of an owner, or of whichever are too many.
-fn is_of_owner(rule: &Rule) -> bool {
-    matches!(
-        rule,
-        Rule::BuiltIn(
-            RuleCode::OwnerInactive
-                | RuleCode::OwnerUnknown
-                | RuleCode::OwnerNotPermitted
-                | RuleCode::PerOwner
-        )
-    )
 }
 
 /// Whether a policy can name `owner`: a user may be called as if it were a project.

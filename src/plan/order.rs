@@ -73,24 +73,7 @@ fn key(change: &Change) -> (Phase, u8, Option<SettingKey>, Option<&TokenId>) {
 /// Whether no token that `before` admits is refused by `after`: the same owners in the same order,
 /// each under limits that are at least as high. Anything else counts as closing.
 fn loosens(before: &[Limit], after: &[Limit]) -> bool {
-    fn at_least<T: PartialOrd>(before: Option<T>, after: Option<T>) -> bool {
-        match (before, after) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(before), Some(after)) => after >= before,
-        }
-    }
     after.is_empty()
         || before.len() == after.len()
-            && before.iter().zip(after).all(|(before, after)| {
-                before.groups == after.groups
-                    && before.kinds() == after.kinds()
-                    && before.projects == after.projects
-                    && at_least(before.max_scope, after.max_scope)
-                    && at_least(before.max_lifetime, after.max_lifetime)
-                    && at_least(before.max_idle, after.max_idle)
-                    && at_least(before.max_unused, after.max_unused)
-                    && at_least(before.max_per_owner, after.max_per_owner)
-                    && (after.description.is_none() || before.description == after.description)
-            })
+            && before.iter().zip(after).all(|(before, after)| after.is_no_narrower_than(before))
 }

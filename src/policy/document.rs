@@ -369,8 +369,8 @@ impl JsonSchema for EnforcementKeys {
         let mut properties = Map::new();
         properties.insert(Self::DEFAULT.to_owned(), action(Self::DEFAULT_ACTIONS, "the rules not named"));
         for rule in RuleCode::ALL {
-            let about = format!("`{rule}`: the token {}", rule.finds());
-            properties.insert(rule.code().to_owned(), action(rule.actions(), &about));
+            let about = format!("`{rule}`: the token {}", rule.facts().finds);
+            properties.insert(rule.code().to_owned(), action(rule.facts().actions, &about));
         }
         json_schema!({
             "description": "What happens on a finding of each rule: one key a rule, own ones too, and `default`.",

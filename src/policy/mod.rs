@@ -207,7 +207,7 @@ impl Enforcement {
     /// not admit it, and for those that act only when they are named.
     #[must_use]
     pub fn action(&self, rule: &Rule) -> Action {
-        let only_named = matches!(rule, Rule::BuiltIn(code) if code.acts_only_when_named());
+        let only_named = matches!(rule, Rule::BuiltIn(code) if code.facts().acts_only_when_named);
         match self.rules.get(rule) {
             Some(named) => named.value,
             None if only_named || !rule.admits(self.default) => Action::Report,

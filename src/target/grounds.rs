@@ -1,10 +1,9 @@
-//! In: a plan, and a token as it is right before it would be revoked. Out: whether what the plan found still
-//! holds. It refuses to know the policy: the plan says what each revocation rests on.
+//! What the revocations of a plan rest on, to be looked at again right before a token is revoked.
 
 use std::collections::HashSet;
 
 use crate::{
-    model::{Rule, RuleCode, Token, TokenId},
+    model::{Token, TokenId},
     plan::{Change, Plan},
 };
 
@@ -29,10 +28,10 @@ impl Grounds {
             let Change::Revoke { token } = &planned.change else { continue };
             for rule in planned.reasons.iter().filter_map(|reason| reason.rule.as_ref()) {
                 grounds.found.insert(token.id.clone());
-                if is_of_use(rule) {
+                if rule.looks_at().includes_use() {
                     grounds.by_use.insert(token.id.clone());
                 }
-                if is_of_words(rule) {
+                if rule.looks_at().includes_words() {
                     grounds.by_words.insert(token.id.clone());
                 }
             }
@@ -48,14 +47,4 @@ impl Grounds {
         let says_the_same = !self.by_words.contains(&planned.id) || now.description == planned.description;
         !self.found.contains(&planned.id) || (is_same && is_used_alike && says_the_same)
     }
-}
-
-/// Whether `rule` looks at when tokens were used; an own rule may.
-fn is_of_use(rule: &Rule) -> bool {
-    matches!(rule, Rule::Own(_) | Rule::BuiltIn(RuleCode::Idle | RuleCode::NeverUsed | RuleCode::PerOwner))
-}
-
-/// Whether `rule` looks at what people wrote of tokens; an own rule may.
-fn is_of_words(rule: &Rule) -> bool {
-    matches!(rule, Rule::Own(_) | Rule::BuiltIn(RuleCode::Description))
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    model::{Action, Limit, Permission, Rule, RuleCode},
+    model::{Action, GoesBy, Rule, RuleCode},
     policy::{Place, Policy},
 };
 
@@ -94,19 +94,12 @@ impl Coverage {
 
 /// Whether the policy has what `rule` goes by.
 fn can_find(rule: RuleCode, policy: &Policy) -> bool {
-    let limited = |has: fn(&Limit) -> bool| {
-        policy.limits.get().is_some_and(|limits| limits.value.iter().any(|entry| has(&entry.limit)))
-    };
-    match rule {
-        RuleCode::OwnerInactive | RuleCode::OwnerUnknown | RuleCode::ScopeUnset | RuleCode::Expired => true,
-        RuleCode::OwnerNotPermitted => policy.permissions.contains_key(&Permission::Use),
-        RuleCode::CreatorNotPermitted => policy.permissions.contains_key(&Permission::ManageOthers),
-        RuleCode::Scope => limited(|limit| limit.max_scope.is_some()),
-        RuleCode::Lifetime => limited(|limit| limit.max_lifetime.is_some()),
-        RuleCode::Idle => limited(|limit| limit.max_idle.is_some()),
-        RuleCode::NeverUsed => limited(|limit| limit.max_unused.is_some()),
-        RuleCode::PerOwner => limited(|limit| limit.max_per_owner.is_some()),
-        RuleCode::Description => limited(|limit| limit.description.is_some()),
-        RuleCode::RuleError => !policy.rules.is_empty(),
+    match rule.facts().goes_by {
+        GoesBy::Nothing => true,
+        GoesBy::Permission(permission) => policy.permissions.contains_key(&permission),
+        GoesBy::Limit(key) => {
+            policy.limits.get().is_some_and(|limits| limits.value.iter().any(|entry| entry.limit.sets(key)))
+        }
+        GoesBy::OwnRules => !policy.rules.is_empty(),
     }
 }

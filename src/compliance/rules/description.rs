@@ -2,10 +2,11 @@
 //! refuses to show the description: that is the report's, which escapes it.
 
 use super::{Subject, Verdict, words_not_known};
+use crate::model::LimitKey;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let verdict = subject.limited(
-        "description",
+        LimitKey::Description,
         |limit| limit.description.clone(),
         |pattern| {
             (!pattern.matches(&subject.token.description))

@@ -2,11 +2,12 @@
 //! was never used is the subject of `never-used`.
 
 use super::{NotTried, Subject, Verdict, day};
+use crate::model::LimitKey;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let Some(last) = subject.token.last_used else { return Verdict::NotTried(NotTried::NeverUsed) };
     subject.limited(
-        "max_idle",
+        LimitKey::MaxIdle,
         |limit| limit.max_idle,
         |most| {
             (last.at < most.before(subject.now)).then(|| format!("last used {}, limit {most}", day(last.at)))

@@ -2,14 +2,14 @@
 //! verdict. A day more than the limit is forgiven: servers round an expiry to the end of a day.
 
 use super::{Subject, Verdict, day};
-use crate::model::Period;
+use crate::model::{LimitKey, Period};
 
 const FORGIVEN: Period = Period::days(1);
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let token = subject.token;
     subject.limited(
-        "max_lifetime",
+        LimitKey::MaxLifetime,
         |limit| limit.max_lifetime,
         |most| match token.expires {
             None => Some(format!("no expiry, limit {most}")),

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use super::owner::{LimitChoice, Standing};
 use crate::{
     inventory::{Membership, People, Unsure},
-    model::{Limit, Permission, Rule, RuleCode, Scope, SettingKey, Token, UserName},
+    model::{Limit, LimitKey, Permission, Rule, RuleCode, Scope, SettingKey, Token, UserName},
     policy::{LimitEntry, Place, Policy},
 };
 
@@ -166,7 +166,7 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         RuleCode::Lifetime => lifetime::check(subject),
         RuleCode::Idle => idle::check(subject),
         RuleCode::NeverUsed => never_used::check(subject),
-        RuleCode::PerOwner => subject.limited("max_per_owner", |limit| limit.max_per_owner, |_| None),
+        RuleCode::PerOwner => subject.limited(LimitKey::MaxPerOwner, |limit| limit.max_per_owner, |_| None),
         RuleCode::Description => description::check(subject),
         RuleCode::CreatorNotPermitted => creator_not_permitted::check(subject),
         // It was tried above.
@@ -206,7 +206,7 @@ impl Subject<'_> {
     /// parameter and answers what is wrong.
     fn limited<T>(
         &self,
-        key: &'static str,
+        key: LimitKey,
         parameter: impl Fn(&Limit) -> Option<T>,
         fails: impl Fn(T) -> Option<String>,
     ) -> Verdict {
@@ -214,11 +214,15 @@ impl Subject<'_> {
             // Of a stranger every entry may be the right one: it does not matter which when none is broken.
             let is_broken = |value| *unsure != Unsure::Stranger || fails(value).is_some();
             let matters = self.limits().iter().any(|entry| parameter(&entry.limit).is_some_and(is_broken));
-            return if matters { undecided(unsure) } else { Verdict::NotTried(NotTried::NoParameter(key)) };
+            return if matters {
+                undecided(unsure)
+            } else {
+                Verdict::NotTried(NotTried::NoParameter(key.key()))
+            };
         }
         let set = self.limit().and_then(|entry| Some((entry, parameter(&entry.limit)?)));
-        let Some((entry, value)) = set else { return Verdict::NotTried(NotTried::NoParameter(key)) };
-        let place = Some(entry.place_of(key).clone());
+        let Some((entry, value)) = set else { return Verdict::NotTried(NotTried::NoParameter(key.key())) };
+        let place = Some(entry.place_of(key.key()).clone());
         match fails(value) {
             None => Verdict::Complies { place },
             Some(message) => Verdict::Fails { message, place },

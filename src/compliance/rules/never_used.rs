@@ -2,6 +2,7 @@
 //! verdict. A token with any use is the subject of `idle`.
 
 use super::{NotTried, Subject, Verdict, day};
+use crate::model::LimitKey;
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     if subject.token.last_used.is_some() {
@@ -9,7 +10,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     }
     let created = subject.token.created;
     subject.limited(
-        "max_unused",
+        LimitKey::MaxUnused,
         |limit| limit.max_unused,
         |most| {
             (created < most.before(subject.now))

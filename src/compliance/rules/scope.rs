@@ -2,12 +2,12 @@
 //! is older than scopes counts as read-write.
 
 use super::{Subject, Verdict, scope_not_known};
-use crate::model::TokenScope;
+use crate::model::{LimitKey, TokenScope};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let scope = subject.token.scope;
     let verdict = subject.limited(
-        "max_scope",
+        LimitKey::MaxScope,
         |limit| limit.max_scope,
         |most| (scope.effective() > most).then(|| format!("{scope}, limit {most}")),
     );
