@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     passwords::{PasswordError, hash_password, is_password_hash},
-    store::{DirectoryRows, NewUser, Store, StoreError},
+    store::{DirectoryRows, NewUser, Store, StoreError, slug},
     yaml,
 };
 use crate::model::{GroupName, UserName};
@@ -28,6 +28,8 @@ struct DirectoryDocument {
 #[serde(deny_unknown_fields, expecting = "a user: a mapping with `name`")]
 struct UserDocument {
     name: String,
+    /// Says who that is, whatever the name: two names with one `id` at different times are one person.
+    id: Option<String>,
     display_name: Option<String>,
     email: Option<String>,
     #[serde(default = "yes")]
@@ -56,6 +58,26 @@ pub enum DirectoryError {
     /// Two users, or two groups, with names that are the same but for case.
     #[error("`{0}` is there twice; names are compared without regard to case")]
     Twice(String),
+    /// Two users with one `id`.
+    #[error("`{first}` and `{second}` have the same `id`, which says who somebody is")]
+    SameId {
+        /// One of them.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// Two users whom paths could not tell apart.
+    #[error(
+        "`{first}` and `{second}` have the same slug `{slug}`, which is their name in paths; rename one of them"
+    )]
+    SameSlug {
+        /// One of them.
+        first: String,
+        /// The other one.
+        second: String,
+        /// Their slug.
+        slug: String,
+    },
     /// A member who is no user.
     #[error("group `{group}` has the member `{member}`, who is not among the users")]
     Member {
@@ -87,7 +109,8 @@ pub enum DirectoryError {
 }
 
 /// Makes users, groups and passwords in `store` equal to the directory file `text`, in one step. A user
-/// who is not in the file becomes inactive; tokens stay. `environment` answers the value of a variable.
+/// who is not in the file becomes inactive; tokens stay with the person that they are of: a name that left and is
+/// back is another person's, unless both had the same `id`. `environment` answers the value of a variable.
 ///
 /// # Errors
 ///
@@ -120,8 +143,26 @@ pub fn read(
         }
         users.push(user);
     }
+    check_told_apart(&users)?;
     let (groups, projects) = (groups(document.groups, &known)?, projects(document.projects)?);
     Ok(DirectoryRows { users, groups, projects })
+}
+
+/// Users have one slug and one `id` each.
+fn check_told_apart(users: &[NewUser]) -> Result<(), DirectoryError> {
+    let (mut slugs, mut ids) = (BTreeMap::new(), BTreeMap::new());
+    for user in users {
+        let slug = slug(&user.name);
+        let second = user.name.to_string();
+        if let Some(first) = slugs.insert(slug.clone(), &user.name).map(ToString::to_string) {
+            return Err(DirectoryError::SameSlug { first, second, slug });
+        }
+        let same_id = user.person.as_ref().and_then(|id| ids.insert(id, &user.name));
+        if let Some(first) = same_id.map(ToString::to_string) {
+            return Err(DirectoryError::SameId { first, second });
+        }
+    }
+    Ok(())
 }
 
 fn user(
@@ -146,6 +187,7 @@ fn user(
         email: written.email,
         active: written.active,
         password_hash,
+        person: written.id,
     })
 }
 

@@ -186,7 +186,7 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     assert!(!told.contains("secret") && !told.contains("hunter2"), "what could be a password is not shown");
     insta::assert_snapshot!(told, @"
     the directory file cannot be read: unknown field `teams`, expected one of users, groups, projects at line 2, column 1
-    the directory file cannot be read: unknown field `password`, expected one of name, display_name, email, active, password_env, password_hash at line 3, column 15
+    the directory file cannot be read: unknown field `password`, expected one of name, id, display_name, email, active, password_env, password_hash at line 3, column 15
     `A` is there twice; names are compared without regard to case
     group `g` has the member `b`, who is not among the users
     `G` is there twice; names are compared without regard to case

@@ -45,6 +45,7 @@ mod only;
 mod openapi;
 mod origin;
 mod own_rules;
+mod people;
 mod policy;
 mod policy_tests;
 mod program;

@@ -310,6 +310,14 @@ pub struct DirectoryRows {
     pub projects: Vec<(String, BTreeSet<String>)>,
 }
 
+/// The form of a name that is used in paths: lower case, every other character than letters, digits,
+/// `.`, `_` and `-` as `_`, as Bitbucket has it.
+#[must_use]
+pub fn slug(name: &UserName) -> String {
+    let in_paths = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    name.folded().chars().map(in_paths).collect()
+}
+
 /// A user to be kept.
 #[derive(Clone)]
 pub struct NewUser {
@@ -323,6 +331,8 @@ pub struct NewUser {
     pub active: bool,
     /// The hash of the password, as argon2 writes it.
     pub password_hash: Option<String>,
+    /// By what the directory says who that is, whatever the name.
+    pub person: Option<String>,
 }
 
 /// The settings as they are kept.

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, projects};
+use super::{Right, Store, people, projects};
 use crate::{
     model::{GroupName, UserName},
-    serve::store::{Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow},
+    serve::store::{Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow, slug},
 };
 
 macro_rules! users {
@@ -155,7 +155,7 @@ impl Store {
     }
 
     /// Makes users, groups, passwords and projects equal to `directory`, in one transaction. A user who is not
-    /// in it becomes inactive, has no password and is in no group; tokens stay.
+    /// in it becomes inactive, has no password and is in no group; tokens stay with the person that they are of.
     ///
     /// # Errors
     ///
@@ -163,7 +163,10 @@ impl Store {
     pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<(), StoreError> {
         let mut writing = self.write(&Right::Host).await?;
         sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
-        import_users(&mut writing, &directory.users).await?;
+        let rows = user_rows(&directory.users);
+        people::settle(&mut writing, &rows).await?;
+        import_users(&mut writing, &rows).await?;
+        people::note_departed(&mut writing, &rows).await?;
         sqlx::query("DELETE FROM members").execute(&mut *writing).await?;
         let names: Vec<&str> = directory.groups.iter().map(|(name, _)| name.folded()).collect();
         sqlx::query("DELETE FROM groups WHERE folded NOT IN (SELECT value FROM json_each(?1))")
@@ -178,9 +181,9 @@ impl Store {
     }
 }
 
-/// In one statement: a directory may have a hundred thousand users.
-async fn import_users(writing: &mut SqliteConnection, users: &[NewUser]) -> Result<(), StoreError> {
-    let rows: Vec<_> = users
+/// `users` as one JSON text: a directory may have a hundred thousand of them, which one statement reads.
+fn user_rows(users: &[NewUser]) -> String {
+    let rows: Value = users
         .iter()
         .map(|user| {
             json!({
@@ -191,18 +194,23 @@ async fn import_users(writing: &mut SqliteConnection, users: &[NewUser]) -> Resu
                 "email": user.email,
                 "active": user.active,
                 "password_hash": user.password_hash,
+                "person": user.person,
             })
         })
         .collect();
+    rows.to_string()
+}
+
+async fn import_users(writing: &mut SqliteConnection, rows: &str) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO users (name, folded, slug, display_name, email, active, password_hash) \
+        "INSERT INTO users (name, folded, slug, display_name, email, active, password_hash, person) \
          SELECT value ->> 'name', value ->> 'folded', value ->> 'slug', value ->> 'display_name', \
-         value ->> 'email', value ->> 'active', value ->> 'password_hash' FROM json_each(?1) \
-         WHERE true ON CONFLICT (folded) DO UPDATE SET name = excluded.name, \
-         display_name = excluded.display_name, email = excluded.email, active = excluded.active, \
-         password_hash = excluded.password_hash",
+         value ->> 'email', value ->> 'active', value ->> 'password_hash', value ->> 'person' \
+         FROM json_each(?1) WHERE true ON CONFLICT (folded) DO UPDATE SET name = excluded.name, \
+         slug = excluded.slug, display_name = excluded.display_name, email = excluded.email, \
+         active = excluded.active, password_hash = excluded.password_hash, person = excluded.person, departed = 0",
     )
-    .bind(Value::from(rows).to_string())
+    .bind(rows)
     .execute(writing)
     .await?;
     Ok(())
@@ -231,13 +239,6 @@ async fn import_group(
     .execute(writing)
     .await?;
     Ok(())
-}
-
-/// The form of a name that is used in paths: lower case, every other character than letters, digits,
-/// `.`, `_` and `-` as `_`, as Bitbucket has it.
-fn slug(name: &UserName) -> String {
-    let in_paths = |c: char| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    name.folded().chars().map(in_paths).collect()
 }
 
 fn filter_users(query: &mut QueryBuilder<sqlx::Sqlite>, filter: Option<&str>) {

@@ -3,6 +3,7 @@
 
 mod clock;
 mod directory;
+mod people;
 mod projects;
 mod right;
 mod runs;

@@ -93,6 +93,14 @@ pub(super) async fn import(
         .collect();
     let rows = Value::from(rows).to_string();
     for statement in [
+        // Tokens are of the project or repository that there was: one that gets its name later begins with none.
+        "UPDATE tokens SET owner = '(left) ' || owner, owner_folded = '(left) ' || owner_folded \
+         WHERE owner_kind <> 'user' AND owner_folded IN ( \
+          SELECT p.folded FROM projects p UNION ALL \
+          SELECT p.folded || '/' || r.folded FROM repositories r JOIN projects p ON p.id = r.project_id EXCEPT \
+          SELECT j.value ->> 'folded' FROM json_each(?1) j EXCEPT \
+          SELECT (j.value ->> 'folded') || '/' || (r.value ->> 'folded') \
+          FROM json_each(?1) j, json_each(j.value, '$.repositories') r)",
         "DELETE FROM projects WHERE folded NOT IN (SELECT value ->> 'folded' FROM json_each(?1))",
         "INSERT INTO projects (key, folded) SELECT value ->> 'key', value ->> 'folded' FROM json_each(?1) \
          WHERE true ON CONFLICT (folded) DO UPDATE SET key = excluded.key",
