@@ -7,7 +7,7 @@ use super::{
     Credentials, Held, Operation, Origin, Person, Request,
     operation::{self, require},
 };
-use crate::model::{Permission, SettingKey, Settings, UserName};
+use crate::model::{PasswordAuthentication, Permission, SettingKey, Settings, UserName};
 
 /// What is decided on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,7 +192,7 @@ pub fn admit(settings: &Settings, origin: &Origin) -> Result<IpAddr, Reason> {
     Ok(client)
 }
 
-/// The second stage: whether a password of `user` is looked at for a request to `path`. When not,
+/// The second stage: whether a password of `user` counts for a request to `path`. When not,
 /// the credentials are [`Credentials::UnverifiedPassword`], right or wrong.
 #[must_use]
 pub fn looks_at_password(settings: &Settings, user: &UserName, path: &str) -> bool {
@@ -217,7 +217,8 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         admitted => Some(admitted?),
     };
     let caller = match request.operation {
-        Operation::ReadOpen => Caller::Anybody,
+        // A password that comes along is a question of its own, whether it is right: clients sign in there.
+        Operation::ReadOpen if !is_password(&request.credentials) => Caller::Anybody,
         _ => identify(settings, request)?,
     };
     if let Caller::Token(held) = &caller {
@@ -229,17 +230,26 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
     Ok(Permit { caller, client })
 }
 
+fn is_password(credentials: &Credentials) -> bool {
+    matches!(credentials, Credentials::Password(_) | Credentials::UnverifiedPassword { .. })
+}
+
 fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {
     let password_counts = |user| looks_at_password(settings, user, request.path);
     match &request.credentials {
         Credentials::None => Err(Reason::NoCredentials),
         Credentials::Invalid => Err(Reason::InvalidCredentials),
-        Credentials::UnverifiedPassword { user } if password_counts(user) => Err(Reason::InvalidCredentials),
-        Credentials::Password(person) if password_counts(&person.name) => {
-            require(person.active, Reason::InvalidCredentials)?;
+        Credentials::Password(person) if person.active && password_counts(&person.name) => {
             Ok(Caller::Password(person.clone()))
         }
-        Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => Err(Reason::PasswordDisabled),
+        Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => {
+            // INVARIANT: a password is refused in one way, whosever it is: another one for the exceptions would tell
+            // who or which paths they are.
+            Err(match settings.password_authentication {
+                PasswordAuthentication::Allowed => Reason::InvalidCredentials,
+                PasswordAuthentication::Disabled(_) => Reason::PasswordDisabled,
+            })
+        }
         Credentials::Token(held) => Ok(Caller::Token(held.clone())),
         Credentials::Operator => Ok(Caller::Operator),
     }
@@ -346,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_counts_is_wrong_and_one_that_does_not_is_no_oracle() {
+    fn a_password_that_is_refused_does_not_tell_whether_it_would_count() {
         let mut settings = settings();
         let unverified = Credentials::UnverifiedPassword { user: UserName::new("mary") };
         let why = |settings: &Settings| denied(settings, &unverified, "GET", Operation::WhoAmI);
@@ -354,7 +364,7 @@ mod tests {
         let users = BTreeSet::from([UserName::new("M*")]);
         let except = PasswordExceptions { users, ..PasswordExceptions::default() };
         settings.password_authentication = PasswordAuthentication::Disabled(except);
-        assert_eq!(why(&settings), Some(Reason::InvalidCredentials));
+        assert_eq!(why(&settings), Some(Reason::PasswordDisabled));
         settings.password_authentication = PasswordAuthentication::disabled();
         assert_eq!(why(&settings), Some(Reason::PasswordDisabled));
     }

@@ -44,6 +44,17 @@ impl PasswordAuthentication {
     }
 }
 
+impl PasswordAuthentication {
+    /// Whether the password of anybody is accepted anywhere.
+    #[must_use]
+    pub fn accepts_any(&self) -> bool {
+        match self {
+            Self::Allowed => true,
+            Self::Disabled(except) => *except != PasswordExceptions::default(),
+        }
+    }
+}
+
 impl Reach for PasswordAuthentication {
     fn union(&self, other: &Self) -> Self {
         match (self, other) {

@@ -1,5 +1,8 @@
 //! In: the `Authorization` header of a request whose client is let in. Out: who sends it. It refuses
-//! to look at a password that the settings do not accept, and to decide what follows.
+//! to accept a password that the settings do not accept, and to decide what follows.
+//!
+//! While the settings accept no password at all, none is looked at. As soon as they accept one, all of them take
+//! as long and count as failed alike, so that nobody finds out whose or where that is.
 
 use std::net::IpAddr;
 
@@ -94,26 +97,28 @@ impl App {
             },
             Presented::Basic { user, secret } => match TokenSecret::parse(secret.expose_secret()) {
                 Some(secret) => self.token(&secret, Some(&user)).await,
-                None if looks_at_password(settings, &user, path) => self.password(user, secret, client).await,
+                None if settings.password_authentication.accepts_any() => {
+                    let counts = looks_at_password(settings, &user, path);
+                    self.password(user, secret, counts, client).await
+                }
                 None => Ok(Credentials::UnverifiedPassword { user }.into()),
             },
         }
     }
 
-    /// Whose token comes with a request for what is open to all, so that the answer can name the user.
-    /// Anything else there is as good as nothing, and passwords, which are costly, are not looked at.
-    pub(super) async fn recognise(&self, presented: &Presented) -> Result<Recognised, Problem> {
-        let (secret, named) = match presented {
-            Presented::Bearer(secret) => (secret, None),
-            Presented::Basic { user, secret } => (secret, Some(user)),
-            Presented::None | Presented::Unreadable => return Ok(Credentials::None.into()),
-        };
-        let Some(secret) = TokenSecret::parse(secret.expose_secret()) else {
-            return Ok(Credentials::None.into());
-        };
-        let recognised = self.token(&secret, named).await?;
+    /// Who sends a request for what is open to all, so that the answer can name the user. A token that is not valid
+    /// is as good as nothing there, as in Bitbucket, and a password is not.
+    pub(super) async fn recognise(
+        &self,
+        settings: &Settings,
+        presented: Presented,
+        path: &str,
+        client: IpAddr,
+    ) -> Result<Recognised, Problem> {
+        let recognised = self.authenticate(settings, presented, path, client).await?;
         Ok(match &recognised.credentials {
             Credentials::Token(held) if held.owner.person().is_none_or(|owner| owner.active) => recognised,
+            Credentials::Password(_) | Credentials::UnverifiedPassword { .. } => recognised,
             _ => Credentials::None.into(),
         })
     }
@@ -147,9 +152,10 @@ impl App {
         &self,
         user: UserName,
         password: SecretString,
+        counts: bool,
         client: IpAddr,
     ) -> Result<Recognised, Problem> {
-        let account = self.store.account(&user).await?;
+        let account = self.store.account(&user).await?.filter(|_| counts);
         // Whether the password of somebody inactive is right is nobody's business: it counts as wrong.
         let active = account.as_ref().filter(|account| account.active);
         let hash = active.and_then(|account| account.password_hash.clone());

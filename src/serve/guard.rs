@@ -225,7 +225,9 @@ async fn enter(
         let client = access::admit(&revision.settings, &origin)?;
         match entry {
             Entry::Permitted => app.authenticate(&revision.settings, presented, &path, client).await?,
-            Entry::Open | Entry::Outside => app.recognise(&presented).await?,
+            Entry::Open | Entry::Outside => {
+                app.recognise(&revision.settings, presented, &path, client).await?
+            }
         }
     };
     seen.sender = credentials.sender();

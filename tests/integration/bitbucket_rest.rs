@@ -449,6 +449,48 @@ async fn a_password_is_refused_in_the_words_of_bitbucket_while_passwords_are_dis
 }
 
 #[tokio::test]
+async fn a_wrong_password_does_not_tell_who_or_which_path_is_excepted_while_passwords_are_disabled() {
+    const EXCEPTED: &str = "/rest/api/1.0/groups";
+    let disabled = json!({"state": "disabled", "except_users": ["root", "gone"], "except_paths": [EXCEPTED]});
+    let server = TestServer::start(Setup {
+        settings: json!({"password_authentication": disabled}),
+        password_failures_per_minute: 11,
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(status(server.with_password("root", Method::GET, WHOAMI)).await, 200);
+    assert_eq!(status(server.with_password("mary", Method::GET, EXCEPTED)).await, 200);
+    let mut told = Vec::new();
+    for (user, password, path) in [
+        ("root", "wrong", WHOAMI),
+        ("gone", "gone", WHOAMI),
+        ("mary", "wrong", WHOAMI),
+        ("mary", "mary", WHOAMI),
+        ("nobody", "wrong", WHOAMI),
+        ("mary", "wrong", "/rest/tokenwarden/1/settings"),
+        ("root", "wrong", EXCEPTED),
+        ("mary", "wrong", EXCEPTED),
+        ("nobody", "wrong", "/rest/api/1.0/users"),
+        ("root", "wrong", "/rest/api/1.0/application-properties"),
+        ("mary", "mary", "/rest/api/1.0/application-properties"),
+    ] {
+        let answered =
+            server.request(Method::GET, path).basic_auth(user, Some(password)).send().await.unwrap();
+        let headers: Vec<_> = answered.headers().keys().map(ToString::to_string).collect();
+        let status = answered.status().as_u16();
+        let words = answered.text().await.unwrap().split(" The request is ").next().unwrap().to_owned();
+        told.push((path.starts_with("/rest/api/"), status, headers, words));
+    }
+    for alike in told.chunk_by(|one, other| one.0 == other.0) {
+        assert!(alike.iter().all(|one| one == &alike[0] && one.1 == 403), "{alike:#?}");
+    }
+    for user in ["root", "mary", "nobody"] {
+        let request = server.request(Method::GET, WHOAMI).basic_auth(user, Some("wrong"));
+        assert_eq!(status(request).await, 429, "{user}: all of them counted");
+    }
+}
+
+#[tokio::test]
 async fn the_configuration_of_basic_authentication_is_for_administrators_alone() {
     let server = TestServer::new().await;
     let config = json!({"block-requests": true});

@@ -121,9 +121,27 @@ async fn what_is_open_names_the_user_whose_token_comes_along_and_refuses_nobody(
     for nobody in [
         server.with_token("no-token", Method::GET, OPEN),
         server.request(Method::GET, OPEN).basic_auth("sam", Some(&made.secret)),
-        server.request(Method::GET, OPEN).basic_auth("mary", Some("wrong")),
     ] {
         assert_eq!(named(nobody).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_looked_at_where_clients_ask_who_they_are() {
+    let server = TestServer::new().await;
+    for version in ["1.0", "latest"] {
+        let open = format!("/rest/api/{version}/application-properties");
+        let right = server.with_password("mary", Method::GET, &open).send().await.unwrap();
+        assert_eq!(
+            (right.status(), &right.headers()["x-ausername"]),
+            (StatusCode::OK, &"mary".parse().unwrap())
+        );
+        for (user, password) in [("mary", "wrong"), ("nobody", "x"), ("gone", "gone")] {
+            let wrong =
+                server.request(Method::GET, &open).basic_auth(user, Some(password)).send().await.unwrap();
+            assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED, "{user}");
+            assert!(wrong.headers().get("x-ausername").is_none());
+        }
     }
 }
 
