@@ -395,7 +395,7 @@ async fn scripts_for_the_app_see_tokens_of_projects_only_when_they_ask_for_them(
     let wrong = server.as_operator(Method::GET, &format!("{TOKENS}/tokensByFilter?ownerKind=team"));
     assert_eq!(status(wrong).await, 400);
     let all = server.as_operator(Method::DELETE, &format!("{TOKENS}/token/deleteAllFor/PLAT"));
-    answer(all, StatusCode::OK).await;
+    answer(all, StatusCode::NOT_FOUND).await;
     assert!(server.token(of_project.id).await.is_some(), "a project is no user");
 }
 

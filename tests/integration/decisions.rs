@@ -306,7 +306,7 @@ impl World {
                 (Method::PATCH, tokens("token/999999999"), nothing, Operation::Narrow(target), 404)
             }
             Wanted::RevokeAllFor => {
-                (Method::DELETE, tokens("token/deleteAllFor/nobody"), nothing, Operation::RevokeAllFor, 200)
+                (Method::DELETE, tokens("token/deleteAllFor/nobody"), nothing, Operation::RevokeAllFor, 404)
             }
             Wanted::ReadSettings => (Method::GET, SETTINGS.to_owned(), nothing, Operation::ReadSettings, 200),
             Wanted::WriteSettings => {

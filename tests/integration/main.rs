@@ -57,6 +57,7 @@ mod random_worlds;
 mod reconcile;
 mod report_files;
 mod reports;
+mod request_bodies;
 mod resolution;
 mod review;
 mod revoke;

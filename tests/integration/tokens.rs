@@ -21,9 +21,9 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn the_vendors_own_payload_makes_a_token_and_unknown_fields_are_ignored() {
+async fn the_vendors_own_payload_makes_a_token() {
     let server = TestServer::new().await;
-    let body = json!({"tokenDescription": "JMeter Token", "tokenScope": 2, "ipRestrictions": []});
+    let body = json!({"tokenDescription": "JMeter Token", "tokenScope": 2});
     let made = answer(create(&server, "mary", &body), StatusCode::OK).await;
     let secret = made["plainTextToken"].as_str().unwrap().to_owned();
     assert_eq!(secret.len(), 52);
@@ -171,6 +171,26 @@ async fn all_tokens_of_a_user_are_revoked_by_administrators_alone() {
     assert_eq!(done, json!(true));
     let left: Vec<_> = server.all_tokens().await.iter().map(|token| token["id"].clone()).collect();
     assert_eq!(left, [json!(kept.id)]);
+    let again = answer(server.with_password("root", Method::DELETE, &path), StatusCode::OK).await;
+    assert_eq!(again, json!(true), "a user without tokens is there all the same");
+}
+
+#[tokio::test]
+async fn a_user_whom_nobody_knows_has_no_tokens_to_be_revoked() {
+    let server = TestServer::new().await;
+    for typo in ["typo", "PLAT", "ma%20ry", "(operator)"] {
+        let path = format!("{TOKENS}/token/deleteAllFor/{typo}");
+        let told = answer(server.with_password("root", Method::DELETE, &path), StatusCode::NOT_FOUND).await;
+        assert_eq!(told, json!({"errorMessage": "There is no such user."}), "{typo}");
+    }
+    let gone = format!("{TOKENS}/token/deleteAllFor/gone");
+    answer(server.with_password("root", Method::DELETE, &gone), StatusCode::OK).await;
+    let seed = "tokens: [{owner: stranger, description: x, scope: read-only, created: 1d, expires: never, last_used: never}]\n";
+    let server = TestServer::start(Setup { seed: Some(seed.to_owned()), ..Setup::default() }).await;
+    let strangers = format!("{TOKENS}/token/deleteAllFor/stranger");
+    answer(server.as_operator(Method::DELETE, &strangers), StatusCode::OK).await;
+    assert_eq!(server.all_tokens().await, [Value::Null; 0], "who is in no directory can have tokens");
+    assert_eq!(status(server.as_operator(Method::DELETE, &strangers)).await, 404);
 }
 
 #[tokio::test]

@@ -23,9 +23,9 @@ const NAME_AT_MOST: usize = 255;
 /// Longest lifetime that can be asked for, in days: a hundred years.
 const DAYS_AT_MOST: i64 = 36_500;
 
-/// What a client asks of a token. Unknown fields are ignored.
+/// What a client asks of a token.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", expecting = "an object")]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object")]
 pub(super) struct AccessTokenRequest {
     /// What tells it from others; must be given for a new one.
     #[serde(default)]

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use super::{
     access_token_json::{AccessToken, AccessTokenRequest, CreatedAccessToken, id_number, permissions_of},
     endpoint::Endpoint,
+    json_body::Body,
     pages::{Answer, PAGING, Page, Paging},
-    query::Body,
     tokens::{issue, permitted_token, rename_within_limits},
 };
 use crate::{

@@ -11,7 +11,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{access_tokens::not_permitted, endpoint::Endpoint, query::Body, settings::write};
+use super::{access_tokens::not_permitted, endpoint::Endpoint, json_body::Body, settings::write};
 use crate::{
     access::Operation,
     model::{
@@ -22,18 +22,10 @@ use crate::{
 
 /// Who may still send passwords over REST. `*` stands for any text in both lists.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", expecting = "an object")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, expecting = "an object")]
 struct BasicAuthentication {
     /// Whether passwords are refused but for the exceptions.
     block_requests: bool,
-    #[serde(flatten)]
-    beside: Beside,
-}
-
-/// What is kept although the settings may not hold it.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-struct Beside {
     /// Paths on which passwords work nevertheless.
     #[serde(default)]
     allowed_paths: Vec<String>,
@@ -41,6 +33,18 @@ struct Beside {
     #[serde(default)]
     allowed_users: Vec<String>,
     /// Kept and given back; this server shows no warning.
+    #[serde(default = "yes")]
+    show_warning_message: bool,
+}
+
+/// What the store keeps although the settings may not hold it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Beside {
+    #[serde(default)]
+    allowed_paths: Vec<String>,
+    #[serde(default)]
+    allowed_users: Vec<String>,
     #[serde(default = "yes")]
     show_warning_message: bool,
 }
@@ -85,16 +89,16 @@ async fn read(session: Session, State(app): State<Arc<App>>) -> Result<Json<Basi
     session.permit(Operation::ReadSettings).map_err(not_permitted)?;
     let kept: Option<Beside> =
         app.store.basic_authentication().await?.as_deref().map(serde_json::from_str).transpose()?;
-    let kept = kept.unwrap_or_default();
+    let Beside { allowed_paths, allowed_users, show_warning_message } = kept.unwrap_or_default();
     Ok(Json(match &session.revision.settings.password_authentication {
-        PasswordAuthentication::Allowed => BasicAuthentication { block_requests: false, beside: kept },
+        PasswordAuthentication::Allowed => {
+            BasicAuthentication { block_requests: false, allowed_paths, allowed_users, show_warning_message }
+        }
         PasswordAuthentication::Disabled(except) => BasicAuthentication {
             block_requests: true,
-            beside: Beside {
-                allowed_paths: except.paths.iter().cloned().collect(),
-                allowed_users: except.users.iter().map(ToString::to_string).collect(),
-                ..kept
-            },
+            allowed_paths: except.paths.iter().cloned().collect(),
+            allowed_users: except.users.iter().map(ToString::to_string).collect(),
+            show_warning_message,
         },
     }))
 }
@@ -102,8 +106,8 @@ async fn read(session: Session, State(app): State<Arc<App>>) -> Result<Json<Basi
 async fn replace(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<StatusCode, Problem> {
     let permit = session.permit(Operation::WriteSettings).map_err(not_permitted)?;
     let asked: BasicAuthentication = body.json()?;
-    let beside = serde_json::to_string(&asked.beside)?;
     let wanted = Settings { password_authentication: asked.setting(), ..session.revision.settings.clone() };
+    let beside = serde_json::to_string(&asked.beside())?;
     // What a document cannot say is not enforced either.
     let settings = Settings::try_from(&SettingsDocument::from(&wanted))
         .map_err(|error| Problem::bad_request(error.to_string()))?;
@@ -118,8 +122,14 @@ impl BasicAuthentication {
             return PasswordAuthentication::Allowed;
         }
         PasswordAuthentication::Disabled(PasswordExceptions {
-            users: self.beside.allowed_users.iter().map(|user| UserName::new(user.as_str())).collect(),
-            paths: self.beside.allowed_paths.iter().cloned().collect(),
+            users: self.allowed_users.iter().map(|user| UserName::new(user.as_str())).collect(),
+            paths: self.allowed_paths.iter().cloned().collect(),
         })
+    }
+
+    /// What is kept of it.
+    fn beside(self) -> Beside {
+        let Self { allowed_paths, allowed_users, show_warning_message, .. } = self;
+        Beside { allowed_paths, allowed_users, show_warning_message }
     }
 }

@@ -10,6 +10,7 @@ mod basic_authentication;
 mod directory;
 mod endpoint;
 mod health;
+mod json_body;
 mod openapi;
 mod pages;
 mod projects;

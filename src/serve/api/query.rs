@@ -1,14 +1,11 @@
-//! In: query strings and bodies as clients send them. Out: their parts, or words on what is wrong with
+//! In: query strings as clients send them. Out: their parts, or words on what is wrong with
 //! them. It refuses to know what the parts mean.
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequestParts, Query},
     http::request::Parts,
 };
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 use crate::serve::problem::Problem;
 
@@ -61,27 +58,5 @@ impl Parameters {
         self.0.iter().any(|(given, _)| {
             given.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
-    }
-}
-
-/// A body, which the guard has read.
-pub(super) struct Body(Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await;
-        bytes.map(Self).map_err(|_| Problem::bad_request("The body cannot be read."))
-    }
-}
-
-impl Body {
-    /// The body as the JSON object that it must be.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        let bad = |error| Problem::bad_request(format!("The body cannot be read: {error}."));
-        // First as any object: the fields of a type could also be read from a list.
-        let object: Map<String, Value> = serde_json::from_slice(&self.0).map_err(bad)?;
-        serde_json::from_value(object.into()).map_err(bad)
     }
 }

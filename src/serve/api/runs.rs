@@ -15,11 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     endpoint::{Endpoint, Parameter},
-    query::{Body, Parameters},
+    json_body::Body,
+    query::Parameters,
 };
 use crate::{
     access::Operation,
-    model::run::{ChangeNote, RecordedRun, RunHead, RunId},
+    model::{
+        ServerIdentity,
+        run::{ChangeNote, RecordedRun, RunHead, RunId},
+    },
     serve::{
         App,
         guard::Session,
@@ -82,6 +86,32 @@ struct LeaseItem {
     expires: Timestamp,
 }
 
+/// A run that begins.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct BeginRun {
+    /// Its name.
+    run: RunId,
+    /// The name of the target in the settings file.
+    target: String,
+    /// What its server is known by.
+    #[serde(default)]
+    server: ServerIdentity,
+    /// When it began, UTC, RFC 3339, by the clock of the server where it tells.
+    #[schemars(with = "String")]
+    begun: Timestamp,
+    /// Who ran it and where, as `user@host`.
+    by: String,
+    /// SHA-256 of the merged policy, in hexadecimal.
+    policy_sha256: String,
+}
+
+impl From<BeginRun> for RunHead {
+    fn from(BeginRun { run, target, server, begun, by, policy_sha256 }: BeginRun) -> Self {
+        Self { run, target, server, begun, by, policy_sha256 }
+    }
+}
+
 /// Recorded runs.
 #[derive(Serialize, JsonSchema)]
 struct RunList {
@@ -107,7 +137,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ),
         Endpoint::get::<RunList, _, _>(RUNS, "What runs did; takes an administrator", list).query(&[LISTING]),
         Endpoint::post::<bool, _, _>(RUNS, "Begin a run; takes an administrator", begin)
-            .body::<RunHead>()
+            .body::<BeginRun>()
             .statuses(&[(400, "The body cannot be read")]),
         Endpoint::post::<bool, _, _>(
             "/rest/tokenwarden/1/runs/{run}/end",
@@ -174,7 +204,7 @@ async fn list(
 
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
-    let head: RunHead = body.json()?;
+    let head = RunHead::from(body.json::<BeginRun>()?);
     app.clock.keep(&app.store).await?;
     app.store.begin_run(&right, &head).await?;
     Ok(Json(true))

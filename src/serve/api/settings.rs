@@ -12,7 +12,7 @@ use axum::{
 
 use super::{
     endpoint::{Endpoint, Parameter},
-    query::Body,
+    json_body::Body,
     runs::{UNDER, UnderRun},
     token_json::name_of,
 };

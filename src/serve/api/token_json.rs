@@ -33,9 +33,10 @@ const DESCRIPTION_AT_MOST: usize = 1_000;
 /// Longest lifetime that can be asked for, in months: a hundred years.
 const MONTHS_AT_MOST: i64 = 1_200;
 
-/// A token to be made. Unknown fields are ignored: scripts written for the app may send more.
+/// A token to be made. A field that is not known is refused: it may say whose the token is to be, or what it
+/// is to be limited to.
 #[derive(Deserialize, JsonSchema)]
-#[serde(expecting = "an object")]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct CreateToken {
     /// What tells it from others.
     #[serde(default, rename = "tokenDescription")]
@@ -102,9 +103,9 @@ fn in_months(months: i64, now: Timestamp) -> Result<Timestamp, Problem> {
     Ok(then.map_err(|_| bad())?.timestamp())
 }
 
-/// What is to change on a token. Unknown fields are ignored.
+/// What is to change on a token.
 #[derive(Deserialize, JsonSchema)]
-#[serde(expecting = "an object")]
+#[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct PatchToken {
     /// What tells it from others from now on.
     #[serde(default, rename = "tokenDescription")]

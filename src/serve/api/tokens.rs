@@ -10,7 +10,8 @@ use axum::{
 
 use super::{
     endpoint::Endpoint,
-    query::{Body, Parameters},
+    json_body::Body,
+    query::Parameters,
     runs::{UNDER, UnderRun},
     token_filter::{self, FILTER, PAGING},
     token_json::{
@@ -70,7 +71,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             path!("token/deleteAllFor/{userKey}"),
             "Revoke all tokens of a user",
             revoke_all_for,
-        ),
+        )
+        .statuses(&[(404, "There is no such user")]),
     ]
 }
 
@@ -311,6 +313,11 @@ async fn revoke_all_for(
     Path(user): Path<String>,
 ) -> Result<Json<bool>, Problem> {
     let permit = session.permit(Operation::RevokeAllFor)?;
-    app.store.revoke_all_for(&session.right(&permit), &UserName::new(user)).await?;
+    let user = UserName::new(user);
+    let revoked = app.store.revoke_all_for(&session.right(&permit), &user).await?;
+    // Who left the directory may have tokens still.
+    if revoked == 0 && app.store.account(&user).await?.is_none() {
+        return Err(Problem::not_found("There is no such user."));
+    }
     Ok(Json(true))
 }
