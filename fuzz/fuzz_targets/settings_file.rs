@@ -1,0 +1,19 @@
+//! The settings file: every mistake has a place.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use tokenwarden::policy::settings_file;
+
+fuzz_target!(|bytes: &[u8]| {
+    let file: Arc<str> = Arc::from("tokenwarden.yaml");
+    let reading = settings_file::read(&file, bytes);
+    fuzz::diagnostics_hold(&file, &reading.diagnostics, &reading.sources);
+    assert_eq!(reading.settings.is_some(), !reading.diagnostics.have_errors());
+    let Some(settings) = reading.settings else { return };
+    assert_eq!(reading.policies.len(), settings.targets.len());
+    for target in &settings.targets {
+        assert!(!target.policy.iter().any(|layer| layer.path.split('/').any(|part| part == "..")));
+    }
+});
