@@ -35,7 +35,9 @@ use super::{
     files::{self, Workspace},
     log, output, plan,
     reports::{self, Format, Reports},
-    reviewed, runtime,
+    reviewed,
+    run_files::RunFiles,
+    runtime,
     stop::{self, Hangup, Interrupted},
     targets::{self, Manner, Only, Planned, Reach, Session},
 };
@@ -131,6 +133,12 @@ impl Applied {
 }
 
 impl ApplyCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        let files = self.run.reports.files(RunFiles::of_settings(global));
+        self.plan.iter().fold(files, |files, path| files.reading("the saved plan", path))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -143,7 +151,6 @@ impl ApplyCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        self.run.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         targets::refuse_other_clock("apply", &chosen, global)?;

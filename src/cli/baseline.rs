@@ -11,6 +11,7 @@ use super::{
     files::{self, Disk, Workspace, folder_of},
     output,
     revision::Revision,
+    run_files::RunFiles,
     targets::Against,
 };
 
@@ -26,6 +27,14 @@ pub(super) struct BaselineArgs {
 }
 
 impl BaselineArgs {
+    /// What a run reads and writes that has `files` beside them.
+    pub(super) fn files<'a>(&self, files: RunFiles<'a>, global: &Global) -> RunFiles<'a> {
+        match &self.baseline_dir {
+            Some(folder) => files.reading_baseline(in_folder(folder, global)),
+            None => files,
+        }
+    }
+
     /// The policies of the baseline, one for each of `targets`, in their order; `otherwise` without a
     /// baseline. A target that the baseline does not have had no policy.
     ///
@@ -42,18 +51,17 @@ impl BaselineArgs {
         global: &Global,
     ) -> Result<Against, Failure> {
         let path = global.directory.join(&global.config);
-        // A baseline has the settings file in the same place, seen from its own folder.
-        let config = if global.config.is_absolute() { name_of(&global.config) } else { &global.config };
         let (name, policies) = match (&self.baseline, &self.baseline_dir) {
             (None, None) => return Ok(otherwise),
             (Some(name), _) => {
                 let folder = folder_of(&path);
                 let revision = Revision::find(name, &folder)?;
-                if !revision.has(name_of(config))? {
+                let config = name_of(&global.config);
+                if !revision.has(config)? {
                     output::note("note: the baseline has no settings file: everything comes from the policy");
                     return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
                 }
-                let there = Global { config: name_of(config).to_path_buf(), ..global.clone() };
+                let there = Global { config: config.to_path_buf(), ..global.clone() };
                 let policies = policies_of(files::load_settings_from(&there, &revision), targets);
                 if revision.is_out_of_reach() {
                     return policies.map(Against::Before);
@@ -61,7 +69,7 @@ impl BaselineArgs {
                 (name.clone(), policies)
             }
             (None, Some(folder)) => {
-                let there = Global { config: folder.join(config), ..global.clone() };
+                let there = in_folder(folder, global);
                 if !global.resolve(&there.config).exists() {
                     let message = format!("the baseline has no settings file `{}`", there.config.display());
                     return Err(Failure::new(Exit::Invalid, message));
@@ -82,6 +90,12 @@ impl BaselineArgs {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// The settings file of the baseline in `folder`: it is in the same place, seen from there.
+fn in_folder(folder: &Path, global: &Global) -> Global {
+    let config = if global.config.is_absolute() { name_of(&global.config) } else { &global.config };
+    Global { config: folder.join(config), ..global.clone() }
 }
 
 fn policies_of(

@@ -15,6 +15,7 @@ use super::{
     files::{self, Workspace},
     log, output, plan,
     reports::{self, Format, Reports},
+    run_files::RunFiles,
     runtime,
     targets::{self, Against, Manner, Planned, Reach},
 };
@@ -47,6 +48,11 @@ enum FailOn {
 }
 
 impl DriftCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        self.reports.files(self.baseline.files(RunFiles::of_settings(global), global))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -59,7 +65,6 @@ impl DriftCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let against = self.baseline.against(Against::AtHand, &chosen, global)?;

@@ -79,7 +79,7 @@ pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
 }
 
 /// Reads the settings file alone.
-fn load_without_layers(global: &Global, source: &dyn Source) -> Loaded {
+pub(super) fn load_without_layers(global: &Global, source: &dyn Source) -> Loaded {
     let shown: Arc<str> = source.shown(&global.config).into();
     let layers = Layers::default();
     let bytes = match source.settings(&global.directory.join(&global.config)) {

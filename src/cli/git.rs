@@ -113,7 +113,7 @@ pub(super) fn paths_in_repository(folder: &Path, from: &Path) -> impl Fn(&str) -
 }
 
 /// `path` without `.`, and without `..` where something stands before it.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut plain, component| {
         match component {
             Component::CurDir => {}

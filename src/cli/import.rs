@@ -19,7 +19,9 @@ use crate::{
 use super::{
     CommandResult, Exit, Failure, Global,
     files::{self, Workspace},
-    log, output, runtime,
+    log, output,
+    run_files::RunFiles,
+    runtime,
     targets::{self, Reach},
 };
 
@@ -37,6 +39,12 @@ pub(super) struct ImportCommand {
 }
 
 impl ImportCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        // Where no layer is read, one may be what is written.
+        if self.only_waivers { RunFiles::of_settings(global) } else { RunFiles::beside_layers(global) }
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -25,7 +25,9 @@ use super::{
     CommandResult, Exit, Failure, Global,
     atomic::{AtomicFile, CannotWrite},
     files::{self, Workspace},
-    log, output, redact, runtime,
+    log, output, redact,
+    run_files::RunFiles,
+    runtime,
     targets::{self, Reach, Session},
 };
 
@@ -40,6 +42,11 @@ pub(super) struct InventoryCommand {
 }
 
 impl InventoryCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        RunFiles::of_settings(global).writing(&format!("--out {}", self.out.display()), &self.out, None)
+    }
+
     /// Runs the command.
     ///
     /// # Errors

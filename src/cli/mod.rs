@@ -40,6 +40,7 @@ mod review;
 mod reviewed;
 mod revision;
 mod revoke;
+mod run_files;
 mod runtime;
 mod schema;
 mod serve;
@@ -51,6 +52,7 @@ mod test;
 mod validate;
 
 pub use exit::{CommandResult, Exit, Failure};
+use run_files::RunFiles;
 
 /// Policy as code for API tokens on Bitbucket.
 #[derive(Debug, Parser)]
@@ -147,6 +149,30 @@ enum Command {
 }
 
 impl Command {
+    /// What it reads and writes, as far as the one could destroy the other.
+    fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        match self {
+            Self::Validate(command) => command.files(global),
+            Self::Plan(command) => command.files(global),
+            Self::Apply(command) => command.files(global),
+            Self::Show(command) => command.files(global),
+            Self::Drift(command) => command.files(global),
+            Self::Review(command) => command.files(global),
+            Self::Revoke(command) => command.files(global),
+            Self::Inventory(command) => command.files(global),
+            Self::Import(command) => command.files(global),
+            Self::Test(command) => command.files(global),
+            Self::Explain(_) | Self::Journal(_) => RunFiles::of_settings(global),
+            Self::Settings(command) => settings::files(global, command),
+            Self::Init(_)
+            | Self::Schema(_)
+            | Self::Serve(_)
+            | Self::Directory(_)
+            | Self::Completions(_)
+            | Self::Man(_) => RunFiles::new(global),
+        }
+    }
+
     fn run(&self, global: &Global) -> CommandResult {
         match self {
             Self::Init(command) => command.run(global),
@@ -186,7 +212,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             return if asked_for { Exit::Done } else { Exit::Usage };
         }
     };
-    line.command.run(&line.global).unwrap_or_else(|failure| {
+    let (command, global) = (&line.command, &line.global);
+    command.files(global).check().and_then(|()| command.run(global)).unwrap_or_else(|failure| {
         output::failure(&failure, None);
         failure.exit
     })

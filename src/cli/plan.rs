@@ -18,6 +18,7 @@ use super::{
     files::{self, Workspace},
     log, offline, output,
     reports::{self, Format, Reports},
+    run_files::RunFiles,
     runtime,
     targets::{self, Against, Manner, Only, Planned, Reach},
 };
@@ -49,6 +50,16 @@ pub(super) struct PlanCommand {
 }
 
 impl PlanCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        let files = self.reports.files(self.baseline.files(RunFiles::of_settings(global), global));
+        let files = self
+            .out
+            .iter()
+            .fold(files, |files, path| files.writing(&format!("--out {}", path.display()), path, None));
+        self.inventory.iter().fold(files, |files, path| files.reading("the inventory", path))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -61,7 +72,6 @@ impl PlanCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        self.reports.check(global)?;
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
         let against = self.baseline.against(Against::Nothing, &chosen, global)?;

@@ -26,11 +26,12 @@ use crate::{
 };
 
 use super::{
-    Exit, Failure, Global,
+    Failure, Global,
     atomic::{self, CannotWrite},
     files::{self, Workspace, folder_of},
     git, output,
     redact::redact,
+    run_files::{Names, RunFiles},
     targets::{self, Planned},
 };
 
@@ -177,6 +178,8 @@ pub(super) struct Reports {
 /// One report and where it goes.
 #[derive(Clone, Debug)]
 struct Wanted {
+    /// As it was written.
+    written: String,
     kind: Kind,
     path: PathBuf,
 }
@@ -208,30 +211,17 @@ impl FromStr for Wanted {
                 ));
             }
         };
-        Ok(Self { kind, path: path.into() })
+        Ok(Self { written: text.to_owned(), kind, path: path.into() })
     }
 }
 
 impl Reports {
-    /// Looks whether the reports can be written where they go, before anything else happens.
-    ///
-    /// # Errors
-    ///
-    /// When two go to the same place, or a folder is missing.
-    pub(super) fn check(&self, global: &Global) -> Result<(), Failure> {
-        let mut places = HashSet::new();
-        for wanted in &self.wanted {
-            let (path, shown) = (global.resolve(&wanted.path), wanted.path.display());
-            if !places.insert(path.clone()) {
-                return Err(Failure::new(Exit::Usage, format!("two reports go to `{shown}`")));
-            }
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            if folder.is_some_and(|folder| !folder.is_dir()) {
-                let message = format!("there is no folder to put the report `{shown}` into; make it first");
-                return Err(Failure::new(Exit::Usage, message));
-            }
-        }
-        Ok(())
+    /// What a run reads and writes that has `files` beside them.
+    pub(super) fn files<'a>(&self, files: RunFiles<'a>) -> RunFiles<'a> {
+        self.wanted.iter().fold(files, |files, wanted| {
+            let names = matches!(wanted.kind, Kind::Owners).then_some(Names::Notices);
+            files.writing(&format!("--report {}", wanted.written), &wanted.path, names)
+        })
     }
 
     /// Writes them all, each whole or not at all. One that cannot be written does not keep the others from

@@ -14,7 +14,8 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global, credential, files, log, output, redact::redact, reviewed, runtime,
+    CommandResult, Exit, Failure, Global, credential, files, log, output, redact::redact, reviewed,
+    run_files::RunFiles, runtime,
 };
 
 /// Publishes a saved plan into a pull request of Bitbucket Data Center
@@ -64,6 +65,12 @@ fn key(text: &str) -> Result<String, String> {
 }
 
 impl ReviewCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        let files = RunFiles::new(global).reading("the saved plan", &self.plan);
+        self.tls_ca.iter().fold(files, |files, path| files.reading("the certificates", path))
+    }
+
     /// Runs the command.
     ///
     /// # Errors

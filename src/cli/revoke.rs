@@ -15,7 +15,9 @@ use crate::{
 use super::{
     CommandResult, Exit, Failure, Global,
     apply::RunArgs,
-    files, log, runtime,
+    files, log,
+    run_files::RunFiles,
+    runtime,
     stop::Hangup,
     targets::{self, Manner},
 };
@@ -53,6 +55,11 @@ fn reason(text: &str) -> Result<String, String> {
 }
 
 impl RevokeCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        self.run.reports.files(RunFiles::of_settings(global))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -66,7 +73,6 @@ impl RevokeCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        self.run.reports.check(global)?;
         let workspace = files::load_targets(global)?;
         let chosen = workspace.targets(global)?;
         targets::refuse_other_clock("revoke", &chosen, global)?;

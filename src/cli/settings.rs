@@ -10,7 +10,10 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, runtime};
+use super::{
+    CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, run_files::RunFiles,
+    runtime,
+};
 use crate::serve::{
     settings::{self, TransferError},
     store::{Store, StoreUrl},
@@ -40,6 +43,14 @@ pub(super) enum SettingsCommand {
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
+}
+
+/// What a command reads and writes.
+pub(super) fn files<'a>(global: &'a Global, command: &SettingsCommand) -> RunFiles<'a> {
+    let (SettingsCommand::Export { store }
+    | SettingsCommand::Import { store, .. }
+    | SettingsCommand::ResetClock { store }) = command;
+    RunFiles::new(global).reading_store(&store.file)
 }
 
 pub(super) fn run(global: &Global, command: &SettingsCommand) -> CommandResult {

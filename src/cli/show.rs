@@ -10,6 +10,7 @@ use super::{
     CommandResult, Exit, Global, log, output,
     reports::{self, Format, Reports},
     reviewed,
+    run_files::RunFiles,
 };
 
 /// Shows a saved plan
@@ -26,6 +27,11 @@ pub(super) struct ShowCommand {
 }
 
 impl ShowCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        self.reports.files(RunFiles::of_settings(global)).reading("the saved plan", &self.plan)
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -33,7 +39,6 @@ impl ShowCommand {
     /// When the file cannot be read, is not whole, or a report cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);
-        self.reports.check(global)?;
         let saved = reviewed::open(&self.plan, global)?;
         let shown = saved.shown().map_err(reviewed::refused)?;
         let run = shown.run();

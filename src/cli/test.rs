@@ -30,10 +30,11 @@ use super::{
     CommandResult, Exit, Failure, Global,
     files::{self, Workspace, invalid, show},
     output,
+    run_files::RunFiles,
 };
 
 /// The folder beside the settings file in which policy tests are looked for.
-const FOLDER: &str = "tests";
+pub(super) const FOLDER: &str = "tests";
 
 /// Runs the policy tests, without a network
 #[derive(Debug, Args)]
@@ -74,6 +75,11 @@ struct CannotList {
 }
 
 impl Test {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        self.paths.iter().fold(RunFiles::of_settings(global), |files, path| files.reading_tests(path))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -164,7 +170,7 @@ fn listed(folder: &Path, shown: &Path) -> Result<Vec<TestPath>, Failure> {
     Ok(names.iter().map(|name| TestPath::new(folder.join(name), &shown.join(name))).collect())
 }
 
-fn is_yaml(name: &Path) -> bool {
+pub(super) fn is_yaml(name: &Path) -> bool {
     name.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 

@@ -15,6 +15,7 @@ use super::{
     CommandResult, Exit, Global,
     files::{self, Loaded},
     output::{self, Form},
+    run_files::RunFiles,
     targets::present,
 };
 
@@ -46,6 +47,12 @@ impl Checked {
 }
 
 impl Validate {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        let files = if self.paths.is_empty() { RunFiles::of_settings(global) } else { RunFiles::new(global) };
+        self.paths.iter().fold(files, |files, path| files.reading("the policy file", path))
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compliance::{Finding, WaiverStanding, WaiverWarning},
-    model::{Owner, Rule, RuleCode, Token, TokenId, brief},
+    model::{Owner, OwnerKind, Rule, RuleCode, Token, TokenId, brief},
     plan::{Change, Reason},
     policy::Place,
 };
@@ -85,6 +85,13 @@ impl Index {
 pub fn is_file_name(name: &str) -> bool {
     let stem = name.strip_suffix(".md").unwrap_or_default();
     !stem.is_empty() && stem.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_~".contains(&c))
+}
+
+/// Whether a file `name` in a folder of notices is one that is written there.
+#[must_use]
+pub fn is_own_file(name: &str) -> bool {
+    let is_of = |kind: OwnerKind| name.strip_prefix(kind.word()).is_some_and(|rest| rest.starts_with('-'));
+    name == INDEX || is_file_name(name) && OwnerKind::ALL.into_iter().any(is_of)
 }
 
 /// A notice for each owner with something to expect, in the order of the owners.

@@ -63,6 +63,7 @@ mod review;
 mod revoke;
 mod rules;
 mod rules_reference;
+mod run_files;
 mod saved_plan;
 mod schema;
 mod second_look;

@@ -290,6 +290,12 @@ fn file_name(run: &RunId, target: &str) -> String {
     format!("{run}.{target}.jsonl")
 }
 
+/// Whether a file `name` in the folder of a journal is a record or a lock.
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
+    run_of(name).is_some() || name.strip_suffix(".lock").is_some()
+}
+
 /// The run of the file `name`; nothing when it is no file of a run.
 fn run_of(name: &str) -> Option<RunId> {
     let (run, _) = name.strip_suffix(".jsonl")?.split_once('.')?;

@@ -13,7 +13,7 @@ mod recording;
 mod regular;
 
 pub use file::{BadJournal, JournalFile};
-pub use folder::{ItsTokens, JournalError, JournalFolder, Past, RunFile, Sought};
+pub use folder::{ItsTokens, JournalError, JournalFolder, Past, RunFile, Sought, is_file_name};
 pub use history::{history, merge};
 pub use lock::{LockError, RunLock};
 pub use record::{Begun, FORMAT_VERSION, Record, schema};
