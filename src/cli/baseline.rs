@@ -38,12 +38,12 @@ impl BaselineArgs {
     /// The policies of the baseline, one for each of `targets`, in their order; `otherwise` without a
     /// baseline. A target that the baseline does not have had no policy.
     ///
-    /// An invalid baseline must not stop the change that mends it: it is shown, and nothing is said of where
-    /// changes come from.
+    /// A baseline that is invalid or cannot be read must not stop the change that mends it: it is shown, and
+    /// nothing is said of where changes come from.
     ///
     /// # Errors
     ///
-    /// When there is no such revision or folder, or one of its files cannot be had.
+    /// When there is no such revision or folder.
     pub(super) fn against(
         &self,
         otherwise: Against,
@@ -57,20 +57,18 @@ impl BaselineArgs {
                 let folder = folder_of(&path);
                 let revision = Revision::find(name, &folder)?;
                 let config = name_of(&global.config);
-                if !revision.has(config)? {
+                if !revision.may_have(config) {
                     output::note("note: the baseline has no settings file: everything comes from the policy");
                     return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
                 }
                 let there = Global { config: config.to_path_buf(), ..global.clone() };
                 let policies = policies_of(files::load_settings_from(&there, &revision), targets);
-                if revision.is_out_of_reach() {
-                    return policies.map(Against::Before);
-                }
                 (name.clone(), policies)
             }
             (None, Some(folder)) => {
                 let there = in_folder(folder, global);
-                if !global.resolve(&there.config).exists() {
+                // A link that leads nowhere is there.
+                if global.resolve(&there.config).symlink_metadata().is_err() {
                     let message = format!("the baseline has no settings file `{}`", there.config.display());
                     return Err(Failure::new(Exit::Invalid, message));
                 }

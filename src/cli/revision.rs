@@ -1,6 +1,6 @@
 //! The files of a Git revision, read from its objects alone: nothing is checked out.
 
-use std::{cell::Cell, error::Error, io, path::Path};
+use std::{error::Error, io, path::Path};
 
 use crate::policy::FILE_BYTES_AT_MOST;
 
@@ -22,8 +22,6 @@ pub(super) struct Revision<'a> {
     commit: String,
     /// The way from the root of the repository to the folder: nothing, or names with a slash behind each.
     prefix: String,
-    /// Whether there is something that this repository alone does not tell.
-    is_out_of_reach: Cell<bool>,
 }
 
 /// One entry of a tree.
@@ -57,29 +55,20 @@ impl<'a> Revision<'a> {
         let named = format!("{name}^{{commit}}");
         let commit = git::line(folder, &["rev-parse", "--verify", "--end-of-options", &named])
             .map_err(|error| Failure::new(Exit::Error, no_commit(name, folder, &error)))?;
-        Ok(Self { folder, name, commit, prefix, is_out_of_reach: Cell::new(false) })
+        Ok(Self { folder, name, commit, prefix })
     }
 
-    /// Whether it has a file with this name in the folder.
-    ///
-    /// # Errors
-    ///
-    /// When Git cannot tell.
-    pub(super) fn has(&self, name: &Path) -> Result<bool, Failure> {
+    /// Whether it may have a file with this name in the folder: what Git cannot tell, reading it does.
+    pub(super) fn may_have(&self, name: &Path) -> bool {
         match self.resolve(&self.prefix) {
             Ok(folder) if is_tree(&folder.entry) => {
-                Ok(self.entry(&folder.entry.object, &name.display().to_string())?.is_some())
+                let entry = self.entry(&folder.entry.object, &name.display().to_string());
+                entry.map_or(true, |entry| entry.is_some())
             }
-            Ok(_) => Ok(false),
-            Err(Unusable::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(problem) => Err(Failure::new(Exit::Error, problem.message(&self.shown(Path::new(""))))),
+            Ok(_) => false,
+            Err(Unusable::Unreadable(error)) => error.kind() != io::ErrorKind::NotFound,
+            Err(_) => true,
         }
-    }
-
-    /// Whether a file was asked for that this repository alone does not tell: one behind a link that leads
-    /// out of it, in a submodule, or that was not fetched.
-    pub(super) fn is_out_of_reach(&self) -> bool {
-        self.is_out_of_reach.get()
     }
 
     /// The entry `name` of the tree `tree`.
@@ -100,7 +89,7 @@ impl<'a> Revision<'a> {
         let mut bytes = git(self.folder, &["cat-file", "blob", object]).map_err(|error| {
             let advice =
                 format!("a partial clone must fetch it first, such as with `git cat-file -p {object}`");
-            self.out_of_reach(format!("{error}; {advice}"))
+            out_of_reach(format!("{error}; {advice}"))
         })?;
         bytes.truncate(FILE_BYTES_AT_MOST.saturating_add(1));
         Ok(bytes)
@@ -125,7 +114,7 @@ impl<'a> Revision<'a> {
             if !is_tree(tree) {
                 return Err(Unusable::Unreadable(io::ErrorKind::NotFound.into()));
             }
-            let entry = self.entry(&tree.object, &name).map_err(|error| self.out_of_reach(error))?;
+            let entry = self.entry(&tree.object, &name).map_err(out_of_reach)?;
             let entry = entry.ok_or(Unusable::Unreadable(io::ErrorKind::NotFound.into()))?;
             match entry.mode.as_str() {
                 LINK => {
@@ -160,13 +149,7 @@ impl<'a> Revision<'a> {
         Err(Unusable::NoRegularFile)
     }
 
-    fn out_of_reach(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Unusable {
-        self.is_out_of_reach.set(true);
-        Unusable::Unreadable(io::Error::other(error))
-    }
-
     fn leads_out(&self) -> Unusable {
-        self.is_out_of_reach.set(true);
         Unusable::Elsewhere(format!(
             "at `{}` it is behind a link that leads out of the repository",
             self.name
@@ -174,7 +157,6 @@ impl<'a> Revision<'a> {
     }
 
     fn in_submodule(&self, submodule: &str, commit: &str) -> Unusable {
-        self.is_out_of_reach.set(true);
         Unusable::Elsewhere(format!(
             "at `{}` it is in the submodule `{submodule}` at revision {commit}, whose files this repository \
              does not have; check `{}` out with its submodules and use --baseline-dir",
@@ -209,6 +191,10 @@ const LINK: &str = "120000";
 const SUBMODULE: &str = "160000";
 /// What the mode of a regular file begins with.
 const REGULAR: &str = "100";
+
+fn out_of_reach(error: impl Into<Box<dyn Error + Send + Sync>>) -> Unusable {
+    Unusable::Unreadable(io::Error::other(error))
+}
 
 fn is_tree(entry: &Entry) -> bool {
     entry.mode == TREE
