@@ -221,7 +221,7 @@ impl RunArgs {
             && let Err(refused) = ask().await
         {
             close(ready).await;
-            return Err(refused);
+            return Err(refused.or(exit));
         }
         if stop::is_requested() {
             close(ready).await;
@@ -230,7 +230,7 @@ impl RunArgs {
         if ready.iter().any(|one| clock::is_old(one.approved.plan().made_for, one.session.latest())) {
             close(ready).await;
             let message = "the plan has become old: nothing was changed; make it anew";
-            return Err(Failure::new(Exit::Refused, message));
+            return Err(Failure::new(Exit::Refused, message).or(exit));
         }
         let mut applied = Vec::with_capacity(ready.len());
         for one in ready {
@@ -333,7 +333,7 @@ async fn approve<'a>(
     allowed: &Allowed,
     skew: Option<SignedDuration>,
 ) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
-    let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None);
+    let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None::<Failure>);
     for Planned { declaration, policy, history, plan, clock, .. } in planned {
         let (session, plan) = match plan {
             Ok(plan) => plan,
@@ -356,7 +356,8 @@ async fn approve<'a>(
             Ok(approved) => ready.push(Ready { declaration, policy, history, session, approved }),
             Err(failure) => {
                 session.close().await;
-                refused = Some(failure);
+                // Of several the most telling one is told.
+                refused = refused.into_iter().chain([failure]).min_by_key(|failure: &Failure| failure.exit);
             }
         }
     }
@@ -364,7 +365,7 @@ async fn approve<'a>(
         None => Ok((ready, exit)),
         Some(failure) => {
             close(ready).await;
-            Err(failure)
+            Err(failure.or(exit))
         }
     }
 }

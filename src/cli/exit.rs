@@ -57,6 +57,12 @@ impl Failure {
     pub fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { exit, error: error.into() }
     }
+
+    /// The same, of a command that ends with `other` for something else as well.
+    #[must_use]
+    pub fn or(self, other: Exit) -> Self {
+        Self { exit: self.exit.min(other), ..self }
+    }
 }
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {

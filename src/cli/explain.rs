@@ -140,7 +140,7 @@ impl Explain {
             };
             (declaration.name.clone(), explained.await)
         });
-        let (explained, errors) = sort(answers.buffered(AT_ONCE).collect().await);
+        let (explained, errors, exit) = sort(answers.buffered(AT_ONCE).collect().await);
         let explained: Vec<_> = explained.into_iter().filter_map(|(_, explained)| explained).collect();
         let nowhere = explained.is_empty() && errors.is_empty();
         match self.format {
@@ -153,7 +153,7 @@ impl Explain {
             let extent = if not_looked { ", where `areas` and `projects` let it be looked for" } else { "" };
             return Err(NoSuchToken { id: id.clone(), targets: names.join(", "), extent }.into());
         }
-        Ok(if errors.is_empty() { Exit::Done } else { Exit::Error })
+        Ok(exit)
     }
 
     async fn explain_request(
@@ -175,7 +175,7 @@ impl Explain {
             };
             (declaration.name.clone(), answer.await)
         });
-        let (forecasts, errors): (Vec<(String, Forecast)>, _) =
+        let (forecasts, errors, exit): (Vec<(String, Forecast)>, _, _) =
             sort(answers.buffered(AT_ONCE).collect().await);
         match self.format {
             Form::Json => show_json(&DecisionDocument::new(&forecasts, errors.clone()))?,
@@ -183,25 +183,26 @@ impl Explain {
                 show_text(&forecasts, global, |(name, one), paint, text| forecast(name, one, paint, text))?;
             }
         }
-        Ok(if errors.is_empty() { Exit::Done } else { Exit::Error })
+        Ok(exit)
     }
 }
 
-/// What was found, and the targets that say nothing with the reason, which is also written to standard
-/// error.
-fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors) {
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
+/// What was found, the targets that say nothing with the reason, which is also written to standard error, and
+/// how the program ends for them.
+fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors, Exit) {
+    let (mut found, mut errors, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
     for (target, answer) in answers {
         match answer {
             Ok(answer) => found.push((target, answer)),
             Err(failure) => {
                 output::failure(&failure, Some(&target));
+                exit = exit.min(failure.exit);
                 let error: &(dyn Error + 'static) = failure.error.as_ref();
                 errors.push((target, Why::of(error).kept().to_owned()));
             }
         }
     }
-    (found, errors)
+    (found, errors, exit)
 }
 
 fn show_json(document: &impl serde::Serialize) -> Result<(), Failure> {

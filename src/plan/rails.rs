@@ -76,10 +76,16 @@ impl fmt::Display for Refusal {
         write!(f, ", the limit is {} or {} %", rail.amount, rail.percent)?;
         write!(f, " (up to {} always pass); ", rail.floor)?;
         if let Some(passes_from) = earlier.and_then(|earlier| earlier.passes_from) {
-            write!(f, "these pass from {passes_from} on; ")?;
+            write!(f, "these pass from {} on; ", whole_second(passes_from))?;
         }
         write!(f, "to let these pass in this run: --allow {class}={count}")
     }
+}
+
+/// The first whole second that is no earlier than `moment`.
+fn whole_second(moment: Timestamp) -> Timestamp {
+    let begun = i64::from(moment.subsec_nanosecond() > 0);
+    Timestamp::from_second(moment.as_second() + begun).unwrap_or(moment)
 }
 
 impl Plan {

@@ -10,7 +10,7 @@ use tokenwarden::serve::Clock;
 use tokio::sync::Barrier;
 
 use crate::{
-    program::{Run, program},
+    program::{NOW, Quickstart, Run, program},
     proxy::{Decide, Fate, Proxy, answer, stub},
     support::{SETTINGS, Setup, TestServer},
 };
@@ -177,4 +177,44 @@ async fn what_looks_only_sends_nothing_but_get() {
     }
     let applied = run(&folder, &server, &["apply", "--auto-approve"]).await;
     assert_ne!(applied.code, Some(0), "apply does write");
+}
+
+#[test]
+fn of_several_targets_the_most_telling_exit_code_counts() {
+    let quickstart = Quickstart::new();
+    let target = |name: &str, rails: &str| {
+        format!(
+            "  {name}: {{kind: embedded, store: '.tokenwarden/{name}.db', directory: directory.yaml, seed: tokens.yaml, \
+             policy: [policy/base.yaml, policy/platform.yaml]{rails}}}\n"
+        )
+    };
+    let wide = ", rails: {revocations: {amount: 99, percent: 100}, expiries: {amount: 99, percent: 100}, \
+                withdrawn_groups: {amount: 99, percent: 100}, refused_callers: {amount: 99, percent: 100}}";
+    let (used, refused) = (target("used", wide), target("refused", ""));
+    let settings = |targets: &[&str]| {
+        let text = format!("version: 1\ntargets:\n{}", targets.concat());
+        fs::write(quickstart.path("tokenwarden.yaml"), text).unwrap();
+    };
+    settings(&[&used]);
+    let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let earlier = "2026-10-01T00:00:00Z";
+    for order in [[&*used, &*refused], [&*refused, &*used]] {
+        settings(&order);
+        let run = quickstart.run(&["apply", "--auto-approve", "--now", earlier]);
+        assert_eq!(run.code, Some(64), "{}", run.stderr);
+        assert!(run.stderr.contains("--now lies before"), "{}", run.stderr);
+        assert!(run.stderr.contains("apply is refused on refused: "), "{}", run.stderr);
+    }
+    // One of which a file is invalid, and one that is refused.
+    let invalid = refused.replace("refused:", "invalid:").replace("refused.db", "invalid.db");
+    fs::write(quickstart.path("broken.yaml"), "users: 7\n").unwrap();
+    let invalid = invalid.replace("directory.yaml", "broken.yaml");
+    for order in [[&*invalid, &*refused], [&*refused, &*invalid]] {
+        settings(&order);
+        let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
+        assert_eq!(run.code, Some(3), "{}", run.stderr);
+        let explained = quickstart.run(&["explain", "13", "--now", NOW]);
+        assert_eq!(explained.code, Some(3), "{}", explained.stderr);
+    }
 }

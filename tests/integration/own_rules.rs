@@ -284,6 +284,28 @@ fn what_can_never_be_equal_is_a_mistake_at_its_place() {
 }
 
 #[test]
+fn what_can_never_be_equal_is_told_with_what_to_write() {
+    for (when, help) in [
+        ("owner.active == 1", "write true or false, such as `true`"),
+        ("owner.active != 0", "write true or false, such as `false`"),
+        ("'no' == owner.active", "write true or false, such as `false`"),
+        ("owner.active == 'yes'", "write true or false, such as `true`"),
+        ("owner.active == 'false'", "write true or false, such as `false`"),
+        ("owner.active in [true, 1]", "write true or false, such as `true`"),
+        ("owner.active == token.id", "write a text, such as `\"..\"`"),
+        ("token.scope == 2", "write a text, such as `\"read-only\"`"),
+        ("owner.kind != 1", "write a text, such as `\"user\"`"),
+        ("owner.name == true", "write a text, such as `\"true\"`"),
+        ("size(token.description) == '80'", "write a number, such as `80`"),
+        ("size(token.description) > true", "write a number, such as `30`"),
+        ("token.id == '7' && 1", "write true or false, such as `token.id == \"4711\"`"),
+    ] {
+        let text = shown(&format!("\"{when}\""));
+        assert!(text.contains(&format!("help: {help}\n")), "{when}: {text}");
+    }
+}
+
+#[test]
 fn what_can_be_equal_is_no_mistake() {
     for when in [
         "token.expires == null || token.expires < now",

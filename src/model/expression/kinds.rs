@@ -200,7 +200,7 @@ impl Checker<'_> {
                         shown(function),
                         kinds(odd).words()
                     );
-                    self.mistake(odd, message, instead(odd, kinds(other)));
+                    self.mistake(odd, message, instead(odd, kinds(other), Some(other)));
                 }
             }
             (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, operands) => {
@@ -230,7 +230,7 @@ impl Checker<'_> {
             {
                 let (left_words, right_words) = (kinds(left).words(), kinds(right).words());
                 let message = format!("`{}` cannot take {left_words} and {right_words}", shown(operator));
-                self.mistake(right, message, instead(right, kinds(left)));
+                self.mistake(right, message, instead(right, kinds(left), None));
             }
             _ => {}
         }
@@ -245,7 +245,7 @@ impl Checker<'_> {
                 Kinds::NULL => format!("{}, and never null", is(other)),
                 kinds => format!("{}, and never equal to {}", is(other), kinds.words()),
             };
-            self.mistake(odd, message, instead(odd, kinds(other)));
+            self.mistake(odd, message, instead(odd, kinds(other), Some(other)));
         }
     }
 
@@ -253,7 +253,7 @@ impl Checker<'_> {
     fn takes(&mut self, function: &str, part: &IdedExpr, wanted: Kinds) {
         for branch in branches(part).into_iter().filter(|branch| !kinds(branch).meets(wanted)) {
             let message = format!("`{}` cannot take {}", shown(function), kinds(branch).words());
-            self.mistake(branch, message, instead(branch, wanted));
+            self.mistake(branch, message, instead(branch, wanted, None));
         }
     }
 
@@ -309,6 +309,16 @@ fn fact(select: &SelectExpr) -> Option<(&str, &str)> {
     }
 }
 
+/// One of the few words that `part` can be, when it is such a fact.
+fn word_of(part: &IdedExpr) -> Option<&'static str> {
+    let Expr::Select(select) = &part.expr else { return None };
+    match fact(select)? {
+        ("token", "scope") => Some("read-only"),
+        ("owner", "kind") => Some("user"),
+        _ => None,
+    }
+}
+
 /// What `part` is, such as ``"`token.id` is a text"``.
 fn is(part: &IdedExpr) -> String {
     let words = kinds(part).words();
@@ -322,8 +332,8 @@ fn is(part: &IdedExpr) -> String {
     }
 }
 
-/// What to write in place of `odd` where `wanted` is what goes.
-fn instead(odd: &IdedExpr, wanted: Kinds) -> String {
+/// What to write in place of `odd` where `wanted` is what goes, and it is compared with `other`, if with anything.
+fn instead(odd: &IdedExpr, wanted: Kinds, other: Option<&IdedExpr>) -> String {
     let literal = match &odd.expr {
         Expr::Literal(literal) => Some(literal),
         _ => None,
@@ -344,6 +354,8 @@ fn instead(odd: &IdedExpr, wanted: Kinds) -> String {
     };
     let example = if literal == Some(&LiteralValue::Null) {
         return "leave the comparison out: what it is compared with is always there".to_owned();
+    } else if let Some(word) = other.and_then(word_of) {
+        format!("\"{word}\"")
     } else if wanted.meets(Kinds::TEXT) {
         format!("\"{}\"", written.as_deref().unwrap_or(".."))
     } else if wanted.meets(Kinds::TIME) {
@@ -352,7 +364,12 @@ fn instead(odd: &IdedExpr, wanted: Kinds) -> String {
     } else if wanted.meets(Kinds::DURATION) {
         "duration(\"720h\")".to_owned()
     } else if wanted.meets(Kinds::TRUTH) {
-        text.filter(|text| ["true", "false"].contains(text)).unwrap_or("token.id == \"4711\"").to_owned()
+        match text.or(written.as_deref()) {
+            Some("false" | "no" | "off" | "0") => "false".to_owned(),
+            Some("true") => "true".to_owned(),
+            _ if other.is_some() => "true".to_owned(),
+            _ => "token.id == \"4711\"".to_owned(),
+        }
     } else if wanted.meets(Kinds::NUMBER) {
         text.filter(|text| text.parse::<i64>().is_ok()).unwrap_or("30").to_owned()
     } else {
