@@ -37,6 +37,9 @@ pub enum WriteError {
     /// Another run may be applying meanwhile.
     #[error("the lease of this run was lost: another run may be applying; nothing more was written")]
     LeaseLost,
+    /// The server would not do it any more.
+    #[error("the right of this run to do it ended while the run was under way; run again")]
+    RightEnded,
     /// Nothing was sent: the run was asked to stop before.
     #[error("the run was interrupted before this was begun")]
     NotBegun,

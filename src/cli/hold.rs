@@ -158,7 +158,7 @@ async fn try_hold(
                 continue;
             }
             Err(LeaseError::Held { holder }) => Ok(Err(holder)),
-            Err(error @ LeaseError::Failed(_)) => Err(error.into()),
+            Err(error) => Err(error.into()),
         };
         for lease in leases.into_iter().flatten() {
             lease.give_back().await;

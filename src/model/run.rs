@@ -84,6 +84,10 @@ impl fmt::Display for RunId {
     }
 }
 
+/// What our own server says, with the status 409, to a request whose right ended again and again while it was under
+/// way: nothing is known then but that nothing was done.
+pub const RIGHT_ENDED: &str = "What you may do changed while you asked for this; ask again";
+
 /// How many objects of each class, as rails count them.
 pub type Counts = BTreeMap<RailClass, u64>;
 

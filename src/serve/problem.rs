@@ -12,7 +12,10 @@ use axum::{
 use super::{
     live_settings::SettingsError, passwords::PasswordError, random::NoRandomness, store::StoreError, throttle,
 };
-use crate::access::{Reason, limits::LimitBroken};
+use crate::{
+    access::{Reason, limits::LimitBroken},
+    model::run::RIGHT_ENDED,
+};
 
 const BUSY: &str = "busy";
 
@@ -50,8 +53,7 @@ impl Problem {
 
     /// What the request was permitted on changed while it was under way, again and again.
     pub(super) fn right_ended() -> Self {
-        let message = "What you may do changed while you asked for this; ask again.";
-        Self::new(StatusCode::CONFLICT, "right-ended", message)
+        Self::new(StatusCode::CONFLICT, "right-ended", format!("{RIGHT_ENDED}."))
     }
 
     /// Whether the right that the request had may have ended: then it is to be judged anew.

@@ -14,7 +14,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
-    model::run::RunId,
+    model::run::{RIGHT_ENDED, RunId},
     serve::store::{LeaseAnswer, Right, Store, StoreUrl},
 };
 use tokio::sync::Notify;
@@ -140,6 +140,8 @@ struct Proxy {
     upstream: String,
     client: Client,
     held: AtomicBool,
+    /// Calls of this method are told that the right to them ended.
+    ended: Option<Method>,
     arrived: Notify,
     go_on: Notify,
 }
@@ -147,10 +149,16 @@ struct Proxy {
 impl Proxy {
     /// Starts it before `server`, and answers its address as well.
     async fn start(server: &TestServer) -> (Arc<Self>, String) {
+        Self::refusing(server, None).await
+    }
+
+    /// The same, which answers calls of the method `ended` as the server does when the right to them ended.
+    async fn refusing(server: &TestServer, ended: Option<Method>) -> (Arc<Self>, String) {
         let proxy = Arc::new(Self {
             upstream: server.url(""),
             client: client(),
-            held: AtomicBool::new(false),
+            held: AtomicBool::new(ended.is_some()),
+            ended,
             arrived: Notify::new(),
             go_on: Notify::new(),
         });
@@ -167,6 +175,11 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: axum::extract::Reques
     if parts.method == Method::PATCH && !proxy.held.swap(true, Ordering::SeqCst) {
         proxy.arrived.notify_one();
         proxy.go_on.notified().await;
+    }
+    if proxy.ended.as_ref() == Some(&parts.method) {
+        let problem = json!({"errorMessage": format!("{RIGHT_ENDED}.")}).to_string();
+        let answer = Response::builder().status(409).header("content-type", "application/json");
+        return answer.body(problem.into()).unwrap();
     }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     parts.headers.remove("host");
@@ -238,6 +251,31 @@ async fn a_run_that_lost_its_lease_writes_nothing_more() {
     let words = "the lease of this run was lost: another run may be applying; nothing more was written";
     assert!(first.stdout.contains(words), "{}", first.stdout);
     assert_eq!(server.token(script.id).await.unwrap()["tokenScope"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_ended_is_not_told_as_a_lease_that_another_run_has() {
+    let server = server().await;
+    let warden = token(&server, "root", "warden").await;
+    for _ in 0..2 {
+        token(&server, "mary", "script").await;
+    }
+    for (method, code, words) in [
+        (Method::PUT, 1, "the right of this run to apply ended while it asked for the lease"),
+        // The settings were changed before.
+        (Method::PATCH, 5, "the right of this run to do it ended while the run was under way"),
+    ] {
+        let (_proxy, url) = Proxy::refusing(&server, Some(method.clone())).await;
+        let repository = Repository::new(&server, &warden.secret, POLICY);
+        repository.edit_settings(&server.url(""), &url);
+        let run = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "10m"]).await;
+        assert_eq!(run.code, Some(code), "{method}: {}{}", run.stdout, run.stderr);
+        let said = run.stdout + &run.stderr;
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("another run"), "{said}");
+    }
+    let direct = Repository::new(&server, &warden.secret, POLICY);
+    assert_eq!(direct.run(&["apply", "--auto-approve"]).await.code, Some(0), "the lease was given back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,9 +15,9 @@ use reqwest::{Method, StatusCode, header::HeaderName};
 use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
-    apply::WriteError,
+    apply::{WriteError, one_line},
     inventory::ReadError,
-    model::run::{ChangeNote, RecordedRun, RunHead, RunId},
+    model::run::{ChangeNote, RIGHT_ENDED, RecordedRun, RunHead, RunId},
     plan::{Change, Plan},
     target::http::{HttpClient, HttpError},
 };
@@ -50,6 +50,9 @@ pub enum LeaseError {
         /// What the server says of that run: who, since when and until when.
         holder: String,
     },
+    /// What we may do changed while we asked for it.
+    #[error("the right of this run to apply ended while it asked for the lease; run again")]
+    RightEnded,
     /// The server failed, or does not give it to us.
     #[error("the server does not give the lease to this run")]
     Failed(#[source] HttpError),
@@ -141,11 +144,17 @@ async fn ask(client: &HttpClient, run: &RunId, holder: &str) -> Result<i64, Leas
     let body = AskForLease { run, holder, seconds: LASTS.as_secs() };
     match client.exchange::<LeaseItem>(Method::PUT, LEASE, &body).await {
         Ok(lease) => Ok(lease.number),
+        Err(error) if is_right_ended(&error) => Err(LeaseError::RightEnded),
         Err(HttpError::Refused { status: StatusCode::CONFLICT, words, .. }) => {
             Err(LeaseError::Held { holder: words.text().to_owned() })
         }
         Err(error) => Err(LeaseError::Failed(error)),
     }
+}
+
+/// Whether the server says that the right of the sender ended while it was asked.
+pub(super) fn is_right_ended(error: &HttpError) -> bool {
+    matches!(error, HttpError::Refused { status: StatusCode::CONFLICT, words, .. } if words.text() == RIGHT_ENDED)
 }
 
 /// What prolongs a lease.
@@ -170,9 +179,8 @@ impl Keeper {
                     self.lost.store(true, Ordering::Release);
                     return;
                 }
-                Err(LeaseError::Failed(error)) => {
-                    tracing::warn!(%error, "the lease could not be prolonged");
-                }
+                // Whoever may still do something is still asked next time.
+                Err(error) => tracing::warn!(error = %one_line(&error), "the lease could not be prolonged"),
             }
         }
     }

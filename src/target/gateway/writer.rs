@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     Gateway,
-    ledger::Signature,
+    ledger::{Signature, is_right_ended},
     wire::{SETTINGS, TokenPatch, token_path},
 };
 
@@ -174,9 +174,11 @@ impl GatewayWriter {
         }
     }
 
-    /// Why the server did not do it; that the lease was lost ends the run.
+    /// Why the server did not do it; that the lease was lost ends the run, a right that ended is judged anew by
+    /// the next write.
     fn refused(&self, error: HttpError) -> WriteError {
         match &self.signature {
+            _ if is_right_ended(&error) => WriteError::RightEnded,
             Some(signature) if error.status() == Some(StatusCode::CONFLICT) => signature.lost(),
             _ => failed(error),
         }
