@@ -20,6 +20,7 @@ use tracing::Level;
 
 use crate::{
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
+    inventory::Dated,
     model::{Why, rails::RailClass},
     plan::{Allowed, ApprovedPlan, Change, History, Plan},
     policy::{Policy, settings_file::TargetDeclaration},
@@ -187,6 +188,7 @@ impl RunArgs {
             return Err(Failure::new(Exit::Usage, message));
         }
         let patience = self.lock_timeout;
+        let manner = Manner { skew: self.allow_clock_skew, ..manner };
         let mut planned =
             targets::plan_to_write(workspace, chosen, manner, self.reach, global, patience).await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
@@ -380,7 +382,9 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
     } else {
         let history = History { deadlines: plan.deadlines_afterwards(&history), ..history };
         let terms = targets::terms(declaration, &policy, &history, plan.made_for);
-        match stop::unless_requested(Box::pin(plan.left(&terms, &session.target))).await {
+        let latest = || session.latest_date();
+        let reader = Dated::new(&session.target, &latest);
+        match stop::unless_requested(Box::pin(plan.left(&terms, &reader))).await {
             Ok(Ok(left)) => Afterwards::Planned(Box::new(left)),
             Ok(Err(error)) => Afterwards::Unread(Why::of(&error)),
             Err(_) => Afterwards::Unread(Why::own("the run was interrupted")),

@@ -56,6 +56,11 @@ impl ClockStanding {
         }
     }
 
+    /// Whether the time of the server is ahead of ours.
+    pub(super) fn is_ahead(self) -> bool {
+        matches!(self, Self::Read(Some(offset)) if offset.is_ahead() == Some(true))
+    }
+
     /// Why `plan` must not be applied, when it must not, unless clocks may be `allowed` apart.
     pub(super) fn refusal(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<String> {
         match self {
@@ -75,25 +80,54 @@ impl ClockStanding {
         }
     }
 
-    /// The moment at which a token was made or used although `plan` was made for an earlier one, when there
-    /// is such a moment. Clocks may be `allowed` apart.
+    /// How late the date of anything that happened on the server can be when it is `ours` here, UTC, where
+    /// clocks may be `allowed` apart; nothing when the server does not tell its time.
+    pub(super) fn latest_date(self, ours: Timestamp, allowed: Option<SignedDuration>) -> Option<Timestamp> {
+        match self {
+            Self::Read(Some(offset)) => {
+                Some(offset.latest(ours).checked_add(tolerated(allowed)).unwrap_or(Timestamp::MAX))
+            }
+            Self::Given | Self::Read(None) => None,
+        }
+    }
+
+    /// The moment at which a token was made or used although `plan` was made for an earlier one, when that tells
+    /// of a wrong clock. Clocks may be `allowed` apart.
     pub(super) fn too_early(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<TooEarly> {
         // An incident is not judged by time: one odd date keeps no leaked token alive.
         if matches!(plan.purpose, Purpose::Revoke(_)) && self != Self::Given {
             return None;
         }
-        let tolerated = match self {
-            Self::Given => SignedDuration::ZERO,
-            Self::Read(_) => allowed.unwrap_or(NOTABLE).max(NOTABLE),
+        let (target, now) = (plan.target.clone(), plan.made_for);
+        let later = |tolerated| plan.latest_use.filter(|latest| latest.duration_since(now) > tolerated);
+        let witness = match self {
+            Self::Given => {
+                let latest = later(SignedDuration::ZERO)?;
+                return Some(TooEarly::Given { target, latest });
+            }
+            Self::Read(None) => later(tolerated(allowed))?,
+            // While both clocks agree, a few tokens are wrong rather than both of them.
+            Self::Read(Some(offset)) => {
+                let are_odd = plan.odd_dates.are_few_of(plan.tokens.seen) && offset.apart() <= MOST;
+                // What lies beyond all clocks names no bound that anybody should write.
+                later(tolerated(allowed))
+                    .or(plan.odd_dates.latest)
+                    .filter(|_| !are_odd && plan.odd_dates.tokens > 0)?
+            }
         };
-        let now = plan.made_for;
-        let latest = plan.latest_use.filter(|latest| latest.duration_since(now) > tolerated)?;
-        let (target, ahead) = (plan.target.clone(), latest.duration_since(now));
-        Some(match self {
-            Self::Given => TooEarly::Given { target, latest },
-            Self::Read(_) => TooEarly::Read { target, latest, now, allow: to_write(ahead) },
-        })
+        let allow = to_write(witness.duration_since(now));
+        let tokens = plan.odd_dates.tokens;
+        Some(TooEarly::Read { target, tokens, latest: witness, now, allow })
     }
+}
+
+/// What helps when our own server, which keeps the time that it reached, was ahead.
+pub(super) const WAY_BACK: &str = "a `tokenwarden serve` that was ahead keeps that time in its store: once the \
+     clock of its machine is right, stop it and run `tokenwarden settings reset-clock`";
+
+/// How much later than it is on a server the date of something that happened there may be.
+fn tolerated(allowed: Option<SignedDuration>) -> SignedDuration {
+    allowed.unwrap_or(NOTABLE).max(NOTABLE)
 }
 
 /// A plan is older than this when somebody says yes to it: much may be another way by now.
@@ -108,14 +142,21 @@ pub(super) fn is_old(made_for: Timestamp, now: Timestamp) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TooEarly {
     /// The moment was given.
-    #[error("--now lies before {latest}, when a token of `{target}` was made or used")]
+    #[error("--now lies before {latest:.0}, when a token of `{target}` was made or used")]
     Given { target: String, latest: Timestamp },
     /// It is the present one of the server.
     #[error(
-        "a token of `{target}` was made or used at {latest}, and it is {now} there: its clock is, or was, wrong; \
-         once it is right, let this run pass with --allow-clock-skew {allow}"
+        "a token of `{target}` was made or used at {latest:.0}, and it is {now:.0} there{}: its clock is, or was, \
+         wrong; once it is right, let this run pass with --allow-clock-skew {allow}", others(*tokens)
     )]
-    Read { target: String, latest: Timestamp, now: Timestamp, allow: String },
+    Read { target: String, tokens: u64, latest: Timestamp, now: Timestamp, allow: String },
+}
+
+fn others(tokens: u64) -> String {
+    match tokens {
+        0 | 1 => String::new(),
+        tokens => format!(", and so were {} others, in its future", tokens - 1),
+    }
 }
 
 /// Whether some of `plan` would be done or not with the time: what becomes of tokens is, unless they were

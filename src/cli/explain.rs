@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use tracing::Level;
 
 use crate::{
+    inventory::Dated,
     model::Why,
     model::{Owner, Question, Scope, TokenId, network},
     plan::{Forecast, History, Outlook, Plan},
@@ -132,7 +133,8 @@ impl Explain {
                     // What a plan does with a token rests on what earlier runs did, so that this does too.
                     let history = session.records.history(&session.target, now).await?;
                     let terms = terms(declaration, policy, &history, now);
-                    Ok(Plan::explain(&terms, &session.target, id).await?)
+                    let latest = || session.latest_date();
+                    Ok(Plan::explain(&terms, &Dated::new(&session.target, &latest), id).await?)
                 };
                 let explained = explained.await;
                 session.close().await;

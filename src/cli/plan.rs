@@ -10,11 +10,12 @@ use clap::Args;
 use jiff::SignedDuration;
 use tracing::Level;
 
-use crate::{plan::Allowed, report};
+use crate::{plan::Allowed, policy::settings_file::Connection, report};
 
 use super::{
     CommandResult, Exit, Global, atomic,
     baseline::BaselineArgs,
+    clock::{TooEarly, WAY_BACK},
     files::{self, Workspace},
     log, offline, output,
     reports::{self, Format, Reports},
@@ -144,9 +145,17 @@ pub(super) fn show_obstacles<S>(planned: &[Planned<'_, S>], allowed: &Allowed, s
             output::note(&format!("warning: {target}: {warning}"));
         }
         let shut_out = plan.shut_out.iter().map(ToString::to_string);
-        let early = one.clock.too_early(plan, skew).map(|early| early.to_string());
+        let early = one.clock.too_early(plan, skew);
+        let keeps_time =
+            matches!(one.declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. });
+        let was_ahead =
+            clocks.is_some() && one.clock.is_ahead() || matches!(early, Some(TooEarly::Read { .. }));
+        let early = early.map(|early| early.to_string());
         for refusal in clocks.into_iter().chain(early).chain(refusals).chain(shut_out) {
             output::note(&format!("apply is refused on {target}: {refusal}"));
+        }
+        if keeps_time && was_ahead {
+            output::note(&format!("note: {target}: {WAY_BACK}"));
         }
         let as_seen = if plan.is_whole() { "" } else { ", as far as could be seen" };
         for user in &plan.without_way_in {

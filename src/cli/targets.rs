@@ -5,11 +5,11 @@ use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apply::one_line,
-    inventory::{InventoryReader, ReadError, Watch},
+    inventory::{Dated, InventoryReader, ReadError, Watch},
     model::canonical_address,
     plan::{self, Baseline, History, Part, Plan, Purpose, Review, Terms},
     policy::{
@@ -81,6 +81,8 @@ pub(super) struct Manner {
     pub(super) since: Option<Timestamp>,
     /// The plan that was reviewed, when the purpose is to do what it has.
     pub(super) saved: Option<Arc<SavedPlan>>,
+    /// How far the clock of a server may be wrong, when somebody says so.
+    pub(super) skew: Option<SignedDuration>,
 }
 
 /// What plans are compared with, to say of each change where it comes from.
@@ -96,7 +98,7 @@ pub(super) enum Against {
 impl Manner {
     /// For `purpose`, compared with nothing.
     pub(super) fn of(purpose: Purpose) -> Self {
-        Self { purpose, against: Against::Nothing, since: None, saved: None }
+        Self { purpose, against: Against::Nothing, since: None, saved: None, skew: None }
     }
 
     /// What the plan of the target at `index`, whose policy is `at_hand`, is compared with.
@@ -149,6 +151,8 @@ pub(super) struct Session {
     embedded: Option<Embedded>,
     /// The moment that `--now` says.
     fixed: Option<Timestamp>,
+    /// How far its clock may be wrong, when somebody says so.
+    skew: Option<SignedDuration>,
 }
 
 impl Session {
@@ -170,6 +174,12 @@ impl Session {
         } else {
             ClockStanding::of(&self.target)
         }
+    }
+
+    /// How late the date of anything that happened on the server can be by now, UTC; nothing when it does not
+    /// tell its time.
+    pub(super) fn latest_date(&self) -> Option<Timestamp> {
+        self.clock().latest_date(Timestamp::now(), self.skew)
     }
 
     /// Says what is to be said of the clocks.
@@ -341,6 +351,7 @@ async fn plan_over(
     index: usize,
     writes: bool,
 ) -> Result<(History, Plan, Vec<Reviewed>), Failure> {
+    session.skew = manner.skew;
     let planning = plan_held(session, declaration, policy, manner, index);
     let (history, plan, reviewed) = stop::unless_requested(Box::pin(planning)).await??;
     if writes {
@@ -369,8 +380,10 @@ async fn plan_held(
     // Nothing was as it should be at a moment that has not come.
     let since = since.map(|since| since.min(now));
     let (baseline, saved) = (manner.baseline(index, policy, since), manner.saved.as_deref());
+    let latest = || session.latest_date();
+    let reader = Dated::new(&session.target, &latest);
     let (plan, reviewed) =
-        Box::pin(plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &session.target)).await?;
+        Box::pin(plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &reader)).await?;
     Ok((history, plan, reviewed))
 }
 
@@ -470,7 +483,8 @@ pub(super) async fn connect(
 ) -> Result<Session, Failure> {
     let (target, embedded) = reach_target(workspace, declaration, reach, fixed).await?;
     let records = Records::new(workspace, declaration);
-    let mut session = Session { target, records, name: declaration.name.clone(), embedded, fixed };
+    let mut session =
+        Session { target, records, name: declaration.name.clone(), embedded, fixed, skew: None };
     match session.target.greet().await {
         Ok(()) => {
             session.records.identify(&session.target);

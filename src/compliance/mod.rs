@@ -240,6 +240,27 @@ impl<'a> Compliance<'a> {
         }
     }
 
+    /// Counts a token about which nothing can be decided, whatever the policy says.
+    pub fn leave(&mut self, token: &Token) {
+        self.seen += 1;
+        self.unjudged += 1;
+        self.latest = self.latest.max(latest_moment(token, self.now));
+        self.live += u64::from(!token.is_expired(self.now));
+        let subject = self.subject(token);
+        let mut explanation = self.begin_explanation(&subject);
+        let verdict =
+            Verdict::Undecided { reason: Doubt::Unseen("it was made or used in the future".to_owned()) };
+        for (rule, _) in rules::check_all(&subject) {
+            // A waiver for it holds something, though nobody knows what.
+            self.waivers.mark_used(&rule, token);
+            if let Some(explanation) = &mut explanation {
+                let trial = self.trial(&rule, &verdict, &subject);
+                explanation.trials.push(Trial { fails_from: None, ..trial });
+            }
+        }
+        self.explanation = explanation.or(self.explanation.take());
+    }
+
     /// Whether a waiver could hold a finding of `rule` by words that were cut.
     fn may_be_waived(&self, rule: &Rule, subject: &Subject<'_>) -> bool {
         subject.is_cut

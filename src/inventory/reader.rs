@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, error::Error};
 
+use jiff::Timestamp;
+
 use crate::model::{GroupName, Owner, Token};
 
 use super::{Coverage, Overview, Pace, People};
@@ -67,6 +69,11 @@ pub trait InventoryReader: Sync {
     /// How far the server slows the reading of tokens down, once they were read; nothing when it does not,
     /// or does not say so.
     fn pace(&self) -> Option<Pace> {
+        None
+    }
+
+    /// How late the date of anything that happened on the target can be by now, UTC; nothing when nobody knows.
+    fn latest_date(&self) -> Option<Timestamp> {
         None
     }
 }

@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
+
 use crate::model::{GroupName, Settings, Token, TokenId};
 
 use super::{Coverage, InventoryReader, Overview, Pace, People, ReadError};
@@ -65,5 +67,9 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
 
     fn pace(&self) -> Option<Pace> {
         self.reader.pace()
+    }
+
+    fn latest_date(&self) -> Option<Timestamp> {
+        self.reader.latest_date()
     }
 }

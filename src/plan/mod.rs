@@ -11,6 +11,7 @@ mod incident;
 mod judged;
 mod lockout;
 mod notes;
+mod odd_dates;
 mod order;
 mod origin;
 mod outlook;
@@ -30,6 +31,7 @@ pub use existing::{NotWaived, waive_existing};
 pub use explain::{Event, ExplainedToken, Upcoming};
 pub use judged::Judged;
 pub use lockout::{Axis, Loss, ShutOut, WaysIn, Who};
+pub use odd_dates::OddDates;
 pub use order::{Phase, phase};
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
@@ -95,6 +97,8 @@ pub struct Plan {
     pub statistics: Statistics,
     /// The latest moment at which a token was made or used, UTC.
     pub latest_use: Option<Timestamp>,
+    /// Those that were made or used in the future, as far as the server tells what time it is there.
+    pub odd_dates: OddDates,
     /// Who would no longer be let in from where they came from.
     pub refused_use: RefusedUse,
     /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
@@ -252,7 +256,7 @@ impl Plan {
     ) -> Result<Option<ExplainedToken>, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
         let mut planner = Planner::new(&Purpose::Comply, terms, &inventory).watching(token);
-        let seen = reader.tokens(&mut |token| planner.observe(&token)).await?;
+        let seen = reader.tokens(&mut |token| planner.observe(&token, reader.latest_date())).await?;
         let (plan, explanation) = planner.finish_explaining(&seen);
         Ok(explanation.map(|explanation| ExplainedToken::new(&plan, explanation)))
     }
@@ -272,7 +276,7 @@ impl Plan {
         }
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
         let mut planner = Planner::new(purpose, terms, &inventory);
-        let seen = reader.tokens(&mut |token| planner.observe(&token)).await?;
+        let seen = reader.tokens(&mut |token| planner.observe(&token, reader.latest_date())).await?;
         Ok(planner.finish(&seen).paced(reader))
     }
 
@@ -313,10 +317,11 @@ impl Plan {
             .zip(inventories.2.as_ref())
             .map(|(terms, inventory)| Planner::new(&Purpose::Comply, terms, inventory));
         let mut observe = |token: Token| {
-            planner.observe(&token);
-            before.observe(&token);
+            let latest = reader.latest_date();
+            planner.observe(&token, latest);
+            before.observe(&token, latest);
             if let Some(earlier) = &mut earlier {
-                earlier.observe(&token);
+                earlier.observe(&token, latest);
             }
         };
         let seen = reader.tokens(&mut observe).await?;
@@ -386,6 +391,7 @@ impl Plan {
             tokens,
             statistics,
             latest_use: findings.latest,
+            odd_dates: OddDates::default(),
             refused_use,
             holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),

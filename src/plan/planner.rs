@@ -1,6 +1,8 @@
 //! In: what a plan is made from, what was seen of the target, and every token one by one. Out: the plan.
 //! It refuses to read anything, and to keep tokens: it is a fold.
 
+use jiff::Timestamp;
+
 use crate::{
     compliance::{Compliance, Explanation, Statistics, WaiverStanding},
     inventory::{Coverage, Expiry, Inventory},
@@ -10,7 +12,9 @@ use crate::{
 use super::{
     HeldBack, Judged, Plan, PlannedChange, Purpose, Terms,
     lockout::{self, PeopleFold},
-    named_groups, order,
+    named_groups,
+    odd_dates::OddDatesFold,
+    order,
     refused_use::RefusedUseFold,
     settings,
     settle::SettleFold,
@@ -28,6 +32,7 @@ pub(super) struct Planner<'a> {
     refused_use: RefusedUseFold<'a>,
     people: PeopleFold<'a>,
     settle: SettleFold<'a>,
+    odd_dates: OddDatesFold,
     settings: (Vec<PlannedChange>, Vec<HeldBack>),
     left_out: Vec<PlannedChange>,
 }
@@ -51,6 +56,7 @@ impl<'a> Planner<'a> {
             settle: SettleFold::new(
                 terms.history.open.iter().filter(|open| !(open.refused && open.elsewhere)),
             ),
+            odd_dates: OddDatesFold::default(),
             terms: *terms,
             inventory,
             settings,
@@ -63,20 +69,24 @@ impl<'a> Planner<'a> {
         Self { compliance: self.compliance.watching(Some(token.clone())), ..self }
     }
 
-    /// Looks at one token.
-    pub(super) fn observe(&mut self, token: &Token) {
+    /// Looks at one token; no date of anything that happened on the target is later than `latest`, UTC.
+    pub(super) fn observe(&mut self, token: &Token, latest: Option<Timestamp>) {
         match self.terms.history.deadlines.get(&token.id).filter(|_| self.marks) {
-            None => self.look_at(token),
+            None => self.look_at(token, latest),
             Some(first) => {
                 let mut recalled = token.clone();
                 recalled.recall(*first);
-                self.look_at(&recalled);
+                self.look_at(&recalled, latest);
             }
         }
     }
 
-    fn look_at(&mut self, token: &Token) {
-        self.compliance.observe(token);
+    fn look_at(&mut self, token: &Token, latest: Option<Timestamp>) {
+        if self.odd_dates.observe(token, latest) {
+            self.compliance.leave(token);
+        } else {
+            self.compliance.observe(token);
+        }
         self.statistics.observe(token);
         self.refused_use.observe(token);
         self.people.observe(token);
@@ -101,7 +111,12 @@ impl<'a> Planner<'a> {
         let directory = &inventory.people;
         let inventory = Inventory { coverage: inventory.coverage.clone().and(seen), ..inventory.clone() };
         let settings = inventory.settings.clone();
-        let mut plan = Plan::assemble(&terms, inventory, self.settings, findings, statistics, refused_use);
+        let (odd_dates, odd) = self.odd_dates.finish();
+        let (changes, mut held_back) = self.settings;
+        held_back.extend(odd);
+        let wanted = (changes, held_back);
+        let mut plan = Plan::assemble(&terms, inventory, wanted, findings, statistics, refused_use);
+        plan.odd_dates = odd_dates;
         left_out.extend(purpose.cut(terms.target, &mut plan.changes, &mut plan.held_back));
         order::sort(&mut left_out);
         (plan.purpose, plan.left_out) = (purpose, left_out);

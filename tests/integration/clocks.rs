@@ -14,7 +14,7 @@ use tokenwarden::{
 };
 
 use crate::{
-    bitbucket::program as on_bitbucket,
+    bitbucket::{program as on_bitbucket, stub::token as stub_token},
     reconcile::Repository,
     support::{Setup, TOKENS, TestServer, WHOAMI, answer, status},
     world::{State, World, approve, block_on, policy, time},
@@ -149,25 +149,110 @@ async fn a_snapshot_shows_the_moment_of_the_server() {
     assert!(seen.duration_since(now).abs() < SignedDuration::from_secs(60), "{seen} {now}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_lies_behind_the_last_use_of_a_token_has_a_wrong_clock_whatever_ours_says() {
+/// `text` as if its lines had no end.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A server on the time of this machine with `count` tokens of mary that were made and used two days later.
+async fn server_with_dates_to_come(count: usize) -> (TestServer, Timestamp) {
     let (ahead, _) = server(days(2)).await;
-    let token = ahead.make_token("mary", 2).await;
-    answer(ahead.with_token(&token.secret, Method::GET, WHOAMI), StatusCode::OK).await;
+    for _ in 0..count {
+        let token = ahead.make_token("mary", 2).await;
+        answer(ahead.with_token(&token.secret, Method::GET, WHOAMI), StatusCode::OK).await;
+    }
     let folder = ahead.stop().await;
     let now = Timestamp::now();
     let setup =
         Setup { clock: Clock::Fixed(now), store: Some(folder.path().join("store.db")), ..Setup::default() };
-    let server = TestServer::start(setup).await;
+    (TestServer::start(setup).await, now)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lies_behind_the_last_use_of_many_tokens_has_a_wrong_clock_whatever_ours_says() {
+    let (server, now) = server_with_dates_to_come(4).await;
     let (warden, _) = tokens(&server, now).await;
     let repository = Repository::new(&server, &warden, POLICY);
     let before = server.all_tokens().await.len();
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
     assert!(applied.stderr.contains("a token of `prod` was made or used at"), "{}", applied.stderr);
+    assert!(applied.stderr.contains("so were 3 others"), "{}", applied.stderr);
+    assert!(applied.stderr.contains("`tokenwarden settings reset-clock`"), "{}", applied.stderr);
     assert_eq!(server.all_tokens().await.len(), before);
+    let too_small = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "1d"]).await;
+    assert_eq!(too_small.code, Some(4), "{}{}", too_small.stdout, too_small.stderr);
     let allowed = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "3d"]).await;
     assert_eq!(allowed.code, Some(0), "{}{}", allowed.stdout, allowed.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_dates_that_are_still_to_come_cost_their_tokens_alone() {
+    for count in [1, 3] {
+        let (server, now) = server_with_dates_to_come(count).await;
+        let (warden, ids) = tokens(&server, now).await;
+        let repository = Repository::new(&server, &warden, POLICY);
+        let planned = repository.run(&["plan", "--format", "json"]).await;
+        let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
+        let held: Vec<_> =
+            plan["held_back"].as_array().unwrap().iter().map(|held| &held["subject"]).collect();
+        assert_eq!(held.len(), count, "{held:?}");
+        assert_eq!(held[0], "token 1");
+        assert!(!planned.stderr.contains("refused"), "{}", planned.stderr);
+        assert_eq!(planned.code, Some(1), "something is held back");
+
+        let applied = repository.run(&["apply", "--auto-approve"]).await;
+        assert_eq!(applied.code, Some(1), "{}{}", applied.stdout, applied.stderr);
+        let said = in_one_line(&applied.stdout);
+        assert!(said.contains("? token 1 ") && said.contains("it was made or used at"), "{}", applied.stdout);
+        assert!(ends(&server, ids[0]).await.unwrap() > 0, "the endless one is made to end");
+        assert!(ends(&server, 1).await.unwrap() <= 0, "nothing is decided about it");
+        let explained = repository.run(&["explain", "1"]).await;
+        let said = in_one_line(&explained.stdout);
+        assert!(said.contains("made or used in the future"), "{}", explained.stdout);
+
+        let arguments = ["revoke", "--target", "prod", "--token", "1", "--reason", "odd", "--auto-approve"];
+        let revoked = repository.run(&arguments).await;
+        assert_eq!(revoked.code, Some(0), "{}{}", revoked.stdout, revoked.stderr);
+        assert_eq!(server.token(1).await, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_to_come_that_the_clock_may_explain_is_none_when_somebody_says_so() {
+    let (server, now) = server_with_dates_to_come(1).await;
+    let (warden, _) = tokens(&server, now).await;
+    let repository = Repository::new(&server, &warden, POLICY);
+    let allowed = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "3d"]).await;
+    assert_eq!(allowed.code, Some(0), "{}{}", allowed.stdout, allowed.stderr);
+    assert!(ends(&server, 1).await.unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_bitbucket_odd_dates_cost_their_tokens_alone_until_there_are_many() {
+    let later = |ahead: SignedDuration| (Timestamp::now() + ahead).to_string();
+    for (odd, code) in [(1, 1), (3, 1), (4, 4)] {
+        for used in [false, true] {
+            let stub = on_bitbucket::server().await;
+            for number in 0..odd {
+                let created = if used { "2026-11-01T00:00:00Z".to_owned() } else { later(days(40)) };
+                let mut token = stub_token(&format!("90000000000{number}"), "odd", &created, &["REPO_ADMIN"]);
+                if used {
+                    token["lastAuthenticated"] = json!((Timestamp::now() + days(40)).as_millisecond());
+                }
+                stub.add("users/mary_example.com", token);
+            }
+            let repository = on_bitbucket::Repository::new(&stub, "    unsupported: warn\n");
+            let applied = repository.run(&["apply", "--auto-approve"]).await;
+            assert_eq!(applied.code, Some(code), "{odd} {used}: {}{}", applied.stdout, applied.stderr);
+            let written: Vec<_> = stub.contents().writes.iter().map(|(call, _)| call.clone()).collect();
+            assert!(!written.iter().any(|call| call.contains("90000000000")), "{written:?}");
+            assert_eq!(written.iter().any(|call| call.contains("075905477751")), code == 1, "{written:?}");
+            let said = in_one_line(&applied.stdout);
+            assert!(said.contains("? token 900000000000 "), "{}", applied.stdout);
+            assert!(said.contains("it was made or used at"), "{}", applied.stdout);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,4 +372,5 @@ async fn the_time_of_a_store_never_goes_back_and_a_moment_that_is_given_leaves_n
     // A run that is no nearer to it than the clock of the system changes nothing.
     let applied = Repository::new(&behind, behind.operator(), POLICY).run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
+    assert!(applied.stderr.contains("`tokenwarden settings reset-clock`"), "{}", applied.stderr);
 }

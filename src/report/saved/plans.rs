@@ -22,8 +22,8 @@ use crate::{
         SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
     },
     plan::{
-        Change, HeldBack, HoldersChange, Judged, NetworksChange, Origin, Pending, Plan, PlannedChange,
-        Purpose, Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
+        Change, HeldBack, HoldersChange, Judged, NetworksChange, OddDates, Origin, Pending, Plan,
+        PlannedChange, Purpose, Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
     },
     policy::{Place, Waiver, WaiverSubject},
 };
@@ -209,6 +209,7 @@ impl Document {
             },
             statistics: meaning(target.statistics.read(target.planned_for), name)?,
             latest_use: None,
+            odd_dates: OddDates::default(),
             refused_use: refused_use(&target.refused_use)?,
             holders: 0,
             network_names: target.network_names.iter().map(network_name).collect::<Result<_, _>>()?,
