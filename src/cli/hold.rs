@@ -134,7 +134,7 @@ async fn try_hold(
     let others = sessions.iter().flat_map(|session| session.records.folder_locks(&session.target));
     // Always in one order, so that of two runs one has them all.
     let paths: BTreeSet<PathBuf> = others.chain(stores.iter().cloned()).collect();
-    let words = format!("{by} since {begun}, with the run {id}");
+    let words = format!("{by} since {begun:.0}, with the run {id}");
     let (mut locks, mut over) = (Vec::with_capacity(paths.len()), Vec::new());
     for path in &paths {
         let lock = match RunLock::take(path, &words) {

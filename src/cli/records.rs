@@ -141,6 +141,15 @@ impl Records {
                 past.elsewhere.remove(&run.head.run);
             }
             past.runs = merge(past.runs, of_server);
+            // Its own record is whole.
+            past.lost.clear();
+        }
+        for run in past.lost.keys() {
+            output::note(&format!(
+                "warning: {}: the journal does not have the file of the run {run} any more, or not all of it: put it \
+                 back; until then what it did counts as more than any rail lets pass",
+                self.sought.target
+            ));
         }
         if let Some(interrupted) = past.runs.first().filter(|run| self.run.is_some() && run.ended.is_none()) {
             self.say_interrupted(interrupted);

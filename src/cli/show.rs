@@ -55,7 +55,7 @@ impl ShowCommand {
                 output::note(&format!("apply was refused on {}: {why}", target.name));
             }
         }
-        output::note(&format!("digest sha256:{}, valid until {}", saved.digest, saved.valid_until));
+        output::note(&format!("digest sha256:{}, valid until {:.0}", saved.digest, saved.valid_until));
         self.reports.write(&run, global)?;
         Ok(Exit::Done)
     }

@@ -12,7 +12,7 @@ use crate::model::{
     rails::{Rail, RailClass, Rails},
 };
 
-use super::{ApprovedPlan, Change, NetworksChange, Plan, PlannedChange, Purpose};
+use super::{ApprovedPlan, Change, NetworksChange, Plan, PlannedChange, Purpose, Spent};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -67,6 +67,9 @@ impl fmt::Display for Refusal {
         }
         match earlier {
             None => {}
+            Some(Earlier { count: Spent::UNKNOWN.., window, .. }) => {
+                write!(f, ", and what earlier runs of the last {window} did is not known")?;
+            }
             Some(Earlier { count: spent, window, of, .. }) => write!(
                 f,
                 ", and earlier runs of the last {window} did {spent}: {} of {of} together",

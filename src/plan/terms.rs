@@ -86,6 +86,9 @@ pub struct Spent {
 }
 
 impl Spent {
+    /// So many objects stand for a number that nobody knows.
+    pub const UNKNOWN: u64 = 1 << 40;
+
     /// Nothing spent within `window`.
     #[must_use]
     pub fn nothing(window: Period) -> Self {
@@ -106,6 +109,12 @@ impl Spent {
         for (class, count) in counts.iter().filter(|(_, count)| **count > 0) {
             *self.counts.entry(*class).or_default().entry(at).or_default() += count;
         }
+    }
+
+    /// What was done at `at` at the latest, UTC, is not known: it counts as more than any rail lets pass.
+    pub fn lose(&mut self, at: Timestamp, now: Timestamp) {
+        let all = RailClass::ALL.map(|class| (class, Self::UNKNOWN));
+        self.add(&all.into(), at, now);
     }
 
     /// How many objects of `class`.

@@ -468,6 +468,28 @@ fn what_was_done_within_the_window_counts_whatever_the_file_is_called_and_whatev
 }
 
 #[test]
+fn a_record_of_a_run_that_was_over_before_the_window_is_not_read_whole() {
+    let journaled = Journaled::new();
+    fs::create_dir_all(journaled.folder.path()).unwrap();
+    let write = |run: &str, rest: &str| {
+        let begun = format!(
+            "{{\"record\":\"begun\",\"format_version\":\"1.0\",\"run\":\"{run}\",\"target\":\"world\",\
+             \"begun\":\"2026-11-20T11:00:00Z\",\"by\":\"x@y\",\"policy_sha256\":\"\"}}\n"
+        );
+        fs::write(journaled.folder.path().join(format!("{run}.world.jsonl")), begun + rest).unwrap();
+    };
+    let ended = |at: &str| format!("no record\n{{\"record\":\"ended\",\"at\":\"{at}\"}}\n");
+    write("20261120T110000Z-00000001", &ended("2026-11-20T11:00:01Z"));
+    write("20261120T110000Z-00000009", "");
+    assert_eq!(journaled.past(time("2026-11-22T12:00:00Z")).runs.len(), 1);
+    // One that was not over by then is.
+    write("20261120T110000Z-00000002", &ended("2026-11-22T13:00:00Z"));
+    let sought = Sought { target: "world".to_owned(), ..Sought::default() };
+    let error = journaled.folder.past(&sought, time("2026-11-22T12:00:00Z")).unwrap_err();
+    assert!(error.to_string().contains("00000002.world.jsonl` is damaged at line 2"), "{error}");
+}
+
+#[test]
 fn what_another_run_tells_of_tokens_is_believed_where_its_tokens_are_ours() {
     let (ours, theirs) = (Some("ours.example.com"), Some("theirs.example.com"));
     let both_done = [Some(Fate::Done), Some(Fate::Done)];

@@ -11,7 +11,7 @@ use crate::model::{
     run::{Fate, RecordedChange, RecordedRun, Settled},
 };
 
-use super::record::{Begun, FORMAT_VERSION, Record};
+use super::record::{Before, Begun, FORMAT_VERSION, Record};
 
 /// What a journal file tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct JournalFile {
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What the run found out of an earlier one that was interrupted.
     pub settled: Vec<Settled>,
+    /// The file of the run before it on the server; nothing when there was none, or nobody noted it.
+    pub before: Option<Before>,
 }
 
 /// A line of a journal file that no run could have written.
@@ -35,6 +37,14 @@ pub struct BadJournal {
     problem: &'static str,
     #[source]
     cause: Option<serde_json::Error>,
+}
+
+impl BadJournal {
+    /// The file `name` does not even say which run it is of. No run that began leaves that behind.
+    pub(super) fn without_run(name: &str) -> Self {
+        let problem = "it is cut off before it says which run it is of";
+        Self { file: name.to_owned(), line: 1, problem, cause: None }
+    }
 }
 
 impl JournalFile {
@@ -72,6 +82,7 @@ impl JournalFile {
             run: RecordedRun { head: begun.head, changes: Vec::new(), ended: None },
             deadlines: begun.deadlines.into_iter().map(|(id, at)| (TokenId::new(id), at)).collect(),
             settled: begun.settled,
+            before: begun.before,
         })
     }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
-    io::{self, BufReader, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,7 +18,8 @@ use crate::model::{
 
 use super::{
     file::{BadJournal, JournalFile},
-    record::{Begun, FORMAT_VERSION, Record},
+    glance::{Glance, Known, Unusable, Whose},
+    record::{Before, Begun, FORMAT_VERSION, Record},
     regular,
 };
 
@@ -30,12 +31,9 @@ const CARRIED_ON: Period = Period::days(366);
 #[derive(Clone, Debug)]
 pub struct JournalFolder {
     path: PathBuf,
-    /// How the runs of files began, as far as they were read: that never changes.
-    heads: Arc<Mutex<HashMap<String, RunHead>>>,
+    /// The files, as far as they were read.
+    known: Arc<Mutex<Known>>,
 }
-
-/// The longest file that is read, in bytes.
-const BYTES_AT_MOST: u64 = 1 << 30;
 
 /// Whose runs are looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +62,13 @@ impl Sought {
     /// other servers are called so.
     #[must_use]
     pub fn has(&self, run: &RunHead) -> bool {
-        let nobody_knows = || run.server.is_empty() && !self.others.contains_key(&run.target);
-        run.target == self.target || run.server.meets(&self.server) || nobody_knows()
+        self.concerns(&run.target, &run.server)
+    }
+
+    /// Whether a run on `target`, whose server was known by `server`, may have been one of them.
+    fn concerns(&self, target: &str, server: &ServerIdentity) -> bool {
+        let nobody_knows = || server.is_empty() && !self.others.contains_key(target);
+        target == self.target || server.meets(&self.server) || nobody_knows()
     }
 
     /// Whether what `run` tells of a token is about ours of that identifier. Nothing is guessed: what is
@@ -96,6 +99,11 @@ pub struct Past {
     pub settled: BTreeSet<(RunId, u32)>,
     /// The number of the latest run.
     pub number: u64,
+    /// The file of the latest run.
+    pub before: Option<Before>,
+    /// Runs whose files are gone, or shorter than they were, each with the moment at which the run behind it
+    /// began, UTC: what they did can still matter.
+    pub lost: BTreeMap<RunId, Timestamp>,
 }
 
 /// The journal cannot be used.
@@ -120,7 +128,7 @@ pub enum JournalError {
     Record(#[from] serde_json::Error),
 }
 
-fn failed(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+pub(super) fn failed(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
     let path = path.to_owned();
     move |source| JournalError::Io { deed, path, source }
 }
@@ -129,7 +137,7 @@ impl JournalFolder {
     /// The folder at `path`; it is made when the first run is recorded.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, heads: Arc::default() }
+        Self { path, known: Arc::default() }
     }
 
     /// Where it is.
@@ -141,26 +149,54 @@ impl JournalFolder {
     /// What can still matter of the runs that are `sought` for one whose rails look back to `since`, UTC: the
     /// latest run, and all that did something since then.
     ///
-    /// Every file is looked into. Neither its name nor the place of a run between others tells when
-    /// something was done: clocks may have been wrong.
+    /// Every file is looked into, and those are read whole whose last line does not say that their run was over
+    /// before then. Neither its name nor the place of a run between others tells when something was done: clocks
+    /// may have been wrong.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or is damaged.
     pub fn past(&self, sought: &Sought, since: Timestamp) -> Result<Past, JournalError> {
-        let mut files = Vec::new();
+        let (mut glances, mut lengths) = (Vec::new(), HashMap::new());
         for name in self.names()? {
-            files.extend(self.read(&name, sought)?);
+            let Some((glance, is_sought)) = self.glance(&name, sought, false)? else { continue };
+            lengths.insert(glance.begun.run.head.run.clone(), glance.bytes());
+            if is_sought {
+                glances.push((name, glance));
+            }
         }
         // Runs before there were numbers are in the order of their names.
-        files.sort_by_key(|file| file.number);
-        let settled: Vec<Settled> = files.iter().flat_map(|file| file.settled.iter().cloned()).collect();
-        let with_ours = files.iter().rfind(|file| sought.names_ours(&file.run.head));
-        let mut past = Past {
-            deadlines: with_ours.map(JournalFile::deadlines_afterwards).unwrap_or_default(),
-            number: files.last().map_or(0, |file| file.number),
-            ..Past::default()
-        };
+        glances.sort_by_key(|(_, glance)| glance.begun.number);
+        let last_with_ours =
+            glances.iter().rposition(|(_, glance)| sought.names_ours(&glance.begun.run.head));
+        let last = glances.len().saturating_sub(1);
+        let is_lost = |before: &Before| lengths.get(&before.run).is_none_or(|bytes| *bytes < before.bytes);
+        let mut past = Past::default();
+        let (mut files, mut deadlines, mut settled) = (Vec::new(), None, Vec::new());
+        for (place, (name, glance)) in glances.into_iter().enumerate() {
+            let begun = &glance.begun;
+            settled.extend(begun.settled.iter().cloned());
+            if let Some(before) = begun.before.as_ref().filter(|before| is_lost(before))
+                && begun.run.head.begun >= since
+            {
+                past.lost.insert(before.run.clone(), begun.run.head.begun);
+            }
+            // Whose run was over before that, it did nothing that matters, but for what the latest ones hand on.
+            let is_over = glance.ended.is_some_and(|ended| ended < since);
+            if is_over && place != last && Some(place) != last_with_ours {
+                continue;
+            }
+            let Some(file) = self.read(&name, sought)? else { continue };
+            if Some(place) == last_with_ours {
+                deadlines = Some(file.deadlines_afterwards());
+            }
+            if place == last {
+                past.number = file.number;
+                past.before = Some(Before { run: file.run.head.run.clone(), bytes: glance.bytes() });
+            }
+            files.push(file);
+        }
+        past.deadlines = deadlines.unwrap_or_default();
         for mut file in files.into_iter().rev() {
             if !sought.shows(&file.run.head) {
                 past.elsewhere.insert(file.run.head.run.clone());
@@ -210,7 +246,8 @@ impl JournalFolder {
         planned: Vec<ChangeNote>,
     ) -> Result<RunFile, JournalError> {
         let begun_at = head.begun;
-        let path = self.path.join(file_name(&head.run, &head.target));
+        let head_name = file_name(&head.run, &head.target);
+        let path = self.path.join(&head_name);
         let carried = past.deadlines.iter().filter(|(_, at)| CARRIED_ON.after(**at) > begun_at);
         let begun = Begun {
             format_version: FORMAT_VERSION.to_owned(),
@@ -218,6 +255,7 @@ impl JournalFolder {
             head,
             deadlines: carried.map(|(id, at)| (id.to_string(), *at)).collect(),
             settled,
+            before: past.before.clone(),
         };
         let mut lines = Record::Begun(Box::new(begun)).line()?;
         for (change, note) in (0..).zip(planned) {
@@ -226,9 +264,16 @@ impl JournalFolder {
         fs::create_dir_all(&self.path).map_err(failed("make", &self.path))?;
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
-        let file = regular::open(&mut options, &path).map_err(failed("make", &path))?;
-        let mut run = RunFile { file, path };
+        // It has its name once its first lines are whole: whatever kills the run, no file without them is its own.
+        let draft = self.path.join(format!(".{}.{}.draft", head_name, std::process::id()));
+        let file = regular::open(&mut options, &draft).map_err(failed("make", &draft))?;
+        let mut run = RunFile { file, path: draft };
         run.write(&lines)?;
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(failed("make", &path)(io::ErrorKind::AlreadyExists.into()));
+        }
+        fs::rename(&run.path, &path).map_err(failed("make", &path))?;
+        run.path = path;
         // The name of the file must survive a crash of the machine as well.
         let folder = File::open(&self.path).map_err(failed("open", &self.path))?;
         folder.sync_all().map_err(failed("write", &self.path))?;
@@ -260,28 +305,39 @@ impl JournalFolder {
         Ok(names)
     }
 
-    /// What the file `name` tells, when it is that of a run that is `sought`; nothing otherwise, and when the
-    /// run had not even begun. Of others the first line is read, once.
+    /// What a look at the file `name`, at all of it when it is to be read `whole`, shows, and whether its run is
+    /// one that is `sought`; nothing when it cannot be used and is no matter of those who are.
+    fn glance(
+        &self,
+        name: &str,
+        sought: &Sought,
+        whole: bool,
+    ) -> Result<Option<(Glance, bool)>, JournalError> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().get(name).cloned();
+        match Glance::at(&self.path.join(name), before.as_ref(), whole) {
+            Ok(glance) => {
+                known().insert(name.to_owned(), glance.clone());
+                let is_sought = sought.has(&glance.begun.run.head);
+                Ok(Some((glance, is_sought)))
+            }
+            Err(Unusable { error, whose }) => {
+                let named = || Whose { target: target_of(name).to_owned(), ..Whose::default() };
+                let Whose { target, server } = whose.unwrap_or_else(named);
+                if sought.concerns(&target, &server) { Err(error) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// All that the file `name` tells, when its run is one that is `sought`.
     fn read(&self, name: &str, sought: &Sought) -> Result<Option<JournalFile>, JournalError> {
-        let heads = || self.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if heads().get(name).is_some_and(|head| !sought.has(head)) {
-            return Ok(None);
+        match self.glance(name, sought, false)? {
+            Some((_, true)) => {
+                let whole = self.glance(name, sought, true)?.and_then(|(glance, _)| glance.whole);
+                Ok(whole.map(|file| (*file).clone()))
+            }
+            _ => Ok(None),
         }
-        let path = self.path.join(name);
-        let unread = || failed("read", &path);
-        let file = regular::open(OpenOptions::new().read(true), &path).map_err(unread())?;
-        let mut file = BufReader::new(file);
-        let mut content = regular::read_line(&mut file, BYTES_AT_MOST).map_err(unread())?;
-        let shown = path.display().to_string();
-        let Some(begun) = JournalFile::read(&shown, &content)? else { return Ok(None) };
-        let head = begun.run.head;
-        let is_sought = sought.has(&head);
-        heads().insert(name.to_owned(), head);
-        if !is_sought {
-            return Ok(None);
-        }
-        content.extend(regular::read(&mut file, BYTES_AT_MOST).map_err(unread())?);
-        Ok(JournalFile::read(&shown, &content)?)
     }
 }
 
@@ -294,6 +350,11 @@ fn file_name(run: &RunId, target: &str) -> String {
 #[must_use]
 pub fn is_file_name(name: &str) -> bool {
     run_of(name).is_some() || name.strip_suffix(".lock").is_some()
+}
+
+/// The target in the name of a file of a run.
+fn target_of(name: &str) -> &str {
+    name.strip_suffix(".jsonl").and_then(|name| name.split_once('.')).map_or("", |(_, target)| target)
 }
 
 /// The run of the file `name`; nothing when it is no file of a run.

@@ -20,6 +20,9 @@ use super::Past;
 pub fn history(past: Past, window: Period, now: Timestamp) -> History {
     let mut spent = Spent::nothing(window);
     let mut open = Vec::new();
+    for behind in past.lost.values() {
+        spent.lose(*behind, now);
+    }
     for run in past.runs {
         let elsewhere = past.elsewhere.contains(&run.head.run);
         for (place, change) in (0u32..).zip(run.changes) {

@@ -6,6 +6,7 @@
 
 mod file;
 mod folder;
+mod glance;
 mod history;
 mod lock;
 mod record;
@@ -16,5 +17,5 @@ pub use file::{BadJournal, JournalFile};
 pub use folder::{ItsTokens, JournalError, JournalFolder, Past, RunFile, Sought, is_file_name};
 pub use history::{history, merge};
 pub use lock::{LockError, RunLock};
-pub use record::{Begun, FORMAT_VERSION, Record, schema};
+pub use record::{Before, Begun, FORMAT_VERSION, Record, schema};
 pub use recording::Recording;

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    run::{ChangeNote, ChangeResult, RunHead, Settled},
+    run::{ChangeNote, ChangeResult, RunHead, RunId, Settled},
     schema::schema_of_output,
 };
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
-pub const FORMAT_VERSION: &str = "1.1";
+pub const FORMAT_VERSION: &str = "1.2";
 
 /// One line of a journal file. The first is `begun`; then come all that is `planned`, and for each change
 /// that is tried `attempted`, which is on disk before anything is sent, and its `result`. The last one is
@@ -76,6 +76,18 @@ pub struct Begun {
     /// What became of the changes that an interrupted run had begun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settled: Vec<Settled>,
+    /// The file of the run before it on the server, so that it is missed when it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+}
+
+/// The file of an earlier run, as a later one found it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Before {
+    /// The run.
+    pub run: RunId,
+    /// How long its file was, in bytes: no file gets shorter.
+    pub bytes: u64,
 }
 
 impl Record {

@@ -143,10 +143,10 @@ pub enum Unusable {
     #[error(transparent)]
     Meaning(BadPlan),
     /// It is too old.
-    #[error("the saved plan could be applied until {0}: make a new one")]
+    #[error("the saved plan could be applied until {0:.0}: make a new one")]
     Expired(Timestamp),
     /// It says that it was made in the future.
-    #[error("the saved plan was made at {0}, which is still to come")]
+    #[error("the saved plan was made at {0:.0}, which is still to come")]
     FromTheFuture(Timestamp),
 }
 

@@ -357,3 +357,83 @@ async fn what_was_refused_stands_neither_in_the_way_of_other_tokens_nor_of_an_in
         assert_eq!((run.code, left(&stub)), (Some(0), 6), "{arguments:?}: {}{}", run.stdout, run.stderr);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_used_costs_only_the_targets_that_it_may_be_about() {
+    let (ours, theirs) = (server().await, server().await);
+    let (ours, theirs) = (ours.url(), theirs.url());
+    let slices = Slices::new(&[("ours", &ours, "PLAT"), ("theirs", &theirs, "PLAT")]);
+    assert_eq!(slices.apply().await.code, Some(0));
+    let of = |target: &str| slices.journal(&format!("{target}.jsonl")).pop().unwrap();
+    let text = fs::read_to_string(of("theirs")).unwrap();
+    let newer = text.replacen("\"format_version\":\"1.", "\"format_version\":\"9.", 1);
+    let unknown = newer.replacen("\"record\":\"begun\"", "\"record\":\"opened\"", 1);
+    let broken = text.replacen('{', "", 1);
+    let cut = text.split_at(40).0;
+    let names = ["20261122T000000Z-0000000a.theirs.jsonl", "20261122T000000Z-0000000a.ours.jsonl"];
+    for (name, content, is_ours) in [
+        (names[0], &*newer, false),
+        // Its first line says whose it is.
+        (names[1], &newer, false),
+        (names[1], &unknown, false),
+        (names[0], &broken, false),
+        (names[0], cut, false),
+        (names[0], "", false),
+        // Only its name does.
+        (names[1], &broken, true),
+        (names[1], "", true),
+    ] {
+        let file = of("theirs").with_file_name(name);
+        fs::write(&file, content).unwrap();
+        let (stopped, free) = if is_ours { ("ours", "theirs") } else { ("theirs", "ours") };
+        let other = slices.run(&["plan", "--target", free]).await;
+        assert_eq!(other.code, Some(0), "{name}: {}", other.stderr);
+        let run = slices.run(&["plan", "--target", stopped]).await;
+        assert_eq!(run.code, Some(1), "{name}: {}", run.stderr);
+        assert!(run.stderr.contains(name) && run.stderr.contains("is damaged at line 1"), "{}", run.stderr);
+        fs::remove_file(file).unwrap();
+    }
+    // Of a name that nobody has, it may be about everybody.
+    fs::write(of("theirs").with_file_name("20261122T000000Z-0000000a.former.jsonl"), broken).unwrap();
+    for target in ["ours", "theirs"] {
+        assert_eq!(slices.run(&["plan", "--target", target]).await.code, Some(1), "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_gone_or_shorter_than_it_was_is_missed_and_what_it_said_is_not_taken_for_nothing() {
+    type Lose<'a> = &'a dyn Fn(&Path);
+    let elsewhere = TempDir::new().unwrap();
+    let gone: [(&str, Lose<'_>); 4] = [
+        ("removed", &|file| fs::remove_file(file).unwrap()),
+        ("moved away", &|file| fs::rename(file, elsewhere.path().join("moved.jsonl")).unwrap()),
+        ("renamed", &|file| fs::rename(file, file.with_extension("jsonl.old")).unwrap()),
+        ("cut off", &|file| {
+            let text = fs::read_to_string(file).unwrap();
+            fs::write(file, text.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+        }),
+    ];
+    for (how, lose) in gone {
+        let stub = server().await;
+        let slices = Slices::new(&[("plat", &stub.url(), "PLAT")]);
+        // The second one does nothing but note that there was a first.
+        assert_eq!([slices.apply().await.code, slices.apply().await.code], [Some(0); 2]);
+        let [first, _] = slices.journal(".jsonl").try_into().unwrap();
+        lose(&first);
+        slices.write(&[("renamed", &stub.url(), "DOCS")]);
+        let refused = slices.apply().await;
+        assert_eq!((refused.code, left(&stub)), (Some(4), 6), "{how}: {}", refused.stderr);
+        for said in [
+            "warning: renamed: the journal does not have the file of the run",
+            "what earlier runs of the last 1d did is not known",
+            "these pass from ",
+            "--allow revocations=6",
+        ] {
+            assert!(refused.stderr.contains(said), "{how}: {}", refused.stderr);
+        }
+        let shown = slices.run(&["plan", "--format", "json"]).await;
+        assert_eq!(shown.code, Some(0), "looking is free: {}", shown.stderr);
+        let allowed = slices.run(&["apply", "--auto-approve", "--allow", "revocations=6"]).await;
+        assert_eq!((allowed.code, left(&stub)), (Some(0), 0), "{how}: {}", allowed.stderr);
+    }
+}
