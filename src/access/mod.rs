@@ -15,6 +15,8 @@ pub mod limits;
 mod operation;
 mod relocation;
 mod request;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};

@@ -54,40 +54,8 @@ fn header_of(source: &ClientAddressSource) -> (Option<&HeaderName>, AddressSet) 
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
-    use crate::{
-        access::client_address,
-        model::{HeaderName, network::AddressRange},
-    };
-
-    fn set(addresses: &[&str]) -> AddressSet {
-        addresses.iter().map(|text| text.parse::<AddressRange>().unwrap()).collect()
-    }
-
-    fn behind(header: &str, proxies: &[&str]) -> ClientAddressSource {
-        let name = HeaderName::new(header).unwrap();
-        ClientAddressSource::Header { name, trusted_proxies: set(proxies) }
-    }
-
-    fn sources() -> Vec<ClientAddressSource> {
-        vec![
-            ClientAddressSource::Peer,
-            behind("X-Real-IP", &["10.0.0.1"]),
-            behind("X-Forwarded-For", &["10.0.0.1"]),
-            behind("X-Forwarded-For", &["10.0.0.2"]),
-            behind("X-Forwarded-For", &["10.0.0.0/24"]),
-            behind("X-Forwarded-For", &["10.0.0.0/24", "192.0.2.9"]),
-        ]
-    }
-
-    /// The address of a client that comes from `peer` with these headers.
-    fn seen(source: &ClientAddressSource, peer: IpAddr, forwarded: &[&str], real: &[&str]) -> IpAddr {
-        let is_real =
-            matches!(source, ClientAddressSource::Header { name, .. } if name.as_str() == "X-Real-IP");
-        client_address(source, peer, if is_real { real } else { forwarded }).unwrap()
-    }
+    use crate::access::samples::{behind, seen, set, sources};
 
     #[test]
     fn wherever_a_client_is_seen_then_is_where_it_was_seen_or_one_of_the_addresses_that_are_told() {

@@ -400,6 +400,12 @@ fn directory_with(mary_is_active: bool, sams_name: &str) -> String {
     )
 }
 
+/// What `sender` was permitted under the settings of this revision.
+fn right_of(settings: i64, sender: Sender) -> Right {
+    let clock = Clock::Fixed(NOW.parse().unwrap()).into();
+    Right::Request(Box::new(Grounds { settings, sender, owner: None, clock }))
+}
+
 async fn holds_to_the_end(events: &[Event]) {
     let folder = TempDir::new().unwrap();
     let store = Store::open_or_create(&StoreUrl { file: folder.path().join("store.db") }).await.unwrap();
@@ -413,12 +419,7 @@ async fn holds_to_the_end(events: &[Event]) {
         store.create_token(&Right::Host, &new_token("sam", &secret()), None).await.unwrap().unwrap();
     let (token, known) = store.token_by_hash(&its.hash()).await.unwrap().unwrap();
     let Some(owner @ KnownOwner::User(_)) = known else { panic!("mary is known") };
-    let right = Right::Request(Box::new(Grounds {
-        settings: 1,
-        sender: Sender::Token { token: Box::new(token), owner },
-        owner: None,
-        clock: Clock::Fixed(NOW.parse().unwrap()).into(),
-    }));
+    let right = right_of(1, Sender::Token { token: Box::new(token), owner });
     let (mut valid, mut active, mut settings) = (true, true, true);
     let change = LastChange { by: "root".to_owned(), at: NOW.parse().unwrap() };
     for event in events {
@@ -459,13 +460,8 @@ async fn holds_to_the_end(events: &[Event]) {
         let replaced = store.replace_settings(&right, 1, "{}", &change, None, None).await;
         assert!(matches!(replaced, Err(StoreError::RightEnded)));
     }
-    let nobody = Grounds {
-        settings: if settings { 1 } else { 2 },
-        sender: Sender::Nobody,
-        owner: None,
-        clock: Clock::Fixed(NOW.parse().unwrap()).into(),
-    };
-    assert!(!store.holds(&Right::Request(Box::new(nobody))).await.unwrap());
+    let nobody = right_of(if settings { 1 } else { 2 }, Sender::Nobody);
+    assert!(!store.holds(&nobody).await.unwrap());
     assert!(store.has_active_member(&GroupName::new("developers")).await.unwrap() == active);
     store.close().await;
 }

@@ -125,9 +125,12 @@ fn everywhere(settings: &Settings) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        access::Reason,
+        access::{
+            Reason,
+            samples::{seen, sources},
+        },
         inventory::{Call, Capabilities},
-        model::{HeaderName, Owner, Token, TokenId, network::AddressRange},
+        model::{Owner, Token, TokenId},
         plan::Reason as Why,
         policy::Place,
     };
@@ -188,29 +191,13 @@ mod tests {
         assert_eq!(lost(narrow), [(Axis::Refused(Reason::Scope), Some(5))]);
     }
 
-    fn behind(header: &str, proxies: &[&str]) -> ClientAddressSource {
-        let trusted_proxies = proxies.iter().map(|text| text.parse::<AddressRange>().unwrap()).collect();
-        ClientAddressSource::Header { name: HeaderName::new(header).unwrap(), trusted_proxies }
-    }
-
     #[test]
     fn the_address_that_is_foreseen_is_the_one_that_the_server_will_see() {
-        let sources = [
-            ClientAddressSource::Peer,
-            behind("X-Real-IP", &["10.0.0.1"]),
-            behind("X-Forwarded-For", &["10.0.0.1"]),
-            behind("X-Forwarded-For", &["10.0.0.2"]),
-            behind("X-Forwarded-For", &["10.0.0.0/24"]),
-            behind("X-Forwarded-For", &["10.0.0.0/24", "192.0.2.9"]),
-        ];
+        let sources = sources();
         // In `X-Real-IP` stands something else.
         let lines = [&[][..], &["192.0.2.9"], &["198.51.100.1, 192.0.2.9, 10.0.0.2"], &["10.0.0.2"]];
-        let seen = |source: &ClientAddressSource, peer, lines: &[&str]| {
-            let real = &["203.0.113.1"][..];
-            let is_real =
-                matches!(source, ClientAddressSource::Header { name, .. } if name.as_str() == "X-Real-IP");
-            access::client_address(source, peer, if is_real { real } else { lines }).unwrap()
-        };
+        let seen =
+            |source: &ClientAddressSource, peer, lines: &[&str]| seen(source, peer, lines, &["203.0.113.1"]);
         let (mut known, mut unknown) = (0, 0);
         for (now, then) in sources.iter().flat_map(|now| sources.iter().map(move |then| (now, then))) {
             for (peer, lines) in
