@@ -46,7 +46,7 @@ pub use question::Question;
 pub use rule::{GoesBy, Rule, RuleCode};
 pub use scope::Scope;
 pub use secret::TokenSecret;
-pub use server_identity::{ServerIdentity, canonical_address};
+pub use server_identity::{ServerIdentity, canonical_address, is_loopback};
 pub use settings::{SettingKey, Settings};
 pub use token::{LastUse, Token, TokenId, TokenScope};
 pub use why::Why;

@@ -76,6 +76,18 @@ pub fn canonical_address(url: &str) -> String {
     format!("{host}{port}{path}")
 }
 
+/// Whether the server at `url` is on this machine for certain, so that nobody can listen in on the way to it.
+#[must_use]
+pub fn is_loopback(url: &str) -> bool {
+    let Ok(parsed) = Url::parse(url.trim()) else { return false };
+    match parsed.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case(THIS_MACHINE),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
 const THIS_MACHINE: &str = "localhost";
 
 fn canonical_name(name: &str) -> String {
@@ -155,6 +167,28 @@ mod tests {
             assert_eq!(canonical_address(url), "localhost:7990", "{url}");
         }
         assert_eq!(canonical_address("https://[2001:DB8::0:1]:8443"), "[2001:db8::1]:8443");
+    }
+
+    #[test]
+    fn only_what_is_on_this_machine_for_certain_is_loopback() {
+        for url in [
+            "http://localhost:1",
+            "http://LOCALHOST/x",
+            "https://127.0.0.1",
+            "http://127.1",
+            "http://[::1]:7",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://localhost.example",
+            "http://bitbucket.localhost",
+            "http://0.0.0.0",
+            "http://10.0.0.1",
+            "x",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! In: the keys of one target. Out: how it is reached, and the mistakes in saying so.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::num::NonZeroU32;
 
 use crate::model::{
-    OwnerKind,
+    OwnerKind, is_loopback,
     mapping::Product,
     network::{self, BadRange},
 };
@@ -158,7 +158,7 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
                 out.push(mistake(Code::BadUrl, &format!("the host of `{text}`: {zero}")));
                 return None;
             }
-            if text.starts_with("http://") && !is_loopback(rest) {
+            if text.starts_with("http://") && !is_loopback(text) {
                 out.push(unencrypted(at));
             }
             return Some(text.trim_end_matches('/').to_owned());
@@ -167,12 +167,6 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let message = format!("`{text}` is no address of a server: {problem}");
     out.push(mistake(Code::BadUrl, &message).help("write something like `https://bitbucket.example.com`"));
     None
-}
-
-/// Whether what follows the scheme of an address names this very machine.
-fn is_loopback(rest: &str) -> bool {
-    let host = host(rest);
-    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The host in what follows the scheme of an address, an address of IPv6 without its brackets.

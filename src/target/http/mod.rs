@@ -15,7 +15,6 @@ mod statistics;
 mod trust;
 
 use std::{
-    net::IpAddr,
     sync::Once,
     time::{Duration, Instant},
 };
@@ -24,6 +23,8 @@ use jiff::Timestamp;
 use reqwest::{Method, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::model::is_loopback;
 
 pub use answer::Versioned;
 pub use clock::ClockOffset;
@@ -389,14 +390,6 @@ struct Call<'a> {
 /// Any number, each as likely; the middle one when the system has none to give.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 2)
-}
-
-/// Whether the server at `base` is on this machine.
-fn is_loopback(base: &str) -> bool {
-    let url = Url::parse(base).ok();
-    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Makes ring the crypto provider of this process, once.
