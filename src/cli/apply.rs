@@ -39,8 +39,9 @@ use super::{
     reviewed,
     run_files::RunFiles,
     runtime,
+    session::{self, Reach, Session},
     stop::{self, Hangup, Interrupted},
-    targets::{self, Manner, Only, Planned, Reach, Session},
+    targets::{self, Manner, Only, Planned},
 };
 
 /// Makes the targets comply: shows the plan, asks, applies it, and looks again
@@ -154,7 +155,7 @@ impl ApplyCommand {
         let started = Instant::now();
         let workspace = files::load_settings(global)?;
         let chosen = workspace.targets(global)?;
-        targets::refuse_other_clock("apply", &chosen, global)?;
+        session::refuse_other_clock("apply", &chosen, global)?;
         let Some(file) = &self.plan else {
             return self
                 .run

@@ -17,7 +17,8 @@ use super::{
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
-    targets::{self, Against, Manner, Planned, Reach},
+    session::Reach,
+    targets::{self, Against, Manner, Planned},
 };
 
 /// Shows what was changed on the targets, other than by the policy; exits with 2 when something was

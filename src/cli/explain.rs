@@ -29,7 +29,8 @@ use super::{
     log,
     output::{self, Form},
     runtime,
-    targets::{AT_ONCE, Reach, connect, terms},
+    session::{Reach, connect},
+    targets::{AT_ONCE, terms},
 };
 
 /// Shows every rule that is tried on a token, or what a server would answer to a request

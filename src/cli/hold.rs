@@ -21,8 +21,8 @@ use crate::{
 
 use super::{
     Exit, Failure, records,
+    session::Session,
     stop::{self, Interrupted},
-    targets::Session,
 };
 
 /// How often it is looked whether the run that keeps us waiting has ended.

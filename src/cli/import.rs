@@ -22,7 +22,7 @@ use super::{
     log, output,
     run_files::RunFiles,
     runtime,
-    targets::{self, Reach},
+    session::{self, Reach},
 };
 
 /// Writes a policy that asks for what a target has: planned against the same state, it changes nothing
@@ -60,11 +60,11 @@ impl ImportCommand {
         let workspace =
             if self.only_waivers { files::load_settings(global)? } else { files::load_targets(global)? };
         let declaration = workspace.target(global)?;
-        targets::refuse_other_clock("import", &[declaration], global)?;
+        session::refuse_other_clock("import", &[declaration], global)?;
         if self.only_waivers {
             workspace.load_policies(&[declaration])?;
         }
-        let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+        let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
         session.say_clock();
         let text = self.text(&workspace, declaration, &session.target, session.now()).await;
         session.close().await;

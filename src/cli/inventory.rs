@@ -28,7 +28,7 @@ use super::{
     log, output, redact,
     run_files::RunFiles,
     runtime,
-    targets::{self, Reach, Session},
+    session::{self, Reach, Session},
 };
 
 /// Writes down what a target has: settings, users, groups and tokens, and no secret
@@ -60,8 +60,8 @@ impl InventoryCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_settings(global)?;
         let declaration = workspace.target(global)?;
-        targets::refuse_other_clock("inventory", &[declaration], global)?;
-        let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+        session::refuse_other_clock("inventory", &[declaration], global)?;
+        let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
         session.say_clock();
         let written = self.write(&workspace, declaration, &session, global).await;
         session.close().await;

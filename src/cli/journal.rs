@@ -19,7 +19,7 @@ use super::{
     CommandResult, Exit, Failure, Global, files, log,
     output::{self, Form},
     records, runtime,
-    targets::{self, Reach},
+    session::{self, Reach},
 };
 
 /// What runs did.
@@ -88,7 +88,7 @@ impl Show {
                 matches!(declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. });
             let mut of_server = Vec::new();
             if keeps_ledger {
-                let session = targets::connect(&workspace, declaration, self.reach, global.now).await?;
+                let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
                 if let Some(gateway) = session.target.gateway() {
                     let asked = gateway.runs(Timestamp::UNIX_EPOCH, Some(limit)).await;
                     session.close().await;

@@ -44,6 +44,7 @@ mod run_files;
 mod runtime;
 mod schema;
 mod serve;
+mod session;
 mod settings;
 mod show;
 mod stop;

@@ -21,7 +21,8 @@ use super::{
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
-    targets::{self, Against, Manner, Only, Planned, Reach},
+    session::Reach,
+    targets::{self, Against, Manner, Only, Planned},
 };
 
 /// Shows what would be changed to make the targets comply, and changes nothing

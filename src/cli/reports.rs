@@ -32,7 +32,8 @@ use super::{
     git, output,
     redact::redact,
     run_files::{Names, RunFiles},
-    targets::{self, Planned},
+    session,
+    targets::Planned,
 };
 
 /// Form of one document about a run.
@@ -162,7 +163,7 @@ pub(super) fn run_of<'a, S>(
 /// The run on `targets` that began at `started`.
 pub(super) fn assemble<'a>(targets: Vec<TargetRun<'a>>, global: &Global, started: Instant) -> Run<'a> {
     let planned_for = targets.iter().find_map(|target| target.plan.as_ref().ok()).map(|plan| plan.made_for);
-    let at: Timestamp = planned_for.unwrap_or_else(|| targets::present(global));
+    let at: Timestamp = planned_for.unwrap_or_else(|| session::present(global));
     Run { at, took: SignedDuration::try_from(started.elapsed()).ok(), targets }
 }
 

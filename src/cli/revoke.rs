@@ -13,13 +13,8 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global,
-    apply::RunArgs,
-    files, log,
-    run_files::RunFiles,
-    runtime,
-    stop::Hangup,
-    targets::{self, Manner},
+    CommandResult, Exit, Failure, Global, apply::RunArgs, files, log, run_files::RunFiles, runtime, session,
+    stop::Hangup, targets::Manner,
 };
 
 /// Revokes tokens after an incident, whatever the policy and its waivers say: shows which, asks, and looks
@@ -75,7 +70,7 @@ impl RevokeCommand {
         let started = Instant::now();
         let workspace = files::load_targets(global)?;
         let chosen = workspace.targets(global)?;
-        targets::refuse_other_clock("revoke", &chosen, global)?;
+        session::refuse_other_clock("revoke", &chosen, global)?;
         let tokens = match &self.owner {
             Some(owner) => Selection::Owner(owner.clone()),
             None if chosen.len() > 1 => {

@@ -1,55 +1,33 @@
-//! In: the settings file and the flags. Out: targets, connected, each with its policy. It refuses
-//! to know what is done with them. Plan and apply begin alike, and this is how.
+//! The targets of a run, read and planned: plan and apply begin alike, and this is how.
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apply::one_line,
     inventory::{Dated, InventoryReader, ReadError, Watch},
-    model::canonical_address,
     plan::{self, Baseline, History, Part, Plan, Purpose, Review, Terms},
     policy::{
         Policy,
-        settings_file::{Auth, Connection, Server, TargetDeclaration, may_share_tokens},
+        settings_file::{TargetDeclaration, may_share_tokens},
     },
     report::saved::{Reviewed, SavedPlan},
-    target::{
-        Target,
-        bitbucket::{self, Bitbucket},
-        gateway::Gateway,
-        http::{HttpClient, Limits},
-        resolution::{self, Resolution},
-    },
 };
 
 use super::{
-    Exit, Failure, Global,
+    Failure, Global,
     clock::ClockStanding,
-    credential,
-    embedded::Embedded,
-    files::{self, Workspace},
-    hold, output,
-    records::Records,
+    files::Workspace,
+    hold,
+    session::{Reach, Session, connect},
     stop::{self, Interrupted},
 };
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
 pub(super) const AT_ONCE: usize = 64;
-
-/// How long `auth.command` may take where `timeout_seconds` does not say it.
-const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(30);
-
-/// What is said about reaching targets.
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Reach {
-    /// Run the program that `auth.command` of the settings file names
-    #[arg(long)]
-    allow_auth_command: bool,
-}
 
 /// The part that a run is confined to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -138,73 +116,6 @@ pub(super) struct Planned<'a, S = Session> {
     pub(super) clock: ClockStanding,
     /// What becomes of the changes of the plan that was reviewed, when one was.
     pub(super) reviewed: Vec<Reviewed>,
-}
-
-/// A connection to a target; for an embedded one the server as well.
-pub(super) struct Session {
-    /// The target.
-    pub(super) target: Target,
-    /// What runs on it did.
-    pub(super) records: Records,
-    /// The name of the target in the settings file.
-    name: String,
-    embedded: Option<Embedded>,
-    /// The moment that `--now` says.
-    fixed: Option<Timestamp>,
-    /// How far its clock may be wrong, when somebody says so.
-    skew: Option<SignedDuration>,
-}
-
-impl Session {
-    /// What time it is on the server, UTC, in whole seconds; the moment that `--now` says when it does.
-    pub(super) fn now(&self) -> Timestamp {
-        now_of(&self.target, self.fixed)
-    }
-
-    /// What time it is on the server at the latest, UTC; the moment that `--now` says when it does.
-    pub(super) fn latest(&self) -> Timestamp {
-        self.fixed.unwrap_or_else(|| self.clock().latest(Timestamp::now()))
-    }
-
-    /// How the clock of the server stands to ours.
-    pub(super) fn clock(&self) -> ClockStanding {
-        // The server that runs in this process has the same moment then.
-        if self.embedded.is_some() && self.fixed.is_some() {
-            ClockStanding::Given
-        } else {
-            ClockStanding::of(&self.target)
-        }
-    }
-
-    /// How late the date of anything that happened on the server can be by now, UTC; nothing when it does not
-    /// tell its time.
-    pub(super) fn latest_date(&self) -> Option<Timestamp> {
-        self.clock().latest_date(Timestamp::now(), self.skew)
-    }
-
-    /// Says what is to be said of the clocks.
-    pub(super) fn say_clock(&self) {
-        if let Some(warning) = self.clock().warning() {
-            output::note(&format!("warning: {}: {warning}", self.name));
-        }
-    }
-
-    /// Ends the connection, and the server when it is embedded; other runs may begin then.
-    pub(super) async fn close(self) {
-        let calls = self.target.calls();
-        tracing::info!(
-            of = self.name,
-            calls = calls.calls,
-            retries = calls.retries,
-            bytes = calls.bytes,
-            milliseconds = calls.time.as_millis(),
-            "calls in all"
-        );
-        self.records.release().await;
-        if let Some(embedded) = self.embedded {
-            embedded.stop().await;
-        }
-    }
 }
 
 /// Reads the policies of `targets`, then the targets, several at once, and plans each for the
@@ -396,40 +307,6 @@ pub(super) async fn close(planned: Vec<Planned<'_>>) {
     }
 }
 
-/// The moment that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
-/// finer. What becomes of a target is never judged by it: see [`Session::now`].
-pub(super) fn present(global: &Global) -> Timestamp {
-    global.now.unwrap_or_else(|| whole_seconds(Timestamp::now()))
-}
-
-/// What time it is on `target`, UTC, in whole seconds; `fixed` when it is given.
-fn now_of(target: &Target, fixed: Option<Timestamp>) -> Timestamp {
-    fixed.unwrap_or_else(|| whole_seconds(ClockStanding::of(target).now(Timestamp::now())))
-}
-
-fn whole_seconds(moment: Timestamp) -> Timestamp {
-    Timestamp::from_second(moment.as_second()).unwrap_or(moment)
-}
-
-/// Refuses `--now` for targets that have their own clock.
-///
-/// # Errors
-///
-/// When the command line has it, and one of `targets` is not embedded.
-pub(super) fn refuse_other_clock(
-    command: &str,
-    targets: &[&TargetDeclaration],
-    global: &Global,
-) -> Result<(), Failure> {
-    if global.now.is_some() && targets.iter().any(|target| target.connection.server().is_some()) {
-        let message = format!(
-            "--now goes with `{command}` only for embedded targets: other servers have their own clock"
-        );
-        return Err(Failure::new(Exit::Usage, message));
-    }
-    Ok(())
-}
-
 /// What a plan for the target of `declaration` is made from.
 pub(super) fn terms<'a>(
     declaration: &'a TargetDeclaration,
@@ -467,102 +344,4 @@ pub(super) async fn plan_one(
         }
         (None, None) => Ok((Plan::make_for(purpose, terms, target).await?, Vec::new())),
     }
-}
-
-/// Connects to the target of `declaration`, and looks who it is and what its clock says; starts its server when it is embedded,
-/// with its clock at `fixed` when that is given.
-///
-/// # Errors
-///
-/// When there is no credential, the embedded server cannot start, or the server does not let us in.
-pub(super) async fn connect(
-    workspace: &Workspace,
-    declaration: &TargetDeclaration,
-    reach: Reach,
-    fixed: Option<Timestamp>,
-) -> Result<Session, Failure> {
-    let (target, embedded) = reach_target(workspace, declaration, reach, fixed).await?;
-    let records = Records::new(workspace, declaration);
-    let mut session =
-        Session { target, records, name: declaration.name.clone(), embedded, fixed, skew: None };
-    match session.target.greet().await {
-        Ok(()) => {
-            session.records.identify(&session.target);
-            Ok(session)
-        }
-        Err(error) => {
-            session.close().await;
-            Err(error.into())
-        }
-    }
-}
-
-/// The target of `declaration`, and its server when it is embedded.
-async fn reach_target(
-    workspace: &Workspace,
-    declaration: &TargetDeclaration,
-    reach: Reach,
-    fixed: Option<Timestamp>,
-) -> Result<(Target, Option<Embedded>), Failure> {
-    let name = &declaration.name;
-    match &declaration.connection {
-        Connection::Gateway(server) => {
-            let client = client(workspace, server, reach).await?;
-            let target = Target::Gateway(Gateway::new(client, server.url.as_str()));
-            Ok((target, None))
-        }
-        Connection::Embedded { store, directory, seed } => {
-            let path = |file: &Option<String>| file.as_ref().map(|file| workspace.folder.join(file));
-            let file = workspace.folder.join(store);
-            let embedded = Embedded::start(&file, path(directory), path(seed), fixed).await?;
-            let client = HttpClient::new(&embedded.url(), embedded.credential(), None)?;
-            let target = Target::Gateway(Gateway::new(client, format!("embedded {store}")));
-            Ok((target, Some(embedded)))
-        }
-        Connection::Bitbucket { server, areas, projects } => {
-            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
-            let options = bitbucket::Options {
-                areas: areas.clone(),
-                projects: projects.clone(),
-                marker: key.map(|key| Bitbucket::marker(key, &canonical_address(&server.url)).or_of(name)),
-                password: matches!(server.auth, Auth::Password { .. }),
-                token_id: declaration.ourselves.token_id.clone(),
-                address: declaration.ourselves.address,
-            };
-            let client = client(workspace, server, reach).await?;
-            let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
-            Ok((target, None))
-        }
-        Connection::Resolution { server, product, settings } => {
-            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
-            let options = resolution::Options {
-                product: *product,
-                settings: settings.clone(),
-                marker: key.map(|key| Resolution::marker(key, &canonical_address(&server.url)).or_of(name)),
-                password: matches!(server.auth, Auth::Password { .. }),
-                token_id: declaration.ourselves.token_id.clone(),
-                address: declaration.ourselves.address,
-            };
-            let client = client(workspace, server, reach).await?;
-            let target = Target::Resolution(Resolution::new(client, server.url.as_str(), options));
-            Ok((target, None))
-        }
-    }
-}
-
-/// A client of `server`. Its credential may come from a program or a file, and the certificates of the
-/// system come from many: none of that must keep the other targets waiting.
-async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
-    let (server, folder) = (server.clone(), workspace.folder.clone());
-    let make = move || -> Result<HttpClient, Failure> {
-        let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
-        let may_run = reach.allow_auth_command.then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
-        let credential = credential::find(&server.auth, &folder, may_run)?;
-        let extra_ca =
-            server.tls_ca.as_ref().map(|file| files::read_whole(&folder.join(file))).transpose()?;
-        let mut limits = Limits::default();
-        limits.call = timeout.unwrap_or(limits.call);
-        Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
-    };
-    tokio::task::spawn_blocking(make).await?
 }

@@ -16,7 +16,7 @@ use super::{
     files::{self, Loaded},
     output::{self, Form},
     run_files::RunFiles,
-    targets::present,
+    session::present,
 };
 
 /// Checks the settings file and every policy layer, and shows all mistakes at once
