@@ -8,7 +8,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -27,6 +27,8 @@ use super::throttle::network;
 
 /// How long a connection may take to say in which version of HTTP it speaks.
 pub(super) const BEGIN_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection may be without a request, whatever else it sends.
+const ASK_WITHIN: Duration = Duration::from_mins(1);
 /// How long the other end may take none of what it is sent.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
 /// How long the door stays closed when the system gives no connection.
@@ -106,7 +108,7 @@ impl AddrListener<Placed, Peer> for Door {
             };
             match self.listener.accept().await {
                 Ok((stream, peer)) => match self.place(peer.ip(), permit) {
-                    Some(place) => return Ok((Placed { stream, _place: place }, Peer(peer))),
+                    Some(place) => return Ok(Placed::new(stream, place, peer)),
                     None => self.tell("one address has as many as it may have", Some(peer.ip()), None),
                 },
                 Err(error) => {
@@ -118,22 +120,73 @@ impl AddrListener<Placed, Peer> for Door {
     }
 
     fn get_local_addr(&self) -> io::Result<Peer> {
-        self.listener.local_addr().map(Peer)
+        self.listener.local_addr().map(|address| Peer { address, requests: Arc::default() })
     }
 }
 
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(SocketAddr);
+/// The other end of a connection, and what it asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    address: SocketAddr,
+    requests: Arc<Mutex<Requests>>,
+}
+
+impl Peer {
+    pub(super) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// Counts a request until what it returns is dropped.
+    pub(super) fn request(&self) -> impl Drop + use<> {
+        Requests::of(&self.requests).under_way += 1;
+        UnderWay(Arc::clone(&self.requests))
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+struct Requests {
+    under_way: usize,
+    /// When the last one ended, or else the connection began.
+    since: Instant,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { under_way: 0, since: Instant::now() }
+    }
+}
+
+impl Requests {
+    fn of(shared: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the connection ends, unless there is a request before.
+    fn end(&self, now: Instant) -> Instant {
+        (if self.under_way > 0 { now } else { self.since }) + ASK_WITHIN
+    }
+}
+
+/// A request that is under way.
+struct UnderWay(Arc<Mutex<Requests>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut requests = Requests::of(&self.0);
+        requests.under_way = requests.under_way.saturating_sub(1);
+        requests.since = Instant::now();
+    }
+}
 
 impl Address for Peer {
     type Stream = Placed;
     type Listener = Door;
 }
 
-impl Connected<Peer> for SocketAddr {
-    fn connect_info(peer: Peer) -> Self {
-        peer.0
+impl Connected<Self> for Peer {
+    fn connect_info(peer: Self) -> Self {
+        peer
     }
 }
 
@@ -156,10 +209,33 @@ impl Drop for Place {
     }
 }
 
-/// A connection that has its place.
+/// A connection that has its place, which it loses when it is without a request for too long.
 pub(super) struct Placed {
     stream: TcpStream,
     _place: Place,
+    requests: Arc<Mutex<Requests>>,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Placed {
+    fn new(stream: TcpStream, place: Place, address: SocketAddr) -> (Self, Peer) {
+        let requests = Arc::<Mutex<Requests>>::default();
+        let end = Box::pin(sleep(ASK_WITHIN));
+        (Self { stream, _place: place, requests: Arc::clone(&requests), end }, Peer { address, requests })
+    }
+
+    /// Ready when there was no request for too long.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.end.as_mut().poll(cx));
+            let now = Instant::now();
+            let end = Requests::of(&self.requests).end(now);
+            if end <= now {
+                return Poll::Ready(());
+            }
+            self.end.as_mut().reset(end);
+        }
+    }
 }
 
 impl AsyncRead for Placed {
@@ -168,6 +244,9 @@ impl AsyncRead for Placed {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.poll_end(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

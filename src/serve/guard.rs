@@ -5,11 +5,7 @@
 //! A request is judged before its body is read, so that nobody who is refused sends one, and again when
 //! something that it was permitted on changes before its effect is committed.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, HttpBody},
@@ -24,6 +20,8 @@ use super::{
     api::{Entry, error_body},
     authentication::{Presented, Recognised},
     body::Arrived,
+    connections::Peer,
+    head,
     live_settings::Revision,
     problem::Problem,
     random::random_bytes,
@@ -116,16 +114,18 @@ struct Seen {
 /// Lets `request` through, or refuses it, and logs it.
 pub(super) async fn guard(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(connection): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
+    let _request = connection.request();
+    let peer = connection.ip();
     let began = Instant::now();
     let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
     let id = format!("{id:016x}");
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut seen = Seen::default();
-    let answered = answer(&app, peer.ip(), request, next, &mut seen).await;
+    let answered = answer(&app, peer, request, next, &mut seen).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
@@ -141,7 +141,7 @@ pub(super) async fn guard(
         response.headers_mut().insert("x-ausername", name);
     }
     // Anybody can send what nobody has to answer for, and as much as the line takes.
-    if seen.sender.is_none() && !app.strangers.gets_line(seen.client.unwrap_or(peer.ip()), began) {
+    if seen.sender.is_none() && !app.strangers.gets_line(seen.client.unwrap_or(peer), began) {
         return response;
     }
     tracing::info!(
@@ -151,7 +151,7 @@ pub(super) async fn guard(
         status = response.status().as_u16(),
         user = seen.sender.as_ref().map(tracing::field::display),
         client = seen.client.map(tracing::field::display),
-        peer = %peer.ip(),
+        %peer,
         reason = problem.as_ref().map_or("permit", |problem| problem.code),
         cause = problem.as_ref().and_then(|problem| problem.cause.as_deref()).map(|cause| cause as &dyn std::error::Error),
         microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -168,13 +168,18 @@ async fn answer(
     seen: &mut Seen,
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
+    head::check(&parts)?;
     let entry = Entry::of(parts.uri.path());
     if entry == Entry::Outside {
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
     let mut under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
     let session = enter(app, peer, &parts, entry, seen).await?;
-    let body = if entry == Entry::Permitted && !body.is_end_stream() {
+    let has_body = entry == Entry::Permitted && !body.is_end_stream();
+    if has_body || !parts.method.is_safe() {
+        head::check_content(&parts.headers)?;
+    }
+    let body = if has_body {
         // Who waits for a body is not under way.
         drop(under_way);
         let body = app.bodies.read(&parts.headers, body).await?;

@@ -13,6 +13,7 @@ mod clock;
 mod connections;
 pub mod directory;
 mod guard;
+mod head;
 mod last_uses;
 mod live_settings;
 mod passwords;
@@ -41,7 +42,7 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use hyper_util::rt::TokioTimer;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 use crate::model::{ClientAddressSource, GroupName, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
@@ -62,7 +63,9 @@ const STREAMS: u32 = 64;
 /// So many requests are under way at a time, of those that take work.
 const REQUESTS: usize = 256;
 /// How long requests in flight may take to finish when the server stops.
-const FINISH_WITHIN: Duration = Duration::from_secs(30);
+const FINISH_WITHIN: Duration = Duration::from_secs(10);
+/// How long the store may take to end after that.
+const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// How a server is to be run.
 pub struct Options {
@@ -133,6 +136,9 @@ pub enum ServeError {
         #[source]
         cause: io::Error,
     },
+    /// The store did not end in time.
+    #[error("the store did not take the last uses of tokens in time; everything acknowledged is in it")]
+    Unfinished,
     /// The socket failed.
     #[error("the socket failed")]
     Socket(#[from] io::Error),
@@ -147,6 +153,8 @@ struct App {
     clock: ServerClock,
     administrators: GroupName,
     operator: Option<SecretHash>,
+    /// Whether it is reached by TLS without a proxy in between.
+    has_tls: bool,
     settings: LiveSettings,
     uses: LastUses,
     passwords: Passwords,
@@ -192,6 +200,7 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         clock,
         administrators: options.administrators,
         operator: options.operator.map(|secret| secret.hash()),
+        has_tls: options.tls.is_some(),
         settings: LiveSettings::default(),
         uses: LastUses::default(),
         passwords: Passwords::new(options.password_failures_per_minute)?,
@@ -247,7 +256,7 @@ async fn serve(
     tls: Option<Tls>,
     app: &Arc<App>,
 ) -> Result<JoinHandle<io::Result<()>>, ServeError> {
-    let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<Peer>();
     let mut server = Server::<Peer>::from_listener(door).handle(handle);
     limit_heads(server.http_builder());
     let Some(tls) = tls else {
@@ -293,11 +302,16 @@ impl Running {
             }
         };
         self.writing.abort();
-        let flushed = self.app.uses.flush(&self.app.store).await;
-        let kept = if self.keeps_time { self.app.clock.keep(&self.app.store).await } else { Ok(()) };
-        self.app.store.close().await;
+        let App { store, clock, uses, .. } = &*self.app;
+        let ended = timeout(END_WITHIN, async {
+            let flushed = uses.flush(store).await;
+            let kept = if self.keeps_time { clock.keep(store).await } else { Ok(()) };
+            store.close().await;
+            flushed.and(kept)
+        });
+        let ended = ended.await;
         served??;
-        Ok(flushed.and(kept)?)
+        Ok(ended.map_err(|_| ServeError::Unfinished)??)
     }
 
     /// Stops as [`Self::run_until`] does at the end.

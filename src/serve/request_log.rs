@@ -21,12 +21,20 @@ const ADDRESSES: usize = 10_000;
 /// What stands where a secret stood.
 const HIDDEN: &str = "(hidden)";
 
+/// What secrets of Bitbucket begin with.
+const BITBUCKET: &str = "BBDC-";
+
 /// `text`, which a client sent, without secrets and cut.
 pub(super) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_inclusive(|c: char| !is_of_secret(c)) {
         let end = word.find(|c: char| !is_of_secret(c)).unwrap_or(word.len());
         let (word, rest) = word.split_at(end);
+        if word.contains(BITBUCKET) {
+            // Its secrets are in Base64, of which a slash is part as well.
+            shown.push_str(HIDDEN);
+            break;
+        }
         shown.push_str(if looks_secret(word) { HIDDEN } else { word });
         shown.push_str(rest);
         if shown.len() > SHOWN {
@@ -114,7 +122,9 @@ mod tests {
         let secret = TokenSecret::from_random([7; 32]).expose().to_owned();
         let encoded = secret.replace('_', "%5F");
         let foreign = "BBDC-MDEyMzQ1Njc4OTAxOnrWkMZtMtLkLkLkLkLkLkLkLkLk";
-        for hidden in [&*secret, &encoded, foreign, &format!("x{secret}")] {
+        let with_slashes = "BBDC-MDEyMzQ1Njc4/OTAxOnrWkMZtMtLk/kLkLkLkLkLk";
+        assert!(!shown(&format!("/x/{with_slashes}")).contains("OTAxOnrW"));
+        for hidden in [&*secret, &encoded, foreign, with_slashes, &format!("x{secret}")] {
             for path in
                 [format!("/{hidden}"), format!("/token/{hidden}/x"), format!("{}{hidden}", "/x".repeat(127))]
             {

@@ -27,6 +27,7 @@ mod full_disk;
 mod gateway;
 mod hostile_input;
 mod http_client;
+mod http_hygiene;
 mod hurtful_edits;
 mod import;
 mod init;

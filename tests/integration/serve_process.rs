@@ -171,6 +171,35 @@ async fn a_request_in_flight_finishes_after_the_server_is_asked_to_stop() {
     assert_eq!(answer(request, StatusCode::OK).await["totalElements"], 1);
 }
 
+#[test]
+fn a_server_that_is_asked_to_stop_ends_within_20_seconds_whatever_is_open() {
+    let folder = folder();
+    let mut process = Process::start(&folder);
+    let open: Vec<TcpStream> = ["", "GET /x HTTP/1.1\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+        .into_iter()
+        .map(|beginning| {
+            let mut stream = TcpStream::connect(process.address).unwrap();
+            stream.write_all(beginning.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let mut slow = TcpStream::connect(process.address).unwrap();
+    write!(
+        slow,
+        "POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cm9vdDpyb290\r\n\
+         Content-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    assert_eq!(next_line(&mut BufReader::new(slow.try_clone().unwrap())), "HTTP/1.1 100 Continue\r\n");
+    process.terminate();
+    while !next_line(&mut process.log).contains("stopping") {}
+    let asked = std::time::Instant::now();
+    let (log, code) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(20));
+    drop((open, slow));
+}
+
 #[tokio::test]
 async fn a_terminal_that_closes_does_not_take_the_server_with_it_and_a_second_signal_ends_it_at_once() {
     let folder = folder();

@@ -68,12 +68,20 @@ pub(super) fn router(app: Arc<App>) -> Router {
         // The guard has read the body, and bounded it.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
-        .layer(middleware::map_response_with_state(Arc::clone(&app), dated))
+        .layer(middleware::map_response_with_state(Arc::clone(&app), with_headers))
         .with_state(app)
 }
 
-/// `response` with the date by which this server judges, so that clients measure the clock that matters.
-async fn dated(State(app): State<Arc<App>>, mut response: Response) -> Response {
+/// `response` with the date by which this server judges, so that clients measure the clock that matters, and with
+/// what browsers and caches are to know: nothing here is kept, taken for another kind, or sent without TLS again.
+async fn with_headers(State(app): State<Arc<App>>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if app.has_tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&app.clock.now());
     if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
         response.headers_mut().insert(header::DATE, date);

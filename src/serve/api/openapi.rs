@@ -63,12 +63,12 @@ async fn document(session: Session, headers: HeaderMap) -> Result<Response, Prob
     let Made { text, etag } = made();
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_known = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
-    let tag = (header::ETAG, etag.clone());
+    let tag = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if known.flat_map(|value| value.split(',')).any(|tag| is_known(tag.trim())) {
-        return Ok((StatusCode::NOT_MODIFIED, [tag]).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(([tag, json], text.clone()).into_response())
+    Ok((tag, [json], text.clone()).into_response())
 }
 
 /// The document as it is handed out.
@@ -184,7 +184,11 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
             responses.insert("204".to_owned(), json!({"description": "Done"}));
         }
     }
-    for (status, meaning) in endpoint.statuses.iter().chain(of_guard) {
+    let of_bodies: &[(u16, &str)] = match endpoint.body {
+        Some(_) => &[(413, "The body is larger than 1 MiB"), (415, "The body is not JSON")],
+        None => &[],
+    };
+    for (status, meaning) in endpoint.statuses.iter().chain(of_guard).chain(of_bodies) {
         responses.insert(status.to_string(), json!({"description": meaning, "content": error}));
     }
     responses
