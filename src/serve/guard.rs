@@ -189,6 +189,10 @@ async fn answer(
         Arrived::default()
     };
     let _under_way = under_way;
+    let _present = match (&seen.sender, entry) {
+        (Some(caller), Entry::Permitted) => Some(app.callers.enter(caller, parts.method.is_safe()).await?),
+        _ => None,
+    };
     let mut may_have_ended = !body.bytes.is_empty();
     parts.extensions.insert(session);
     for _ in 0..ATTEMPTS {

@@ -9,6 +9,7 @@
 mod api;
 mod authentication;
 mod body;
+mod callers;
 mod clock;
 mod connections;
 pub mod directory;
@@ -46,6 +47,7 @@ use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 use crate::model::{ClientAddressSource, GroupName, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
+use callers::Callers;
 pub use clock::{Clock, ServerClock};
 use connections::{Door, Patience, Peer};
 use last_uses::LastUses;
@@ -162,6 +164,7 @@ struct App {
     probe: Probe,
     /// A permit for each request that may be under way.
     under_way: Semaphore,
+    callers: Callers,
     strangers: Strangers,
 }
 
@@ -207,6 +210,7 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         bodies: Bodies::default(),
         probe: Probe::default(),
         under_way: Semaphore::new(REQUESTS),
+        callers: Callers::default(),
         strangers: Strangers::default(),
     });
     listener.set_nonblocking(true)?;

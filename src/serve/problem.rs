@@ -47,7 +47,8 @@ impl Problem {
     }
 
     pub(super) fn throttled() -> Self {
-        let message = "Too many attempts with a password failed from your address.";
+        let message =
+            "Too many attempts with a password failed, from your network or for this user; wait a minute.";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", message)
     }
 
@@ -113,6 +114,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::RightEnded => Self::right_ended(),
             StoreError::NoSuchRun(run) => Self::bad_request(format!("There is no run `{run}`.")),
+            error if error.is_overlong() => Self::busy(),
             error => Self::unavailable(error),
         }
     }

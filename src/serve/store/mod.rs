@@ -93,6 +93,16 @@ pub enum StoreError {
     Damaged(String),
 }
 
+impl StoreError {
+    /// Whether the store gave a question up because it took too long.
+    pub(super) fn is_overlong(&self) -> bool {
+        // SQLITE_INTERRUPT (<https://sqlite.org/rescode.html#interrupt>).
+        let code =
+            |error: &sqlx::Error| error.as_database_error().and_then(|error| Some(error.code()? == "9"));
+        matches!(self, Self::Query(error) if code(error) == Some(true))
+    }
+}
+
 /// A user as the store keeps one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRow {

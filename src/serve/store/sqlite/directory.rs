@@ -26,7 +26,7 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
-        account(&mut *self.readers.acquire().await?, name).await
+        account(&mut *self.recognisers.acquire().await?, name).await
     }
 
     /// The users with `filter` in their name, display name or mail address.
@@ -150,6 +150,21 @@ impl Store {
              JOIN users u ON u.id = m.user_id WHERE g.folded = ?1 AND u.active)",
         )
         .bind(group.folded())
+        .fetch_one(&self.readers)
+        .await?)
+    }
+
+    /// How many users have a password whose hash does not begin with `costs`.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn passwords_of_other_costs(&self, costs: &str) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT count(*) FROM users WHERE password_hash IS NOT NULL \
+             AND substr(password_hash, 1, length(?1)) <> ?1",
+        )
+        .bind(costs)
         .fetch_one(&self.readers)
         .await?)
     }

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryFutureExt;
 use jiff::Timestamp;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
@@ -33,12 +34,19 @@ const BUSY: Duration = Duration::from_secs(10);
 /// How long a request waits for a free connection before the store counts as away.
 const ACQUIRE: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
+/// Connections beside those for what a request asks for, however long that takes: they find out who sends it.
+const RECOGNISERS: u32 = 2;
+/// How long one request may read.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How many steps SQLite takes before it looks whether that is over; some microseconds.
+const STEPS: i32 = 10_000;
 
 /// A store. A clone is another handle on the same one.
 #[derive(Clone, Debug)]
 pub struct Store {
     writer: Writer,
     readers: SqlitePool,
+    recognisers: SqlitePool,
 }
 
 impl Store {
@@ -75,9 +83,15 @@ impl Store {
         let mut writer = first(&options).await.map_err(opening)?;
         let migrating = |cause| StoreError::Migrate { file: file.clone(), cause: Box::new(cause) };
         migrate(&mut writer).await.map_err(migrating)?;
-        let readers =
-            readers().connect_with(options.clone().pragma("query_only", "on")).await.map_err(opening)?;
-        Ok(Self { writer: Writer::new(options, writer), readers })
+        let reading = options.clone().pragma("query_only", "on");
+        let readers = pool(READERS)
+            .after_connect(|connection, _| Box::pin(end_in_time(connection).map_ok(|_| ())))
+            .before_acquire(|connection, _| Box::pin(end_in_time(connection)))
+            .connect_with(reading.clone())
+            .await
+            .map_err(opening)?;
+        let recognisers = pool(RECOGNISERS).connect_with(reading).await.map_err(opening)?;
+        Ok(Self { writer: Writer::new(options, writer), readers, recognisers })
     }
 
     /// Writes about as much as a change does, to find out whether one would succeed.
@@ -100,6 +114,7 @@ impl Store {
     /// Closes the store after everything under way, so that its file is complete by itself.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.recognisers.close().await;
         self.writer.close().await;
     }
 
@@ -130,9 +145,16 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
-fn readers() -> SqlitePoolOptions {
+/// Has `connection` give up what it reads from now on when that takes too long.
+async fn end_in_time(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let began = Instant::now();
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || began.elapsed() < READ_WITHIN);
+    Ok(true)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
-        .max_connections(READERS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         // A local file has no connection that dies unseen.
         .test_before_acquire(false)

@@ -15,7 +15,7 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn holds(&self, right: &Right) -> Result<bool, StoreError> {
-        right.holds(&mut *self.readers.begin().await?).await
+        right.holds(&mut *self.recognisers.begin().await?).await
     }
 
     /// What the directory knows of `owner`; nothing when it does not know that one.

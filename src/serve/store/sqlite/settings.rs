@@ -18,7 +18,7 @@ impl Store {
             "SELECT revision, CASE WHEN revision IS NOT ?1 THEN document END FROM settings WHERE id = 1",
         )
         .bind(known)
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.recognisers)
         .await?;
         Ok(row.map(|(revision, document)| SettingsRow { revision, document }))
     }

@@ -47,7 +47,7 @@ impl Store {
              WHERE t.secret_hash = ?1",
         )
         .bind(hash.as_bytes().as_slice())
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.recognisers)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let place: bool = row.try_get("place")?;
