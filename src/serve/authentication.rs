@@ -159,7 +159,7 @@ impl App {
         // Whether the password of somebody inactive is right is nobody's business: it counts as wrong.
         let active = account.as_ref().filter(|account| account.active);
         let hash = active.and_then(|account| account.password_hash.clone());
-        match (self.passwords.check(password, hash, client).await?, account) {
+        match (self.passwords.check(&user, password, hash, client).await?, account) {
             (Attempt::Throttled, _) => Err(Problem::throttled()),
             (Attempt::Right, Some(account)) => Ok(Recognised {
                 credentials: Credentials::Password(self.person(account.clone())),

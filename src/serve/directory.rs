@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use serde::Deserialize;
 
 use super::{
-    passwords::{PasswordError, hash_password, is_password_hash},
+    passwords::{COSTS, PasswordError, hash_password, is_argon2, is_password_hash},
     store::{DirectoryRows, NewUser, Store, StoreError, slug},
     yaml,
 };
@@ -36,7 +36,7 @@ struct UserDocument {
     active: bool,
     /// Name of the environment variable that holds the password.
     password_env: Option<String>,
-    /// The password's argon2 hash, as a PHC string.
+    /// The password's argon2id hash with the costs of this server, as a PHC string.
     password_hash: Option<String>,
 }
 
@@ -100,6 +100,12 @@ pub enum DirectoryError {
     /// The hash is none.
     #[error("`password_hash` of `{0}` is no argon2 hash, such as `$argon2id$v=19$m=19456,t=2,p=1$..`")]
     Hash(String),
+    /// The hash has other costs than those of this server.
+    #[error(
+        "`password_hash` of `{0}` must begin with `{COSTS}`: how long another one takes would tell who has it; hash the \
+         password with these costs, or write `password_env`"
+    )]
+    Costs(String),
     /// A password cannot be hashed.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -175,6 +181,7 @@ fn user(
         (None, None) => None,
         (Some(_), Some(_)) => return Err(DirectoryError::TwoPasswords(name)),
         (None, Some(hash)) if is_password_hash(&hash) => Some(hash),
+        (None, Some(hash)) if is_argon2(&hash) => return Err(DirectoryError::Costs(name)),
         (None, Some(_)) => return Err(DirectoryError::Hash(name)),
         (Some(variable), None) => match environment(&variable) {
             Some(password) => Some(hash_password(&password)?),

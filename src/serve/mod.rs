@@ -81,7 +81,8 @@ pub struct Options {
     /// Certificate chain and private key; nothing for plain HTTP.
     pub tls: Option<Tls>,
     /// How many attempts with a password may fail in a minute from one address (IPv4) or network
-    /// (IPv6, 64 bits) before the next is refused unseen.
+    /// (IPv6, 64 bits) before the next is refused unseen. For one user it is twice as many, from wider
+    /// networks up to four times.
     pub password_failures_per_minute: u32,
     /// How many connections there may be at a time; one address has a quarter of them at most.
     pub connections: usize,
@@ -190,6 +191,14 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         tracing::warn!(
             group = %options.administrators,
             "nobody can administer this server: the group has no active member; import a directory file"
+        );
+    }
+    let users = store.passwords_of_other_costs(passwords::COSTS).await?;
+    if users > 0 {
+        tracing::warn!(
+            users,
+            costs = passwords::COSTS,
+            "the passwords of some users are refused: their hashes have other costs; import the directory again"
         );
     }
     let clock = ServerClock::start(options.clock, &store).await?;

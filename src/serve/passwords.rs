@@ -8,7 +8,7 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Block, Params, Version,
+    Algorithm, Argon2, Block, MIN_SALT_LEN, Params, Version,
     password_hash::{Output, PasswordHash, PasswordHasher, Salt, SaltString},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -18,6 +18,7 @@ use super::{
     random::{NoRandomness, random_bytes},
     throttle::Throttle,
 };
+use crate::model::UserName;
 
 /// The password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub enum PasswordError {
 pub(super) enum Attempt {
     Right,
     Wrong,
-    /// Too many failed from this address; this one was not looked at.
+    /// Too many failed from this network or for this user; this one was not looked at.
     Throttled,
 }
 
@@ -67,7 +68,7 @@ pub(super) struct Passwords {
 }
 
 impl Passwords {
-    /// At most `failures_per_minute` fail for one address.
+    /// At most `failures_per_minute` fail from one address.
     pub(super) fn new(failures_per_minute: u32) -> Result<Self, PasswordError> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let nobodys = nobodys_hash()?;
@@ -76,24 +77,27 @@ impl Passwords {
             at_a_time: Arc::new(Semaphore::new(cores.min(AT_A_TIME))),
             memory: Arc::default(),
             nobodys,
-            failures: Throttle::new(failures_per_minute),
+            failures: Throttle::new(failures_per_minute, Instant::now()),
         })
     }
 
-    /// Whether `password` is the one that hashes to `hash`; it never is when there is no hash.
+    /// Whether `password` of `user` is the one that hashes to `hash`; it never is when there is no hash, or one of
+    /// other costs than ours. All of that takes as long.
     pub(super) async fn check(
         &self,
+        user: &UserName,
         password: SecretString,
         hash: Option<String>,
         client: IpAddr,
     ) -> Result<Attempt, PasswordError> {
+        let hash = hash.filter(|hash| is_password_hash(hash));
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         let _waiting = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
-        let Some(turn) = self.failures.turn(client, Instant::now()).await else {
+        let Some(turn) = self.failures.turn(user, known, client, Instant::now()).await else {
             return Ok(Attempt::Throttled);
         };
         let core = Arc::clone(&self.at_a_time).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         let memories = Arc::clone(&self.memory);
         // Who goes away meanwhile stops neither the work nor the counting.
         let checking = tokio::task::spawn_blocking(move || {
@@ -103,27 +107,24 @@ impl Passwords {
             let right = matches(&password, &hash, &mut memory);
             free().push(memory);
             if right && known {
+                turn.right(Instant::now());
                 return Attempt::Right;
             }
-            turn.failed();
+            turn.failed(Instant::now());
             Attempt::Wrong
         });
         checking.await.map_err(|_| PasswordError::Stopping)
     }
 }
 
-/// Whether `password` hashes to `hash`, for which `memory` is used, and grows once when it must.
+/// Whether `password` hashes to `hash`, which has our costs, and for which `memory` is used.
 fn matches(password: &SecretString, hash: &str, memory: &mut Memory) -> bool {
-    let ours = Params::DEFAULT.block_count();
     let computed = PasswordHash::new(hash).ok().and_then(|hash| {
-        let params = Params::try_from(&hash).ok()?;
-        let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
-        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
         let (salt, expected) = (hash.salt?, hash.hash?);
         let mut salt_bytes = [0; Salt::MAX_LENGTH];
         let salt = salt.decode_b64(&mut salt_bytes).ok()?;
-        memory.resize(params.block_count().max(ours), Block::new());
-        let argon2 = Argon2::new(algorithm, version, params);
+        memory.resize(Params::DEFAULT.block_count(), Block::new());
+        let argon2 = Argon2::default();
         let computed = Output::init_with(expected.len(), |out| {
             let done = argon2.hash_password_into_with_memory(
                 password.expose_secret().as_bytes(),
@@ -136,9 +137,6 @@ fn matches(password: &SecretString, hash: &str, memory: &mut Memory) -> bool {
         // Outputs are compared in constant time.
         Some(computed.ok()? == expected)
     });
-    // What a foreign hash took beyond ours is not kept.
-    memory.truncate(ours);
-    memory.shrink_to_fit();
     computed.unwrap_or(false)
 }
 
@@ -167,12 +165,25 @@ fn nobodys_hash() -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
-/// Whether `text` is a hash that [`hash_password`] could have made.
-#[must_use]
-pub(super) fn is_password_hash(text: &str) -> bool {
+/// What every hash of ours begins with: its algorithm and costs.
+pub(super) const COSTS: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+
+/// Whether `text` is a hash of argon2, whatever it costs.
+pub(super) fn is_argon2(text: &str) -> bool {
     PasswordHash::new(text).is_ok_and(|hash| {
         hash.algorithm.as_str().starts_with("argon2") && hash.salt.is_some() && hash.hash.is_some()
     })
+}
+
+/// Whether `text` is a hash that [`hash_password`] could have made. One that took longer to check, or shorter, would
+/// tell whose it is.
+pub(super) fn is_password_hash(text: &str) -> bool {
+    let is_long_enough = |salt: Salt<'_>| {
+        let mut bytes = [0; Salt::MAX_LENGTH];
+        salt.decode_b64(&mut bytes).is_ok_and(|salt| salt.len() >= MIN_SALT_LEN)
+    };
+    let salt = PasswordHash::new(text).ok().and_then(|hash| hash.salt.filter(|salt| is_long_enough(*salt)));
+    text.starts_with(COSTS) && is_argon2(text) && salt.is_some()
 }
 
 #[cfg(test)]
@@ -196,15 +207,57 @@ mod tests {
             )
         };
         assert_eq!(cost(&nobodys), cost(&real));
+        assert!(is_password_hash(&nobodys) && is_password_hash(&real));
         assert_ne!(nobodys, nobodys_hash().unwrap());
+    }
+
+    #[test]
+    fn a_hash_of_other_costs_is_none_of_ours() {
+        let ours = hash_password("sesame").unwrap();
+        let (_, rest) = ours.split_at(COSTS.len());
+        assert!(is_password_hash(&format!("{COSTS}{rest}")));
+        for begin in [
+            "$argon2id$v=19$m=4194304,t=2,p=1$",
+            "$argon2id$v=19$m=19456,t=4294967295,p=1$",
+            "$argon2id$v=19$m=65536,t=3,p=4$",
+            "$argon2id$v=19$m=8,t=1,p=1$",
+            "$argon2id$v=19$m=19456,t=2,p=1,keyid=AAAA$",
+            "$argon2id$v=16$m=19456,t=2,p=1$",
+            "$argon2id$m=19456,t=2,p=1$",
+            "$argon2i$v=19$m=19456,t=2,p=1$",
+            "$argon2d$v=19$m=19456,t=2,p=1$",
+            "$pbkdf2-sha256$i=600000$",
+        ] {
+            assert!(!is_password_hash(&format!("{begin}{rest}")), "{begin}");
+        }
+        let without_salt = format!("{COSTS}{}", rest.split_once('$').unwrap().1);
+        let with_short_salt = format!("{COSTS}AAAA${}", rest.split_once('$').unwrap().1);
+        for text in ["", "sesame", COSTS, &without_salt, &with_short_salt] {
+            assert!(!is_password_hash(text), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_costs_in_an_old_store_takes_what_every_other_takes() {
+        let passwords = Passwords::new(9).unwrap();
+        let password = || SecretString::from("right");
+        let salt = SaltString::encode_b64(&[7; 16]).unwrap();
+        let costs = Params::new(64, 1, 1, None).unwrap();
+        let foreign = Argon2::new(Algorithm::Argon2id, Version::default(), costs);
+        let hash = foreign.hash_password(b"right", &salt).unwrap().to_string();
+        let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
+        let attempt = passwords.check(&user, password(), Some(hash), client).await.unwrap();
+        assert_eq!(attempt, Attempt::Wrong);
+        let memory = passwords.memory.lock().unwrap().iter().map(Vec::len).max();
+        assert_eq!(memory, Some(Params::DEFAULT.block_count()));
     }
 
     #[tokio::test]
     async fn attempts_with_the_right_password_that_are_given_up_do_not_stay_counted() {
         let passwords = Passwords::new(2).unwrap();
         let hash = hash_password("right").unwrap();
-        let attempt =
-            || passwords.check(SecretString::from("right"), Some(hash.clone()), IpAddr::from([192, 0, 2, 7]));
+        let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
+        let attempt = || passwords.check(&user, SecretString::from("right"), Some(hash.clone()), client);
         for _ in 0..6 {
             assert!(attempt().now_or_never().is_none(), "it is given up before its end");
         }

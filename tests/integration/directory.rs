@@ -195,6 +195,8 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
         "users: [{name: 'a:b'}]\n",
         "users: [{name: a, password_env: X, password_hash: y}]\n",
         "users: [{name: a, password_hash: secret}]\n",
+        "users: [{name: a, password_hash: '$argon2id$v=19$m=4194304,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}]\n",
+        "users: [{name: a, password_hash: '$argon2i$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}]\n",
         "",
     ] {
         told.push(server.import(text).await.unwrap_err().to_string());
@@ -211,6 +213,8 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     `a:b` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`
     user `a` has both `password_env` and `password_hash`; write one of them
     `password_hash` of `a` is no argon2 hash, such as `$argon2id$v=19$m=19456,t=2,p=1$..`
+    `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
+    `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
     the directory file cannot be read: unexpected end of input at line 1, column 1
     ");
 }

@@ -17,7 +17,8 @@ async fn raw(address: SocketAddr, bytes: &str) -> u16 {
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut told = [0; 12];
     stream.read_exact(&mut told).await.unwrap();
-    std::str::from_utf8(&told).unwrap().strip_prefix("HTTP/1.1 ").unwrap().parse().unwrap()
+    let (_, status) = std::str::from_utf8(&told).unwrap().split_once(' ').unwrap();
+    status.parse().unwrap()
 }
 
 #[tokio::test]

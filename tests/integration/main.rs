@@ -75,6 +75,7 @@ mod settings_rest;
 mod signals;
 mod store;
 mod support;
+mod throttle;
 mod tokens;
 mod unwritable;
 mod validate;
