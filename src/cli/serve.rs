@@ -2,12 +2,14 @@
 //! stop. It refuses to send credentials in the clear over a network without being told to.
 
 use std::{
+    convert::Infallible,
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use tokio::sync::watch;
 use tracing::Level;
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     model::GroupName,
-    serve::{self, Options, Tls, store::StoreUrl},
+    serve::{self, Certificate, Options, Tls, TlsVersion, store::StoreUrl},
 };
 
 /// What `serve` understands.
@@ -40,9 +42,35 @@ pub(super) struct ServeArgs {
     /// Private key for TLS, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Take connections only from clients that show a certificate of these authorities, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+    /// The lowest version of TLS to speak
+    #[arg(long, value_name = "VERSION", requires = "tls_cert", default_value = "1.2")]
+    tls_min_version: MinVersion,
     /// Listen without TLS although others can listen in
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
+}
+
+/// The lowest version of TLS.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MinVersion {
+    /// TLS 1.2
+    #[value(name = "1.2")]
+    V1_2,
+    /// TLS 1.3
+    #[value(name = "1.3")]
+    V1_3,
+}
+
+impl From<MinVersion> for TlsVersion {
+    fn from(version: MinVersion) -> Self {
+        match version {
+            MinVersion::V1_2 => Self::V1_2,
+            MinVersion::V1_3 => Self::V1_3,
+        }
+    }
 }
 
 /// The server would send tokens and passwords over a network for everybody to read.
@@ -87,7 +115,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     if tls.is_none() && !arguments.insecure_http && !arguments.listen.ip().to_canonical().is_loopback() {
         return Err(Failure::new(Exit::Usage, Unencrypted(arguments.listen)));
     }
-    runtime::block_on_to_the_end(Hangup::Ignored, async {
+    runtime::block_on_to_the_end(Hangup::Told, async {
         let listening = |cause| CannotListen { address: arguments.listen, cause };
         let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
         let store = directory::open_or_create(global, &arguments.store).await?;
@@ -95,12 +123,20 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             directory::import(&store, &global.resolve(file)).await?;
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let connections = connections();
-        let options =
-            Options { tls, connections, ..Options::new(GroupName::new(arguments.admin_group.as_str())) };
+        let options = Options {
+            tls,
+            tls_client_ca: arguments.tls_client_ca.as_deref().map(|file| global.resolve(file)),
+            tls_min_version: arguments.tls_min_version.into(),
+            connections: connections(),
+            ..Options::new(GroupName::new(arguments.admin_group.as_str()))
+        };
         let running = serve::start(store, listener, options).await?;
+        let reloaded = running.certificate().map(|certificate| (certificate, stop::hangups()));
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
-        running.run_until(asked_to_stop()).await?;
+        tokio::select! {
+            ended = running.run_until(asked_to_stop()) => ended?,
+            never = reload_on_hangup(reloaded) => match never {},
+        }
         tracing::info!("stopped");
         Ok(Exit::Done)
     })
@@ -125,6 +161,17 @@ fn connections() -> usize {
 #[cfg(not(unix))]
 fn connections() -> usize {
     Options::CONNECTIONS
+}
+
+/// Reads the files of a certificate again with each SIGHUP.
+async fn reload_on_hangup(reloaded: Option<(Certificate, watch::Receiver<()>)>) -> Infallible {
+    if let Some((certificate, mut hangups)) = reloaded {
+        while hangups.changed().await.is_ok() {
+            tracing::info!("SIGHUP: the files of TLS are read again if they have changed");
+            certificate.reload().await;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Ready when the process is asked to stop: by the terminal or by whoever runs services.

@@ -10,6 +10,14 @@ use super::output;
 /// Whether the process was asked to stop.
 static REQUEST: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
+/// Tells of each SIGHUP that does not ask to stop.
+static HANGUPS: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
+
+/// Changes with each SIGHUP from now on.
+pub(super) fn hangups() -> watch::Receiver<()> {
+    HANGUPS.subscribe()
+}
+
 /// The program was asked to stop before it changed anything.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted: nothing was changed")]
@@ -44,8 +52,8 @@ pub(super) async fn unless_requested<T>(work: impl Future<Output = T>) -> Result
 pub(super) enum Hangup {
     /// It asks to stop, unless the program was started to survive it, as `nohup` does.
     Stops,
-    /// It is ignored: a server does not belong to a terminal.
-    Ignored,
+    /// Whoever waits for [`hangups`] does something else, or nobody does: a server does not belong to a terminal.
+    Told,
 }
 
 /// Handles signals from now on. Must be called within the runtime.
@@ -109,8 +117,10 @@ mod signals {
                     _ = self.terminate.recv() => SignalKind::terminate(),
                     _ = hangup => SignalKind::hangup(),
                 };
-                if kind == SignalKind::hangup() && self.on_hangup == Hangup::Ignored {
-                    tracing::info!("SIGHUP is ignored");
+                if kind == SignalKind::hangup() && self.on_hangup == Hangup::Told {
+                    if super::HANGUPS.send(()).is_err() {
+                        tracing::info!("SIGHUP is ignored");
+                    }
                     continue;
                 }
                 return kind.as_raw_value();

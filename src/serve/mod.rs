@@ -10,6 +10,7 @@ mod api;
 mod authentication;
 mod body;
 mod callers;
+mod certificate_end;
 mod clock;
 mod connections;
 pub mod directory;
@@ -27,22 +28,20 @@ pub mod seed;
 pub mod settings;
 pub mod store;
 mod throttle;
+mod tls;
 mod yaml;
 
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use axum_server::{
-    Handle, Server,
-    accept::DefaultAcceptor,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
+use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
+use jiff::Timestamp;
 use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 use crate::model::{ClientAddressSource, GroupName, Settings, TokenSecret, secret::SecretHash};
@@ -57,6 +56,7 @@ use probe::Probe;
 pub use random::{NoRandomness, random_bytes};
 use request_log::Strangers;
 use store::{Store, StoreError};
+pub use tls::{Certificate, Tls, TlsVersion};
 
 /// How long the head of a request may take to arrive.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
@@ -78,8 +78,12 @@ pub struct Options {
     /// The credential of the process that runs the server for itself, sent as `Bearer`; it is exempt
     /// from the rules on networks and passwords. Nothing for a server that others use.
     pub operator: Option<TokenSecret>,
-    /// Certificate chain and private key; nothing for plain HTTP.
+    /// Certificate chain and private key; `None` for plain HTTP.
     pub tls: Option<Tls>,
+    /// The authorities of whose certificates a client with TLS must show one, PEM; `None` when none is asked for.
+    pub tls_client_ca: Option<PathBuf>,
+    /// The lowest version of TLS that is spoken.
+    pub tls_min_version: TlsVersion,
     /// How many attempts with a password may fail in a minute from one address (IPv4) or network
     /// (IPv6, 64 bits) before the next is refused unseen. For one user it is twice as many, from wider
     /// networks up to four times.
@@ -103,19 +107,12 @@ impl Options {
             clock: Clock::System,
             operator: None,
             tls: None,
+            tls_client_ca: None,
+            tls_min_version: TlsVersion::default(),
             password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
             connections: Self::CONNECTIONS,
         }
     }
-}
-
-/// The files that TLS needs, both in PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate chain.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
 }
 
 /// The server cannot be run.
@@ -176,6 +173,7 @@ pub struct Running {
     serving: JoinHandle<io::Result<()>>,
     writing: JoinHandle<()>,
     keeps_time: bool,
+    certificate: Option<Certificate>,
     app: Arc<App>,
 }
 
@@ -226,8 +224,10 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     let address = listener.local_addr()?;
     let handle = Handle::new();
     let door = door(listener, options.connections, &app)?;
-    let serving = serve(door, handle.clone(), options.tls, &app).await?;
-    let for_writing = Arc::clone(&app);
+    let read = |tls| Certificate::read(tls, options.tls_client_ca, options.tls_min_version);
+    let certificate = options.tls.map(read).transpose()?;
+    let serving = serve(door, handle.clone(), certificate.as_ref(), &app);
+    let (for_writing, current) = (Arc::clone(&app), certificate.clone());
     let writing = tokio::spawn(async move {
         let App { store, uses, clock, strangers, .. } = &*for_writing;
         let keeping = async {
@@ -235,9 +235,14 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
                 clock.keep_on(store).await;
             }
         };
-        tokio::join!(uses.keep_writing(store), strangers.keep_telling(), keeping);
+        let current = async {
+            if let Some(certificate) = current {
+                certificate.keep_current().await;
+            }
+        };
+        tokio::join!(uses.keep_writing(store), strangers.keep_telling(), keeping, current);
     });
-    Ok(Running { address, handle, serving, writing, keeps_time, app })
+    Ok(Running { address, handle, serving, writing, keeps_time, certificate, app })
 }
 
 /// Gives a store that has no settings those of a new server.
@@ -263,34 +268,26 @@ fn door(listener: TcpListener, most: usize, app: &Arc<App>) -> io::Result<Door> 
     Ok(Door::new(listener, most, Box::new(is_proxy)))
 }
 
-async fn serve(
+fn serve(
     door: Door,
     handle: Handle<Peer>,
-    tls: Option<Tls>,
+    certificate: Option<&Certificate>,
     app: &Arc<App>,
-) -> Result<JoinHandle<io::Result<()>>, ServeError> {
+) -> JoinHandle<io::Result<()>> {
     let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<Peer>();
     let mut server = Server::<Peer>::from_listener(door).handle(handle);
     limit_heads(server.http_builder());
-    let Some(tls) = tls else {
-        return Ok(tokio::spawn(server.acceptor(Patience(DefaultAcceptor::new())).serve(service)));
+    let Some(certificate) = certificate else {
+        return tokio::spawn(server.acceptor(Patience(DefaultAcceptor::new())).serve(service));
     };
-    let acceptor = RustlsAcceptor::new(tls_config(&tls.certificate, &tls.key).await?);
+    let acceptor = RustlsAcceptor::new(certificate.config());
     let acceptor = Patience(acceptor.handshake_timeout(connections::BEGIN_WITHIN));
-    Ok(tokio::spawn(server.acceptor(acceptor).serve(service)))
+    tokio::spawn(server.acceptor(acceptor).serve(service))
 }
 
 fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_WITHIN).max_concurrent_streams(STREAMS);
-}
-
-async fn tls_config(certificate: &Path, key: &Path) -> Result<RustlsConfig, ServeError> {
-    // An error means that a provider is installed already, which is all that is needed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    RustlsConfig::from_pem_file(certificate, key)
-        .await
-        .map_err(|cause| ServeError::Tls { certificate: certificate.to_owned(), cause })
 }
 
 impl Running {
@@ -300,6 +297,12 @@ impl Running {
         self.address
     }
 
+    /// The certificate that it shows; `None` without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.certificate.clone()
+    }
+
     /// Runs until `stop` is ready, or its socket fails. At the end no new connection is taken, requests
     /// in flight finish, everything is written and the store is closed.
     ///
@@ -307,6 +310,9 @@ impl Running {
     ///
     /// When the socket failed, or the last uses cannot be written.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        if let Some(certificate) = &self.certificate {
+            certificate.tell_end(Timestamp::now());
+        }
         let served = tokio::select! {
             served = &mut self.serving => served,
             () = stop => {

@@ -76,6 +76,7 @@ mod signals;
 mod store;
 mod support;
 mod throttle;
+mod tls;
 mod tokens;
 mod unwritable;
 mod validate;

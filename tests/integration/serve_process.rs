@@ -35,7 +35,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 /// What a command that ends by itself answers: exit code, standard output and standard error.
-fn run(folder: &TempDir, arguments: &[&str], input: &str) -> (i32, String, String) {
+pub(crate) fn run(folder: &TempDir, arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut child = program(folder.path())
         .args(arguments)
         .stdin(Stdio::piped())
@@ -86,6 +86,10 @@ impl Process {
         Self { child, address, log }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -107,9 +111,20 @@ impl Process {
         self.signal("TERM");
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let arguments = [format!("-{name}"), self.child.id().to_string()];
         assert!(Command::new("kill").args(arguments).status().unwrap().success());
+    }
+
+    /// The next line of the log; empty at its end.
+    pub(crate) fn next_log_line(&mut self) -> String {
+        next_line(&mut self.log)
+    }
+
+    /// Asks it to stop, and answers the rest of the log and the exit code.
+    pub(crate) fn stop_and_read(self) -> (String, Option<i32>) {
+        self.terminate();
+        self.end()
     }
 
     /// The rest of the log, and the exit code.
