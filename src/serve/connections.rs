@@ -28,7 +28,7 @@ use super::throttle::network;
 /// How long a connection may take to say in which version of HTTP it speaks.
 pub(super) const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// How long a connection may be without a request, whatever else it sends.
-const ASK_WITHIN: Duration = Duration::from_mins(1);
+const ASK_WITHIN: Duration = Duration::from_secs(30);
 /// How long the other end may take none of what it is sent.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
 /// How long the door stays closed when the system gives no connection.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    serve_process::Process,
+    serve_process::{Process, folder},
     support::{DIRECTORY, TOKENS, WHOAMI, answer, client, status},
 };
 
@@ -104,4 +104,34 @@ async fn a_write_on_a_full_disk_fails_alone_and_once_there_is_room_a_token_is_re
         again.tick().await;
     }
     process.kill();
+}
+
+/// The same without a disk of its own: files of the process cannot grow any more.
+#[tokio::test]
+async fn a_write_that_the_system_does_not_take_fails_alone_and_later_a_token_is_revoked_at_once() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let folder = folder();
+    let mut shell = Command::new("sh");
+    // Otherwise the system ends who writes too much.
+    shell.args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#, env!("CARGO_BIN_EXE_tokenwarden")]);
+    let process = Process::start_as(shell, &folder, "127.0.0.1:0", &[]);
+    let client = client();
+    let (leaked, secret) = make(&client, &process).await.unwrap();
+    let pid = Pid::from_raw(process.id().try_into().unwrap());
+    let limit = |current| prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None });
+    let log = std::fs::metadata(folder.path().join("store.db-wal")).unwrap().len();
+    limit(Some(log + 16 * 4096)).unwrap();
+    let refused = loop {
+        if let Err(refused) = make(&client, &process).await {
+            break refused;
+        }
+    };
+    assert_eq!(refused, 503);
+    assert_eq!(status(client.get(process.url("/readyz"))).await, 503);
+    assert_eq!(status(client.get(process.url(WHOAMI)).bearer_auth(&secret)).await, 200, "reading goes on");
+
+    limit(None).unwrap();
+    assert_eq!(status(client.delete(&leaked).basic_auth("root", Some("root"))).await, 200);
+    assert_eq!(status(client.get(process.url(WHOAMI)).bearer_auth(&secret)).await, 401);
 }
