@@ -7,6 +7,8 @@ use jiff::{Span, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::network::LeadingZero;
+
 /// A length of calendar time, at least one hour and at most 100 years: `12h`, `90d`, `2w`, `6mo`, `1y`.
 ///
 /// Months and years are calendar months and years in UTC: one month after 31 January is the last
@@ -137,6 +139,9 @@ pub enum BadPeriod {
     /// It does not have the form number and unit.
     #[error("`{0}` is no length of time; write a number and one of h, d, w, mo, y, such as `90d`")]
     Form(String),
+    /// Its number begins with a zero.
+    #[error("{0}")]
+    LeadingZero(LeadingZero),
     /// It is zero.
     #[error("`{0}` is no time at all; write at least `1h`")]
     Zero(String),
@@ -164,10 +169,17 @@ impl FromStr for Period {
             "y" => (0, 12),
             _ => return Err(form()),
         };
-        let number: u32 = number.parse().map_err(|_| too_long())?;
-        if number == 0 {
+        let decimal = number.trim_start_matches('0');
+        if decimal.is_empty() {
             return Err(BadPeriod::Zero(text.to_owned()));
         }
+        if decimal != number {
+            let decimal = format!("{decimal}{unit}");
+            let octal = u64::from_str_radix(number, 8).ok().map(|number| format!("{number}{unit}"));
+            let octal = octal.filter(|octal| *octal != decimal);
+            return Err(BadPeriod::LeadingZero(LeadingZero { text: text.to_owned(), decimal, octal }));
+        }
+        let number: u32 = number.parse().map_err(|_| too_long())?;
         let months = number.checked_mul(months_each).ok_or_else(too_long)?;
         let hours = number.checked_mul(hours_each).ok_or_else(too_long)?;
         if months > MONTHS_AT_MOST || hours > HOURS_AT_MOST {
@@ -221,6 +233,14 @@ mod tests {
             assert_eq!(bad.parse::<Period>(), Err(BadPeriod::Form(bad.to_owned())), "{bad}");
         }
         assert_eq!("0d".parse::<Period>(), Err(BadPeriod::Zero("0d".to_owned())));
+        for (zero, words) in [
+            ("010d", "write `10d` (read as decimal) or `8d` (read as octal)"),
+            ("007mo", "write `7mo`"),
+            ("090d", "write `90d`"),
+        ] {
+            let said = zero.parse::<Period>().map_err(|error| error.to_string());
+            assert_eq!(said, Err(format!("`{zero}` has a number with a leading zero; {words}")));
+        }
         for long in ["101y", "99999999999999999999d", "4294967295y"] {
             assert_eq!(long.parse::<Period>(), Err(BadPeriod::TooLong(long.to_owned())), "{long}");
         }

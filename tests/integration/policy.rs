@@ -447,3 +447,22 @@ waivers:
     assert_eq!(found(meant), [], "a pattern may end with the blank that it asks for");
     assert_eq!(found(&meant.replace("+ '", "+\\t'").replace('\'', "\"")), [("surrounding-space", 2)]);
 }
+
+#[test]
+fn a_length_of_time_with_a_leading_zero_is_refused_wherever_it_stands() {
+    for (yaml, line) in [
+        ("tokens: {limits: [{max_lifetime: 010d}]}", 2),
+        ("tokens: {limits: [{max_idle: \"010d\"}]}", 2),
+        ("tokens: {limits: [{max_unused: 010d}]}", 2),
+        ("tokens: {enforcement: {lifetime: {action: expire, grace: 010d}}}", 2),
+        ("waivers_warn: 010d", 2),
+    ] {
+        let reading = read(&format!("version: 1\n{yaml}\n"));
+        let bad: Vec<_> =
+            reading.diagnostics.iter().filter(|found| found.code == Code::BadDuration).collect();
+        let [bad] = bad.as_slice() else { panic!("{yaml}: {:?}", reading.diagnostics) };
+        let said =
+            "`010d` has a number with a leading zero; write `10d` (read as decimal) or `8d` (read as octal)";
+        assert_eq!((bad.message.as_str(), bad.mark.place.line), (said, line), "{yaml}");
+    }
+}

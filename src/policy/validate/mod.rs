@@ -14,7 +14,7 @@ pub(super) use network::address;
 
 use std::collections::BTreeMap;
 
-use crate::model::{Period, lifetime::BadPeriod};
+use crate::model::{Period, lifetime::BadPeriod, network::LeadingZero};
 
 use super::{
     Code, Diagnostic, Diagnostics, Managed, Policy, Sourced,
@@ -83,8 +83,11 @@ pub(super) fn period(at: &At<'_>, out: &mut Diagnostics) -> Option<Period> {
     match written.parse() {
         Ok(period) => Some(period),
         Err(error) => {
-            let error: BadPeriod = error;
-            out.push(Diagnostic::error(Code::BadDuration, at.mark(), at.path.as_str(), error.to_string()));
+            let bad = Diagnostic::error(Code::BadDuration, at.mark(), at.path.as_str(), error.to_string());
+            out.push(match error {
+                BadPeriod::LeadingZero(LeadingZero { decimal, octal: None, .. }) => bad.replace_by(decimal),
+                _ => bad,
+            });
             None
         }
     }
