@@ -5,6 +5,7 @@
 //! It refuses to know where a value came from: no file, no server, no clock.
 
 pub mod action;
+mod blank;
 pub mod brief;
 pub mod client_address;
 pub mod expression;
@@ -31,6 +32,7 @@ pub mod token;
 mod why;
 
 pub use action::Action;
+pub use blank::is_blank;
 pub use brief::brief;
 pub use client_address::{ClientAddressSource, HeaderName};
 pub use expression::Expression;

@@ -1,6 +1,8 @@
 //! Texts of a document with white space around them, which is rarely meant and never seen: a name with a line
 //! end behind it is another name.
 
+use crate::model::is_blank;
+
 use super::{
     Code, Diagnostic, Diagnostics, Mark,
     node::{At, Value},
@@ -31,18 +33,9 @@ pub(super) fn report(
 }
 
 fn warning(text: &str, mark: &Mark, path: &str, is_secret: bool) -> Option<Diagnostic> {
-    let meant = text.trim_matches(is_space);
-    if meant == text || meant.is_empty() {
-        return None;
-    }
     let line_end = ['\n', '\r'];
-    let message = if text.ends_with(line_end) {
-        "the text ends with a line end, which is part of it"
-    } else if text.ends_with(is_space) {
-        "the text ends with white space, which is part of it"
-    } else {
-        "the text begins with white space, which is part of it"
-    };
+    let meant = meant(text)?;
+    let message = format!("the text {}", where_space_is(text));
     let is_shown = !is_secret && !meant.contains(line_end) && meant.chars().count() <= SHOWN_AT_MOST;
     let help = match (text.ends_with(line_end), is_shown) {
         (true, true) => format!("write `>-` in place of `>`, `|-` in place of `|`, or `{meant}`"),
@@ -53,7 +46,24 @@ fn warning(text: &str, mark: &Mark, path: &str, is_secret: bool) -> Option<Diagn
     Some(Diagnostic::warning(Code::SurroundingSpace, mark, path, message).help(help))
 }
 
-/// White space, and what has no width.
-fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+/// Warns of white space around `text`, which an expression at `mark` compares with something.
+pub(super) fn of_literal(text: &str, mark: &Mark, path: &str) -> Option<Diagnostic> {
+    let meant = meant(text)?;
+    let message = format!("the text {text:?} {}", where_space_is(text));
+    Some(Diagnostic::warning(Code::SurroundingSpace, mark, path, message).help(format!("write {meant:?}")))
+}
+
+/// `text` without the white space around it, when it has some and is more than that.
+fn meant(text: &str) -> Option<&str> {
+    Some(text.trim_matches(is_blank)).filter(|meant| *meant != text && !meant.is_empty())
+}
+
+fn where_space_is(text: &str) -> &'static str {
+    if text.ends_with(['\n', '\r']) {
+        "ends with a line end, which is part of it"
+    } else if text.ends_with(is_blank) {
+        "ends with white space, which is part of it"
+    } else {
+        "begins with white space, which is part of it"
+    }
 }

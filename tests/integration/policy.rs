@@ -449,6 +449,48 @@ waivers:
 }
 
 #[test]
+fn a_text_that_an_own_rule_compares_with_is_warned_of_when_white_space_is_around_it() {
+    let warned = |when: &str| {
+        let text = format!("version: 1\ntokens: {{rules: [{{name: own, when: '{when}', message: m}}]}}\n");
+        let reading = read(&text);
+        assert!(reading.policy.is_some(), "{when}: {:?}", reading.diagnostics);
+        let of_space = reading.diagnostics.iter().filter(|found| found.code == Code::SurroundingSpace);
+        of_space.map(|found| (found.message.clone(), found.help.clone().unwrap())).collect::<Vec<_>>()
+    };
+    let ends = "ends with white space, which is part of it";
+    for (when, said, help) in [
+        ("token.description == \"nightly \"", format!("the text \"nightly \" {ends}"), "write \"nightly\""),
+        (
+            "\"nightly\\n\" != token.description",
+            "the text \"nightly\\n\" ends with a line end, which is part of it".into(),
+            "write \"nightly\"",
+        ),
+        (
+            "owner.name in [\"mary\", \" sam\"]",
+            "the text \" sam\" begins with white space, which is part of it".into(),
+            "write \"sam\"",
+        ),
+        ("\"ci-bots \" in owner.groups", format!("the text \"ci-bots \" {ends}"), "write \"ci-bots\""),
+        (
+            "token.id == (owner.name == \"x\" ? \"1 \" : \"2\")",
+            format!("the text \"1 \" {ends}"),
+            "write \"1\"",
+        ),
+    ] {
+        assert_eq!(warned(when), [(said, help.to_owned())], "{when}");
+    }
+    for meant in [
+        "token.description == \"nightly build\"",
+        "token.description.startsWith(\"OPS \")",
+        "token.description.contains(\" - \")",
+        "token.description == \"\" || token.description == \" \"",
+        "token.description.matches(\"^[A-Z]+ \")",
+    ] {
+        assert_eq!(warned(meant), [], "{meant}");
+    }
+}
+
+#[test]
 fn a_length_of_time_with_a_leading_zero_is_refused_wherever_it_stands() {
     for (yaml, line) in [
         ("tokens: {limits: [{max_lifetime: 010d}]}", 2),

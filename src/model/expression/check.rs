@@ -65,11 +65,14 @@ const METHODS: &[(&str, usize)] = &[
 pub(super) struct Checked {
     pub(super) tree: IdedExpr,
     pub(super) groups: BTreeSet<GroupName>,
+    /// The texts that something must be equal to, each with its place.
+    pub(super) texts: Vec<(Option<Range<usize>>, String)>,
 }
 
 /// Checks `tree`, whose places are in `source`.
 pub(super) fn check(mut tree: IdedExpr, source: &SourceInfo) -> Result<Checked, Vec<BadExpression>> {
-    let mut checker = Checker { source, parts: 0, groups: BTreeSet::new(), mistakes: Vec::new() };
+    let (groups, texts, mistakes) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let mut checker = Checker { source, parts: 0, groups, texts, mistakes };
     checker.part(&mut tree, 0);
     if checker.parts > PARTS_AT_MOST {
         let message = format!("the expression has more than {PARTS_AT_MOST} parts");
@@ -79,7 +82,7 @@ pub(super) fn check(mut tree: IdedExpr, source: &SourceInfo) -> Result<Checked, 
         checker.mistakes = kinds::check(&tree, source);
     }
     if checker.mistakes.is_empty() {
-        Ok(Checked { tree, groups: checker.groups })
+        Ok(Checked { tree, groups: checker.groups, texts: checker.texts })
     } else {
         Err(checker.mistakes)
     }
@@ -98,6 +101,7 @@ struct Checker<'a> {
     source: &'a SourceInfo,
     parts: usize,
     groups: BTreeSet<GroupName>,
+    texts: Vec<(Option<Range<usize>>, String)>,
     mistakes: Vec<BadExpression>,
 }
 
@@ -157,6 +161,13 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, id: u64, call: &mut CallExpr, depth: usize) {
+        if [operators::EQUALS, operators::NOT_EQUALS, operators::IN].contains(&call.func_name.as_str()) {
+            let sides = call.args.iter();
+            for part in sides.flat_map(|side| [kinds::branches(side), kinds::elements(side)]).flatten() {
+                let compared = literal(part).map(|text| (self.named(part.id, text), text.to_owned()));
+                self.texts.extend(compared);
+            }
+        }
         if call.func_name == operators::IN && self.is_membership(id, call) {
             self.parts += 2;
             return;

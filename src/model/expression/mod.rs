@@ -27,6 +27,7 @@ pub struct Expression {
     text: String,
     tree: Arc<IdedExpr>,
     groups: BTreeSet<GroupName>,
+    texts: Vec<(Option<Range<usize>>, String)>,
 }
 
 impl Expression {
@@ -46,7 +47,8 @@ impl Expression {
         let parsed = parser.parse_with_source_info(text);
         let (tree, source) = parsed.map_err(|errors| vec![syntax(text, &errors)])?;
         let checked = check::check(tree, &source)?;
-        let expression = Self { text: text.to_owned(), tree: Arc::new(checked.tree), groups: checked.groups };
+        let (groups, texts) = (checked.groups, checked.texts);
+        let expression = Self { text: text.to_owned(), tree: Arc::new(checked.tree), groups, texts };
         expression.try_on_samples().map_err(|mistake| vec![mistake])?;
         Ok(expression)
     }
@@ -61,6 +63,12 @@ impl Expression {
     #[must_use]
     pub fn groups(&self) -> &BTreeSet<GroupName> {
         &self.groups
+    }
+
+    /// The texts in it that something must be equal to, each with the bytes that it has in the expression where
+    /// these can be told.
+    pub fn texts(&self) -> impl Iterator<Item = (Option<Range<usize>>, &str)> {
+        self.texts.iter().map(|(at, text)| (at.clone(), text.as_str()))
     }
 
     /// Whether it may ask for `member`, such as `scope`: an expression that merely has the word in a text counts.

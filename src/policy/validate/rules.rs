@@ -8,7 +8,7 @@ use crate::model::{Expression, Rule, RuleCode, expression::BadExpression};
 use super::{
     super::{
         Code, Diagnostic, Diagnostics, Mark, OwnRule, Place, document::EnforcementKeys, node::At,
-        structure::quoted_list,
+        structure::quoted_list, surrounding_space,
     },
     items_in_their_files, refuse_empty, said,
 };
@@ -105,7 +105,14 @@ fn name<'a>(at: &At<'a>, out: &mut Diagnostics) -> Option<&'a str> {
 fn expression(at: &At<'_>, out: &mut Diagnostics) -> Option<Expression> {
     let text = at.text()?;
     match Expression::new(text) {
-        Ok(expression) => Some(expression),
+        Ok(expression) => {
+            for (range, compared) in expression.texts() {
+                let mark = range.and_then(|range| inside(at.mark(), text, range));
+                let mark = mark.as_ref().unwrap_or(at.mark());
+                out.extend_some(surrounding_space::of_literal(compared, mark, &at.path));
+            }
+            Some(expression)
+        }
         Err(mistakes) => {
             for mistake in mistakes {
                 out.push(bad_expression(at, text, mistake));
