@@ -15,8 +15,8 @@
 //! `tokenwarden mark 1`, the address of the server in its one form, the day and the identifier of the token,
 //! with a zero byte between them; marks of earlier versions have the name of the target in the place of the
 //! address. Whoever may rename a token can take its mark off, but can neither write a later day nor
-//! carry a mark over from another token. Everything that is not exactly such a suffix, or does not verify,
-//! is part of the owner's words.
+//! carry a mark over from another token. White space behind it, or none before it, takes nothing from a mark;
+//! everything else that is not exactly such a suffix, or does not verify, is part of the owner's words.
 
 use std::{fmt::Write, iter};
 
@@ -25,7 +25,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::{Token, TokenId};
+use super::{Token, TokenId, is_blank};
 
 /// What every mark begins with.
 const HEAD: &str = "[tokenwarden: ends ";
@@ -121,7 +121,8 @@ impl Marker {
     #[must_use]
     pub fn read<'a>(&self, text: &'a str, id: &TokenId) -> (&'a str, Option<Mark>) {
         let (mut words, mut first) = (text, None);
-        while let Some((before, until)) = self.split(words, id) {
+        // White space that its owner puts around it makes a mark no part of the words.
+        while let Some((before, until)) = self.split(words.trim_end_matches(is_blank), id) {
             words = before;
             first = Some(first.map_or(until, |first: Timestamp| first.min(until)));
         }
@@ -168,7 +169,7 @@ impl Marker {
 
     fn split<'a>(&self, text: &'a str, id: &TokenId) -> Option<(&'a str, Timestamp)> {
         let (before, mark) = text.split_at_checked(text.len().checked_sub(LENGTH)?)?;
-        let words = if before.is_empty() { before } else { before.strip_suffix(' ')? };
+        let words = before.strip_suffix(' ').unwrap_or(before);
         let (date, rest) = mark.strip_prefix(HEAD)?.split_at_checked(DATE)?;
         let code = rest.strip_prefix(' ')?.strip_suffix(']')?;
         let day: Date = date.parse().ok()?;
@@ -306,6 +307,24 @@ mod tests {
             prop_assume!(changed != text);
             prop_assert_eq!(ours().read(&changed, &id), (changed.as_str(), None));
         }
+    }
+
+    #[test]
+    fn white_space_that_somebody_puts_around_a_mark_makes_it_no_part_of_the_words() {
+        let (id, then) = (TokenId::new("7"), until("2026-12-08T00:00:00Z"));
+        let mark = ours().write("", &id, then);
+        for text in [
+            format!("nightly {mark} "),
+            format!("nightly {mark} \t\r\n"),
+            format!("nightly {mark}\u{a0}\u{200b}"),
+            format!("nightly{mark}"),
+            format!("nightly {mark} {mark} "),
+            format!("nightly {mark}  {mark}"),
+        ] {
+            let (words, read) = ours().read(&text, &id);
+            assert_eq!((words, read.map(|mark| mark.until)), ("nightly", Some(then)), "{text:?}");
+        }
+        assert_eq!(ours().read("nightly ", &id), ("nightly ", None), "words stay as they are");
     }
 
     #[test]

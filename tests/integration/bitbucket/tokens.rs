@@ -70,6 +70,25 @@ async fn a_token_that_complies_again_is_unmarked() {
 }
 
 #[tokio::test]
+async fn white_space_behind_a_mark_piles_up_no_marks_and_wins_no_time() {
+    let (stub, policy) = (Stub::start().await, policy(ENDLESS));
+    stub.add(MARY, endless());
+    let target = stub.target();
+    apply(&target, &policy, NOW).await;
+    let marked = stub.only(MARY)["name"].as_str().unwrap().to_owned();
+    for behind in [" ", "  ", "\t", "\n", "\u{a0}"] {
+        stub.rename(MARY, &format!("{marked}{behind}"));
+        let (before, ..) = apply(&target, &policy, "2026-12-01T12:00:00Z").await;
+        assert_eq!(actions(&before), Vec::<String>::new(), "{behind:?}");
+        assert_eq!(before.pending[0].until, time("2026-12-08T00:00:00Z"), "{behind:?}");
+    }
+    let glued = marked.replace("nightly ", "nightly");
+    stub.rename(MARY, &glued);
+    let due = plan(&target, &policy, &History::default(), "2026-12-08T00:00:00Z").await;
+    assert_eq!(actions(&due), ["revoke 075905477751"]);
+}
+
+#[tokio::test]
 async fn a_forged_mark_and_a_deleted_one_win_no_time_when_there_is_a_record() {
     let (stub, policy) = (Stub::start().await, policy(ENDLESS));
     stub.add(MARY, endless());
