@@ -54,6 +54,9 @@ pub enum Missing {
         /// Which tokens, such as `7 of mary`; never empty.
         tokens: BTreeSet<String>,
     },
+    /// Tokens that the server lists more than once, with different content: nothing is done about them. Never
+    /// empty.
+    Disputed(BTreeSet<TokenId>),
     /// Several users have one slug, by which the server answers for one of them alone.
     SharedSlug {
         /// The slug.
@@ -152,14 +155,18 @@ impl fmt::Display for Missing {
                 write!(f, "the {what} of token {of} cannot be read: it is not looked at")
             }
             Self::Odd { what, tokens } => {
-                let first: Vec<_> = tokens.iter().take(NAMED).map(String::as_str).collect();
-                let more = match tokens.len().saturating_sub(NAMED) {
-                    0 => String::new(),
-                    more => format!(" and {more} others"),
-                };
-                let first = first.join(", ");
-                write!(f, "the {what} of tokens {first}{more} cannot be read: they are not looked at")
+                write!(f, "the {what} of tokens {} cannot be read: they are not looked at", named(tokens))
             }
+            Self::Disputed(tokens) if tokens.len() == 1 => write!(
+                f,
+                "the server lists token {} more than once, with different content: nothing is done about it",
+                named(tokens)
+            ),
+            Self::Disputed(tokens) => write!(
+                f,
+                "the server lists tokens {} more than once, with different content: nothing is done about them",
+                named(tokens)
+            ),
             Self::SharedSlug { slug, users } => {
                 let users: Vec<_> = users.iter().map(|user| format!("`{user}`")).collect();
                 write!(
@@ -199,6 +206,16 @@ impl fmt::Display for Missing {
     }
 }
 
+/// The first of `tokens`, and how many others there are.
+fn named<T: fmt::Display>(tokens: &BTreeSet<T>) -> String {
+    let first: Vec<_> = tokens.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = match tokens.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} others"),
+    };
+    format!("{}{more}", first.join(", "))
+}
+
 impl Coverage {
     /// What is missing; nothing when the coverage is complete.
     pub fn missing(&self) -> impl Iterator<Item = &Missing> + Clone {
@@ -213,6 +230,16 @@ impl Coverage {
     /// What could not be seen although it was looked for.
     pub fn unseen(&self) -> impl Iterator<Item = &Missing> + Clone {
         self.missing().filter(|missing| !matches!(missing, Missing::LeftOut(_)))
+    }
+
+    /// The tokens that the server lists more than once, with different content.
+    pub fn disputed(&self) -> impl Iterator<Item = &TokenId> + Clone {
+        self.missing()
+            .filter_map(|missing| match missing {
+                Missing::Disputed(tokens) => Some(tokens),
+                _ => None,
+            })
+            .flatten()
     }
 
     /// What was not looked at, since the settings file says so.

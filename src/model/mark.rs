@@ -41,7 +41,7 @@ const CUT: char = '…';
 const UNNAMED: &str = "unnamed";
 
 /// The deadline of a token on a server that cannot set an expiry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     /// The moment from which on a run revokes the token, UTC midnight.
     pub until: Timestamp,

@@ -116,7 +116,7 @@ impl fmt::Display for TokenScope {
 }
 
 /// When a token was used last, and from where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LastUse {
     /// The moment, UTC.
     pub at: Timestamp,
@@ -125,7 +125,7 @@ pub struct LastUse {
 }
 
 /// One API token as its server shows it. It never holds the secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
     /// Its identifier on the server.
     pub id: TokenId,

@@ -17,7 +17,7 @@ use super::{
     Change, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
     lockout::{self, PeopleFold},
     settle::SettleFold,
-    tokens::untouchable,
+    tokens::{disputed, untouchable},
 };
 
 /// Reads the target and plans to revoke what `incident` is about. Once `before` was applied, what it revoked
@@ -69,7 +69,8 @@ pub(super) async fn plan(
     let mut changes = Vec::with_capacity(chosen.len());
     for token in chosen {
         // Who names a token means it: then it is the check on lockouts that protects us.
-        let why = untouchable(&inventory.server, &token).filter(|_| incident.tokens.ids().is_none());
+        let why = untouchable(&inventory.server, &token).or_else(|| disputed(&inventory.coverage, &token));
+        let why = why.filter(|_| incident.tokens.ids().is_none());
         match why {
             Some(why) => held_back.push(held(format!("token {}", token.id), why.to_owned())),
             None => changes.push(revocation(token, incident)),

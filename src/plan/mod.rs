@@ -360,11 +360,12 @@ impl Plan {
             reason: reason.to_string(),
             tokens: Some(count),
         }));
-        let mut token_plan = TokenPlan::new(policy, &inventory.server, inventory.seen_at);
+        let mut token_plan = TokenPlan::new(policy, &inventory);
         findings.tokens.iter().for_each(|found| token_plan.add(found));
         let (shown, recorded): (Vec<_>, Vec<_>) = findings
             .needlessly_marked
             .into_iter()
+            .filter(|token| tokens::disputed(&inventory.coverage, token).is_none())
             .partition(|token| token.mark.is_some_and(|mark| mark.shown.is_some()));
         for token in shown {
             token_plan.unmark(token);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     compliance::{Finding, TokenFindings},
-    inventory::{Expiry, Server},
+    inventory::{Coverage, Expiry, Inventory, Server},
     model::{Action, Rule, Scope, Token, mark},
     policy::{Place, Policy},
 };
@@ -18,6 +18,7 @@ use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark};
 pub(super) struct TokenPlan<'a> {
     policy: &'a Policy,
     server: &'a Server,
+    coverage: &'a Coverage,
     now: Timestamp,
     /// Remedies that the server does not have, by rule, with the tokens that they were for.
     lacking: BTreeMap<(Rule, Lack), (Option<Place>, u64)>,
@@ -83,9 +84,10 @@ impl<'a> Acting<'a> {
 }
 
 impl<'a> TokenPlan<'a> {
-    /// What findings under `policy` lead to on `server` at the moment `now`.
-    pub(super) fn new(policy: &'a Policy, server: &'a Server, now: Timestamp) -> Self {
-        Self { policy, server, now, lacking: BTreeMap::new(), lists: Lists::default() }
+    /// What findings under `policy` lead to on what `inventory` shows.
+    pub(super) fn new(policy: &'a Policy, inventory: &'a Inventory) -> Self {
+        let Inventory { server, coverage, seen_at: now, .. } = inventory;
+        Self { policy, server, coverage, now: *now, lacking: BTreeMap::new(), lists: Lists::default() }
     }
 
     /// Decides what happens to one token. Revoking absorbs everything else; narrowing and expiring
@@ -96,7 +98,7 @@ impl<'a> TokenPlan<'a> {
         let mut acting = Acting::of(&found.findings);
         let is_due = |finding: &&Finding| finding.ends(token, self.now).is_some_and(|at| at <= self.now);
         let over = token.mark.map(|mark| mark.until).filter(|_| acting.expiring.iter().any(is_due));
-        if let Some(reason) = untouchable(self.server, token)
+        if let Some(reason) = untouchable(self.server, token).or_else(|| disputed(self.coverage, token))
             && acting.changing().next().is_some()
         {
             let place = acting.changing().find_map(|finding| finding.place.clone());
@@ -273,6 +275,12 @@ pub(super) fn untouchable(server: &Server, token: &Token) -> Option<&'static str
              settings file",
         ),
     }
+}
+
+/// Why nothing is done about `token` as it was seen, when the server lists it in another way too.
+pub(super) fn disputed(coverage: &Coverage, token: &Token) -> Option<&'static str> {
+    let is_disputed = coverage.disputed().any(|id| *id == token.id);
+    is_disputed.then_some("the server lists it more than once, with different content")
 }
 
 fn reason(finding: &Finding) -> Reason {

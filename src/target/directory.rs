@@ -1,12 +1,18 @@
 //! What a directory answers, as the people of an inventory.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
 
 use crate::{
     inventory::{Missing, People},
-    model::{GroupName, UserName},
+    model::{GroupName, UserName, brief},
     target::http::{HttpError, Listing, Refusal},
 };
+
+/// How many users a message names.
+const NAMED: usize = 3;
 
 /// The members of a group, as far as a server tells.
 pub(super) enum Members {
@@ -28,6 +34,14 @@ impl From<Listing<UserName>> for Members {
 }
 
 impl Members {
+    /// Those that are known.
+    fn names(&self) -> &[UserName] {
+        match self {
+            Self::All(members) | Self::Some(members, _) => members,
+            Self::Unknown => &[],
+        }
+    }
+
     /// What the answer to the question for the members of one group comes to.
     ///
     /// # Errors
@@ -45,24 +59,90 @@ impl Members {
     }
 }
 
-/// The people of a server with `users`, of each whether that one is active where it is told, and `groups`.
-pub(super) fn people<'a>(
-    users: impl IntoIterator<Item = (&'a UserName, Option<bool>)>,
-    doubt: Option<String>,
-    groups: impl IntoIterator<Item = (GroupName, Members)>,
-) -> People {
-    let (mut people, mut unclear) = (People::default(), BTreeSet::new());
-    for (name, active) in users {
-        people.add_user(name.clone(), active.unwrap_or(true));
-        if active.is_none() {
-            unclear.insert(name);
+/// What makes it certain that a user is there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// The server takes this run for that user.
+    Caller,
+    Administrator,
+    Member,
+}
+
+impl Role {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Caller => "whom the server takes this run for",
+            Self::Administrator => "whom the server calls administrators",
+            Self::Member => "whom groups have as members",
         }
     }
-    if let Some(such_as) = unclear.first() {
-        let such_as = (*such_as).clone();
-        people.lack(Missing::Activity { users: unclear.len() as u64, such_as });
+}
+
+/// Users whom a server names elsewhere than in its list of users, which cannot be whole without them.
+#[derive(Default)]
+pub(super) struct Named(Mutex<BTreeMap<Role, BTreeSet<UserName>>>);
+
+impl Named {
+    /// Remembers those whom the server names in this `role`, in the place of those whom it named before.
+    pub(super) fn note(&self, role: Role, users: impl IntoIterator<Item = UserName>) {
+        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        named.insert(role, users.into_iter().collect());
     }
-    if let Some(reason) = doubt {
+
+    /// Who of them is not among `listed`, in words; `None` when all are.
+    fn missing_from(&self, listed: &HashSet<&UserName>) -> Option<String> {
+        let named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = named.iter().filter_map(|(role, users)| {
+            let missing = users.iter().filter(|user| !listed.contains(user));
+            Some(format!("{}, {}", some_of(missing)?, role.words()))
+        });
+        let missing: Vec<_> = missing.collect();
+        (!missing.is_empty()).then(|| format!("it lacks {}", missing.join("; and ")))
+    }
+}
+
+/// The first of `users` by name, and how many others there are; `None` when there are none.
+fn some_of<'a>(mut users: impl Iterator<Item = &'a UserName>) -> Option<String> {
+    let first: Vec<_> = users.by_ref().take(NAMED).map(|user| format!("`{}`", brief(user))).collect();
+    let others = users.count();
+    let others = (others > 0).then(|| format!("{others} others"));
+    let names: Vec<_> = first.into_iter().chain(others).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        [first @ .., last] => Some(format!("{} and {last}", first.join(", "))),
+    }
+}
+
+/// The people of a server with `users`, of whom `of` tells the name and, where it is known, whether that one is
+/// active, and `groups`. The list is doubted where it lacks somebody who is `named`, or a member of a group.
+pub(super) fn people<U>(
+    users: &mut Listing<U>,
+    of: impl Fn(&U) -> (&UserName, Option<bool>),
+    named: &Named,
+    groups: Vec<(GroupName, Members)>,
+) -> People {
+    let mut people = People::default();
+    let mut told: HashMap<&UserName, Option<bool>> = HashMap::with_capacity(users.values.len());
+    for (name, active) in users.values.iter().map(of) {
+        let of_user = told.entry(name).or_insert(active);
+        // Who is listed as active and as not is not known to be either.
+        *of_user = of_user.filter(|before| active == Some(*before));
+    }
+    for (name, active) in &told {
+        people.add_user((*name).clone(), active.unwrap_or(true));
+    }
+    let unclear = || told.iter().filter(|(_, active)| active.is_none()).map(|(name, _)| *name);
+    if let Some(such_as) = unclear().min().cloned() {
+        people.lack(Missing::Activity { users: unclear().count() as u64, such_as });
+    }
+    let members = groups.iter().flat_map(|(_, members)| members.names()).cloned();
+    named.note(Role::Member, members);
+    let belied = named.missing_from(&told.into_keys().collect());
+    if let Some(reason) = belied {
+        users.belie(reason);
+    }
+    if let Some(reason) = users.doubt() {
         people.lack_users(reason);
     }
     for (group, members) in groups {

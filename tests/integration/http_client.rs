@@ -265,9 +265,9 @@ async fn a_write_for_which_no_connection_is_made_is_tried_again_and_is_not_lost(
 async fn a_list_is_read_to_its_end_page_by_page() {
     let server = stub(|_, path| {
         let page = match path.rsplit_once("start=").unwrap().1 {
-            "0" => json!({"values": ["a", "b"], "isLastPage": false, "nextPageStart": 7}),
-            "7" => json!({"values": ["c"], "isLastPage": false, "nextPageStart": 8}),
-            _ => json!({"values": ["d"], "isLastPage": true, "nextPageStart": null}),
+            "0" => json!({"values": ["a", "b"], "start": 0, "size": 2, "limit": 2, "isLastPage": false, "nextPageStart": 7}),
+            "7" => json!({"values": ["c"], "start": 7, "size": 1, "limit": 2, "isLastPage": false, "nextPageStart": 8}),
+            _ => json!({"values": ["d"], "start": 8, "size": 1, "limit": 2, "isLastPage": true, "nextPageStart": null}),
         };
         answer("200 OK", &[JSON], page.to_string())
     })
@@ -295,8 +295,13 @@ async fn pages_that_repeat_or_never_end_are_errors() {
     let mut said = String::new();
     for page in pages.map(once).into_iter().chain([Box::new(turns) as _, Box::new(grows) as _]) {
         let server = stub(move |_, path| {
-            let start = path.rsplit_once("start=").unwrap().1.parse().unwrap();
-            answer("200 OK", &[JSON], page(start).to_string())
+            let start: u64 = path.rsplit_once("start=").unwrap().1.parse().unwrap();
+            let mut page = page(start);
+            let size = page["values"].as_array().unwrap().len();
+            for (key, value) in [("start", json!(start)), ("size", json!(size)), ("limit", json!(1))] {
+                page[key] = value;
+            }
+            answer("200 OK", &[JSON], page.to_string())
         })
         .await;
         let limits = Limits { pages: 30, ..limits() };

@@ -25,6 +25,7 @@ mod fault_proxy;
 mod fleet;
 mod full_disk;
 mod gateway;
+mod hiding_gateway;
 mod hostile_input;
 mod http_client;
 mod http_hygiene;

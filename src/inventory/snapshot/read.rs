@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::{GroupName, Token, UserName};
+use crate::model::{GroupName, Token, TokenId, UserName};
 
 use super::{
     super::{Call, Coverage, InventoryReader, Missing, Overview, People, ReadError},
@@ -156,7 +156,7 @@ impl<R: BufRead + Seek> Snapshot<R> {
         lines.go_to(self.tokens_at)?;
         let mut found =
             Counts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
-        let missing = loop {
+        let told = loop {
             match lines.next()? {
                 Record::Token(token) => {
                     let line = lines.at.line;
@@ -164,7 +164,7 @@ impl<R: BufRead + Seek> Snapshot<R> {
                     each(token.map_err(|cause| SnapshotError::BadRecord { line, cause })?);
                     found.tokens += 1;
                 }
-                Record::Trailer(told) if told.counts == found => break told.missing,
+                Record::Trailer(told) if told.counts == found => break told,
                 Record::Trailer(told) => {
                     return Err(SnapshotError::Miscounted { told: told.counts, found });
                 }
@@ -174,7 +174,11 @@ impl<R: BufRead + Seek> Snapshot<R> {
         if lines.read()? {
             return Err(lines.out_of_order());
         }
-        Ok(missing.into_iter().map(Missing::Told).collect())
+        let disputed: BTreeSet<_> = told.disputed.into_iter().map(TokenId::new).collect();
+        let disputed = Some(disputed).filter(|tokens| !tokens.is_empty()).map(Missing::Disputed);
+        let words = disputed.as_ref().map(ToString::to_string);
+        let missing = told.missing.into_iter().filter(|told| Some(told) != words.as_ref());
+        Ok(missing.map(Missing::Told).chain(disputed).collect())
     }
 }
 

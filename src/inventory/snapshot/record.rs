@@ -253,6 +253,10 @@ pub(super) struct Trailer {
     pub(super) counts: Counts,
     /// What of the tokens could not be seen, in words; empty when everything was.
     pub(super) missing: Vec<String>,
+    /// Identifiers of the tokens that the server listed more than once, with different content: nothing is done
+    /// about them. One of the contents is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) disputed: Vec<String>,
 }
 
 /// The deadline of a token on a server that cannot set an expiry.

@@ -85,7 +85,8 @@ pub async fn write(
     let of_people = people.missing().filter(|missing| !matches!(missing, Missing::Group(_)));
     let seen = lines.tokens(reader).await?.and(&of_people.collect());
     let (counts, missing) = (lines.counts, seen.missing().map(ToString::to_string).collect());
-    lines.write(&Record::Trailer(Trailer { counts, missing }))?;
+    let disputed = seen.disputed().map(ToString::to_string).collect();
+    lines.write(&Record::Trailer(Trailer { counts, missing, disputed }))?;
     Ok(Taken { counts, unseen: unseen(&overview.server, &people, &seen) })
 }
 

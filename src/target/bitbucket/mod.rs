@@ -29,6 +29,7 @@ use crate::{
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName},
     plan::ApprovedPlan,
     target::{
+        directory::Named,
         grounds::Grounds,
         http::{self, CallStatistics, ClockOffset, HttpClient, Listing},
     },
@@ -68,6 +69,7 @@ pub struct Bitbucket {
     shown: String,
     options: Options,
     slugs: Arc<Slugs>,
+    named: Named,
     /// The users, between the reading of people and that of their tokens, so that they are asked for once.
     users: Mutex<Option<Listing<User>>>,
     /// How far the server slows us down, as of the last walk.
@@ -85,6 +87,7 @@ impl Bitbucket {
             shown: shown.into(),
             options,
             slugs: Arc::default(),
+            named: Named::default(),
             users: Mutex::default(),
             pace: Mutex::default(),
             administers: Mutex::default(),

@@ -18,7 +18,7 @@ use crate::{
     },
     model::{GroupName, Owner, PasswordAuthentication, SettingKey, Token, UserName},
     target::{
-        directory::{Members, people},
+        directory::{Members, Role, people},
         http::{HttpError, Listing},
         let_in::not_let_in,
     },
@@ -52,9 +52,8 @@ impl InventoryReader for Bitbucket {
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         let users = async { self.read_users().await.map_err(self.cannot_read("users")) };
         let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
-        let (users, members) = future::try_join(users, members).await?;
-        let of_users = users.values.iter().map(|user| (&user.name, user.active));
-        let people = people(of_users, users.doubt(), members);
+        let (mut users, members) = future::try_join(users, members).await?;
+        let people = people(&mut users, |user| (&user.name, user.active), &self.named, members);
         *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Some(users);
         Ok(people)
     }
@@ -107,6 +106,8 @@ impl Bitbucket {
             Credential::Unidentified if reads_switch => Credential::NoToken,
             credential => credential,
         };
+        self.named.note(Role::Caller, user.clone());
+        self.named.note(Role::Administrator, administrators.iter().flatten().cloned());
         let is_token = matches!(credential, Credential::Token { .. } | Credential::TokenAsPassword { .. });
         let is_listed =
             user.as_ref().zip(administrators.as_ref()).is_some_and(|(user, users)| users.contains(user));

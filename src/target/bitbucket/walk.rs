@@ -2,7 +2,7 @@
 //! refuses to hold more than the tokens of a few owners at once, and to ask an owner twice.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::PoisonError,
 };
 
@@ -10,10 +10,10 @@ use futures_util::{StreamExt, future, stream};
 
 use crate::{
     inventory::{Coverage, List, Missing, Pace},
-    model::{Owner, OwnerKind, Token, TokenId},
+    model::{Owner, OwnerKind, Token},
     target::{
         http::{HttpError, Listing},
-        odd::OddTokens,
+        odd::{OddTokens, Versions},
     },
 };
 
@@ -88,17 +88,22 @@ impl Bitbucket {
         each: &mut (dyn FnMut(Token) + Send),
     ) -> Result<Coverage, HttpError> {
         let mut answers = stream::iter(owners.map(|owner| self.tokens_of(owner))).buffer_unordered(AT_ONCE);
-        let mut unseen = Unseen::default();
+        let (mut unseen, mut versions) = (Unseen::default(), Versions::default());
         while let Some((owner, tokens)) = answers.next().await {
             match tokens {
                 Ok((tokens, odd)) => {
-                    tokens.into_iter().for_each(&mut *each);
+                    // One that is made meanwhile moves others to the next page, where they stand again.
+                    tokens
+                        .into_iter()
+                        .filter(|token| versions.is_first(&token.id, token))
+                        .for_each(&mut *each);
+                    versions.note_odd(&odd);
                     unseen.odd.extend(odd);
                 }
                 Err(error) => unseen.add(owner, error)?,
             }
         }
-        Ok(unseen.coverage())
+        Ok(unseen.coverage().and(&versions.missing().into_iter().collect()))
     }
 
     /// Finds out how far the server slows down a walk over so many `owners`.
@@ -113,20 +118,18 @@ impl Bitbucket {
         (owner, tokens)
     }
 
-    /// The tokens of `owner`, each once: one that is made meanwhile moves the others to the next page. With
-    /// those that cannot be looked at.
+    /// The tokens of `owner` as they are listed, with those that cannot be looked at.
     async fn read_tokens_of(&self, owner: &Owner) -> Result<(Vec<Token>, OddTokens), NotSeen> {
         let listing = self.client.list::<TokenItem>(&self.slugs.tokens_path(owner)?, &[], PAGE).await?;
         if let Some(fault) = listing.fault() {
             return Err(NotSeen::List(fault));
         }
-        let mut seen: HashSet<TokenId> = HashSet::with_capacity(listing.values.len());
         let (mut tokens, mut odd) = (Vec::with_capacity(listing.values.len()), OddTokens::default());
         listing.odd.iter().for_each(|entry| odd.add_entry(entry, Some(owner)));
         for item in listing.values {
             let is_theirs = self.is_theirs(&item, owner);
             match item.token(owner.clone(), self.options.marker.as_ref()) {
-                Ok(token) if is_theirs == Some(true) && seen.insert(token.id.clone()) => tokens.push(token),
+                Ok(token) if is_theirs == Some(true) => tokens.push(token),
                 Ok(token) if is_theirs.is_none() => odd.add("user", &token.id, None),
                 Ok(_) => {}
                 Err(bad) => odd.add(bad.field, &bad.id, Some(owner)),

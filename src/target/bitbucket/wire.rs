@@ -11,8 +11,13 @@ use serde_json::Value;
 
 use crate::{
     inventory::Call,
-    model::{LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent},
-    target::millis::{Millis, NoMoment},
+    model::{
+        GroupName, LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent,
+    },
+    target::{
+        millis::{Millis, NoMoment},
+        odd::{visible, visible_or_none},
+    },
 };
 
 /// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
@@ -113,8 +118,9 @@ impl Properties {
 /// A user. The slug stands in paths, and is another text than the name.
 #[derive(Clone, Deserialize, Hash)]
 pub(in crate::target) struct User {
+    #[serde(deserialize_with = "visible")]
     pub(in crate::target) name: UserName,
-    #[serde(default, deserialize_with = "or_none")]
+    #[serde(default, deserialize_with = "visible_or_none")]
     pub(super) slug: Option<String>,
     #[serde(default, deserialize_with = "or_none")]
     pub(in crate::target) active: Option<bool>,
@@ -125,6 +131,7 @@ pub(in crate::target) struct User {
 /// A user of whom the name is enough.
 #[derive(Debug, Deserialize, Hash)]
 pub(in crate::target) struct Named {
+    #[serde(deserialize_with = "visible")]
     pub(in crate::target) name: UserName,
 }
 
@@ -138,18 +145,21 @@ pub(in crate::target) fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>
 /// A group.
 #[derive(Deserialize, Hash)]
 pub(in crate::target) struct Group {
-    pub(in crate::target) name: crate::model::GroupName,
+    #[serde(deserialize_with = "visible")]
+    pub(in crate::target) name: GroupName,
 }
 
 /// A project.
 #[derive(Deserialize, Hash)]
 pub(super) struct Project {
+    #[serde(deserialize_with = "visible")]
     pub(super) key: String,
 }
 
 /// A repository.
 #[derive(Deserialize, Hash)]
 pub(super) struct Repository {
+    #[serde(deserialize_with = "visible")]
     pub(super) slug: String,
     pub(super) project: Project,
 }

@@ -14,6 +14,7 @@ use crate::{
     inventory::Call,
     plan::ApprovedPlan,
     target::{
+        directory::Named,
         grounds::Grounds,
         http::{CallStatistics, ClockOffset, HttpClient},
     },
@@ -33,13 +34,15 @@ pub struct Gateway {
     client: Arc<HttpClient>,
     shown: String,
     store: OnceLock<String>,
+    named: Named,
 }
 
 impl Gateway {
     /// The gateway that `client` speaks to; people know it as `shown`.
     #[must_use]
     pub fn new(client: HttpClient, shown: impl Into<String>) -> Self {
-        Self { client: Arc::new(client), shown: shown.into(), store: OnceLock::new() }
+        let (client, shown) = (Arc::new(client), shown.into());
+        Self { client, shown, store: OnceLock::new(), named: Named::default() }
     }
 
     /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`

@@ -18,7 +18,7 @@ use crate::{
         GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, settings::SettingsDocument,
     },
     target::{
-        directory::{Members, people},
+        directory::{Members, Role, people},
         http::{HttpClient, HttpError, Listing, PagingFault},
         odd::OddTokens,
     },
@@ -50,9 +50,9 @@ impl InventoryReader for Gateway {
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         let users = async { self.read_users().await.map_err(self.cannot_read("users")) };
         let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
-        let (users, members) = future::try_join(users, members).await?;
-        let of_users = users.values.iter().map(|user| (&user.name, user.active));
-        Ok(people(of_users, users.doubt(), members))
+        let (mut users, members) = future::try_join(users, members).await?;
+        let people = people(&mut users, |user| (&user.name, user.active), &self.named, members);
+        Ok(people)
     }
 
     async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
@@ -87,12 +87,15 @@ impl Gateway {
         )
         .await?;
         let (caller, properties) = (caller.body, properties.body);
+        let administrators = Administrators::Group(caller.administrators.clone());
+        let caller = Caller::try_from(caller)?;
+        self.named.note(Role::Caller, caller.user.clone());
         Ok(Overview {
             server: Server {
                 url: self.shown.clone(),
                 version: Some(properties.version),
-                administrators: Some(Administrators::Group(caller.administrators.clone())),
-                caller: Caller::try_from(caller)?,
+                administrators: Some(administrators),
+                caller,
                 calls: super::calls(),
                 manageable: SettingKey::ALL.into(),
                 unreadable: BTreeMap::new(),

@@ -12,7 +12,10 @@ use crate::{
         GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName,
         run::{RecordedRun, RunId},
     },
-    target::millis::Millis,
+    target::{
+        millis::Millis,
+        odd::{visible, visible_or_none},
+    },
 };
 
 pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
@@ -121,6 +124,7 @@ pub(super) struct Properties {
 /// A user.
 #[derive(Deserialize, Hash)]
 pub(super) struct User {
+    #[serde(deserialize_with = "visible")]
     pub(super) name: UserName,
     pub(super) active: Option<bool>,
 }
@@ -128,6 +132,7 @@ pub(super) struct User {
 /// A member of a group.
 #[derive(Deserialize, Hash)]
 pub(super) struct Member {
+    #[serde(deserialize_with = "visible")]
     pub(super) name: UserName,
 }
 
@@ -150,8 +155,11 @@ pub(super) struct TokenPage {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     pub(super) id: i64,
+    #[serde(default, deserialize_with = "visible_or_none")]
     user_name: Option<UserName>,
+    #[serde(default, deserialize_with = "visible_or_none")]
     project_key: Option<String>,
+    #[serde(default, deserialize_with = "visible_or_none")]
     repository_slug: Option<String>,
     token_description: String,
     token_scope: i64,

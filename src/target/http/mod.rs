@@ -30,7 +30,7 @@ pub use answer::Versioned;
 pub use clock::ClockOffset;
 pub use error::{Called, HttpError, Refusal, Words};
 pub use page::PagingFault;
-pub(in crate::target) use page::{Claims, Entry, Progress, next_by_count, shown};
+pub(in crate::target) use page::{Claims, Entry, Progress, Told, flag, next_by_count, shown, told};
 pub(in crate::target) use pages::{Listing, Opened, Page};
 pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;

@@ -9,6 +9,8 @@ use std::{
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::model::is_blank;
+
 /// What is wrong with a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PagingFault {
@@ -26,6 +28,8 @@ pub enum PagingFault {
     TooMany(usize),
     /// What it says of itself cannot be true, in words.
     Contradicts(&'static str),
+    /// The list has another number of entries than it says.
+    Miscounted,
     /// So many entries of the list cannot be read; the name of the first, where it has one.
     Odd(usize, Option<String>),
 }
@@ -40,6 +44,7 @@ impl fmt::Display for PagingFault {
             Self::Unsteady => f.write_str("begins a list that is another one each time that it is read"),
             Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
             Self::Contradicts(words) => f.write_str(words),
+            Self::Miscounted => f.write_str("says that the list has another number of entries than it has"),
             Self::Odd(1, None) => f.write_str("begins a list with an entry that cannot be read"),
             Self::Odd(1, Some(name)) => {
                 write!(f, "begins a list with an entry that cannot be read: `{name}`")
@@ -87,15 +92,21 @@ pub(in crate::target) fn shown(value: &Value) -> Option<String> {
         _ => return None,
     };
     let shown: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
-    Some(shown).filter(|shown| !shown.is_empty())
+    Some(shown).filter(|shown| !shown.chars().all(is_blank))
 }
 
 const BOTH: &str = "says that it is the last one, and where the next one begins";
 
-/// A number that a page tells of itself, as it came.
-type Told = Option<Value>;
+/// What a page tells of itself, as it came; `None` where it says nothing.
+pub(in crate::target) type Told = Option<Value>;
 
-/// What a page says of itself beside its entries. What is left out says nothing.
+/// Reads a [`Told`], for which null is a value: a number that is null is none.
+pub(in crate::target) fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// What a page says of itself beside its entries. What every page of a server has is never left out: where a
+/// page lacks it, it is null.
 #[derive(Default)]
 pub(in crate::target) struct Claims {
     /// Where it begins.
@@ -104,19 +115,27 @@ pub(in crate::target) struct Claims {
     pub(in crate::target) size: Told,
     /// How many it has room for.
     pub(in crate::target) limit: Told,
-    /// How many the list holds.
-    pub(in crate::target) total: Told,
-    /// What went wrong.
-    pub(in crate::target) errors: Told,
+    /// How many the list holds, by each of the names that servers have for it.
+    pub(in crate::target) totals: [Told; 2],
+    /// How many pages the list has.
+    pub(in crate::target) pages: Told,
+    /// Whether it is the first one.
+    pub(in crate::target) first: Told,
+    /// Whether it holds nothing.
+    pub(in crate::target) empty: Told,
+    /// What went wrong, by each of the names that servers have for it.
+    pub(in crate::target) errors: [Told; 2],
 }
 
 fn number(told: &Told) -> Result<Option<u64>, PagingFault> {
-    let number = match told {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(value) => value.as_u64(),
-    };
-    number.map(Some).ok_or(PagingFault::Contradicts("says of itself what is no number"))
+    let is_none = PagingFault::Contradicts("does not say in numbers where it begins and how much it holds");
+    told.as_ref().map(|value| value.as_u64().ok_or(is_none)).transpose()
+}
+
+/// Whether that is so which a page says to be true or false.
+pub(in crate::target) fn flag(told: &Told) -> Result<Option<bool>, PagingFault> {
+    let is_none = PagingFault::Contradicts("says neither yes nor no of itself where it must");
+    told.as_ref().map(|value| value.as_bool().ok_or(is_none)).transpose()
 }
 
 /// Where the next page begins, behind one from `start` with `entries`, when it itself says so in `next`, and in
@@ -159,13 +178,18 @@ pub(in crate::target) fn next_by_count(
 pub(in crate::target) struct Progress {
     before: HashSet<u64>,
     pages: usize,
-    entries: u64,
+    /// Pages that hold something.
+    full: u64,
+    entries: HashSet<u64>,
+    /// How many entries the list has, as the latest page said that told it.
+    promised: Option<u64>,
     at_most: usize,
 }
 
 impl Progress {
     pub(super) fn new(at_most: usize) -> Self {
-        Self { before: HashSet::new(), pages: 0, entries: 0, at_most }
+        let (before, entries) = (HashSet::new(), HashSet::new());
+        Self { before, pages: 0, full: 0, entries, promised: None, at_most }
     }
 
     /// Takes note of a page that was asked for from `start`, holds `entries` and makes `claims`; `is_last` when
@@ -185,20 +209,22 @@ impl Progress {
             return Err(PagingFault::TooMany(self.at_most));
         }
         self.pages += 1;
-        self.entries += entries.len() as u64;
+        self.full += u64::from(!entries.is_empty());
         if !entries.is_empty() && !self.before.insert(hash(entries)) {
             return Err(PagingFault::Repeats);
         }
-        let mut single = HashSet::with_capacity(entries.len());
-        if !entries.iter().all(|entry| single.insert(hash(entry))) {
+        let hashes: HashSet<u64> = entries.iter().map(hash).collect();
+        if hashes.len() < entries.len() {
             return Err(PagingFault::Contradicts("holds the same entry twice"));
         }
+        self.entries.extend(hashes);
         self.judge(start, entries.len() as u64, claims, is_last)
     }
 
-    fn judge(&self, start: u64, entries: u64, claims: &Claims, is_last: bool) -> Result<(), PagingFault> {
+    fn judge(&mut self, start: u64, entries: u64, claims: &Claims, is_last: bool) -> Result<(), PagingFault> {
         let is_false = |told, fits: &dyn Fn(u64) -> bool| Ok(number(told)?.is_some_and(|told| !fits(told)));
-        let wrong = if claims.errors.as_ref().is_some_and(says_something) {
+        let is_not = |told, so: bool| Ok(flag(told)?.is_some_and(|told| told != so));
+        let wrong = if claims.errors.iter().flatten().any(says_something) {
             "comes with errors"
         } else if is_false(&claims.start, &|told| told == start)? {
             "begins elsewhere than was asked for"
@@ -206,14 +232,32 @@ impl Progress {
             "says that it holds another number of entries than it does"
         } else if is_false(&claims.limit, &|told| told > 0 && told >= entries)? {
             "says that it has room for fewer entries than it holds"
-        } else if is_false(&claims.total, &|told| told >= entries)? {
-            "says that the list holds fewer entries than itself"
-        } else if is_last && is_false(&claims.total, &|told| told <= self.entries)? {
-            "is the last one, and says that the list holds more entries"
+        } else if is_not(&claims.first, start == 0)? {
+            "says of itself wrongly whether it is the first one"
+        } else if is_not(&claims.empty, entries == 0)? {
+            "says of itself wrongly whether it holds something"
         } else {
-            return Ok(());
+            return self.count(claims, is_last);
         };
         Err(PagingFault::Contradicts(wrong))
+    }
+
+    /// Compares how much there was until now with how much there is said to be.
+    fn count(&mut self, claims: &Claims, is_last: bool) -> Result<(), PagingFault> {
+        let seen = self.entries.len() as u64;
+        for total in &claims.totals {
+            self.promised = number(total)?.or(self.promised);
+            if self.promised.is_some_and(|promised| promised < seen || is_last && promised > seen) {
+                return Err(PagingFault::Miscounted);
+            }
+        }
+        let fits = |pages| pages >= self.full && !(is_last && pages > self.full.max(1));
+        if number(&claims.pages)?.is_some_and(|pages| !fits(pages)) {
+            return Err(PagingFault::Contradicts(
+                "says that the list has another number of pages than it has",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether there was more than one page.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Called, HttpClient, HttpError,
-    page::{self, Claims, Entry, PagingFault, Progress, name_of},
+    page::{self, Claims, Entry, PagingFault, Progress, Told, name_of, told},
 };
 
 /// A page of a list, in the form of some server.
@@ -28,27 +28,41 @@ pub(in crate::target) struct Opened<T> {
     pub(in crate::target) next: Result<Option<u64>, PagingFault>,
 }
 
-/// A page in Bitbucket's form.
+/// A page in Bitbucket's form. Every page says where it begins, how much it holds and how much it has room for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
 struct BitbucketPage<T> {
     values: Vec<Entry<T>>,
-    is_last_page: Option<Value>,
+    #[serde(default)]
+    is_last_page: Value,
     next_page_start: Option<Value>,
-    start: Option<Value>,
-    size: Option<Value>,
-    limit: Option<Value>,
-    errors: Option<Value>,
+    #[serde(default)]
+    start: Value,
+    #[serde(default)]
+    size: Value,
+    #[serde(default)]
+    limit: Value,
+    #[serde(default, deserialize_with = "told")]
+    total: Told,
+    #[serde(default, deserialize_with = "told")]
+    total_count: Told,
+    errors: Told,
 }
 
 impl<T: DeserializeOwned> Page<T> for BitbucketPage<T> {
     const PARAMETERS: (&'static str, &'static str) = ("start", "limit");
 
     fn open(self, start: u64) -> Opened<T> {
-        let is_last = self.is_last_page.as_ref().and_then(Value::as_bool);
-        let next = page::next(start, self.values.len(), is_last, &self.next_page_start);
-        let Self { values, start, size, limit, errors, .. } = self;
-        Opened { entries: values, claims: Claims { start, size, limit, total: None, errors }, next }
+        let next = page::next(start, self.values.len(), self.is_last_page.as_bool(), &self.next_page_start);
+        let claims = Claims {
+            start: Some(self.start),
+            size: Some(self.size),
+            limit: Some(self.limit),
+            totals: [self.total, self.total_count],
+            errors: [self.errors, None],
+            ..Claims::default()
+        };
+        Opened { entries: self.values, claims, next }
     }
 }
 
@@ -60,13 +74,15 @@ pub(in crate::target) struct Listing<T> {
     pub(in crate::target) odd: Vec<Value>,
     /// Where a page begins that cannot be true, and why; no other was read behind it.
     fault: Option<(u64, PagingFault)>,
+    /// Why others belong on it, as something else that was read shows.
+    belied: Option<String>,
     has_several: bool,
 }
 
 impl<T> Default for Listing<T> {
     /// An empty list.
     fn default() -> Self {
-        Self { values: Vec::new(), odd: Vec::new(), fault: None, has_several: false }
+        Self { values: Vec::new(), odd: Vec::new(), fault: None, belied: None, has_several: false }
     }
 }
 
@@ -78,8 +94,13 @@ impl<T> Listing<T> {
 
     /// Why there may be others than `values`, when there may be.
     pub(in crate::target) fn doubt(&self) -> Option<String> {
-        let (start, fault) = self.worst()?;
-        Some(format!("the page from {start} {fault}"))
+        let of_pages = self.worst().map(|(start, fault)| format!("the page from {start} {fault}"));
+        of_pages.or_else(|| self.belied.clone())
+    }
+
+    /// Remembers the `reason` why others belong on it, as something else that was read shows.
+    pub(in crate::target) fn belie(&mut self, reason: String) {
+        self.belied = Some(reason);
     }
 
     fn worst(&self) -> Option<(u64, PagingFault)> {
@@ -95,8 +116,8 @@ impl<T> Listing<T> {
 
     /// The same of what `change` makes of each.
     pub(in crate::target) fn map<U>(self, change: impl FnMut(T) -> U) -> Listing<U> {
-        let Self { values, odd, fault, has_several } = self;
-        Listing { values: values.into_iter().map(change).collect(), odd, fault, has_several }
+        let Self { values, odd, fault, belied, has_several } = self;
+        Listing { values: values.into_iter().map(change).collect(), odd, fault, belied, has_several }
     }
 }
 
@@ -202,7 +223,11 @@ impl HttpClient {
         limit: &str,
     ) -> Result<Listing<T>, HttpError> {
         let listing = self.list_as::<P, T>(path, query, limit).await?;
-        if listing.has_several && matches!(listing.fault, None | Some((_, PagingFault::NoMore))) {
+        let may_have_changed = match &listing.fault {
+            None | Some((_, PagingFault::NoMore | PagingFault::Miscounted)) => listing.has_several,
+            Some(_) => false,
+        };
+        if may_have_changed {
             return Ok(listing.and(self.list_as::<P, T>(path, query, limit).await?));
         }
         Ok(listing)

@@ -26,6 +26,7 @@ use crate::{
     },
     plan::ApprovedPlan,
     target::{
+        directory::Named,
         grounds::Grounds,
         http::{CallStatistics, ClockOffset, HttpClient, Listing},
     },
@@ -66,6 +67,7 @@ pub struct Resolution {
     client: Arc<HttpClient>,
     shown: String,
     options: Options,
+    named: Named,
     /// The users as they were read last: their tokens are found by their keys.
     people: Mutex<Option<Arc<Listing<Person>>>>,
 }
@@ -74,7 +76,8 @@ impl Resolution {
     /// The product that `client` speaks to; people know it as `shown`.
     #[must_use]
     pub fn new(client: HttpClient, shown: impl Into<String>, options: Options) -> Self {
-        Self { client: Arc::new(client), shown: shown.into(), options, people: Mutex::default() }
+        let (client, shown) = (Arc::new(client), shown.into());
+        Self { client, shown, options, named: Named::default(), people: Mutex::default() }
     }
 
     /// What makes and reads the marks of the server known as `server` with `key`.

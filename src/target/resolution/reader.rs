@@ -18,7 +18,7 @@ use crate::{
     },
     model::{GroupName, SettingKey, Settings, Token, TokenScope, UserName, mapping::SettingsMapping},
     target::{
-        directory::{Members, people},
+        directory::{Members, Role, people},
         http::{self, HttpClient, HttpError, Listing, Refusal, Versioned},
     },
 };
@@ -43,9 +43,10 @@ impl InventoryReader for Resolution {
     async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
         let users = async { self.read_people().await.map_err(self.cannot_read("users")) };
         let members = async { self.read_members(groups).await.map_err(self.cannot_read("groups")) };
-        let (users, members) = future::try_join(users, members).await?;
-        let of_users = users.values.iter().map(|person| (&person.name, person.active));
-        Ok(people(of_users, users.doubt(), members))
+        let (mut users, members) = future::try_join(users, members).await?;
+        let people = people(&mut users, |person| (&person.name, person.active), &self.named, members);
+        self.keep_people(users);
+        Ok(people)
     }
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
@@ -82,6 +83,7 @@ impl Resolution {
             future::try_join(version, self.read_settings()).await?;
         let (credential, user) = self.credential();
         let user = told.or(user);
+        self.named.note(Role::Caller, user.clone());
         let groups = self.groups_of_ours(user.as_ref()).await?;
         let fields = self.options.settings.as_ref().map(|mapping| &mapping.fields);
         Ok(Overview {
@@ -165,10 +167,15 @@ impl Resolution {
     }
 
     /// The users, read anew.
-    pub(super) async fn read_people(&self) -> Result<Arc<Listing<Person>>, Cause> {
-        let people = Arc::new(directory::people(&self.client, self.options.product).await?);
+    pub(super) async fn read_people(&self) -> Result<Listing<Person>, Cause> {
+        directory::people(&self.client, self.options.product).await
+    }
+
+    /// Keeps `people`, by whose keys tokens are found.
+    pub(super) fn keep_people(&self, people: Listing<Person>) -> Arc<Listing<Person>> {
+        let people = Arc::new(people);
         *self.people.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&people));
-        Ok(people)
+        people
     }
 
     async fn read_members(

@@ -21,8 +21,8 @@ use crate::{
     inventory::{Coverage, List, Missing, TokenPart},
     model::{Token, TokenId, TokenScope, UserName},
     target::{
-        http::{Entry, HttpClient, HttpError, PagingFault, Progress, Refusal},
-        odd::OddTokens,
+        http::{Entry, HttpClient, HttpError, PagingFault, Progress, Refusal, flag},
+        odd::{OddTokens, Versions},
     },
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Pages<'a> {
     full: Option<usize>,
     ended: bool,
     said_last: bool,
-    seen: HashSet<TokenId>,
+    versions: Versions,
     progress: Progress,
     /// What is wrong with a page; no other is read behind it.
     pub(super) fault: Option<String>,
@@ -71,7 +71,7 @@ impl<'a> Pages<'a> {
             full,
             ended: false,
             said_last: false,
-            seen: HashSet::new(),
+            versions: Versions::default(),
             progress: client.progress(),
             fault: None,
             odd: Vec::new(),
@@ -87,7 +87,11 @@ impl<'a> Pages<'a> {
         let filter = self.filter.as_ref().map(Filter::parameter);
         let mut query = vec![("page", page.as_str()), ("limit", LIMIT)];
         query.extend(filter.as_ref().map(|(name, value)| (*name, value.as_str())));
-        let (entries, claims, says_last) = self.client.get::<TokenPage>(TOKENS, &query).await?.body.open();
+        let (entries, claims, last) = self.client.get::<TokenPage>(TOKENS, &query).await?.body.open();
+        let (says_last, odd_last) = match flag(&last) {
+            Ok(says_last) => (says_last, None),
+            Err(fault) => (None, Some(fault)),
+        };
         // What the page itself says of its end is no reason to stop: only a page that is not full is.
         self.ended = entries.is_empty()
             || (entries.len() < *self.full.get_or_insert(entries.len()) && says_last != Some(false));
@@ -97,6 +101,7 @@ impl<'a> Pages<'a> {
                 return Err(self.client.paging(TOKENS, number, PagingFault::Repeats));
             }
             Err(fault) => Some(fault),
+            Ok(()) if odd_last.is_some() => odd_last,
             Ok(()) if entries.is_empty() && says_last == Some(false) => Some(PagingFault::Empty),
             Ok(()) if !entries.is_empty() && is_behind_the_last => {
                 Some(PagingFault::Contradicts("is behind one that says that it is the last one"))
@@ -115,8 +120,8 @@ impl<'a> Pages<'a> {
         }
         let read = items.len();
         // A token that is made meanwhile moves others to the next page, where they stand again.
-        items.retain(|item| self.seen.insert(item.id()));
-        if read > 0 && items.is_empty() {
+        items.retain(|item| self.versions.is_first(&item.id(), item));
+        if read > 0 && items.is_empty() && !self.ended {
             return Err(self.client.paging(TOKENS, number, PagingFault::Repeats));
         }
         if let Some(fault) = fault {
@@ -130,7 +135,7 @@ impl<'a> Pages<'a> {
     /// The identifiers of all tokens; nothing when the list is not to be believed.
     async fn ids(mut self) -> Result<Option<HashSet<TokenId>>, HttpError> {
         while self.next().await?.is_some() {}
-        Ok(Some(self.seen).filter(|_| self.fault.is_none()))
+        Ok(self.fault.is_none().then(|| self.versions.into_ids()))
     }
 }
 
@@ -161,7 +166,7 @@ impl Resolution {
         let (mut unsaid, mut odd) = (Unsaid::default(), OddTokens::default());
         let people = match self.known_people() {
             Some(people) => people,
-            None => self.read_people().await?,
+            None => self.keep_people(self.read_people().await?),
         };
         let mut pages = Pages::new(&self.client, None, None);
         let mut page = pages.next().await.map_err(|error| match error.refusal() {
@@ -207,8 +212,10 @@ impl Resolution {
             page = pages.next().await?;
         }
         pages.odd.iter().for_each(|entry| odd.add_entry(entry, None));
+        pages.versions.note_odd(&odd);
         let fault = pages.fault.map(|reason| Missing::List { of: List::Tokens, reason });
-        Ok(unsaid.missing().chain(odd.missing()).chain(fault).collect())
+        let disputed = pages.versions.missing();
+        Ok(unsaid.missing().chain(odd.missing()).chain(fault).chain(disputed).collect())
     }
 
     /// Whose each token is, from the lists of the users' tokens.

@@ -12,8 +12,9 @@ use crate::{
     model::{LastUse, Marker, Owner, Token, TokenId, TokenScope, UserName},
     target::{
         bitbucket::wire::{Number, or_none},
-        http::{Claims, Entry},
+        http::{Claims, Entry, Told, told},
         millis::Millis,
+        odd::{visible_if_told, visible_or_none},
     },
 };
 
@@ -39,32 +40,50 @@ pub(super) enum TokenPage {
 }
 
 /// What an object says beside the tokens. Its fields are those of the library that such objects come from, where
-/// `size` is the room on a page.
+/// `size` is the room on a page, and those of our own server, `page` and `limit`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
     content: Vec<Entry<TokenItem>>,
-    number: Option<Value>,
-    number_of_elements: Option<Value>,
-    size: Option<Value>,
-    total_elements: Option<Value>,
-    last: Option<bool>,
-    errors: Option<Value>,
-    error_message: Option<Value>,
+    #[serde(default, deserialize_with = "told")]
+    number: Told,
+    #[serde(default, deserialize_with = "told")]
+    page: Told,
+    #[serde(default, deserialize_with = "told")]
+    number_of_elements: Told,
+    #[serde(default, deserialize_with = "told")]
+    size: Told,
+    #[serde(default, deserialize_with = "told")]
+    limit: Told,
+    #[serde(default, deserialize_with = "told")]
+    total_elements: Told,
+    #[serde(default, deserialize_with = "told")]
+    total_pages: Told,
+    #[serde(default, deserialize_with = "told")]
+    first: Told,
+    #[serde(default, deserialize_with = "told")]
+    last: Told,
+    #[serde(default, deserialize_with = "told")]
+    empty: Told,
+    errors: Told,
+    error_message: Told,
 }
 
 impl TokenPage {
     /// Its tokens, what it says of itself, and whether it says that it is the last one.
-    pub(super) fn open(self) -> (Vec<Entry<TokenItem>>, Claims, Option<bool>) {
+    pub(super) fn open(self) -> (Vec<Entry<TokenItem>>, Claims, Told) {
         match self {
             Self::Bare(items) => (items, Claims::default(), None),
             Self::Wrapped(page) => {
                 let claims = Claims {
-                    start: page.number,
+                    start: page.number.or(page.page),
                     size: page.number_of_elements,
-                    limit: page.size,
-                    total: page.total_elements,
-                    errors: page.errors.or(page.error_message),
+                    limit: page.size.or(page.limit),
+                    totals: [page.total_elements, None],
+                    pages: page.total_pages,
+                    first: page.first,
+                    empty: page.empty,
+                    errors: [page.errors, page.error_message],
                 };
                 (page.content, claims, page.last)
             }
@@ -78,14 +97,16 @@ impl TokenPage {
 #[serde(rename_all = "camelCase")]
 pub(super) struct TokenItem {
     id: Number,
+    #[serde(default, deserialize_with = "visible_if_told")]
     user_key: Option<String>,
+    #[serde(default, deserialize_with = "visible_if_told")]
     user_name: Option<UserName>,
     description: Option<String>,
     token_description: Option<String>,
     token_scope: Option<Value>,
     #[serde(default)]
     created: Millis,
-    #[serde(default, deserialize_with = "or_none")]
+    #[serde(default, deserialize_with = "visible_or_none")]
     created_by: Option<UserName>,
     #[serde(default)]
     last_accessed: Millis,

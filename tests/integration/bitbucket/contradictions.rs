@@ -32,6 +32,11 @@ fn lies() -> Vec<(&'static str, Rewriting)> {
             }
         })
     }
+    fn without(field: &'static str) -> Rewriting {
+        Box::new(move |page, _| {
+            page.as_object_mut().unwrap().remove(field);
+        })
+    }
     vec![
         ("last, and leads on", set(json!({"isLastPage": true}))),
         ("begins elsewhere", set(json!({"start": 5, "isLastPage": true, "nextPageStart": null}))),
@@ -44,6 +49,17 @@ fn lies() -> Vec<(&'static str, Rewriting)> {
         ("leads nowhere", set(json!({"nextPageStart": null}))),
         ("leads back", set(json!({"nextPageStart": 0}))),
         ("does not say", set(json!({"isLastPage": null, "nextPageStart": null}))),
+        ("says it in words", set(json!({"isLastPage": "true", "nextPageStart": null}))),
+        ("begins at a text", set(json!({"start": "0", "isLastPage": true, "nextPageStart": null}))),
+        ("holds no number", set(json!({"size": null, "isLastPage": true, "nextPageStart": null}))),
+        ("has room for no number", set(json!({"limit": null, "isLastPage": true, "nextPageStart": null}))),
+        ("has room in words", set(json!({"limit": "2", "isLastPage": true, "nextPageStart": null}))),
+        ("leads on in words", set(json!({"nextPageStart": "10"}))),
+        ("is one of more", set(json!({"total": 9, "isLastPage": true, "nextPageStart": null}))),
+        ("is one of fewer", set(json!({"totalCount": 1, "isLastPage": true, "nextPageStart": null}))),
+        ("does not say where it begins", without("start")),
+        ("does not say how much it holds", without("size")),
+        ("does not say how much room it has", without("limit")),
         (
             "holds one twice",
             Box::new(|page, start| {

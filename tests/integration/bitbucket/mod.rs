@@ -2,6 +2,7 @@
 
 mod budget;
 mod contradictions;
+mod cross_checks;
 mod gateway;
 mod incident;
 mod left_out;

@@ -52,7 +52,7 @@ async fn members_that_a_page_may_have_left_out_lose_nothing_in_any_product() {
     const JIRA: &str = "/rest/api/2/group/member";
     const CONFLUENCE: &str = "/rest/api/group/devs/member";
     const BITBUCKET: &str = "/rest/api/latest/admin/groups/more-members";
-    let first = json!({"isLast": true, "values": [{"name": "warden", "key": "1", "active": true}]});
+    let first = json!({"isLast": true, "startAt": 0, "maxResults": 50, "values": [{"name": "warden", "key": "1", "active": true}]});
     let lying = |changes: Value| {
         let mut page = first.clone();
         page.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -60,6 +60,19 @@ async fn members_that_a_page_may_have_left_out_lose_nothing_in_any_product() {
     };
     for (product, path, page) in [
         (Product::Jira, JIRA, lying(json!({"total": 3}))),
+        (Product::Jira, JIRA, lying(json!({"total": 0}))),
+        (Product::Jira, JIRA, lying(json!({"total": "1"}))),
+        (Product::Jira, JIRA, lying(json!({"total": null}))),
+        (Product::Jira, JIRA, lying(json!({"totalCount": 3}))),
+        (Product::Jira, JIRA, lying(json!({"startAt": null}))),
+        (Product::Jira, JIRA, lying(json!({"startAt": "0"}))),
+        (Product::Jira, JIRA, lying(json!({"maxResults": null}))),
+        (Product::Jira, JIRA, lying(json!({"isLast": null}))),
+        (Product::Jira, JIRA, lying(json!({"isLast": "true"}))),
+        (Product::Jira, JIRA, json!({"values": first["values"], "isLast": true, "maxResults": 50})),
+        (Product::Jira, JIRA, json!({"values": first["values"], "isLast": true, "startAt": 0})),
+        (Product::Jira, JIRA, json!({"values": first["values"], "startAt": 0, "maxResults": 50})),
+        (Product::Jira, JIRA, lying(json!({"errors": {}, "errorMessages": ["x"]}))),
         (Product::Jira, JIRA, lying(json!({"startAt": 4}))),
         (Product::Jira, JIRA, lying(json!({"nextPage": "https://x/rest?startAt=1"}))),
         (Product::Jira, JIRA, lying(json!({"maxResults": 0}))),
@@ -71,6 +84,15 @@ async fn members_that_a_page_may_have_left_out_lose_nothing_in_any_product() {
         (Product::Confluence, CONFLUENCE, json!({"results": [], "_links": {}, "totalSize": 3})),
         (Product::Confluence, CONFLUENCE, json!({"results": [], "_links": {}, "size": 2})),
         (Product::Confluence, CONFLUENCE, json!({"results": [{"username": 4}], "_links": {}})),
+        (Product::Confluence, CONFLUENCE, json!({"results": [], "_links": {}, "start": 0, "limit": 200})),
+        (Product::Confluence, CONFLUENCE, json!({"results": [], "_links": {}, "start": 0, "size": 0})),
+        (Product::Confluence, CONFLUENCE, json!({"results": [], "_links": {}, "limit": 200, "size": 0})),
+        (
+            Product::Confluence,
+            CONFLUENCE,
+            json!({"results": [], "_links": {}, "start": "0", "limit": 200, "size": 0}),
+        ),
+        (Product::Bitbucket, BITBUCKET, json!({"values": [], "isLastPage": true, "size": 0, "limit": 25})),
         (Product::Bitbucket, BITBUCKET, json!({"values": [], "isLastPage": true, "nextPageStart": 2})),
     ] {
         let stub = with_keys(|_| {}).await;
@@ -131,6 +153,20 @@ async fn a_list_of_tokens_that_contradicts_itself_is_not_taken_for_whole() {
         json!({"last": false}),
         json!({"last": true}),
         json!({"number": "one"}),
+        json!({"number": "0"}),
+        json!({"page": 4}),
+        json!({"size": null}),
+        json!({"limit": "500"}),
+        json!({"numberOfElements": null}),
+        json!({"totalElements": "5"}),
+        json!({"totalPages": 9}),
+        json!({"totalPages": 1}),
+        json!({"first": true}),
+        json!({"first": false}),
+        json!({"first": "yes"}),
+        json!({"empty": true}),
+        json!({"empty": "no"}),
+        json!({"last": "no"}),
     ] {
         let stub = with_keys(|_| {}).await;
         stub.rewrite("tokensByFilter", alone(lie.clone()));
@@ -141,7 +177,13 @@ async fn a_list_of_tokens_that_contradicts_itself_is_not_taken_for_whole() {
         assert!(seen > 0, "{lie}");
     }
     let stub = with_keys(|contents| contents.listing.page = 100).await;
-    stub.rewrite("tokensByFilter", alone(json!({"totalElements": 5, "size": 500, "last": true})));
+    let whole = json!({"totalElements": 5, "totalPages": 1, "number": 0, "numberOfElements": 5, "size": 500,
+                       "first": true, "last": true, "empty": false});
+    stub.rewrite("tokensByFilter", move |page| {
+        if page["content"] != json!([]) {
+            set(whole.clone())(page);
+        }
+    });
     assert_eq!(stub.target().tokens(&mut |_| {}).await.unwrap(), Coverage::Complete);
 }
 

@@ -40,12 +40,10 @@ pub(super) fn answer(contents: &Contents, path: &str, query: &[(String, String)]
         }
         "/rest/api/latest/admin/groups" => {
             let known = contents.groups.contains_key(given("filter")?);
-            let values = if known { json!([{"name": given("filter")}]) } else { json!([]) };
-            json!({"values": values, "isLastPage": true})
+            let values = if known { vec![json!({"name": given("filter")})] } else { Vec::new() };
+            bitbucket_page(&values, 0, true)
         }
-        "/rest/api/latest/admin/users/more-members" => {
-            json!({"values": groups_of(given("context")?), "isLastPage": true})
-        }
+        "/rest/api/latest/admin/users/more-members" => bitbucket_page(&groups_of(given("context")?), 0, true),
         "/rest/api/2/myself" => json!({"name": "warden", "key": "1", "active": true}),
         "/rest/api/2/serverInfo" => json!({"version": "10.3.2"}),
         "/rest/api/2/user/list" => jira_stream(contents, start("cursor")),
@@ -60,7 +58,10 @@ pub(super) fn answer(contents: &Contents, path: &str, query: &[(String, String)]
             json!({"name": given("username"), "groups": {"items": groups_of(given("username")?)}})
         }
         "/rest/api/user/current" => json!({"type": "known", "username": "warden", "userKey": "1"}),
-        "/rest/api/user/memberof" => json!({"results": groups_of(given("username")?), "_links": {}}),
+        "/rest/api/user/memberof" => {
+            let groups = groups_of(given("username")?);
+            json!({"results": groups, "start": 0, "limit": 200, "size": groups.len(), "_links": {}})
+        }
         "/rest/api/user/list" => {
             confluence(&contents.users, start("start"), given("expand").filter(|_| !contents.hides_activity))
         }
@@ -84,7 +85,12 @@ fn bitbucket(users: &[User], start: usize) -> Value {
     let user = |&(name, key, active): &User| json!({"name": name, "slug": name, "id": key.parse::<u64>().unwrap(), "active": active, "type": "NORMAL"});
     let shown: Vec<_> = users.iter().skip(start).take(2).map(user).collect();
     let is_last = start + 2 >= users.len();
-    json!({"values": shown, "isLastPage": is_last, "nextPageStart": (!is_last).then_some(start + 2)})
+    bitbucket_page(&shown, start, is_last)
+}
+
+fn bitbucket_page(values: &[Value], start: usize, is_last: bool) -> Value {
+    json!({"values": values, "size": values.len(), "limit": 25, "start": start, "isLastPage": is_last,
+           "nextPageStart": (!is_last).then_some(start + 2)})
 }
 
 fn jira(&(name, key, active): &User) -> Value {

@@ -1,6 +1,7 @@
 //! The target `resolution`, over HTTP.
 
 mod contradictions;
+mod cross_checks;
 mod directories;
 mod gateway;
 mod program;

@@ -13,7 +13,8 @@ use crate::{
     target::{
         bitbucket::wire::{or_none, segment},
         directory::Members,
-        http::{Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, next_by_count},
+        http::{Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, Told, next_by_count, told},
+        odd::{visible, visible_or_none},
     },
 };
 
@@ -35,9 +36,9 @@ struct Current {
 /// A user in a list.
 #[derive(Deserialize, Hash)]
 struct User {
-    #[serde(rename = "username")]
+    #[serde(rename = "username", deserialize_with = "visible")]
     name: UserName,
-    #[serde(rename = "userKey", default, deserialize_with = "or_none")]
+    #[serde(rename = "userKey", default, deserialize_with = "visible_or_none")]
     key: Option<String>,
     #[serde(default, deserialize_with = "or_none")]
     status: Option<String>,
@@ -58,19 +59,25 @@ impl User {
 
 #[derive(Deserialize, Hash)]
 struct Group {
+    #[serde(deserialize_with = "visible")]
     name: GroupName,
 }
 
+/// A page. Every one says where it begins, how much it holds and how much it has room for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
 struct Results<T> {
     #[serde(rename = "results")]
     entries: Vec<Entry<T>>,
-    start: Option<Value>,
-    limit: Option<Value>,
-    size: Option<Value>,
-    total_size: Option<Value>,
-    errors: Option<Value>,
+    #[serde(default)]
+    start: Value,
+    #[serde(default)]
+    limit: Value,
+    #[serde(default)]
+    size: Value,
+    #[serde(default, deserialize_with = "told")]
+    total_size: Told,
+    errors: Told,
     #[serde(rename = "_links")]
     links: Option<Links>,
 }
@@ -87,8 +94,15 @@ impl<T: DeserializeOwned> Page<T> for Results<T> {
         let leads_on = self.links.as_ref().map(|links| links.next.is_some());
         let is_last = leads_on.filter(|leads_on| !leads_on).map(|_| true);
         let next = next_by_count(start, self.entries.len(), is_last, leads_on.unwrap_or(false));
-        let Self { entries, start, limit, size, total_size: total, errors, .. } = self;
-        Opened { entries, claims: Claims { start, size, limit, total, errors }, next }
+        let claims = Claims {
+            start: Some(self.start),
+            size: Some(self.size),
+            limit: Some(self.limit),
+            totals: [self.total_size, None],
+            errors: [self.errors, None],
+            ..Claims::default()
+        };
+        Opened { entries: self.entries, claims, next }
     }
 }
 

@@ -4,18 +4,20 @@
 //! alone, where `.` stands for any name (JRASERVER-29069), and which shows 1000 users at most
 //! (JRASERVER-65089), in Jira 10 no more than 100 (JRASERVER-78660).
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{Cause, Person, UsersCutOff};
 use crate::{
     model::{GroupName, UserName},
     target::{
-        bitbucket::wire::{Number, or_none},
+        bitbucket::wire::or_none,
         directory::Members,
         http::{
-            Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, PagingFault, Refusal, next_by_count,
+            Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, PagingFault, Refusal, Told, flag,
+            next_by_count, told,
         },
+        odd::{visible, visible_or_none},
     },
 };
 
@@ -33,8 +35,9 @@ pub(super) const READ: &[&str] = &[MYSELF, SERVER, USER, LIST, MEMBERS];
 
 #[derive(Deserialize, Hash)]
 struct User {
+    #[serde(deserialize_with = "visible")]
     name: UserName,
-    #[serde(default, deserialize_with = "or_none")]
+    #[serde(default, deserialize_with = "visible_or_none")]
     key: Option<String>,
     #[serde(default, deserialize_with = "or_none")]
     active: Option<bool>,
@@ -52,30 +55,39 @@ struct Server {
     version: Option<String>,
 }
 
+/// A page of members. Every one says where it begins, how much it has room for, and whether it is the last one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserPage {
     values: Vec<Entry<User>>,
-    is_last: Option<bool>,
-    next_page: Option<Value>,
-    start_at: Option<Value>,
-    max_results: Option<Value>,
-    total: Option<Value>,
-    errors: Option<Value>,
-    error_messages: Option<Value>,
+    #[serde(default)]
+    is_last: Value,
+    next_page: Option<IgnoredAny>,
+    #[serde(default)]
+    start_at: Value,
+    #[serde(default)]
+    max_results: Value,
+    #[serde(default, deserialize_with = "told")]
+    total: Told,
+    #[serde(default, deserialize_with = "told")]
+    total_count: Told,
+    errors: Told,
+    error_messages: Told,
 }
 
 impl Page<User> for UserPage {
     const PARAMETERS: (&'static str, &'static str) = ("startAt", "maxResults");
 
     fn open(self, start: u64) -> Opened<User> {
-        let next = next_by_count(start, self.values.len(), self.is_last, self.next_page.is_some());
+        let (entries, leads_on) = (self.values.len(), self.next_page.is_some());
+        let next =
+            flag(&Some(self.is_last)).and_then(|is_last| next_by_count(start, entries, is_last, leads_on));
         let claims = Claims {
-            start: self.start_at,
-            size: None,
-            limit: self.max_results,
-            total: self.total,
-            errors: self.errors.or(self.error_messages),
+            start: Some(self.start_at),
+            limit: Some(self.max_results),
+            totals: [self.total, self.total_count],
+            errors: [self.errors, self.error_messages],
+            ..Claims::default()
         };
         Opened { entries: self.values, claims, next }
     }
@@ -86,9 +98,34 @@ impl Page<User> for UserPage {
 #[serde(rename_all = "camelCase")]
 struct StreamPage {
     values: Vec<Entry<User>>,
-    is_last: Option<bool>,
-    next_cursor: Option<Number>,
-    errors: Option<Value>,
+    #[serde(default, deserialize_with = "told")]
+    is_last: Told,
+    next_cursor: Option<Value>,
+    #[serde(default, deserialize_with = "told")]
+    max_results: Told,
+    errors: Told,
+    error_messages: Told,
+}
+
+impl StreamPage {
+    /// The cursor of the next page, behind one that was read from `cursor`. The last page has one as well: only
+    /// what is there says that it is the last.
+    fn next(&self, cursor: Option<&str>) -> Result<Option<String>, PagingFault> {
+        let is_last = flag(&self.is_last)?;
+        let next = match &self.next_cursor {
+            None => None,
+            Some(Value::String(next)) => Some(next.clone()),
+            Some(Value::Number(next)) => Some(next.to_string()),
+            Some(_) => return Err(PagingFault::LeadsNowhere),
+        };
+        match next {
+            Some(_) if self.values.is_empty() && is_last != Some(true) => Err(PagingFault::Empty),
+            Some(_) if self.values.is_empty() => Ok(None),
+            Some(next) if cursor == Some(&next) => Err(PagingFault::LeadsNowhere),
+            None if is_last == Some(false) => Err(PagingFault::LeadsNowhere),
+            next => Ok(next),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,6 +140,7 @@ struct GroupList {
 
 #[derive(Deserialize)]
 struct Group {
+    #[serde(deserialize_with = "visible")]
     name: GroupName,
 }
 
@@ -130,17 +168,11 @@ async fn list(client: &HttpClient) -> Result<Listing<User>, HttpError> {
     loop {
         let query = cursor.as_deref().map(|cursor| ("cursor", cursor));
         let query: Vec<_> = [("maxResults", "1000")].into_iter().chain(query).collect();
-        let StreamPage { values, is_last, next_cursor, errors } = client.get(LIST, &query).await?.body;
-        // Read on from a cursor that the last page has as well: only what is there says that it is the last.
-        let next = match next_cursor.map(Number::text) {
-            Some(_) if values.is_empty() && is_last != Some(true) => Err(PagingFault::Empty),
-            Some(_) if values.is_empty() => Ok(None),
-            Some(next) if cursor.as_ref() == Some(&next) => Err(PagingFault::LeadsNowhere),
-            None if is_last == Some(false) => Err(PagingFault::LeadsNowhere),
-            next => Ok(next),
-        };
-        let count = values.len() as u64;
-        let next = reading.take(start, values, &Claims { errors, ..Claims::default() }, next);
+        let page = client.get::<StreamPage>(LIST, &query).await?.body;
+        let next = page.next(cursor.as_deref());
+        let (count, errors) = (page.values.len() as u64, [page.errors, page.error_messages]);
+        let claims = Claims { limit: page.max_results, errors, ..Claims::default() };
+        let next = reading.take(start, page.values, &claims, next);
         start += count;
         match next {
             Some(next) => cursor = Some(next),

@@ -23,6 +23,7 @@ use crate::{
 type Cause = Box<dyn Error + Send + Sync>;
 
 /// A user of a product.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Person {
     /// The name, as in groups and policies.
     pub(super) name: UserName,
@@ -61,16 +62,17 @@ pub(super) async fn version(client: &HttpClient, product: Product) -> Result<Opt
     }
 }
 
-/// All users, the inactive ones too, each once.
+/// All users, the inactive ones too, each once unless the server says different things of one.
 pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Listing<Person>, Cause> {
     let mut people = match product {
         Product::Bitbucket => bitbucket::people(client).await?,
         Product::Jira => jira::people(client).await?,
         Product::Confluence => confluence::people(client).await?,
     };
-    // One who moves to the next page meanwhile stands there again.
+    // One who moves to the next page meanwhile stands there again. With other words it is kept: nobody knows
+    // which of them are true.
     let mut seen = HashSet::with_capacity(people.values.len());
-    people.values.retain(|person| seen.insert(person.name.clone()));
+    people.values.retain(|person| seen.insert(person.clone()));
     Ok(people)
 }
 
