@@ -292,7 +292,7 @@ fn what_can_never_be_equal_is_told_with_what_to_write() {
         ("owner.active == 'yes'", "write true or false, such as `true`"),
         ("owner.active == 'false'", "write true or false, such as `false`"),
         ("owner.active in [true, 1]", "write true or false, such as `true`"),
-        ("owner.active == token.id", "write a text, such as `\"..\"`"),
+        ("owner.active == token.id", "write true or false, such as `true`"),
         ("token.scope == 2", "write a text, such as `\"read-only\"`"),
         ("owner.kind != 1", "write a text, such as `\"user\"`"),
         ("owner.name == true", "write a text, such as `\"true\"`"),
