@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 mod apply;
 mod atomic;
+mod audit;
 mod baseline;
 mod child;
 mod clock;
@@ -136,6 +137,7 @@ enum Command {
     /// What runs did
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    Audit(audit::AuditCommand),
     Schema(schema::Schema),
     /// Runs the server that issues API tokens and enforces what was applied to it
     Serve(serve::ServeArgs),
@@ -164,6 +166,7 @@ impl Command {
             Self::Import(command) => command.files(global),
             Self::Test(command) => command.files(global),
             Self::Explain(_) | Self::Journal(_) => RunFiles::of_settings(global),
+            Self::Audit(command) => command.files(global),
             Self::Settings(command) => settings::files(global, command),
             Self::Init(_)
             | Self::Schema(_)
@@ -189,6 +192,7 @@ impl Command {
             Self::Explain(command) => command.run(global),
             Self::Test(command) => command.run(global),
             Self::Journal(command) => command.run(global),
+            Self::Audit(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

@@ -17,7 +17,7 @@ use super::{
     stop::{self, Hangup},
 };
 use crate::{
-    model::GroupName,
+    model::{GroupName, Period},
     serve::{self, Certificate, Options, Tls, TlsVersion, store::StoreUrl},
 };
 
@@ -48,6 +48,9 @@ pub(super) struct ServeArgs {
     /// The lowest version of TLS to speak
     #[arg(long, value_name = "VERSION", requires = "tls_cert", default_value = "1.2")]
     tls_min_version: MinVersion,
+    /// Delete entries of the audit that are older than this, e.g. `400d` [default: keep them for ever]
+    #[arg(long, value_name = "PERIOD")]
+    audit_retention: Option<Period>,
     /// Listen without TLS although others can listen in
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
@@ -128,6 +131,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             tls_client_ca: arguments.tls_client_ca.as_deref().map(|file| global.resolve(file)),
             tls_min_version: arguments.tls_min_version.into(),
             connections: connections(),
+            audit_retention: arguments.audit_retention,
             ..Options::new(GroupName::new(arguments.admin_group.as_str()))
         };
         let running = serve::start(store, listener, options).await?;

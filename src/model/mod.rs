@@ -5,6 +5,7 @@
 //! It refuses to know where a value came from: no file, no server, no clock.
 
 pub mod action;
+pub mod audit;
 mod blank;
 pub mod brief;
 pub mod client_address;

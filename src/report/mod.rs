@@ -5,6 +5,7 @@
 //! server.
 
 mod advice;
+pub mod audit;
 pub mod diagnostics;
 mod difference;
 mod escape;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use serde::Deserialize;
 
 use super::{
-    passwords::{COSTS, PasswordError, hash_password, is_argon2, is_password_hash},
+    passwords::{COSTS, PasswordError, hash_password, is_argon2, is_password, is_password_hash},
     store::{DirectoryRows, NewUser, Store, StoreError, slug},
     yaml,
 };
@@ -126,11 +126,12 @@ pub async fn import(
     text: &str,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<(), DirectoryError> {
-    let rows = read(text, environment)?;
+    let rows = read(text, environment, &store.password_hashes().await?)?;
     Ok(store.import_directory(&rows).await?)
 }
 
-/// The directory that the file `text` declares, with hashed passwords.
+/// The directory that the file `text` declares, with hashed passwords. One that `kept` has the hash of already keeps
+/// it: only what changed is to differ.
 ///
 /// # Errors
 ///
@@ -138,12 +139,13 @@ pub async fn import(
 pub fn read(
     text: &str,
     environment: impl Fn(&str) -> Option<String>,
+    kept: &BTreeMap<UserName, String>,
 ) -> Result<DirectoryRows, DirectoryError> {
     let document: DirectoryDocument = yaml::read(text).map_err(DirectoryError::Form)?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
     for written in document.users {
-        let user = user(written, &environment)?;
+        let user = user(written, &environment, kept)?;
         if !known.insert(user.name.clone()) {
             return Err(DirectoryError::Twice(user.name.into()));
         }
@@ -174,9 +176,13 @@ fn check_told_apart(users: &[NewUser]) -> Result<(), DirectoryError> {
 fn user(
     written: UserDocument,
     environment: impl Fn(&str) -> Option<String>,
+    kept: &BTreeMap<UserName, String>,
 ) -> Result<NewUser, DirectoryError> {
     let name = written.name;
     check_name(&name)?;
+    let same = |password: &str| {
+        kept.get(&UserName::new(name.as_str())).filter(|hash| is_password(password, hash)).cloned()
+    };
     let password_hash = match (written.password_env, written.password_hash) {
         (None, None) => None,
         (Some(_), Some(_)) => return Err(DirectoryError::TwoPasswords(name)),
@@ -184,7 +190,7 @@ fn user(
         (None, Some(hash)) if is_argon2(&hash) => return Err(DirectoryError::Costs(name)),
         (None, Some(_)) => return Err(DirectoryError::Hash(name)),
         (Some(variable), None) => match environment(&variable) {
-            Some(password) => Some(hash_password(&password)?),
+            Some(password) => Some(same(&password).map_or_else(|| hash_password(&password), Ok)?),
             None => return Err(DirectoryError::Environment { user: name, variable }),
         },
     };

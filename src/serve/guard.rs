@@ -26,7 +26,7 @@ use super::{
     problem::Problem,
     random::random_bytes,
     request_log::shown,
-    store::{Grounds, Right, Sender, Use},
+    store::{Grounds, Right, Sender, Use, Whence},
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
@@ -51,6 +51,7 @@ struct Known {
     credentials: Credentials,
     sender: Sender,
     clock: ServerClock,
+    whence: Whence,
 }
 
 impl Session {
@@ -80,6 +81,7 @@ impl Session {
             sender: self.request.sender.clone(),
             owner: None,
             clock: self.request.clock.clone(),
+            whence: self.request.whence.clone(),
         }))
     }
 
@@ -125,7 +127,7 @@ pub(super) async fn guard(
     let id = format!("{id:016x}");
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut seen = Seen::default();
-    let answered = answer(&app, peer, request, next, &mut seen).await;
+    let answered = answer(&app, (peer, &id), request, next, &mut seen).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
@@ -162,7 +164,7 @@ pub(super) async fn guard(
 
 async fn answer(
     app: &App,
-    peer: IpAddr,
+    (peer, id): (IpAddr, &str),
     request: Request,
     next: Next,
     seen: &mut Seen,
@@ -174,7 +176,7 @@ async fn answer(
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
     let mut under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
-    let session = enter(app, peer, &parts, entry, seen).await?;
+    let session = enter(app, (peer, id), &parts, entry, seen).await?;
     let has_body = entry == Entry::Permitted && !body.is_end_stream();
     if has_body || !parts.method.is_safe() {
         head::check_content(&parts.headers)?;
@@ -201,7 +203,7 @@ async fn answer(
             _ => false,
         };
         if ended {
-            let session = enter(app, peer, &parts, entry, seen).await?;
+            let session = enter(app, (peer, id), &parts, entry, seen).await?;
             parts.extensions.insert(session);
         }
         let request = Request::from_parts(parts.clone(), Body::from(body.bytes.clone()));
@@ -217,7 +219,7 @@ async fn answer(
 /// The session of a request, in the order of `access`: client address, network, credentials.
 async fn enter(
     app: &App,
-    peer: IpAddr,
+    (peer, id): (IpAddr, &str),
     request: &Parts,
     entry: Entry,
     seen: &mut Seen,
@@ -241,7 +243,8 @@ async fn enter(
     };
     seen.sender = credentials.sender();
     let method = request.method.as_str().to_owned();
-    let known = Known { origin, method, path, credentials, sender, clock: app.clock.clone() };
+    let whence = Whence { client: seen.client, request: id.to_owned() };
+    let known = Known { origin, method, path, credentials, sender, clock: app.clock.clone(), whence };
     let session = Session { revision, request: Arc::new(known) };
     if entry == Entry::Permitted {
         // What would be refused whatever it wants is refused before its body is read.

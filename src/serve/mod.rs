@@ -24,6 +24,7 @@ mod problem;
 mod project_permissions;
 mod random;
 mod request_log;
+mod retention;
 pub mod seed;
 pub mod settings;
 pub mod store;
@@ -44,7 +45,7 @@ use hyper_util::rt::TokioTimer;
 use jiff::Timestamp;
 use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
-use crate::model::{ClientAddressSource, GroupName, Settings, TokenSecret, secret::SecretHash};
+use crate::model::{ClientAddressSource, GroupName, Period, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
 use callers::Callers;
 pub use clock::{Clock, ServerClock};
@@ -90,6 +91,8 @@ pub struct Options {
     pub password_failures_per_minute: u32,
     /// How many connections there may be at a time; one address has a quarter of them at most.
     pub connections: usize,
+    /// How long entries of the audit are kept; `None` for ever.
+    pub audit_retention: Option<Period>,
 }
 
 impl Options {
@@ -111,6 +114,7 @@ impl Options {
             tls_min_version: TlsVersion::default(),
             password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
             connections: Self::CONNECTIONS,
+            audit_retention: None,
         }
     }
 }
@@ -228,6 +232,7 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     let certificate = options.tls.map(read).transpose()?;
     let serving = serve(door, handle.clone(), certificate.as_ref(), &app);
     let (for_writing, current) = (Arc::clone(&app), certificate.clone());
+    let retention = options.audit_retention;
     let writing = tokio::spawn(async move {
         let App { store, uses, clock, strangers, .. } = &*for_writing;
         let keeping = async {
@@ -240,7 +245,12 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
                 certificate.keep_current().await;
             }
         };
-        tokio::join!(uses.keep_writing(store), strangers.keep_telling(), keeping, current);
+        let pruning = async {
+            if let Some(period) = retention {
+                retention::keep_pruning(store, clock, period).await;
+            }
+        };
+        tokio::join!(uses.keep_writing(store), strangers.keep_telling(), keeping, current, pruning);
     });
     Ok(Running { address, handle, serving, writing, keeps_time, certificate, app })
 }

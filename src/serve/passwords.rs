@@ -140,6 +140,11 @@ fn matches(password: &SecretString, hash: &str, memory: &mut Memory) -> bool {
     computed.unwrap_or(false)
 }
 
+/// Whether `password` hashes to `hash`.
+pub(super) fn is_password(password: &str, hash: &str) -> bool {
+    matches(&SecretString::from(password), hash, &mut Memory::default())
+}
+
 /// The argon2id hash of `password`, as a PHC string.
 ///
 /// # Errors

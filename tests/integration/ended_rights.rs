@@ -11,7 +11,7 @@ use tokenwarden::{
     model::{GroupName, LastChange, LastUse, Owner, Scope, TokenScope, TokenSecret},
     serve::{
         Clock, directory, random_bytes,
-        store::{Grounds, KnownOwner, NewToken, Right, Sender, Store, StoreError, StoreUrl, Use},
+        store::{Grounds, KnownOwner, NewToken, Right, Sender, Store, StoreError, StoreUrl, Use, Whence},
     },
 };
 use tokio::{
@@ -403,7 +403,7 @@ fn directory_with(mary_is_active: bool, sams_name: &str) -> String {
 /// What `sender` was permitted under the settings of this revision.
 fn right_of(settings: i64, sender: Sender) -> Right {
     let clock = Clock::Fixed(NOW.parse().unwrap()).into();
-    Right::Request(Box::new(Grounds { settings, sender, owner: None, clock }))
+    Right::Request(Box::new(Grounds { settings, sender, owner: None, clock, whence: Whence::default() }))
 }
 
 async fn holds_to_the_end(events: &[Event]) {

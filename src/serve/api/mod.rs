@@ -6,6 +6,7 @@
 
 mod access_token_json;
 mod access_tokens;
+mod audit;
 mod basic_authentication;
 mod directory;
 mod endpoint;
@@ -49,6 +50,7 @@ fn endpoints() -> Vec<Endpoint> {
     all.extend(tokens::endpoints());
     all.extend(settings::endpoints());
     all.extend(runs::endpoints());
+    all.extend(audit::endpoints());
     all.extend(whoami::endpoints());
     all.extend(directory::endpoints());
     all.extend(projects::endpoints());

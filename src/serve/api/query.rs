@@ -7,6 +7,7 @@ use axum::{
 };
 use jiff::Timestamp;
 
+use super::endpoint::Parameter;
 use crate::serve::problem::Problem;
 
 /// The parts of a query string, in order; a name may come more than once.
@@ -51,6 +52,15 @@ impl Parameters {
         self.one(name)?
             .map(|text| text.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).ok_or_else(bad))
             .transpose()
+    }
+
+    /// Refuses every part that is not among `known`.
+    pub(super) fn only(&self, known: &[&[Parameter]]) -> Result<(), Problem> {
+        let is_known = |name: &str| known.iter().copied().flatten().any(|parameter| parameter.name == name);
+        match self.0.iter().find(|(given, _)| !is_known(given)) {
+            Some((unknown, _)) => Err(Problem::bad_request(format!("Unknown parameter `{unknown}`."))),
+            None => Ok(()),
+        }
     }
 
     /// Whether `name` is given, or something whose name begins with it and a dot.

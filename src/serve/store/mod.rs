@@ -3,6 +3,7 @@
 //! In: what is to be kept, and questions. Out: what was kept, one look-up a question. It refuses to
 //! know who asks and whether that one may. All SQL is in the submodule of the database.
 
+mod audit;
 mod right;
 mod sqlite;
 
@@ -17,6 +18,7 @@ use crate::model::{
     secret::SecretHash,
 };
 
+pub use audit::Whence;
 pub use right::{Grounds, Right, Sender};
 pub use sqlite::Store;
 

@@ -1,7 +1,7 @@
 //! The right to change the store. A right is checked where the effect is committed, not only where the request
 //! began: every transaction that writes asks for one and looks again at what it rests on.
 
-use super::{Account, KnownOwner, TokenRow};
+use super::{Account, KnownOwner, TokenRow, Whence};
 use crate::{model::Owner, serve::ServerClock};
 
 /// On what a change is permitted.
@@ -25,6 +25,8 @@ pub struct Grounds {
     pub owner: Option<(Owner, Option<KnownOwner>)>,
     /// Tells when the sender's token expires.
     pub clock: ServerClock,
+    /// Where it came from; kept in the audit.
+    pub whence: Whence,
 }
 
 /// Who sends a request, as the store knew that one when the credentials were verified.

@@ -3,6 +3,7 @@
 //! In: a client of the server. Out: a reader, and against an approved plan a writer. It refuses to
 //! know what the server enforces: it speaks the same REST as everybody else.
 
+mod audit;
 mod ledger;
 mod reader;
 mod wire;

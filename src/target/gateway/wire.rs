@@ -20,6 +20,7 @@ use crate::{
 
 pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
 pub(super) const LEASE: &str = "/rest/tokenwarden/1/lease";
+pub(super) const AUDIT: &str = "/rest/tokenwarden/1/audit";
 pub(super) const RUNS: &str = "/rest/tokenwarden/1/runs";
 pub(super) const LAST_CHANGE: &str = "/rest/tokenwarden/1/settings/last-change";
 pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";

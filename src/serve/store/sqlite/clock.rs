@@ -2,8 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{Store, moment};
-use crate::serve::store::{Right, StoreError};
+use serde_json::json;
+
+use super::{Store, Upkeep, moment};
+use crate::{
+    model::audit::AuditAction,
+    serve::store::{Right, StoreError, audit::Effect},
+};
 
 /// Everything that says when something was, with its table.
 const PAST: [(&str, &str); 8] = [
@@ -44,17 +49,19 @@ impl Store {
         .bind(now.as_millisecond())
         .execute(&mut *writing)
         .await?;
-        writing.commit().await?;
-        Ok(())
+        writing.keep(Upkeep::Clock).await
     }
 
     /// Goes back to `now`, UTC, after the clock of a server was ahead: what is said to have been later was
-    /// now, and nobody holds the lease any more. What was to expire then does.
+    /// now, and nobody holds the lease any more. What was to expire then does. Entries of the audit keep their
+    /// moments, and the one that tells of this stands behind them.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub async fn go_back_to(&self, now: Timestamp) -> Result<(), StoreError> {
+        let before = self.latest_moment().await?;
+        let effect = Effect::new(AuditAction::ClockReset, json!({"before": before, "after": now}));
         let now = now.as_millisecond();
         let mut writing = self.write(&Right::Host).await?;
         for (table, column) in PAST {
@@ -63,7 +70,6 @@ impl Store {
         }
         sqlx::query("UPDATE lease SET expires = 0").execute(&mut *writing).await?;
         sqlx::query("UPDATE marks SET at = ?1 WHERE at > ?1").bind(now).execute(&mut *writing).await?;
-        writing.commit().await?;
-        Ok(())
+        writing.finish([effect]).await
     }
 }

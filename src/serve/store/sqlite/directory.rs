@@ -2,15 +2,17 @@
 //! at a number, so that every page takes the same time wherever it lies. It refuses to know how
 //! passwords are hashed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, people, projects};
+use super::{Right, Store, people, projects, snapshot::Snapshot};
 use crate::{
-    model::{GroupName, UserName},
-    serve::store::{Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow, slug},
+    model::{GroupName, UserName, audit::AuditAction},
+    serve::store::{
+        Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow, audit::Effect, slug,
+    },
 };
 
 macro_rules! users {
@@ -27,6 +29,19 @@ impl Store {
     /// When the store fails.
     pub async fn account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
         account(&mut *self.recognisers.acquire().await?, name).await
+    }
+
+    /// The hash of each password, as argon2 writes it.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn password_hashes(&self) -> Result<BTreeMap<UserName, String>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT name, password_hash FROM users WHERE password_hash IS NOT NULL")
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(rows.into_iter().map(|(name, hash)| (UserName::new(name), hash)).collect())
     }
 
     /// The users with `filter` in their name, display name or mail address.
@@ -177,6 +192,7 @@ impl Store {
     /// When the store fails; then everything is as before.
     pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<(), StoreError> {
         let mut writing = self.write(&Right::Host).await?;
+        let before = Snapshot::of(&mut writing).await?;
         sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
         let rows = user_rows(&directory.users);
         people::settle(&mut writing, &rows).await?;
@@ -192,7 +208,8 @@ impl Store {
             import_group(&mut writing, name, members).await?;
         }
         projects::import(&mut writing, &directory.projects).await?;
-        writing.commit().await
+        let changed = before.changed_to(&Snapshot::of(&mut writing).await?);
+        writing.finish(changed.map(|changed| Effect::new(AuditAction::DirectoryImport, changed))).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! In: the path of a file. Out: the store in it, in SQLite with a write-ahead log. Several processes
 //! may use one file at a time. It refuses to know what the tables mean: that is the submodules' part.
 
+mod audit;
 mod clock;
 mod directory;
 mod people;
@@ -8,6 +9,7 @@ mod projects;
 mod right;
 mod runs;
 mod settings;
+mod snapshot;
 mod tokens;
 mod writer;
 
@@ -25,7 +27,7 @@ use sqlx::{
 };
 
 use super::{Right, StoreError, StoreUrl};
-use writer::{Writer, Writing};
+use writer::{Upkeep, Writer, Writing};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/serve/store/migrations");
 
@@ -108,7 +110,7 @@ impl Store {
             .bind(now.as_millisecond())
             .execute(&mut *writing)
             .await?;
-        writing.commit().await
+        writing.keep(Upkeep::Probe).await
     }
 
     /// Closes the store after everything under way, so that its file is complete by itself.

@@ -32,7 +32,7 @@ impl Right {
     /// Whether it holds for a transaction on `connection`.
     pub(super) async fn holds(&self, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
         let Self::Request(grounds) = self else { return Ok(true) };
-        let Grounds { settings, sender, owner, clock } = &**grounds;
+        let Grounds { settings, sender, owner, clock, whence: _ } = &**grounds;
         let present: Option<i64> = sqlx::query_scalar("SELECT revision FROM settings WHERE id = 1")
             .fetch_optional(&mut *connection)
             .await?;

@@ -4,15 +4,17 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use serde_json::json;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::{Right, Store, moment};
+use super::{Right, Store, Upkeep, Writing, moment};
 use crate::{
     model::{
         ServerIdentity,
+        audit::AuditAction,
         run::{ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
     },
-    serve::store::{Lease, LeaseAnswer, StoreError, Under},
+    serve::store::{Lease, LeaseAnswer, StoreError, Under, audit::Effect},
 };
 
 #[derive(FromRow)]
@@ -73,6 +75,9 @@ impl Store {
     ) -> Result<LeaseAnswer, StoreError> {
         let mut writing = self.write(right).await?;
         let held = lease(&mut writing).await?;
+        // A lease that was given back is no longer anybody's.
+        let lost_by =
+            held.as_ref().filter(|held| held.expires != Timestamp::UNIX_EPOCH).map(|held| held.run.clone());
         let (number, since) = match held {
             // What prolonged it may have been under way when it was given back.
             Some(held) if held.run == *run && held.expires == Timestamp::UNIX_EPOCH => {
@@ -94,7 +99,13 @@ impl Store {
         .bind(expires.as_millisecond())
         .execute(&mut *writing)
         .await?;
-        writing.commit().await?;
+        if lost_by.as_ref() == Some(run) {
+            writing.keep(Upkeep::LeaseGoesOn).await?;
+        } else {
+            writing.by_run(run);
+            let details = json!({"number": number, "holder": holder, "lost_by": lost_by});
+            writing.finish([Effect::new(AuditAction::LeaseTake, details)]).await?;
+        }
         Ok(LeaseAnswer::Given(Lease { number, run: run.clone(), holder: holder.to_owned(), since, expires }))
     }
 
@@ -109,8 +120,11 @@ impl Store {
             .bind(run.as_str())
             .execute(&mut *writing)
             .await?;
-        writing.commit().await?;
-        Ok(done.rows_affected() > 0)
+        let is_done = done.rows_affected() > 0;
+        writing.by_run(run);
+        let effect = Effect::new(AuditAction::LeaseGiveBack, json!({}));
+        writing.finish(is_done.then_some(effect)).await?;
+        Ok(is_done)
     }
 
     /// Keeps a run that begins. The same one may be told twice.
@@ -120,7 +134,7 @@ impl Store {
     /// When `right` has ended, or the store fails.
     pub async fn begin_run(&self, right: &Right, head: &RunHead) -> Result<(), StoreError> {
         let mut writing = self.write(right).await?;
-        sqlx::query(
+        let done = sqlx::query(
             "INSERT INTO runs (run, target, begun, run_by, policy_sha256, last) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?3) ON CONFLICT DO NOTHING",
         )
@@ -131,7 +145,10 @@ impl Store {
         .bind(&head.policy_sha256)
         .execute(&mut *writing)
         .await?;
-        writing.commit().await
+        writing.by_run(&head.run);
+        let details = json!({"target": head.target, "by": head.by, "policy_sha256": head.policy_sha256});
+        let effect = Effect::new(AuditAction::RunBegin, details);
+        writing.finish((done.rows_affected() > 0).then_some(effect)).await
     }
 
     /// Keeps that `run` ended at `at`, and answers whether there is such a run.
@@ -141,14 +158,23 @@ impl Store {
     /// When `right` has ended, or the store fails.
     pub async fn end_run(&self, right: &Right, run: &RunId, at: Timestamp) -> Result<bool, StoreError> {
         let mut writing = self.write(right).await?;
-        let done =
-            sqlx::query("UPDATE runs SET ended = coalesce(ended, ?2), last = max(last, ?2) WHERE run = ?1")
+        let ended: Option<Option<i64>> = sqlx::query_scalar("SELECT ended FROM runs WHERE run = ?1")
+            .bind(run.as_str())
+            .fetch_optional(&mut *writing)
+            .await?;
+        // A run ends once.
+        let ends = ended == Some(None);
+        if ends {
+            sqlx::query("UPDATE runs SET ended = ?2, last = max(last, ?2) WHERE run = ?1")
                 .bind(run.as_str())
                 .bind(at.as_millisecond())
                 .execute(&mut *writing)
                 .await?;
-        writing.commit().await?;
-        Ok(done.rows_affected() > 0)
+        }
+        writing.by_run(run);
+        let effect = Effect::new(AuditAction::RunEnd, json!({}));
+        writing.finish(ends.then_some(effect)).await?;
+        Ok(ended.is_some())
     }
 
     /// The runs that did something at `since` or later, the latest first, `limit` at most, with what they
@@ -202,7 +228,7 @@ impl Store {
 /// # Errors
 ///
 /// When the lease was lost, the run never began, or the store fails.
-pub(super) async fn keep(writing: &mut SqliteConnection, under: Option<&Under>) -> Result<(), StoreError> {
+pub(super) async fn keep(writing: &mut Writing, under: Option<&Under>) -> Result<(), StoreError> {
     let Some(under) = under else { return Ok(()) };
     if let Some(number) = under.lease {
         // INVARIANT: a lease that ran out is good until somebody else takes it; then its number is an old
@@ -213,11 +239,12 @@ pub(super) async fn keep(writing: &mut SqliteConnection, under: Option<&Under>) 
             return Err(StoreError::LeaseLost);
         }
     }
+    writing.by_run(&under.run);
     let at = under.at.as_millisecond();
     let known = sqlx::query("UPDATE runs SET last = max(last, ?2) WHERE run = ?1")
         .bind(under.run.as_str())
         .bind(at)
-        .execute(&mut *writing)
+        .execute(&mut **writing)
         .await?;
     if known.rows_affected() == 0 {
         return Err(StoreError::NoSuchRun(under.run.clone()));
@@ -233,7 +260,7 @@ pub(super) async fn keep(writing: &mut SqliteConnection, under: Option<&Under>) 
     .bind(&under.note.action)
     .bind(note)
     .bind(at)
-    .execute(&mut *writing)
+    .execute(&mut **writing)
     .await?;
     Ok(())
 }

@@ -1,10 +1,16 @@
 //! In: settings documents, as text. Out: the one that is kept, its revision, and who wrote it when. It
 //! refuses to know what they say.
 
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+
 use super::{Right, Store, moment, runs};
 use crate::{
-    model::LastChange,
-    serve::store::{SettingsRow, StoreError, Under},
+    model::{LastChange, audit::AuditAction},
+    serve::store::{
+        SettingsRow, StoreError, Under,
+        audit::{Effect, differences},
+    },
 };
 
 impl Store {
@@ -30,11 +36,14 @@ impl Store {
     /// When the store fails.
     pub async fn begin_settings(&self, document: &str) -> Result<(), StoreError> {
         let mut writing = self.write(&Right::Host).await?;
-        sqlx::query("INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING")
-            .bind(document)
-            .execute(&mut *writing)
-            .await?;
-        writing.commit().await
+        let done = sqlx::query(
+            "INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING",
+        )
+        .bind(document)
+        .execute(&mut *writing)
+        .await?;
+        let effect = Effect::new(AuditAction::SettingsBegin, json!({"settings": of_text(document)}));
+        writing.finish((done.rows_affected() > 0).then_some(effect)).await
     }
 
     /// Who changed the settings last, and when; nothing when they are those of a new server, or were
@@ -82,6 +91,7 @@ impl Store {
         under: Option<&Under>,
     ) -> Result<Option<i64>, StoreError> {
         let mut writing = self.write(right).await?;
+        let before = documents(&mut writing).await?;
         let revision: Option<i64> = sqlx::query_scalar(
             "UPDATE settings SET document = ?1, revision = revision + 1, changed_by = ?3, changed = ?4, \
              basic_authentication = coalesce(?5, basic_authentication) \
@@ -94,11 +104,13 @@ impl Store {
         .bind(basic_authentication)
         .fetch_optional(&mut *writing)
         .await?;
-        if revision.is_some() {
-            runs::keep(&mut writing, under).await?;
-        }
-        writing.commit().await?;
-        Ok(revision)
+        let Some(revision) = revision else {
+            return writing.finish(None).await.map(|()| None);
+        };
+        runs::keep(&mut writing, under).await?;
+        let effect = replacement(&mut writing, AuditAction::SettingsReplace, &before).await?;
+        writing.finish([effect]).await?;
+        Ok(Some(revision))
     }
 
     /// Keeps `document` whatever was kept before.
@@ -108,6 +120,7 @@ impl Store {
     /// When the store fails.
     pub async fn force_settings(&self, document: &str, change: &LastChange) -> Result<(), StoreError> {
         let mut writing = self.write(&Right::Host).await?;
+        let before = documents(&mut writing).await?;
         sqlx::query(
             "INSERT INTO settings (id, document, revision, changed_by, changed) VALUES (1, ?1, 1, ?2, ?3) \
              ON CONFLICT DO UPDATE SET document = excluded.document, revision = revision + 1, \
@@ -118,6 +131,35 @@ impl Store {
         .bind(change.at.as_millisecond())
         .execute(&mut *writing)
         .await?;
-        writing.commit().await
+        let effect = replacement(&mut writing, AuditAction::SettingsImport, &before).await?;
+        writing.finish([effect]).await
     }
+}
+
+/// The effect of settings in the place of those that were in `before`.
+pub(super) async fn replacement(
+    connection: &mut SqliteConnection,
+    action: AuditAction,
+    before: &Value,
+) -> Result<Effect, StoreError> {
+    Ok(Effect::new(action, differences(before, &documents(connection).await?)))
+}
+
+/// The settings and what is kept beside them, as far as there are any.
+pub(super) async fn documents(connection: &mut SqliteConnection) -> Result<Value, StoreError> {
+    let row: Option<(i64, String, Option<String>)> =
+        sqlx::query_as("SELECT revision, document, basic_authentication FROM settings WHERE id = 1")
+            .fetch_optional(connection)
+            .await?;
+    let Some((revision, document, beside)) = row else { return Ok(json!({})) };
+    Ok(json!({
+        "revision": revision,
+        "settings": of_text(&document),
+        "basic_authentication": beside.as_deref().map(of_text),
+    }))
+}
+
+/// The JSON in `text`, or the text where it is none.
+fn of_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }

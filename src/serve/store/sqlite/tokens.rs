@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, moment, runs};
+use super::{Right, Store, Upkeep, moment, runs, settings};
 use crate::{
-    model::{LastUse, Owner, Scope, TokenScope, UserName, secret::SecretHash},
+    model::{LastUse, Owner, Scope, TokenScope, UserName, audit::AuditAction, secret::SecretHash},
     serve::project_permissions::ProjectPermissions,
     serve::store::{
         Between, KnownOwner, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Under, Use,
+        audit::{Effect, differences, token_details},
     },
 };
 
@@ -88,11 +89,11 @@ impl Store {
             .fetch_one(&mut *writing)
             .await?;
             if live >= i64::from(max) {
-                return Ok(None);
+                return writing.finish(None).await.map(|()| None);
             }
         }
-        let id = insert(&mut writing, new).await?;
-        writing.commit().await?;
+        let (id, effect) = insert(&mut writing, new).await?;
+        writing.finish([effect]).await?;
         Ok(Some(id))
     }
 
@@ -112,6 +113,7 @@ impl Store {
         under: Option<&Under>,
     ) -> Result<Option<TokenRow>, StoreError> {
         let mut writing = self.write(right).await?;
+        let before = by_id(&mut writing, id).await?;
         let row = sqlx::query(concat!(
             "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
              expires = coalesce(?4, expires), permissions = coalesce(?5, permissions) WHERE id = ?1 \
@@ -134,11 +136,19 @@ impl Store {
         )
         .fetch_optional(&mut *writing)
         .await?;
-        if row.is_some() {
-            runs::keep(&mut writing, under).await?;
+        let after = row.as_ref().map(token).transpose()?;
+        let (Some(before), Some(after)) = (before, after) else {
+            return writing.finish(None).await.map(|()| None);
+        };
+        runs::keep(&mut writing, under).await?;
+        let changed = differences(&token_details(&before), &token_details(&after));
+        if changed == json!({}) {
+            writing.keep(Upkeep::Repetition).await?;
+        } else {
+            let effect = Effect::new(AuditAction::TokenUpdate, changed).on(id, &after.owner);
+            writing.finish([effect]).await?;
         }
-        writing.commit().await?;
-        row.as_ref().map(token).transpose()
+        Ok(Some(after))
     }
 
     /// Deletes the token with this number and answers whether there was one. When a run does it, that is
@@ -154,13 +164,16 @@ impl Store {
         under: Option<&Under>,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write(right).await?;
-        let done = sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id).execute(&mut *writing).await?;
-        let was_there = done.rows_affected() > 0;
-        if was_there {
+        let row = sqlx::query(concat!("DELETE FROM tokens WHERE id = ?1 RETURNING ", columns!()))
+            .bind(id)
+            .fetch_optional(&mut *writing)
+            .await?;
+        let revoked = row.as_ref().map(token).transpose()?;
+        if revoked.is_some() {
             runs::keep(&mut writing, under).await?;
         }
-        writing.commit().await?;
-        Ok(was_there)
+        writing.finish(revoked.as_ref().map(revocation)).await?;
+        Ok(revoked.is_some())
     }
 
     /// Deletes all tokens of the user `owner` and answers how many there were.
@@ -170,12 +183,16 @@ impl Store {
     /// When the store fails.
     pub async fn revoke_all_for(&self, right: &Right, owner: &UserName) -> Result<u64, StoreError> {
         let mut writing = self.write(right).await?;
-        let done = sqlx::query("DELETE FROM tokens WHERE owner_folded = ?1 AND owner_kind = 'user'")
-            .bind(owner.folded())
-            .execute(&mut *writing)
-            .await?;
-        writing.commit().await?;
-        Ok(done.rows_affected())
+        let rows = sqlx::query(concat!(
+            "DELETE FROM tokens WHERE owner_folded = ?1 AND owner_kind = 'user' RETURNING ",
+            columns!()
+        ))
+        .bind(owner.folded())
+        .fetch_all(&mut *writing)
+        .await?;
+        let revoked: Vec<TokenRow> = rows.iter().map(token).collect::<Result<_, _>>()?;
+        writing.finish(revoked.iter().map(revocation).collect::<Vec<_>>()).await?;
+        Ok(revoked.len().try_into().unwrap_or(u64::MAX))
     }
 
     /// The tokens of a page, in the order of their numbers.
@@ -236,10 +253,10 @@ impl Store {
             .execute(&mut *writing)
             .await?;
         }
-        writing.commit().await
+        writing.keep(Upkeep::LastUses).await
     }
 
-    /// Puts `tokens` and, where given, `settings` into a store that has no token and was never seeded,
+    /// Puts `tokens` and, where given, the settings in `document` into a store that has no token and was never seeded,
     /// in one transaction with the mark that says so. Answers whether it did.
     ///
     /// # Errors
@@ -248,7 +265,7 @@ impl Store {
     pub async fn seed(
         &self,
         tokens: &[NewToken],
-        settings: Option<&str>,
+        document: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write(&Right::Host).await?;
@@ -258,24 +275,32 @@ impl Store {
         .fetch_one(&mut *writing)
         .await?;
         if begun {
-            return Ok(false);
+            return writing.finish(None).await.map(|()| false);
         }
+        let mut effects = vec![Effect::new(AuditAction::Seed, json!({"tokens": tokens.len()}))];
         for new in tokens {
-            insert(&mut writing, new).await?;
+            effects.push(insert(&mut writing, new).await?.1);
         }
-        if let Some(document) = settings {
+        if let Some(document) = document {
+            let before = settings::documents(&mut writing).await?;
             sqlx::query("UPDATE settings SET document = ?1, revision = revision + 1 WHERE id = 1")
                 .bind(document)
                 .execute(&mut *writing)
                 .await?;
+            effects.push(settings::replacement(&mut writing, AuditAction::SettingsImport, &before).await?);
         }
         sqlx::query("INSERT INTO marks (name, at) VALUES ('seeded', ?1)")
             .bind(now.as_millisecond())
             .execute(&mut *writing)
             .await?;
-        writing.commit().await?;
+        writing.finish(effects).await?;
         Ok(true)
     }
+}
+
+/// What the audit tells of a token that goes.
+fn revocation(token: &TokenRow) -> Effect {
+    Effect::new(AuditAction::TokenRevoke, token_details(token)).on(token.id, &token.owner)
 }
 
 /// The token with the number `id`.
@@ -292,13 +317,15 @@ pub(super) async fn by_id(
         .transpose()
 }
 
-async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(
+/// Keeps `new`, and returns its number and what the audit tells of it.
+async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<(i64, Effect), StoreError> {
+    let row = sqlx::query(concat!(
         "INSERT INTO tokens (owner, owner_folded, description, scope, created, created_by, parent, last_used, \
          last_used_from, expires, secret_hash, permissions, owner_kind) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
-         RETURNING id",
-    )
+         RETURNING ",
+        columns!()
+    ))
     .bind(owner_column(&new.owner))
     .bind(folded(&new.owner))
     .bind(&new.description)
@@ -313,7 +340,10 @@ async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<i64, S
     .bind(new.permissions.as_ref().map(permissions_column).transpose()?)
     .bind(new.owner.kind().word())
     .fetch_one(writing)
-    .await?)
+    .await?;
+    let made = token(&row)?;
+    let effect = Effect::new(AuditAction::TokenCreate, token_details(&made)).on(made.id, &made.owner);
+    Ok((made.id, effect))
 }
 
 fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
@@ -359,7 +389,7 @@ fn scope_column(scope: TokenScope) -> Option<u8> {
 }
 
 /// What tells `owner` from others of its kind.
-fn owner_column(owner: &Owner) -> String {
+pub(super) fn owner_column(owner: &Owner) -> String {
     match owner {
         Owner::User(user) => user.to_string(),
         Owner::Project(key) => key.clone(),
@@ -368,11 +398,12 @@ fn owner_column(owner: &Owner) -> String {
 }
 
 /// The same in the form in which owners are compared.
-fn folded(owner: &Owner) -> String {
+pub(super) fn folded(owner: &Owner) -> String {
     owner_column(owner).to_lowercase()
 }
 
-fn owner(kind: &str, text: String) -> Result<Owner, StoreError> {
+/// The owner of this kind whose column is `text`.
+pub(super) fn owner(kind: &str, text: String) -> Result<Owner, StoreError> {
     match (kind, text.split_once('/')) {
         ("user", _) => Ok(Owner::User(text.into())),
         ("project", _) => Ok(Owner::Project(text)),

@@ -12,8 +12,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::ACQUIRE;
-use crate::serve::store::{Right, StoreError};
+use super::{ACQUIRE, audit};
+use crate::{
+    model::run::RunId,
+    serve::store::{
+        Right, StoreError,
+        audit::{Author, Effect},
+    },
+};
 
 /// Gives out transactions that write, one at a time.
 #[derive(Clone, Debug)]
@@ -23,14 +29,35 @@ pub(super) struct Writer {
     idle: Arc<Mutex<Option<SqliteConnection>>>,
 }
 
-/// A transaction that writes. Unless it is committed, its connection is closed, which takes back what was
-/// written.
+/// A transaction that writes. Unless it is ended, its connection is closed, which takes back what was written.
 ///
-/// INVARIANT: a connection is used again after a commit that succeeded, and not otherwise. SQLite itself ends a
-/// transaction when the disk is full, and then nobody can say what state the connection is in.
+/// INVARIANT: a connection is used again after a transaction whose end succeeded, and not otherwise. SQLite itself
+/// ends a transaction when the disk is full, and then nobody can say what state the connection is in.
+///
+/// INVARIANT: an effect is committed with the entries of the audit that tell of it, and not otherwise. There is no
+/// way to commit but through [`Effect`]s, and [`Upkeep`] for what is none.
 pub(super) struct Writing {
     connection: SqliteConnection,
     home: OwnedMutexGuard<Option<SqliteConnection>>,
+    author: Author,
+}
+
+/// A transaction with an entry of the audit in it.
+pub(super) struct Recorded(Writing);
+
+/// What a server writes without an effect on who may do what, so that the audit does not tell of it.
+#[derive(Clone, Copy)]
+pub(super) enum Upkeep {
+    /// The latest moment that there was.
+    Clock,
+    /// Last uses of tokens.
+    LastUses,
+    /// A lease goes on for the run that has it already.
+    LeaseGoesOn,
+    /// What a run did already is done once more, and is in its ledger.
+    Repetition,
+    /// Bytes that only show whether there is room for more.
+    Probe,
 }
 
 impl Writer {
@@ -48,7 +75,7 @@ impl Writer {
             Some(connection) => connection,
             None => self.options.connect().await?,
         };
-        let mut writing = Writing { connection, home };
+        let mut writing = Writing { connection, home, author: Author::of(right) };
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *writing).await?;
         if right.holds(&mut writing).await? { Ok(writing) } else { Err(StoreError::RightEnded) }
     }
@@ -62,11 +89,61 @@ impl Writer {
 }
 
 impl Writing {
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        let Self { mut connection, mut home } = self;
-        sqlx::query("COMMIT").execute(&mut connection).await?;
+    /// The same, done by `run`.
+    pub(super) fn by_run(&mut self, run: &RunId) {
+        self.author.run = Some(run.clone());
+    }
+
+    /// Adds what was done, or is about to be, to the audit.
+    pub(super) async fn add(mut self, effect: &Effect) -> Result<Recorded, StoreError> {
+        audit::add(&mut self.connection, &self.author, effect).await?;
+        Ok(Recorded(self))
+    }
+
+    /// Commits what was done, with `effects` in the audit. Without effects nothing was done: what was written is
+    /// taken back.
+    pub(super) async fn finish(
+        mut self,
+        effects: impl IntoIterator<Item = Effect, IntoIter: Send>,
+    ) -> Result<(), StoreError> {
+        let mut how = "ROLLBACK";
+        for effect in effects {
+            audit::add(&mut self.connection, &self.author, &effect).await?;
+            how = "COMMIT";
+        }
+        self.end(how).await
+    }
+
+    /// Commits what has no effect.
+    pub(super) async fn keep(self, _: Upkeep) -> Result<(), StoreError> {
+        self.end("COMMIT").await
+    }
+
+    async fn end(self, how: &'static str) -> Result<(), StoreError> {
+        let Self { mut connection, mut home, author: _ } = self;
+        sqlx::query(how).execute(&mut connection).await?;
         *home = Some(connection);
         Ok(())
+    }
+}
+
+impl Recorded {
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.0.end("COMMIT").await
+    }
+}
+
+impl Deref for Recorded {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.0.connection
+    }
+}
+
+impl DerefMut for Recorded {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.0.connection
     }
 }
 

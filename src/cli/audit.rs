@@ -1,0 +1,199 @@
+//! `audit`: who did what on our own server, from its store or over REST. It changes nothing.
+
+use std::io::{self, BufWriter, Write};
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use tracing::Level;
+
+use crate::{
+    model::{
+        Owner,
+        audit::{AuditAction, AuditEntry, AuditFilter},
+        run::RunId,
+    },
+    policy::settings_file::Connection,
+    report::{self, Paint},
+    serve::store::{PageRequest, Store, StoreUrl},
+    target::gateway::Gateway,
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global, files, log, output, redact,
+    run_files::RunFiles,
+    runtime,
+    session::{self, Reach},
+};
+
+/// Entries that are read at a time.
+const PAGE: i64 = 1_000;
+
+/// Print who did what on a server of tokenwarden, the oldest entry first
+#[derive(Debug, Args)]
+pub(super) struct AuditCommand {
+    /// Read this store, `sqlite:FILE`, in place of a target of the settings file
+    #[arg(long, value_name = "URL", conflicts_with = "target")]
+    store: Option<StoreUrl>,
+    /// Only what this user did; `(operator)` and `(host)` stand for no user
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    /// Only what was done to tokens of this owner: `mary`, `project PLAT`, `repository PLAT/app`
+    #[arg(long, value_name = "OWNER")]
+    owner: Option<Owner>,
+    /// Only what was done to this token, or with it
+    #[arg(long, value_name = "ID")]
+    token: Option<i64>,
+    /// Only this action, e.g. `token-revoke`
+    #[arg(long, value_name = "ACTION")]
+    action: Option<AuditAction>,
+    /// Only at this moment or later, e.g. 2026-11-26T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only before this moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Only what this run did
+    #[arg(long, value_name = "RUN")]
+    run: Option<RunId>,
+    /// Form of the entries on standard output
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
+    format: Form,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A table for people
+    Text,
+    /// JSON lines: one entry a line
+    Json,
+}
+
+/// Where entries come from.
+enum Source<'a> {
+    Store(&'a Store),
+    Gateway(&'a Gateway),
+}
+
+impl Source<'_> {
+    /// The entries from the number `start` on, and where the next page begins.
+    async fn page(
+        &self,
+        filter: &AuditFilter,
+        start: i64,
+    ) -> Result<(Vec<AuditEntry>, Option<i64>), Failure> {
+        let store = match self {
+            Self::Gateway(gateway) => return Ok(gateway.audit_page(filter, start).await?),
+            Self::Store(store) => store,
+        };
+        let entries = store.audit(filter, PageRequest { start, limit: PAGE }).await?;
+        let next = entries.last().map(|entry| entry.id + 1);
+        Ok((entries, next))
+    }
+}
+
+impl AuditCommand {
+    /// What it reads.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        if self.store.is_some() { RunFiles::new(global) } else { RunFiles::of_settings(global) }
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When the audit cannot be read, or standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
+        if let Some(url) = &self.store {
+            let store = Store::open(&StoreUrl { file: global.resolve(&url.file) }).await?;
+            let done = self.print(&Source::Store(&store), global).await;
+            store.close().await;
+            return done;
+        }
+        let workspace = files::load_settings(global)?;
+        let declaration = workspace.target(global)?;
+        if !matches!(declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. }) {
+            let kind = declaration.connection.kind();
+            let error = format!("a target of kind `{kind}` has no audit that could be read");
+            return Err(Failure::new(Exit::Usage, error));
+        }
+        let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
+        let done = match session.target.gateway() {
+            Some(gateway) => self.print(&Source::Gateway(gateway), global).await,
+            None => Ok(Exit::Done),
+        };
+        session.close().await;
+        done
+    }
+
+    async fn print(&self, source: &Source<'_>, global: &Global) -> CommandResult {
+        match self.print_all(source, global).await {
+            // A reader that went away, such as `head`, is no error.
+            Err(Stopped::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+            Err(Stopped::Written(error)) => Err(error.into()),
+            Err(Stopped::Read(failure)) => Err(failure),
+            Ok(()) => Ok(Exit::Done),
+        }
+    }
+
+    async fn print_all(&self, source: &Source<'_>, global: &Global) -> Result<(), Stopped> {
+        let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+        let mut out = redact::Lines::new(BufWriter::new(io::stdout()));
+        let filter = self.filter();
+        let mut next = Some(0);
+        let mut is_begun = false;
+        while let Some(start) = next {
+            let (entries, following) = source.page(&filter, start).await.map_err(Stopped::Read)?;
+            let mut text = String::new();
+            for entry in &entries {
+                if self.format == Form::Text && !is_begun {
+                    report::audit::head(paint, &mut text).map_err(io::Error::other)?;
+                }
+                is_begun = true;
+                match self.format {
+                    Form::Text => report::audit::line(entry, &mut text).map_err(io::Error::other)?,
+                    Form::Json => text += &(serde_json::to_string(entry).map_err(io::Error::other)? + "\n"),
+                }
+            }
+            out.write_all(text.as_bytes())?;
+            out.flush()?;
+            next = following;
+        }
+        if self.format == Form::Text && !is_begun {
+            output::note("no entries");
+        }
+        Ok(())
+    }
+
+    fn filter(&self) -> AuditFilter {
+        AuditFilter {
+            who: self.who.clone(),
+            owner: self.owner.clone(),
+            token: self.token,
+            action: self.action,
+            since: self.since,
+            until: self.until,
+            run: self.run.clone(),
+        }
+    }
+}
+
+/// Why not all entries were printed.
+enum Stopped {
+    /// They cannot be read.
+    Read(Failure),
+    /// They cannot be written.
+    Written(io::Error),
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Written(error)
+    }
+}

@@ -1,0 +1,67 @@
+//! The audit over REST: the entries that a query selects, page by page, for administrators. There is no way to write
+//! one.
+
+use std::{fmt::Display, str::FromStr, sync::Arc};
+
+use axum::extract::State;
+
+use super::{
+    endpoint::{Endpoint, Parameter},
+    pages::{Answer, PAGING, Page, Paging},
+    query::Parameters,
+};
+use crate::{
+    access::Operation,
+    model::audit::{AuditEntry, AuditFilter},
+    serve::{App, guard::Session, problem::Problem},
+};
+
+const FILTER: &[Parameter] = &[
+    Parameter::text("who", "Only what this user did; `(operator)` and `(host)` stand for no user"),
+    Parameter::text(
+        "owner",
+        "Only what was done to tokens of this owner: `mary`, `project PLAT` or `repository PLAT/app`",
+    ),
+    Parameter::number("token", "Only what was done to this token, or with it"),
+    Parameter::text("action", "Only this action, such as `token-revoke`"),
+    Parameter::number("since", "Only at this moment or later, in milliseconds since 1970-01-01T00:00:00Z"),
+    Parameter::number("until", "Only before this moment, in milliseconds since 1970-01-01T00:00:00Z"),
+    Parameter::text("run", "Only what this run did"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let path = "/rest/tokenwarden/1/audit";
+    let summary = "Who did what, in the order in which it was done; takes an administrator";
+    vec![
+        Endpoint::get::<Page<AuditEntry>, _, _>(path, summary, list)
+            .query(&[FILTER, PAGING])
+            .statuses(&[(400, "The query cannot be read; an unknown parameter is refused")]),
+    ]
+}
+
+async fn list(
+    session: Session,
+    State(app): State<Arc<App>>,
+    parameters: Parameters,
+    paging: Paging,
+) -> Answer<AuditEntry> {
+    session.permit(Operation::ReadSettings)?;
+    // A filter that is not understood would answer more than was asked for.
+    parameters.only(&[FILTER, PAGING])?;
+    let filter = AuditFilter {
+        who: parameters.one("who")?.map(str::to_owned),
+        owner: parsed(&parameters, "owner")?,
+        token: parameters.number("token", 0)?,
+        action: parsed(&parameters, "action")?,
+        since: parameters.moment("since")?,
+        until: parameters.moment("until")?,
+        run: parsed(&parameters, "run")?,
+    };
+    let entries = app.store.audit(&filter, paging.one_more()).await?;
+    Ok(paging.page(entries, |entry| entry.id, |entry| entry))
+}
+
+fn parsed<T: FromStr<Err: Display>>(parameters: &Parameters, name: &str) -> Result<Option<T>, Problem> {
+    let bad = |error| Problem::bad_request(format!("`{name}` cannot be read: {error}."));
+    parameters.one(name)?.map(|text| text.parse().map_err(bad)).transpose()
+}
