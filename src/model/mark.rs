@@ -350,12 +350,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_counts_at_the_very_end_alone() {
+    fn a_mark_with_words_behind_it_is_part_of_them() {
         let (id, then) = (TokenId::new("7"), until("2026-12-08T00:00:00Z"));
         let text = ours().write("nightly", &id, then);
-        for text in [format!("{text} "), format!("{text} v2"), text.replace(" [token", "[token")] {
-            assert_eq!(ours().read(&text, &id), (text.as_str(), None));
-        }
+        let text = format!("{text} v2");
+        assert_eq!(ours().read(&text, &id), (text.as_str(), None));
     }
 
     #[test]

@@ -105,7 +105,11 @@ impl Named {
 fn some_of<'a>(mut users: impl Iterator<Item = &'a UserName>) -> Option<String> {
     let first: Vec<_> = users.by_ref().take(NAMED).map(|user| format!("`{}`", brief(user))).collect();
     let others = users.count();
-    let others = (others > 0).then(|| format!("{others} others"));
+    let others = match others {
+        0 => None,
+        1 => Some("1 other".to_owned()),
+        others => Some(format!("{others} others")),
+    };
     let names: Vec<_> = first.into_iter().chain(others).collect();
     match names.as_slice() {
         [] => None,
