@@ -42,6 +42,7 @@ fn written(file: &JournalFile) -> String {
         head: file.run.head.clone(),
         deadlines,
         settled: file.settled.clone(),
+        before: file.before.clone(),
     };
     let changes = || (0u32..).zip(&file.run.changes);
     let planned = changes().map(|(change, of)| Record::Planned { change, note: of.note.clone() });
