@@ -61,7 +61,7 @@ class Attack:
         """Starts the server, and somebody else on it."""
         await self.server.start()
         connection = Connection(self.server.port, OPERATOR)
-        status, _ = await self.ledger.make(connection, basic("mary", "mary"))
+        status, _ = await self.ledger.make(connection, basic("sam", "sam"))
         assert status == 200, status
         connection.close()
         (secret,) = self.ledger.live.values()
@@ -203,7 +203,7 @@ class Attack:
     async def slow(self, source: str, kind: int, until: float) -> None:
         """A client that sends its head or its body byte by byte, or asks for much and takes nothing."""
         loop = asyncio.get_running_loop()
-        head = f"POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\n{basic('sam', 'sam')}Content-Length: 900\r\n\r\n"
+        head = f"POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\n{basic('mary', 'mary')}Content-Length: 900\r\n\r\n"
         text = [f"GET / HTTP/1.1\r\nX: {'x' * 900}", head + " " * 900, ""][kind].encode()
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port, local_addr=(source, 0))
