@@ -28,7 +28,7 @@ DIRECTORY = "\n".join(
 def serve(program: str, folder: Path) -> tuple[subprocess.Popen, str]:
     """The server as a process, and its address, which its first line names."""
     (folder / "directory.yaml").write_text(DIRECTORY)
-    command = [program, "serve", "--store", f"sqlite:{folder / 'store.db'}", "--listen", "127.0.0.1:0"]
+    command = [program, "serve", "--create", "--store", f"sqlite:{folder / 'store.db'}", "--listen", "127.0.0.1:0"]
     command += ["--directory", str(folder / "directory.yaml"), "--log-format", "json"]
     environment = os.environ | {name: name for name in USERS}
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

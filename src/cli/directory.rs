@@ -20,7 +20,7 @@ pub(super) enum DirectoryCommand {
     Import {
         /// The directory file
         file: PathBuf,
-        /// Where they are kept: `sqlite:FILE`; made when it is not there
+        /// Where they are kept: `sqlite:FILE`; created when it is missing, and then said so
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
@@ -48,18 +48,18 @@ pub(super) fn run(global: &Global, command: &DirectoryCommand) -> CommandResult 
     log::start(global, Level::WARN);
     let DirectoryCommand::Import { file, store } = command;
     runtime::block_on(async {
-        let store = open_or_create(global, store).await?;
+        let url = StoreUrl { file: global.resolve(&store.file) };
+        let is_new = matches!(url.is_there(), Err(StoreError::Missing(_)));
+        let store = Store::open_or_create(&url).await?;
         let imported = import(&store, &global.resolve(file)).await;
         store.close().await;
         imported?;
+        if is_new {
+            output::note(&format!("created the store {}: there was none", url.file.display()));
+        }
         output::note(&format!("imported {}", file.display()));
         Ok(Exit::Done)
     })
-}
-
-/// The store that `url` names, counted from the folder the program works in.
-pub(super) async fn open_or_create(global: &Global, url: &StoreUrl) -> Result<Store, StoreError> {
-    Store::open_or_create(&StoreUrl { file: global.resolve(&url.file) }).await
 }
 
 /// Imports the directory file at `file`; passwords come from the environment.

@@ -1,6 +1,6 @@
-//! In: the store, directory and seed files of an embedded target. Out: the gateway's own server,
-//! running in this process on a loopback port. It refuses to be reached by anybody else: its
-//! credential is random and stays in memory.
+//! The server of an embedded target, over its store, directory and seed files: in this process, on a loopback port.
+//!
+//! Nobody else can use it: its credential is random and stays in memory.
 
 use std::{
     env,
@@ -17,7 +17,7 @@ use crate::{
     model::{GroupName, TokenSecret},
     serve::{
         self, Clock, Options, Running, random_bytes,
-        store::{Store, StoreUrl},
+        store::{Store, StoreError, StoreUrl},
     },
     target::http::Credential,
 };
@@ -34,9 +34,9 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts the server over `store`, which is made when it is missing. The directory file is read
-    /// anew each time; the seed file counts for a new store alone. With `fixed` the server's clock
-    /// stands still at that moment.
+    /// Starts the server over `store`, which is created when it is missing and there is a seed file: what is judged
+    /// would be an empty world otherwise. The directory file is read each time; the seed file counts for a new store
+    /// only. With `fixed` the server's clock stands still at that moment.
     ///
     /// # Errors
     ///
@@ -47,19 +47,18 @@ impl Embedded {
         seed: Option<PathBuf>,
         fixed: Option<Timestamp>,
     ) -> Result<Self, Failure> {
-        if let Some(folder) = store.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let opened = Store::open_or_create(&StoreUrl { file: store.to_owned() }).await?;
+        // Before a store is created for the sake of files that cannot be used.
+        let with_text = |path: PathBuf| read(&path).map(|text| (path, text));
+        let directory = directory.map(with_text).transpose()?;
+        let seed = seed.map(with_text).transpose()?;
+        let opened = open(store, seed.is_some()).await?;
         let administrators = GroupName::new(ADMINISTRATORS);
         let clock = fixed.map_or(Clock::System, Clock::Fixed);
-        if let Some(path) = directory {
-            let text = read(&path)?;
+        if let Some((path, text)) = directory {
             let import = serve::directory::import(&opened, &text, |name| env::var(name).ok()).await;
             import.map_err(|error| invalid(&path, error))?;
         }
-        if let Some(path) = seed {
-            let text = read(&path)?;
+        if let Some((path, text)) = seed {
             let planted = serve::seed::plant(&opened, &text, administrators.clone(), clock.now()).await;
             planted.map_err(|error| invalid(&path, error))?;
         }
@@ -87,6 +86,35 @@ impl Embedded {
     pub(super) async fn stop(self) {
         if let Err(error) = self.running.stop().await {
             tracing::warn!(%error, "the embedded server did not end in order");
+        }
+    }
+}
+
+/// An embedded target whose store is missing.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no store at `{}`, and no tokens to judge; mind where `store` leads, restore a backup with `tokenwarden \
+     store restore`, or create a store: name a `seed` file, or run `tokenwarden directory import FILE --store \
+     sqlite:{}`",
+    .0.display(), .0.display()
+)]
+struct NoStore(PathBuf);
+
+/// The store at `file`, which is created when it is missing and `may_create`.
+async fn open(file: &Path, may_create: bool) -> Result<Store, Failure> {
+    let url = StoreUrl { file: file.to_owned() };
+    match url.is_there() {
+        Err(StoreError::Missing(_)) if may_create => {
+            tracing::info!(store = %file.display(), "there was no store: creating one from the seed file");
+            if let Some(folder) = file.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            Ok(Store::open_or_create(&url).await?)
+        }
+        Err(StoreError::Missing(file)) => Err(NoStore(file).into()),
+        there => {
+            there?;
+            Ok(Store::open(&url).await?)
         }
     }
 }

@@ -15,6 +15,7 @@ mod baseline;
 mod child;
 mod clock;
 mod completions;
+mod core_dumps;
 mod credential;
 mod directory;
 mod drift;
@@ -49,6 +50,7 @@ mod session;
 mod settings;
 mod show;
 mod stop;
+mod store;
 mod targets;
 mod test;
 mod validate;
@@ -147,6 +149,9 @@ enum Command {
     /// The settings of a store, without its server: the way back in
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
+    /// Backups of a store, and what is wrong with it
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     Completions(completions::Completions),
     Man(man::ManPages),
 }
@@ -172,6 +177,7 @@ impl Command {
             | Self::Schema(_)
             | Self::Serve(_)
             | Self::Directory(_)
+            | Self::Store(_)
             | Self::Completions(_)
             | Self::Man(_) => RunFiles::new(global),
         }
@@ -197,6 +203,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),
             Self::Settings(command) => settings::run(global, command),
+            Self::Store(command) => store::run(global, command),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(global),
         }
@@ -208,6 +215,7 @@ impl Command {
 /// Errors of the command line and of the command are written to standard error; the answer is
 /// how the program ends.
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+    core_dumps::prevent();
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {

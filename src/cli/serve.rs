@@ -1,5 +1,7 @@
-//! `serve`. In: a store, an address and how to listen there. Out: a server that runs until it is told to
-//! stop. It refuses to send credentials in the clear over a network without being told to.
+//! `serve`: the server, until it is told to stop.
+//!
+//! Unless it is told to, it neither begins a new store, which lets everybody in, nor sends credentials in the clear
+//! over a network.
 
 use std::{
     convert::Infallible,
@@ -18,15 +20,21 @@ use super::{
 };
 use crate::{
     model::{GroupName, Period},
-    serve::{self, Certificate, Options, Tls, TlsVersion, store::StoreUrl},
+    serve::{
+        self, Certificate, Options, Tls, TlsVersion,
+        store::{Store, StoreError, StoreUrl},
+    },
 };
 
 /// What `serve` understands.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where users, groups, settings and tokens are kept: `sqlite:FILE`; made when it is not there
+    /// Where users, groups, settings and tokens are kept: `sqlite:FILE`
     #[arg(long, value_name = "URL")]
     store: StoreUrl,
+    /// Begin a new store, on the first start only: without it, a store that is missing is an error
+    #[arg(long)]
+    create: bool,
     /// Address and port to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7991")]
     listen: SocketAddr,
@@ -84,6 +92,15 @@ impl From<MinVersion> for TlsVersion {
 )]
 struct Unencrypted(SocketAddr);
 
+/// There is no store, or one that no server has run on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no store in use at `{}`; to begin a new one, in which everything is still allowed, add `--create` once; \
+     otherwise name the store that the server had before, or restore a backup of it with `tokenwarden store restore`",
+    .0.display()
+)]
+struct NotBegun(PathBuf);
+
 /// A server whose clock stands still would accept tokens for ever.
 #[derive(Debug, thiserror::Error)]
 #[error("`--now` cannot be given to a server: no token would ever expire")]
@@ -121,7 +138,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     runtime::block_on_to_the_end(Hangup::Told, async {
         let listening = |cause| CannotListen { address: arguments.listen, cause };
         let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
-        let store = directory::open_or_create(global, &arguments.store).await?;
+        let (store, is_new) = open(global, arguments).await?;
         if let Some(file) = &arguments.directory_file {
             directory::import(&store, &global.resolve(file)).await?;
         }
@@ -137,6 +154,11 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
         let running = serve::start(store, listener, options).await?;
         let reloaded = running.certificate().map(|certificate| (certificate, stop::hangups()));
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
+        if arguments.create && !is_new {
+            tracing::warn!(
+                "the store is not new: remove `--create`, or a store that gets lost is begun again"
+            );
+        }
         tokio::select! {
             ended = running.run_until(asked_to_stop()) => ended?,
             never = reload_on_hangup(reloaded) => match never {},
@@ -144,6 +166,27 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
         tracing::info!("stopped");
         Ok(Exit::Done)
     })
+}
+
+/// The store, and whether it is new.
+///
+/// # Errors
+///
+/// When the store is new and nobody asked for that (exit 64), or cannot be opened.
+async fn open(global: &Global, arguments: &ServeArgs) -> Result<(Store, bool), Failure> {
+    let url = StoreUrl { file: global.resolve(&arguments.store.file) };
+    let not_begun = || Failure::new(Exit::Usage, NotBegun(url.file.clone()));
+    let opened = if arguments.create { Store::open_or_create(&url).await } else { Store::open(&url).await };
+    let store = match opened {
+        Err(StoreError::Missing(_)) => return Err(not_begun()),
+        opened => opened?,
+    };
+    let is_new = store.settings(None).await?.is_none();
+    if is_new && !arguments.create {
+        store.close().await;
+        return Err(not_begun());
+    }
+    Ok((store, is_new))
 }
 
 /// The files that the process needs for everything but connections.

@@ -49,6 +49,8 @@ actions! {
     SettingsReplace "settings-replace",
     /// The settings were replaced by whoever has the file of the store.
     SettingsImport "settings-import",
+    /// A backup was put in the place of the store.
+    StoreRestore "store-restore",
     /// Users, groups, passwords or projects were changed.
     DirectoryImport "directory-import",
     /// Tokens and settings for a demonstration were put into a new store.

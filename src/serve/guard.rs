@@ -199,7 +199,10 @@ async fn answer(
     parts.extensions.insert(session);
     for _ in 0..ATTEMPTS {
         let ended = match parts.extensions.get::<Session>() {
-            Some(session) if may_have_ended => !app.store.holds(&session.grounds()).await?,
+            Some(session) if may_have_ended => {
+                app.settings.current(&app.store).await?.etag != session.revision.etag
+                    || !app.store.holds(&session.grounds()).await?
+            }
             _ => false,
         };
         if ended {

@@ -6,18 +6,19 @@
 
 use std::{
     collections::HashMap,
-    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use super::store::{Store, StoreError, TokenRow, Use};
 use crate::model::LastUse;
 
 /// How long a use waits for others before it is written.
 const DELAY: Duration = Duration::from_millis(250);
+/// How long a request waits for uses to be written.
+const WITHIN: Duration = Duration::from_secs(1);
 /// So many tokens wait at most; the request that brings one more writes them itself.
 const MOST: usize = 10_000;
 
@@ -51,19 +52,14 @@ impl LastUses {
     /// When the store fails; then everything waits for the next time.
     pub(super) async fn flush(&self, store: &Store) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
-        let batch = mem::take(&mut *self.waiting());
+        let batch = self.waiting().clone();
         if batch.is_empty() {
             return Ok(());
         }
         let uses: Vec<Use> = batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
-        let written = store.record_uses(&uses).await;
-        if written.is_err() {
-            let mut waiting = self.waiting();
-            for (token, last_use) in batch {
-                waiting.entry(token).or_insert(last_use);
-            }
-        }
-        written
+        store.record_uses(&uses).await?;
+        self.waiting().retain(|token, last_use| batch.get(token) != Some(last_use));
+        Ok(())
     }
 
     /// Writes whatever comes in, until it is dropped.
@@ -86,10 +82,12 @@ impl LastUses {
         }
     }
 
-    /// Writes everything that came in before the call. When the store fails, that waits for the next time and is
-    /// told in the log.
+    /// Writes everything that came in before the call. When the store fails or is locked, that waits for the next
+    /// time and is told in the log.
     pub(super) async fn flush_or_warn(&self, store: &Store) {
-        if let Err(error) = self.flush(store).await {
+        // Nobody who reads waits for one who writes: what is not written yet is laid over.
+        let flushed = timeout(WITHIN, self.flush(store)).await.unwrap_or(Err(StoreError::Locked));
+        if let Err(error) = flushed {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "last uses of tokens wait to be written"

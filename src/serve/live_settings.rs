@@ -1,6 +1,7 @@
-//! In: the settings in the store. Out: the same, taken apart once a change and not once a request.
-//! Another process may change them: every request asks for the revision. It refuses to go on with
-//! settings that it cannot read: then everything is refused.
+//! The settings in the store, parsed once per change and not once per request.
+//!
+//! Another process may change them, or put a backup back: every request asks whether they are still the same. With
+//! settings that cannot be read everything is refused.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -21,6 +22,8 @@ pub(super) struct Revision {
     pub(super) settings: Settings,
     /// The document that says so.
     pub(super) document: SettingsDocument,
+    /// The same as the store has it.
+    text: String,
     /// The strong entity tag, with its quotes: another one for every revision, also after a backup
     /// was put back.
     pub(super) etag: String,
@@ -58,13 +61,13 @@ impl LiveSettings {
     /// When the store fails, or what it holds cannot be enforced.
     pub(super) async fn current(&self, store: &Store) -> Result<Arc<Revision>, SettingsError> {
         let last = self.last();
-        let known = last.as_ref().map(|revision| revision.number);
+        let known = last.as_ref().map(|revision| (revision.number, revision.text.as_str()));
         let row = store.settings(known).await?.ok_or(SettingsError::Absent)?;
         match (last, row.document) {
             (Some(last), None) => Ok(last),
             (None, None) => Err(SettingsError::Absent),
             (_, Some(text)) => {
-                let revision = Arc::new(Revision::read(row.revision, &text)?);
+                let revision = Arc::new(Revision::read(row.revision, text)?);
                 *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&revision));
                 Ok(revision)
             }
@@ -73,10 +76,10 @@ impl LiveSettings {
 }
 
 impl Revision {
-    fn read(number: i64, text: &str) -> Result<Self, SettingsError> {
-        let document: SettingsDocument = serde_json::from_str(text)?;
+    fn read(number: i64, text: String) -> Result<Self, SettingsError> {
+        let document: SettingsDocument = serde_json::from_str(&text)?;
         let settings = Settings::try_from(&document)?;
-        Ok(Self { number, settings, document, etag: etag(number, text) })
+        Ok(Self { number, settings, document, etag: etag(number, &text), text })
     }
 }
 

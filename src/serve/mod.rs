@@ -181,8 +181,7 @@ pub struct Running {
     app: Arc<App>,
 }
 
-/// Runs a server on `listener` over `store`, which it closes at the end. A store without settings
-/// gets the initial ones.
+/// Runs a server on `listener` over `store`, which it closes at the end. A new store gets the initial settings.
 ///
 /// # Errors
 ///
@@ -255,11 +254,11 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     Ok(Running { address, handle, serving, writing, keeps_time, certificate, app })
 }
 
-/// Gives a store that has no settings those of a new server.
+/// Gives a new store the settings of a new server.
 ///
 /// # Errors
 ///
-/// When the store fails.
+/// When the store is not new and has no settings, or fails.
 async fn begin_settings(store: &Store, administrators: GroupName) -> Result<(), ServeError> {
     let text = live_settings::settings_text(&Settings::initial(administrators))?;
     Ok(store.begin_settings(&text).await?)

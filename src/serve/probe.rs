@@ -31,8 +31,8 @@ impl Probe {
             return outcome.clone();
         }
         let outcome = match timeout(WITHIN, store.probe(clock.now())).await {
-            Ok(written) => written.map_err(Problem::unavailable),
-            Err(late) => Err(Problem::unavailable(late)),
+            Ok(written) => written.map_err(Problem::from),
+            Err(_) => Err(Problem::locked()),
         };
         *last = Some((Instant::now(), outcome.clone()));
         outcome

@@ -18,6 +18,7 @@ use crate::{
 };
 
 const BUSY: &str = "busy";
+const LOCKED: &str = "store-locked";
 
 /// A request that is not answered with what it asked for. What a handler answers becomes a body in
 /// the middleware, which knows the form that the path's clients read.
@@ -68,6 +69,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message)
     }
 
+    /// The store is locked, or takes longer to write than anybody waits.
+    pub(super) fn locked() -> Self {
+        let message = "The store is locked: another process is writing to it. Try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, LOCKED, message)
+    }
+
     /// The server cannot do its work; everything is refused meanwhile.
     pub(super) fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
         let message = "The server cannot do its work at the moment.";
@@ -115,6 +122,22 @@ impl From<StoreError> for Problem {
             StoreError::RightEnded => Self::right_ended(),
             StoreError::NoSuchRun(run) => Self::bad_request(format!("There is no run `{run}`.")),
             error if error.is_overlong() => Self::busy(),
+            StoreError::Locked => Self::locked(),
+            StoreError::Lost { how, .. } => {
+                let message = format!("The store was {how} while the server ran.");
+                let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-lost", message);
+                problem.cause = Some(Arc::new(error));
+                problem
+            }
+            error => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Store(error) => error.into(),
             error => Self::unavailable(error),
         }
     }
@@ -129,7 +152,7 @@ impl From<PasswordError> for Problem {
     }
 }
 
-unavailable_on!(SettingsError, NoRandomness, serde_json::Error);
+unavailable_on!(NoRandomness, serde_json::Error);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -144,7 +167,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(throttle::WINDOW.as_secs()));
         }
-        if self.code == BUSY {
+        if [BUSY, LOCKED].contains(&self.code) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
         }
         response.extensions_mut().insert(self);

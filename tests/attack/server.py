@@ -77,6 +77,7 @@ class Server:
         """Starts a process, at the same port as the one before."""
         store = self.disk.folder / "store.db"
         arguments = ["serve", "--store", f"sqlite:{store}", "--listen", f"127.0.0.1:{self.port}"]
+        arguments += [] if store.exists() else ["--create"]
         arguments += ["--directory", str(self.disk.folder / "directory.yaml"), "--log-format", "json", *further]
         self.process = await asyncio.create_subprocess_exec(
             self.program,

@@ -612,7 +612,7 @@ async fn a_server_with_a_retention_deletes_old_entries_when_it_starts() {
     .execute(&mut connection)
     .await
     .unwrap();
-    let process = Process::start_with(&folder, "127.0.0.1:0", &["--audit-retention", "400d"]);
+    let process = Process::start_with(&folder, "127.0.0.1:0", &["--create", "--audit-retention", "400d"]);
     let left = loop {
         let url = process.url(&format!("{AUDIT}?action=audit-prune"));
         let page = answer(client().get(url).basic_auth("root", Some("root")), StatusCode::OK).await;

@@ -1,6 +1,6 @@
 //! `explain`: it says what the plan does and why, and never anything else.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use jiff::{Span, Timestamp};
 use proptest::prelude::*;
@@ -152,6 +152,10 @@ fn each_target_that_has_the_token_has_a_section_of_its_own() {
                policy: [policy/base.yaml]\n  other:\n    kind: embedded\n    store: .tokenwarden/other.db\n    \
                directory: directory.yaml\n    seed: tokens.yaml\n    policy: [policy/base.yaml]\n";
     quickstart.edit("tokenwarden.yaml", "targets:\n", lab);
+    let import = ["directory", "import", "none.yaml", "--store", "sqlite:.tokenwarden/lab.db"];
+    fs::create_dir(quickstart.path(".tokenwarden")).unwrap();
+    fs::write(quickstart.path("none.yaml"), "users: []\n").unwrap();
+    assert_eq!(quickstart.run(&import).code, Some(0));
     let sections = |arguments: &[&str]| {
         let run = quickstart.run(&[&["explain", "13", "--format", "json", "--now", NOW], arguments].concat());
         let addresses: Vec<_> = match run.code {

@@ -10,6 +10,7 @@
 
 mod audit;
 mod auth_command;
+mod backup;
 mod bitbucket;
 mod bitbucket_rest;
 mod calls;
@@ -76,6 +77,7 @@ mod settings_file;
 mod settings_rest;
 mod signals;
 mod store;
+mod store_life;
 mod support;
 mod throttle;
 mod tls;

@@ -57,7 +57,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(folder: &TempDir) -> Self {
+    pub(crate) fn start(folder: &TempDir) -> Self {
         Self::start_at(folder, "127.0.0.1:0")
     }
 
@@ -72,8 +72,10 @@ impl Process {
 
     /// The same, where `command` is what runs the program.
     pub(crate) fn start_as(command: Command, folder: &TempDir, address: &str, further: &[&str]) -> Self {
+        let begin: &[&str] = if folder.path().join("store.db").exists() { &[] } else { &["--create"] };
         let mut child = in_folder(command, folder.path())
             .args(["serve", "--store", "sqlite:store.db", "--listen", address])
+            .args(begin)
             .args(["--directory", "directory.yaml", "--log-format", "json"])
             .args(further)
             .stderr(Stdio::piped())
@@ -104,6 +106,12 @@ impl Process {
     pub(crate) fn stop(self) {
         self.terminate();
         self.end();
+    }
+
+    /// Asks it to stop, and answers the rest of the log and the exit code.
+    pub(crate) fn stopped(self) -> (String, Option<i32>) {
+        self.terminate();
+        self.end()
     }
 
     /// Asks it to stop, as whoever runs services does.

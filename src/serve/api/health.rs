@@ -1,5 +1,4 @@
-//! In: the question of a load balancer. Out: whether the server can do its work. It refuses to say why
-//! not: that is in the log.
+//! The questions of a load balancer: whether the server can do its work, and in a few words why not.
 
 use std::sync::Arc;
 

@@ -4,10 +4,11 @@
 //! know who asks and whether that one may. All SQL is in the submodule of the database.
 
 mod audit;
+mod error;
 mod right;
 mod sqlite;
 
-use std::{collections::BTreeSet, path::PathBuf, str::FromStr};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
 
@@ -19,6 +20,7 @@ use crate::model::{
 };
 
 pub use audit::Whence;
+pub use error::StoreError;
 pub use right::{Grounds, Right, Sender};
 pub use sqlite::Store;
 
@@ -40,69 +42,55 @@ impl FromStr for StoreUrl {
     }
 }
 
+impl StoreUrl {
+    /// Makes sure that there is a store.
+    ///
+    /// # Errors
+    ///
+    /// When there is no file, or an empty one.
+    pub fn is_there(&self) -> Result<(), StoreError> {
+        match fs::metadata(&self.file) {
+            Ok(there) if there.len() > 0 => Ok(()),
+            Ok(_) => Err(StoreError::Missing(self.file.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::Missing(self.file.clone()))
+            }
+            Err(cause) => Err(StoreError::of_opening(&self.file, cause.into())),
+        }
+    }
+}
+
 /// The text names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no store; write `sqlite:` and the path of a file, such as `sqlite:tokenwarden.db`")]
 pub struct BadStoreUrl(pub String);
 
-/// The store could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is no file where one was expected.
-    #[error("there is no store at `{}`", .0.display())]
-    Missing(PathBuf),
-    /// The file cannot be opened.
-    #[error("the store `{}` cannot be opened", file.display())]
-    Open {
-        /// Its path.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        cause: sqlx::Error,
-    },
-    /// The file cannot be created.
-    #[error("the store `{}` cannot be created", file.display())]
-    Create {
-        /// Its path.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// The file cannot be brought to the form that this version needs.
-    #[error("the store `{}` has a form that this version cannot use", file.display())]
-    Migrate {
-        /// Its path.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        cause: Box<sqlx::migrate::MigrateError>,
-    },
-    /// A question or a change failed.
-    #[error("the store failed")]
-    Query(#[from] sqlx::Error),
-    /// What a change was permitted on does not hold any more; nothing was changed.
-    #[error("what the change was permitted on does not hold any more")]
-    RightEnded,
-    /// A run writes under a lease that it does not hold any more.
-    #[error("the run does not hold the lease any more")]
-    LeaseLost,
-    /// A run writes that never began.
-    #[error("there is no run `{0}`")]
-    NoSuchRun(RunId),
-    /// Something in it has a form that it cannot have.
-    #[error("the store is damaged: {0}")]
-    Damaged(String),
+/// What was found in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The version of its schema.
+    pub version: i64,
+    /// How many tokens there are.
+    pub tokens: i64,
+    /// What its clock says while that is still to come, UTC.
+    pub ahead: Option<Timestamp>,
+    /// What is wrong, one sentence each.
+    pub problems: Vec<String>,
 }
 
-impl StoreError {
-    /// Whether the store gave a question up because it took too long.
-    pub(super) fn is_overlong(&self) -> bool {
-        // SQLITE_INTERRUPT (<https://sqlite.org/rescode.html#interrupt>).
-        let code =
-            |error: &sqlx::Error| error.as_database_error().and_then(|error| Some(error.code()? == "9"));
-        matches!(self, Self::Query(error) if code(error) == Some(true))
-    }
+/// What became of a store that a backup was put in the place of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// When the backup was made, UTC; `None` when it does not say.
+    pub of: Option<Timestamp>,
+    /// How many tokens there are now.
+    pub tokens: i64,
+    /// How many tokens of the backup were revoked since, and stay revoked; `None` when there was no store to tell.
+    pub stays_revoked: Option<i64>,
+    /// The tokens that were created since, which are gone.
+    pub created_since: Vec<i64>,
+    /// Where the store lies that was there before.
+    pub kept: Option<PathBuf>,
 }
 
 /// A user as the store keeps one.

@@ -49,6 +49,11 @@ impl Store {
         .bind(now.as_millisecond())
         .execute(&mut *writing)
         .await?;
+        // The number itself means nothing. To change it changes the first page of the file and what counts its
+        // changes, by which a copy from before is known when it is written over the file.
+        let kept: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *writing).await?;
+        let statement = format!("PRAGMA user_version = {}", (kept + 1) & 0x7fff_ffff);
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *writing).await?;
         writing.keep(Upkeep::Clock).await
     }
 

@@ -14,16 +14,20 @@ use crate::{
 };
 
 impl Store {
-    /// The settings, without the document when their revision is `known`; nothing when there are none yet.
+    /// The settings, without the document when revision and document are those `known`; `None` when there are none
+    /// yet. The revision alone tells nothing once a backup was put back.
     ///
     /// # Errors
     ///
-    /// When the store fails.
-    pub async fn settings(&self, known: Option<i64>) -> Result<Option<SettingsRow>, StoreError> {
+    /// When the store fails, or is not where it was opened.
+    pub async fn settings(&self, known: Option<(i64, &str)>) -> Result<Option<SettingsRow>, StoreError> {
+        self.place.check()?;
         let row: Option<(i64, Option<String>)> = sqlx::query_as(
-            "SELECT revision, CASE WHEN revision IS NOT ?1 THEN document END FROM settings WHERE id = 1",
+            "SELECT revision, CASE WHEN revision IS NOT ?1 OR document IS NOT ?2 THEN document END \
+             FROM settings WHERE id = 1",
         )
-        .bind(known)
+        .bind(known.map(|(revision, _)| revision))
+        .bind(known.map(|(_, document)| document))
         .fetch_optional(&self.recognisers)
         .await?;
         Ok(row.map(|(revision, document)| SettingsRow { revision, document }))
@@ -33,17 +37,27 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the store fails.
+    /// When the store had settings before and lost them, or fails.
     pub async fn begin_settings(&self, document: &str) -> Result<(), StoreError> {
         let mut writing = self.write(&Right::Host).await?;
-        let done = sqlx::query(
-            "INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1) ON CONFLICT DO NOTHING",
+        let (has_settings, was_served): (bool, bool) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM settings), EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'tokens') \
+             OR EXISTS (SELECT 1 FROM runs) OR EXISTS (SELECT 1 FROM marks WHERE name IN ('clock', 'seeded'))",
         )
-        .bind(document)
-        .execute(&mut *writing)
+        .fetch_one(&mut *writing)
         .await?;
+        if has_settings {
+            return writing.finish(None).await;
+        }
+        if was_served {
+            return Err(StoreError::SettingsLost);
+        }
+        sqlx::query("INSERT INTO settings (id, document, revision) VALUES (1, ?1, 1)")
+            .bind(document)
+            .execute(&mut *writing)
+            .await?;
         let effect = Effect::new(AuditAction::SettingsBegin, json!({"settings": of_text(document)}));
-        writing.finish((done.rows_affected() > 0).then_some(effect)).await
+        writing.finish([effect]).await
     }
 
     /// Who changed the settings last, and when; nothing when they are those of a new server, or were

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ACQUIRE, audit};
+use super::{ACQUIRE, audit, place::Place};
 use crate::{
     model::run::RunId,
     serve::store::{
@@ -25,6 +25,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     options: SqliteConnectOptions,
+    place: Place,
     /// Nothing while it is used, and after a transaction that did not end well: the next one opens another.
     idle: Arc<Mutex<Option<SqliteConnection>>>,
 }
@@ -38,6 +39,7 @@ pub(super) struct Writer {
 /// way to commit but through [`Effect`]s, and [`Upkeep`] for what is none.
 pub(super) struct Writing {
     connection: SqliteConnection,
+    place: Place,
     home: OwnedMutexGuard<Option<SqliteConnection>>,
     author: Author,
 }
@@ -61,8 +63,8 @@ pub(super) enum Upkeep {
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
-        Self { options, idle: Arc::new(Mutex::new(Some(connection))) }
+    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection, place: Place) -> Self {
+        Self { options, place, idle: Arc::new(Mutex::new(Some(connection))) }
     }
 
     /// A transaction that can write from the start, so that it never fails half way for being late, while
@@ -70,12 +72,13 @@ impl Writer {
     /// unseen.
     pub(super) async fn begin(&self, right: &Right) -> Result<Writing, StoreError> {
         let idle = timeout(ACQUIRE, Arc::clone(&self.idle).lock_owned()).await;
-        let mut home = idle.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let mut home = idle.map_err(|_| StoreError::Locked)?;
+        self.place.check()?;
         let connection = match home.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,
         };
-        let mut writing = Writing { connection, home, author: Author::of(right) };
+        let mut writing = Writing { connection, place: self.place.clone(), home, author: Author::of(right) };
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *writing).await?;
         if right.holds(&mut writing).await? { Ok(writing) } else { Err(StoreError::RightEnded) }
     }
@@ -120,8 +123,10 @@ impl Writing {
     }
 
     async fn end(self, how: &'static str) -> Result<(), StoreError> {
-        let Self { mut connection, mut home, author: _ } = self;
+        let Self { mut connection, place, mut home, author: _ } = self;
         sqlx::query(how).execute(&mut connection).await?;
+        // What went into a file that is not there any more is lost.
+        place.check()?;
         *home = Some(connection);
         Ok(())
     }

@@ -1,0 +1,128 @@
+//! `store`: backups of a store, and what is wrong with it.
+
+use std::{io, path::PathBuf};
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use tracing::Level;
+
+use super::{CommandResult, Exit, Failure, Global, log, output, runtime};
+use crate::serve::store::{Restored, Store, StoreError, StoreUrl};
+
+/// What `store` understands.
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// Write a backup to a new file, also while a server runs on the store
+    Backup {
+        /// The new file; one that exists is never overwritten
+        file: PathBuf,
+        /// The store: `sqlite:FILE`
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
+    /// Put a backup in the place of a store whose server is stopped; what was revoked since stays revoked
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// The store: `sqlite:FILE`; the present one is kept beside it
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
+    /// Look for damage in a store or a backup, which is not changed; exits with 1 when there is any
+    Check {
+        /// The store: `sqlite:FILE`
+        #[arg(long, value_name = "URL")]
+        store: StoreUrl,
+    },
+}
+
+/// A server runs on the store.
+#[derive(Debug, thiserror::Error)]
+#[error("the store `{}` is in use; stop the server first", .0.display())]
+struct InUse(PathBuf);
+
+pub(super) fn run(global: &Global, command: &StoreCommand) -> CommandResult {
+    log::start(global, Level::WARN);
+    let at = |store: &StoreUrl| StoreUrl { file: global.resolve(&store.file) };
+    runtime::block_on(async {
+        match command {
+            StoreCommand::Backup { file, store } => backup(global.resolve(file), at(store)).await,
+            StoreCommand::Restore { file, store } => restore(global.resolve(file), at(store)).await,
+            StoreCommand::Check { store } => check(at(store)).await,
+        }
+    })
+}
+
+async fn backup(file: PathBuf, store: StoreUrl) -> CommandResult {
+    Store::back_up(&store, &file, Timestamp::now()).await.map_err(|error| match &error {
+        StoreError::Copy { cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
+            Failure::new(Exit::Refused, error)
+        }
+        _ => error.into(),
+    })?;
+    output::note(&format!("backed up {} to {}", store.file.display(), file.display()));
+    Ok(Exit::Done)
+}
+
+async fn restore(file: PathBuf, store: StoreUrl) -> CommandResult {
+    let restored = Store::restore(&file, &store, Timestamp::now()).await;
+    let restored = restored.map_err(|error| match error {
+        StoreError::Locked => Failure::new(Exit::Refused, InUse(store.file.clone())),
+        StoreError::OtherStore(_) => Failure::new(Exit::Refused, error),
+        error => error.into(),
+    })?;
+    let of = restored.of.map_or("an unknown moment".to_owned(), |at| format!("{at:.0}"));
+    output::note(&format!("restored {} from {}, of {of}", store.file.display(), file.display()));
+    output::note(&told(&restored));
+    Ok(Exit::Done)
+}
+
+/// What became of the tokens, and what nobody can know.
+fn told(restored: &Restored) -> String {
+    let tokens = restored.tokens;
+    let Some(revoked) = restored.stays_revoked else {
+        return format!(
+            "{tokens} tokens are as they were in the backup: there was no store that could tell which of them were \
+             revoked or narrowed since, or what runs spent of their budget; look through them\n\
+             settings, users, groups and passwords are those of the backup: import the directory file and apply the \
+             policy before others use the server"
+        );
+    };
+    let mut lines =
+        vec![format!("{tokens} tokens are as they are now; {revoked} that were revoked since stay revoked")];
+    if !restored.created_since.is_empty() {
+        let ids: Vec<String> = restored.created_since.iter().map(ToString::to_string).collect();
+        lines.push(format!("{} tokens that were created since are gone: {}", ids.len(), ids.join(", ")));
+    }
+    lines.push(
+        "the settings are those of the backup: apply the policy; users, groups and passwords are as they are now"
+            .to_owned(),
+    );
+    if let Some(kept) = &restored.kept {
+        lines.push(format!("the store as it was before is kept at {}", kept.display()));
+    }
+    lines.join("\n")
+}
+
+async fn check(store: StoreUrl) -> CommandResult {
+    let checked = Store::check(&store, Timestamp::now()).await?;
+    let mut text =
+        format!("{}: schema version {}, {} tokens\n", store.file.display(), checked.version, checked.tokens);
+    let mut problems = checked.problems;
+    problems.extend(checked.ahead.map(|at| {
+        format!(
+            "its clock is at {at:.0}, which is still to come; if that is wrong, stop the server and run `tokenwarden \
+             settings reset-clock`"
+        )
+    }));
+    for problem in &problems {
+        text.push_str("problem: ");
+        text.push_str(problem);
+        text.push('\n');
+    }
+    if problems.is_empty() {
+        text.push_str("no problems found\n");
+    }
+    output::write(&text)?;
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Error })
+}

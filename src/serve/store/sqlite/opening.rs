@@ -1,0 +1,247 @@
+//! How a store is opened: what lies in the file, the first connection, and the way to the form that this version needs.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use futures_util::TryFutureExt;
+use jiff::Timestamp;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    ACQUIRE, BUSY, Store, Writer, copy,
+    place::{self, Place, with_ending},
+};
+use crate::serve::store::{StoreError, StoreUrl, error::is_busy};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/serve/store/migrations");
+
+/// How long the first connection waits for another process that has the file.
+const FIRST: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+/// Connections that find out who sends a request.
+const RECOGNISERS: u32 = 2;
+/// How long one request may read.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+/// How many steps SQLite takes before it looks whether that is over; some microseconds.
+const STEPS: i32 = 10_000;
+
+/// What lies in a file.
+enum Form {
+    /// Nothing yet.
+    Empty,
+    /// A store, with the version and the checksum of each migration that was made.
+    Store(BTreeMap<i64, Vec<u8>>),
+    /// Tables of somebody else.
+    Foreign,
+}
+
+impl Store {
+    /// Opens the store at `url` and creates it, readable by its owner alone, when there is none. A store of an
+    /// earlier version is brought to the form that this one needs; a copy of it is kept beside it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be created or opened, is no store, or is the store of a later version.
+    pub async fn open_or_create(url: &StoreUrl) -> Result<Self, StoreError> {
+        create(&url.file)?;
+        open(&url.file, Copies::Kept).await
+    }
+
+    /// As [`Self::open_or_create`], but never creates one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no file or an empty one, and as [`Self::open_or_create`].
+    pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        url.is_there()?;
+        open(&url.file, Copies::Kept).await
+    }
+}
+
+/// Whether a store of an earlier version is copied before it is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copies {
+    Kept,
+    No,
+}
+
+pub(super) async fn open(file: &Path, copies: Copies) -> Result<Store, StoreError> {
+    let opening = |cause| StoreError::of_opening(file, cause);
+    // Before anything is changed: what is no store stays as it is.
+    version(file).await?;
+    let options = plain(file)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledged change must survive a crash of the machine.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true);
+    let mut writer = first(&options).await.map_err(opening)?;
+    migrate(&mut writer, file, copies).await?;
+    let reading = options.clone().pragma("query_only", "on");
+    let readers = pool(READERS)
+        .after_connect(|connection, _| Box::pin(end_in_time(connection).map_ok(|_| ())))
+        .before_acquire(|connection, _| Box::pin(end_in_time(connection)))
+        .connect_with(reading.clone())
+        .await
+        .map_err(opening)?;
+    let recognisers = pool(RECOGNISERS).connect_with(reading).await.map_err(opening)?;
+    let place = Place::of(file).map_err(|cause| opening(cause.into()))?;
+    place::warn_of_readers(file);
+    Ok(Store { writer: Writer::new(options, writer, place.clone()), readers, recognisers, place })
+}
+
+/// The version of the schema in `file`, which is not changed; 0 while there is none.
+///
+/// # Errors
+///
+/// When it cannot be read, or is a database of something else.
+pub(super) async fn version(file: &Path) -> Result<i64, StoreError> {
+    let opening = |cause| StoreError::of_opening(file, cause);
+    let mut looking = plain(file).connect().await.map_err(opening)?;
+    let form = Form::of(&mut looking).await.map_err(opening)?;
+    looking.close().await.map_err(opening)?;
+    match form {
+        Form::Foreign => Err(StoreError::NotAStore(file.to_owned())),
+        form => Ok(form.version()),
+    }
+}
+
+/// `now` as part of the name of a file.
+pub(super) fn stamp(now: Timestamp) -> impl std::fmt::Display {
+    now.strftime("%Y%m%dT%H%M%SZ")
+}
+
+/// Opens `file` as it is.
+pub(super) fn plain(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(file).busy_timeout(BUSY).disable_statement_logging()
+}
+
+/// The first connection, which is going to write. Going over to a write-ahead log takes the file alone, and SQLite does not
+/// wait for that when others open the file at the same time: this does.
+async fn first(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let began = Instant::now();
+    loop {
+        match options.connect().await {
+            Err(error) if is_busy(&error) && began.elapsed() < FIRST => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Has `connection` give up what it reads from now on when that takes too long.
+async fn end_in_time(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let began = Instant::now();
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || began.elapsed() < READ_WITHIN);
+    Ok(true)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        // A local file has no connection that dies unseen, and one that ends takes the write-ahead log with it when
+        // it is the last.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Brings the store behind `writer` to the form that this version needs, in one transaction that keeps
+/// other processes out meanwhile: two that open a new store at a time would both make its tables.
+async fn migrate(writer: &mut SqliteConnection, file: &Path, copies: Copies) -> Result<(), StoreError> {
+    let migrating = |cause| StoreError::Migrate { file: file.to_owned(), cause: Box::new(cause) };
+    if Form::of(writer).await?.is_current() {
+        return Ok(());
+    }
+    let mut writing = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let before = Form::of(&mut writing).await?;
+    let version = before.version();
+    if copies == Copies::Kept && (1..schema_version()).contains(&version) {
+        let now = Timestamp::now();
+        let to = with_ending(file, &format!(".v{version}-{}", stamp(now)));
+        copy::write(file, &to, now).await?;
+        tracing::warn!(
+            copy = %to.display(),
+            from = version,
+            "the store is brought to the form of this version; the copy is as it was before"
+        );
+    }
+    MIGRATIONS.run(&mut *writing).await.map_err(migrating)?;
+    // By this one sees from outside whose file it is.
+    let identity: String = sqlx::query_scalar("SELECT store FROM identity").fetch_one(&mut *writing).await?;
+    let application =
+        identity.get(..7).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0) | 1;
+    let statement = format!("PRAGMA application_id = {application}");
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *writing).await?;
+    writing.commit().await?;
+    sqlx::query("PRAGMA wal_checkpoint").execute(writer).await?;
+    Ok(())
+}
+
+impl Form {
+    async fn of(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            .fetch_all(&mut *connection)
+            .await?;
+        if tables.is_empty() {
+            return Ok(Self::Empty);
+        }
+        if !tables.iter().any(|table| table == "_sqlx_migrations") {
+            return Ok(Self::Foreign);
+        }
+        let made: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+                .fetch_all(connection)
+                .await?;
+        Ok(Self::Store(made.into_iter().collect()))
+    }
+
+    /// Whether it is the form that this version needs, no less and no more.
+    fn is_current(&self) -> bool {
+        let Self::Store(made) = self else { return false };
+        made.len() == MIGRATIONS.iter().count()
+            && MIGRATIONS
+                .iter()
+                .all(|step| made.get(&step.version).is_some_and(|sum| **sum == *step.checksum))
+    }
+
+    /// The version of the schema; 0 while there is none.
+    fn version(&self) -> i64 {
+        let Self::Store(made) = self else { return 0 };
+        made.keys().next_back().copied().unwrap_or_default()
+    }
+}
+
+/// The version of the form that this version of the program needs.
+pub(in crate::serve::store) fn schema_version() -> i64 {
+    MIGRATIONS.iter().map(|step| step.version).max().unwrap_or_default()
+}
+
+/// Makes an empty file when there is none: SQLite would let others read it.
+fn create(file: &Path) -> Result<(), StoreError> {
+    match create_new(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map_err(|cause| StoreError::Create { file: file.to_owned(), cause }),
+    }
+}
+
+/// A new, empty file that its owner alone can read.
+///
+/// # Errors
+///
+/// When there is something at this path already, and when it cannot be created.
+pub(super) fn create_new(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(|_| ())
+}
