@@ -25,7 +25,8 @@ async fn raw(address: SocketAddr, bytes: &str) -> u16 {
 async fn a_form_of_another_site_with_the_password_of_the_browser_changes_nothing() {
     let server = TestServer::new().await;
     let tokens = format!("{TOKENS}/token");
-    let body = r#"{"tokenDescription": "forged", "tokenScope": 2, "x": "="}"#;
+    // The name of a field in a form, `=`, and its value make JSON together.
+    let body = r#"{"tokenScope": 2, "tokenDescription": "="}"#;
     let post = || server.with_password("root", Method::POST, &tokens).body(body);
     for kind in [
         "text/plain",

@@ -417,6 +417,7 @@ async fn strangers_write_little_into_the_log_and_a_token_in_a_path_is_not_shown(
         assert_ne!(status(client.get(process.url(&path)).bearer_auth(&secret)).await, 200);
     }
     let endless = process.url(&"/long".repeat(10_000));
+    let began = std::time::Instant::now();
     for _ in 0..200 {
         assert_eq!(status(client.get(&endless)).await, 401);
     }
@@ -424,7 +425,9 @@ async fn strangers_write_little_into_the_log_and_a_token_in_a_path_is_not_shown(
     let (log, code) = process.end();
     assert_eq!(code, Some(0));
     assert!(!log.contains(secret.get(4..20).unwrap()), "{log}");
-    assert!(log.lines().count() < 80 && log.lines().all(|line| line.len() < 1024), "{}", log.len());
+    // On a machine with much to do they take more than one of the times in which lines are counted together.
+    let windows = 1 + usize::try_from(began.elapsed().as_secs()).unwrap() / 10;
+    assert!(log.lines().count() < 30 + 50 * windows && log.lines().all(|line| line.len() < 1024), "{}", log.len());
 }
 
 /// What the process has in memory at most up to now, in KiB.
