@@ -427,7 +427,11 @@ async fn strangers_write_little_into_the_log_and_a_token_in_a_path_is_not_shown(
     assert!(!log.contains(secret.get(4..20).unwrap()), "{log}");
     // On a machine with much to do they take more than one of the times in which lines are counted together.
     let windows = 1 + usize::try_from(began.elapsed().as_secs()).unwrap() / 10;
-    assert!(log.lines().count() < 30 + 50 * windows && log.lines().all(|line| line.len() < 1024), "{}", log.len());
+    assert!(
+        log.lines().count() < 30 + 50 * windows && log.lines().all(|line| line.len() < 1024),
+        "{}",
+        log.len()
+    );
 }
 
 /// What the process has in memory at most up to now, in KiB.

@@ -157,7 +157,8 @@ fn files_of_tls_that_cannot_be_used_end_the_start_with_their_name() {
         &["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "empty.pem"],
     ] {
         let further =
-            [&["serve", "--store", "sqlite:store.db", "--listen", "127.0.0.1:0"], arguments].concat();
+            [&["serve", "--create", "--store", "sqlite:store.db", "--listen", "127.0.0.1:0"], arguments]
+                .concat();
         let (code, _, told) = crate::serve_process::run(&folder, &further, "");
         assert!(code == 1 && told.contains("cannot be used"), "{arguments:?}: {code} {told}");
     }
