@@ -21,7 +21,7 @@ use super::{
 use crate::{
     model::{GroupName, Period},
     serve::{
-        self, Certificate, Options, Tls, TlsVersion,
+        self, Certificate, CompatibleVersion, Options, Tls, TlsVersion,
         store::{Store, StoreError, StoreUrl},
     },
 };
@@ -59,6 +59,9 @@ pub(super) struct ServeArgs {
     /// Delete entries of the audit that are older than this, e.g. `400d` [default: keep them for ever]
     #[arg(long, value_name = "PERIOD")]
     audit_retention: Option<Period>,
+    /// The version of Bitbucket that its clients are told
+    #[arg(long, value_name = "VERSION", default_value_t)]
+    compatible_version: CompatibleVersion,
     /// Listen without TLS although others can listen in
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
@@ -149,6 +152,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             tls_min_version: arguments.tls_min_version.into(),
             connections: connections(),
             audit_retention: arguments.audit_retention,
+            compatible_version: arguments.compatible_version.clone(),
             ..Options::new(GroupName::new(arguments.admin_group.as_str()))
         };
         let running = serve::start(store, listener, options).await?;

@@ -161,10 +161,13 @@ impl App {
         let hash = active.and_then(|account| account.password_hash.clone());
         match (self.passwords.check(&user, password, hash, client).await?, account) {
             (Attempt::Throttled, _) => Err(Problem::throttled()),
-            (Attempt::Right, Some(account)) => Ok(Recognised {
-                credentials: Credentials::Password(self.person(account.clone())),
-                sender: Sender::Password(account),
-            }),
+            (Attempt::Right, Some(account)) => {
+                self.uses.record_sign_in(account.name.clone(), self.clock.now());
+                Ok(Recognised {
+                    credentials: Credentials::Password(self.person(account.clone())),
+                    sender: Sender::Password(account),
+                })
+            }
             (Attempt::Right | Attempt::Wrong, _) => Ok(Credentials::UnverifiedPassword { user }.into()),
         }
     }

@@ -78,6 +78,9 @@ pub enum DirectoryError {
         /// Their slug.
         slug: String,
     },
+    /// A personal project of no user.
+    #[error("`{0}` is a personal project, and no user has the slug that follows the `~`")]
+    NobodysProject(String),
     /// A member who is no user.
     #[error("group `{group}` has the member `{member}`, who is not among the users")]
     Member {
@@ -153,6 +156,12 @@ pub fn read(
     }
     check_told_apart(&users)?;
     let (groups, projects) = (groups(document.groups, &known)?, projects(document.projects)?);
+    let slugs: BTreeSet<String> = users.iter().map(|user| slug(&user.name)).collect();
+    let is_nobodys =
+        |key: &str| key.strip_prefix('~').is_some_and(|slug| !slugs.contains(&slug.to_lowercase()));
+    if let Some((key, _)) = projects.iter().find(|(key, _)| is_nobodys(key)) {
+        return Err(DirectoryError::NobodysProject(key.clone()));
+    }
     Ok(DirectoryRows { users, groups, projects })
 }
 

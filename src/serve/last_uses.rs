@@ -5,15 +5,16 @@
 //! use is seen from then on.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{sync::Notify, time::timeout};
 
 use super::store::{Store, StoreError, TokenRow, Use};
-use crate::model::LastUse;
+use crate::model::{LastUse, UserName};
 
 /// How long a use waits for others before it is written.
 const DELAY: Duration = Duration::from_millis(250);
@@ -26,6 +27,8 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct LastUses {
     waiting: Mutex<HashMap<i64, LastUse>>,
+    /// When users signed in with their passwords.
+    sign_ins: Mutex<BTreeMap<UserName, Timestamp>>,
     /// Held while writing, so that a flush ends after the one that is under way.
     writing: tokio::sync::Mutex<()>,
     arrived: Notify,
@@ -45,6 +48,12 @@ impl LastUses {
         }
     }
 
+    /// Takes note that `user` signed in with a password at the moment `at`.
+    pub(super) fn record_sign_in(&self, user: UserName, at: Timestamp) {
+        self.sign_ins().insert(user, at);
+        self.arrived.notify_one();
+    }
+
     /// Writes everything that came in before the call.
     ///
     /// # Errors
@@ -53,12 +62,16 @@ impl LastUses {
     pub(super) async fn flush(&self, store: &Store) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
         let batch = self.waiting().clone();
-        if batch.is_empty() {
-            return Ok(());
+        if !batch.is_empty() {
+            let uses: Vec<Use> = batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
+            store.record_uses(&uses).await?;
+            self.waiting().retain(|token, last_use| batch.get(token) != Some(last_use));
         }
-        let uses: Vec<Use> = batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
-        store.record_uses(&uses).await?;
-        self.waiting().retain(|token, last_use| batch.get(token) != Some(last_use));
+        let batch = self.sign_ins().clone();
+        if !batch.is_empty() {
+            store.record_sign_ins(&batch).await?;
+            self.sign_ins().retain(|user, at| batch.get(user) != Some(at));
+        }
         Ok(())
     }
 
@@ -93,6 +106,10 @@ impl LastUses {
                 "last uses of tokens wait to be written"
             );
         }
+    }
+
+    fn sign_ins(&self) -> MutexGuard<'_, BTreeMap<UserName, Timestamp>> {
+        self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<i64, LastUse>> {

@@ -12,6 +12,7 @@ mod body;
 mod callers;
 mod certificate_end;
 mod clock;
+mod compatible_version;
 mod connections;
 pub mod directory;
 mod guard;
@@ -49,6 +50,7 @@ use crate::model::{ClientAddressSource, GroupName, Period, Settings, TokenSecret
 use body::Bodies;
 use callers::Callers;
 pub use clock::{Clock, ServerClock};
+pub use compatible_version::CompatibleVersion;
 use connections::{Door, Patience, Peer};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
@@ -93,6 +95,8 @@ pub struct Options {
     pub connections: usize,
     /// How long entries of the audit are kept; `None` for ever.
     pub audit_retention: Option<Period>,
+    /// The version of Bitbucket that clients are told.
+    pub compatible_version: CompatibleVersion,
 }
 
 impl Options {
@@ -115,6 +119,7 @@ impl Options {
             password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
             connections: Self::CONNECTIONS,
             audit_retention: None,
+            compatible_version: CompatibleVersion::default(),
         }
     }
 }
@@ -168,6 +173,7 @@ struct App {
     under_way: Semaphore,
     callers: Callers,
     strangers: Strangers,
+    compatible_version: CompatibleVersion,
 }
 
 /// A server that runs.
@@ -222,6 +228,7 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         under_way: Semaphore::new(REQUESTS),
         callers: Callers::default(),
         strangers: Strangers::default(),
+        compatible_version: options.compatible_version,
     });
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

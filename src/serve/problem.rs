@@ -47,6 +47,22 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", message)
     }
 
+    /// There is no such user; `slug` is what the client called that one.
+    pub(super) fn no_such_user(slug: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-such-user", format!("User {slug} does not exist."))
+    }
+
+    /// There is no project with this key.
+    pub(super) fn no_such_project(key: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-such-project", format!("Project {key} does not exist."))
+    }
+
+    /// There is no such repository in the project with this key.
+    pub(super) fn no_such_repository(key: &str, slug: &str) -> Self {
+        let message = format!("Repository {key}/{slug} does not exist.");
+        Self::new(StatusCode::NOT_FOUND, "no-such-repository", message)
+    }
+
     pub(super) fn throttled() -> Self {
         let message =
             "Too many attempts with a password failed, from your network or for this user; wait a minute.";

@@ -43,6 +43,7 @@ async fn a_token_has_the_form_of_bitbuckets_and_its_secret_is_shown_once() {
             "user": {
                 "name": "mary", "emailAddress": "mary@example.com", "id": 3, "displayName": "Mary Smith",
                 "active": true, "slug": "mary", "type": "NORMAL",
+                "links": {"self": [{"href": server.url("/rest/api/latest/users/mary")}]},
             },
         }),
         "nothing is said of a use that never was"
@@ -176,6 +177,15 @@ async fn who_is_unknown_or_lacks_a_permission_gets_401_in_bitbuckets_words() {
     for request in [
         server.request(Method::GET, MARY),
         server.with_token("no-token", Method::GET, MARY),
+        server.request(Method::GET, MARY).basic_auth("mary", Some("wrong")),
+    ] {
+        assert_eq!(answer(request, StatusCode::UNAUTHORIZED).await, expected);
+    }
+    let expected = json!({"errors": [{
+        "message": "You are not permitted to access this resource",
+        "exceptionName": "com.atlassian.bitbucket.AuthorisationException",
+    }]});
+    for request in [
         server.with_password("bot", Method::GET, MARY),
         server.with_password("bot", Method::GET, &path_of(&made)),
         server.with_password("bot", Method::GET, &format!("{MARY}/000000000099")),

@@ -19,6 +19,7 @@ mod clocks;
 mod connections;
 mod crash;
 mod decisions;
+mod dialect_answers;
 mod directory;
 mod ended_rights;
 mod explain;

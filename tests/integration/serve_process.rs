@@ -457,3 +457,18 @@ async fn wrong_passwords_take_the_memory_of_a_few_and_no_more_the_more_there_are
     let grown = most_memory(&process) - before;
     assert!(grown < allowed, "{grown} KiB");
 }
+
+#[tokio::test]
+async fn clients_are_told_the_version_of_bitbucket_that_the_command_line_names() {
+    let folder = folder();
+    for (further, version) in [(&[][..], "9.4.16"), (&["--compatible-version", "8.19.2"], "8.19.2")] {
+        let process = Process::start_with(&folder, "127.0.0.1:0", further);
+        let request = client().get(process.url("/rest/api/latest/application-properties"));
+        assert_eq!(answer(request, StatusCode::OK).await["version"], version);
+        process.stop();
+    }
+    let (code, _, told) =
+        run(&folder, &["serve", "--store", "sqlite:store.db", "--compatible-version", "9.x"], "");
+    assert_eq!(code, 64, "{told}");
+    assert!(told.contains("`9.x` is no version of Bitbucket"), "{told}");
+}

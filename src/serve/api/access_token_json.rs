@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::directory::User;
+use super::{directory::User, links::Base};
 use crate::{
     model::OwnerKind,
     serve::{
@@ -29,13 +29,16 @@ const DAYS_AT_MOST: i64 = 36_500;
 pub(super) struct AccessTokenRequest {
     /// What tells it from others; must be given for a new one.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 255))]
     name: Option<String>,
     /// `PROJECT_` or `REPO_` with `READ`, `WRITE` or `ADMIN`; must be given for a new one.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     permissions: Option<Vec<String>>,
     /// In how many days a new one expires; the latest expiry allowed when it is left out. Cannot be
     /// changed later.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 36_500))]
     pub(super) expiry_days: Option<i64>,
 }
 
@@ -86,6 +89,7 @@ impl AccessTokenRequest {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AccessToken {
     /// 12 digits; the first ones may be zeros.
+    #[schemars(regex(pattern = r"^[0-9]{12,}$"))]
     id: String,
     created_date: i64,
     /// The last use; left out when it was never used.
@@ -103,7 +107,7 @@ pub(super) struct AccessToken {
 
 impl AccessToken {
     /// What is shown of `token`; `user` is its owner, when that is a user.
-    pub(super) fn new(token: TokenRow, user: Option<UserRow>) -> Self {
+    pub(super) fn new(token: TokenRow, user: Option<UserRow>, base: &Base) -> Self {
         let permissions = permissions_of(&token).names().into_iter().map(str::to_owned).collect();
         Self {
             id: id_text(token.id),
@@ -112,7 +116,7 @@ impl AccessToken {
             expiry_date: token.expires.map(Timestamp::as_millisecond),
             name: token.description,
             permissions,
-            user: user.map(User::from),
+            user: user.map(|user| User::new(user, base)),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     access_token_json::{AccessToken, AccessTokenRequest, CreatedAccessToken, id_number, permissions_of},
     endpoint::Endpoint,
     json_body::Body,
+    links::Base,
     pages::{Answer, PAGING, Page, Paging},
     tokens::{issue, permitted_token, rename_within_limits},
 };
@@ -37,7 +38,7 @@ use crate::{
 /// The reason why somebody with a token is refused what only takes a password.
 pub(super) const TOKEN: &str = "token";
 /// Bitbucket's words: no token carries the global permission that it takes to manage those of others.
-const NO_GLOBAL_PERMISSION: &str = "Tokens may not have the following permission: ADMIN";
+pub(super) const NO_GLOBAL_PERMISSION: &str = "Tokens may not have the following permission: ADMIN";
 
 const NO_SUCH_OWNER: &[(u16, &str)] = &[(404, "There is no such user, project or repository")];
 const NO_SUCH_TOKEN: &[(u16, &str)] = &[(404, "There is no such user, project, repository or token")];
@@ -64,6 +65,7 @@ fn below(path: &str) -> [Endpoint; 5] {
             create,
         )
         .body::<AccessTokenRequest>()
+        .needs(&["name", "permissions"])
         .statuses(&[
             (400, "The body cannot be read, or asks for more than the limits allow"),
             (404, "There is no such user, project or repository"),
@@ -110,7 +112,7 @@ impl Place {
         if let Some(slug) = &self.user {
             let Some(user) = app.store.user_by_slug(&slug.to_lowercase()).await? else {
                 seen()?;
-                return Err(Problem::not_found("There is no such user."));
+                return Err(Problem::no_such_user(slug));
             };
             let is_own = caller.caller().person().is_some_and(|person| person.name == user.name);
             return Ok(Found { owner: Owner::User(user.name.clone()), user: Some(user), is_own });
@@ -124,8 +126,10 @@ impl Place {
                 slug: repository.slug,
             }),
         };
-        let missing = if self.slug.is_some() { "repository" } else { "project" };
-        let owner = owner.ok_or_else(|| Problem::not_found(format!("There is no such {missing}.")))?;
+        let owner = owner.ok_or_else(|| match &self.slug {
+            None => Problem::no_such_project(key),
+            Some(slug) => Problem::no_such_repository(key, slug),
+        })?;
         Ok(Found { owner, user: None, is_own: false })
     }
 
@@ -171,6 +175,7 @@ async fn list(
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
     paging: Paging,
+    base: Base,
 ) -> Answer<AccessToken> {
     let Found { owner, user, .. } = place.readable(&session, &app).await?;
     app.uses.flush_or_warn(&app.store).await;
@@ -180,13 +185,14 @@ async fn list(
     let page = TokenPage::After { after: asked.start - 1, until: i64::MAX, limit: asked.limit };
     let mut tokens = app.store.tokens(&filter, page).await?;
     app.uses.lay_over(&mut tokens);
-    Ok(paging.page(tokens, |token| token.id, |token| AccessToken::new(token, user.clone())))
+    Ok(paging.page(tokens, |token| token.id, |token| AccessToken::new(token, user.clone(), &base)))
 }
 
 async fn read(
     session: Session,
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
+    base: Base,
 ) -> Result<Json<AccessToken>, Problem> {
     let Found { owner, user, .. } = place.readable(&session, &app).await?;
     app.uses.flush_or_warn(&app.store).await;
@@ -196,13 +202,14 @@ async fn read(
     };
     app.uses.lay_over(&mut token);
     let token = token.filter(|token| token.owner.folded() == owner.folded()).ok_or_else(no_such_token)?;
-    Ok(Json(AccessToken::new(token, user)))
+    Ok(Json(AccessToken::new(token, user, &base)))
 }
 
 async fn create(
     session: Session,
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
+    base: Base,
     body: Body,
 ) -> Result<Json<CreatedAccessToken>, Problem> {
     let Found { owner, user, is_own } = place.find(&session, &app).await?;
@@ -228,13 +235,17 @@ async fn create(
     let expires = asked.expires(app.clock.now())?;
     let about = Asked { scope, expires, description: asked.new_name()? };
     let (token, secret) = issue(&session, &app, (&permit, &right), &owner, about, Some(permissions)).await?;
-    Ok(Json(CreatedAccessToken { about: AccessToken::new(token, user), token: secret.expose().to_owned() }))
+    Ok(Json(CreatedAccessToken {
+        about: AccessToken::new(token, user, &base),
+        token: secret.expose().to_owned(),
+    }))
 }
 
 async fn update(
     session: Session,
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
+    base: Base,
     body: Body,
 ) -> Result<Json<AccessToken>, Problem> {
     let (right, token, owner, user) = place.managed(&session, &app, Operation::Narrow).await?;
@@ -247,7 +258,7 @@ async fn update(
     rename_within_limits(&session, &token, &owner, &narrowing)?;
     app.uses.flush_or_warn(&app.store).await;
     match app.store.narrow_token(&right, token.id, &narrowing, None).await? {
-        Some(token) => Ok(Json(AccessToken::new(token, user))),
+        Some(token) => Ok(Json(AccessToken::new(token, user, &base))),
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
         None => Err(Problem::new(StatusCode::CONFLICT, "moved", "The token has changed meanwhile.")),
     }
@@ -281,7 +292,7 @@ async fn revoke(
 }
 
 /// Lets nobody pass who comes with a token; `message` says why to the client.
-fn in_person(permit: &Permit, message: &str) -> Result<(), Problem> {
+pub(super) fn in_person(permit: &Permit, message: &str) -> Result<(), Problem> {
     match permit.caller().token() {
         None => Ok(()),
         Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, TOKEN, message)),

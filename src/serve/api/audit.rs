@@ -22,10 +22,10 @@ const FILTER: &[Parameter] = &[
         "owner",
         "Only what was done to tokens of this owner: `mary`, `project PLAT` or `repository PLAT/app`",
     ),
-    Parameter::number("token", "Only what was done to this token, or with it"),
+    Parameter::number("token", "Only what was done to this token, or with it", 0),
     Parameter::text("action", "Only this action, such as `token-revoke`"),
-    Parameter::number("since", "Only at this moment or later, in milliseconds since 1970-01-01T00:00:00Z"),
-    Parameter::number("until", "Only before this moment, in milliseconds since 1970-01-01T00:00:00Z"),
+    Parameter::moment("since", "Only at this moment or later, in milliseconds since 1970-01-01T00:00:00Z"),
+    Parameter::moment("until", "Only before this moment, in milliseconds since 1970-01-01T00:00:00Z"),
     Parameter::text("run", "Only what this run did"),
 ];
 
@@ -47,7 +47,6 @@ async fn list(
 ) -> Answer<AuditEntry> {
     session.permit(Operation::ReadSettings)?;
     // A filter that is not understood would answer more than was asked for.
-    parameters.only(&[FILTER, PAGING])?;
     let filter = AuditFilter {
         who: parameters.one("who")?.map(str::to_owned),
         owner: parsed(&parameters, "owner")?,

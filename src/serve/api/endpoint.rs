@@ -3,10 +3,15 @@
 
 use std::sync::Arc;
 
-use axum::routing::{self, MethodRouter};
+use axum::{
+    extract::Request,
+    middleware::{self, Next},
+    routing::{self, MethodRouter},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::serve::App;
+use super::query::Parameters;
+use crate::serve::{App, problem::Problem};
 
 /// Who gets to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +27,7 @@ pub(in crate::serve) enum Entry {
 impl Entry {
     /// Who gets to `path`.
     pub(in crate::serve) fn of(path: &str) -> Self {
-        match path {
+        match path.strip_suffix('/').unwrap_or(path) {
             "/healthz" | "/readyz" => Self::Outside,
             "/rest/tokenwarden/1/openapi.json"
             | "/rest/api/1.0/application-properties"
@@ -49,15 +54,34 @@ pub(super) struct Parameter {
     pub(super) kind: &'static str,
     pub(super) required: bool,
     pub(super) repeated: bool,
+    /// The smallest number that it takes.
+    pub(super) least: Option<i64>,
+    /// The words that it takes; any text when there is none.
+    pub(super) words: &'static [&'static str],
 }
 
 impl Parameter {
     pub(super) const fn text(name: &'static str, meaning: &'static str) -> Self {
-        Self { name, meaning, kind: "string", required: false, repeated: false }
+        Self { name, meaning, kind: "string", required: false, repeated: false, least: None, words: &[] }
     }
 
-    pub(super) const fn number(name: &'static str, meaning: &'static str) -> Self {
+    /// A whole number from `least` on.
+    pub(super) const fn number(name: &'static str, meaning: &'static str, least: i64) -> Self {
+        Self { kind: "integer", least: Some(least), ..Self::text(name, meaning) }
+    }
+
+    /// Any whole number.
+    pub(super) const fn integer(name: &'static str, meaning: &'static str) -> Self {
         Self { kind: "integer", ..Self::text(name, meaning) }
+    }
+
+    /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
+    pub(super) const fn moment(name: &'static str, meaning: &'static str) -> Self {
+        Self::integer(name, meaning)
+    }
+
+    pub(super) const fn words(self, words: &'static [&'static str]) -> Self {
+        Self { words, ..self }
     }
 
     pub(super) const fn required(self) -> Self {
@@ -79,6 +103,8 @@ pub(super) struct Endpoint {
     /// The headers beside the usual ones.
     pub(super) headers: &'static [Parameter],
     pub(super) body: Option<MakeSchema>,
+    /// The fields of the body that must be given, beside those that its schema says.
+    pub(super) needs: &'static [&'static str],
     /// What a good answer holds; nothing when it is empty.
     pub(super) answer: Option<MakeSchema>,
     /// The statuses that it answers beside the good one and those of the guard.
@@ -103,6 +129,7 @@ macro_rules! methods {
                         query: &[],
                         headers: &[],
                         body: None,
+                        needs: &[],
                         answer: Some(schema_of::<T>),
                         statuses: &[],
                         handler: routing::$method(handler),
@@ -126,6 +153,28 @@ impl Endpoint {
 
     pub(super) fn body<T: JsonSchema>(self) -> Self {
         Self { body: Some(schema_of::<T>), ..self }
+    }
+
+    /// Its body must have the fields `needs`, which its type has for other endpoints, too.
+    pub(super) fn needs(self, needs: &'static [&'static str]) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// Its path and its handler, which refuses parameters of the query that it does not know: a filter that is passed
+    /// over would answer too much.
+    pub(super) fn routed(self) -> (String, MethodRouter<Arc<App>>) {
+        let known: Vec<&str> = self.query.iter().copied().flatten().map(|parameter| parameter.name).collect();
+        if known.is_empty() {
+            return (self.path, self.handler);
+        }
+        let refuse = move |parameters: Parameters, request: Request, next: Next| {
+            let checked = parameters.only(&known);
+            async move {
+                checked?;
+                Ok::<_, Problem>(next.run(request).await)
+            }
+        };
+        (self.path, self.handler.route_layer(middleware::from_fn(refuse)))
     }
 
     /// A good answer is 204 and holds nothing.

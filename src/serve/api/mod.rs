@@ -12,8 +12,10 @@ mod directory;
 mod endpoint;
 mod health;
 mod json_body;
+mod links;
 mod openapi;
 mod pages;
+mod permissions;
 mod projects;
 mod query;
 mod runs;
@@ -27,9 +29,9 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderValue, StatusCode, header},
-    middleware,
+    middleware::{self, Next},
     response::Response,
 };
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -54,6 +56,7 @@ fn endpoints() -> Vec<Endpoint> {
     all.extend(whoami::endpoints());
     all.extend(directory::endpoints());
     all.extend(projects::endpoints());
+    all.extend(permissions::endpoints());
     all.extend(access_tokens::endpoints());
     all.extend(basic_authentication::endpoints());
     all.extend(openapi::endpoints());
@@ -64,13 +67,18 @@ fn endpoints() -> Vec<Endpoint> {
 pub(super) fn router(app: Arc<App>) -> Router {
     endpoints()
         .into_iter()
-        .fold(Router::new(), |router, endpoint| router.route(&endpoint.path, endpoint.handler))
+        .map(Endpoint::routed)
+        // With a slash at the end, too, as Bitbucket answers it.
+        .fold(Router::new(), |router, (path, handler)| {
+            router.route(&format!("{path}/"), handler.clone()).route(&path, handler)
+        })
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_this_way)
         // The guard has read the body, and bounded it.
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), guard))
         .layer(middleware::map_response_with_state(Arc::clone(&app), with_headers))
+        .layer(middleware::from_fn(named_charset))
         .with_state(app)
 }
 
@@ -87,6 +95,18 @@ async fn with_headers(State(app): State<Arc<App>>, mut response: Response) -> Re
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&app.clock.now());
     if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
         response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+/// The response with the media type that Bitbucket names since 9.0: clients look for the charset.
+async fn named_charset(request: Request, next: Next) -> Response {
+    let dialect = Dialect::of(request.uri().path());
+    let mut response = next.run(request).await;
+    if let Some(named) = response.headers_mut().get_mut(header::CONTENT_TYPE)
+        && *named == "application/json"
+    {
+        *named = HeaderValue::from_static(dialect.media_type());
     }
     response
 }
@@ -122,28 +142,57 @@ impl Dialect {
             Self::App
         }
     }
+
+    /// What its JSON is announced as.
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Bitbucket | Self::Module => "application/json;charset=UTF-8",
+            Self::App => "application/json",
+        }
+    }
 }
 
 /// What Bitbucket 10.4 answers to whom it does not know, and to who lacks a permission; measured.
-const NOT_PERMITTED: (&str, &str) = (
-    "You are not permitted to access this resource",
-    "com.atlassian.plugins.rest.api.security.exception.AuthenticationRequiredException",
-);
+const NOT_PERMITTED: &str = "You are not permitted to access this resource";
 /// What Bitbucket 10.4 answers to a password while these are disabled, in the form of a module; measured.
 const NO_PASSWORDS: &str = "Basic Authentication has been disabled on this instance.";
 
+/// The name of Bitbucket's exception for a refusal, by which clients tell it from others: those of recorded answers.
+fn exception(problem: &Problem) -> Option<&'static str> {
+    Some(match problem.code {
+        "no-such-user" => "com.atlassian.bitbucket.user.NoSuchUserException",
+        "no-such-project" => "com.atlassian.bitbucket.project.NoSuchProjectException",
+        "no-such-repository" => "com.atlassian.bitbucket.repository.NoSuchRepositoryException",
+        _ if problem.status != StatusCode::UNAUTHORIZED => return None,
+        code if is_unknown_sender(code) => {
+            "com.atlassian.plugins.rest.api.security.exception.AuthenticationRequiredException"
+        }
+        _ => "com.atlassian.bitbucket.AuthorisationException",
+    })
+}
+
+/// Whether a refusal with this code is one of somebody who is not signed in.
+fn is_unknown_sender(code: &str) -> bool {
+    [Reason::NoCredentials, Reason::InvalidCredentials].iter().any(|reason| reason.code() == code)
+}
+
 /// `problem` in the form that clients of `path` read, with `message`.
 pub(super) fn error_body(path: &str, problem: &Problem, message: &str) -> Value {
-    let errors = |message: &str, exception: Option<&str>| json!({"errors": [{"context": null, "message": message, "exceptionName": exception}]});
     match Dialect::of(path) {
         Dialect::App => json!({"errorMessage": message}),
         _ if problem.code == Reason::PasswordDisabled.code() => json!({"message": NO_PASSWORDS}),
         Dialect::Module => json!({"message": message}),
-        Dialect::Bitbucket
-            if problem.status == StatusCode::UNAUTHORIZED && problem.code != access_tokens::TOKEN =>
-        {
-            errors(NOT_PERMITTED.0, Some(NOT_PERMITTED.1))
+        Dialect::Bitbucket => {
+            let exception = exception(problem);
+            if problem.status != StatusCode::UNAUTHORIZED {
+                return json!({"errors": [{"context": null, "message": message, "exceptionName": exception}]});
+            }
+            let message = if problem.code == access_tokens::TOKEN { message } else { NOT_PERMITTED };
+            if is_unknown_sender(problem.code) {
+                json!({"errors": [{"context": null, "message": message, "exceptionName": exception}]})
+            } else {
+                json!({"errors": [{"message": message, "exceptionName": exception}]})
+            }
         }
-        Dialect::Bitbucket => errors(message, None),
     }
 }

@@ -126,10 +126,15 @@ fn describe(endpoints: &[Endpoint]) -> Value {
 
 fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     let mut operation = Map::new();
+    operation.insert("operationId".to_owned(), operation_id(endpoint).into());
     operation.insert("summary".to_owned(), endpoint.summary.into());
     operation.insert("parameters".to_owned(), parameters(endpoint).into());
     if let Some(body) = endpoint.body {
-        let content = content(body, generator);
+        let mut schema = body(generator).to_value();
+        if !endpoint.needs.is_empty() {
+            schema = json!({"allOf": [schema], "required": endpoint.needs});
+        }
+        let content = json!({"application/json": {"schema": schema}});
         operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
     }
     operation.insert("responses".to_owned(), responses(endpoint, generator).into());
@@ -139,22 +144,75 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
     operation.into()
 }
 
+/// A name for the operation, which generators of clients make a function's of: `getApiLatestUsersBySlug`.
+fn operation_id(endpoint: &Endpoint) -> String {
+    let path = endpoint.path.strip_prefix("/rest").unwrap_or(&endpoint.path);
+    let mut id = endpoint.method.to_owned();
+    for segment in path.split('/') {
+        let (by, words) = match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => ("By", name),
+            None => ("", segment),
+        };
+        id.push_str(by);
+        for word in words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+            let (first, rest) = word.split_at(1);
+            id.push_str(&first.to_ascii_uppercase());
+            id.push_str(rest);
+        }
+    }
+    id
+}
+
+/// What a parameter of this name in `path` looks like.
+fn path_schema(path: &str, name: &str) -> Value {
+    match name {
+        "id" if Dialect::of(path) == Dialect::Bitbucket => {
+            json!({"type": "string", "pattern": "^[0-9]{12,}$"})
+        }
+        "id" => json!({"type": "integer", "minimum": 1}),
+        "run" => json!({"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"}),
+        _ => json!({"type": "string", "minLength": 1}),
+    }
+}
+
 fn parameters(endpoint: &Endpoint) -> Vec<Value> {
-    let in_path = endpoint
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_path =
+        endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(|name| {
+            let schema = path_schema(&endpoint.path, name);
+            json!({"name": name, "in": "path", "required": true, "schema": schema})
+        });
     let query = endpoint.query.iter().copied().flatten().map(|given| parameter("query", given));
     let headers = endpoint.headers.iter().map(|given| parameter("header", given));
     in_path.chain(query).chain(headers).collect()
 }
 
 fn parameter(place: &str, given: &Parameter) -> Value {
-    let one = json!({"type": given.kind});
-    let schema = if given.repeated { json!({"type": "array", "items": one}) } else { one };
+    let mut one = Map::from_iter([("type".to_owned(), given.kind.into())]);
+    one.extend(given.least.map(|least| ("minimum".to_owned(), least.into())));
+    if !given.words.is_empty() {
+        one.insert("enum".to_owned(), given.words.into());
+    }
+    let schema = if given.repeated { json!({"type": "array", "items": one}) } else { one.into() };
     let (name, meaning, required) = (given.name, given.meaning, given.required);
     json!({"name": name, "in": place, "description": meaning, "required": required, "schema": schema})
+}
+
+/// What every endpoint answers that takes such requests, unless it says more of it.
+fn usual(endpoint: &Endpoint) -> Vec<(u16, &'static str)> {
+    let mut usual = Vec::new();
+    if !endpoint.query.is_empty() || !endpoint.headers.is_empty() {
+        usual.push((400, "A parameter is not known or cannot be read"));
+    }
+    if endpoint.body.is_some() {
+        usual.push((400, "The body cannot be read, or has a field that is not known"));
+        usual.push((408, "The body did not arrive in time"));
+        usual.push((413, "The body is larger than 1 MiB"));
+        usual.push((415, "The body is not JSON"));
+    }
+    if endpoint.method != "get" {
+        usual.push((409, "What the sender may do changed under way"));
+    }
+    usual
 }
 
 fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String, Value> {
@@ -163,10 +221,16 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
         Dialect::Module => schema_of::<Message>,
         Dialect::App => schema_of::<ErrorMessage>,
     };
-    let error = content(error, generator);
+    let media_type = Dialect::of(&endpoint.path).media_type();
+    let error = content(media_type, error, generator);
     let of_guard: &[(u16, &str)] = match Entry::of(&endpoint.path) {
         Entry::Outside => &[],
-        Entry::Open => &[(403, "The client is not let in"), (503, "The server cannot do its work")],
+        Entry::Open => &[
+            (401, "A password is wrong"),
+            (403, "The client is not let in"),
+            (429, "Too many attempts with a password failed"),
+            (503, "The server cannot do its work"),
+        ],
         Entry::Permitted => &[
             (401, "There are no credentials, or they are wrong"),
             (403, "The request is not permitted"),
@@ -177,23 +241,19 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
     let mut responses = Map::new();
     match endpoint.answer {
         Some(answer) => {
-            let good = content(answer, generator);
+            let good = content(media_type, answer, generator);
             responses.insert("200".to_owned(), json!({"description": "Done", "content": good}));
         }
         None => {
             responses.insert("204".to_owned(), json!({"description": "Done"}));
         }
     }
-    let of_bodies: &[(u16, &str)] = match endpoint.body {
-        Some(_) => &[(413, "The body is larger than 1 MiB"), (415, "The body is not JSON")],
-        None => &[],
-    };
-    for (status, meaning) in endpoint.statuses.iter().chain(of_guard).chain(of_bodies) {
+    for (status, meaning) in usual(endpoint).iter().chain(endpoint.statuses).chain(of_guard) {
         responses.insert(status.to_string(), json!({"description": meaning, "content": error}));
     }
     responses
 }
 
-fn content(schema: MakeSchema, generator: &mut SchemaGenerator) -> Value {
-    json!({"application/json": {"schema": schema(generator)}})
+fn content(media_type: &str, schema: MakeSchema, generator: &mut SchemaGenerator) -> Value {
+    json!({media_type: {"schema": schema(generator)}})
 }

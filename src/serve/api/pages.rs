@@ -16,8 +16,8 @@ const LIMIT_AT_MOST: i64 = 1_000;
 
 /// The parameters that say which page is asked for.
 pub(super) const PAGING: &[Parameter] = &[
-    Parameter::number("start", "Where the page begins: `nextPageStart` of the page before"),
-    Parameter::number("limit", "The most values a page has; 25 by default, 1000 at most"),
+    Parameter::number("start", "Where the page begins: `nextPageStart` of the page before", 0),
+    Parameter::number("limit", "The most values a page has; 25 by default, 1000 at most", 1),
 ];
 
 /// A page, as Bitbucket has them.
@@ -62,6 +62,12 @@ impl Paging {
     /// One row more than the page has: where the next page begins, if there is one.
     pub(super) fn one_more(&self) -> PageRequest {
         PageRequest { limit: self.0.limit + 1, ..self.0 }
+    }
+
+    /// The page of a list in which there is nothing.
+    pub(super) fn empty<T>(&self) -> Json<Page<T>> {
+        let PageRequest { start, limit } = self.0;
+        Json(Page { size: 0, limit, is_last: true, values: Vec::new(), start, next_start: None })
     }
 
     /// The page of `rows`, which were asked for by [`Self::one_more`]; each is shown by `show`, and

@@ -7,7 +7,6 @@ use axum::{
 };
 use jiff::Timestamp;
 
-use super::endpoint::Parameter;
 use crate::serve::problem::Problem;
 
 /// The parts of a query string, in order; a name may come more than once.
@@ -54,18 +53,24 @@ impl Parameters {
             .transpose()
     }
 
-    /// Refuses every part that is not among `known`.
-    pub(super) fn only(&self, known: &[&[Parameter]]) -> Result<(), Problem> {
-        let is_known = |name: &str| known.iter().copied().flatten().any(|parameter| parameter.name == name);
-        match self.0.iter().find(|(given, _)| !is_known(given)) {
-            Some((unknown, _)) => Err(Problem::bad_request(format!("Unknown parameter `{unknown}`."))),
-            None => Ok(()),
+    /// Refuses names that are not among `known`, in which `N` between dots stands for any number.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        for (given, _) in &self.0 {
+            let parts: Vec<_> =
+                given.split('.').map(|part| if is_number(part) { "N" } else { part }).collect();
+            if !known.contains(&&*parts.join(".")) {
+                let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                let message = format!("`{given}` is no parameter of this list, which takes {known}.");
+                return Err(Problem::bad_request(message));
+            }
         }
+        Ok(())
     }
 
-    /// Whether `name` is given, or something whose name begins with it and a dot.
-    pub(super) fn mentions(&self, name: &str) -> bool {
-        self.0.iter().any(|(given, _)| {
+    /// The names and values whose name begins with `name`, by itself or before a dot.
+    pub(super) fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().map(|(given, value)| (&**given, &**value)).filter(move |(given, _)| {
             given.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     }

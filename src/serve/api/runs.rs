@@ -48,13 +48,13 @@ const HEADER_CHANGE: &str = "Tokenwarden-Change";
 /// The headers of what a run writes.
 pub(super) const UNDER: &[Parameter; 3] = &[
     Parameter::text(HEADER_RUN, "The run that does this, which is kept in the ledger"),
-    Parameter::number(HEADER_LEASE, "The number of its lease: an old one is refused"),
+    Parameter::integer(HEADER_LEASE, "The number of its lease: an old one is refused"),
     Parameter::text(HEADER_CHANGE, "With a run: what it does, as JSON with `address`, `action` and `counts`"),
 ];
 
 const LISTING: &[Parameter] = &[
-    Parameter::number("since", "Only runs that did something at this moment or later, in milliseconds"),
-    Parameter::number("limit", "So many of the latest at most; 1000 when it is left out"),
+    Parameter::moment("since", "Only runs that did something at this moment or later, in milliseconds"),
+    Parameter::number("limit", "So many of the latest at most; 1000 when it is left out", 1),
 ];
 
 /// What asks for the lease.
@@ -134,7 +134,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/rest/tokenwarden/1/lease/{run}",
             "Give the lease of a run back; takes an administrator",
             give_back_lease,
-        ),
+        )
+        .statuses(&[(400, "The path names no run")]),
         Endpoint::get::<RunList, _, _>(RUNS, "What runs did; takes an administrator", list).query(&[LISTING]),
         Endpoint::post::<bool, _, _>(RUNS, "Begin a run; takes an administrator", begin)
             .body::<BeginRun>()
@@ -144,7 +145,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "End a run; takes an administrator",
             end,
         )
-        .statuses(&[(404, "There is no such run")]),
+        .statuses(&[(400, "The path names no run"), (404, "There is no such run")]),
     ]
 }
 

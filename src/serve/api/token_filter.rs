@@ -19,10 +19,10 @@ const OWNERS_AT_MOST: usize = 1_000;
 
 /// The parameters that say which page is asked for.
 pub(super) const PAGING: &[Parameter] = &[
-    Parameter::number("page", "Number of the page, from 0"),
-    Parameter::number("limit", "The most items a page has; 50 by default, 1000 at most"),
-    Parameter::number("afterId", "Page by id: only ids greater than this. No total is counted then"),
-    Parameter::number("untilId", "Page by id: only ids up to this one"),
+    Parameter::number("page", "Number of the page, from 0", 0),
+    Parameter::number("limit", "The most items a page has; 50 by default, 1000 at most", 1),
+    Parameter::number("afterId", "Page by id: only ids greater than this. No total is counted then", 0),
+    Parameter::number("untilId", "Page by id: only ids up to this one", 0),
 ];
 
 /// The parameters that say which tokens are listed. Moments are milliseconds since 1970-01-01T00:00:00Z.
@@ -32,16 +32,18 @@ pub(super) const FILTER: &[Parameter] = &[
         "ownerKind",
         "Only of owners of this kind: `user`, `project` or `repository`; may be repeated; users when it is left out",
     )
+    .words(&["user", "project", "repository"])
     .repeated(),
     Parameter::text("descriptionFilter", "Only with this in the description"),
-    Parameter::number("notValidAfter", "Only those that are not valid after this moment"),
-    Parameter::number("tokenScope", "Only of this scope: 0 unset, 1 read-only, 2 read-write"),
-    Parameter::number("fromCreated", "Only created from this moment on"),
-    Parameter::number("untilCreated", "Only created until this moment"),
-    Parameter::number("fromLastUsed", "Only used last from this moment on"),
-    Parameter::number("untilLastUsed", "Only used last until this moment"),
-    Parameter::number("fromExpiresDuring", "Only expiring from this moment on"),
-    Parameter::number("untilExpiresDuring", "Only expiring until this moment"),
+    Parameter::moment("notValidAfter", "Only those that are not valid after this moment"),
+    Parameter::text("tokenScope", "Only of this scope: 0 unset, 1 read-only, 2 read-write")
+        .words(&["0", "1", "2"]),
+    Parameter::moment("fromCreated", "Only created from this moment on"),
+    Parameter::moment("untilCreated", "Only created until this moment"),
+    Parameter::moment("fromLastUsed", "Only used last from this moment on"),
+    Parameter::moment("untilLastUsed", "Only used last until this moment"),
+    Parameter::moment("fromExpiresDuring", "Only expiring from this moment on"),
+    Parameter::moment("untilExpiresDuring", "Only expiring until this moment"),
 ];
 
 /// Which tokens are asked for.

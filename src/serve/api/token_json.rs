@@ -40,9 +40,11 @@ const MONTHS_AT_MOST: i64 = 1_200;
 pub(super) struct CreateToken {
     /// What tells it from others.
     #[serde(default, rename = "tokenDescription")]
+    #[schemars(length(max = 1_000))]
     description: Option<String>,
     /// 1 read-only, 2 read-write; read-only when it is left out.
     #[serde(default, rename = "tokenScope")]
+    #[schemars(range(min = 1, max = 2))]
     scope: Option<i64>,
     /// Whose it is to be; the caller's own when it is left out.
     #[serde(default, rename = "tokenForUserKey")]
@@ -53,9 +55,11 @@ pub(super) struct CreateToken {
     expires: Option<String>,
     /// When it is to expire, in milliseconds since 1970-01-01T00:00:00Z; wins over months.
     #[serde(default, rename = "tokenExpirationDateTimeMillis")]
+    #[schemars(range(min = 1))]
     expires_millis: Option<i64>,
     /// In how many calendar months it is to expire.
     #[serde(default, rename = "tokenValidityTimeInMonths")]
+    #[schemars(range(min = 1, max = 1_200))]
     pub(super) months: Option<i64>,
 }
 
@@ -109,15 +113,18 @@ fn in_months(months: i64, now: Timestamp) -> Result<Timestamp, Problem> {
 pub(super) struct PatchToken {
     /// What tells it from others from now on.
     #[serde(default, rename = "tokenDescription")]
+    #[schemars(length(max = 1_000))]
     description: Option<String>,
     /// A lower scope: 1 read-only.
     #[serde(default, rename = "tokenScope")]
+    #[schemars(range(min = 1, max = 2))]
     scope: Option<i64>,
     /// A nearer expiry, ISO 8601 with an offset; wins over the other one.
     #[serde(default, rename = "tokenExpirationDateTime")]
     expires: Option<String>,
     /// A nearer expiry, in milliseconds since 1970-01-01T00:00:00Z.
     #[serde(default, rename = "tokenExpirationDateTimeMillis")]
+    #[schemars(range(min = 1))]
     expires_millis: Option<i64>,
     /// Refused: it does not say from when on the months count.
     #[serde(default, rename = "tokenValidityTimeInMonths")]

@@ -49,7 +49,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<CreateToken>()
             .statuses(&[(400, "The body cannot be read, or asks for more than the limits allow")]),
         Endpoint::get::<TokenList, _, _>(path!("token"), "List one's own tokens", list_own).query(&[PAGING]),
-        Endpoint::get::<TokenList, _, _>(path!("token/"), "List one's own tokens", list_own).query(&[PAGING]),
         Endpoint::get::<TokenList, _, _>(path!("tokensByFilter"), "List the tokens of all users", list_all)
             .query(&[FILTER, PAGING]),
         Endpoint::patch::<TokenItem, _, _>(

@@ -108,6 +108,47 @@ pub struct UserRow {
     pub email: Option<String>,
     /// Whether the directory says that the user is active.
     pub active: bool,
+    /// When the user last proved who that is, with a token or a password, UTC; nothing for never.
+    pub last_authenticated: Option<Timestamp>,
+}
+
+/// Which users are asked for; every part that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserFilter<'a> {
+    /// With this in the name, the display name or the mail address, without regard to case.
+    pub text: Option<&'a str>,
+    /// In all of the groups with these numbers.
+    pub in_groups: Vec<i64>,
+    /// Not in the group with this number.
+    pub not_in_group: Option<i64>,
+    /// Active, or not.
+    pub active: Option<bool>,
+}
+
+/// Which groups are asked for; every part that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupFilter<'a> {
+    /// With this in the name, without regard to case.
+    pub text: Option<&'a str>,
+    /// This one alone.
+    pub only: Option<&'a GroupName>,
+    /// All but this one.
+    pub without: Option<&'a GroupName>,
+    /// Those that the user with this number is in.
+    pub of_user: Option<i64>,
+    /// Those that the user with this number is not in.
+    pub not_of_user: Option<i64>,
+}
+
+/// Which repositories are asked for; every part that is given must hold. All without regard to case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositoryFilter<'a> {
+    /// With this in the name.
+    pub name: Option<&'a str>,
+    /// In the project with this key.
+    pub project: Option<&'a str>,
+    /// In a project with this in the name.
+    pub project_name: Option<&'a str>,
 }
 
 /// A group as the store keeps one.
@@ -390,6 +431,20 @@ pub struct ProjectRow {
     pub id: i64,
     /// Its key, such as `PLAT`.
     pub key: String,
+}
+
+impl ProjectRow {
+    /// Whether it is the project of one user: then its key is `~` and the slug of that one.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.key.starts_with('~')
+    }
+
+    /// The slug of the user whose personal project it is.
+    #[must_use]
+    pub fn owner_slug(&self) -> Option<String> {
+        self.key.strip_prefix('~').map(str::to_lowercase)
+    }
 }
 
 /// A repository as the store keeps one.

@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, people, projects, snapshot::Snapshot};
+use super::{Right, Store, moment, people, projects, snapshot::Snapshot};
 use crate::{
     model::{GroupName, UserName, audit::AuditAction},
     serve::store::{
-        Account, DirectoryRows, GroupRow, NewUser, PageRequest, StoreError, UserRow, audit::Effect, slug,
+        Account, DirectoryRows, GroupFilter, GroupRow, NewUser, PageRequest, StoreError, UserFilter, UserRow,
+        audit::Effect, slug,
     },
 };
 
 macro_rules! users {
     ($rest:literal) => {
-        concat!("SELECT u.id, u.name, u.slug, u.display_name, u.email, u.active FROM users u ", $rest)
+        concat!("SELECT u.id, u.name, u.slug, u.display_name, u.email, u.active, u.last_authenticated FROM users u ", $rest)
     };
 }
 
@@ -44,34 +45,33 @@ impl Store {
         Ok(rows.into_iter().map(|(name, hash)| (UserName::new(name), hash)).collect())
     }
 
-    /// The users with `filter` in their name, display name or mail address.
+    /// The users that `filter` selects.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn users(&self, filter: Option<&str>, page: PageRequest) -> Result<Vec<UserRow>, StoreError> {
-        let mut query = QueryBuilder::new(users!("WHERE u.id >= "));
-        query.push_bind(page.start);
-        filter_users(&mut query, filter);
-        query.push(" ORDER BY u.id LIMIT ").push_bind(page.limit);
-        query.build().fetch_all(&self.readers).await?.iter().map(user).collect()
-    }
-
-    /// The members of `group` with `filter` in their name, display name or mail address.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn members(
+    pub async fn users(
         &self,
-        group: &GroupRow,
-        filter: Option<&str>,
+        filter: &UserFilter<'_>,
         page: PageRequest,
     ) -> Result<Vec<UserRow>, StoreError> {
-        let mut query = QueryBuilder::new(users!("JOIN members m ON m.user_id = u.id WHERE m.group_id = "));
-        query.push_bind(group.id).push(" AND m.user_id >= ").push_bind(page.start);
-        filter_users(&mut query, filter);
-        query.push(" ORDER BY m.user_id LIMIT ").push_bind(page.limit);
+        let mut query = QueryBuilder::new(users!("WHERE u.id >= "));
+        query.push_bind(page.start);
+        for group in &filter.in_groups {
+            query
+                .push(" AND u.id IN (SELECT user_id FROM members WHERE group_id = ")
+                .push_bind(*group)
+                .push(")");
+        }
+        if let Some(group) = filter.not_in_group {
+            query.push(" AND NOT EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id AND m.group_id = ");
+            query.push_bind(group).push(")");
+        }
+        if let Some(active) = filter.active {
+            query.push(" AND u.active = ").push_bind(active);
+        }
+        filter_users(&mut query, filter.text);
+        query.push(" ORDER BY u.id LIMIT ").push_bind(page.limit);
         query.build().fetch_all(&self.readers).await?.iter().map(user).collect()
     }
 
@@ -105,37 +105,30 @@ impl Store {
             .transpose()
     }
 
-    /// The groups with `filter` in their name.
+    /// The groups that `filter` selects.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn groups(&self, filter: Option<&str>, page: PageRequest) -> Result<Vec<GroupRow>, StoreError> {
+    pub async fn groups(
+        &self,
+        filter: &GroupFilter<'_>,
+        page: PageRequest,
+    ) -> Result<Vec<GroupRow>, StoreError> {
         let rows: Vec<(i64, String)> = sqlx::query_as(
             "SELECT id, name FROM groups WHERE id >= ?1 AND (?2 IS NULL OR instr(folded, ?2) > 0) \
-             ORDER BY id LIMIT ?3",
+             AND (?3 IS NULL OR folded = ?3) AND (?4 IS NULL OR folded <> ?4) \
+             AND (?6 IS NULL OR id IN (SELECT group_id FROM members WHERE user_id = ?6)) \
+             AND (?7 IS NULL OR id NOT IN (SELECT group_id FROM members WHERE user_id = ?7)) \
+             ORDER BY id LIMIT ?5",
         )
         .bind(page.start)
-        .bind(filter.map(str::to_lowercase))
+        .bind(filter.text.map(str::to_lowercase))
+        .bind(filter.only.map(GroupName::folded))
+        .bind(filter.without.map(GroupName::folded))
         .bind(page.limit)
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows.into_iter().map(group).collect())
-    }
-
-    /// The groups that `user` is in.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn groups_of(&self, user: &UserRow, page: PageRequest) -> Result<Vec<GroupRow>, StoreError> {
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT g.id, g.name FROM members m JOIN groups g ON g.id = m.group_id \
-             WHERE m.user_id = ?1 AND m.group_id >= ?2 ORDER BY m.group_id LIMIT ?3",
-        )
-        .bind(user.id)
-        .bind(page.start)
-        .bind(page.limit)
+        .bind(filter.of_user)
+        .bind(filter.not_of_user)
         .fetch_all(&self.readers)
         .await?;
         Ok(rows.into_iter().map(group).collect())
@@ -282,8 +275,10 @@ fn filter_users(query: &mut QueryBuilder<sqlx::Sqlite>, filter: Option<&str>) {
 }
 
 fn user(row: &SqliteRow) -> Result<UserRow, StoreError> {
-    let (id, name, slug, display_name, email, active): (i64, String, _, _, _, _) = FromRow::from_row(row)?;
-    Ok(UserRow { id, name: UserName::new(name), slug, display_name, email, active })
+    let (id, name, slug, display_name, email, active, last): (i64, String, _, _, _, _, Option<i64>) =
+        FromRow::from_row(row)?;
+    let last_authenticated = last.map(moment).transpose()?;
+    Ok(UserRow { id, name: UserName::new(name), slug, display_name, email, active, last_authenticated })
 }
 
 fn group((id, name): (i64, String)) -> GroupRow {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::Store;
-use crate::serve::store::{PageRequest, ProjectRow, RepositoryRow, StoreError};
+use crate::serve::store::{PageRequest, ProjectRow, RepositoryFilter, RepositoryRow, StoreError};
 
 impl Store {
     /// The project with this key.
@@ -23,18 +23,25 @@ impl Store {
         Ok(row.map(|(id, key)| ProjectRow { id, key }))
     }
 
-    /// The projects.
+    /// The projects other than personal ones, with `name` in their name, which is the key.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn projects(&self, page: PageRequest) -> Result<Vec<ProjectRow>, StoreError> {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT id, key FROM projects WHERE id >= ?1 ORDER BY id LIMIT ?2")
-                .bind(page.start)
-                .bind(page.limit)
-                .fetch_all(&self.readers)
-                .await?;
+    pub async fn projects(
+        &self,
+        name: Option<&str>,
+        page: PageRequest,
+    ) -> Result<Vec<ProjectRow>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT id, key FROM projects WHERE id >= ?1 AND substr(key, 1, 1) <> '~' \
+             AND (?3 IS NULL OR instr(folded, ?3) > 0) ORDER BY id LIMIT ?2",
+        )
+        .bind(page.start)
+        .bind(page.limit)
+        .bind(name.map(str::to_lowercase))
+        .fetch_all(&self.readers)
+        .await?;
         Ok(rows.into_iter().map(|(id, key)| ProjectRow { id, key }).collect())
     }
 
@@ -55,23 +62,27 @@ impl Store {
         Ok(row.map(repository))
     }
 
-    /// The repositories, of `project` alone when it is given.
+    /// The repositories that `filter` selects, those of personal projects among them.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub async fn repositories(
         &self,
-        project: Option<&ProjectRow>,
+        filter: &RepositoryFilter<'_>,
         page: PageRequest,
     ) -> Result<Vec<RepositoryRow>, StoreError> {
         let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(
             "SELECT r.id, r.slug, p.id, p.key FROM repositories r JOIN projects p ON p.id = r.project_id \
-             WHERE r.id >= ?1 AND (?2 IS NULL OR r.project_id = ?2) ORDER BY r.id LIMIT ?3",
+             WHERE r.id >= ?1 AND (?2 IS NULL OR p.folded = ?2) AND (?4 IS NULL OR instr(r.folded, ?4) > 0) \
+             AND (?5 IS NULL OR instr(lower(coalesce((SELECT u.display_name FROM users u \
+              WHERE p.folded = '~' || u.slug), p.key)), ?5) > 0) ORDER BY r.id LIMIT ?3",
         )
         .bind(page.start)
-        .bind(project.map(|project| project.id))
+        .bind(filter.project.map(str::to_lowercase))
         .bind(page.limit)
+        .bind(filter.name.map(str::to_lowercase))
+        .bind(filter.project_name.map(str::to_lowercase))
         .fetch_all(&self.readers)
         .await?;
         Ok(rows.into_iter().map(repository).collect())

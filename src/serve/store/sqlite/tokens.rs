@@ -1,7 +1,7 @@
 //! In: tokens, and what is asked of them. Out: their rows, by hash, by number or page by page. It
 //! refuses to know secrets: their hashes are all it sees.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -250,6 +250,33 @@ impl Store {
             .bind(used.token)
             .bind(used.last_use.at.as_millisecond())
             .bind(used.last_use.from.map(|address| address.to_string()))
+            .execute(&mut *writing)
+            .await?;
+            sqlx::query(
+                "UPDATE users SET last_authenticated = max(coalesce(last_authenticated, ?2), ?2) WHERE folded = \
+                 (SELECT owner_folded FROM tokens WHERE id = ?1 AND owner_kind = 'user')",
+            )
+            .bind(used.token)
+            .bind(used.last_use.at.as_millisecond())
+            .execute(&mut *writing)
+            .await?;
+        }
+        writing.keep(Upkeep::LastUses).await
+    }
+
+    /// Keeps when users signed in with their passwords, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails; then none is kept.
+    pub async fn record_sign_ins(&self, users: &BTreeMap<UserName, Timestamp>) -> Result<(), StoreError> {
+        let mut writing = self.write(&Right::Host).await?;
+        for (user, at) in users {
+            sqlx::query(
+                "UPDATE users SET last_authenticated = max(coalesce(last_authenticated, ?2), ?2) WHERE folded = ?1",
+            )
+            .bind(user.folded())
+            .bind(at.as_millisecond())
             .execute(&mut *writing)
             .await?;
         }
