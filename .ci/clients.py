@@ -1,6 +1,8 @@
-"""Clients that nobody here wrote read and write a server: PyPI's `bitbucketserver` and `atlassian-python-api`.
+"""Clients that nobody here wrote read and write a server: PyPI's `bitbucketserver`, `atlassian-python-api` and
+`stashy`, and those of npm that `clients.mjs` beside this file has.
 
-Argument: the program. It serves on a loopback port over a store that is thrown away; every page has two values.
+Arguments: the program, and the folder of the npm packages. It serves on a loopback port over a store that is thrown
+away; every page has two values.
 """
 
 import json
@@ -10,18 +12,24 @@ import sys
 import tempfile
 from pathlib import Path
 
+import stashy
 from atlassian import Bitbucket
+from atlassian.bitbucket.server import Server
 from bitbucketserver import BitbucketServer
 from bitbucketserver.connection import BitbucketServerException
 
 PAGE = 2
 USERS = ["root", "mary", "sam", "eve", "bot"]
 GROUPS = {"administrators": ["root"], "ci-bots": ["bot"], "developers": ["eve", "mary", "sam"]}
+PROJECTS = {"DOCS": ["site"], "OPS": [], "PLAT": ["api", "app", "lib"]}
+PERSONAL = {"~mary": ["dotfiles"]}
 DIRECTORY = "\n".join(
     ["users:"]
     + [f"  - {{name: {name}, password_env: {name}}}" for name in USERS]
     + ["groups:"]
     + [f"  {name}: [{', '.join(members)}]" for name, members in GROUPS.items()]
+    + ["projects:"]
+    + [f"  '{key}': [{', '.join(slugs)}]" for key, slugs in (PROJECTS | PERSONAL).items()]
 )
 
 
@@ -91,6 +99,10 @@ def directory(url: str) -> int:
     assert sorted(client.groups()) == sorted(GROUPS)
     assert sorted(user.name for user in client.group_membership("developers")) == GROUPS["developers"]
     assert client.user("sam").slug == "sam" and client.username == "mary"
+    assert client.test_connection() and client.current_user().displayName == "mary"
+    refused(401, BitbucketServer, url, ("mary", "wrong"))
+    admins = client.users(filters={"permission.1": "LICENSED_USER", "permission.2": "ADMIN"})
+    assert [user.name for user in admins] == ["root"], admins
 
     other = Bitbucket(url=url, username="mary", password="mary", cloud=False)
     assert sorted(other.get_groups(limit=PAGE)) == sorted(GROUPS)
@@ -104,13 +116,90 @@ def directory(url: str) -> int:
     return len(USERS) + len(GROUPS)
 
 
+def permissions(url: str) -> int:
+    """Reads projects, repositories and who holds which permission, object by object."""
+    mary, root = (BitbucketServer(url, basic_auth=(name, name)) for name in ["mary", "root"])
+    for client in (mary, root):
+        client.conn.page_limit = PAGE
+    assert [project.key for project in mary.projects()] == list(PROJECTS)
+    assert [project.key for project in mary.projects(name="pla")] == ["PLAT"]
+    assert mary.projects(permission="PROJECT_ADMIN") == [] and len(root.projects(permission="PROJECT_ADMIN")) == 3
+    assert mary.project("~mary").type == "PERSONAL"
+    assert [repo.slug for repo in mary.repos("PLAT")] == PROJECTS["PLAT"]
+    assert [repo.slug for repo in mary.search_repos(repo_name="ap", project_name="plat")] == ["api", "app"]
+    assert mary.repo("PLAT", "app").project.key == "PLAT"
+    assert root.project_user_permissions("PLAT") == [] and root.project_group_permissions("PLAT") == []
+    assert sorted(user["name"] for user in root.project_user_no_permissions("PLAT")) == sorted(USERS)
+    assert root.project_default_permission("PLAT", "PROJECT_READ") is True
+    assert root.project_default_permission("PLAT", "PROJECT_WRITE") is False
+    assert root.repo_user_permissions("PLAT", "app") == [] and root.repo_group_permissions("PLAT", "app") == []
+    refused(401, mary.project_user_permissions, "PLAT")
+    refused(404, root.project, "NONE")
+    refused(404, root.repo, "PLAT", "none")
+
+    server = Server(url, username="root", password="root")
+    assert [project.key for project in server.projects.each()] == list(PROJECTS)
+    assert server.projects.get("PLAT", by="name").key == "PLAT"
+    project = server.projects.get("PLAT")
+    assert [repo.slug for repo in project.repos.each()] == PROJECTS["PLAT"]
+    repo = project.repos.get("app")
+    assert (repo.slug, project.name) == ("app", "PLAT")
+    assert project.repos.exists("lib") and not project.repos.exists("none") and not server.projects.exists("NONE")
+    for place in (project, repo):
+        assert list(place.users.each()) == [] and list(place.groups.each(filter="x")) == []
+        assert sorted(group.name for group in place.groups.each_none()) == sorted(GROUPS)
+        assert [user.get_data("name") for user in place.users.each_none(filter="mary")] == ["mary"]
+    assert [(group.name, group.permission) for group in server.groups.each()] == [("administrators", "ADMIN")]
+    held = {user.name: user.permission for user in server.users.each()}
+    assert held == {name: "ADMIN" if name == "root" else "LICENSED_USER" for name in USERS}, held
+
+    other = Bitbucket(url=url, username="root", password="root", cloud=False)
+    assert [project["key"] for project in other.project_list()] == list(PROJECTS)
+    assert [repo["slug"] for repo in other.repo_list("PLAT", limit=PAGE)] == PROJECTS["PLAT"]
+    assert other.project_exists("DOCS") and not other.project_exists("NONE")
+    assert other.project_users_with_administrator_permissions("PLAT") == []
+    assert other.project_default_permissions("PLAT", "PROJECT_READ") == {"permitted": True}
+    return len(PROJECTS)
+
+
+def through_stashy(url: str) -> int:
+    """Reads users, groups, projects and permissions."""
+    stash = stashy.connect(url, "root", "root")
+    assert [user["name"] for user in stash.admin.users] == USERS
+    assert sorted(group["name"] for group in stash.admin.groups) == sorted(GROUPS)
+    groups = stash.admin.groups
+    assert sorted(user["name"] for user in groups.more_members("developers")) == GROUPS["developers"]
+    assert sorted(user["name"] for user in groups.more_non_members("developers")) == ["bot", "root"]
+    assert [group["name"] for group in stash.admin.users.more_members("sam")] == ["developers"]
+    assert [group["name"] for group in stash.admin.users.more_non_members("sam")] == ["administrators", "ci-bots"]
+    assert [entry["permission"] for entry in stash.admin.permissions.groups] == ["ADMIN"]
+    assert len(list(stash.admin.permissions.users)) == len(USERS) and not list(stash.admin.permissions.users.none())
+    assert [project["key"] for project in stash.projects] == list(PROJECTS)
+    assert stash.projects["PLAT"].get()["links"]["self"][0]["href"].endswith("/projects/PLAT")
+    assert [repo["slug"] for repo in stash.projects["PLAT"].repos] == PROJECTS["PLAT"]
+    assert [repo["slug"] for repo in stash.repos] == [slug for slugs in (PROJECTS | PERSONAL).values() for slug in slugs]
+    assert stash.projects["PLAT"].repos["app"].get()["state"] == "AVAILABLE"
+    assert list(stash.projects["PLAT"].permissions.users) == []
+    try:
+        stash.projects["NONE"].get()
+    except stashy.errors.NotFoundException as error:
+        assert str(error) == "Project NONE does not exist.", error
+    else:
+        raise AssertionError("a project was found that is not there")
+    return len(USERS)
+
+
 def main() -> None:
-    """Runs both clients against one server; an assertion says what they did not find."""
+    """Runs all clients against one server; an assertion says what they did not find."""
     with tempfile.TemporaryDirectory() as folder:
         server, url = serve(sys.argv[1], Path(folder))
         try:
             print(f"access tokens: {tokens(url)} made and read back")
             print(f"directory: {directory(url)} users and groups")
+            print(f"permissions: {permissions(url)} projects")
+            print(f"stashy: {through_stashy(url)} users")
+            script = Path(__file__).with_name("clients.mjs")
+            subprocess.run(["node", script, url, Path(sys.argv[2]).resolve()], check=True, timeout=60)
         finally:
             server.terminate()
             assert server.wait(timeout=60) == 0, server.returncode
