@@ -1,11 +1,17 @@
 //! Answers of which each can be true, and not all together: a list of users without somebody whom the server names
 //! elsewhere, and a token that is listed in two ways.
 
+use std::io::Cursor;
+
 use serde_json::{Value, json};
 use tokenwarden::{
-    inventory::{InventoryReader, Presence},
+    inventory::{
+        InventoryReader, Presence,
+        snapshot::{self, About, Asked, Snapshot},
+    },
     model::{Owner, TokenId},
     plan::{History, Incident, Plan, Purpose, Selection, Terms},
+    target::{Sight, calls_of},
 };
 
 use super::{
@@ -145,6 +151,25 @@ async fn a_token_that_is_listed_in_two_ways_is_named_and_left_alone_whichever_co
         (actions(&plan), missing(&plan)),
         (vec!["revoke 7".to_owned(), "revoke 8".to_owned()], vec![])
     );
+}
+
+#[tokio::test]
+async fn a_plan_from_a_snapshot_leaves_a_token_alone_that_was_listed_in_two_ways() {
+    let stub = Stub::start().await;
+    for version in [old("7", "x"), old("8", "z"), old("7", "y")] {
+        stub.add("users/warden", version);
+    }
+    let about = About { target: stub::TARGET, kind: "bitbucket", seen_at: time(NOW), budget: None };
+    let mut lines = Vec::new();
+    snapshot::write(&about, &Asked::Named([].into()), &stub.target(), &mut lines).await.unwrap();
+    let calls = |_: &str, kind: &str| calls_of(kind, Sight::default());
+    let snapshot = Snapshot::open("a file", Cursor::new(lines), calls).unwrap();
+    let (policy, history) = (policy(STRICT), History::default());
+    let terms = Terms { target: stub::TARGET, history: &history, ..terms(&policy, time(NOW)) };
+    let plan = Plan::make(&terms, &snapshot).await.unwrap();
+    assert_eq!(actions(&plan), ["revoke 8"]);
+    let said = missing(&plan).into_iter().filter(|said| said.contains("lists token 7 more than once"));
+    assert_eq!(said.count(), 1);
 }
 
 #[tokio::test]
