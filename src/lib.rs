@@ -39,6 +39,7 @@
 //! | lockout | somebody who must keep a way in would lose it; a plan that does that is refused |
 //! | policy test | a token or a request on paper, with what must come of it under a policy |
 //! | journal | an append-only record of what runs did; the ledger is that of our own server |
+//! | audit | who did what on our own server: an entry in the transaction of every effect |
 //! | lease | the right to be the only run on a server; a lock where the server has none |
 //! | identity | what a server is known by, whatever targets are called: its address in one form, and its store |
 //! | outcome | per change: done, failed and why, not tried and why |

@@ -40,7 +40,7 @@ pub(super) struct AuditCommand {
     /// Only what was done to tokens of this owner: `mary`, `project PLAT`, `repository PLAT/app`
     #[arg(long, value_name = "OWNER")]
     owner: Option<Owner>,
-    /// Only what was done to this token, or with it
+    /// Only what was done to this token, with it, or along with its revocation
     #[arg(long, value_name = "ID")]
     token: Option<i64>,
     /// Only this action, e.g. `token-revoke`

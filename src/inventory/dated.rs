@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Owner, Token};
+use crate::model::{GroupName, Owner, Token, TokenId};
 
 use super::{Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
@@ -44,6 +44,10 @@ impl<R: InventoryReader> InventoryReader for Dated<'_, R> {
         each: &mut (dyn FnMut(Token) + Send),
     ) -> Result<Coverage, ReadError> {
         self.reader.tokens_of(owners, each).await
+    }
+
+    async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
+        self.reader.offspring_of(ids).await
     }
 
     fn pace(&self) -> Option<Pace> {

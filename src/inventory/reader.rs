@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, error::Error};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Owner, Token};
+use crate::model::{GroupName, Owner, Token, TokenId};
 
 use super::{Coverage, Overview, Pace, People};
 
@@ -44,6 +44,20 @@ pub trait InventoryReader: Sync {
         &self,
         each: &mut (dyn FnMut(Token) + Send),
     ) -> impl Future<Output = Result<Coverage, ReadError>> + Send;
+
+    /// The tokens that were made with one of `ids`, or with one that was, each with the token that it was made with.
+    /// Only those that [`Self::tokens`] or [`Self::tokens_of`] came across last are known. A server that does not
+    /// say what tokens were made with has none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::overview`].
+    fn offspring_of(
+        &self,
+        _ids: &BTreeSet<TokenId>,
+    ) -> impl Future<Output = Result<Vec<(Token, TokenId)>, ReadError>> + Send {
+        async { Ok(Vec::new()) }
+    }
 
     /// Hands every token of `owners` to `each`, as [`Self::tokens`] does, and answers whether they may have
     /// others. Names compare without regard to case. A server that lists tokens by their owners is asked for

@@ -65,6 +65,10 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
         self.reader.tokens(&mut watch).await
     }
 
+    async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
+        self.reader.offspring_of(ids).await
+    }
+
     fn pace(&self) -> Option<Pace> {
         self.reader.pace()
     }

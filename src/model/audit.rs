@@ -149,6 +149,9 @@ pub struct AuditEntry {
     /// Whose token that is: `mary`, `project PLAT` or `repository PLAT/app`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// The token whose revocation took this one along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_token: Option<i64>,
     /// The address of the client, found as the settings said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -171,7 +174,7 @@ pub struct AuditFilter {
     pub who: Option<String>,
     /// Done to a token of this owner.
     pub owner: Option<Owner>,
-    /// Done to this token, or with it.
+    /// Done to this token, with it, or along with its revocation.
     pub token: Option<i64>,
     /// Of this kind.
     pub action: Option<AuditAction>,

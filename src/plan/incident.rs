@@ -5,7 +5,7 @@
 //! Time matters: of the tokens of an owner, no others are read but those of the people who must keep a way
 //! in. And what could not be seen is not said to be absent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     compliance::{Findings, Statistics, latest_moment},
@@ -54,26 +54,38 @@ pub(super) async fn plan(
         Some(owners) => reader.tokens_of(&owners, &mut observe).await?,
         None => reader.tokens(&mut observe).await?,
     };
+    let (named, gone) = (chosen.len(), revoked_by(before));
+    let mut wanted: BTreeSet<TokenId> = chosen.iter().map(|token| token.id.clone()).collect();
+    let roots = wanted.iter().chain(&gone).chain(incident.tokens.ids().into_iter().flatten());
+    let mut made_with = BTreeMap::new();
+    for (token, parent) in reader.offspring_of(&roots.cloned().collect()).await? {
+        if wanted.insert(token.id.clone()) {
+            made_with.insert(token.id.clone(), parent);
+            chosen.push(token);
+        }
+    }
     // No rule was tried on any of them.
     findings.unjudged = findings.seen;
 
-    let gone = revoked_by(before);
-    let is_all_found = incident.tokens.ids().is_some_and(|ids| chosen.len() == ids.len());
+    let is_all_found = incident.tokens.ids().is_some_and(|ids| named == ids.len());
     // What else there is does not matter once everything was found.
     let seen = if is_all_found { Coverage::Complete } else { seen };
     inventory.coverage = inventory.coverage.and(&seen);
     if let Some(before) = before {
         inventory.coverage = inventory.coverage.and(&before.coverage);
     }
-    let mut held_back = absent(incident, &chosen, &gone, &inventory);
+    let mut held_back = absent(incident, chosen.get(..named).unwrap_or_default(), &gone, &inventory);
     let mut changes = Vec::with_capacity(chosen.len());
     for token in chosen {
         // Who names a token means it: then it is the check on lockouts that protects us.
+        let is_named = incident.tokens.ids().is_some_and(|ids| ids.contains(&token.id));
         let why = untouchable(&inventory.server, &token).or_else(|| disputed(&inventory.coverage, &token));
-        let why = why.filter(|_| incident.tokens.ids().is_none());
-        match why {
-            Some(why) => held_back.push(held(format!("token {}", token.id), why.to_owned())),
-            None => changes.push(revocation(token, incident)),
+        let why = why.filter(|_| !is_named);
+        if let Some(why) = why {
+            held_back.push(held(format!("token {}", token.id), why.to_owned()));
+        } else {
+            let parent = made_with.get(&token.id);
+            changes.push(revocation(token, parent, incident));
         }
     }
     let (settings, server) = (inventory.settings.clone(), inventory.server.clone());
@@ -91,8 +103,9 @@ pub(super) async fn plan(
     Ok(plan)
 }
 
-fn revocation(token: Token, incident: &Incident) -> PlannedChange {
-    let text = format!("incident: {}", incident.reason);
+fn revocation(token: Token, parent: Option<&TokenId>, incident: &Incident) -> PlannedChange {
+    let made = parent.map_or(String::new(), |parent| format!("; it was made with token {parent}"));
+    let text = format!("incident: {}{made}", incident.reason);
     PlannedChange::new(
         Change::Revoke { token: Box::new(token) },
         vec![Reason { rule: None, text, place: None }],

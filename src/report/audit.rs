@@ -34,6 +34,7 @@ pub fn line(entry: &AuditEntry, out: &mut impl Write) -> fmt::Result {
     let parts = [
         entry.token.map(|token| format!("token {token}")),
         owner.map(|owner| format!("of {owner}")),
+        entry.with_token.map(|token| format!("with token {token}")),
         entry.client_address.map(|client| format!("from {client}")),
         entry.run.as_ref().map(|run| format!("by run {run}")),
         entry.request.as_deref().map(|request| format!("request {}", escape(request))),

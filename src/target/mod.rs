@@ -19,7 +19,7 @@ use crate::{
     apply::{Effect, TargetWriter, WriteError},
     inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
     model::{
-        GroupName, Owner, OwnerKind, Token,
+        GroupName, Owner, OwnerKind, Token, TokenId,
         mapping::{Product, SettingsMapping},
     },
     plan::{ApprovedPlan, Change},
@@ -151,6 +151,13 @@ impl InventoryReader for Target {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
             Self::Resolution(resolution) => resolution.tokens(each).await,
+        }
+    }
+
+    async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.offspring_of(ids).await,
+            Self::Bitbucket(_) | Self::Resolution(_) => Ok(Vec::new()),
         }
     }
 

@@ -539,7 +539,12 @@ async fn a_store_of_an_earlier_version_gets_an_audit() {
     let folder = server.stop().await;
     let file = folder.path().join("store.db");
     let mut connection = raw(&file).await;
-    for statement in ["DROP TABLE audit", "DELETE FROM _sqlx_migrations WHERE version = 7"] {
+    for statement in [
+        "DROP TABLE audit",
+        "DROP TABLE ancestors",
+        "DROP INDEX tokens_by_parent",
+        "DELETE FROM _sqlx_migrations WHERE version >= 7",
+    ] {
         sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
     connection.close().await.unwrap();

@@ -11,7 +11,9 @@ use tokenwarden::{
     model::{GroupName, LastChange, LastUse, Owner, Scope, TokenScope, TokenSecret},
     serve::{
         Clock, directory, random_bytes,
-        store::{Grounds, KnownOwner, NewToken, Right, Sender, Store, StoreError, StoreUrl, Use, Whence},
+        store::{
+            Children, Grounds, KnownOwner, NewToken, Right, Sender, Store, StoreError, StoreUrl, Use, Whence,
+        },
     },
 };
 use tokio::{
@@ -425,15 +427,15 @@ async fn holds_to_the_end(events: &[Event]) {
     for event in events {
         match event {
             Event::RevokeIt => {
-                store.revoke_token(&Right::Host, id, None).await.unwrap();
+                store.revoke_token(&Right::Host, id, Children::Revoke, None).await.unwrap();
                 valid = false;
             }
             Event::RevokeAll => {
-                store.revoke_all_for(&Right::Host, &"mary".into()).await.unwrap();
+                store.revoke_all_for(&Right::Host, &"mary".into(), Children::Revoke).await.unwrap();
                 valid = false;
             }
             Event::RevokeAnother => {
-                store.revoke_token(&Right::Host, another, None).await.unwrap();
+                store.revoke_token(&Right::Host, another, Children::Revoke, None).await.unwrap();
             }
             Event::UseIt => {
                 let last_use = LastUse { at: NOW.parse().unwrap(), from: None };

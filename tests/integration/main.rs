@@ -15,6 +15,7 @@ mod bitbucket;
 mod bitbucket_rest;
 mod calls;
 mod capabilities;
+mod child_tokens;
 mod clocks;
 mod connections;
 mod crash;

@@ -9,7 +9,7 @@ use tokenwarden::{
     serve::{
         seed::{self, SeedError},
         settings,
-        store::{Right, Store, StoreUrl, TokenFilter, TokenPage},
+        store::{Children, Right, Store, StoreUrl, TokenFilter, TokenPage},
     },
 };
 
@@ -44,7 +44,7 @@ async fn a_store_is_seeded_once_and_not_again_when_its_tokens_are_revoked() {
     assert_eq!(tokens.len(), 1);
     assert_eq!(token.created.to_string(), "2026-05-01T12:00:00Z");
     assert_eq!(token.expires.unwrap().to_string(), "2026-07-01T12:00:00Z");
-    assert!(store.revoke_token(&Right::Host, token.id, None).await.unwrap());
+    assert!(store.revoke_token(&Right::Host, token.id, Children::Revoke, None).await.unwrap());
     assert!(!plant(&store, ONE).await.unwrap());
     assert_eq!(store.last_token().await.unwrap(), 0);
 }

@@ -21,7 +21,8 @@ use super::{
     json_body::Body,
     links::Base,
     pages::{Answer, PAGING, Page, Paging},
-    tokens::{issue, permitted_token, rename_within_limits},
+    query::Parameters,
+    tokens::{CHILDREN, children, issue, permitted_token, rename_within_limits},
 };
 use crate::{
     access::{Operation, Permit, Reason, Target, TokenOwner, limits::Asked},
@@ -78,7 +79,10 @@ fn below(path: &str) -> [Endpoint; 5] {
                 (404, "There is no such user, project, repository or token"),
                 (409, "The token has changed meanwhile"),
             ]),
-        Endpoint::delete::<(), _, _>(&one, "Revoke a token", revoke).no_content().statuses(NO_SUCH_TOKEN),
+        Endpoint::delete::<(), _, _>(&one, "Revoke a token, and what was made with it", revoke)
+            .query(&[CHILDREN])
+            .no_content()
+            .statuses(NO_SUCH_TOKEN),
     ]
 }
 
@@ -282,9 +286,11 @@ async fn revoke(
     session: Session,
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
+    parameters: Parameters,
 ) -> Result<StatusCode, Problem> {
+    let children = children(&parameters, None)?;
     let (right, token, ..) = place.managed(&session, &app, Operation::Revoke).await?;
-    if app.store.revoke_token(&right, token.id, None).await? {
+    if app.store.revoke_token(&right, token.id, children, None).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_such_token())

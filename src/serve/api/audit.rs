@@ -22,7 +22,7 @@ const FILTER: &[Parameter] = &[
         "owner",
         "Only what was done to tokens of this owner: `mary`, `project PLAT` or `repository PLAT/app`",
     ),
-    Parameter::number("token", "Only what was done to this token, or with it", 0),
+    Parameter::number("token", "Only what was done to this token, with it, or along with its revocation", 0),
     Parameter::text("action", "Only this action, such as `token-revoke`"),
     Parameter::moment("since", "Only at this moment or later, in milliseconds since 1970-01-01T00:00:00Z"),
     Parameter::moment("until", "Only before this moment, in milliseconds since 1970-01-01T00:00:00Z"),

@@ -257,6 +257,11 @@ impl<S: Sync> FromRequestParts<S> for UnderRun {
 }
 
 impl UnderRun {
+    /// Whether a run writes.
+    pub(super) fn is_of_run(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The same, once the sender is known to be an administrator: nobody else writes into the ledger.
     pub(super) fn permitted(self, session: &Session, app: &App) -> Result<Option<Under>, Problem> {
         let Some((run, lease, note)) = self.0 else { return Ok(None) };

@@ -226,6 +226,9 @@ pub(super) struct TokenItem {
     pub(super) last_accessed_address: Option<String>,
     /// When it expires; 0 when it never does.
     pub(super) valid_until: i64,
+    /// The id of the token that it was made with, which may be gone; left out when it was made with none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parent: Option<i64>,
 }
 
 impl From<TokenRow> for TokenItem {
@@ -253,6 +256,7 @@ impl From<TokenRow> for TokenItem {
                 .and_then(|used| used.from)
                 .map(|address| address.to_string()),
             valid_until: token.expires.map_or(0, Timestamp::as_millisecond),
+            parent: token.parent,
         }
     }
 }
@@ -272,6 +276,10 @@ pub(super) struct TokenList {
     pub(super) total_elements: Option<i64>,
     /// The highest id of a token on the server; 0 when there is none.
     pub(super) last_id: i64,
+    /// On the first page by id: tokens that are gone while something that came of them may be there, each with the
+    /// token that it was made with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ancestors: Vec<(i64, i64)>,
 }
 
 /// The number of a token in the store.

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Parameter},
     json_body::Body,
     query::Parameters,
     runs::{UNDER, UnderRun},
@@ -30,7 +30,7 @@ use crate::{
         problem::Problem,
         project_permissions::ProjectPermissions,
         random::random_bytes,
-        store::{KnownOwner, Narrowing, NewToken, Right, TokenFilter, TokenRow},
+        store::{Children, KnownOwner, Narrowing, NewToken, Right, TokenFilter, TokenPage, TokenRow},
     },
 };
 
@@ -40,8 +40,18 @@ macro_rules! path {
     };
 }
 
-const NOT_REVOKED: &[(u16, &str)] =
-    &[(404, "There is no such token"), (409, "The run does not hold the lease any more")];
+/// What is said beside the token that is to be revoked.
+pub(super) const CHILDREN: &[Parameter] = &[Parameter::text(
+    "children",
+    "What becomes of tokens that were made with it, and with these: `revoke` or `keep`. When it is left out they are \
+     revoked, unless a run asks: it has a change for each token",
+)];
+
+const NOT_REVOKED: &[(u16, &str)] = &[
+    (400, "The query cannot be read"),
+    (404, "There is no such token"),
+    (409, "The run does not hold the lease any more"),
+];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -63,15 +73,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             (404, "There is no such token"),
             (409, "The run does not hold the lease any more"),
         ]),
-        Endpoint::delete::<bool, _, _>(path!("token/{id}"), "Revoke a token", revoke)
+        Endpoint::delete::<bool, _, _>(
+            path!("token/{id}"),
+            "Revoke a token, and what was made with it",
+            revoke,
+        )
             .headers(UNDER)
+            .query(&[CHILDREN])
             .statuses(NOT_REVOKED),
         Endpoint::delete::<bool, _, _>(
             path!("token/deleteAllFor/{userKey}"),
-            "Revoke all tokens of a user",
+            "Revoke all tokens of a user, and what was made with them",
             revoke_all_for,
         )
-        .statuses(&[(404, "There is no such user")]),
+        .query(&[CHILDREN])
+        .statuses(&[(400, "The query cannot be read"), (404, "There is no such user")]),
     ]
 }
 
@@ -204,6 +220,10 @@ async fn list(app: &App, filter: &TokenFilter, parameters: &Parameters) -> Resul
         limit: asked.limit,
         total_elements,
         last_id: app.store.last_token().await?,
+        ancestors: match asked.page {
+            TokenPage::After { after: 0, .. } => app.store.ancestors().await?,
+            TokenPage::After { .. } | TokenPage::Offset { .. } => Vec::new(),
+        },
     }))
 }
 
@@ -247,12 +267,26 @@ async fn revoke(
     session: Session,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    parameters: Parameters,
     under: UnderRun,
 ) -> Result<Json<bool>, Problem> {
+    let children = children(&parameters, Some(&under))?;
     let (right, token, _) = permitted_token(&session, &app, id.parse().ok(), Operation::Revoke).await?;
     let under = under.permitted(&session, &app)?;
-    let was_there = app.store.revoke_token(&right, token.id, under.as_ref()).await?;
+    let was_there = app.store.revoke_token(&right, token.id, children, under.as_ref()).await?;
     if was_there { Ok(Json(true)) } else { Err(no_such_token()) }
+}
+
+/// What is to become of tokens that were made with one that is revoked.
+///
+/// A run says of each token that it is to go: without a word it means that one alone.
+pub(super) fn children(parameters: &Parameters, under: Option<&UnderRun>) -> Result<Children, Problem> {
+    match parameters.one("children")? {
+        None if under.is_some_and(UnderRun::is_of_run) => Ok(Children::Keep),
+        None | Some("revoke") => Ok(Children::Revoke),
+        Some("keep") => Ok(Children::Keep),
+        Some(_) => Err(Problem::bad_request("`children` takes `revoke` or `keep`.")),
+    }
 }
 
 /// The token with the number `id` and its owner, once it is permitted to do `operation` to it. Who may not
@@ -310,10 +344,12 @@ async fn revoke_all_for(
     session: Session,
     State(app): State<Arc<App>>,
     Path(user): Path<String>,
+    parameters: Parameters,
 ) -> Result<Json<bool>, Problem> {
+    let children = children(&parameters, None)?;
     let permit = session.permit(Operation::RevokeAllFor)?;
     let user = UserName::new(user);
-    let revoked = app.store.revoke_all_for(&session.right(&permit), &user).await?;
+    let revoked = app.store.revoke_all_for(&session.right(&permit), &user, children).await?;
     // Who left the directory may have tokens still.
     if revoked == 0 && app.store.account(&user).await?.is_none() {
         return Err(Problem::not_found("There is no such user."));

@@ -70,6 +70,8 @@ impl Author {
 pub(super) struct Effect {
     pub(super) action: AuditAction,
     pub(super) token: Option<(i64, Owner)>,
+    /// The token whose revocation took this one along.
+    pub(super) with_token: Option<i64>,
     /// The last entry of the audit that it deletes.
     pub(super) through: Option<i64>,
     details: Map<String, Value>,
@@ -79,12 +81,17 @@ impl Effect {
     /// `action`, with `details`, which must be an object.
     pub(super) fn new(action: AuditAction, details: Value) -> Self {
         let Value::Object(details) = details else { return Self::new(action, json!({"of": details})) };
-        Self { action, token: None, through: None, details }
+        Self { action, token: None, with_token: None, through: None, details }
     }
 
     /// The same, done to a token.
     pub(super) fn on(self, id: i64, owner: &Owner) -> Self {
         Self { token: Some((id, owner.clone())), ..self }
+    }
+
+    /// The same, which happened because the token `root` was revoked.
+    pub(super) fn along_with(self, root: Option<i64>) -> Self {
+        Self { with_token: root, ..self }
     }
 
     /// The same, which deletes entries of the audit up to `last`.
@@ -120,6 +127,7 @@ pub(super) fn token_details(token: &TokenRow) -> Value {
         },
         "expires": token.expires,
         "permissions": token.permissions,
+        "parent": token.parent,
         "created_by": token.created_by.as_ref().map(ToString::to_string),
     })
 }

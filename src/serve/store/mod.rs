@@ -195,6 +195,17 @@ pub struct TokenRow {
     /// The project permissions that it was given, of which its scope may have left less; nothing when
     /// none were named.
     pub permissions: Option<ProjectPermissions>,
+    /// The number of the token that it was made with, which may be gone.
+    pub parent: Option<i64>,
+}
+
+/// What becomes of tokens that were made with one that is revoked, or with one that was made with it, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// They are revoked, too.
+    Revoke,
+    /// They stay.
+    Keep,
 }
 
 /// The owner of a token, as far as the directory knows that one.
@@ -218,8 +229,7 @@ pub struct NewToken {
     pub created: Timestamp,
     /// Who made it.
     pub created_by: Option<UserName>,
-    /// The number of the token that it was made with. Kept to trace what came from a token that leaked;
-    /// nothing is decided by it.
+    /// The number of the token that it was made with, which takes it along when it is revoked.
     pub parent: Option<i64>,
     /// Its last use.
     pub last_used: Option<LastUse>,
@@ -245,6 +255,7 @@ impl NewToken {
             last_used: self.last_used,
             expires: self.expires,
             permissions: self.permissions,
+            parent: self.parent,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! know what the server enforces: it speaks the same REST as everybody else.
 
 mod audit;
+mod descent;
 mod ledger;
 mod reader;
 mod wire;
@@ -21,6 +22,7 @@ use crate::{
     },
 };
 
+use descent::Descent;
 pub use ledger::{HeldLease, LeaseError, Tenure};
 pub use writer::GatewayWriter;
 
@@ -36,6 +38,7 @@ pub struct Gateway {
     shown: String,
     store: OnceLock<String>,
     named: Named,
+    descent: Descent,
 }
 
 impl Gateway {
@@ -43,7 +46,7 @@ impl Gateway {
     #[must_use]
     pub fn new(client: HttpClient, shown: impl Into<String>) -> Self {
         let (client, shown) = (Arc::new(client), shown.into());
-        Self { client, shown, store: OnceLock::new(), named: Named::default() }
+        Self { client, shown, store: OnceLock::new(), named: Named::default(), descent: Descent::default() }
     }
 
     /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`

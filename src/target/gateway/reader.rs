@@ -64,6 +64,17 @@ impl InventoryReader for Gateway {
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.read_tokens(each).await.map_err(self.cannot_read("tokens"))
     }
+
+    async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
+        let roots = ids.iter().filter_map(|id| id.as_str().parse().ok()).collect();
+        let mut offspring = Vec::new();
+        for (id, parent) in self.descent.below(&roots) {
+            let id = TokenId::new(id.to_string());
+            let read = Self::token(&self.client, &id).await.map_err(self.cannot_read("tokens"))?;
+            offspring.extend(read.map(|token| (token, TokenId::new(parent.to_string()))));
+        }
+        Ok(offspring)
+    }
 }
 
 impl Gateway {
@@ -140,9 +151,18 @@ impl Gateway {
 
     async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, HttpError> {
         let (mut odd, first) = (OddTokens::default(), self.token_page(0, i64::MAX).await?);
-        let mut look_at = |item: TokenItem| match Token::try_from(item) {
-            Ok(token) => each(token),
-            Err(bad) => odd.add(bad.field, &bad.id, None),
+        self.descent.begin();
+        for &(token, parent) in &first.ancestors {
+            self.descent.note(token, parent);
+        }
+        let mut look_at = |item: TokenItem| {
+            if let Some(parent) = item.parent {
+                self.descent.note(item.id, parent);
+            }
+            match Token::try_from(item) {
+                Ok(token) => each(token),
+                Err(bad) => odd.add(bad.field, &bad.id, None),
+            }
         };
         let last_seen = first.content.last().map_or(first.last_id, |token| token.id);
         let chains = split(last_seen, first.last_id).map(|(after, until)| {

@@ -149,6 +149,9 @@ pub(super) struct Group {
 pub(super) struct TokenPage {
     pub(super) content: Vec<TokenItem>,
     pub(super) last_id: i64,
+    /// Tokens that are gone, each with the one that it was made with.
+    #[serde(default)]
+    pub(super) ancestors: Vec<(i64, i64)>,
 }
 
 /// A token in a list. Times are milliseconds since the epoch; 0 is never.
@@ -166,6 +169,7 @@ pub(super) struct TokenItem {
     token_scope: i64,
     created: i64,
     created_by: Option<UserName>,
+    pub(super) parent: Option<i64>,
     last_accessed: i64,
     last_accessed_address: Option<String>,
     valid_until: i64,

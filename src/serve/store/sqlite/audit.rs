@@ -32,8 +32,8 @@ impl Store {
         page: PageRequest,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         let mut query = QueryBuilder::new(
-            "SELECT id, at, action, who, credential, credential_token, token, owner_kind, owner, client, request, \
-             run, details FROM audit WHERE id >= ",
+            "SELECT id, at, action, who, credential, credential_token, token, owner_kind, owner, with_token, client, \
+             request, run, details FROM audit WHERE id >= ",
         );
         query.push_bind(page.start);
         if let Some(who) = &filter.who {
@@ -45,7 +45,8 @@ impl Store {
         }
         if let Some(token) = filter.token {
             query.push(" AND (token = ").push_bind(token);
-            query.push(" OR credential_token = ").push_bind(token).push(")");
+            query.push(" OR credential_token = ").push_bind(token);
+            query.push(" OR with_token = ").push_bind(token).push(")");
         }
         if let Some(action) = filter.action {
             query.push(" AND action = ").push_bind(action.word());
@@ -107,9 +108,9 @@ pub(super) async fn add(
     // Whoever has the file has the clock of the system alone, which may be behind that of the store.
     sqlx::query(
         "INSERT INTO audit (at, action, who, who_folded, credential, credential_token, token, owner_kind, owner, \
-         owner_folded, client, request, run, through, details) \
+         owner_folded, client, request, run, through, details, with_token) \
          VALUES (coalesce(?1, max(?2, coalesce((SELECT at FROM marks WHERE name = 'clock'), 0))), \
-         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )
     .bind(author.at.map(Timestamp::as_millisecond))
     .bind(Timestamp::now().as_millisecond())
@@ -127,6 +128,7 @@ pub(super) async fn add(
     .bind(author.run.as_ref().map(RunId::as_str))
     .bind(effect.through)
     .bind(effect.details())
+    .bind(effect.with_token)
     .execute(connection)
     .await?;
     Ok(())
@@ -144,6 +146,7 @@ struct Row {
     token: Option<i64>,
     owner_kind: Option<String>,
     owner: Option<String>,
+    with_token: Option<i64>,
     client: Option<String>,
     request: Option<String>,
     run: Option<String>,
@@ -170,6 +173,7 @@ impl TryFrom<Row> for AuditEntry {
             credential_token: row.credential_token,
             token: row.token,
             owner: owner.map(|owner| owner.to_string()),
+            with_token: row.with_token,
             client_address: row
                 .client
                 .map(|text| text.parse().map_err(|_| damaged("readable address")))

@@ -10,6 +10,7 @@ mod people;
 mod place;
 mod projects;
 mod restore;
+mod revocation;
 mod right;
 mod runs;
 mod settings;

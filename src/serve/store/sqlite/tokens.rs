@@ -17,11 +17,14 @@ use crate::{
     },
 };
 
+/// The columns from which [`token`] makes a token.
 macro_rules! columns {
     () => {
-        "id, owner_kind, owner, description, scope, created, created_by, last_used, last_used_from, expires, permissions"
+        "id, owner_kind, owner, description, scope, created, created_by, last_used, last_used_from, expires, permissions, parent"
     };
 }
+
+pub(super) use columns;
 
 impl Store {
     /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows that one.
@@ -35,7 +38,7 @@ impl Store {
     ) -> Result<Option<(TokenRow, Option<KnownOwner>)>, StoreError> {
         let row = sqlx::query(
             "SELECT t.id, owner_kind, owner, description, scope, created, created_by, last_used, last_used_from, \
-             expires, permissions, u.name AS account, u.active, u.password_hash, \
+             expires, permissions, parent, u.name AS account, u.active, u.password_hash, \
              (SELECT json_group_array(g.name) FROM members m JOIN groups g ON g.id = m.group_id \
               WHERE m.user_id = u.id) AS member_of, \
              CASE owner_kind \
@@ -149,50 +152,6 @@ impl Store {
             writing.finish([effect]).await?;
         }
         Ok(Some(after))
-    }
-
-    /// Deletes the token with this number and answers whether there was one. When a run does it, that is
-    /// kept with it.
-    ///
-    /// # Errors
-    ///
-    /// When `right` has ended, the run has lost its lease, or the store fails.
-    pub async fn revoke_token(
-        &self,
-        right: &Right,
-        id: i64,
-        under: Option<&Under>,
-    ) -> Result<bool, StoreError> {
-        let mut writing = self.write(right).await?;
-        let row = sqlx::query(concat!("DELETE FROM tokens WHERE id = ?1 RETURNING ", columns!()))
-            .bind(id)
-            .fetch_optional(&mut *writing)
-            .await?;
-        let revoked = row.as_ref().map(token).transpose()?;
-        if revoked.is_some() {
-            runs::keep(&mut writing, under).await?;
-        }
-        writing.finish(revoked.as_ref().map(revocation)).await?;
-        Ok(revoked.is_some())
-    }
-
-    /// Deletes all tokens of the user `owner` and answers how many there were.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn revoke_all_for(&self, right: &Right, owner: &UserName) -> Result<u64, StoreError> {
-        let mut writing = self.write(right).await?;
-        let rows = sqlx::query(concat!(
-            "DELETE FROM tokens WHERE owner_folded = ?1 AND owner_kind = 'user' RETURNING ",
-            columns!()
-        ))
-        .bind(owner.folded())
-        .fetch_all(&mut *writing)
-        .await?;
-        let revoked: Vec<TokenRow> = rows.iter().map(token).collect::<Result<_, _>>()?;
-        writing.finish(revoked.iter().map(revocation).collect::<Vec<_>>()).await?;
-        Ok(revoked.len().try_into().unwrap_or(u64::MAX))
     }
 
     /// The tokens of a page, in the order of their numbers.
@@ -323,11 +282,6 @@ impl Store {
         writing.finish(effects).await?;
         Ok(true)
     }
-}
-
-/// What the audit tells of a token that goes.
-fn revocation(token: &TokenRow) -> Effect {
-    Effect::new(AuditAction::TokenRevoke, token_details(token)).on(token.id, &token.owner)
 }
 
 /// The token with the number `id`.
@@ -464,6 +418,7 @@ struct Raw {
     last_used_from: Option<String>,
     expires: Option<i64>,
     permissions: Option<String>,
+    parent: Option<i64>,
 }
 
 fn scope(number: i64) -> Result<TokenScope, StoreError> {
@@ -471,7 +426,8 @@ fn scope(number: i64) -> Result<TokenScope, StoreError> {
     scope.ok_or_else(|| StoreError::Damaged(format!("{number} is no scope")))
 }
 
-fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
+/// The token in a row with the columns of `columns!`.
+pub(super) fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
     let raw = Raw::from_row(row)?;
     let address = |text: &String| {
         text.parse::<IpAddr>().map_err(|_| StoreError::Damaged(format!("`{text}` is no address")))
@@ -490,5 +446,6 @@ fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
             .transpose()?,
         expires: raw.expires.map(moment).transpose()?,
         permissions: raw.permissions.as_deref().map(permissions).transpose()?,
+        parent: raw.parent,
     })
 }

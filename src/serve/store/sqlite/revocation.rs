@@ -1,0 +1,129 @@
+//! Revoking: tokens go for good, and with them the tokens that were made with them, unless those are to stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+
+use super::{
+    Right, Store, runs,
+    tokens::{columns, token},
+};
+use crate::{
+    model::{UserName, audit::AuditAction},
+    serve::store::{
+        Children, StoreError, TokenRow, Under,
+        audit::{Effect, token_details},
+    },
+};
+
+impl Store {
+    /// Deletes the token with this number and returns whether there was one. When a run does it, that is kept
+    /// with it.
+    ///
+    /// # Errors
+    ///
+    /// When `right` has ended, the run has lost its lease, or the store fails.
+    pub async fn revoke_token(
+        &self,
+        right: &Right,
+        id: i64,
+        children: Children,
+        under: Option<&Under>,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.write(right).await?;
+        let effects = delete(&mut writing, &BTreeSet::from([id]), children).await?;
+        let was_there = !effects.is_empty();
+        if was_there {
+            runs::keep(&mut writing, under).await?;
+        }
+        writing.finish(effects).await?;
+        Ok(was_there)
+    }
+
+    /// The tokens that are gone while something that came of them may be there, each with the one it was made with.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn ancestors(&self) -> Result<Vec<(i64, i64)>, StoreError> {
+        let rows = sqlx::query_as("SELECT token, parent FROM ancestors ORDER BY token");
+        Ok(rows.fetch_all(&self.readers).await?)
+    }
+
+    /// Deletes all tokens of the user `owner` and returns how many went, of others too when they were made with one
+    /// of these.
+    ///
+    /// # Errors
+    ///
+    /// When `right` has ended, or the store fails.
+    pub async fn revoke_all_for(
+        &self,
+        right: &Right,
+        owner: &UserName,
+        children: Children,
+    ) -> Result<u64, StoreError> {
+        let mut writing = self.write(right).await?;
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM tokens WHERE owner_folded = ?1 AND owner_kind = 'user'")
+                .bind(owner.folded())
+                .fetch_all(&mut *writing)
+                .await?;
+        let effects = delete(&mut writing, &ids.into_iter().collect(), children).await?;
+        let count = effects.len().try_into().unwrap_or(u64::MAX);
+        writing.finish(effects).await?;
+        Ok(count)
+    }
+}
+
+/// Deletes the tokens `roots`, as far as they are there, and with them their children where these do not stay. Returns
+/// an effect for each that went.
+async fn delete(
+    writing: &mut SqliteConnection,
+    roots: &BTreeSet<i64>,
+    children: Children,
+) -> Result<Vec<Effect>, StoreError> {
+    // What was made with a token that is gone is reached across `ancestors`.
+    let family: Vec<(i64, i64)> = sqlx::query_as(
+        "WITH RECURSIVE family (id, root) AS ( \
+          SELECT id, id FROM tokens WHERE id IN (SELECT value FROM json_each(?1)) \
+          UNION SELECT t.id, f.root FROM family f JOIN tokens t ON t.parent = f.id WHERE ?2 \
+          UNION SELECT a.token, f.root FROM family f JOIN ancestors a ON a.parent = f.id WHERE ?2 \
+         ) SELECT id, min(root) FROM family GROUP BY id",
+    )
+    .bind(list(roots.iter().copied()))
+    .bind(children == Children::Revoke)
+    .fetch_all(&mut *writing)
+    .await?;
+    let along_with: BTreeMap<i64, i64> = family.into_iter().collect();
+    let all = list(along_with.keys().copied());
+    sqlx::query(
+        "INSERT INTO ancestors (token, parent) \
+         SELECT id, parent FROM tokens t WHERE id IN (SELECT value FROM json_each(?1)) AND parent IS NOT NULL \
+         AND (EXISTS (SELECT 1 FROM tokens c WHERE c.parent = t.id) \
+          OR EXISTS (SELECT 1 FROM ancestors a WHERE a.parent = t.id)) ON CONFLICT DO NOTHING",
+    )
+    .bind(&all)
+    .execute(&mut *writing)
+    .await?;
+    let rows = sqlx::query(concat!(
+        "DELETE FROM tokens WHERE id IN (SELECT value FROM json_each(?1)) RETURNING ",
+        columns!()
+    ))
+    .bind(&all)
+    .fetch_all(writing)
+    .await?;
+    let mut gone: Vec<TokenRow> = rows.iter().map(token).collect::<Result<_, _>>()?;
+    gone.sort_unstable_by_key(|token| token.id);
+    let effect = |token: &TokenRow| {
+        let root = along_with.get(&token.id).copied().filter(|_| !roots.contains(&token.id));
+        Effect::new(AuditAction::TokenRevoke, token_details(token))
+            .on(token.id, &token.owner)
+            .along_with(root)
+    };
+    Ok(gone.iter().map(effect).collect())
+}
+
+fn list(ids: impl Iterator<Item = i64>) -> String {
+    json!(ids.map(Value::from).collect::<Vec<_>>()).to_string()
+}

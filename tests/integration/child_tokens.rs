@@ -1,0 +1,200 @@
+//! Tokens that were made with a token: what becomes of them when that one is revoked.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    reconcile::{self, Repository},
+    support::{Made, TOKENS, TestServer, WHOAMI, answer, status},
+};
+
+/// A token that was made with `parent`, for `owner`.
+async fn child(server: &TestServer, parent: &Made, owner: &str) -> Made {
+    let body = json!({"tokenForUserKey": owner, "tokenScope": 2, "tokenDescription": "child"});
+    let request = server.with_token(&parent.secret, Method::POST, &format!("{TOKENS}/token")).json(&body);
+    let created = answer(request, StatusCode::OK).await;
+    Made {
+        id: created["id"].as_i64().unwrap(),
+        secret: created["plainTextToken"].as_str().unwrap().to_owned(),
+    }
+}
+
+/// A token of an administrator, one that was made with it, one that was made with that one for somebody else, and one
+/// that has nothing to do with them.
+async fn family(server: &TestServer) -> [Made; 4] {
+    let first = server.make_token("root", 2).await;
+    let second = child(server, &first, "root").await;
+    let third = child(server, &second, "mary").await;
+    let other = server.make_token("sam", 2).await;
+    [first, second, third, other]
+}
+
+async fn alive(server: &TestServer) -> BTreeSet<i64> {
+    server.all_tokens().await.iter().map(|token| token["id"].as_i64().unwrap()).collect()
+}
+
+async fn works(server: &TestServer, made: &Made) -> bool {
+    status(server.with_token(&made.secret, Method::GET, WHOAMI)).await == 200
+}
+
+async fn entries(server: &TestServer, query: &str) -> Vec<Value> {
+    let path = format!("/rest/tokenwarden/1/audit?limit=1000&{query}");
+    answer(server.as_operator(Method::GET, &path), StatusCode::OK).await["values"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn revoking_a_token_takes_what_was_made_with_it_along_on_every_path_unless_it_is_to_stay() {
+    for path in [
+        format!("{TOKENS}/token/ID"),
+        format!("{TOKENS}/token/deleteAllFor/root"),
+        "/rest/access-tokens/1.0/users/root/ID".to_owned(),
+        "/rest/access-tokens/latest/users/root/ID".to_owned(),
+    ] {
+        for keep in [false, true] {
+            let server = TestServer::new().await;
+            let [first, second, third, other] = family(&server).await;
+            let id = if path.contains("access-tokens") {
+                format!("{:012}", first.id)
+            } else {
+                first.id.to_string()
+            };
+            let query = if keep { "?children=keep" } else { "" };
+            let path = path.replace("ID", &id) + query;
+            let done = status(server.with_password("root", Method::DELETE, &path)).await;
+            assert!(done == 200 || done == 204, "{path}: {done}");
+            let all_of_root = path.contains("deleteAllFor");
+            let mut left = BTreeSet::from([other.id]);
+            if keep {
+                left.insert(third.id);
+            }
+            if keep && !all_of_root {
+                left.insert(second.id);
+            }
+            assert_eq!(alive(&server).await, left, "{path}");
+            assert_eq!(works(&server, &third).await, keep, "{path}");
+            assert!(works(&server, &other).await);
+            let told = entries(&server, "action=token-revoke").await;
+            let with: Vec<(i64, Option<i64>)> = told
+                .iter()
+                .map(|entry| (entry["token"].as_i64().unwrap(), entry["with_token"].as_i64()))
+                .collect();
+            let expected = match (keep, all_of_root) {
+                (true, false) => vec![(first.id, None)],
+                (true, true) => vec![(first.id, None), (second.id, None)],
+                (false, false) => {
+                    vec![(first.id, None), (second.id, Some(first.id)), (third.id, Some(first.id))]
+                }
+                (false, true) => vec![(first.id, None), (second.id, None), (third.id, Some(first.id))],
+            };
+            assert_eq!(with, expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_of_a_token_goes_with_it_also_across_one_that_went_alone_before() {
+    let server = TestServer::new().await;
+    let [first, second, third, other] = family(&server).await;
+    let alone = format!("{TOKENS}/token/{}?children=keep", second.id);
+    assert_eq!(status(server.as_operator(Method::DELETE, &alone)).await, 200);
+    assert_eq!(alive(&server).await, [first.id, third.id, other.id].into());
+    let whole = format!("{TOKENS}/token/{}", first.id);
+    assert_eq!(status(server.as_operator(Method::DELETE, &whole)).await, 200);
+    assert_eq!(alive(&server).await, [other.id].into());
+    let told = entries(&server, &format!("token={}&action=token-revoke", first.id)).await;
+    assert_eq!(told.len(), 2, "which went with which is found by either: {told:?}");
+}
+
+#[tokio::test]
+async fn the_token_that_one_was_made_with_is_told_and_an_unknown_wish_for_children_is_refused() {
+    let server = TestServer::new().await;
+    let [first, second, ..] = family(&server).await;
+    assert_eq!(server.token(second.id).await.unwrap()["parent"], first.id);
+    assert!(server.token(first.id).await.unwrap().get("parent").is_none());
+    for (path, dialect) in [
+        (format!("{TOKENS}/token/{}", first.id), "app"),
+        (format!("{TOKENS}/token/deleteAllFor/root"), "app"),
+        (format!("/rest/access-tokens/latest/users/root/{:012}", first.id), "bitbucket"),
+    ] {
+        for wish in ["spare", "", "KEEP", "keep&children=keep"] {
+            let path = format!("{path}?children={wish}");
+            assert_eq!(
+                status(server.with_password("root", Method::DELETE, &path)).await,
+                400,
+                "{dialect} {wish}"
+            );
+        }
+    }
+    assert_eq!(alive(&server).await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_takes_what_was_made_with_the_token_along_and_shows_counts_and_limits_it() {
+    for by_owner in [false, true] {
+        let server = reconcile::server().await;
+        let warden = reconcile::token(&server, "root", "warden").await;
+        let leaked = reconcile::token(&server, "toor", "leaked").await;
+        let second = child(&server, &leaked, "toor").await;
+        let third = child(&server, &second, "mary").await;
+        let other = reconcile::token(&server, "mary", "other").await;
+        let repository = Repository::new(&server, &warden.secret, "version: 1\n");
+        let id = leaked.id.to_string();
+        let which = if by_owner { ["--owner", "toor"] } else { ["--token", &id] };
+        let run = |more: &'static [&'static str]| {
+            let arguments = [&["revoke", "--reason", "in a log"], &which[..], more].concat();
+            let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+            let repository = &repository;
+            async move { repository.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await }
+        };
+        let shown = run(&[]).await;
+        assert_eq!(shown.code, Some(4), "nobody said yes: {}", shown.stderr);
+        assert!(shown.stdout.contains("Plan: 3 tokens to revoke."), "{}", shown.stdout);
+        let made = format!("made with token {}", second.id);
+        assert!(shown.stdout.contains(&made), "{}", shown.stdout);
+        let done = run(&["--auto-approve"]).await;
+        assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+        for gone in [&leaked, &second, &third] {
+            assert!(!works(&server, gone).await);
+        }
+        assert!(works(&server, &other).await && works(&server, &warden).await);
+        let told = entries(&server, "action=token-revoke").await;
+        assert_eq!(told.len(), 3);
+        assert!(
+            told.iter().all(|entry| entry["run"].is_string() && entry["with_token"].is_null()),
+            "{told:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_revokes_what_breaks_its_policy_and_leaves_what_was_made_with_it() {
+    let server = reconcile::server().await;
+    let warden = reconcile::token(&server, "root", "warden").await;
+    let parent = reconcile::token(&server, "toor", "leave no trace").await;
+    let kept = child(&server, &parent, "toor").await;
+    let rule = "{name: no-trace, when: 'token.description == \"leave no trace\"', message: x}";
+    let policy = format!("version: 1\ntokens:\n  rules: [{rule}]\n  enforcement: {{no-trace: revoke}}\n");
+    let repository = Repository::new(&server, &warden.secret, &policy);
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);
+    assert!(applied.stdout.contains("Plan: 1 token to revoke."), "{}", applied.stdout);
+    assert!(!works(&server, &parent).await && works(&server, &kept).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_finds_what_came_of_a_token_across_one_that_is_gone() {
+    let server = reconcile::server().await;
+    let warden = reconcile::token(&server, "root", "warden").await;
+    let leaked = reconcile::token(&server, "toor", "leaked").await;
+    let second = child(&server, &leaked, "toor").await;
+    let third = child(&server, &second, "mary").await;
+    let alone = format!("{TOKENS}/token/{}?children=keep", second.id);
+    assert_eq!(status(server.as_operator(Method::DELETE, &alone)).await, 200);
+    let repository = Repository::new(&server, &warden.secret, "version: 1\n");
+    let id = leaked.id.to_string();
+    let done = repository.run(&["revoke", "--token", &id, "--reason", "x", "--auto-approve"]).await;
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(!works(&server, &leaked).await && !works(&server, &third).await);
+}
