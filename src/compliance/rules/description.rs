@@ -7,7 +7,7 @@ use crate::model::LimitKey;
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let verdict = subject.limited(
         LimitKey::Description,
-        |limit| limit.description.clone(),
+        |limit| limit.description.as_ref(),
         |pattern| {
             (!pattern.matches(&subject.token.description))
                 .then(|| format!("the description does not match `{pattern}`"))

@@ -8,7 +8,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let Some(last) = subject.token.last_used else { return Verdict::NotTried(NotTried::NeverUsed) };
     subject.limited(
         LimitKey::MaxIdle,
-        |limit| limit.max_idle,
+        |limit| limit.max_idle.as_ref(),
         |most| {
             (last.at < most.before(subject.now)).then(|| format!("last used {}, limit {most}", day(last.at)))
         },

@@ -10,7 +10,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let token = subject.token;
     subject.limited(
         LimitKey::MaxLifetime,
-        |limit| limit.max_lifetime,
+        |limit| limit.max_lifetime.as_ref(),
         |most| match token.expires {
             None => Some(format!("no expiry, limit {most}")),
             Some(expires) if expires > FORGIVEN.after(most.after(token.created)) => {

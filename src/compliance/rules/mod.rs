@@ -166,7 +166,9 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         RuleCode::Lifetime => lifetime::check(subject),
         RuleCode::Idle => idle::check(subject),
         RuleCode::NeverUsed => never_used::check(subject),
-        RuleCode::PerOwner => subject.limited(LimitKey::MaxPerOwner, |limit| limit.max_per_owner, |_| None),
+        RuleCode::PerOwner => {
+            subject.limited(LimitKey::MaxPerOwner, |limit| limit.max_per_owner.as_ref(), |_| None)
+        }
         RuleCode::Description => description::check(subject),
         RuleCode::CreatorNotPermitted => creator_not_permitted::check(subject),
         // It was tried above.
@@ -207,8 +209,8 @@ impl Subject<'_> {
     fn limited<T>(
         &self,
         key: LimitKey,
-        parameter: impl Fn(&Limit) -> Option<T>,
-        fails: impl Fn(T) -> Option<String>,
+        parameter: impl Fn(&Limit) -> Option<&T>,
+        fails: impl Fn(&T) -> Option<String>,
     ) -> Verdict {
         if let LimitChoice::Undecided(unsure) = &self.owner.limit {
             // Of a stranger every entry may be the right one: it does not matter which when none is broken.

@@ -11,7 +11,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let created = subject.token.created;
     subject.limited(
         LimitKey::MaxUnused,
-        |limit| limit.max_unused,
+        |limit| limit.max_unused.as_ref(),
         |most| {
             (created < most.before(subject.now))
                 .then(|| format!("never used since {}, limit {most}", day(created)))

@@ -8,8 +8,8 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     let scope = subject.token.scope;
     let verdict = subject.limited(
         LimitKey::MaxScope,
-        |limit| limit.max_scope,
-        |most| (scope.effective() > most).then(|| format!("{scope}, limit {most}")),
+        |limit| limit.max_scope.as_ref(),
+        |most| (scope.effective() > *most).then(|| format!("{scope}, limit {most}")),
     );
     match verdict {
         Verdict::Complies { .. } | Verdict::Fails { .. } if scope == TokenScope::Unknown => scope_not_known(),
