@@ -2,51 +2,58 @@
 //! directory behind Bitbucket does. It refuses to know who is in which group.
 
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
     str::FromStr,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
+
+/// A name in both of its forms.
+#[derive(Debug)]
+struct Name {
+    written: Box<str>,
+    /// `None` when that is as it was written.
+    folded: Option<Box<str>>,
+}
 
 macro_rules! folded_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// Shown as it was written, compared without regard to case.
+        /// Shown as it was written, compared without regard to case. Copies share one text.
         #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(from = "String", into = "String")]
-        pub struct $name {
-            written: String,
-            folded: String,
-        }
+        pub struct $name(Arc<Name>);
 
         impl $name {
             /// The name `written`, as its directory spells it.
             #[must_use]
-            pub fn new(written: impl Into<String>) -> Self {
+            pub fn new(written: impl Into<Box<str>>) -> Self {
                 let written = written.into();
-                let folded = written.to_lowercase();
-                Self { written, folded }
+                let folded = Some(written.to_lowercase()).filter(|folded| **folded != *written);
+                Self(Arc::new(Name { written, folded: folded.map(String::into_boxed_str) }))
             }
 
             /// As it was written.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.written
+                &self.0.written
             }
 
             /// The form that is compared: lower case.
             #[must_use]
             pub fn folded(&self) -> &str {
-                &self.folded
+                self.0.folded.as_deref().unwrap_or(&self.0.written)
             }
         }
 
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
-                self.folded == other.folded
+                Arc::ptr_eq(&self.0, &other.0) || self.folded() == other.folded()
             }
         }
 
@@ -60,19 +67,19 @@ macro_rules! folded_name {
 
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> Ordering {
-                self.folded.cmp(&other.folded)
+                self.folded().cmp(other.folded())
             }
         }
 
         impl Hash for $name {
             fn hash<H: Hasher>(&self, state: &mut H) {
-                self.folded.hash(state);
+                self.folded().hash(state);
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.written)
+                f.write_str(self.as_str())
             }
         }
 
@@ -90,7 +97,7 @@ macro_rules! folded_name {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.written
+                name.as_str().to_owned()
             }
         }
     };
@@ -158,8 +165,8 @@ impl Owner {
 
     /// The owner in records that have the kind beside it: the name of a user as it is, others as they are shown.
     #[must_use]
-    pub fn recorded(&self) -> String {
-        self.user().map_or_else(|| self.to_string(), |user| user.as_str().to_owned())
+    pub fn recorded(&self) -> Cow<'_, str> {
+        self.user().map_or_else(|| self.to_string().into(), |user| user.as_str().into())
     }
 
     /// The owner of this `kind` that is `recorded` so; `None` when it is of another kind.

@@ -5,8 +5,10 @@
 //! cut off is known for one; or a reader that answers as the target did. It refuses to know files, and never
 //! holds all tokens. There is no secret in it: what it is made from has none.
 
+mod names;
 mod read;
 mod record;
+mod token;
 mod write;
 
 pub use read::{Snapshot, SnapshotError};

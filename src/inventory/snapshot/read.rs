@@ -14,6 +14,7 @@ use crate::model::{GroupName, Token, TokenId, UserName};
 
 use super::{
     super::{Call, Coverage, InventoryReader, Missing, Overview, People, ReadError},
+    names::Names,
     record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record, WITH_MISSING_USERS},
 };
 
@@ -107,13 +108,13 @@ impl<R: BufRead + Seek> Snapshot<R> {
         let calls =
             calls(&header.target, &header.kind).ok_or_else(|| SnapshotError::Kind(header.kind.clone()))?;
         let overview = header.overview(calls).map_err(|cause| SnapshotError::BadRecord { line: 1, cause })?;
-        let (mut users, mut groups) = (Vec::new(), BTreeMap::new());
+        let (mut users, mut groups, mut names) = (Vec::new(), BTreeMap::new(), Names::default());
         let tokens_at = loop {
             let before = lines.at;
             match lines.next()? {
-                Record::User(user) if groups.is_empty() => users.push((user.name.into(), user.active)),
+                Record::User(user) if groups.is_empty() => users.push((names.user(&user.name), user.active)),
                 Record::Group(group) => {
-                    let members = group.members.into_iter().map(UserName::from).collect();
+                    let members = group.members.iter().map(|member| names.user(member)).collect();
                     if groups.insert(GroupName::from(group.name), members).is_some() {
                         return Err(lines.out_of_order());
                     }
@@ -156,11 +157,12 @@ impl<R: BufRead + Seek> Snapshot<R> {
         lines.go_to(self.tokens_at)?;
         let mut found =
             Counts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
+        let mut names: Names = self.users.iter().map(|(name, _)| name).collect();
         let told = loop {
+            let line = lines.at.line + 1;
             match lines.next()? {
                 Record::Token(token) => {
-                    let line = lines.at.line;
-                    let token = Token::try_from(*token);
+                    let token = token.token(&mut names);
                     each(token.map_err(|cause| SnapshotError::BadRecord { line, cause })?);
                     found.tokens += 1;
                 }
@@ -261,13 +263,13 @@ impl<R: BufRead + Seek> Lines<R> {
     }
 
     /// The record of the next line. There always is one until the trailer.
-    fn next(&mut self) -> Result<Record, SnapshotError> {
+    fn next(&mut self) -> Result<Record<'_>, SnapshotError> {
         if self.read()? { self.record() } else { Err(SnapshotError::CutOff { lines: self.at.line }) }
     }
 
-    fn record(&self) -> Result<Record, SnapshotError> {
+    fn record(&self) -> Result<Record<'_>, SnapshotError> {
         let line = self.at.line;
-        serde_json::from_slice(&self.line).map_err(|cause| SnapshotError::NoRecord { line, cause })
+        Record::read(&self.line).map_err(|cause| SnapshotError::NoRecord { line, cause })
     }
 
     /// Reads the next line, and answers whether there is one.

@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    GroupName, LastUse, Mark, Owner, OwnerKind, Period, Scope, SettingKey, Settings, Token, TokenId,
-    TokenScope, UserName, run,
+    GroupName, OwnerKind, Period, SettingKey, Settings, TokenId, UserName, run,
     schema::schema_of_output,
     settings::{BadSettings, SettingsDocument},
 };
 
-use super::super::{Administrators, Call, Caller, Capabilities, Credential, Form, LeftOut, Overview, Server};
+use super::{
+    super::{Administrators, Call, Caller, Capabilities, Credential, Form, LeftOut, Overview, Server},
+    token::{ScopeRecord, TokenRecord},
+};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away. One
 /// version is read: a program that does not know what was added would plan as if it were not there.
@@ -31,7 +33,7 @@ pub(super) const WITH_MISSING_USERS: &str = "2.1";
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "record", rename_all = "kebab-case")]
 #[schemars(title = "tokenwarden inventory, one line")]
-pub(super) enum Record {
+pub(super) enum Record<'a> {
     /// The first line.
     Header(Box<Header>),
     /// A user; users follow the header.
@@ -39,9 +41,21 @@ pub(super) enum Record {
     /// A group; groups follow the users.
     Group(GroupRecord),
     /// A token; tokens follow the groups, in no order.
-    Token(Box<TokenRecord>),
+    #[serde(borrow)]
+    Token(Box<TokenRecord<'a>>),
     /// The last line.
     Trailer(Trailer),
+}
+
+impl<'a> Record<'a> {
+    /// The record that `line` is. Nearly all are of tokens, which are read right away; others once their kind is
+    /// known.
+    pub(super) fn read(line: &'a [u8]) -> serde_json::Result<Self> {
+        match serde_json::from_slice::<TokenRecord<'_>>(line) {
+            Ok(token) if token.says_its_kind() => Ok(Self::Token(Box::new(token))),
+            _ => serde_json::from_slice(line),
+        }
+    }
 }
 
 /// What was looked at, when, and everything but people and tokens.
@@ -182,20 +196,6 @@ enum CredentialRecord {
     Operator,
 }
 
-/// The scope of a token.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum ScopeRecord {
-    /// The token is older than scopes.
-    Unset,
-    /// It reads.
-    ReadOnly,
-    /// It writes.
-    ReadWrite,
-    /// The server does not say it.
-    Unknown,
-}
-
 /// A user.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct UserRecord {
@@ -214,37 +214,6 @@ pub(super) struct GroupRecord {
     pub(super) members: Vec<String>,
 }
 
-/// A token; never its secret.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(super) struct TokenRecord {
-    /// Its identifier.
-    id: String,
-    /// Whose it is: the name of a user, otherwise as plans show owners: `project PLAT`, `repository PLAT/app`.
-    owner: String,
-    /// The kind of owner.
-    owner_kind: OwnerKind,
-    /// What people wrote to tell it from others.
-    description: String,
-    /// How far it reaches.
-    scope: ScopeRecord,
-    /// When it was made, UTC, RFC 3339.
-    #[schemars(with = "String")]
-    created: Timestamp,
-    /// Who made it, where the server tells.
-    created_by: Option<String>,
-    /// When it was used last, UTC, RFC 3339; null when never.
-    #[schemars(with = "Option<String>")]
-    last_used: Option<Timestamp>,
-    /// From which address, where the server tells.
-    #[schemars(with = "Option<String>")]
-    last_used_from: Option<IpAddr>,
-    /// Its expiry, UTC, RFC 3339; null when it never expires.
-    #[schemars(with = "Option<String>")]
-    expires: Option<Timestamp>,
-    /// The deadline that an earlier run marked it with.
-    mark: Option<MarkRecord>,
-}
-
 /// The end of a snapshot.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Trailer {
@@ -257,17 +226,6 @@ pub(super) struct Trailer {
     /// about them. One of the contents is here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) disputed: Vec<String>,
-}
-
-/// The deadline of a token on a server that cannot set an expiry.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(super) struct MarkRecord {
-    /// From when on a run revokes it, UTC, RFC 3339.
-    #[schemars(with = "String")]
-    until: Timestamp,
-    /// The day that stands in the description, UTC, RFC 3339; null when somebody took it off.
-    #[schemars(with = "Option<String>")]
-    shown: Option<Timestamp>,
 }
 
 /// How many records there are.
@@ -433,64 +391,5 @@ impl From<&CallerRecord> for Caller {
             address: record.address,
             peer: record.peer,
         }
-    }
-}
-
-impl From<TokenScope> for ScopeRecord {
-    fn from(scope: TokenScope) -> Self {
-        match scope {
-            TokenScope::Unset => Self::Unset,
-            TokenScope::Set(Scope::ReadOnly) => Self::ReadOnly,
-            TokenScope::Set(Scope::ReadWrite) => Self::ReadWrite,
-            TokenScope::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl From<ScopeRecord> for TokenScope {
-    fn from(record: ScopeRecord) -> Self {
-        match record {
-            ScopeRecord::Unset => Self::Unset,
-            ScopeRecord::ReadOnly => Self::Set(Scope::ReadOnly),
-            ScopeRecord::ReadWrite => Self::Set(Scope::ReadWrite),
-            ScopeRecord::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl From<Token> for TokenRecord {
-    fn from(token: Token) -> Self {
-        Self {
-            id: token.id.as_str().to_owned(),
-            owner: token.owner.recorded(),
-            owner_kind: token.owner.kind(),
-            description: token.description,
-            scope: token.scope.into(),
-            created: token.created,
-            created_by: token.created_by.map(String::from),
-            last_used: token.last_used.map(|last| last.at),
-            last_used_from: token.last_used.and_then(|last| last.from),
-            expires: token.expires,
-            mark: token.mark.map(|mark| MarkRecord { until: mark.until, shown: mark.shown }),
-        }
-    }
-}
-
-impl TryFrom<TokenRecord> for Token {
-    type Error = BadRecord;
-
-    fn try_from(record: TokenRecord) -> Result<Self, BadRecord> {
-        let owner = Owner::of_record(record.owner_kind, &record.owner);
-        Ok(Self {
-            id: TokenId::new(record.id),
-            owner: owner.ok_or(BadRecord::Owner(record.owner, record.owner_kind))?,
-            description: record.description,
-            scope: record.scope.into(),
-            created: record.created,
-            created_by: record.created_by.map(UserName::from),
-            last_used: record.last_used.map(|at| LastUse { at, from: record.last_used_from }),
-            expires: record.expires,
-            mark: record.mark.map(|mark| Mark { until: mark.until, shown: mark.shown }),
-        })
     }
 }

@@ -135,7 +135,7 @@ struct Lines<'a, W> {
 }
 
 impl<W: Write + Send> Lines<'_, W> {
-    fn write(&mut self, record: &Record) -> Result<(), SnapshotNotWritten> {
+    fn write(&mut self, record: &Record<'_>) -> Result<(), SnapshotNotWritten> {
         serde_json::to_writer(&mut *self.out, record).map_err(io::Error::from)?;
         Ok(self.out.write_all(b"\n")?)
     }
@@ -159,7 +159,7 @@ impl<W: Write + Send> Lines<'_, W> {
         let mut each = |token: Token| {
             if written.is_ok() {
                 self.counts.tokens += 1;
-                written = self.write(&Record::Token(Box::new(token.into())));
+                written = self.write(&Record::Token(Box::new((&token).into())));
             }
         };
         let seen = reader.tokens(&mut each).await?;

@@ -1,0 +1,161 @@
+//! The record of a token in a snapshot. It is read without copies: nearly all lines of a snapshot are tokens.
+
+use std::{borrow::Cow, net::IpAddr};
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{LastUse, Mark, Owner, OwnerKind, Scope, Token, TokenId, TokenScope};
+
+use super::{names::Names, record::BadRecord};
+
+/// A token; never its secret.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct TokenRecord<'a> {
+    /// Its kind, when that was not looked at before.
+    #[serde(default, skip_serializing)]
+    #[schemars(skip)]
+    record: Option<TokenKind>,
+    /// Its identifier.
+    #[serde(borrow)]
+    #[schemars(with = "String")]
+    id: Text<'a>,
+    /// Whose it is: the name of a user, otherwise as plans show owners: `project PLAT`, `repository PLAT/app`.
+    #[serde(borrow)]
+    #[schemars(with = "String")]
+    owner: Text<'a>,
+    /// The kind of owner.
+    owner_kind: OwnerKind,
+    /// What people wrote to tell it from others.
+    #[serde(borrow)]
+    #[schemars(with = "String")]
+    description: Text<'a>,
+    /// How far it reaches.
+    scope: ScopeRecord,
+    /// When it was made, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    created: Timestamp,
+    /// Who made it, where the server tells.
+    #[serde(borrow)]
+    #[schemars(with = "Option<String>")]
+    created_by: Option<Text<'a>>,
+    /// When it was used last, UTC, RFC 3339; null when never.
+    #[schemars(with = "Option<String>")]
+    last_used: Option<Timestamp>,
+    /// From which address, where the server tells.
+    #[schemars(with = "Option<String>")]
+    last_used_from: Option<IpAddr>,
+    /// Its expiry, UTC, RFC 3339; null when it never expires.
+    #[schemars(with = "Option<String>")]
+    expires: Option<Timestamp>,
+    /// The deadline that an earlier run marked it with.
+    mark: Option<MarkRecord>,
+}
+
+/// The deadline of a token on a server that cannot set an expiry.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct MarkRecord {
+    /// From when on a run revokes it, UTC, RFC 3339.
+    #[schemars(with = "String")]
+    until: Timestamp,
+    /// The day that stands in the description, UTC, RFC 3339; null when somebody took it off.
+    #[schemars(with = "Option<String>")]
+    shown: Option<Timestamp>,
+}
+
+/// The scope of a token.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ScopeRecord {
+    /// The token is older than scopes.
+    Unset,
+    /// It reads.
+    ReadOnly,
+    /// It writes.
+    ReadWrite,
+    /// The server does not say it.
+    Unknown,
+}
+
+/// The kind of the records of tokens.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TokenKind {
+    Token,
+}
+
+/// A text that is read without a copy where it has no escapes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl From<TokenScope> for ScopeRecord {
+    fn from(scope: TokenScope) -> Self {
+        match scope {
+            TokenScope::Unset => Self::Unset,
+            TokenScope::Set(Scope::ReadOnly) => Self::ReadOnly,
+            TokenScope::Set(Scope::ReadWrite) => Self::ReadWrite,
+            TokenScope::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<ScopeRecord> for TokenScope {
+    fn from(record: ScopeRecord) -> Self {
+        match record {
+            ScopeRecord::Unset => Self::Unset,
+            ScopeRecord::ReadOnly => Self::Set(Scope::ReadOnly),
+            ScopeRecord::ReadWrite => Self::Set(Scope::ReadWrite),
+            ScopeRecord::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl<'a> From<&'a Token> for TokenRecord<'a> {
+    fn from(token: &'a Token) -> Self {
+        let text = |text: &'a str| Text(Cow::Borrowed(text));
+        Self {
+            record: None,
+            id: text(token.id.as_str()),
+            owner: Text(token.owner.recorded()),
+            owner_kind: token.owner.kind(),
+            description: text(&token.description),
+            scope: token.scope.into(),
+            created: token.created,
+            created_by: token.created_by.as_ref().map(|user| text(user.as_str())),
+            last_used: token.last_used.map(|last| last.at),
+            last_used_from: token.last_used.and_then(|last| last.from),
+            expires: token.expires,
+            mark: token.mark.map(|mark| MarkRecord { until: mark.until, shown: mark.shown }),
+        }
+    }
+}
+
+impl TokenRecord<'_> {
+    /// Whether it was looked at that it is the record of a token.
+    pub(super) fn says_its_kind(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// The token, with the names of users from `names`.
+    pub(super) fn token(self, names: &mut Names) -> Result<Token, BadRecord> {
+        let Self { owner: Text(owner), owner_kind, .. } = self;
+        let owner = match owner_kind {
+            OwnerKind::User => Owner::User(names.user(&owner)),
+            kind => {
+                Owner::of_record(kind, &owner).ok_or_else(|| BadRecord::Owner(owner.into_owned(), kind))?
+            }
+        };
+        Ok(Token {
+            id: TokenId::new(self.id.0),
+            owner,
+            description: self.description.0.into_owned(),
+            scope: self.scope.into(),
+            created: self.created,
+            created_by: self.created_by.map(|Text(user)| names.user(&user)),
+            last_used: self.last_used.map(|at| LastUse { at, from: self.last_used_from }),
+            expires: self.expires,
+            mark: self.mark.map(|mark| Mark { until: mark.until, shown: mark.shown }),
+        })
+    }
+}
