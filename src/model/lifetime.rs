@@ -3,7 +3,7 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-use jiff::{Span, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Span, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,20 +61,31 @@ impl Period {
     /// that is beyond the calendar.
     #[must_use]
     pub fn after(self, from: Timestamp) -> Timestamp {
-        let span = Span::new().months(self.months).hours(self.hours);
-        from.to_zoned_datetime(TimeZone::UTC)
-            .checked_add(span)
-            .map_or(Timestamp::MAX, |then| then.timestamp())
+        let then = match self.exact() {
+            Some(hours) => from.checked_add(hours),
+            None => from.to_zoned_datetime(TimeZone::UTC).checked_add(self.span()).map(Into::into),
+        };
+        then.unwrap_or(Timestamp::MAX)
     }
 
     /// The moment that lies this much earlier than `from`; the first one that can be written when
     /// that is beyond the calendar.
     #[must_use]
     pub fn before(self, from: Timestamp) -> Timestamp {
-        let span = Span::new().months(self.months).hours(self.hours);
-        from.to_zoned_datetime(TimeZone::UTC)
-            .checked_sub(span)
-            .map_or(Timestamp::MIN, |then| then.timestamp())
+        let then = match self.exact() {
+            Some(hours) => from.checked_sub(hours),
+            None => from.to_zoned_datetime(TimeZone::UTC).checked_sub(self.span()).map(Into::into),
+        };
+        then.unwrap_or(Timestamp::MIN)
+    }
+
+    /// Its length, where no calendar is needed to tell it.
+    fn exact(self) -> Option<SignedDuration> {
+        (self.months == 0).then(|| SignedDuration::from_hours(self.hours.into()))
+    }
+
+    fn span(self) -> Span {
+        Span::new().months(self.months).hours(self.hours)
     }
 
     /// Its length in hours when a month is taken at its mean, for comparing two periods.
@@ -225,6 +236,17 @@ mod tests {
         let january: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap_or_default();
         assert_eq!(period("1mo").after(january).to_string(), "2026-02-28T12:00:00Z");
         assert_eq!(period("1y").before(january).to_string(), "2025-01-31T12:00:00Z");
+    }
+
+    #[test]
+    fn days_end_where_the_calendar_ends_as_months_do() {
+        let moment: Timestamp = "2026-01-31T12:00:00.5Z".parse().unwrap_or_default();
+        assert_eq!(period("90d").after(moment).to_string(), "2026-05-01T12:00:00.5Z");
+        assert_eq!(period("36h").before(moment).to_string(), "2026-01-30T00:00:00.5Z");
+        for long in ["876000h", "100y"].map(period) {
+            assert_eq!(long.after(Timestamp::MAX), Timestamp::MAX);
+            assert_eq!(long.before(Timestamp::MIN), Timestamp::MIN);
+        }
     }
 
     #[test]
