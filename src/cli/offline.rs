@@ -16,6 +16,9 @@ use super::{
     targets::{Manner, Planned, plan_one, terms},
 };
 
+/// How many bytes of a snapshot are read at once.
+const READ_AT_ONCE: usize = 256 << 10;
+
 /// A snapshot cannot be planned from.
 #[derive(Debug, thiserror::Error)]
 #[error("the inventory `{path}` cannot be used")]
@@ -55,8 +58,9 @@ pub(super) async fn plan<'a>(
         };
         target::calls_of(kind, sight)
     };
-    let snapshot = Snapshot::open(file.display().to_string(), BufReader::new(input), calls)
-        .map_err(|error| unusable(error.into()))?;
+    let snapshot =
+        Snapshot::open(file.display().to_string(), BufReader::with_capacity(READ_AT_ONCE, input), calls)
+            .map_err(|error| unusable(error.into()))?;
     let (index, declaration) =
         named(snapshot.target()).ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
     let kind = declaration.connection.kind();

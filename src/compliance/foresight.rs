@@ -16,10 +16,13 @@ impl Compliance<'_> {
     /// acted on, until nothing more comes of it. Where tokens are marked, what is gone once the token is
     /// narrowed asks for nothing more: the mark would go again in the next run.
     pub(super) fn foresee(&mut self, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+        if findings.is_empty() {
+            return;
+        }
         let mut verdicts = Vec::new();
         // INVARIANT: each round but the last adds the finding of another rule, so that there is a last one.
         while let Some(then) = self.afterwards(subject, findings) {
-            let later = Subject { token: &then, owner: subject.owner.clone(), ..*subject };
+            let later = Subject { token: &then, ..subject.clone() };
             verdicts = rules::check_all(&later).collect();
             let known = findings.len();
             for (rule, verdict) in &verdicts {

@@ -25,8 +25,8 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    inventory::{Capabilities, Expiry, People},
-    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, mark},
+    inventory::{Capabilities, Census, Expiry, InventoryReader, People},
+    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, expression::Asked, mark},
     policy::{Place, Policy, Waiver},
 };
 
@@ -38,10 +38,15 @@ use waivers::WaiverBook;
 /// What lies further in the future than this is an odd record, and no witness of a clock that was wrong.
 const NO_WITNESS: Period = Period::months(120);
 
-/// The latest moment at which `token` was made or used, UTC, when it is `now`; of those that may be believed.
-pub(crate) fn latest_moment(token: &Token, now: Timestamp) -> Option<Timestamp> {
+/// The latest moment, UTC, that may be believed of a token when it is `now`.
+pub(crate) fn believed_until(now: Timestamp) -> Timestamp {
+    NO_WITNESS.after(now)
+}
+
+/// The latest moment at which `token` was made or used, UTC; of those until `believed_until`.
+pub(crate) fn latest_moment(token: &Token, believed_until: Timestamp) -> Option<Timestamp> {
     let moments = [Some(token.created), token.last_used.map(|last| last.at)];
-    moments.into_iter().flatten().filter(|moment| *moment <= NO_WITNESS.after(now)).max()
+    moments.into_iter().flatten().filter(|moment| *moment <= believed_until).max()
 }
 
 /// One token breaking one rule.
@@ -132,7 +137,11 @@ impl Findings {
 pub struct Compliance<'a> {
     policy: &'a Policy,
     now: Timestamp,
+    believed_until: Timestamp,
     owners: OwnerBook<'a>,
+    asked: Arc<Asked>,
+    /// How many tokens each owner has, when that is known beforehand.
+    census: Option<&'a Census>,
     per_owner: HashMap<Owner, PerOwner>,
     waivers: WaiverBook<'a>,
     found: BTreeMap<TokenId, TokenFindings>,
@@ -159,7 +168,10 @@ impl<'a> Compliance<'a> {
         Self {
             policy,
             now,
+            believed_until: believed_until(now),
             owners: OwnerBook::new(policy, people),
+            asked: Arc::new(Asked::by(policy.rules.iter().map(|rule| &rule.when))),
+            census: None,
             per_owner: HashMap::new(),
             waivers: WaiverBook::new(&policy.waivers, people, now),
             found: BTreeMap::new(),
@@ -189,11 +201,19 @@ impl<'a> Compliance<'a> {
         Self { capabilities: Some(capabilities), ..self }
     }
 
-    /// Looks at one token. A token is kept only when something is wrong with it, or while it is
-    /// among the most recently used ones of an owner whose number of tokens is limited.
+    /// The same fold, over the tokens that `reader` shows. When that can count them beforehand, no tokens are
+    /// kept of owners who cannot have too many.
+    #[must_use]
+    pub fn over(self, reader: &'a impl InventoryReader) -> Self {
+        let census = if self.policy.limits_per_owner() { reader.census() } else { None };
+        Self { census, ..self }
+    }
+
+    /// Looks at one token. A token is kept only when something is wrong with it, or while it is among the most
+    /// recently used ones of an owner who may have more than the limit admits.
     pub fn observe(&mut self, token: &Token) {
         self.seen += 1;
-        self.latest = self.latest.max(latest_moment(token, self.now));
+        self.latest = self.latest.max(latest_moment(token, self.believed_until));
         self.live += u64::from(!token.is_expired(self.now));
         let subject = self.subject(token);
         let mut findings = Vec::new();
@@ -226,17 +246,20 @@ impl<'a> Compliance<'a> {
             self.marked.insert(token.id.clone(), token.clone());
         }
         self.foresee(&subject, &mut findings);
-        self.add(&subject, findings.clone());
         let at_most = subject.limit().and_then(|entry| entry.limit.max_per_owner);
-        if let Some(at_most) = at_most
-            && !token.is_expired(self.now)
-        {
-            if self.goes_now(token, &findings) {
-                let verdict = Verdict::NotTried(NotTried::Revoked);
-                self.explain_as(&token.id, &RuleCode::PerOwner.into(), &verdict);
-            } else {
-                self.count(token, &findings, at_most);
-            }
+        let at_most = at_most.filter(|_| !token.is_expired(self.now));
+        let goes_now = at_most.is_some() && self.goes_now(token, &findings);
+        if goes_now {
+            let verdict = Verdict::NotTried(NotTried::Revoked);
+            self.explain_as(&token.id, &RuleCode::PerOwner.into(), &verdict);
+        }
+        let may_exceed =
+            |at_most: &u32| self.census.is_none_or(|census| census.may_exceed(&token.owner, *at_most));
+        let counted = at_most.filter(|_| !goes_now).filter(may_exceed);
+        let counted = counted.map(|at_most| (at_most, self.ends_in_time(token, &findings)));
+        self.add(&subject, findings);
+        if let Some((at_most, ending)) = counted {
+            self.count(token, ending, at_most);
         }
     }
 
@@ -244,7 +267,7 @@ impl<'a> Compliance<'a> {
     pub fn leave(&mut self, token: &Token) {
         self.seen += 1;
         self.unjudged += 1;
-        self.latest = self.latest.max(latest_moment(token, self.now));
+        self.latest = self.latest.max(latest_moment(token, self.believed_until));
         self.live += u64::from(!token.is_expired(self.now));
         let subject = self.subject(token);
         let mut explanation = self.begin_explanation(&subject);
@@ -283,6 +306,7 @@ impl<'a> Compliance<'a> {
             people: self.owners.people(),
             now: self.now,
             is_cut: room.is_some_and(|room| mark::is_cut(token, room)),
+            asked: Arc::clone(&self.asked),
         }
     }
 
@@ -313,10 +337,9 @@ impl<'a> Compliance<'a> {
         (findings, self.explanation)
     }
 
-    /// Counts a token of an owner who may have `at_most`; the one that is then too many, if any,
-    /// has a finding.
-    fn count(&mut self, token: &Token, findings: &[Finding], at_most: u32) {
-        let ending = self.ends_in_time(token, findings);
+    /// Counts a token of an owner who may have `at_most`, which is `ending` anyway or not; the one that is then
+    /// too many, if any, has a finding.
+    fn count(&mut self, token: &Token, ending: bool, at_most: u32) {
         let counted = self.per_owner.entry(token.owner.clone()).or_insert_with(|| PerOwner::new(at_most));
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let (rule, subject) = (Rule::from(RuleCode::PerOwner), self.subject(&surplus));

@@ -1,7 +1,7 @@
 //! In: the policy and the people. Out: how an owner stands: present, permitted, and under which
 //! entry of the limits. It refuses to know tokens, and looks every owner up once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     inventory::{Membership, People, Presence, Unsure},
@@ -41,7 +41,7 @@ pub(super) struct OwnerBook<'a> {
     first_unknown: Option<(usize, &'a GroupName)>,
     first_of_any_group: Option<usize>,
     first_for_rest: Option<usize>,
-    standings: HashMap<Owner, Standing>,
+    standings: HashMap<Owner, Arc<Standing>>,
 }
 
 impl<'a> OwnerBook<'a> {
@@ -80,12 +80,12 @@ impl<'a> OwnerBook<'a> {
     }
 
     /// How `owner` stands; looked up once.
-    pub(super) fn standing(&mut self, owner: &Owner) -> Standing {
+    pub(super) fn standing(&mut self, owner: &Owner) -> Arc<Standing> {
         if let Some(known) = self.standings.get(owner) {
-            return known.clone();
+            return Arc::clone(known);
         }
-        let standing = self.look_up(owner);
-        self.standings.insert(owner.clone(), standing.clone());
+        let standing = Arc::new(self.look_up(owner));
+        self.standings.insert(owner.clone(), Arc::clone(&standing));
         standing
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::{GroupName, Owner, Token, TokenId};
 
-use super::{Coverage, InventoryReader, Overview, Pace, People, ReadError};
+use super::{Census, Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
 /// A reader, with somebody who knows the clock of the target.
 pub struct Dated<'a, R> {
@@ -48,6 +48,10 @@ impl<R: InventoryReader> InventoryReader for Dated<'_, R> {
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
         self.reader.offspring_of(ids).await
+    }
+
+    fn census(&self) -> Option<&Census> {
+        self.reader.census()
     }
 
     fn pace(&self) -> Option<Pace> {

@@ -7,6 +7,7 @@
 mod administrators;
 mod caller;
 mod capabilities;
+mod census;
 mod coverage;
 mod dated;
 mod form;
@@ -20,6 +21,7 @@ mod watch;
 pub use administrators::Administrators;
 pub use caller::{Call, Caller, Credential};
 pub use capabilities::{Capabilities, Expiry};
+pub use census::Census;
 pub use coverage::{Coverage, List, Missing, TokenPart};
 pub use dated::Dated;
 pub use form::Form;
@@ -29,7 +31,10 @@ pub use people::{Membership, People, Presence, Unsure};
 pub use reader::{InventoryReader, ReadError};
 pub use watch::{Seen, Watch};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -45,7 +50,7 @@ pub struct Inventory {
     /// The settings as they are.
     pub settings: Settings,
     /// Users, and who of them is in the groups that were asked for.
-    pub people: People,
+    pub people: Arc<People>,
     /// What could not be seen.
     pub coverage: Coverage,
 }
@@ -124,7 +129,7 @@ impl Inventory {
         let left_out = server.left_out.iter().cloned().map(Missing::LeftOut);
         let coverage =
             people.missing().chain(left_out).filter(|missing| missing.matters_to(groups)).collect();
-        Ok(Self { seen_at: now, server, settings, people, coverage })
+        Ok(Self { seen_at: now, server, settings, people: Arc::new(people), coverage })
     }
 
     /// The same, as somebody who asks for `groups` alone sees it at the moment `now`.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::model::{GroupName, Owner, Token, TokenId};
 
-use super::{Coverage, Overview, Pace, People};
+use super::{Census, Coverage, Overview, Pace, People};
 
 /// Reads a target. Nothing that plans has a type with more than this in reach.
 pub trait InventoryReader: Sync {
@@ -78,6 +78,12 @@ pub trait InventoryReader: Sync {
             }
         };
         async move { self.tokens(&mut of_theirs).await }
+    }
+
+    /// How many tokens each owner has, where the same tokens are read again at no cost; `None` where reading them
+    /// again would be another look at a server.
+    fn census(&self) -> Option<&Census> {
+        None
     }
 
     /// How far the server slows the reading of tokens down, once they were read; nothing when it does not,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::model::{GroupName, Settings, Token, TokenId};
 
-use super::{Coverage, InventoryReader, Overview, Pace, People, ReadError};
+use super::{Census, Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
 /// A reader that keeps some of what goes by.
 pub struct Watch<'a, R> {
@@ -67,6 +67,10 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
         self.reader.offspring_of(ids).await
+    }
+
+    fn census(&self) -> Option<&Census> {
+        self.reader.census()
     }
 
     fn pace(&self) -> Option<Pace> {

@@ -69,7 +69,7 @@ pub async fn waive_existing(
         let layers: Vec<&Layer> = base.iter().copied().chain([&layer]).collect();
         let policy = read_layers(&layers).policy.ok_or(NotWaived::Invalid)?;
         let inventory = Inventory::read(reader, &named_groups(&policy), now).await?;
-        let mut compliance = Compliance::new(&policy, &inventory.people, now);
+        let mut compliance = Compliance::new(&policy, &inventory.people, now).over(reader);
         reader.tokens(&mut |token| compliance.observe(&token)).await?;
         if !waived.add(&compliance.finish()) {
             return Ok(text);

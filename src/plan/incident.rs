@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    compliance::{Findings, Statistics, latest_moment},
+    compliance::{Findings, Statistics, believed_until, latest_moment},
     inventory::{Coverage, Inventory, InventoryReader, ReadError},
     model::{Owner, Token, TokenId},
 };
@@ -36,6 +36,7 @@ pub(super) async fn plan(
     let mut chosen = Vec::new();
     // A refusal stands in nobody's way who has to be quick; what was interrupted may have been done.
     let mut settle = SettleFold::new(terms.history.open.iter().filter(|open| !open.refused));
+    let believed_until = believed_until(terms.now);
     let mut observe = |token: Token| {
         people.observe(&token);
         settle.observe(&token);
@@ -44,7 +45,7 @@ pub(super) async fn plan(
             statistics.observe(&token);
             findings.seen += 1;
             findings.live += u64::from(!token.is_expired(terms.now));
-            findings.latest = findings.latest.max(latest_moment(&token, terms.now));
+            findings.latest = findings.latest.max(latest_moment(&token, believed_until));
         }
         if is_chosen {
             chosen.push(token);

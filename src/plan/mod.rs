@@ -255,7 +255,7 @@ impl Plan {
         token: &TokenId,
     ) -> Result<Option<ExplainedToken>, ReadError> {
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
-        let mut planner = Planner::new(&Purpose::Comply, terms, &inventory).watching(token);
+        let mut planner = Planner::new(&Purpose::Comply, terms, &inventory).over(reader).watching(token);
         let seen = reader.tokens(&mut |token| planner.observe(&token, reader.latest_date())).await?;
         let (plan, explanation) = planner.finish_explaining(&seen);
         Ok(explanation.map(|explanation| ExplainedToken::new(&plan, explanation)))
@@ -275,7 +275,7 @@ impl Plan {
             return Ok(incident::plan(incident, None, terms, reader).await?.paced(reader));
         }
         let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
-        let mut planner = Planner::new(purpose, terms, &inventory);
+        let mut planner = Planner::new(purpose, terms, &inventory).over(reader);
         let seen = reader.tokens(&mut |token| planner.observe(&token, reader.latest_date())).await?;
         Ok(planner.finish(&seen).paced(reader))
     }
@@ -310,12 +310,12 @@ impl Plan {
         let seen = Inventory::read(reader, &all_groups, terms.now).await?;
         let of = |terms: &Terms<'_>| seen.seen_for(&groups(terms), terms.now);
         let inventories = (of(terms), of(&before), earlier.as_ref().map(of));
-        let mut planner = Planner::new(purpose, terms, &inventories.0);
-        let mut before = Planner::new(&Purpose::Comply, &before, &inventories.1);
+        let mut planner = Planner::new(purpose, terms, &inventories.0).over(reader);
+        let mut before = Planner::new(&Purpose::Comply, &before, &inventories.1).over(reader);
         let mut earlier = earlier
             .as_ref()
             .zip(inventories.2.as_ref())
-            .map(|(terms, inventory)| Planner::new(&Purpose::Comply, terms, inventory));
+            .map(|(terms, inventory)| Planner::new(&Purpose::Comply, terms, inventory).over(reader));
         let mut observe = |token: Token| {
             let latest = reader.latest_date();
             planner.observe(&token, latest);
@@ -361,7 +361,7 @@ impl Plan {
             tokens: Some(count),
         }));
         let mut token_plan = TokenPlan::new(policy, &inventory);
-        findings.tokens.iter().for_each(|found| token_plan.add(found));
+        findings.tokens.into_iter().for_each(|found| token_plan.add(found));
         let (shown, recorded): (Vec<_>, Vec<_>) = findings
             .needlessly_marked
             .into_iter()

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     compliance::{Compliance, Explanation, Statistics, WaiverStanding},
-    inventory::{Coverage, Expiry, Inventory},
+    inventory::{Coverage, Expiry, Inventory, InventoryReader},
     model::{Token, TokenId},
 };
 
@@ -67,6 +67,11 @@ impl<'a> Planner<'a> {
     /// The same, which also explains what becomes of `token`.
     pub(super) fn watching(self, token: &TokenId) -> Self {
         Self { compliance: self.compliance.watching(Some(token.clone())), ..self }
+    }
+
+    /// The same, for the tokens that `reader` shows.
+    pub(super) fn over(self, reader: &'a impl InventoryReader) -> Self {
+        Self { compliance: self.compliance.over(reader), ..self }
     }
 
     /// Looks at one token; no date of anything that happened on the target is later than `latest`, UTC.

@@ -55,6 +55,8 @@ pub(super) struct RefusedUseFold<'a> {
     of_unknown_address: HashSet<Owner>,
     callers: HashSet<Owner>,
     now: Timestamp,
+    /// From when on uses count as lately.
+    lately: Timestamp,
 }
 
 impl<'a> RefusedUseFold<'a> {
@@ -72,6 +74,7 @@ impl<'a> RefusedUseFold<'a> {
             of_unknown_address: HashSet::new(),
             callers: HashSet::new(),
             now: inventory.seen_at,
+            lately: LATELY.before(inventory.seen_at),
         }
     }
 
@@ -83,7 +86,7 @@ impl<'a> RefusedUseFold<'a> {
         let Some(last) = token.last_used else { return };
         let from = last.from.map(canonical);
         let is_refused = self.count_address(from) || self.loses_use(&token.owner);
-        if last.at >= LATELY.before(self.now) {
+        if last.at >= self.lately {
             self.addresses_tell &= from.is_some_and(|from| self.entrance.keeps(from));
             insert(&mut self.callers, &token.owner);
             if is_refused {
@@ -162,8 +165,9 @@ impl Entrance {
 
     /// Whether a client that is seen at `from` is seen there then.
     fn keeps(&self, from: IpAddr) -> bool {
-        let seen = [from.into()].into_iter().collect();
-        self.relocation.as_ref().is_none_or(|relocation| relocation.elsewhere(&seen).is_empty())
+        let stays =
+            |relocation: &Relocation| relocation.elsewhere(&[from.into()].into_iter().collect()).is_empty();
+        self.relocation.as_ref().is_none_or(stays)
     }
 
     /// Whether clients at addresses of `seen` may be seen elsewhere then, and be refused there.

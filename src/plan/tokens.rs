@@ -1,7 +1,7 @@
 //! In: findings, and what the server can do. Out: the changes of tokens that they lead to, those that
 //! are held back, and those whose remedy is already in place. It refuses to know why a rule failed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
 use jiff::Timestamp;
 
@@ -55,31 +55,33 @@ impl Lack {
     }
 }
 
-/// The findings on one token that lead to something, by what they lead to.
-struct Acting<'a> {
-    revoking: Vec<&'a Finding>,
-    narrowing: Vec<&'a Finding>,
-    expiring: Vec<&'a Finding>,
-    reporting: Vec<&'a Finding>,
+/// The findings on one token that no waiver holds, by what they lead to.
+#[derive(Default)]
+struct Acting {
+    revoking: Vec<Finding>,
+    narrowing: Vec<Finding>,
+    expiring: Vec<Finding>,
+    reporting: Vec<Finding>,
 }
 
-impl<'a> Acting<'a> {
-    fn of(findings: &'a [Finding]) -> Self {
-        let with = |wanted: fn(Action) -> bool| -> Vec<&Finding> {
-            let acting = findings.iter().filter(|finding| finding.waiver.is_none());
-            acting.filter(|finding| wanted(finding.action)).collect()
+impl Acting {
+    fn add(&mut self, finding: Finding) {
+        let alike = match finding.action {
+            Action::Revoke => &mut self.revoking,
+            Action::Narrow => &mut self.narrowing,
+            Action::Expire { .. } => &mut self.expiring,
+            Action::Report => &mut self.reporting,
         };
-        Self {
-            revoking: with(|action| action == Action::Revoke),
-            narrowing: with(|action| action == Action::Narrow),
-            expiring: with(|action| matches!(action, Action::Expire { .. })),
-            reporting: with(|action| action == Action::Report),
-        }
+        alike.push(finding);
     }
 
     /// All that change something, the weightiest first.
-    fn changing(&self) -> impl Iterator<Item = &'a Finding> {
-        self.revoking.iter().chain(&self.narrowing).chain(&self.expiring).copied()
+    fn changing(&self) -> impl Iterator<Item = &Finding> {
+        self.revoking.iter().chain(&self.narrowing).chain(&self.expiring)
+    }
+
+    fn take_changing(&mut self) -> impl Iterator<Item = Finding> + use<> {
+        [take(&mut self.revoking), take(&mut self.narrowing), take(&mut self.expiring)].into_iter().flatten()
     }
 }
 
@@ -93,10 +95,14 @@ impl<'a> TokenPlan<'a> {
     /// Decides what happens to one token. Revoking absorbs everything else; narrowing and expiring
     /// are both done, with the earliest deadline; what only reports, and what a waiver holds, changes
     /// nothing.
-    pub(super) fn add(&mut self, found: &TokenFindings) {
-        let token = &found.token;
-        let mut acting = Acting::of(&found.findings);
-        let is_due = |finding: &&Finding| finding.ends(token, self.now).is_some_and(|at| at <= self.now);
+    pub(super) fn add(&mut self, found: TokenFindings) {
+        let TokenFindings { token, findings, narrow_to } = found;
+        let (mut acting, mut waived) = (Acting::default(), Vec::new());
+        for finding in findings {
+            if finding.waiver.is_some() { waived.push(finding) } else { acting.add(finding) }
+        }
+        let token = &token;
+        let is_due = |finding: &Finding| finding.ends(token, self.now).is_some_and(|at| at <= self.now);
         let over = token.mark.map(|mark| mark.until).filter(|_| acting.expiring.iter().any(is_due));
         if let Some(reason) = untouchable(self.server, token).or_else(|| disputed(self.coverage, token))
             && acting.changing().next().is_some()
@@ -104,25 +110,18 @@ impl<'a> TokenPlan<'a> {
             let place = acting.changing().find_map(|finding| finding.place.clone());
             self.hold_back(token, place, reason);
         } else if !acting.revoking.is_empty() {
-            self.revoke(token, acting.changing().map(reason).collect());
+            self.revoke(token, acting.take_changing().map(reason).collect());
         } else if let Some(over) = over {
             let ended = |finding| ended(finding, over);
             self.revoke(token, acting.expiring.into_iter().chain(acting.narrowing).map(ended).collect());
         } else {
-            let narrowing = std::mem::take(&mut acting.narrowing);
-            acting.reporting.extend(self.narrow(token, found.narrow_to, narrowing));
-            let expiring = std::mem::take(&mut acting.expiring);
-            acting.reporting.extend(self.expire(token, expiring));
+            acting.reporting.extend(self.narrow(token, narrow_to, acting.narrowing));
+            acting.reporting.extend(self.expire(token, acting.expiring));
         }
-        let only = |findings: Vec<&Finding>| TokenFindings {
-            token: token.clone(),
-            findings: findings.into_iter().cloned().collect(),
-            narrow_to: found.narrow_to,
-        };
+        let only = |findings| TokenFindings { token: token.clone(), findings, narrow_to };
         if !acting.reporting.is_empty() {
             self.lists.reported.push(only(acting.reporting));
         }
-        let waived: Vec<_> = found.findings.iter().filter(|finding| finding.waiver.is_some()).collect();
         if !waived.is_empty() {
             self.lists.waived.push(only(waived));
         }
@@ -166,12 +165,7 @@ impl<'a> TokenPlan<'a> {
     }
 
     /// Lowers the scope, and answers the findings for which there is no remedy left.
-    fn narrow<'f>(
-        &mut self,
-        token: &Token,
-        to: Option<Scope>,
-        narrowing: Vec<&'f Finding>,
-    ) -> Vec<&'f Finding> {
+    fn narrow(&mut self, token: &Token, to: Option<Scope>, narrowing: Vec<Finding>) -> Vec<Finding> {
         match to {
             _ if narrowing.is_empty() => return Vec::new(),
             Some(to) if token.scope.is_lowered_by(to) && self.server.capabilities.narrows => {
@@ -196,24 +190,27 @@ impl<'a> TokenPlan<'a> {
 
     /// Makes the token end at the earliest deadline, and answers the findings for which there is no
     /// remedy. A deadline that is set never moves later.
-    fn expire<'f>(&mut self, token: &Token, expiring: Vec<&'f Finding>) -> Vec<&'f Finding> {
+    fn expire(&mut self, token: &Token, expiring: Vec<Finding>) -> Vec<Finding> {
         let Some(at) = expiring.iter().filter_map(|finding| finding.ends(token, self.now)).min() else {
             return expiring;
         };
         let stands = token.mark.is_some_and(|mark| mark.stands() && mark.until == at);
         let ends = token.expires.filter(|expires| *expires <= at).or(stands.then_some(at));
-        let reasons = expiring.iter().copied().map(reason).collect();
+        // What was promised before is not promised anew.
+        let promised_now = expiring.iter().filter(|finding| finding.action.deadline(self.now) == Some(at));
+        let grace = promised_now.filter_map(|finding| finding.action.grace()).min();
         let boxed = || Box::new(token.clone());
         let change = match (ends, self.server.capabilities.expiry) {
             (Some(until), _) => {
-                self.lists.pending.push(Pending { token: token.clone(), until, reasons });
+                self.pend(token, until, expiring);
                 return Vec::new();
             }
             (None, Expiry::Set) => Change::Expire { token: boxed(), at },
             (None, Expiry::Mark { room }) => {
                 if mark::fitting(&token.description, room) != token.description {
                     if let Some(reader) = self.policy.reader_of_descriptions(&token.owner) {
-                        return self.mark_without_room(token, at, &expiring, &reader);
+                        self.mark_without_room(token, at, expiring, &reader);
+                        return Vec::new();
                     }
                     self.lists.remarks.push(Remark::WordsAreCut(token.id.clone()));
                 }
@@ -224,25 +221,16 @@ impl<'a> TokenPlan<'a> {
                 return expiring;
             }
         };
-        // What was promised before is not promised anew.
-        let promised_now = expiring.iter().filter(|finding| finding.action.deadline(self.now) == Some(at));
-        let grace = promised_now.filter_map(|finding| finding.action.grace()).min();
+        let reasons = expiring.into_iter().map(reason).collect();
         self.lists.changes.push(PlannedChange { grace, ..PlannedChange::new(change, reasons) });
         Vec::new()
     }
 
     /// Leaves a token as it is whose words a mark would cut, although `reader` looks at them: cut words could
     /// break a rule, or fall under no waiver any more. A deadline that is on record counts without a mark.
-    fn mark_without_room<'f>(
-        &mut self,
-        token: &Token,
-        at: Timestamp,
-        expiring: &[&'f Finding],
-        reader: &str,
-    ) -> Vec<&'f Finding> {
+    fn mark_without_room(&mut self, token: &Token, at: Timestamp, expiring: Vec<Finding>, reader: &str) {
         if token.mark.is_some_and(|mark| mark.until == at) {
-            let reasons = expiring.iter().copied().map(reason).collect();
-            self.lists.pending.push(Pending { token: token.clone(), until: at, reasons });
+            self.pend(token, at, expiring);
         } else {
             let place = expiring.iter().find_map(|finding| finding.place.clone());
             let reason = format!(
@@ -251,10 +239,15 @@ impl<'a> TokenPlan<'a> {
             );
             self.hold_back(token, place, &reason);
         }
-        Vec::new()
     }
 
-    fn lack(&mut self, lack: Lack, findings: &[&Finding]) {
+    /// Leaves a token as it is that ends at `until` for `expiring`.
+    fn pend(&mut self, token: &Token, until: Timestamp, expiring: Vec<Finding>) {
+        let reasons = expiring.into_iter().map(reason).collect();
+        self.lists.pending.push(Pending { token: token.clone(), until, reasons });
+    }
+
+    fn lack(&mut self, lack: Lack, findings: &[Finding]) {
         for finding in findings {
             let (_, count) = self
                 .lacking
@@ -283,12 +276,12 @@ pub(super) fn disputed(coverage: &Coverage, token: &Token) -> Option<&'static st
     is_disputed.then_some("the server lists it more than once, with different content")
 }
 
-fn reason(finding: &Finding) -> Reason {
-    Reason { rule: Some(finding.rule.clone()), text: finding.message.clone(), place: finding.place.clone() }
+fn reason(finding: Finding) -> Reason {
+    Reason { rule: Some(finding.rule), text: finding.message, place: finding.place }
 }
 
 /// The reason to revoke a token whose mark was due at `over`.
-fn ended(finding: &Finding, over: Timestamp) -> Reason {
+fn ended(finding: Finding, over: Timestamp) -> Reason {
     let day = over.strftime("%Y-%m-%d");
     Reason { text: format!("{}; it was marked to end on {day}", finding.message), ..reason(finding) }
 }

@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::model::{
-    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, Owner, PasswordAuthentication,
-    Period, Permission, Rule, SettingKey, UserName,
+    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, LimitKey, Owner,
+    PasswordAuthentication, Period, Permission, Rule, SettingKey, UserName,
 };
 
 pub mod diagnostic;
@@ -118,6 +118,13 @@ impl Policy {
             SettingKey::PasswordAuthentication => self.password_authentication.get().map(|set| &set.place),
             SettingKey::Limits => self.limits.get().map(|set| &set.place),
         }
+    }
+
+    /// Whether it limits how many tokens some owners may have.
+    #[must_use]
+    pub fn limits_per_owner(&self) -> bool {
+        let mut limits = self.limits.get().into_iter().flat_map(|limits| &limits.value);
+        limits.any(|entry| entry.limit.sets(LimitKey::MaxPerOwner))
     }
 
     /// What looks at the descriptions of the tokens of `owner`, such as ``the rule `no-laptops` ``; `None` when

@@ -1,6 +1,10 @@
 //! Snapshots: what is written is what is read, and what is not whole is not read.
 
-use std::{collections::BTreeSet, fs, io::Cursor};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Cursor,
+};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -9,6 +13,7 @@ use tokenwarden::{
         InventoryReader,
         snapshot::{About, Asked, Snapshot, SnapshotError, write},
     },
+    model::Token,
     plan::{History, Plan, Terms},
     policy::settings_file::Lockout,
 };
@@ -111,6 +116,63 @@ fn lines_that_are_missing_doubled_or_swapped_are_noticed() {
     assert!(mistake(other).contains("version `3.0`"));
     let other = text.replacen(r#""kind":"memory""#, r#""kind":"abacus""#, 1);
     assert!(mistake(other).contains("`kind: abacus`"));
+}
+
+/// The lines of a snapshot of the quickstart, which [`open`] reads.
+fn quickstart_lines() -> Vec<String> {
+    let quickstart = Quickstart::new();
+    let text = quickstart.run(&["inventory", "--out", "-", "--now", NOW]).stdout;
+    text.replace(r#""kind":"embedded""#, r#""kind":"memory""#).lines().map(str::to_owned).collect()
+}
+
+fn tokens_of(lines: &[String]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    block_on(open(lines.join("\n") + "\n").unwrap().tokens(&mut |token| tokens.push(token))).unwrap();
+    tokens
+}
+
+#[test]
+fn a_record_may_say_its_kind_anywhere_in_its_line_and_says_it_once() {
+    let lines = quickstart_lines();
+    let token = lines.iter().position(|line| line.contains(r#""record":"token""#)).unwrap();
+    let with = |change: &dyn Fn(&str) -> String| {
+        let mut changed = lines.clone();
+        changed[token] = change(&changed[token]);
+        changed
+    };
+    let first = r#"{"record":"token","#;
+    let last = with(&|line| {
+        line.replace(first, "{").replace(r#""mark":null}"#, r#""mark":null, "record": "token"}"#)
+    });
+    let escaped =
+        with(&|line| line.replace("OPS-101", r"\u004fPS-101").replace("ci-deploy", r"ci\u002ddeploy"));
+    let longer = with(&|line| line.replace(first, &format!(r#"{first}"later":[{{"record":"user"}}],"#)));
+    for form in [last, escaped, longer] {
+        assert_ne!(form, lines);
+        assert_eq!(tokens_of(&form), tokens_of(&lines));
+    }
+    for line in [r#"{"record":"user","record":"token","#, r#"{"record":"token","record":"token","#, "{"] {
+        let changed = with(&|token| token.replace(first, line));
+        let why = mistake(changed.join("\n") + "\n");
+        assert_eq!(why, format!("line {} is no record of an inventory", token + 1));
+    }
+}
+
+#[test]
+fn a_snapshot_counts_the_tokens_of_each_owner_beforehand_and_never_too_few() {
+    let lines = quickstart_lines();
+    let mut counts: BTreeMap<_, u32> = BTreeMap::new();
+    for token in tokens_of(&lines) {
+        *counts.entry(token.owner).or_default() += 1;
+    }
+    let snapshot = open(lines.join("\n") + "\n").unwrap();
+    let census = snapshot.census().unwrap();
+    for (owner, count) in &counts {
+        assert!(census.may_exceed(owner, count - 1) && !census.may_exceed(owner, *count), "{owner}");
+    }
+    // What cannot be read cannot be counted.
+    let cut_off = open(lines.split_last().unwrap().1.join("\n") + "\n").unwrap();
+    assert_eq!(cut_off.census(), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! In: who may manage the tokens of others. Out: a verdict. Where the server does not tell who made
 //! a token, it is not tried.
 
-use super::{NotTried, Subject, Verdict};
+use super::{super::owner::holding, NotTried, Subject, Verdict};
 use crate::model::{Permission, brief};
 
 pub(super) fn check(subject: &Subject<'_>) -> Verdict {
@@ -10,8 +10,11 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     match &subject.token.created_by {
         None => Verdict::NotTried(NotTried::UnknownCreator),
         Some(creator) if creator == owner => Verdict::COMPLIES,
-        Some(creator) => subject.permitted(creator, Permission::ManageOthers, || {
-            format!("made by {}, who is outside `permissions.manage_others`", brief(creator))
-        }),
+        Some(creator) => {
+            let may_manage = holding(subject.policy, subject.people, Permission::ManageOthers, creator);
+            subject.permitted(Permission::ManageOthers, &may_manage, || {
+                format!("made by {}, who is outside `permissions.manage_others`", brief(creator))
+            })
+        }
     }
 }

@@ -16,14 +16,14 @@ mod owner_unknown;
 mod scope;
 mod scope_unset;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::owner::{LimitChoice, Standing};
 use crate::{
     inventory::{Membership, People, Unsure},
-    model::{Limit, LimitKey, Permission, Rule, RuleCode, Scope, SettingKey, Token, UserName},
+    model::{Limit, LimitKey, Permission, Rule, RuleCode, Scope, SettingKey, Token, expression::Asked},
     policy::{LimitEntry, Place, Policy},
 };
 
@@ -33,7 +33,7 @@ pub struct Subject<'a> {
     /// The token.
     pub token: &'a Token,
     /// How its owner stands.
-    pub owner: Standing,
+    pub owner: Arc<Standing>,
     /// What should be.
     pub policy: &'a Policy,
     /// The users and groups of the target.
@@ -42,6 +42,8 @@ pub struct Subject<'a> {
     pub now: Timestamp,
     /// Whether the end of its description was cut, so that its mark had room.
     pub is_cut: bool,
+    /// What the policy's own rules ask for.
+    pub asked: Arc<Asked>,
 }
 
 /// What a rule says of a token.
@@ -231,11 +233,12 @@ impl Subject<'_> {
         }
     }
 
-    /// The verdict of a rule that demands of `user` to hold `permission`.
+    /// The verdict of a rule that demands of somebody to hold `permission`, who is in its groups as
+    /// `membership` says.
     fn permitted(
         &self,
-        user: &UserName,
         permission: Permission,
+        membership: &Membership,
         message: impl FnOnce() -> String,
     ) -> Verdict {
         let key = SettingKey::Permission(permission).path();
@@ -243,10 +246,10 @@ impl Subject<'_> {
             return Verdict::NotTried(NotTried::NoParameter(key));
         };
         let place = Some(set.place.clone());
-        match super::owner::holding(self.policy, self.people, permission, user) {
+        match membership {
             Membership::Member => Verdict::Complies { place },
             Membership::NotMember => Verdict::Fails { message: message(), place },
-            Membership::Unsure(unsure) => undecided(&unsure),
+            Membership::Unsure(unsure) => undecided(unsure),
         }
     }
 }

@@ -63,5 +63,5 @@ fn facts(subject: &Subject<'_>) -> Facts {
     };
     let user = subject.token.owner.user();
     let groups = user.into_iter().flat_map(|user| subject.people.groups_of(user));
-    Facts::new(subject.token, active, groups, subject.now)
+    Facts::asked_for(&subject.asked, subject.token, active, groups, subject.now)
 }

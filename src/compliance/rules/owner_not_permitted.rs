@@ -12,5 +12,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
     if matches!(subject.owner.presence, Some(Presence::Inactive | Presence::Unknown)) {
         return Verdict::NotTried(NotTried::OwnerNotActive);
     }
-    subject.permitted(user, Permission::Use, || format!("{} is outside `permissions.use`", brief(user)))
+    subject.permitted(Permission::Use, &subject.owner.may_use, || {
+        format!("{} is outside `permissions.use`", brief(user))
+    })
 }

@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, BufRead, Read, Seek, SeekFrom},
-    sync::{Mutex, PoisonError},
+    mem,
+    panic::resume_unwind,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    thread,
 };
 
 use jiff::Timestamp;
@@ -13,13 +16,19 @@ use serde::Deserialize;
 use crate::model::{GroupName, Token, TokenId, UserName};
 
 use super::{
-    super::{Call, Coverage, InventoryReader, Missing, Overview, People, ReadError},
+    super::{Call, Census, Coverage, InventoryReader, Missing, Overview, People, ReadError},
     names::Names,
     record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record, WITH_MISSING_USERS},
+    token::OwnerRecord,
 };
 
 /// The longest line that is read, in bytes: a group with a million members.
 const LINE_AT_MOST: u64 = 64 << 20;
+
+/// How many tokens are handed on at once.
+const BATCH: usize = 512;
+/// How many batches are read ahead of what looks at them.
+const BATCHES_AHEAD: usize = 4;
 
 /// A snapshot, and a reader of it. It holds users and groups; tokens go by as they are read.
 pub struct Snapshot<R> {
@@ -30,6 +39,7 @@ pub struct Snapshot<R> {
     groups: BTreeMap<GroupName, Vec<UserName>>,
     tokens_at: Position,
     lines: Mutex<Lines<R>>,
+    census: OnceLock<Option<Census>>,
 }
 
 /// Something is wrong with a snapshot.
@@ -124,7 +134,16 @@ impl<R: BufRead + Seek> Snapshot<R> {
             }
         };
         let shown = shown.into();
-        Ok(Self { shown, header, overview, users, groups, tokens_at, lines: Mutex::new(lines) })
+        Ok(Self {
+            shown,
+            header,
+            overview,
+            users,
+            groups,
+            tokens_at,
+            lines: Mutex::new(lines),
+            census: OnceLock::new(),
+        })
     }
 
     /// The name of its target in the settings file.
@@ -151,13 +170,60 @@ impl<R: BufRead + Seek> Snapshot<R> {
         self.header.budget.as_ref()
     }
 
-    /// Hands every token to `each`, and checks that nothing is missing.
-    fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, SnapshotError> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lines(&self) -> MutexGuard<'_, Lines<R>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The users whom it lists.
+    fn names(&self) -> Names {
+        self.users.iter().map(|(name, _)| name).collect()
+    }
+
+    /// Counts the tokens of each owner; `None` when something else is found than tokens and a trailer, which
+    /// whoever reads the tokens is told.
+    fn count_tokens(&self) -> Option<Census> {
+        let (mut lines, mut names, mut census) = (self.lines(), self.names(), Census::default());
+        lines.go_to(self.tokens_at).ok()?;
+        while lines.read().ok()? {
+            match serde_json::from_slice::<OwnerRecord<'_>>(&lines.line) {
+                Ok(token) => census.add(token.owner(&mut names)?),
+                Err(_) => return matches!(lines.record(), Ok(Record::Trailer(_))).then_some(census),
+            }
+        }
+        None
+    }
+
+    /// Hands every token to `each`, and checks that nothing is missing. The next tokens are read while `each`
+    /// looks at those before them.
+    fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, SnapshotError>
+    where
+        R: Send,
+    {
+        thread::scope(|scope| {
+            let (batches, received) = mpsc::sync_channel(BATCHES_AHEAD);
+            let reading = thread::Builder::new().spawn_scoped(scope, move || {
+                // Nobody receives what is sent once `each` has panicked.
+                let send = |batch: Vec<Token>| drop(batches.send(batch));
+                let mut batch = Vec::new();
+                let seen = self.parse_tokens(&mut |token| {
+                    batch.push(token);
+                    if batch.len() == BATCH {
+                        send(mem::take(&mut batch));
+                    }
+                });
+                send(batch);
+                seen
+            })?;
+            received.into_iter().flatten().for_each(each);
+            reading.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    fn parse_tokens(&self, each: &mut dyn FnMut(Token)) -> Result<Coverage, SnapshotError> {
+        let (mut lines, mut names) = (self.lines(), self.names());
         lines.go_to(self.tokens_at)?;
         let mut found =
             Counts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
-        let mut names: Names = self.users.iter().map(|(name, _)| name).collect();
         let told = loop {
             let line = lines.at.line + 1;
             match lines.next()? {
@@ -209,6 +275,10 @@ impl<R: BufRead + Seek + Send> InventoryReader for Snapshot<R> {
 
     async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
         Ok(Some(self.groups.keys().cloned().collect()))
+    }
+
+    fn census(&self) -> Option<&Census> {
+        self.census.get_or_init(|| self.count_tokens()).as_ref()
     }
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {

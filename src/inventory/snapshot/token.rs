@@ -139,16 +139,10 @@ impl TokenRecord<'_> {
 
     /// The token, with the names of users from `names`.
     pub(super) fn token(self, names: &mut Names) -> Result<Token, BadRecord> {
-        let Self { owner: Text(owner), owner_kind, .. } = self;
-        let owner = match owner_kind {
-            OwnerKind::User => Owner::User(names.user(&owner)),
-            kind => {
-                Owner::of_record(kind, &owner).ok_or_else(|| BadRecord::Owner(owner.into_owned(), kind))?
-            }
-        };
+        let owner = owner(self.owner_kind, &self.owner.0, names);
         Ok(Token {
             id: TokenId::new(self.id.0),
-            owner,
+            owner: owner.ok_or_else(|| BadRecord::Owner(self.owner.0.into_owned(), self.owner_kind))?,
             description: self.description.0.into_owned(),
             scope: self.scope.into(),
             created: self.created,
@@ -157,5 +151,29 @@ impl TokenRecord<'_> {
             expires: self.expires,
             mark: self.mark.map(|mark| Mark { until: mark.until, shown: mark.shown }),
         })
+    }
+}
+
+/// Whose a token is, of all that its record says.
+#[derive(Deserialize)]
+pub(super) struct OwnerRecord<'a> {
+    #[serde(rename = "record")]
+    _record: TokenKind,
+    #[serde(borrow)]
+    owner: Text<'a>,
+    owner_kind: OwnerKind,
+}
+
+impl OwnerRecord<'_> {
+    /// The owner, with the names of users from `names`; `None` when it is none of its kind.
+    pub(super) fn owner(&self, names: &mut Names) -> Option<Owner> {
+        owner(self.owner_kind, &self.owner.0, names)
+    }
+}
+
+fn owner(kind: OwnerKind, recorded: &str, names: &mut Names) -> Option<Owner> {
+    match kind {
+        OwnerKind::User => Some(Owner::User(names.user(recorded))),
+        kind => Owner::of_record(kind, recorded),
     }
 }

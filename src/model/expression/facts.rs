@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::model::{GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope};
 
-use super::kinds::Kinds;
+use super::{Expression, kinds::Kinds};
 
 /// The variables of expressions for one token.
 pub struct Facts(Context<'static, 'static>);
@@ -30,29 +30,66 @@ impl Facts {
         groups: impl Iterator<Item = &'g GroupName>,
         now: Timestamp,
     ) -> Self {
+        Self::asked_for(&Asked::everything(), token, active, groups, now)
+    }
+
+    /// The same, without the members that are not `asked` for.
+    #[must_use]
+    pub fn asked_for<'g>(
+        asked: &Asked,
+        token: &Token,
+        active: Option<bool>,
+        groups: impl Iterator<Item = &'g GroupName>,
+        now: Timestamp,
+    ) -> Self {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         let last_used = token.last_used;
-        let members = [
-            ("id", text(token.id.as_str())),
-            ("description", text(&token.description)),
-            ("scope", text(&token.scope.to_string())),
-            ("created", time(token.created)),
-            ("created_by", or_null(token.created_by.as_ref(), |user| text(user.folded()))),
-            ("last_used", or_null(last_used, |last| time(last.at))),
-            (
-                "last_used_from",
-                or_null(last_used.and_then(|last| last.from), |from| text(&from.to_canonical().to_string())),
-            ),
-            ("expires", or_null(token.expires, time)),
-        ];
-        context.add_variable_from_value("token", HashMap::from(members));
-        context.add_variable_from_value("owner", owner(&token.owner, active, groups));
+        let fact = |member: &str| match member {
+            "id" => text(token.id.as_str()),
+            "description" => text(&token.description),
+            "scope" => text(&token.scope.to_string()),
+            "created" => time(token.created),
+            "created_by" => or_null(token.created_by.as_ref(), |user| text(user.folded())),
+            "last_used" => or_null(last_used, |last| time(last.at)),
+            "last_used_from" => {
+                or_null(last_used.and_then(|last| last.from), |from| text(&from.to_canonical().to_string()))
+            }
+            "expires" => or_null(token.expires, time),
+            _ => Value::Null,
+        };
+        let members: HashMap<_, _> = asked.of_token.iter().map(|member| (*member, fact(member))).collect();
+        context.add_variable_from_value("token", members);
+        context.add_variable_from_value("owner", owner(asked, &token.owner, active, groups));
         context.add_variable_from_value("now", time(now));
         Self(context)
     }
 
     pub(super) fn context(&self) -> &Context<'static, 'static> {
         &self.0
+    }
+}
+
+/// The members that expressions ask for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    of_token: Vec<&'static str>,
+    of_owner: Vec<&'static str>,
+}
+
+impl Asked {
+    /// What `expressions` may ask for.
+    #[must_use]
+    pub fn by<'e>(expressions: impl IntoIterator<Item = &'e Expression>) -> Self {
+        let expressions: Vec<_> = expressions.into_iter().collect();
+        let mut asked = Self::everything();
+        let is_asked = |member: &&'static str| expressions.iter().any(|one| one.may_ask_for(member));
+        asked.of_token.retain(is_asked);
+        asked.of_owner.retain(is_asked);
+        asked
+    }
+
+    fn everything() -> Self {
+        Self { of_token: members("token"), of_owner: members("owner") }
     }
 }
 
@@ -98,23 +135,22 @@ pub(super) fn kinds(variable: &str, member: &str) -> Option<Kinds> {
 }
 
 fn owner<'g>(
+    asked: &Asked,
     owner: &Owner,
     active: Option<bool>,
-    groups: impl Iterator<Item = &'g GroupName>,
+    mut groups: impl Iterator<Item = &'g GroupName>,
 ) -> HashMap<&'static str, Value> {
-    let (name, repository) = match owner {
-        Owner::User(user) => (user.folded().to_owned(), None),
-        Owner::Project(project) => (project.to_lowercase(), None),
-        Owner::Repository { slug, .. } => (slug.to_lowercase(), Some(slug.to_lowercase())),
+    let mut fact = |member: &str| match (member, owner) {
+        ("name", Owner::User(user)) => text(user.folded()),
+        ("name", Owner::Project(name) | Owner::Repository { slug: name, .. }) => text(&name.to_lowercase()),
+        ("kind", _) => text(owner.kind().word()),
+        ("groups", _) => Value::from(groups.by_ref().map(|group| text(group.folded())).collect::<Vec<_>>()),
+        ("active", _) => or_null(active, Value::Bool),
+        ("project", _) => or_null(owner.project(), |project| text(&project.to_lowercase())),
+        ("repository", Owner::Repository { slug, .. }) => text(&slug.to_lowercase()),
+        _ => Value::Null,
     };
-    HashMap::from([
-        ("name", text(&name)),
-        ("kind", text(owner.kind().word())),
-        ("groups", Value::from(groups.map(|group| text(group.folded())).collect::<Vec<_>>())),
-        ("active", or_null(active, Value::Bool)),
-        ("project", or_null(owner.project(), |project| text(&project.to_lowercase()))),
-        ("repository", or_null(repository, |slug| text(&slug))),
-    ])
+    asked.of_owner.iter().map(|member| (*member, fact(member))).collect()
 }
 
 fn or_null<T>(value: Option<T>, known: impl FnOnce(T) -> Value) -> Value {
@@ -193,7 +229,7 @@ pub(super) fn samples(groups: &BTreeSet<GroupName>) -> impl Iterator<Item = (Fac
     SAMPLES.iter().map(move |sample| {
         let mut facts = sample.facts.0.new_inner_scope();
         if sample.is_member && !groups.is_empty() {
-            let of_member = owner(&sample.owner, sample.active, groups.iter());
+            let of_member = owner(&Asked::everything(), &sample.owner, sample.active, groups.iter());
             facts.add_variable_from_value("owner", of_member);
         }
         (Facts(facts), sample.whose.as_str())

@@ -7,7 +7,7 @@ mod check;
 mod facts;
 mod kinds;
 
-pub use facts::Facts;
+pub use facts::{Asked, Facts};
 
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
