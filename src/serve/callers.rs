@@ -5,9 +5,13 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::available_parallelism,
+    time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{REQUESTS, problem::Problem};
 use crate::model::Owner;
@@ -16,6 +20,8 @@ use crate::model::Owner;
 const OF_ONE: usize = REQUESTS / 4;
 /// So many of them read at a time at most; fewer on small machines.
 const READING: usize = 2;
+/// So long one waits for others of the same caller at most.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The callers with requests under way.
 #[derive(Debug, Default)]
@@ -37,6 +43,8 @@ impl Default for Caller {
 /// A request of a caller that is under way.
 #[derive(Debug)]
 pub(super) struct Present {
+    /// Whether it waited for others of the same caller: much may be another way by now.
+    pub(super) waited: bool,
     _counted: Counted,
     _reading: Option<OwnedSemaphorePermit>,
 }
@@ -48,15 +56,23 @@ struct Counted {
 }
 
 impl Callers {
-    /// Lets one more request of `caller` in; one that `reads` waits for others of the same caller.
+    /// Lets one more request of `caller` in; one that `reads` waits for others of the same caller, for ten seconds
+    /// at most.
     ///
     /// # Errors
     ///
-    /// When the caller has as many under way as there may be.
+    /// When the caller has as many under way as there may be, or the others do not end in time.
     pub(super) async fn enter(&self, caller: &Owner, reads: bool) -> Result<Present, Problem> {
         let (counted, reading) = self.count(caller)?;
-        let turn = if reads { reading.acquire_owned().await.ok() } else { None };
-        Ok(Present { _counted: counted, _reading: turn })
+        let at_once = Arc::clone(&reading).try_acquire_owned().ok();
+        let waited = reads && at_once.is_none();
+        let turn = if waited {
+            let turn = timeout(PATIENCE, reading.acquire_owned()).await.map_err(|_| Problem::busy())?;
+            turn.ok()
+        } else {
+            at_once.filter(|_| reads)
+        };
+        Ok(Present { waited, _counted: counted, _reading: turn })
     }
 
     fn count(&self, caller: &Owner) -> Result<(Counted, Arc<Semaphore>), Problem> {

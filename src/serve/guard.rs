@@ -175,27 +175,21 @@ async fn answer(
     if entry == Entry::Outside {
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
-    let mut under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
+    let under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
     let session = enter(app, (peer, id), &parts, entry, seen).await?;
     let has_body = entry == Entry::Permitted && !body.is_end_stream();
     if has_body || !parts.method.is_safe() {
         head::check_content(&parts.headers)?;
     }
-    let body = if has_body {
-        // Who waits for a body is not under way.
-        drop(under_way);
-        let body = app.bodies.read(&parts.headers, body).await?;
-        under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
-        body
-    } else {
-        Arrived::default()
-    };
-    let _under_way = under_way;
-    let _present = match (&seen.sender, entry) {
+    // Who waits, for a body or for other reads of the same caller, is not under way.
+    drop(under_way);
+    let body = if has_body { app.bodies.read(&parts.headers, body).await? } else { Arrived::default() };
+    let present = match (&seen.sender, entry) {
         (Some(caller), Entry::Permitted) => Some(app.callers.enter(caller, parts.method.is_safe()).await?),
         _ => None,
     };
-    let mut may_have_ended = !body.bytes.is_empty();
+    let _under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
+    let mut may_have_ended = has_body || present.as_ref().is_some_and(|present| present.waited);
     parts.extensions.insert(session);
     for _ in 0..ATTEMPTS {
         let ended = match parts.extensions.get::<Session>() {

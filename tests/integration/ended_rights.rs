@@ -276,6 +276,28 @@ async fn a_request_that_is_open_when_the_right_of_its_password_ends_changes_noth
 }
 
 #[tokio::test]
+async fn a_body_without_a_byte_that_is_long_in_coming_is_judged_once_it_is_there() {
+    let server = server().await;
+    let mary = server.make_token("mary", 2).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let head = format!(
+        "GET {TOKENS}/token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+         Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+        mary.secret
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut told = [0; 25];
+    stream.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let path = format!("{TOKENS}/token/{}", mary.id);
+    answer(server.as_operator(Method::DELETE, &path), StatusCode::OK).await;
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 401 "), "{told}");
+}
+
+#[tokio::test]
 async fn what_a_request_asks_for_is_judged_by_the_settings_and_the_owner_of_the_moment_at_which_it_is_done() {
     let server = server().await;
     let sam = server.make_token("sam", 2).await;
