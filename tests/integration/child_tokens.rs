@@ -45,6 +45,58 @@ async fn entries(server: &TestServer, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn a_long_line_of_tokens_is_revoked_at_once_and_leaves_nothing_behind() {
+    let server = TestServer::new().await;
+    let mut latest = server.make_token("root", 2).await;
+    let (mut middle, mut last_but_one) = (None, None);
+    for number in 0..300 {
+        let next = child(&server, &latest, "root").await;
+        let before = std::mem::replace(&mut latest, next);
+        if number == 150 {
+            middle = Some(before);
+        } else {
+            last_but_one = Some(before);
+        }
+    }
+    let first_page = async |path: &str| {
+        answer(server.as_operator(Method::GET, &format!("{TOKENS}/{path}?afterId=0&limit=1")), StatusCode::OK)
+            .await
+    };
+    for gone in [middle.unwrap(), last_but_one.unwrap()] {
+        let path = format!("{TOKENS}/token/{}?children=keep", gone.id);
+        answer(server.as_operator(Method::DELETE, &path), StatusCode::OK).await;
+    }
+    assert_eq!(first_page("tokensByFilter").await["ancestors"].as_array().unwrap().len(), 2);
+    let own = server.with_token(&latest.secret, Method::GET, &format!("{TOKENS}/token?afterId=0"));
+    assert!(
+        answer(own, StatusCode::OK).await.get("ancestors").is_none(),
+        "whose they were is not for everybody"
+    );
+    answer(server.as_operator(Method::DELETE, &format!("{TOKENS}/token/deleteAllFor/root")), StatusCode::OK)
+        .await;
+    assert_eq!(alive(&server).await.len(), 0);
+    let listed = first_page("tokensByFilter").await;
+    assert!(listed.get("ancestors").is_none(), "nothing came of them that is still there: {listed}");
+}
+
+#[tokio::test]
+async fn what_is_kept_about_tokens_that_are_gone_goes_with_the_last_that_came_of_them() {
+    let server = TestServer::new().await;
+    let [first, second, third, _] = family(&server).await;
+    let fourth = child(&server, &third, "mary").await;
+    let ancestors = async || {
+        let path = format!("{TOKENS}/tokensByFilter?afterId=0&limit=1");
+        let listed = answer(server.as_operator(Method::GET, &path), StatusCode::OK).await;
+        listed.get("ancestors").and_then(Value::as_array).map_or(0, Vec::len)
+    };
+    for (gone, left) in [(&second, 1), (&third, 2), (&fourth, 0), (&first, 0)] {
+        let path = format!("{TOKENS}/token/{}?children=keep", gone.id);
+        answer(server.as_operator(Method::DELETE, &path), StatusCode::OK).await;
+        assert_eq!(ancestors().await, left);
+    }
+}
+
+#[tokio::test]
 async fn revoking_a_token_takes_what_was_made_with_it_along_on_every_path_unless_it_is_to_stay() {
     for path in [
         format!("{TOKENS}/token/ID"),
@@ -86,7 +138,7 @@ async fn revoking_a_token_takes_what_was_made_with_it_along_on_every_path_unless
                 (false, false) => {
                     vec![(first.id, None), (second.id, Some(first.id)), (third.id, Some(first.id))]
                 }
-                (false, true) => vec![(first.id, None), (second.id, None), (third.id, Some(first.id))],
+                (false, true) => vec![(first.id, None), (second.id, None), (third.id, Some(second.id))],
             };
             assert_eq!(with, expected, "{path}");
         }

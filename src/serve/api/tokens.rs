@@ -201,7 +201,11 @@ async fn list_all(
     parameters: Parameters,
 ) -> Result<Json<TokenList>, Problem> {
     session.permit(Operation::ListAll)?;
-    list(&app, &token_filter::filter(&parameters)?, &parameters).await
+    let Json(mut listed) = list(&app, &token_filter::filter(&parameters)?, &parameters).await?;
+    if matches!(token_filter::page(&parameters)?.page, TokenPage::After { after: 0, .. }) {
+        listed.ancestors = app.store.ancestors().await?;
+    }
+    Ok(Json(listed))
 }
 
 async fn list(app: &App, filter: &TokenFilter, parameters: &Parameters) -> Result<Json<TokenList>, Problem> {
@@ -220,10 +224,7 @@ async fn list(app: &App, filter: &TokenFilter, parameters: &Parameters) -> Resul
         limit: asked.limit,
         total_elements,
         last_id: app.store.last_token().await?,
-        ancestors: match asked.page {
-            TokenPage::After { after: 0, .. } => app.store.ancestors().await?,
-            TokenPage::After { .. } | TokenPage::Offset { .. } => Vec::new(),
-        },
+        ancestors: Vec::new(),
     }))
 }
 

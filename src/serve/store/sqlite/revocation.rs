@@ -1,6 +1,6 @@
 //! Revoking: tokens go for good, and with them the tokens that were made with them, unless those are to stay.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
@@ -84,25 +84,30 @@ async fn delete(
     children: Children,
 ) -> Result<Vec<Effect>, StoreError> {
     // What was made with a token that is gone is reached across `ancestors`.
-    let family: Vec<(i64, i64)> = sqlx::query_as(
-        "WITH RECURSIVE family (id, root) AS ( \
-          SELECT id, id FROM tokens WHERE id IN (SELECT value FROM json_each(?1)) \
-          UNION SELECT t.id, f.root FROM family f JOIN tokens t ON t.parent = f.id WHERE ?2 \
-          UNION SELECT a.token, f.root FROM family f JOIN ancestors a ON a.parent = f.id WHERE ?2 \
-         ) SELECT id, min(root) FROM family GROUP BY id",
+    let family: Vec<(i64, Option<i64>)> = sqlx::query_as(
+        "WITH RECURSIVE family (id) AS ( \
+          SELECT id FROM tokens WHERE id IN (SELECT value FROM json_each(?1)) \
+          UNION SELECT t.id FROM family f JOIN tokens t ON t.parent = f.id WHERE ?2 \
+          UNION SELECT a.token FROM family f JOIN ancestors a ON a.parent = f.id WHERE ?2 \
+         ) SELECT f.id, coalesce(t.parent, a.parent) FROM family f \
+          LEFT JOIN tokens t ON t.id = f.id LEFT JOIN ancestors a ON a.token = f.id",
     )
     .bind(list(roots.iter().copied()))
     .bind(children == Children::Revoke)
     .fetch_all(&mut *writing)
     .await?;
-    let along_with: BTreeMap<i64, i64> = family.into_iter().collect();
-    let all = list(along_with.keys().copied());
-    sqlx::query(
-        "INSERT INTO ancestors (token, parent) \
-         SELECT id, parent FROM tokens t WHERE id IN (SELECT value FROM json_each(?1)) AND parent IS NOT NULL \
-         AND (EXISTS (SELECT 1 FROM tokens c WHERE c.parent = t.id) \
-          OR EXISTS (SELECT 1 FROM ancestors a WHERE a.parent = t.id)) ON CONFLICT DO NOTHING",
-    )
+    let all = list(family.iter().map(|(id, _)| *id));
+    match children {
+        Children::Keep => sqlx::query(
+            "INSERT INTO ancestors (token, parent) SELECT id, parent FROM tokens t \
+                 WHERE id IN (SELECT value FROM json_each(?1)) AND parent IS NOT NULL \
+                 AND (EXISTS (SELECT 1 FROM tokens c WHERE c.parent = t.id) \
+                  OR EXISTS (SELECT 1 FROM ancestors a WHERE a.parent = t.id)) ON CONFLICT DO NOTHING",
+        ),
+        Children::Revoke => {
+            sqlx::query("DELETE FROM ancestors WHERE token IN (SELECT value FROM json_each(?1))")
+        }
+    }
     .bind(&all)
     .execute(&mut *writing)
     .await?;
@@ -111,10 +116,12 @@ async fn delete(
         columns!()
     ))
     .bind(&all)
-    .fetch_all(writing)
+    .fetch_all(&mut *writing)
     .await?;
     let mut gone: Vec<TokenRow> = rows.iter().map(token).collect::<Result<_, _>>()?;
     gone.sort_unstable_by_key(|token| token.id);
+    forget_ancestors(writing, gone.iter().filter_map(|token| token.parent).collect()).await?;
+    let along_with = roots_of(roots, &family);
     let effect = |token: &TokenRow| {
         let root = along_with.get(&token.id).copied().filter(|_| !roots.contains(&token.id));
         Effect::new(AuditAction::TokenRevoke, token_details(token))
@@ -122,6 +129,44 @@ async fn delete(
             .along_with(root)
     };
     Ok(gone.iter().map(effect).collect())
+}
+
+/// The root that each of `family` came of, by the shortest way; every member comes with its parent.
+fn roots_of(roots: &BTreeSet<i64>, family: &[(i64, Option<i64>)]) -> BTreeMap<i64, i64> {
+    let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (id, parent) in family {
+        children.entry(parent.unwrap_or(*id)).or_default().push(*id);
+    }
+    let mut root_of: BTreeMap<i64, i64> = roots.iter().map(|root| (*root, *root)).collect();
+    let mut to_follow: Vec<(i64, i64)> = roots.iter().map(|root| (*root, *root)).collect();
+    while let Some((id, root)) = to_follow.pop() {
+        for child in children.get(&id).into_iter().flatten() {
+            if let Entry::Vacant(new) = root_of.entry(*child) {
+                new.insert(root);
+                to_follow.push((*child, root));
+            }
+        }
+    }
+    root_of
+}
+
+/// Forgets those of `ancestors`, and then of their own parents, of which nothing is left.
+async fn forget_ancestors(
+    writing: &mut SqliteConnection,
+    mut ancestors: BTreeSet<i64>,
+) -> Result<(), StoreError> {
+    while !ancestors.is_empty() {
+        let parents: Vec<i64> = sqlx::query_scalar(
+            "DELETE FROM ancestors WHERE token IN (SELECT value FROM json_each(?1)) \
+             AND NOT EXISTS (SELECT 1 FROM tokens c WHERE c.parent = ancestors.token) \
+             AND NOT EXISTS (SELECT 1 FROM ancestors c WHERE c.parent = ancestors.token) RETURNING parent",
+        )
+        .bind(list(ancestors.iter().copied()))
+        .fetch_all(&mut *writing)
+        .await?;
+        ancestors = parents.into_iter().collect();
+    }
+    Ok(())
 }
 
 fn list(ids: impl Iterator<Item = i64>) -> String {
