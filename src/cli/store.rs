@@ -68,7 +68,7 @@ async fn restore(file: PathBuf, store: StoreUrl) -> CommandResult {
     let restored = Store::restore(&file, &store, Timestamp::now()).await;
     let restored = restored.map_err(|error| match error {
         StoreError::Locked => Failure::new(Exit::Refused, InUse(store.file.clone())),
-        StoreError::OtherStore(_) => Failure::new(Exit::Refused, error),
+        StoreError::OtherStore(_) | StoreError::LeftBehind(_) => Failure::new(Exit::Refused, error),
         error => error.into(),
     })?;
     let of = restored.of.map_or("an unknown moment".to_owned(), |at| format!("{at:.0}"));

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -210,12 +211,28 @@ async fn where_the_store_is_lost_a_backup_says_what_nobody_can_know_and_gives_no
     }
     server.process.stop();
     fs::remove_file(store(&folder)).unwrap();
+    for ending in ["-wal", "-shm", "-journal"] {
+        let left = folder.path().join(format!("store.db{ending}"));
+        fs::write(&left, "of the store that was there").unwrap();
+        let (code, _, told) = ask(&folder, &["restore", "backup.db"]);
+        assert_eq!((code, told.contains("move it away too")), (4, true), "{told}");
+        assert!(!store(&folder).exists(), "nothing was put beside it");
+        fs::remove_file(left).unwrap();
+    }
     let told = done(&folder, &["restore", "backup.db"]);
     assert!(told.contains("no store that could tell which of them were revoked"), "{told}");
     assert!(told.contains("import the directory file and apply the policy"), "{told}");
     let server = Server::start(&folder);
     assert_eq!(server.uses(&first.1).await, 200);
-    assert!(server.make().await.0 > last);
+    let next = server.make().await.0;
+    assert!(next > last);
+    server.process.stop();
+    fs::remove_file(store(&folder)).unwrap();
+    let later = Timestamp::now() + SignedDuration::from_mins(1);
+    Store::restore(&folder.path().join("backup.db"), &StoreUrl { file: store(&folder) }, later)
+        .await
+        .unwrap();
+    assert!(Server::start(&folder).make().await.0 > next, "also when it happens again");
 }
 
 #[tokio::test]

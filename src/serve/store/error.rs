@@ -19,6 +19,9 @@ pub enum StoreError {
     /// The file is a database of something else.
     #[error("`{}` is not a store of tokenwarden but another SQLite database; name another file", .0.display())]
     NotAStore(PathBuf),
+    /// What is left of another store would be read as a part of the backup that is put beside it.
+    #[error("`{}` is left of the store that was there; move it away too", .0.display())]
+    LeftBehind(PathBuf),
     /// A backup is not one of this store.
     #[error(
         "the backup is not one of the store `{}`; to begin with the backup all the same, move that store away first",

@@ -71,7 +71,13 @@ impl Store {
         copy::write(from, &draft.0, now).await?;
         opening::open(&draft.0, Copies::No).await?.close().await;
         let restored = match url.is_there() {
-            Err(StoreError::Missing(_)) => Restored { of, ..begin(&draft.0, now).await? },
+            Err(StoreError::Missing(_)) => {
+                let beside = ["-wal", "-shm", "-journal"].map(|ending| with_ending(&url.file, ending));
+                if let Some(left) = beside.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+                    return Err(StoreError::LeftBehind(left));
+                }
+                Restored { of, ..begin(&draft.0, now).await? }
+            }
             there => {
                 there?;
                 let kept = with_ending(&url.file, &format!(".before-restore-{}", opening::stamp(now)));
@@ -110,8 +116,10 @@ async fn begin(draft: &Path, now: Timestamp) -> Result<Restored, StoreError> {
     )
     .execute(&mut writing)
     .await?;
-    sqlx::query("UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'tokens'")
+    // By the seconds since 1970 a second restoring of the same backup is told from the first.
+    sqlx::query("UPDATE sqlite_sequence SET seq = max(seq + ?1, ?2) WHERE name = 'tokens'")
         .bind(SPARED)
+        .bind(now.as_second())
         .execute(&mut writing)
         .await?;
     sqlx::query("DELETE FROM marks WHERE name = 'backup'").execute(&mut writing).await?;
