@@ -65,6 +65,32 @@ async fn a_list_of_users_without_ourselves_or_a_member_makes_nobody_unknown_in_a
 }
 
 #[tokio::test]
+async fn where_users_cannot_be_told_apart_by_their_numbers_nobody_is_unknown() {
+    for (id, said) in [
+        (Value::Null, "the `id` of `mary` cannot be read"),
+        (json!(0), "the `id` of `mary` cannot be read"),
+        (json!(-3), "the `id` of `mary` cannot be read"),
+        (json!(3.5), "the `id` of `mary` cannot be read"),
+        (json!({}), "the `id` of `mary` cannot be read"),
+        (json!(1), "have one number or key"),
+    ] {
+        let stub = hiding("nobody", (LISTS[0].1, LISTS[0].2, LISTS[0].3)).await;
+        let odd = id.clone();
+        stub.rewrite(LISTS[0].1, move |page| {
+            for user in page["values"].as_array_mut().unwrap() {
+                if user["name"] == "mary" {
+                    user["id"] = odd.clone();
+                }
+            }
+        });
+        let plan = plan(&stub.target_in(Product::Bitbucket), &policy(HARSH), NOW).await;
+        assert_eq!(actions(&plan), Vec::<String>::new(), "{id}");
+        let missing = missing(&plan);
+        assert!(missing.iter().any(|missing| missing.contains(said)), "{id}: {missing:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_listed_in_two_ways_is_named_and_left_alone_whichever_comes_first() {
     let strict =
         policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");

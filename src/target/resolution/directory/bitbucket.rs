@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::Person;
 use crate::{
-    model::{GroupName, UserName},
+    model::{GroupName, UserName, brief},
     target::{
         bitbucket::{
             directory,
@@ -29,12 +29,19 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
 
 pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, HttpError> {
     let users = directory::users(client).await?;
+    let has_number =
+        |user: &directory::User| user.id.as_ref().and_then(Number::value).is_some_and(|id| id > 0);
+    let odd = users.values.iter().find(|user| !has_number(user)).map(|user| user.name.clone());
     let person = |user: directory::User| Person {
         key: user.id.map_or_else(|| user.name.as_str().to_owned(), Number::text),
         name: user.name,
         active: user.active,
     };
-    Ok(users.map(person))
+    let mut people = users.map(person);
+    if let Some(name) = odd {
+        people.belie(format!("the `id` of `{}` cannot be read", brief(&name)));
+    }
+    Ok(people)
 }
 
 pub(super) async fn members(

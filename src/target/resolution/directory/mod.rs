@@ -6,13 +6,13 @@ mod confluence;
 mod jira;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     error::Error,
 };
 
 use crate::{
     inventory::Call,
-    model::{GroupName, UserName, mapping::Product},
+    model::{GroupName, UserName, brief, mapping::Product},
     target::{
         directory::Members,
         http::{HttpClient, HttpError, Listing},
@@ -73,7 +73,19 @@ pub(super) async fn people(client: &HttpClient, product: Product) -> Result<List
     // which of them are true.
     let mut seen = HashSet::with_capacity(people.values.len());
     people.values.retain(|person| seen.insert(person.clone()));
+    if let Some((one, other)) = with_one_key(&people.values) {
+        people.belie(format!("`{}` and `{}` have one number or key", brief(one), brief(other)));
+    }
     Ok(people)
+}
+
+/// Two of `people` whom the app could not tell apart.
+fn with_one_key(people: &[Person]) -> Option<(&UserName, &UserName)> {
+    let mut names: HashMap<&str, &UserName> = HashMap::with_capacity(people.len());
+    people.iter().find_map(|person| {
+        let before = names.insert(&person.key, &person.name)?;
+        (*before != person.name).then_some((before, &person.name))
+    })
 }
 
 /// The members of `group`.
