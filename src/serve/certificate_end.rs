@@ -49,7 +49,8 @@ fn moment(tag: u8, text: &str) -> Option<Timestamp> {
         _ => return None,
     };
     let moment = DateTime::strptime("%Y%m%d%H%M%SZ", text).ok()?;
-    Offset::UTC.to_timestamp(moment).ok()
+    // RFC 5280 writes 99991231235959Z for "no end", which is later than a `Timestamp` can be.
+    Some(Offset::UTC.to_timestamp(moment).unwrap_or(Timestamp::MAX))
 }
 
 #[cfg(test)]
@@ -58,6 +59,14 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
+
+    #[test]
+    fn a_certificate_without_an_end_ends_as_late_as_can_be() {
+        let mut parameters = CertificateParams::new(vec!["tw".to_owned()]).unwrap();
+        parameters.not_after = date_time_ymd(9999, 12, 31);
+        let certificate = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(end(certificate.der()), Some(Timestamp::MAX));
+    }
 
     #[test]
     fn the_end_of_a_certificate_is_read_in_both_forms_of_a_date() {
