@@ -8,7 +8,3 @@ CREATE INDEX users_by_person ON users (person);
 
 -- The last time that the user proved who that is; NULL for never, and for the time before this column.
 ALTER TABLE users ADD COLUMN last_authenticated INTEGER;
-
--- Whoever left before that was kept has no password and is in no group.
-UPDATE users SET departed = 1
-WHERE NOT active AND password_hash IS NULL AND id NOT IN (SELECT user_id FROM members);
