@@ -1,7 +1,7 @@
 //! What the audit keeps of a change to the store: the author, taken from the right to make it, and the effects, without
 //! which no change is committed.
 
-use std::net::IpAddr;
+use std::{cmp::Reverse, net::IpAddr};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,8 @@ use crate::model::{
     run::RunId,
 };
 
-/// The most bytes that the details of one entry take. Longer ones are replaced by how many objects changed.
+/// The most bytes that the details of one entry take. Of longer ones the longest parts are replaced by how many
+/// objects changed.
 const DETAILS_AT_MOST: usize = 64 * 1024;
 
 /// Where a request came from.
@@ -101,19 +102,24 @@ impl Effect {
 
     /// What else there is to say of it, as JSON text.
     pub(super) fn details(&self) -> String {
-        let text = json!(self.details).to_string();
-        if text.len() <= DETAILS_AT_MOST {
-            return text;
-        }
-        let counts = self.details.iter().map(|(key, value)| {
+        let length = |value: &Value| value.to_string().len();
+        let mut by_length: Vec<_> =
+            self.details.iter().map(|(key, value)| (length(value), key, value)).collect();
+        by_length.sort_unstable_by_key(|(length, ..)| Reverse(*length));
+        let mut details = self.details.clone();
+        for (_, key, value) in by_length {
+            let text = json!(details).to_string();
+            if text.len() <= DETAILS_AT_MOST {
+                return text;
+            }
             let count = match value {
                 Value::Object(parts) => parts.len(),
                 Value::Array(parts) => parts.len(),
                 _ => 1,
             };
-            (key.clone(), json!({"changed": count}))
-        });
-        Value::Object(counts.collect()).to_string()
+            details.insert(key.clone(), json!({"changed": count}));
+        }
+        json!(details).to_string()
     }
 }
 
@@ -172,6 +178,6 @@ mod tests {
         let users: Map<String, Value> =
             (0..5_000).map(|number| (format!("user{number}"), json!({"after": {"active": true}}))).collect();
         let effect = Effect::new(AuditAction::DirectoryImport, json!({"users": users, "passwords": ["a"]}));
-        assert_eq!(effect.details(), r#"{"users":{"changed":5000},"passwords":{"changed":1}}"#);
+        assert_eq!(effect.details(), r#"{"users":{"changed":5000},"passwords":["a"]}"#);
     }
 }
