@@ -15,9 +15,9 @@ impl Census {
         *count = count.saturating_add(1);
     }
 
-    /// Whether `owner` may have more than `at_most` tokens that work.
+    /// Whether `owner` may have more than `at_most` tokens that work; also who was not counted may.
     #[must_use]
     pub fn may_exceed(&self, owner: &Owner, at_most: u32) -> bool {
-        self.0.get(owner).is_some_and(|count| *count > at_most)
+        self.0.get(owner).is_none_or(|count| *count > at_most)
     }
 }

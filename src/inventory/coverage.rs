@@ -232,6 +232,12 @@ impl Coverage {
         self.missing().filter(|missing| !matches!(missing, Missing::LeftOut(_)))
     }
 
+    /// Whether the server lists the token `id` more than once, with different content.
+    #[must_use]
+    pub fn is_disputed(&self, id: &TokenId) -> bool {
+        self.missing().any(|missing| matches!(missing, Missing::Disputed(tokens) if tokens.contains(id)))
+    }
+
     /// The tokens that the server lists more than once, with different content.
     pub fn disputed(&self) -> impl Iterator<Item = &TokenId> + Clone {
         self.missing()

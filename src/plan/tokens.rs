@@ -272,8 +272,7 @@ pub(super) fn untouchable(server: &Server, token: &Token) -> Option<&'static str
 
 /// Why nothing is done about `token` as it was seen, when the server lists it in another way too.
 pub(super) fn disputed(coverage: &Coverage, token: &Token) -> Option<&'static str> {
-    let is_disputed = coverage.disputed().any(|id| *id == token.id);
-    is_disputed.then_some("the server lists it more than once, with different content")
+    coverage.is_disputed(&token.id).then_some("the server lists it more than once, with different content")
 }
 
 fn reason(finding: Finding) -> Reason {

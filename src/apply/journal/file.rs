@@ -42,7 +42,8 @@ pub struct BadJournal {
 impl BadJournal {
     /// The file `name` does not even say which run it is of. No run that began leaves that behind.
     pub(super) fn without_run(name: &str) -> Self {
-        let problem = "it is cut off before it says which run it is of";
+        let problem =
+            "it is cut off before it says which run it is of; bring it back from a backup, or remove it";
         Self { file: name.to_owned(), line: 1, problem, cause: None }
     }
 }
