@@ -59,7 +59,7 @@ class Attack:
 
     async def begin(self) -> None:
         """Starts the server, and somebody else on it."""
-        await self.server.start("--create")
+        await self.server.start()
         connection = Connection(self.server.port, OPERATOR)
         status, _ = await self.ledger.make(connection, basic("sam", "sam"))
         assert status == 200, status

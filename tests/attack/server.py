@@ -73,12 +73,12 @@ class Server:
         self.lost = 0
         self.reading: asyncio.Task | None = None
 
-    async def start(self, *further: str) -> None:
+    async def start(self) -> None:
         """Starts a process, at the same port as the one before."""
         store = self.disk.folder / "store.db"
         arguments = ["serve", "--store", f"sqlite:{store}", "--listen", f"127.0.0.1:{self.port}"]
         arguments += [] if store.exists() else ["--create"]
-        arguments += ["--directory", str(self.disk.folder / "directory.yaml"), "--log-format", "json", *further]
+        arguments += ["--directory", str(self.disk.folder / "directory.yaml"), "--log-format", "json"]
         self.process = await asyncio.create_subprocess_exec(
             self.program,
             *arguments,
