@@ -7,7 +7,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokenwarden::model::RuleCode;
 
-use crate::program::{Quickstart, Run, program};
+use crate::{
+    docs::blocks,
+    program::{Quickstart, Run, program},
+};
 
 fn examples() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"))
@@ -110,15 +113,16 @@ fn a_wrong_expectation_fails_with_3_and_a_difference_that_can_be_read() {
 }
 
 #[test]
-fn the_policy_tests_in_the_readme_pass_on_the_quickstart() {
-    let readme = fs::read_to_string(examples().with_file_name("README.md")).unwrap();
-    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let tests: Vec<_> = blocks.filter(|block| block.contains("\ncases:")).collect();
-    assert_eq!(tests.len(), 1);
-    let quickstart = Quickstart::new();
-    fs::write(quickstart.path("readme.yaml"), tests[0]).unwrap();
-    let run = quickstart.run(&["test", "readme.yaml"]);
-    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+fn the_policy_tests_in_the_readme_and_its_page_pass_on_the_quickstart() {
+    for document in ["README.md", "docs/policy-tests.md"] {
+        let tests: Vec<_> =
+            blocks(document, "yaml").into_iter().filter(|block| block.contains("\ncases:")).collect();
+        assert_eq!(tests.len(), 1, "{document}");
+        let quickstart = Quickstart::new();
+        fs::write(quickstart.path("shown.yaml"), &tests[0]).unwrap();
+        let run = quickstart.run(&["test", "shown.yaml"]);
+        assert_eq!(run.code, Some(0), "{document}: {}{}", run.stdout, run.stderr);
+    }
 }
 
 #[test]
