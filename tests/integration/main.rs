@@ -85,6 +85,7 @@ mod signals;
 mod store;
 mod store_life;
 mod support;
+mod tables;
 mod throttle;
 mod tls;
 mod tokens;

@@ -1,0 +1,141 @@
+//! The tables in the pages have a row for each thing that the program has, and say the same of it.
+
+use std::{collections::BTreeSet, path::Path};
+
+use clap::CommandFactory;
+use serde_json::Value;
+use tokenwarden::{
+    cli::{CommandLine, Exit},
+    model::{RuleCode, rails::RailClass},
+};
+
+use crate::docs::{repository, text};
+
+/// The cells of the rows of all tables of a page whose first cell holds something in backticks.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let page = text(page);
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows = rows.map(|row| row.split(" | ").map(|cell| cell.trim().to_owned()).collect());
+    rows.filter(|row: &Vec<String>| row[0].contains('`')).collect()
+}
+
+/// What stands in backticks.
+fn named(cell: &str) -> impl Iterator<Item = String> {
+    cell.split('`').skip(1).step_by(2).map(|name| name.trim_matches(['[', ']']).to_owned())
+}
+
+/// Whether `text` holds `word` as a whole word.
+fn holds(text: &str, word: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').any(|other| other == word)
+}
+
+#[test]
+fn the_policy_page_lists_the_rules_in_their_order() {
+    let page = text("docs/policy.md");
+    let table = page.split("\n## Which rules there are\n").nth(1).unwrap();
+    let listed: Vec<_> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(listed, RuleCode::ALL.map(RuleCode::code));
+}
+
+#[test]
+fn the_page_of_the_rails_has_each_with_its_defaults() {
+    let mut listed = Vec::new();
+    for row in rows("docs/rails.md") {
+        for name in named(&row[0]) {
+            let class = RailClass::ALL.into_iter().find(|class| class.key() == name).unwrap();
+            let rail = class.default_rail();
+            assert_eq!(row[2], format!("{}, {}, {}", rail.amount, rail.percent, rail.floor), "{name}");
+            listed.push(name);
+        }
+    }
+    assert_eq!(
+        listed.into_iter().collect::<BTreeSet<_>>(),
+        RailClass::ALL.map(|class| class.key().to_owned()).into()
+    );
+}
+
+#[test]
+fn the_page_of_the_exit_codes_has_each() {
+    use Exit::{Done, Error, Invalid, Partly, Pending, Refused, Usage};
+    let page = text("docs/exit-codes.md");
+    let listed: BTreeSet<u8> =
+        page.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok()).collect();
+    let mut all = [Usage, Invalid, Refused, Partly, Error, Pending, Done];
+    assert_eq!(listed, all.map(Exit::code).into());
+    all.sort();
+    let order = all.map(|exit| exit.code().to_string()).join(", ");
+    assert!(page.contains(&format!("the first of {order} counts")), "{order}");
+}
+
+#[test]
+fn the_page_of_the_reports_has_each_kind() {
+    let mut program = CommandLine::command();
+    program.build();
+    let plan = program.find_subcommand("plan").unwrap();
+    let format = plan.get_arguments().find(|argument| argument.get_id() == "format").unwrap();
+    let kinds = format.get_possible_values().into_iter().map(|kind| kind.get_name().to_owned());
+    let listed: BTreeSet<_> = rows("docs/reports.md").iter().flat_map(|row| named(&row[0])).collect();
+    assert_eq!(listed, kinds.chain(["owners".to_owned()]).collect());
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let program = CommandLine::command();
+    let listed: BTreeSet<_> = rows("README.md").iter().flat_map(|row| named(&row[0])).collect();
+    for command in program.get_subcommands().map(clap::Command::get_name) {
+        // What is read by shells, `man` and editors is on the page of the command line.
+        if !["schema", "completions", "man"].contains(&command) {
+            assert!(listed.contains(command), "{command}");
+        }
+    }
+}
+
+/// The names of all keys in a JSON schema.
+fn keys(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::Object(properties)) = members.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            members.values().for_each(|member| keys(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_policies_and_config_files_is_in_their_pages() {
+    let documents = [
+        ("policy", &["policy", "waivers", "own-rules", "rules"][..]),
+        ("settings", &["configuration", "targets/bitbucket", "targets/resolution", "rails", "lockouts"]),
+    ];
+    for (schema, pages) in documents {
+        let mut found = BTreeSet::new();
+        keys(&serde_json::from_str(&text(&format!("schema/{schema}.schema.json"))).unwrap(), &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        let pages: String = pages.iter().map(|page| text(&format!("docs/{page}.md"))).collect();
+        let missing: Vec<_> = found.iter().filter(|key| !holds(&pages, key)).collect();
+        assert!(missing.is_empty(), "{schema}: {missing:?}");
+    }
+}
+
+#[test]
+fn every_path_that_contributors_are_sent_to_is_there() {
+    let mut paths = 0;
+    for page in ["CONTRIBUTING.md", "docs/development.md", "docs/architecture.md"] {
+        for path in named(&text(page)) {
+            let place = path.split('/').next().unwrap();
+            let is_path = path.contains('/')
+                && ["src", "tests", "docs", "examples", "schema", "fuzz", ".ci"].contains(&place)
+                && !path.contains(' ')
+                && !path.contains("NAME");
+            if is_path {
+                paths += 1;
+                assert!(repository().join(Path::new(&path)).exists(), "{page}: {path}");
+            }
+        }
+    }
+    assert!(paths > 15, "{paths}");
+}
