@@ -1,4 +1,4 @@
-//! The console blocks of the README and the tutorial, run in their order in an empty folder: they print what
+//! The console blocks of the README and of every page, run in their order in an empty folder: they print what
 //! they show.
 //!
 //! In a block, `$ ` begins a command, `> ` goes on with it, and the lines behind it are what it prints. A line
@@ -14,7 +14,7 @@ use std::{
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::docs::{repository, text, updates};
+use crate::docs::{blocks, pages, repository, text, updates};
 
 /// A command, and what it prints.
 #[derive(Debug, PartialEq, Eq)]
@@ -149,6 +149,21 @@ fn the_commands_of_the_readme_print_what_it_shows() {
 #[test]
 fn the_commands_of_the_tutorial_print_what_it_shows() {
     check("docs/tutorial.md", 20);
+}
+
+#[test]
+fn the_commands_of_every_other_page_print_what_it_shows() {
+    for page in pages().into_iter().filter(|page| page != "docs/tutorial.md") {
+        for text in blocks(&page, "text") {
+            assert!(
+                !text.contains("$ tokenwarden"),
+                "{page}: what is run stands in a `console` block\n{text}"
+            );
+        }
+        if !blocks(&page, "console").is_empty() {
+            check(&page, 2);
+        }
+    }
 }
 
 #[test]

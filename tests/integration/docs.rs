@@ -28,7 +28,7 @@ pub(crate) fn updates() -> bool {
 }
 
 /// Every page of the book by its path in the repository, such as `docs/targets/gateway.md`.
-fn pages() -> Vec<String> {
+pub(crate) fn pages() -> Vec<String> {
     fn walk(folder: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -252,4 +252,21 @@ fn every_message_under_troubleshooting_is_one_that_the_program_has() {
         assert!(is_said(message, &sources), "no source has `{message}`");
     }
     assert!(!is_said("there is no such .. whatsoever", &sources));
+}
+
+#[test]
+fn the_words_that_people_search_for_are_in_the_readme() {
+    let readme = text("README.md").replace('\n', " ");
+    for word in [
+        "reconcile",
+        "desired state",
+        "live state",
+        "dry run",
+        "IP allowlist",
+        "exemption",
+        "least privilege",
+        "deprovision",
+    ] {
+        assert!(readme.contains(word), "{word}");
+    }
 }
