@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use serde_json::Value;
 use tokenwarden::{
     cli::{CommandLine, Exit},
-    model::{RuleCode, rails::RailClass},
+    model::{RuleCode, audit::AuditAction, rails::RailClass},
 };
 
 use crate::docs::{repository, text};
@@ -24,6 +24,13 @@ fn named(cell: &str) -> impl Iterator<Item = String> {
     cell.split('`').skip(1).step_by(2).map(|name| name.trim_matches(['[', ']']).to_owned())
 }
 
+/// What the table below the heading `## heading` of a page lists.
+fn listed(page: &str, heading: &str) -> Vec<String> {
+    let text = text(page);
+    let part = text.split("\n## ").find_map(|part| part.strip_prefix(&format!("{heading}\n"))).unwrap();
+    part.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).map(str::to_owned).collect()
+}
+
 /// Whether `text` holds `word` as a whole word.
 fn holds(text: &str, word: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').any(|other| other == word)
@@ -31,11 +38,7 @@ fn holds(text: &str, word: &str) -> bool {
 
 #[test]
 fn the_policy_page_lists_the_rules_in_their_order() {
-    let page = text("docs/policy.md");
-    let table = page.split("\n## Which rules there are\n").nth(1).unwrap();
-    let listed: Vec<_> =
-        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    assert_eq!(listed, RuleCode::ALL.map(RuleCode::code));
+    assert_eq!(listed("docs/policy.md", "Which rules there are"), RuleCode::ALL.map(RuleCode::code));
 }
 
 #[test]
@@ -89,6 +92,20 @@ fn the_readme_names_every_command() {
             assert!(listed.contains(command), "{command}");
         }
     }
+}
+
+#[test]
+fn the_page_of_the_audit_has_each_action() {
+    let actions: Vec<_> = AuditAction::ALL.iter().map(|action| action.word()).collect();
+    assert_eq!(listed("docs/server/audit.md", "Actions"), actions);
+}
+
+#[test]
+fn the_page_of_the_codes_has_each_result_of_a_change() {
+    let schema: Value = serde_json::from_str(&text("schema/journal.schema.json")).unwrap();
+    let fates = schema["$defs"]["Fate"]["oneOf"].as_array().unwrap();
+    let fates: Vec<_> = fates.iter().map(|fate| fate["const"].as_str().unwrap()).collect();
+    assert_eq!(listed("docs/codes.md", "Results of a change"), fates);
 }
 
 /// The names of all keys in a JSON schema.
