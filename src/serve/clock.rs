@@ -1,6 +1,7 @@
 //! What time it is for a server: the present one, and never an earlier one than it has been before.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -50,6 +51,8 @@ pub struct ServerClock {
 struct Latest {
     at: Timestamp,
     seen: Instant,
+    /// When it was kept last.
+    kept: Instant,
 }
 
 impl Latest {
@@ -63,7 +66,7 @@ impl From<Clock> for ServerClock {
     /// One that knows of no earlier moment.
     fn from(clock: Clock) -> Self {
         let given = if let Clock::Fixed(moment) = clock { Some(milliseconds(moment)) } else { None };
-        let latest = Latest { at: Timestamp::now(), seen: Instant::now() };
+        let latest = Latest { at: Timestamp::now(), seen: Instant::now(), kept: Instant::now() };
         Self { given, latest: Arc::new(Mutex::new(latest)) }
     }
 }
@@ -99,7 +102,7 @@ impl ServerClock {
             tracing::warn!(%expected, %system, "the clock of this machine went ahead: it counts from now on");
         }
         if system >= expected {
-            *latest = Latest { at: system, seen: Instant::now() };
+            *latest = Latest { at: system, seen: Instant::now(), ..*latest };
         }
         milliseconds(system.max(expected))
     }
@@ -110,9 +113,24 @@ impl ServerClock {
     ///
     /// When the store fails.
     pub(super) async fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        if self.given.is_some() {
+            return Ok(());
+        }
+        let now = self.passing();
+        let kept = mem::replace(&mut self.latest().kept, Instant::now());
+        store.keep_time(now, Timestamp::now(), kept.elapsed()).await
+    }
+
+    /// How far the time in `store` is proven, whatever clocks say now, UTC; the moment that was given is. `None` when
+    /// nobody kept the time.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub(super) async fn proven(&self, store: &Store) -> Result<Option<Timestamp>, StoreError> {
         match self.given {
-            Some(_) => Ok(()),
-            None => store.keep_latest_moment(self.passing()).await,
+            Some(given) => Ok(Some(given)),
+            None => Ok(store.proven_moment().await?.map(|proven| proven.min(Timestamp::now()))),
         }
     }
 

@@ -73,8 +73,10 @@ pub(super) struct Effect {
     pub(super) token: Option<(i64, Owner)>,
     /// The token whose revocation took this one along.
     pub(super) with_token: Option<i64>,
-    /// The last entry of the audit that it deletes.
+    /// The number up to which numbers may be without an entry of the audit from then on.
     pub(super) through: Option<i64>,
+    /// Entries from before this moment, UTC, are deleted with it, up to that number.
+    pub(super) pruned_before: Option<Timestamp>,
     details: Map<String, Value>,
 }
 
@@ -82,7 +84,7 @@ impl Effect {
     /// `action`, with `details`, which must be an object.
     pub(super) fn new(action: AuditAction, details: Value) -> Self {
         let Value::Object(details) = details else { return Self::new(action, json!({"of": details})) };
-        Self { action, token: None, with_token: None, through: None, details }
+        Self { action, token: None, with_token: None, through: None, pruned_before: None, details }
     }
 
     /// The same, done to a token.
@@ -95,9 +97,14 @@ impl Effect {
         Self { with_token: root, ..self }
     }
 
-    /// The same, which deletes entries of the audit up to `last`.
-    pub(super) fn deletes_through(self, last: i64) -> Self {
-        Self { through: Some(last), ..self }
+    /// The same, which deletes the entries of the audit from before `before`, UTC, up to the number `last`.
+    pub(super) fn prunes(self, last: i64, before: Timestamp) -> Self {
+        Self { through: Some(last), pruned_before: Some(before), ..self }
+    }
+
+    /// The same, from which on numbers up to `through` may be without an entry.
+    pub(super) fn leaves_out(self, through: Option<i64>) -> Self {
+        Self { through, ..self }
     }
 
     /// What else there is to say of it, as JSON text.

@@ -20,6 +20,18 @@ use crate::{
 /// The most entries that are deleted at a time, so that no change waits long for it.
 const PRUNED_AT_ONCE: i64 = 10_000;
 
+/// Entries of the audit, as [`Row`]s.
+macro_rules! entries {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, at, action, who, credential, credential_token, token, owner_kind, owner, with_token, client, \
+             request, run, details FROM audit ",
+            $rest
+        )
+    };
+}
+pub(super) use entries;
+
 impl Store {
     /// The entries that `filter` selects, in the order of their numbers.
     ///
@@ -31,10 +43,7 @@ impl Store {
         filter: &AuditFilter,
         page: PageRequest,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut query = QueryBuilder::new(
-            "SELECT id, at, action, who, credential, credential_token, token, owner_kind, owner, with_token, client, \
-             request, run, details FROM audit WHERE id >= ",
-        );
+        let mut query = QueryBuilder::new(entries!("WHERE id >= "));
         query.push_bind(page.start);
         if let Some(who) = &filter.who {
             query.push(" AND who_folded = ").push_bind(who.to_lowercase());
@@ -84,15 +93,9 @@ impl Store {
             return writing.finish(None).await.map(|()| false);
         };
         let details = json!({"deleted": count, "before": before});
-        let pruning = Effect::new(AuditAction::AuditPrune, details).deletes_through(through);
-        // Before the entries go: none is deleted without one that says so.
-        let mut writing = writing.add(&pruning).await?;
-        sqlx::query("DELETE FROM audit WHERE at < ?1 AND id <= ?2")
-            .bind(before.as_millisecond())
-            .bind(through)
-            .execute(&mut *writing)
-            .await?;
-        writing.commit().await?;
+        // The entry takes the others along: see the triggers of the table.
+        let pruning = Effect::new(AuditAction::AuditPrune, details).prunes(through, before);
+        writing.finish([pruning]).await?;
         Ok(count == PRUNED_AT_ONCE)
     }
 }
@@ -108,9 +111,9 @@ pub(super) async fn add(
     // Whoever has the file has the clock of the system alone, which may be behind that of the store.
     sqlx::query(
         "INSERT INTO audit (at, action, who, who_folded, credential, credential_token, token, owner_kind, owner, \
-         owner_folded, client, request, run, through, details, with_token) \
+         owner_folded, client, request, run, through, details, with_token, pruned_before) \
          VALUES (coalesce(?1, max(?2, coalesce((SELECT at FROM marks WHERE name = 'clock'), 0))), \
-         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )
     .bind(author.at.map(Timestamp::as_millisecond))
     .bind(Timestamp::now().as_millisecond())
@@ -129,15 +132,16 @@ pub(super) async fn add(
     .bind(effect.through)
     .bind(effect.details())
     .bind(effect.with_token)
+    .bind(effect.pruned_before.map(Timestamp::as_millisecond))
     .execute(connection)
     .await?;
     Ok(())
 }
 
 /// A row, before it is believed.
-#[derive(FromRow)]
-struct Row {
-    id: i64,
+#[derive(Clone, FromRow)]
+pub(super) struct Row {
+    pub(super) id: i64,
     at: i64,
     action: String,
     who: String,
