@@ -59,7 +59,11 @@ pub(super) fn run(global: &Global, command: &SettingsCommand) -> CommandResult {
         let (SettingsCommand::Export { store }
         | SettingsCommand::Import { store, .. }
         | SettingsCommand::ResetClock { store }) = command;
-        let store = Store::open(&StoreUrl { file: global.resolve(&store.file) }).await?;
+        let url = StoreUrl { file: global.resolve(&store.file) };
+        let store = match command {
+            SettingsCommand::Export { .. } => Store::open_to_read(&url).await?,
+            SettingsCommand::Import { .. } | SettingsCommand::ResetClock { .. } => Store::open(&url).await?,
+        };
         let done = match command {
             SettingsCommand::Export { .. } => export(&store).await,
             SettingsCommand::Import { file, .. } => import(&store, global, file).await,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::Level;
 
 use super::{CommandResult, Exit, Failure, Global, log, output, runtime};
-use crate::serve::store::{Restored, Store, StoreError, StoreUrl};
+use crate::serve::store::{Renumbered, Restored, Store, StoreError, StoreUrl};
 
 /// What `store` understands.
 #[derive(Debug, Subcommand)]
@@ -68,7 +68,9 @@ async fn restore(file: PathBuf, store: StoreUrl) -> CommandResult {
     let restored = Store::restore(&file, &store, Timestamp::now()).await;
     let restored = restored.map_err(|error| match error {
         StoreError::Locked => Failure::new(Exit::Refused, InUse(store.file.clone())),
-        StoreError::OtherStore(_) | StoreError::LeftBehind(_) => Failure::new(Exit::Refused, error),
+        StoreError::OtherStore(_) | StoreError::LeftBehind(_) | StoreError::InTheWay(_) => {
+            Failure::new(Exit::Refused, error)
+        }
         error => error.into(),
     })?;
     let of = restored.of.map_or("an unknown moment".to_owned(), |at| format!("{at:.0}"));
@@ -93,6 +95,12 @@ fn told(restored: &Restored) -> String {
     if !restored.created_since.is_empty() {
         let ids: Vec<String> = restored.created_since.iter().map(ToString::to_string).collect();
         lines.push(format!("{} tokens that were created since are gone: {}", ids.len(), ids.join(", ")));
+    }
+    for Renumbered { were, are } in &restored.renumbered {
+        lines.push(format!(
+            "entries {} to {} of the audit of before are {} to {} now: the backup has others under their numbers",
+            were.0, were.1, are.0, are.1
+        ));
     }
     lines.push(
         "the settings are those of the backup: apply the policy; users, groups and passwords are as they are now"

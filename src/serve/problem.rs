@@ -91,6 +91,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, LOCKED, message)
     }
 
+    /// The store holds what it never may; `problem` is fit for everybody to read.
+    pub(super) fn damaged(problem: &str) -> Self {
+        let message = format!("The store is damaged: {problem}. Run `tokenwarden store check` on it.");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-damaged", message)
+    }
+
     /// The server cannot do its work; everything is refused meanwhile.
     pub(super) fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
         let message = "The server cannot do its work at the moment.";

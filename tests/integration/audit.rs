@@ -376,6 +376,146 @@ async fn an_entry_is_never_changed_replaced_or_deleted() {
 }
 
 #[tokio::test]
+async fn an_entry_deletes_what_it_says_at_once_and_no_entry_lets_anything_else_be_deleted() {
+    let server = TestServer::new().await;
+    for owner in ["mary", "sam", "bot"] {
+        server.make_token(owner, 2).await;
+    }
+    let mut connection = raw(&server.store_file()).await;
+    let mut all = entries(&server, "").await;
+    let columns = "at, action, who, who_folded, credential, details, through";
+    let values = "4102444800000, 'ACTION', '(host)', '(host)', 'host', 'DETAILS', THROUGH";
+    let told = |action: &str, details: &str, through: &str| {
+        values.replace("ACTION", action).replace("DETAILS", details).replace("THROUGH", through)
+    };
+    let all_of_it = format!("{{\"deleted\":{}}}", all.len());
+    let last = all.last().unwrap()["id"].to_string();
+    // An entry that says too much is refused.
+    for (action, details, through, before) in [
+        ("audit-prune", "{}", last.as_str(), "4102444800000"),
+        ("audit-prune", r#"{"deleted":1}"#, &last, "4102444800000"),
+        ("audit-prune", &all_of_it, &last, "4102444800001"),
+        ("audit-prune", &all_of_it, "1000", "4102444800000"),
+        ("audit-prune", &all_of_it, "NULL", "4102444800000"),
+        ("seed", &all_of_it, &last, "4102444800000"),
+    ] {
+        let entry = told(action, details, through);
+        let statement = format!("INSERT INTO audit ({columns}, pruned_before) VALUES ({entry}, {before})");
+        let refused = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap_err();
+        assert!(refused.to_string().contains("an entry of the audit is deleted only"), "{entry}: {refused}");
+    }
+    assert_eq!(entries(&server, "").await, all);
+    // One that does not say before when lets nothing go, whatever it says else.
+    let statement = format!("INSERT INTO audit ({columns}) VALUES ({})", told("audit-prune", "{}", "1000"));
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    all = entries(&server, "").await;
+    let is_refused = async |connection: &mut SqliteConnection| {
+        for statement in [
+            "DELETE FROM audit",
+            "DELETE FROM audit WHERE id = (SELECT min(id) FROM audit)",
+            "UPDATE audit SET through = 1000, pruned_before = 4102444800000",
+            "UPDATE audit SET at = 0",
+            "INSERT INTO audit (id, at, action, who, who_folded, credential, details) \
+             VALUES (-1, 0, 'seed', 'x', 'x', 'host', '{}')",
+        ] {
+            let refused = sqlx::query(statement).execute(&mut *connection).await.unwrap_err();
+            assert!(refused.to_string().contains("an entry of the audit is"), "{statement}: {refused}");
+        }
+    };
+    is_refused(&mut connection).await;
+    assert_eq!(entries(&server, "").await, all);
+    // Neither does a true one, once what it says is gone: not in its own transaction, nor with a number from before.
+    let store = store_of(&server).await;
+    assert!(!store.prune_audit("2026-06-01T12:00:00.001Z".parse().unwrap()).await.unwrap());
+    store.close().await;
+    let left = entries(&server, "").await;
+    assert_eq!(left.last().unwrap()["details"]["deleted"], 3);
+    is_refused(&mut connection).await;
+    let number = all.iter().find(|entry| !left.contains(entry)).unwrap()["id"].to_string();
+    let again =
+        format!("INSERT INTO audit (id, {columns}) VALUES ({number}, {})", told("seed", "{}", "NULL"));
+    let refused = sqlx::query(sqlx::AssertSqlSafe(again)).execute(&mut connection).await.unwrap_err();
+    assert!(refused.to_string().contains("behind all others"), "{refused}");
+    assert_eq!(entries(&server, "").await, left);
+}
+
+#[tokio::test]
+async fn a_server_whose_audit_is_damaged_is_not_ready_and_says_what_is_wrong() {
+    for (statement, said) in [
+        ("DROP TABLE audit", "its table `audit` is missing"),
+        ("DROP TRIGGER audit_is_never_changed", "its trigger `audit_is_never_changed` is missing"),
+        (
+            "DROP TRIGGER audit_only_grows; CREATE TRIGGER audit_only_grows AFTER INSERT ON audit BEGIN SELECT 1; END",
+            "its trigger `audit_only_grows` was changed",
+        ),
+    ] {
+        let server = TestServer::new().await;
+        let mut connection = raw(&server.store_file()).await;
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+        let body = answer(server.request(Method::GET, "/readyz"), StatusCode::SERVICE_UNAVAILABLE).await;
+        assert!(body.to_string().contains(said), "{said}: {body}");
+    }
+    for (statement, said) in [
+        ("DELETE FROM audit WHERE id = 2", "entry 2 of its audit is missing"),
+        ("DELETE FROM audit WHERE id < 4", "entries 1 to 3 of its audit are missing"),
+        ("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)", "of its audit is missing"),
+        ("UPDATE audit SET action = 'nothing' WHERE id = 3", "entry 3 of its audit cannot be read"),
+        ("UPDATE audit SET details = '' WHERE id = 3", "entry 3 of its audit cannot be read"),
+    ] {
+        let server = TestServer::new().await;
+        for owner in ["mary", "sam", "bot"] {
+            server.make_token(owner, 2).await;
+        }
+        unguarded(&server.store_file(), statement).await;
+        for path in ["/readyz", "/healthz"] {
+            let body = answer(server.request(Method::GET, path), StatusCode::SERVICE_UNAVAILABLE).await;
+            assert!(body.to_string().contains(said), "{said}: {body}");
+        }
+        let url = format!("sqlite:{}", server.store_file().display());
+        let checked = Run::of(program().args(["store", "check", "--store", &url]));
+        assert!(checked.code == Some(1) && checked.stdout.contains(said), "{said}: {}", checked.stdout);
+    }
+    // What retention took is not missing, and of many entries some are looked at each time.
+    let server = TestServer::new().await;
+    let mut connection = raw(&server.store_file()).await;
+    sqlx::query(
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1200) \
+         INSERT INTO audit (at, action, who, who_folded, credential, details) \
+         SELECT 0, 'seed', 'x', 'x', 'host', '{}' FROM numbers",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let store = store_of(&server).await;
+    let mut next = 1;
+    for _ in 0..3 {
+        next = store.look_through_audit(next).await.unwrap();
+    }
+    assert_eq!(next, 1, "after the last one it begins again");
+    assert!(!store.prune_audit(NOW.parse().unwrap()).await.unwrap());
+    assert_eq!(store.look_through_audit(1).await.unwrap(), 1);
+    assert_eq!(status(server.request(Method::GET, "/readyz")).await, 200);
+    store.close().await;
+}
+
+/// Does what the triggers of the audit refuse to do, and puts them back.
+pub(crate) async fn unguarded(file: &Path, statement: &'static str) {
+    let mut connection = raw(file).await;
+    let guards: Vec<(String, String)> =
+        sqlx::query_as("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert!(guards.len() >= 4);
+    let drops = guards.iter().map(|(name, _)| format!("DROP TRIGGER {name}"));
+    let back = guards.iter().map(|(_, sql)| sql.clone());
+    for step in drops.chain([statement.to_owned()]).chain(back) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(step)).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn retention_deletes_what_is_older_and_says_how_many_and_nothing_else() {
     let server = TestServer::new().await;
     let store = store_of(&server).await;
@@ -532,6 +672,58 @@ async fn the_command_shows_a_table_whose_text_cannot_steer_a_terminal() {
     assert_eq!(missing.code, Some(1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn since_and_until_take_a_date_a_timestamp_or_a_duration_back_from_the_time_of_the_server() {
+    let server = TestServer::new().await;
+    server.make_token("mary", 1).await;
+    let store = format!("sqlite:{}", server.store_file().display());
+    let settings = format!(
+        "version: 1\ntargets:\n  prod: {{kind: gateway, url: \"{}\", auth: {{token_env: OPERATOR}}, policy: [p.yaml]}}\n",
+        server.url("")
+    );
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("tokenwarden.yaml"), settings).unwrap();
+    std::fs::write(folder.path().join("p.yaml"), "version: 1\n").unwrap();
+    let made = |from: &[&str], bounds: &[&str]| {
+        let mut command = program();
+        command.current_dir(folder.path()).env("OPERATOR", server.operator());
+        let run = Run::of(
+            command.args(["audit", "--action", "token-create", "--format", "json"]).args(from).args(bounds),
+        );
+        assert_eq!(run.code, Some(0), "{bounds:?}: {}", run.stderr);
+        run.stdout.lines().count()
+    };
+    // The token was made at 2026-06-01T12:00:00Z, and there it is that moment still.
+    for (bounds, count) in [
+        (&["--since", "2026-06-01"][..], 1),
+        (&["--since", "2026-06-02"], 0),
+        (&["--until", "2026-06-01"], 0),
+        (&["--until", "2026-06-02"], 1),
+        (&["--since", "2026-06-01T14:00:00+02:00"], 1),
+        (&["--since", "2026-06-01T12:00:01Z"], 0),
+        (&["--since", "1d"], 1),
+        (&["--until", "1h"], 0),
+    ] {
+        assert_eq!(made(&[], bounds), count, "{bounds:?}");
+        let of_store = made(&["--store", &store, "--now", "2026-06-01T12:00:00Z"], bounds);
+        assert_eq!(of_store, count, "{bounds:?}");
+    }
+    assert_eq!(made(&["--store", &store, "--now", "2026-06-03T12:00:00Z"], &["--since", "1d"]), 0);
+    for flag in ["--since", "--until"] {
+        let run = Run::of(program().args(["audit", "--store", &store, flag, "yesterday"]));
+        assert_eq!(run.code, Some(64));
+        for said in ["a date (2026-11-26", "a timestamp (2026-11-26T12:00:00Z)", "a duration back from now"] {
+            assert!(run.stderr.contains(said), "{}", run.stderr);
+        }
+    }
+    let help = Run::of(program().args(["audit", "--help"])).stdout;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("a date (2026-11-26, from 00:00 UTC), a timestamp") && help.contains("(1d)"),
+        "{help}"
+    );
+}
+
 #[tokio::test]
 async fn a_store_of_an_earlier_version_gets_an_audit() {
     let server = TestServer::new().await;
@@ -632,5 +824,44 @@ async fn a_server_with_a_retention_deletes_old_entries_when_it_starts() {
         .await
         .unwrap();
     assert_eq!(seeds, 0);
+    process.stop();
+}
+
+#[tokio::test]
+async fn a_clock_that_went_ahead_deletes_no_entry_that_was_not_seen_to_grow_old() {
+    let folder = folder();
+    Process::start(&folder).stop();
+    let mut connection = raw(&folder.path().join("store.db")).await;
+    let days_ago =
+        |days: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).as_millisecond();
+    // The last time that a server ran on it is three years ago, as far as anybody knows.
+    sqlx::query("UPDATE marks SET at = ?1").bind(days_ago(3 * 365)).execute(&mut connection).await.unwrap();
+    for (days, who) in [(2 * 365, "young"), (3 * 365 + 399, "almost"), (3 * 365 + 401, "old")] {
+        sqlx::query(
+            "INSERT INTO audit (at, action, who, who_folded, credential, details) \
+             VALUES (?1, 'seed', ?2, ?2, 'host', '{}')",
+        )
+        .bind(days_ago(days))
+        .bind(who)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    }
+    let mut process = Process::start_with(&folder, "127.0.0.1:0", &["--audit-retention", "400d"]);
+    let mut line = process.next_log_line();
+    while !line.contains("the clock went ahead: the audit is pruned by the time that was seen to go by") {
+        assert!(!line.is_empty(), "it says nothing of the clock");
+        line = process.next_log_line();
+    }
+    let page = loop {
+        let url = process.url(&format!("{AUDIT}?limit=1000"));
+        let page = answer(client().get(url).basic_auth("root", Some("root")), StatusCode::OK).await;
+        if page.to_string().contains("audit-prune") {
+            break page["values"].as_array().unwrap().clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    let left: Vec<&Value> = page.iter().filter(|entry| entry["action"] == "seed").collect();
+    assert_eq!(left.iter().map(|entry| &entry["who"]).collect::<Vec<_>>(), ["young", "almost"]);
     process.stop();
 }

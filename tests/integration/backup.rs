@@ -199,6 +199,171 @@ async fn a_backup_is_not_put_in_the_place_of_a_store_in_use_or_of_another_one() 
     assert_eq!(left, 3, "the directory file, the store and the backup");
 }
 
+/// The entries of the audit of a store, as `audit` prints them.
+fn entries(folder: &TempDir) -> Vec<Value> {
+    let (code, out, told) = run(folder, &["audit", "--format", "json", "--store", "sqlite:store.db"], "");
+    assert_eq!(code, 0, "{told}");
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn id(entry: &Value) -> i64 {
+    entry["id"].as_i64().unwrap()
+}
+
+/// The same without their numbers.
+fn contents(entries: &[Value]) -> Vec<Value> {
+    let without = |entry: &Value| {
+        let mut entry = entry.clone();
+        entry.as_object_mut().unwrap().remove("id");
+        entry
+    };
+    entries.iter().map(without).collect()
+}
+
+#[tokio::test]
+async fn two_histories_of_one_store_become_one_audit_with_every_entry_once_and_a_number_for_each() {
+    let (here, there) = (folder(), folder());
+    let server = Server::start(&here);
+    server.make().await;
+    server.process.stop();
+    fs::copy(store(&here), store(&there)).unwrap();
+    let common = entries(&here);
+    // From here on both go their own way.
+    let server = Server::start(&here);
+    for _ in 0..2 {
+        server.make().await;
+    }
+    server.process.stop();
+    let server = Server::start(&there);
+    let made = server.make().await;
+    server.revoke(made.0).await;
+    for _ in 0..3 {
+        server.make().await;
+    }
+    server.process.stop();
+    done(&there, &["backup", "backup.db"]);
+    fs::copy(there.path().join("backup.db"), here.path().join("backup.db")).unwrap();
+    let (ours, theirs) = (entries(&here), entries(&there));
+    assert_ne!(ours[common.len()..], theirs[common.len()..ours.len()], "one number tells two things");
+
+    let told = done(&here, &["restore", "backup.db"]);
+    let (first, last) = (common.len() + 1, ours.len());
+    assert!(told.contains(&format!("entries {first} to {last} of the audit of before are")), "{told}");
+    let now = entries(&here);
+    assert_eq!(now[..theirs.len()], theirs, "the entries of the backup keep their numbers");
+    let (moved, restored) = (&now[theirs.len()..now.len() - 1], now.last().unwrap());
+    assert_eq!(
+        contents(moved),
+        contents(&ours[common.len()..]),
+        "those of the store that is replaced follow"
+    );
+    assert!(now.is_sorted_by(|a, b| id(a) < id(b)));
+    assert_eq!(restored["action"], "store-restore");
+    assert_eq!(
+        restored["details"]["renumbered"],
+        json!([{"were": [first, last], "are": [id(&moved[0]), id(moved.last().unwrap())]}])
+    );
+    assert!(done(&here, &["check"]).contains("no problems found"));
+    let server = Server::start(&here);
+    let path = "/rest/tokenwarden/1/audit?limit=1000";
+    let page = answer(server.as_root(Method::GET, path), StatusCode::OK).await;
+    let listed = page["values"].as_array().unwrap();
+    assert_eq!(listed[..now.len()], now, "REST tells the same in the same order");
+    server.process.stop();
+
+    // Whoever takes it back has every entry once, too.
+    let kept = fs::read_dir(here.path()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = kept.into_iter().find(|path| path.to_string_lossy().contains(".before-restore-")).unwrap();
+    fs::rename(kept, here.path().join("kept.db")).unwrap();
+    let before = entries(&here);
+    done(&here, &["restore", "kept.db"]);
+    let now = entries(&here);
+    assert_eq!(now[..ours.len()], ours);
+    assert_eq!(now.len(), before.len() + 1, "{now:?}");
+    for entry in contents(&before) {
+        assert_eq!(contents(&now).iter().filter(|other| **other == entry).count(), 1, "{entry}");
+    }
+    assert!(done(&here, &["check"]).contains("no problems found"));
+}
+
+#[tokio::test]
+async fn what_retention_deleted_since_a_backup_does_not_come_back_with_it() {
+    let folder = folder();
+    let server = Server::start(&folder);
+    server.make().await;
+    server.process.stop();
+    done(&folder, &["backup", "backup.db"]);
+    let old = entries(&folder);
+    let cut = Timestamp::now();
+    let server = Server::start(&folder);
+    server.make().await;
+    server.process.stop();
+    let open = async || Store::open(&StoreUrl { file: store(&folder) }).await.unwrap();
+    let pruned = open().await;
+    assert!(!pruned.prune_audit(cut).await.unwrap());
+    pruned.close().await;
+    let before = entries(&folder);
+    assert!(before.iter().all(|entry| !old.contains(entry)) && before.len() > 1, "{before:?}");
+    for _ in 0..2 {
+        done(&folder, &["restore", "backup.db"]);
+        let now = entries(&folder);
+        assert_eq!(now[..before.len()], before, "with their numbers, and nothing of the backup");
+        assert_eq!(done(&folder, &["check"]).matches("no problems found").count(), 1);
+    }
+    // Where the store is lost nobody knows, and no number of an entry is given twice.
+    fs::remove_file(store(&folder)).unwrap();
+    done(&folder, &["restore", "backup.db"]);
+    let now = entries(&folder);
+    assert_eq!(now[..old.len()], old);
+    assert!(now.len() == old.len() + 1 && id(&now[old.len()]) > id(before.last().unwrap()) + 1);
+    assert!(done(&folder, &["check"]).contains("no problems found"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_restored_store_is_the_same_file_so_that_nobody_writes_to_one_that_was_replaced() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    let folder = folder();
+    let server = Server::start(&folder);
+    server.make().await;
+    server.process.stop();
+    done(&folder, &["backup", "backup.db"]);
+    let inode = || fs::metadata(store(&folder)).unwrap().ino();
+    let before = inode();
+    // Who opened it before and waited for it finds what was restored.
+    let options = SqliteConnectOptions::new().filename(store(&folder)).pragma("foreign_keys", "off");
+    let mut waiting = SqliteConnection::connect_with(&options).await.unwrap();
+    done(&folder, &["restore", "backup.db"]);
+    assert_eq!(inode(), before);
+    let last: String = sqlx::query_scalar("SELECT action FROM audit ORDER BY id DESC LIMIT 1")
+        .fetch_one(&mut waiting)
+        .await
+        .unwrap();
+    assert_eq!(last, "store-restore");
+    let (code, _, told) = ask(&folder, &["restore", "backup.db"]);
+    assert!(code == 4 && told.contains("is in use; stop the server first"), "{told}");
+    waiting.close().await.unwrap();
+
+    // A link is followed, and one that leads nowhere is left.
+    let real = folder.path().join("real.db");
+    fs::rename(store(&folder), &real).unwrap();
+    symlink("real.db", store(&folder)).unwrap();
+    done(&folder, &["restore", "backup.db"]);
+    assert!(store(&folder).is_symlink() && fs::metadata(&real).unwrap().ino() == before);
+    fs::remove_file(&real).unwrap();
+    let (code, _, told) = ask(&folder, &["restore", "backup.db"]);
+    assert!(
+        code == 4 && told.contains("broken link is in the way") && told.contains("remove it first"),
+        "{told}"
+    );
+    assert!(store(&folder).is_symlink() && !real.exists());
+    fs::write(&real, "").unwrap();
+    let (code, _, told) = ask(&folder, &["restore", "backup.db"]);
+    assert!(code == 4 && told.contains("an empty file"), "{told}");
+    assert_eq!(fs::metadata(&real).unwrap().len(), 0);
+}
+
 #[tokio::test]
 async fn where_the_store_is_lost_a_backup_says_what_nobody_can_know_and_gives_no_number_twice() {
     let folder = folder();
@@ -245,6 +410,14 @@ async fn damage_is_told_in_words_and_by_the_exit_code() {
         ("UPDATE tokens SET last_used_from = 'nowhere'", "token 1 cannot be read"),
         ("INSERT INTO members VALUES (999, 999)", "rows of `members` refer to rows of `"),
         ("DELETE FROM identity", "it is known by 0 names"),
+        ("DROP TABLE audit", "its table `audit` is missing"),
+        ("DROP TABLE ancestors", "its table `ancestors` is missing"),
+        ("DROP INDEX audit_by_token", "its index `audit_by_token` is missing"),
+        ("DROP TRIGGER audit_is_never_replaced", "its trigger `audit_is_never_replaced` is missing"),
+        (
+            "DELETE FROM sqlite_sequence WHERE name = 'audit'",
+            "of an entry of its audit would be given a second time",
+        ),
         ("UPDATE marks SET at = 9999999999999 WHERE name = 'clock'", "its clock is at"),
         (
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \

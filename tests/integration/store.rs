@@ -8,6 +8,8 @@ use tokenwarden::{
     serve::store::{BadStoreUrl, Store, StoreError, StoreUrl, TokenFilter, TokenPage},
 };
 
+use crate::program::{Run, program};
+
 fn store_in(folder: &TempDir) -> StoreUrl {
     StoreUrl { file: folder.path().join("store.db") }
 }
@@ -97,4 +99,42 @@ async fn a_store_of_a_later_version_is_refused() {
     sqlx::query(later).execute(&pool).await.unwrap();
     pool.close().await;
     assert!(matches!(Store::open(&url).await, Err(StoreError::Migrate { .. })));
+}
+
+#[tokio::test]
+async fn what_only_reads_a_store_leaves_one_of_an_earlier_version_as_it_is_and_says_how_to_upgrade_it() {
+    let folder = TempDir::new().unwrap();
+    let url = store_in(&folder);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&url.file).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options.clone()).await.unwrap();
+    let mut before = sqlx::migrate!("src/serve/store/migrations");
+    before.migrations = before.iter().filter(|step| step.version < 8).cloned().collect();
+    before.run(&pool).await.unwrap();
+    pool.close().await;
+    let place = format!("sqlite:{}", url.file.display());
+    let reading = [&["audit", "--store", &place][..], &["settings", "export", "--store", &place]];
+    let bytes = std::fs::read(&url.file).unwrap();
+    for arguments in reading {
+        let run = Run::of(program().args(arguments));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(run.stderr.contains("its schema has version 7"), "{}", run.stderr);
+        assert!(run.stderr.contains("by starting `tokenwarden serve` on it"), "{}", run.stderr);
+    }
+    assert!(std::fs::read(&url.file).unwrap() == bytes, "it is as it was");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "and nothing is beside it");
+    assert!(matches!(Store::open_to_read(&url).await, Err(StoreError::Older { version: 7, .. })));
+
+    // One of this version is read, and not written to.
+    let store = Store::open(&url).await.unwrap();
+    store.begin_settings("{}").await.unwrap();
+    store.close().await;
+    let (bytes, files) =
+        (std::fs::read(&url.file).unwrap(), std::fs::read_dir(folder.path()).unwrap().count());
+    let run = Run::of(program().args(reading[0]));
+    assert!(run.code == Some(0) && run.stdout.contains("settings-begin"), "{}{}", run.stdout, run.stderr);
+    let store = Store::open_to_read(&url).await.unwrap();
+    assert!(store.keep_latest_moment(jiff::Timestamp::UNIX_EPOCH).await.is_err());
+    store.close().await;
+    assert!(std::fs::read(&url.file).unwrap() == bytes);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), files);
 }

@@ -22,6 +22,9 @@ pub enum StoreError {
     /// What is left of another store would be read as a part of the backup that is put beside it.
     #[error("`{}` is left of the store that was there; move it away too", .0.display())]
     LeftBehind(PathBuf),
+    /// What is there is no store, and is not replaced by one.
+    #[error("an empty file or a broken link is in the way at `{}`; remove it first", .0.display())]
+    InTheWay(PathBuf),
     /// A backup is not one of this store.
     #[error(
         "the backup is not one of the store `{}`; to begin with the backup all the same, move that store away first",
@@ -77,6 +80,18 @@ pub enum StoreError {
         /// Why.
         #[source]
         cause: Box<MigrateError>,
+    },
+    /// It was written by an earlier version, and whoever reads it does not change it.
+    #[error(
+        "the store `{}` was written by an older version of tokenwarden: its schema has version {version}, and tokenwarden \
+         {} reads {}; upgrade it first by starting `tokenwarden serve` on it, which keeps a copy of it",
+        file.display(), env!("CARGO_PKG_VERSION"), sqlite::schema_version()
+    )]
+    Older {
+        /// Its path.
+        file: PathBuf,
+        /// The version of its schema.
+        version: i64,
     },
     /// It was in use, and has no settings any more.
     #[error(

@@ -11,6 +11,7 @@ mod sqlite;
 use std::{collections::BTreeSet, fs, io, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::project_permissions::ProjectPermissions;
 use crate::model::{
@@ -89,8 +90,19 @@ pub struct Restored {
     pub stays_revoked: Option<i64>,
     /// The tokens that were created since, which are gone.
     pub created_since: Vec<i64>,
+    /// The entries of the audit of that store which have new numbers, because the backup has other entries under theirs.
+    pub renumbered: Vec<Renumbered>,
     /// Where the store lies that was there before.
     pub kept: Option<PathBuf>,
+}
+
+/// Entries of an audit that have new numbers: the first and the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Renumbered {
+    /// What they were.
+    pub were: (i64, i64),
+    /// What they are.
+    pub are: (i64, i64),
 }
 
 /// A user as the store keeps one.

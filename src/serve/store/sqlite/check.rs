@@ -5,14 +5,14 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
-use super::{Store, moment, opening, tokens};
+use super::{Store, audit_check, moment, opening, schema, tokens};
 use crate::{
     model::{Settings, settings::SettingsDocument},
     serve::store::{Checked, StoreError, StoreUrl, error::newer},
 };
 
 /// So many problems of one kind are told at most.
-const MOST: i64 = 20;
+const MOST: usize = 20;
 
 /// What no row may be in any version, by a query that answers what is told of it.
 const NEVER: &[&str] = &[
@@ -24,8 +24,11 @@ const NEVER: &[&str] = &[
 ];
 
 /// The same for the present version.
-const NEVER_NOW: &[&str] =
-    &["SELECT 'it is known by ' || count(*) || ' names' FROM identity HAVING count(*) <> 1"];
+const NEVER_NOW: &[&str] = &[
+    "SELECT 'it is known by ' || count(*) || ' names' FROM identity HAVING count(*) <> 1",
+    "SELECT 'the number ' || max(id) || ' of an entry of its audit would be given a second time' FROM audit HAVING \
+     max(id) > (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit')",
+];
 
 impl Store {
     /// Looks through the store at `url`, which is not changed, also while it is in use.
@@ -36,8 +39,8 @@ impl Store {
     pub async fn check(url: &StoreUrl, now: Timestamp) -> Result<Checked, StoreError> {
         url.is_there()?;
         let opening = |cause| StoreError::of_opening(&url.file, cause);
-        let version = opening::version(&url.file).await?;
-        let options = opening::plain(&url.file).pragma("query_only", "on");
+        let options = opening::read_only(&url.file);
+        let version = opening::version(&url.file, &options).await?;
         let mut reading = options.connect().await.map_err(opening)?;
         let mut problems = structure(&mut reading).await?;
         match version.cmp(&opening::schema_version()) {
@@ -45,6 +48,13 @@ impl Store {
             // What an older schema lacks cannot be asked for.
             Ordering::Less => problems.extend(never(&mut reading, NEVER).await?),
             Ordering::Equal => {
+                let missing = schema::missing(&mut reading, &["table"]).await?;
+                if !missing.is_empty() {
+                    problems.extend(missing);
+                    return Ok(Checked { version, tokens: 0, ahead: None, problems });
+                }
+                problems.extend(schema::missing(&mut reading, &["trigger", "index"]).await?);
+                problems.extend(audit_check::problems(&mut reading, MOST).await?);
                 problems.extend(never(&mut reading, NEVER).await?);
                 problems.extend(never(&mut reading, NEVER_NOW).await?);
                 problems.extend(unreadable(&mut reading).await?);

@@ -8,18 +8,22 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::opening;
 use crate::serve::store::StoreError;
 
-/// Writes the store at `file` as it is at this moment to the new file `to`, which only its owner can read: whole and
-/// checked, or not at all. The copy says that it was made at `now`.
+/// Writes the store that `reading` is connected to, as it is at this moment, to the new file `to`, which only its owner
+/// can read: whole and checked, or not at all. The copy says that it was made at `now`.
 ///
 /// # Errors
 ///
 /// When there is something at `to` already, it cannot be written, or the store fails or is damaged.
-pub(super) async fn write(file: &Path, to: &Path, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn write(
+    reading: &mut SqliteConnection,
+    to: &Path,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let failed = |cause| StoreError::Copy { to: to.to_owned(), cause };
     if fs::symlink_metadata(to).is_ok() {
         return Err(failed(io::ErrorKind::AlreadyExists.into()));
@@ -28,9 +32,7 @@ pub(super) async fn write(file: &Path, to: &Path, now: Timestamp) -> Result<(), 
     let draft = Draft(to.with_file_name(format!(".{}.{}.draft", name.to_string_lossy(), process::id())));
     opening::create_new(&draft.0).map_err(failed)?;
     let path = draft.0.to_str().ok_or(io::ErrorKind::InvalidFilename).map_err(|kind| failed(kind.into()))?;
-    let mut reading = opening::plain(file).connect().await?;
-    sqlx::query("VACUUM INTO ?1").bind(path).execute(&mut reading).await?;
-    reading.close().await?;
+    sqlx::query("VACUUM INTO ?1").bind(path).execute(reading).await?;
     let mut copy = opening::plain(&draft.0).connect().await?;
     sqlx::query(
         "INSERT INTO marks (name, at) VALUES ('backup', ?1) ON CONFLICT DO UPDATE SET at = excluded.at",

@@ -1,10 +1,12 @@
 //! The store in SQLite, with a write-ahead log. Several processes may use one file at a time.
 
 mod audit;
+mod audit_check;
 mod check;
 mod clock;
 mod copy;
 mod directory;
+mod histories;
 mod opening;
 mod people;
 mod place;
@@ -13,6 +15,7 @@ mod restore;
 mod revocation;
 mod right;
 mod runs;
+mod schema;
 mod settings;
 mod snapshot;
 mod tokens;

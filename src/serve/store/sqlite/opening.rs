@@ -1,6 +1,7 @@
 //! How a store is opened: what lies in the file, the first connection, and the way to the form that this version needs.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     path::Path,
     time::{Duration, Instant},
@@ -10,7 +11,7 @@ use futures_util::TryFutureExt;
 use jiff::Timestamp;
 use sqlx::{
     ConnectOptions, Connection, SqliteConnection,
-    migrate::Migrator,
+    migrate::{MigrateError, Migration, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -63,6 +64,28 @@ impl Store {
         url.is_there()?;
         open(&url.file, Copies::Kept).await
     }
+
+    /// As [`Self::open`], for reading alone: neither is the store of an earlier version brought to another form, nor can
+    /// anything be written.
+    ///
+    /// # Errors
+    ///
+    /// When there is no file or an empty one, it is no store of this version, or it cannot be opened.
+    pub async fn open_to_read(url: &StoreUrl) -> Result<Self, StoreError> {
+        url.is_there()?;
+        let file = &url.file;
+        let options = read_only(file);
+        let version = version(file, &options).await?;
+        match version.cmp(&schema_version()) {
+            Ordering::Less => return Err(StoreError::Older { file: file.clone(), version }),
+            Ordering::Greater => {
+                let cause = Box::new(MigrateError::VersionMissing(version));
+                return Err(StoreError::Migrate { file: file.clone(), cause });
+            }
+            Ordering::Equal => {}
+        }
+        connected(file, options, None).await
+    }
 }
 
 /// Whether a store of an earlier version is copied before it is changed.
@@ -75,7 +98,7 @@ pub(super) enum Copies {
 pub(super) async fn open(file: &Path, copies: Copies) -> Result<Store, StoreError> {
     let opening = |cause| StoreError::of_opening(file, cause);
     // Before anything is changed: what is no store stays as it is.
-    version(file).await?;
+    version(file, &plain(file)).await?;
     let options = plain(file)
         .journal_mode(SqliteJournalMode::Wal)
         // An acknowledged change must survive a crash of the machine.
@@ -83,6 +106,16 @@ pub(super) async fn open(file: &Path, copies: Copies) -> Result<Store, StoreErro
         .foreign_keys(true);
     let mut writer = first(&options).await.map_err(opening)?;
     migrate(&mut writer, file, copies).await?;
+    connected(file, options, Some(writer)).await
+}
+
+/// The store at `file`, to which all connections are made with `options`, the one that writes when it is needed.
+async fn connected(
+    file: &Path,
+    options: SqliteConnectOptions,
+    writer: Option<SqliteConnection>,
+) -> Result<Store, StoreError> {
+    let opening = |cause| StoreError::of_opening(file, cause);
     let reading = options.clone().pragma("query_only", "on");
     let readers = pool(READERS)
         .after_connect(|connection, _| Box::pin(end_in_time(connection).map_ok(|_| ())))
@@ -96,14 +129,14 @@ pub(super) async fn open(file: &Path, copies: Copies) -> Result<Store, StoreErro
     Ok(Store { writer: Writer::new(options, writer, place.clone()), readers, recognisers, place })
 }
 
-/// The version of the schema in `file`, which is not changed; 0 while there is none.
+/// The version of the schema in `file`, which is opened with `options` and not changed; 0 while there is none.
 ///
 /// # Errors
 ///
 /// When it cannot be read, or is a database of something else.
-pub(super) async fn version(file: &Path) -> Result<i64, StoreError> {
+pub(super) async fn version(file: &Path, options: &SqliteConnectOptions) -> Result<i64, StoreError> {
     let opening = |cause| StoreError::of_opening(file, cause);
-    let mut looking = plain(file).connect().await.map_err(opening)?;
+    let mut looking = options.connect().await.map_err(opening)?;
     let form = Form::of(&mut looking).await.map_err(opening)?;
     looking.close().await.map_err(opening)?;
     match form {
@@ -120,6 +153,12 @@ pub(super) fn stamp(now: Timestamp) -> impl std::fmt::Display {
 /// Opens `file` as it is.
 pub(super) fn plain(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file).busy_timeout(BUSY).disable_statement_logging()
+}
+
+/// Opens `file` so that no statement can change what is in it. To open it for reading alone would leave a write-ahead log
+/// beside it that nobody takes away.
+pub(super) fn read_only(file: &Path) -> SqliteConnectOptions {
+    plain(file).pragma("query_only", "on")
 }
 
 /// The first connection, which is going to write. Going over to a write-ahead log takes the file alone, and SQLite does not
@@ -167,7 +206,10 @@ async fn migrate(writer: &mut SqliteConnection, file: &Path, copies: Copies) -> 
     if copies == Copies::Kept && (1..schema_version()).contains(&version) {
         let now = Timestamp::now();
         let to = with_ending(file, &format!(".v{version}-{}", stamp(now)));
-        copy::write(file, &to, now).await?;
+        // This connection cannot copy in the middle of a transaction.
+        let mut reading = plain(file).connect().await?;
+        copy::write(&mut reading, &to, now).await?;
+        reading.close().await?;
         tracing::warn!(
             copy = %to.display(),
             from = version,
@@ -223,6 +265,11 @@ impl Form {
 /// The version of the form that this version of the program needs.
 pub(in crate::serve::store) fn schema_version() -> i64 {
     MIGRATIONS.iter().map(|step| step.version).max().unwrap_or_default()
+}
+
+/// What makes the schema of this version in an empty database, step by step.
+pub(super) fn steps() -> impl Iterator<Item = &'static Migration> {
+    MIGRATIONS.iter()
 }
 
 /// Makes an empty file when there is none: SQLite would let others read it.

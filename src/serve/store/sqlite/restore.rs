@@ -2,43 +2,49 @@
 //!
 //! Nothing that was taken from anybody comes back: as far as the present store can tell, a token that was revoked
 //! since the backup stays revoked, one that was narrowed stays narrow, the directory is the present one, and neither
-//! numbers, nor the clock, nor what runs did go back.
+//! numbers, nor the clock, nor what runs did go back. The present store becomes the restored one in one transaction,
+//! during which nobody else has it.
 
-use std::{fs, path::Path, process};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{
-    Right, Store,
+    Right, Store, audit,
     copy::{self, Draft},
-    moment,
+    histories, moment,
     opening::{self, Copies},
     place::with_ending,
 };
 use crate::{
     model::audit::AuditAction,
-    serve::store::{Restored, StoreError, StoreUrl, audit::Effect},
+    serve::store::{
+        Restored, StoreError, StoreUrl,
+        audit::{Author, Effect},
+    },
 };
 
-/// How many numbers of tokens are left out when nobody knows which were given since the backup.
+/// How many numbers are left out when nobody knows which were given since the backup.
 const SPARED: i64 = 1_000_000;
 
-/// The tables that a backup brings back. The others stay as they are: they only ever grow, or say who people are and
-/// what groups they are in, where a backup would give back what was taken; that is what directory files are for.
-const BROUGHT_BACK: &str = "'settings', 'tokens'";
-
-/// The tables of the backup, which is attached as `new`, with what the present store, `main`, knows better.
-const CARRY_OVER: &str = "
-DELETE FROM new.tokens WHERE id NOT IN (SELECT id FROM main.tokens);
-INSERT OR REPLACE INTO new.tokens SELECT * FROM main.tokens WHERE id IN (SELECT id FROM new.tokens);
-INSERT INTO new.audit SELECT * FROM main.audit WHERE id NOT IN (SELECT id FROM new.audit);
-UPDATE new.settings SET revision = max(revision, coalesce((SELECT revision FROM main.settings), 0));
-INSERT INTO new.sqlite_sequence SELECT name, 0 FROM main.sqlite_sequence
-    WHERE name NOT IN (SELECT name FROM new.sqlite_sequence);
-UPDATE new.sqlite_sequence SET seq =
-    max(seq, coalesce((SELECT seq FROM main.sqlite_sequence m WHERE m.name = new.sqlite_sequence.name), 0));
+/// What comes back with a backup, which is attached as `backup`. The rest stays as it is: it only ever grows, or says who
+/// people are and what groups they are in, where a backup would give back what was taken; that is what directory files
+/// are for. No number of a token or of the settings is given twice.
+const BRING_BACK: &str = "
+DELETE FROM tokens WHERE id NOT IN (SELECT id FROM backup.tokens);
+CREATE TEMP TABLE present AS SELECT revision FROM settings;
+DELETE FROM settings;
+INSERT INTO settings SELECT * FROM backup.settings;
+UPDATE settings SET revision = max(revision, coalesce((SELECT revision FROM present), 0));
+DROP TABLE present;
+UPDATE sqlite_sequence SET seq =
+    max(seq, coalesce((SELECT seq FROM backup.sqlite_sequence b WHERE b.name = main.sqlite_sequence.name), 0));
 ";
 
 impl Store {
@@ -49,11 +55,17 @@ impl Store {
     /// When there is no store, there is something at `to` already, or one of them fails.
     pub async fn back_up(url: &StoreUrl, to: &Path, now: Timestamp) -> Result<(), StoreError> {
         url.is_there()?;
-        opening::version(&url.file).await?;
-        copy::write(&url.file, to, now).await
+        // A copy is not made by a connection that may not write.
+        let options = opening::plain(&url.file);
+        opening::version(&url.file, &options).await?;
+        let mut reading = options.connect().await?;
+        let copied = copy::write(&mut reading, to, now).await;
+        reading.close().await?;
+        copied
     }
 
-    /// Puts the backup `from` in the place of the store at `url`, which nobody uses; that one is kept beside it.
+    /// Puts the backup `from` in the place of the store at `url`, which nobody uses; a copy of that one is kept beside
+    /// it.
     ///
     /// # Errors
     ///
@@ -61,43 +73,29 @@ impl Store {
     /// is as it was.
     pub async fn restore(from: &Path, url: &StoreUrl, now: Timestamp) -> Result<Restored, StoreError> {
         let backup = StoreUrl { file: from.to_owned() };
-        // What is at the end of a link is replaced, not the link.
-        let url = &StoreUrl { file: fs::canonicalize(&url.file).unwrap_or_else(|_| url.file.clone()) };
         if let [problem, ..] = Self::check(&backup, now).await?.problems.as_slice() {
             return Err(StoreError::Damaged(problem.clone()));
         }
-        let draft = Draft(with_ending(&url.file, &format!(".{}.restore", process::id())));
+        // What is kept lies beside the file, not beside a link to it.
+        let file = fs::canonicalize(&url.file).unwrap_or_else(|_| url.file.clone());
+        let draft = Draft(with_ending(&file, &format!(".{}.restore", process::id())));
         let of = made(from).await?;
-        copy::write(from, &draft.0, now).await?;
+        Self::back_up(&backup, &draft.0, now).await?;
         opening::open(&draft.0, Copies::No).await?.close().await;
         let restored = match url.is_there() {
-            Err(StoreError::Missing(_)) => {
-                let beside = ["-wal", "-shm", "-journal"].map(|ending| with_ending(&url.file, ending));
-                if let Some(left) = beside.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-                    return Err(StoreError::LeftBehind(left));
-                }
-                Restored { of, ..begin(&draft.0, now).await? }
-            }
+            Err(StoreError::Missing(_)) => begin(&draft.0, &file, of, now).await?,
             there => {
                 there?;
-                let kept = with_ending(&url.file, &format!(".before-restore-{}", opening::stamp(now)));
-                let restored = Restored { of, ..carry_over(&url.file, &draft.0, now).await? };
-                let keeping = |cause| StoreError::Copy { to: kept.clone(), cause };
-                fs::hard_link(&url.file, &kept).map_err(keeping)?;
-                Restored { kept: Some(kept), ..restored }
+                replace(&draft.0, &file, of, now).await?
             }
         };
-        record(&draft.0, &restored).await?;
-        let placing = |cause| StoreError::Create { file: url.file.clone(), cause };
-        fs::rename(&draft.0, &url.file).map_err(placing)?;
-        copy::sync_folder(&url.file).map_err(placing)?;
-        Ok(restored)
+        Ok(Restored { of, ..restored })
     }
 }
 
 /// When the backup `from` was made, or the latest moment that it knows.
 async fn made(from: &Path) -> Result<Option<Timestamp>, StoreError> {
-    let mut reading = opening::plain(from).connect().await?;
+    let mut reading = opening::read_only(from).connect().await?;
     let at: Option<i64> = sqlx::query_scalar(
         "SELECT at FROM marks WHERE name IN ('backup', 'clock') ORDER BY name = 'clock' LIMIT 1",
     )
@@ -107,91 +105,128 @@ async fn made(from: &Path) -> Result<Option<Timestamp>, StoreError> {
     at.map(moment).transpose()
 }
 
-/// Makes the backup at `draft` a store that goes on although nobody knows what came after it.
-async fn begin(draft: &Path, now: Timestamp) -> Result<Restored, StoreError> {
-    let mut writing = opening::plain(draft).connect().await?;
-    sqlx::query(
-        "INSERT INTO sqlite_sequence SELECT 'tokens', 0 \
-         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'tokens')",
+/// Makes the backup at `draft`, of the moment `of`, the store at `file`, where there is none. It goes on although nobody
+/// knows what came after it.
+async fn begin(
+    draft: &Path,
+    file: &Path,
+    of: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Restored, StoreError> {
+    if file.symlink_metadata().is_ok() {
+        return Err(StoreError::InTheWay(file.to_owned()));
+    }
+    let beside = ["-wal", "-shm", "-journal"].map(|ending| with_ending(file, ending));
+    if let Some(left) = beside.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        return Err(StoreError::LeftBehind(left));
+    }
+    let mut connection = opening::plain(draft).connect().await?;
+    let mut writing = connection.begin().await?;
+    sqlx::raw_sql(
+        "INSERT INTO sqlite_sequence SELECT name, 0 FROM (SELECT 'tokens' AS name UNION ALL SELECT 'audit') \
+         WHERE name NOT IN (SELECT name FROM sqlite_sequence); DELETE FROM marks WHERE name = 'backup'",
     )
-    .execute(&mut writing)
+    .execute(&mut *writing)
     .await?;
     // By the seconds since 1970 a second restoring of the same backup is told from the first.
-    sqlx::query("UPDATE sqlite_sequence SET seq = max(seq + ?1, ?2) WHERE name = 'tokens'")
+    sqlx::query("UPDATE sqlite_sequence SET seq = max(seq + ?1, ?2) WHERE name IN ('tokens', 'audit')")
         .bind(SPARED)
         .bind(now.as_second())
-        .execute(&mut writing)
+        .execute(&mut *writing)
         .await?;
-    sqlx::query("DELETE FROM marks WHERE name = 'backup'").execute(&mut writing).await?;
-    changed(&mut writing, "main", now).await?;
     let tokens = count(&mut writing, "SELECT count(*) FROM tokens").await?;
-    writing.close().await?;
-    Ok(Restored { tokens, ..Restored::default() })
+    let restored = Restored { of, tokens, ..Restored::default() };
+    let through = count(&mut writing, "SELECT seq FROM sqlite_sequence WHERE name = 'audit'").await?;
+    record(&mut writing, &restored, Some(through), now).await?;
+    writing.commit().await?;
+    connection.close().await?;
+    // Unlike renaming, this never replaces what came there meanwhile.
+    let placed = fs::hard_link(draft, file).and_then(|()| copy::sync_folder(file));
+    placed.map_err(|cause| match cause.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::InTheWay(file.to_owned()),
+        _ => StoreError::Create { file: file.to_owned(), cause },
+    })?;
+    Ok(restored)
 }
 
-/// Carries over into the backup at `draft` what the store at `file` knows better. Nobody else may use that one.
-async fn carry_over(file: &Path, draft: &Path, now: Timestamp) -> Result<Restored, StoreError> {
+/// Makes the store at `file` what it was in the backup at `draft`, of the moment `of`, but for what it knows better.
+/// Nobody else may use it.
+async fn replace(
+    draft: &Path,
+    file: &Path,
+    of: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Restored, StoreError> {
     // Both have the tables of this version then.
     opening::open(file, Copies::Kept).await?.close().await;
     let mut alone =
         opening::plain(file).pragma("locking_mode", "exclusive").foreign_keys(false).connect().await?;
-    sqlx::query("BEGIN EXCLUSIVE; UPDATE marks SET at = at; COMMIT").execute(&mut alone).await?;
-    sqlx::query("ATTACH ?1 AS new")
-        .bind(draft.to_str().ok_or_else(|| StoreError::Damaged("its path is not UTF-8".to_owned()))?)
-        .execute(&mut alone)
-        .await?;
-    let is_same = "SELECT (SELECT store FROM main.identity) IS (SELECT store FROM new.identity)";
-    if count(&mut alone, is_same).await? == 0 {
-        alone.close().await?;
-        return Err(StoreError::OtherStore(file.to_owned()));
-    }
-    let mut writing = alone.begin().await?;
-    let revoked = "SELECT count(*) FROM new.tokens WHERE id NOT IN (SELECT id FROM main.tokens)";
-    let revoked = count(&mut writing, revoked).await?;
-    let since = "SELECT id FROM main.tokens WHERE id NOT IN (SELECT id FROM new.tokens) ORDER BY id";
-    let created_since = sqlx::query_scalar(since).fetch_all(&mut *writing).await?;
-    let stay: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
-        "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND name NOT IN ('_sqlx_migrations', 'audit') AND name NOT IN ({BROUGHT_BACK})"
-    )))
-    .fetch_all(&mut *writing)
-    .await?;
-    for table in stay {
-        let statement = format!(
-            "DELETE FROM new.\"{table}\"; INSERT INTO new.\"{table}\" SELECT * FROM main.\"{table}\""
-        );
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *writing).await?;
-    }
-    sqlx::raw_sql(CARRY_OVER).execute(&mut *writing).await?;
-    changed(&mut writing, "new", now).await?;
-    let tokens = count(&mut writing, "SELECT count(*) FROM new.tokens").await?;
-    writing.commit().await?;
-    sqlx::query("DETACH new").execute(&mut alone).await?;
+    // From here on nobody else has the file until `alone` is closed.
+    sqlx::raw_sql("BEGIN EXCLUSIVE; UPDATE marks SET at = at; COMMIT").execute(&mut alone).await?;
+    let replaced = replace_alone(&mut alone, draft, file, of, now).await;
     alone.close().await?;
-    Ok(Restored { tokens, stays_revoked: Some(revoked), created_since, ..Restored::default() })
+    replaced
 }
 
-/// Adds to the audit of the store at `draft` what it was restored from.
-async fn record(draft: &Path, restored: &Restored) -> Result<(), StoreError> {
-    let store = opening::open(draft, Copies::No).await?;
+async fn replace_alone(
+    alone: &mut SqliteConnection,
+    draft: &Path,
+    file: &Path,
+    of: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Restored, StoreError> {
+    sqlx::query("ATTACH ?1 AS backup")
+        .bind(draft.to_str().ok_or_else(|| StoreError::Damaged("its path is not UTF-8".to_owned()))?)
+        .execute(&mut *alone)
+        .await?;
+    let is_same = "SELECT (SELECT store FROM main.identity) IS (SELECT store FROM backup.identity)";
+    if count(alone, is_same).await? == 0 {
+        return Err(StoreError::OtherStore(file.to_owned()));
+    }
+    let kept = unused(with_ending(file, &format!(".before-restore-{}", opening::stamp(now))));
+    copy::write(alone, &kept, now).await?;
+    let mut writing = alone.begin().await?;
+    let revoked = "SELECT count(*) FROM backup.tokens WHERE id NOT IN (SELECT id FROM main.tokens)";
+    let revoked = count(&mut writing, revoked).await?;
+    let since = "SELECT id FROM main.tokens WHERE id NOT IN (SELECT id FROM backup.tokens) ORDER BY id";
+    let created_since = sqlx::query_scalar(since).fetch_all(&mut *writing).await?;
+    let renumbered = histories::unite(&mut writing).await?;
+    sqlx::raw_sql(BRING_BACK).execute(&mut *writing).await?;
+    let tokens = count(&mut writing, "SELECT count(*) FROM main.tokens").await?;
+    let through = renumbered.first().map(|first| first.are.0 - 1);
+    let restored =
+        Restored { of, tokens, stays_revoked: Some(revoked), created_since, renumbered, kept: Some(kept) };
+    record(&mut writing, &restored, through, now).await?;
+    writing.commit().await?;
+    Ok(restored)
+}
+
+/// `path`, or with a number behind it where there is something already.
+fn unused(path: PathBuf) -> PathBuf {
+    let mut numbered = (2..).map(|number| with_ending(&path, &format!("-{number}")));
+    let is_unused = |path: &PathBuf| path.symlink_metadata().is_err();
+    if is_unused(&path) { path } else { numbered.find(is_unused).unwrap_or(path) }
+}
+
+/// Takes note in the settings and in the audit of what was restored; numbers up to `through` may be without an entry.
+async fn record(
+    writing: &mut SqliteConnection,
+    restored: &Restored,
+    through: Option<i64>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE settings SET revision = revision + 1, changed_by = '(store restore)', changed = ?1")
+        .bind(now.as_millisecond())
+        .execute(&mut *writing)
+        .await?;
     let details = json!({
         "backup_of": restored.of,
         "stay_revoked": restored.stays_revoked,
         "created_since": restored.created_since,
+        "renumbered": restored.renumbered,
     });
-    let effect = Effect::new(AuditAction::StoreRestore, details);
-    let recorded = store.write(&Right::Host).await?.finish([effect]).await;
-    store.close().await;
-    recorded
-}
-
-/// Takes note in the settings of `schema` that they are those of a backup.
-async fn changed(writing: &mut SqliteConnection, schema: &str, now: Timestamp) -> Result<(), StoreError> {
-    let statement = format!(
-        "UPDATE {schema}.settings SET revision = revision + 1, changed_by = '(store restore)', changed = ?1"
-    );
-    sqlx::query(AssertSqlSafe(statement)).bind(now.as_millisecond()).execute(writing).await?;
-    Ok(())
+    let effect = Effect::new(AuditAction::StoreRestore, details).leaves_out(through);
+    audit::add(writing, &Author::of(&Right::Host), &effect).await
 }
 
 async fn count(reading: &mut SqliteConnection, query: &'static str) -> Result<i64, StoreError> {

@@ -44,9 +44,6 @@ pub(super) struct Writing {
     author: Author,
 }
 
-/// A transaction with an entry of the audit in it.
-pub(super) struct Recorded(Writing);
-
 /// What a server writes without an effect on who may do what, so that the audit does not tell of it.
 #[derive(Clone, Copy)]
 pub(super) enum Upkeep {
@@ -63,8 +60,12 @@ pub(super) enum Upkeep {
 }
 
 impl Writer {
-    pub(super) fn new(options: SqliteConnectOptions, connection: SqliteConnection, place: Place) -> Self {
-        Self { options, place, idle: Arc::new(Mutex::new(Some(connection))) }
+    pub(super) fn new(
+        options: SqliteConnectOptions,
+        connection: Option<SqliteConnection>,
+        place: Place,
+    ) -> Self {
+        Self { options, place, idle: Arc::new(Mutex::new(connection)) }
     }
 
     /// A transaction that can write from the start, so that it never fails half way for being late, while
@@ -97,12 +98,6 @@ impl Writing {
         self.author.run = Some(run.clone());
     }
 
-    /// Adds what was done, or is about to be, to the audit.
-    pub(super) async fn add(mut self, effect: &Effect) -> Result<Recorded, StoreError> {
-        audit::add(&mut self.connection, &self.author, effect).await?;
-        Ok(Recorded(self))
-    }
-
     /// Commits what was done, with `effects` in the audit. Without effects nothing was done: what was written is
     /// taken back.
     pub(super) async fn finish(
@@ -129,26 +124,6 @@ impl Writing {
         place.check()?;
         *home = Some(connection);
         Ok(())
-    }
-}
-
-impl Recorded {
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        self.0.end("COMMIT").await
-    }
-}
-
-impl Deref for Recorded {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        &self.0.connection
-    }
-}
-
-impl DerefMut for Recorded {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0.connection
     }
 }
 
