@@ -21,7 +21,7 @@ use super::{
 use crate::{
     model::{GroupName, Period},
     serve::{
-        self, Certificate, CompatibleVersion, Options, Tls, TlsVersion,
+        self, Certificate, CompatibleVersion, Options, ServeError, Tls, TlsVersion,
         store::{Store, StoreError, StoreUrl},
     },
 };
@@ -155,7 +155,10 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             compatible_version: arguments.compatible_version.clone(),
             ..Options::new(GroupName::new(arguments.admin_group.as_str()))
         };
-        let running = serve::start(store, listener, options).await?;
+        let running = serve::start(store, listener, options).await.map_err(|error| match error {
+            ServeError::Store(StoreError::SettingsLost) => Failure::new(Exit::Usage, error),
+            error => error.into(),
+        })?;
         let reloaded = running.certificate().map(|certificate| (certificate, stop::hangups()));
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
         if arguments.create && !is_new {
