@@ -35,6 +35,11 @@ impl ServerIdentity {
         self.0.extend(other.0.iter().cloned());
     }
 
+    /// What it is known by.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

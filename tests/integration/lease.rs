@@ -115,6 +115,91 @@ async fn writes_under_an_old_number_are_refused_whatever_they_are_about() {
 }
 
 #[tokio::test]
+async fn what_a_run_cannot_mean_is_refused_with_what_to_write() {
+    let server = TestServer::new().await;
+    let refused = async |request: RequestBuilder, said: &str| {
+        let body = answer(request, StatusCode::BAD_REQUEST).await.to_string();
+        assert!(body.contains(said), "{said}: {body}");
+    };
+    let with = |whole: &Value, key: &str, value: &Value| {
+        let mut changed = whole.clone();
+        changed[key] = value.clone();
+        changed
+    };
+    let (long, names) = (json!("x".repeat(256)), "takes 1 to 255 characters and no control characters");
+    let texts = [json!(""), json!("  "), json!("a\nb"), json!("\u{1b}[31mroot"), json!("a\u{0}"), long];
+    let lease = json!({"run": "run-a", "holder": "mary@ci", "seconds": 60});
+    for text in &texts {
+        let body = with(&lease, "holder", text);
+        refused(server.as_operator(Method::PUT, LEASE).json(&body), &format!("`holder` {names}")).await;
+    }
+    for seconds in
+        [json!(0), json!(-5), json!(301), json!(u64::MAX), json!(1e30), json!(1.5), json!("60"), json!(null)]
+    {
+        let body = with(&lease, "seconds", &seconds);
+        let put = server.as_operator(Method::PUT, LEASE).json(&body);
+        refused(put, "`seconds` takes a whole number from 1 to 300").await;
+    }
+    for run in [json!(""), json!("a b"), json!("x".repeat(65)), json!("../x")] {
+        refused(server.as_operator(Method::PUT, LEASE).json(&with(&lease, "run", &run)), "names no run")
+            .await;
+    }
+    assert_eq!(
+        status(server.as_operator(Method::PUT, LEASE).json(&with(&lease, "seconds", &json!(300)))).await,
+        200
+    );
+
+    let head = json!({"run": "run-a", "target": "prod", "begun": "2026-06-01T12:00:00Z", "by": "mary@ci", "policy_sha256": "0a"});
+    let post =
+        |key: &str, value: &Value| server.as_operator(Method::POST, RUNS).json(&with(&head, key, value));
+    for text in &texts {
+        for key in ["target", "by"] {
+            refused(post(key, text), &format!("`{key}` {names}")).await;
+        }
+        refused(post("server", &json!([text])), &format!("`server` {names}")).await;
+    }
+    for digest in ["xyz".to_owned(), "0".repeat(65), "0a\n".to_owned()] {
+        refused(post("policy_sha256", &json!(digest)), "takes up to 64 hexadecimal digits").await;
+    }
+    for begun in ["1969-12-31T23:59:59Z", "-009999-01-02T01:59:59Z"] {
+        refused(post("begun", &json!(begun)), "`begun` takes a moment from 1970-01-01T00:00:00Z on").await;
+    }
+    assert_eq!(status(server.as_operator(Method::POST, RUNS).json(&head)).await, 200);
+
+    let token = server.make_token("mary", 2).await;
+    let note = json!({"address": "token/1", "action": "revoke"});
+    let revoke = |run: &str, lease: &str, note: &Value| {
+        let request = server.as_operator(Method::DELETE, &format!("{TOKENS}/token/{}", token.id));
+        let request = request.header("Tokenwarden-Run", run).header("Tokenwarden-Lease", lease);
+        request.header("Tokenwarden-Change", note.to_string())
+    };
+    for lease in ["-1", "0", "x", "99999999999999999999"] {
+        refused(revoke("run-a", lease, &note), "`Tokenwarden-Lease` takes the number of a lease, from 1 on")
+            .await;
+    }
+    refused(revoke("a b", "1", &note), "`Tokenwarden-Run` takes the name of a run").await;
+    for (key, value, said) in [
+        ("address", json!(""), "`address`"),
+        ("action", json!("a\u{1}"), "`action`"),
+        ("counts", json!({"revocations": u64::MAX}), "`counts` takes a whole number from 0 to 1000000000"),
+        ("counts", json!({"revocations": -1}), "`Tokenwarden-Change` takes JSON"),
+        ("deadline", json!("1960-01-01T00:00:00Z"), "`deadline` takes a moment"),
+    ] {
+        refused(revoke("run-a", "1", &with(&note, key, &value)), said).await;
+    }
+    assert!(server.token(token.id).await.is_some());
+
+    let (settings, etag) = server.settings().await;
+    for (pointer, text) in [("groups", "a\tb"), ("groups", ""), ("projects", " "), ("description", "a\u{0}")]
+    {
+        let list = if pointer == "description" { json!(text) } else { json!([text]) };
+        let document = with(&settings, "limits", &json!([{ pointer: list }]));
+        let put = server.as_operator(Method::PUT, SETTINGS).header("if-match", &etag).json(&document);
+        refused(put, &format!("`limits[0].{pointer}")).await;
+    }
+}
+
+#[tokio::test]
 async fn ledger_and_lease_take_an_administrator() {
     let server = TestServer::new().await;
     let own = server.make_token("mary", 2).await;

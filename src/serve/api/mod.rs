@@ -23,6 +23,7 @@ mod settings;
 mod token_filter;
 mod token_json;
 mod tokens;
+mod values;
 mod whoami;
 
 use std::sync::Arc;

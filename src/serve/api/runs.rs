@@ -12,11 +12,13 @@ use axum::{
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     endpoint::{Endpoint, Parameter},
     json_body::Body,
     query::Parameters,
+    values,
 };
 use crate::{
     access::Operation,
@@ -38,6 +40,8 @@ const RUNS: &str = "/rest/tokenwarden/1/runs";
 /// The longest that a lease lasts without being prolonged, in seconds: so long others may wait for a run
 /// that was killed.
 const LEASE_AT_MOST: u64 = 300;
+/// The most objects that one change counts.
+const COUNT_AT_MOST: u64 = 1_000_000_000;
 /// Runs of an answer, when nobody says how many.
 const RUNS_OF_ANSWER: i64 = 1000;
 
@@ -64,9 +68,11 @@ struct AskForLease {
     /// The run that wants it, or holds it and prolongs it.
     run: RunId,
     /// Who runs it and where.
+    #[schemars(length(min = 1, max = 255))]
     holder: String,
-    /// How long it lasts without being prolonged, in seconds, 300 at most.
-    seconds: u64,
+    /// How long it lasts without being prolonged, in seconds.
+    #[schemars(with = "u64", range(min = 1, max = 300))]
+    seconds: Value,
 }
 
 /// A lease.
@@ -93,6 +99,7 @@ struct BeginRun {
     /// Its name.
     run: RunId,
     /// The name of the target in the settings file.
+    #[schemars(length(min = 1, max = 255))]
     target: String,
     /// What its server is known by.
     #[serde(default)]
@@ -101,9 +108,22 @@ struct BeginRun {
     #[schemars(with = "String")]
     begun: Timestamp,
     /// Who ran it and where, as `user@host`.
+    #[schemars(length(min = 1, max = 255))]
     by: String,
-    /// SHA-256 of the merged policy, in hexadecimal.
+    /// SHA-256 of the merged policy, in hexadecimal; empty where there is none.
+    #[schemars(length(max = 64))]
     policy_sha256: String,
+}
+
+impl BeginRun {
+    /// Makes sure that it can be meant.
+    fn check(&self) -> Result<(), Problem> {
+        values::name("target", &self.target)?;
+        values::name("by", &self.by)?;
+        values::moment("begun", self.begun)?;
+        values::digest("policy_sha256", &self.policy_sha256)?;
+        self.server.names().try_for_each(|name| values::name("server", name))
+    }
 }
 
 impl From<BeginRun> for RunHead {
@@ -156,9 +176,11 @@ async fn take_lease(
 ) -> Result<Json<LeaseItem>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
     let asked: AskForLease = body.json()?;
+    values::name("holder", &asked.holder)?;
+    let lasts = values::number("seconds", &asked.seconds, 1..=LEASE_AT_MOST)?;
     // A lease is about time that really goes by, whatever the clock of the server was set to.
     let now = app.clock.passing();
-    let expires = now + Duration::from_secs(asked.seconds.clamp(1, LEASE_AT_MOST));
+    let expires = now + Duration::from_secs(lasts);
     match app.store.take_lease(&right, &asked.run, &asked.holder, now, expires).await? {
         LeaseAnswer::Given(Lease { number, run, holder, since, expires }) => {
             Ok(Json(LeaseItem { number, run, holder, since, expires }))
@@ -205,7 +227,9 @@ async fn list(
 
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
-    let head = RunHead::from(body.json::<BeginRun>()?);
+    let begun: BeginRun = body.json()?;
+    begun.check()?;
+    let head = RunHead::from(begun);
     app.clock.keep(&app.store).await?;
     app.store.begin_run(&right, &head).await?;
     Ok(Json(true))
@@ -236,24 +260,41 @@ impl<S: Sync> FromRequestParts<S> for UnderRun {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let bad = |name: &str| Problem::bad_request(format!("The header `{name}` cannot be read."));
+        let bad =
+            |name: &str, takes: &str| Problem::bad_request(format!("The header `{name}` takes {takes}."));
         let header = |name: &'static str| {
             let value = parts.headers.get(name);
-            value.map(|value| value.to_str().map_err(|_| bad(name))).transpose()
+            value.map(|value| value.to_str().map_err(|_| bad(name, "ASCII alone"))).transpose()
         };
-        let lease =
-            header(HEADER_LEASE)?.map(|text| text.parse().map_err(|_| bad(HEADER_LEASE))).transpose()?;
-        let run = header(HEADER_RUN)?.map(|text| text.parse().map_err(|_| bad(HEADER_RUN))).transpose()?;
-        let change = header(HEADER_CHANGE)?
-            .map(|text| serde_json::from_str(text).map_err(|_| bad(HEADER_CHANGE)))
+        let bad_lease = || bad(HEADER_LEASE, "the number of a lease, from 1 on");
+        let lease = header(HEADER_LEASE)?
+            .map(|text| text.parse().ok().filter(|number| *number >= 1).ok_or_else(bad_lease))
             .transpose()?;
+        let bad_run = |error| bad(HEADER_RUN, &format!("the name of a run: {error}"));
+        let run = header(HEADER_RUN)?.map(|text| text.parse().map_err(bad_run)).transpose()?;
+        let bad_change = |error| bad(HEADER_CHANGE, &format!("JSON with `address` and `action`: {error}"));
+        let change: Option<ChangeNote> =
+            header(HEADER_CHANGE)?.map(|text| serde_json::from_str(text).map_err(bad_change)).transpose()?;
+        if let Some(change) = &change {
+            check(change)?;
+        }
         match (run, change) {
             (Some(run), Some(change)) => Ok(Self(Some((run, lease, change)))),
             (None, None) if lease.is_none() => Ok(Self(None)),
-            (None, _) => Err(bad(HEADER_RUN)),
-            (Some(_), None) => Err(bad(HEADER_CHANGE)),
+            (None, _) => Err(bad(HEADER_RUN, "the run that does this")),
+            (Some(_), None) => Err(bad(HEADER_CHANGE, "what the run does")),
         }
     }
+}
+
+/// Makes sure that `change` can be meant.
+fn check(change: &ChangeNote) -> Result<(), Problem> {
+    values::name("address", &change.address)?;
+    values::name("action", &change.action)?;
+    for count in change.counts.values() {
+        values::number("counts", &(*count).into(), 0..=COUNT_AT_MOST)?;
+    }
+    change.deadline.map_or(Ok(()), |deadline| values::moment("deadline", deadline))
 }
 
 impl UnderRun {

@@ -15,6 +15,7 @@ use super::{
     json_body::Body,
     runs::{UNDER, UnderRun},
     token_json::name_of,
+    values,
 };
 use crate::{
     access::{Operation, Permit},
@@ -89,6 +90,7 @@ async fn replace(
         return Err(moved());
     }
     let document: SettingsDocument = body.json()?;
+    values::texts("", &serde_json::to_value(&document)?)?;
     let settings = Settings::try_from(&document).map_err(|error| Problem::bad_request(error.to_string()))?;
     let etag = write(&session, &app, &permit, &settings, None, under.as_ref()).await?.ok_or_else(moved)?;
     let document = SettingsDocument::from(&settings);
