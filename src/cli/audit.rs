@@ -8,13 +8,13 @@ use tracing::Level;
 
 use crate::{
     model::{
-        Owner,
+        Owner, TimeBound,
         audit::{AuditAction, AuditEntry, AuditFilter},
         run::RunId,
     },
     policy::settings_file::Connection,
     report::{self, Paint},
-    serve::store::{PageRequest, Store, StoreUrl},
+    serve::store::{PageRequest, Store, StoreError, StoreUrl},
     target::gateway::Gateway,
 };
 
@@ -46,12 +46,13 @@ pub(super) struct AuditCommand {
     /// Only this action, e.g. `token-revoke`
     #[arg(long, value_name = "ACTION")]
     action: Option<AuditAction>,
-    /// Only at this moment or later, e.g. 2026-11-26T00:00:00Z
+    /// Only from this time on: a date (2026-11-26, from 00:00 UTC), a timestamp (2026-11-26T12:00:00Z) or a duration back
+    /// from now (1d)
     #[arg(long, value_name = "TIME")]
-    since: Option<Timestamp>,
-    /// Only before this moment
+    since: Option<TimeBound>,
+    /// Only before this time, written like `--since`
     #[arg(long, value_name = "TIME")]
-    until: Option<Timestamp>,
+    until: Option<TimeBound>,
     /// Only what this run did
     #[arg(long, value_name = "RUN")]
     run: Option<RunId>,
@@ -111,8 +112,11 @@ impl AuditCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         if let Some(url) = &self.store {
-            let store = Store::open(&StoreUrl { file: global.resolve(&url.file) }).await?;
-            let done = self.print(&Source::Store(&store), global).await;
+            let store = Store::open_to_read(&StoreUrl { file: global.resolve(&url.file) }).await?;
+            let done = match now_of(&store, global).await {
+                Ok(now) => self.print(&Source::Store(&store), global, now).await,
+                Err(error) => Err(error.into()),
+            };
             store.close().await;
             return done;
         }
@@ -125,15 +129,16 @@ impl AuditCommand {
         }
         let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
         let done = match session.target.gateway() {
-            Some(gateway) => self.print(&Source::Gateway(gateway), global).await,
+            Some(gateway) => self.print(&Source::Gateway(gateway), global, session.now()).await,
             None => Ok(Exit::Done),
         };
         session.close().await;
         done
     }
 
-    async fn print(&self, source: &Source<'_>, global: &Global) -> CommandResult {
-        match self.print_all(source, global).await {
+    /// Prints the entries of `source`, where it is `now`.
+    async fn print(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> CommandResult {
+        match self.print_all(source, global, now).await {
             // A reader that went away, such as `head`, is no error.
             Err(Stopped::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
             Err(Stopped::Written(error)) => Err(error.into()),
@@ -142,10 +147,10 @@ impl AuditCommand {
         }
     }
 
-    async fn print_all(&self, source: &Source<'_>, global: &Global) -> Result<(), Stopped> {
+    async fn print_all(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> Result<(), Stopped> {
         let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
         let mut out = redact::Lines::new(BufWriter::new(io::stdout()));
-        let filter = self.filter();
+        let filter = self.filter(now);
         let mut next = Some(0);
         let mut is_begun = false;
         while let Some(start) = next {
@@ -171,17 +176,23 @@ impl AuditCommand {
         Ok(())
     }
 
-    fn filter(&self) -> AuditFilter {
+    fn filter(&self, now: Timestamp) -> AuditFilter {
         AuditFilter {
             who: self.who.clone(),
             owner: self.owner.clone(),
             token: self.token,
             action: self.action,
-            since: self.since,
-            until: self.until,
+            since: self.since.map(|since| since.at(now)),
+            until: self.until.map(|until| until.at(now)),
             run: self.run.clone(),
         }
     }
+}
+
+/// What time it is for a server on `store`.
+async fn now_of(store: &Store, global: &Global) -> Result<Timestamp, StoreError> {
+    let latest = store.latest_moment().await?.unwrap_or(Timestamp::MIN);
+    Ok(global.now.unwrap_or_else(|| latest.max(Timestamp::now())))
 }
 
 /// Why not all entries were printed.

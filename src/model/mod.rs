@@ -29,6 +29,7 @@ pub mod scope;
 pub mod secret;
 pub mod server_identity;
 pub mod settings;
+pub mod time_bound;
 pub mod token;
 mod why;
 
@@ -51,6 +52,7 @@ pub use scope::Scope;
 pub use secret::TokenSecret;
 pub use server_identity::{ServerIdentity, canonical_address, is_loopback};
 pub use settings::{SettingKey, Settings};
+pub use time_bound::TimeBound;
 pub use token::{LastUse, Token, TokenId, TokenScope};
 pub use why::Why;
 
