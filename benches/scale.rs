@@ -22,6 +22,7 @@ use std::{
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokenwarden::{
+    http::{Credential, HttpClient},
     inventory::{
         Administrators, Call, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError,
         Server,
@@ -29,21 +30,16 @@ use tokenwarden::{
     model::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName, Why,
+        rails::{Lockout, Unsupported},
     },
     plan::{History, Plan, Terms},
-    policy::{
-        Policy,
-        settings_file::{Lockout, Unsupported},
-    },
+    policy::Policy,
     report::{self, Run, TargetRun},
     serve::{
         self, Clock, Options, random_bytes,
         store::{NewToken, Store, StoreUrl},
     },
-    target::{
-        gateway::Gateway,
-        http::{Credential, HttpClient},
-    },
+    targets::gateway::Gateway,
 };
 
 const NOW: &str = "2026-11-23T12:00:00Z";

@@ -11,11 +11,11 @@
 //! target ─> Inventory ─────┘                 ^rails    │apply (expand, verify, contract)
 //! ```
 //!
-//! The modules below stand in the order of the data. The pure ones know no clock, no file, no socket and
-//! no environment: [`model`], [`policy`], [`inventory`], [`access`], [`compliance`], [`plan`], [`testing`],
-//! [`report`].
-//! The world: [`target`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`cli`] (a person calls us). Who may use
-//! whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
+//! The modules below are in the order of the data. The pure ones know no clock, no file, no socket and no
+//! environment: [`model`], [`yaml`], [`policy`], [`config`], [`inventory`], [`access`], [`compliance`], [`plan`],
+//! [`policy_tests`], [`apply`], [`report`]. The world: [`journal`] (what runs did, on disk), [`http`] (one
+//! client), [`targets`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`cli`] (a person calls
+//! us). Who may use whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
 //! reach with which it could write, and that a target hands out its writer against an
 //! [`ApprovedPlan`](plan::ApprovedPlan) alone.
 //!
@@ -49,7 +49,11 @@
 
 pub mod model;
 
+pub mod yaml;
+
 pub mod policy;
+
+pub mod config;
 
 pub mod inventory;
 
@@ -59,13 +63,17 @@ pub mod compliance;
 
 pub mod plan;
 
-pub mod testing;
+pub mod policy_tests;
 
 pub mod apply;
 
+pub mod journal;
+
 pub mod report;
 
-pub mod target;
+pub mod http;
+
+pub mod targets;
 
 pub mod review;
 

@@ -7,7 +7,7 @@ use fuzz::{Answer, Pages};
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     model::{MarkKey, OwnerKind},
-    target::bitbucket::{Bitbucket, Options},
+    targets::bitbucket::{Bitbucket, Options},
 };
 
 static TARGET: LazyLock<(Pages, Bitbucket)> = LazyLock::new(|| {

@@ -7,7 +7,7 @@ use fuzz::{Answer, Pages};
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     model::{GroupName, Settings, settings::SettingsDocument},
-    target::gateway::Gateway,
+    targets::gateway::Gateway,
 };
 
 static TARGET: LazyLock<(Pages, Gateway)> = LazyLock::new(|| {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
-    apply::journal::{Begun, FORMAT_VERSION, JournalFile, Record},
+    journal::{Begun, FORMAT_VERSION, JournalFile, Record},
     report::{Paint, journal},
 };
 

@@ -7,7 +7,7 @@ use fuzz::{Answer, Pages};
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     model::MarkKey,
-    target::resolution::{Options, Resolution},
+    targets::resolution::{Options, Resolution},
 };
 
 static TARGET: LazyLock<(Pages, Resolution)> = LazyLock::new(|| {

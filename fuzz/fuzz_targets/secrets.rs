@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use tokenwarden::{model::TokenSecret, policy::settings_file};
+use tokenwarden::{config, model::TokenSecret};
 
 /// What must not be shown.
 const SECRET: &str = "hunter2";
@@ -32,7 +32,7 @@ targets:
 fuzz_target!(|bytes: &[u8]| {
     let file: Arc<str> = Arc::from("tokenwarden.yaml");
     let broken = [BEFORE.as_bytes(), bytes].concat();
-    let reading = settings_file::read(&file, &broken);
+    let reading = config::read(&file, &broken);
     assert!(reading.diagnostics.have_errors());
     let shown = fuzz::diagnostics_hold(&file, &reading.diagnostics, &reading.sources);
     // What the fuzzer wrote itself is no secret.

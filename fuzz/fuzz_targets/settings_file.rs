@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use tokenwarden::policy::settings_file;
+use tokenwarden::config;
 
 fuzz_target!(|bytes: &[u8]| {
     let file: Arc<str> = Arc::from("tokenwarden.yaml");
-    let reading = settings_file::read(&file, bytes);
+    let reading = config::read(&file, bytes);
     fuzz::diagnostics_hold(&file, &reading.diagnostics, &reading.sources);
     assert_eq!(reading.settings.is_some(), !reading.diagnostics.have_errors());
     let Some(settings) = reading.settings else { return };

@@ -10,7 +10,7 @@ use tokenwarden::{
         snapshot::{self, About, Asked, Snapshot, SnapshotError},
     },
     model::Token,
-    target::{self, Sight},
+    targets::{self, Sight},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn open(bytes: &[u8]) -> Result<Snapshot<Cursor<&[u8]>>, SnapshotError> {
-    Snapshot::open("snapshot", Cursor::new(bytes), |_, kind| target::calls_of(kind, Sight::default()))
+    Snapshot::open("snapshot", Cursor::new(bytes), |_, kind| targets::calls_of(kind, Sight::default()))
 }
 
 fn has_place(error: &SnapshotError, lines: u64) {

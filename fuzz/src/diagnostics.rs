@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tokenwarden::{
-    policy::{Diagnostics, Mark, Sources},
     report,
+    yaml::{Diagnostics, Mark, Sources},
 };
 
 /// Every mistake has a place in the file, all can be shown, and an error says what is wrong in one line.

@@ -12,14 +12,12 @@ use std::{
 
 use serde_json::Value;
 use tokenwarden::{
+    http::{Credential, HttpClient, Limits, Retries},
     inventory::{
         Coverage, InventoryReader,
         snapshot::{self, About, Asked, Snapshot},
     },
-    target::{
-        self, Sight,
-        http::{Credential, HttpClient, Limits, Retries},
-    },
+    targets::{self, Sight},
 };
 
 /// What stands between two pages in the bytes of the fuzzer: a line of its own in a seed.
@@ -141,7 +139,7 @@ pub fn tokens_are_whole(pages: &Pages, kind: &'static str, reader: &impl Invento
         assert!(!error.to_string().is_empty());
         return;
     }
-    let calls = |_: &str, kind: &str| target::calls_of(kind, Sight::default());
+    let calls = |_: &str, kind: &str| targets::calls_of(kind, Sight::default());
     let snapshot = Snapshot::open("snapshot", io::Cursor::new(written), calls).expect("what was written");
     let mut seen = BTreeSet::new();
     let mut each = |token: tokenwarden::model::Token| {

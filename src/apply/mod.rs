@@ -2,10 +2,9 @@
 //!
 //! In: an [`ApprovedPlan`](crate::plan::ApprovedPlan), a reader and a writer. Out: an [`Outcome`]:
 //! for every change whether it was done, failed or was not tried, and why. It refuses to decide
-//! anything: what to do and in which order is the plan's. What is done leaves a trace in a [`journal`].
+//! anything: what to do and in which order is the plan's. What is done leaves a trace in a [`journal`](crate::journal).
 
 mod executor;
-pub mod journal;
 mod outcome;
 mod writer;
 

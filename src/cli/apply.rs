@@ -20,12 +20,15 @@ use tracing::Level;
 
 use crate::{
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
+    config::TargetDeclaration,
     inventory::Dated,
     model::{Why, rails::RailClass},
     plan::{Allowed, ApprovedPlan, Change, History, Plan},
-    policy::{Policy, settings_file::TargetDeclaration},
+    policy::Policy,
     report::{
-        self, Calls, Paint, Run, TargetRun, fleet, json::LayerEntry, outcome, outcome::Afterwards,
+        self, Calls, Paint, Run, TargetRun, fleet,
+        json::LayerEntry,
+        outcome::{self, Afterwards},
         saved::Reviewed,
     },
 };

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use tracing::Level;
 
 use crate::{
+    config::Connection,
     model::{
         Owner, TimeBound,
         audit::{AuditAction, AuditEntry, AuditFilter},
         run::RunId,
     },
-    policy::settings_file::Connection,
     report::{self, Paint},
     serve::store::{PageRequest, Store, StoreError, StoreUrl},
-    target::gateway::Gateway,
+    targets::gateway::Gateway,
 };
 
 use super::{

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::policy::{Policy, settings_file::TargetDeclaration};
+use crate::{config::TargetDeclaration, policy::Policy};
 
 use super::{
     Exit, Failure, Global,

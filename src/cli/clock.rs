@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    http::ClockOffset,
     plan::{Object, Plan, PlannedChange, Purpose},
-    target::{Target, http::ClockOffset},
+    targets::Target,
 };
 
 /// Clocks that are further apart are a matter to speak of.

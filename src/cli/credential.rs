@@ -6,9 +6,9 @@ use std::{env, path::Path, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    config::Auth,
+    http::Credential,
     model::{MarkKey, mark::ShortKey},
-    policy::settings_file::Auth,
-    target::http::Credential,
 };
 
 use super::{

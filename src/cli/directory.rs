@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, files, log, output, runtime};
 use crate::serve::{
     directory,
     store::{Store, StoreError, StoreUrl},
 };
+
+use super::{CommandResult, Exit, Failure, Global, files, log, output, runtime};
 
 /// What `directory` understands.
 #[derive(Debug, Subcommand)]

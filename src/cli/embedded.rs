@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::{
+    http::Credential,
     model::{GroupName, TokenSecret},
     serve::{
         self, Clock, Options, Running, random_bytes,
         store::{Store, StoreError, StoreUrl},
     },
-    target::http::Credential,
 };
 
 use super::{Exit, Failure, files, redact};

@@ -8,14 +8,11 @@ use futures_util::{StreamExt, stream};
 use tracing::Level;
 
 use crate::{
+    config::{Connection, TargetDeclaration},
     inventory::Dated,
-    model::Why,
-    model::{Owner, Question, Scope, TokenId, network},
+    model::{Owner, Question, Scope, TokenId, Why, network},
     plan::{Forecast, History, Outlook, Plan},
-    policy::{
-        Policy,
-        settings_file::{Connection, TargetDeclaration},
-    },
+    policy::Policy,
     report::{
         Paint,
         explain::{forecast, token},

@@ -11,12 +11,11 @@ use std::{
 };
 
 use crate::{
-    apply::journal::JournalFolder,
-    policy::{
-        Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Layer, Mark, Policy, Sources, read_layers,
-        settings_file::{self, LayerPath, SettingsFile, SettingsReading, TargetDeclaration},
-    },
+    config::{self, LayerPath, SettingsFile, SettingsReading, TargetDeclaration},
+    journal::JournalFolder,
+    policy::{Layer, Policy, read_layers},
     report::{self, json::LayerEntry, saved},
+    yaml::{Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Mark, Sources},
 };
 
 use super::{ColorChoice, Exit, Failure, Global, output};
@@ -97,7 +96,7 @@ pub(super) fn load_without_layers(global: &Global, source: &dyn Source) -> Loade
             };
         }
     };
-    let SettingsReading { settings, policies, diagnostics, sources } = settings_file::read(&shown, &bytes);
+    let SettingsReading { settings, policies, diagnostics, sources } = config::read(&shown, &bytes);
     Loaded { settings, policies, layers, diagnostics, sources }
 }
 

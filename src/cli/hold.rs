@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    apply::journal::{LockError, RunLock},
+    journal::{LockError, RunLock},
     model::run::RunId,
     serve::random_bytes,
-    target::gateway::{Gateway, HeldLease, LeaseError},
+    targets::gateway::{Gateway, HeldLease, LeaseError},
 };
 
 use super::{

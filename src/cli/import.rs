@@ -6,14 +6,12 @@ use jiff::{Timestamp, tz::TimeZone};
 use tracing::Level;
 
 use crate::{
+    config::TargetDeclaration,
     inventory::{Inventory, InventoryReader},
     model::Period,
     plan::waive_existing,
-    policy::{
-        draft::{self, Drafted},
-        settings_file::TargetDeclaration,
-    },
-    target::Target,
+    policy::draft::{self, Drafted},
+    targets::Target,
 };
 
 use super::{

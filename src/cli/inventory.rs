@@ -10,15 +10,14 @@ use clap::Args;
 use tracing::Level;
 
 use crate::{
+    config::TargetDeclaration,
     inventory::{
         InventoryReader,
         snapshot::{self, About, Asked, Budget, SnapshotNotWritten, Taken},
     },
     model::rails::RailClass,
-    plan::Spent,
-    plan::named_groups,
-    policy::settings_file::TargetDeclaration,
-    target::Target,
+    plan::{Spent, named_groups},
+    targets::Target,
 };
 
 use super::{

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tracing::Level;
 
 use crate::{
-    apply::journal::merge,
+    config::Connection,
+    journal::merge,
     model::run::{RecordedRun, RunId},
-    policy::settings_file::Connection,
     report::{
         Paint,
         journal::{self, RunsDocument},

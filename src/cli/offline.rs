@@ -3,10 +3,10 @@
 use std::{error::Error, fs::File, io::BufReader, path::Path};
 
 use crate::{
+    config::Connection,
     inventory::snapshot::Snapshot,
     plan::{History, Spent},
-    policy::settings_file::Connection,
-    target::{self, Sight},
+    targets::Sight,
 };
 
 use super::{
@@ -56,7 +56,7 @@ pub(super) async fn plan<'a>(
             // They matter to no other kind, and of a target that is not found nothing is planned.
             _ => Sight::default(),
         };
-        target::calls_of(kind, sight)
+        crate::targets::calls_of(kind, sight)
     };
     let snapshot =
         Snapshot::open(file.display().to_string(), BufReader::with_capacity(READ_AT_ONCE, input), calls)

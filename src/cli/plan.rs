@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use tracing::Level;
 
-use crate::{plan::Allowed, policy::settings_file::Connection, report};
+use crate::{config::Connection, plan::Allowed, report};
 
 use super::{
     CommandResult, Exit, Global, atomic,

@@ -10,18 +10,16 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    apply::{
-        journal::{ItsTokens, JournalFolder, Past, Recording, Sought, history, merge},
-        one_line,
-    },
+    apply::one_line,
+    config::{Connection, Journal, TargetDeclaration, may_share_tokens},
+    journal::{ItsTokens, JournalFolder, Past, Recording, Sought, history, merge},
     model::{
         Period, ServerIdentity,
         run::{Fate, RecordedRun, RunHead, RunId},
     },
     plan::{ApprovedPlan, History, Plan},
-    policy::settings_file::{Connection, Journal, TargetDeclaration, may_share_tokens},
     report::saved::sha256,
-    target::{
+    targets::{
         Target, Writer,
         gateway::{Gateway, Tenure},
     },

@@ -8,9 +8,9 @@ use clap::Args;
 use tracing::Level;
 
 use crate::{
-    policy::settings_file::Auth,
+    config::Auth,
+    http::HttpClient,
     review::{self, Publication, PullRequest, Written},
-    target::http::HttpClient,
 };
 
 use super::{

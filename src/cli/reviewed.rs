@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::{
-    policy::settings_file::TargetDeclaration,
+    config::TargetDeclaration,
     report::saved::{Reviewed, SavedPlan, Verdict},
 };
 

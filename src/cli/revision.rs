@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, path::Path};
 
-use crate::policy::FILE_BYTES_AT_MOST;
+use crate::yaml::FILE_BYTES_AT_MOST;
 
 use super::{
     Exit, Failure,

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    apply::journal,
-    policy::settings_file::{Auth, Connection, Server},
+    config::{Auth, Connection, Server},
+    journal,
     report::owners,
 };
 

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{apply, inventory, policy, report};
+use crate::{config, inventory, journal, policy, policy_tests, report};
 
 use super::{CommandResult, Exit, Failure, Global, atomic::CannotWrite, output};
 
@@ -52,15 +52,15 @@ impl Document {
     fn schema(self) -> Value {
         match self {
             Self::Policy => policy::document::schema(),
-            Self::Settings => policy::settings_file::document::schema(),
+            Self::Settings => config::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => report::json::schema(),
             Self::Inventory => inventory::snapshot::schema(),
             Self::Explanation => report::explain_json::explanation_schema(),
-            Self::Tests => policy::test_file::document::schema(),
+            Self::Tests => policy_tests::file::document::schema(),
             Self::TestReport => report::test_json::schema(),
             Self::Decision => report::explain_json::decision_schema(),
-            Self::Journal => apply::journal::schema(),
+            Self::Journal => journal::schema(),
             Self::Runs => report::journal::schema(),
         }
     }

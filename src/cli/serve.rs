@@ -14,16 +14,17 @@ use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 use tracing::Level;
 
-use super::{
-    CommandResult, Exit, Failure, Global, directory, log, runtime,
-    stop::{self, Hangup},
-};
 use crate::{
     model::{GroupName, Period},
     serve::{
         self, Certificate, CompatibleVersion, Options, ServeError, Tls, TlsVersion,
         store::{Store, StoreError, StoreUrl},
     },
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global, directory, log, runtime,
+    stop::{self, Hangup},
 };
 
 /// What `serve` understands.

@@ -6,13 +6,13 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    config::{Auth, Connection, Server, TargetDeclaration},
+    http::{HttpClient, Limits},
     model::canonical_address,
-    policy::settings_file::{Auth, Connection, Server, TargetDeclaration},
-    target::{
+    targets::{
         Target,
         bitbucket::{self, Bitbucket},
         gateway::Gateway,
-        http::{HttpClient, Limits},
         resolution::{self, Resolution},
     },
 };

@@ -10,13 +10,14 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::{
-    CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, run_files::RunFiles,
-    runtime,
-};
 use crate::serve::{
     settings::{self, TransferError},
     store::{Store, StoreUrl},
+};
+
+use super::{
+    CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, run_files::RunFiles,
+    runtime,
 };
 
 /// What `settings` understands.

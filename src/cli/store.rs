@@ -6,8 +6,9 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use tracing::Level;
 
-use super::{CommandResult, Exit, Failure, Global, log, output, runtime};
 use crate::serve::store::{Renumbered, Restored, Store, StoreError, StoreUrl};
+
+use super::{CommandResult, Exit, Failure, Global, log, output, runtime};
 
 /// What `store` understands.
 #[derive(Debug, Subcommand)]

@@ -8,12 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apply::one_line,
+    config::{TargetDeclaration, may_share_tokens},
     inventory::{Dated, InventoryReader, ReadError, Watch},
     plan::{self, Baseline, History, Part, Plan, Purpose, Review, Terms},
-    policy::{
-        Policy,
-        settings_file::{TargetDeclaration, may_share_tokens},
-    },
+    policy::Policy,
     report::saved::{Reviewed, SavedPlan},
 };
 

@@ -17,13 +17,14 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use crate::{
-    policy::{
-        Code, Diagnostic, Diagnostics, Mark, Policy, Sources,
-        settings_file::TargetDeclaration,
-        test_file::{self, Case, TestFile},
+    config::TargetDeclaration,
+    policy::Policy,
+    policy_tests::{
+        self, CaseResult, TestRun,
+        file::{self, Case, TestFile},
     },
     report::{Paint, test_json::TestReportDocument, test_junit, test_text},
-    testing::{self, CaseResult, TestRun},
+    yaml::{Code, Diagnostic, Diagnostics, Mark, Sources},
 };
 
 use super::{
@@ -181,7 +182,7 @@ fn read(paths: &[TestPath], targets: &[&str], global: &Global) -> Result<(Vec<Te
     for TestPath { path, shown } in paths {
         match files::read_regular(path) {
             Ok(bytes) => {
-                let reading = test_file::read(shown, &bytes);
+                let reading = file::read(shown, &bytes);
                 if let Some(file) = reading.file {
                     diagnostics.extend_some(unknown_target(&file, targets));
                     files.push(file);
@@ -228,7 +229,7 @@ fn run(
         .iter()
         .flat_map(|&(file, policy)| file.cases.iter().map(move |case| (file, case, policy)))
         .collect();
-    let results = in_parallel(&cases, |(file, case, policy)| testing::run(file, case, policy));
+    let results = in_parallel(&cases, |(file, case, policy)| policy_tests::run(file, case, policy));
     let mut run = TestRun { results, ..TestRun::default() };
     for (target, policy) in targets.iter().zip(policies) {
         let of_target = run.results.iter().filter(|result| result.target == target.name);
@@ -241,7 +242,7 @@ fn run(
 fn check_words(tested: &[(&TestFile, &Policy)], sources: &Sources, global: &Global) -> Result<(), Failure> {
     let mut diagnostics = Diagnostics::default();
     for (file, policy) in tested {
-        diagnostics.append(testing::check(file, policy));
+        diagnostics.append(policy_tests::check(file, policy));
     }
     show(&diagnostics, sources, global.color);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, tested.len())) } else { Ok(()) }

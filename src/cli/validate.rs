@@ -7,8 +7,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    policy::{Diagnostics, Layer, Mark, Reading, Sources, read_layers},
+    policy::{Layer, Reading, read_layers},
     report,
+    yaml::{Diagnostics, Mark, Sources},
 };
 
 use super::{

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::{
+    model::{Action, Rule, RuleCode, Token, TokenId},
+    policy::Waiver,
+    yaml::Place,
+};
+
 use super::{
     Compliance, LimitChoice,
     rules::{self, Subject, Verdict},
-};
-use crate::{
-    model::{Action, Rule, RuleCode, Token, TokenId},
-    policy::{Place, Waiver},
 };
 
 /// One token with every rule that was tried on it.

@@ -27,7 +27,8 @@ use jiff::Timestamp;
 use crate::{
     inventory::{Capabilities, Census, Expiry, InventoryReader, People},
     model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, expression::Asked, mark},
-    policy::{Place, Policy, Waiver},
+    policy::{Policy, Waiver},
+    yaml::Place,
 };
 
 use owner::OwnerBook;

@@ -6,7 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     inventory::{Membership, People, Presence, Unsure},
     model::{GroupName, Holders, Owner, OwnerKind, Permission, UserName},
-    policy::{LimitEntry, Place, Policy},
+    policy::{LimitEntry, Policy},
+    yaml::Place,
 };
 
 /// How an owner stands under the policy.

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Period, UserName};
+
 /// What a rail counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +108,33 @@ impl Rails {
     #[must_use]
     pub fn of(&self, class: RailClass) -> Rail {
         self.0.get(&class).copied().unwrap_or_else(|| class.default_rail())
+    }
+}
+
+/// What happens when the policy has keys that a target cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Unsupported {
+    /// The run ends with an error.
+    #[default]
+    Error,
+    /// The keys are shown, and the run goes on.
+    Warn,
+}
+
+/// Who must still get in after a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lockout {
+    /// Users whose way in stays open.
+    pub break_glass: Vec<UserName>,
+    /// So many administrators must be left; at least one.
+    pub min_admins: u64,
+    /// How long a way in must last to count.
+    pub horizon: Period,
+}
+
+impl Default for Lockout {
+    fn default() -> Self {
+        Self { break_glass: Vec::new(), min_admins: 1, horizon: Period::days(7) }
     }
 }
 

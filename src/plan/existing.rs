@@ -13,7 +13,12 @@ use crate::{
     compliance::{Compliance, Findings},
     inventory::{Inventory, InventoryReader, ReadError},
     model::{Owner, Rule, Token, TokenId},
-    policy::{FILE_BYTES_AT_MOST, Layer, WaiverSubject, draft, draft::WaiverDraft, read_layers},
+    policy::{
+        Layer, WaiverSubject,
+        draft::{self, WaiverDraft},
+        read_layers,
+    },
+    yaml::FILE_BYTES_AT_MOST,
 };
 
 use super::named_groups;

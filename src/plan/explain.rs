@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     compliance::{Explanation, Finding, Trial},
     model::{Action, Rule, RuleCode, Token, TokenId},
-    policy::Place,
+    yaml::Place,
 };
 
 use super::{Change, HeldBack, Pending, Plan, PlannedChange};

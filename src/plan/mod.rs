@@ -55,9 +55,10 @@ use crate::{
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
         AddressSet, GroupName, Holders, Period, Permission, Rule, SettingKey, Settings, Token, TokenId,
-        UserName, run::Settled,
+        UserName, rails::Unsupported, run::Settled,
     },
-    policy::{Place, Policy, settings_file::Unsupported},
+    policy::Policy,
+    yaml::Place,
 };
 
 use planner::Planner;

@@ -8,7 +8,8 @@ use crate::{
     access::{Answer, Person, TokenOwner, answer},
     inventory::{Inventory, InventoryReader, Presence, ReadError},
     model::{Permission, Question, SettingKey, Settings, UserName},
-    policy::{Place, Policy},
+    policy::Policy,
+    yaml::Place,
 };
 
 use super::{HeldBack, Terms, lockout::settings_after, named_groups, settings};

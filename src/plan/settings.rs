@@ -3,8 +3,9 @@
 
 use crate::{
     inventory::Inventory,
-    model::{GroupName, Holders, Permission, Reach, SettingKey},
-    policy::{Place, Policy, settings_file::Unsupported},
+    model::{GroupName, Holders, Permission, Reach, SettingKey, rails::Unsupported},
+    policy::Policy,
+    yaml::Place,
 };
 
 use super::{

@@ -8,13 +8,10 @@ use jiff::Timestamp;
 use crate::{
     model::{
         Period, TokenId,
-        rails::RailClass,
+        rails::{Lockout, RailClass, Unsupported},
         run::{ChangeNote, Counts, RunId, Settled},
     },
-    policy::{
-        Policy,
-        settings_file::{Lockout, Unsupported},
-    },
+    policy::Policy,
 };
 
 /// What a plan is made from, beside the target.

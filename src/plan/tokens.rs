@@ -9,7 +9,8 @@ use crate::{
     compliance::{Finding, TokenFindings},
     inventory::{Coverage, Expiry, Inventory, Server},
     model::{Action, Rule, Scope, Token, mark},
-    policy::{Place, Policy},
+    policy::Policy,
+    yaml::Place,
 };
 
 use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark};

@@ -42,7 +42,7 @@ pub struct PolicyDocument {
     pub waivers_warn: Option<Period>,
 }
 
-pub(super) fn version_one(_: &mut SchemaGenerator) -> Schema {
+pub(crate) fn version_one(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "integer", "const": 1 })
 }
 

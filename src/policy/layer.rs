@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::node::{Entry, Map, Node, Value, key_path};
+use crate::yaml::node::{Entry, Map, Node, Value, key_path};
 
 /// The word that un-sets a key of an earlier layer.
 pub(crate) const UNMANAGED: &str = "unmanaged";
@@ -78,7 +78,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::source::parse;
+    use crate::yaml::source::parse;
 
     fn tree(yaml: &str) -> Node {
         parse(&Arc::from("layer.yaml"), yaml.as_bytes()).root.unwrap()
@@ -127,7 +127,7 @@ mod tests {
         let first = tree("a:\n  b: 1\n  c: 2\n");
         let second = tree("\n\na:\n  c: 3\n");
         let merged = merge([first, second]).unwrap();
-        let at = crate::policy::node::At::root(&merged);
+        let at = crate::yaml::node::At::root(&merged);
         let line = |key: &str| at.find(&["a", key]).unwrap().mark().place.line;
         assert_eq!((line("b"), line("c")), (2, 4));
     }

@@ -4,52 +4,27 @@
 //! remembers the file, line and column that it came from, or all diagnostics at once. It refuses
 //! to know files (it is given their bytes), servers and the time.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::model::{
-    Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, LimitKey, Owner,
-    PasswordAuthentication, Period, Permission, Rule, SettingKey, UserName,
+use crate::{
+    model::{
+        Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, LimitKey, Owner,
+        PasswordAuthentication, Period, Permission, Rule, SettingKey, UserName,
+    },
+    yaml::Place,
 };
 
-pub mod diagnostic;
 pub mod document;
 pub mod draft;
 mod layer;
-mod node;
-mod raw;
 mod read;
 mod rule;
-pub mod settings_file;
-mod source;
-mod structure;
-mod surrounding_space;
-pub mod test_file;
-mod validate;
+pub(crate) mod validate;
 mod waiver;
 
-pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
 pub use read::{Layer, Reading, read, read_layers};
 pub use rule::OwnRule;
-pub use source::FILE_BYTES_AT_MOST;
 pub use waiver::{Waiver, WaiverSubject};
-
-/// Where in a file something stands. Ordered by file, then line, then column.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// Path of the file, as the settings file or the command line names it.
-    pub file: Arc<str>,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
-}
-
-impl fmt::Display for Place {
-    /// `file:line`, the form that terminals and editors make a link of.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
-}
 
 /// A value and the place in the policy that it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,12 +5,17 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
-use super::{
-    Code, Diagnostic, Diagnostics, Mark, Policy, Sources, Waivers, document,
-    layer::merge,
+use crate::yaml::{
+    Code, Diagnostic, Diagnostics, Mark, Sources,
     node::{At, Node, key_path},
     source,
     structure::{OwnWords, Structure},
+    values,
+};
+
+use super::{
+    Policy, Waivers, document,
+    layer::merge,
     validate::{self, Extent},
 };
 
@@ -128,7 +133,7 @@ fn has_meaning(at: &At<'_>) -> bool {
     let is_word = at.text().is_some();
     let is_date = at.path.starts_with("waivers[") && at.path.ends_with("].until");
     is_date
-        || validate::is_period(at)
+        || values::is_period(at)
         || (is_word && at.path.starts_with("tokens.enforcement."))
         || (at.path == "permissions.manage_others" && at.text() == Some("everyone"))
 }

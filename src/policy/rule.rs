@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::model::{Expression, Rule};
-
-use super::Place;
+use crate::{
+    model::{Expression, Rule},
+    yaml::Place,
+};
 
 /// A rule of the policy's own.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fmt};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use crate::model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, password::wildcard};
-
-use super::{Mark, Place};
+use crate::{
+    model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, password::wildcard},
+    yaml::{Mark, Place},
+};
 
 /// A declared exception: findings of these rules on these tokens are shown, and nothing is done about
 /// them until the end of a day.

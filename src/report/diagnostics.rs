@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     model::schema::schema_of,
-    policy::{Diagnostic, Diagnostics, Mark, Severity, Sources},
+    yaml::{Diagnostic, Diagnostics, Mark, Severity, Sources},
 };
 
 /// The longest part of a source line that is shown, in characters.

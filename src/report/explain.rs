@@ -8,7 +8,8 @@ use crate::{
     compliance::{Trial, rules::Verdict},
     model::{Action, SettingKey, Token},
     plan::{Event, ExplainedToken, Forecast},
-    policy::{Place, Waiver},
+    policy::Waiver,
+    yaml::Place,
 };
 
 use super::{

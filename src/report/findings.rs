@@ -7,7 +7,8 @@ use crate::{
     compliance::TokenFindings,
     model::{Rule, Token},
     plan::{Origin, Plan, Reason},
-    policy::{Place, Waiver},
+    policy::Waiver,
+    yaml::Place,
 };
 
 /// What is done about a finding.

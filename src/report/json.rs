@@ -19,7 +19,8 @@ use crate::{
         settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
     plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Purpose, Reason, RefusedUse},
-    policy::{Place, Waiver, WaiverSubject},
+    policy::{Waiver, WaiverSubject},
+    yaml::Place,
 };
 
 use super::{

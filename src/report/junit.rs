@@ -6,7 +6,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::{model::Rule, plan::Object, plan::Plan, policy::Place};
+use crate::{
+    model::Rule,
+    plan::{Object, Plan},
+    yaml::Place,
+};
 
 use super::{
     Run, TargetRun,

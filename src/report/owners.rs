@@ -15,7 +15,7 @@ use crate::{
     compliance::{Finding, WaiverStanding, WaiverWarning},
     model::{Owner, OwnerKind, Rule, RuleCode, Token, TokenId, brief},
     plan::{Change, Reason},
-    policy::Place,
+    yaml::Place,
 };
 
 use super::{

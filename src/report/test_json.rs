@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     model::schema::schema_of_output,
-    testing::{CaseResult, CoverageItem, CoverageSubject, TestRun},
+    policy_tests::{CaseResult, CoverageItem, CoverageSubject, TestRun},
 };
 
 use super::json::{SourceEntry, source};

@@ -3,7 +3,7 @@
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-use crate::testing::{CaseResult, TestRun};
+use crate::policy_tests::{CaseResult, TestRun};
 
 use super::{escape::escape_whole, junit::tell_apart, test_text::difference};
 

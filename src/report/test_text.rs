@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use similar::{ChangeTag, TextDiff};
 
 use crate::{
-    policy::Place,
-    testing::{CaseResult, Coverage, CoverageSubject, TestRun},
+    policy_tests::{CaseResult, Coverage, CoverageSubject, TestRun},
+    yaml::Place,
 };
 
 use super::{

@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 use crate::{
     model::LastChange,
     plan::{Object, Origin, Plan, PlannedChange, Purpose, Reason},
-    policy::Place,
+    yaml::Place,
 };
 
 use super::{

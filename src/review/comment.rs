@@ -4,7 +4,7 @@
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::{model::UserName, target::http::HttpClient};
+use crate::{http::HttpClient, model::UserName};
 
 use super::{Cause, Publication, PullRequest, ReviewError, cannot};
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 
-use crate::target::http::{HttpClient, HttpError};
+use crate::http::{HttpClient, HttpError};
 
 use super::{LONGEST, Publication, PullRequest, segment, shorten};
 

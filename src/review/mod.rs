@@ -20,8 +20,8 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    http::{HttpClient, HttpError},
     model::percent,
-    target::http::{HttpClient, HttpError},
 };
 
 /// Longest text that Bitbucket takes in the places that are used here, in characters.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt::Write};
 use crate::{
     model::{Why, brief},
     plan::{Plan, PlannedChange},
-    policy::Place,
     report::{Run, change_line, escape_whole, markdown},
+    yaml::Place,
 };
 
 use super::{Annotation, DataItem, DataValue, Publication, Severity, insights::DETAILS};

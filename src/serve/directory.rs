@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde::Deserialize;
 
+use crate::{
+    model::{GroupName, UserName},
+    yaml::plain,
+};
+
 use super::{
     passwords::{COSTS, PasswordError, hash_password, is_argon2, is_password, is_password_hash},
     store::{DirectoryRows, NewUser, Store, StoreError, slug},
-    yaml,
 };
-use crate::model::{GroupName, UserName};
 
 /// The directory file, as written.
 #[derive(Deserialize)]
@@ -144,7 +147,7 @@ pub fn read(
     environment: impl Fn(&str) -> Option<String>,
     kept: &BTreeMap<UserName, String>,
 ) -> Result<DirectoryRows, DirectoryError> {
-    let document: DirectoryDocument = yaml::read(text).map_err(DirectoryError::Form)?;
+    let document: DirectoryDocument = plain::read(text).map_err(DirectoryError::Form)?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
     for written in document.users {

@@ -31,7 +31,6 @@ pub mod settings;
 pub mod store;
 mod throttle;
 mod tls;
-mod yaml;
 
 use std::{
     io,

@@ -8,16 +8,19 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::{
+    model::{
+        BadOwner, GroupName, LastUse, Owner, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
+        lifetime::BadPeriod,
+        settings::{BadSettings, SettingsDocument},
+    },
+    yaml::plain,
+};
+
 use super::{
     live_settings::settings_text,
     random::{NoRandomness, random_bytes},
     store::{NewToken, Store, StoreError},
-    yaml,
-};
-use crate::model::{
-    BadOwner, GroupName, LastUse, Owner, Period, Scope, Settings, TokenScope, TokenSecret, UserName,
-    lifetime::BadPeriod,
-    settings::{BadSettings, SettingsDocument},
 };
 
 /// The seed file, as written.
@@ -156,7 +159,7 @@ pub async fn plant(
     administrators: GroupName,
     now: Timestamp,
 ) -> Result<bool, SeedError> {
-    let document: SeedDocument = yaml::read(text).map_err(SeedError::Form)?;
+    let document: SeedDocument = plain::read(text).map_err(SeedError::Form)?;
     let initial = Settings::initial(administrators);
     store.begin_settings(&settings_text(&initial)?).await?;
     let settings = document.settings.map(|part| settings(&initial, part)).transpose()?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokenwarden::{
     inventory::Call,
     model::password::wildcard,
-    target::{Sight, calls_of},
+    targets::{Sight, calls_of},
 };
 
 use crate::{

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokenwarden::{
     inventory::{Capabilities, Expiry},
-    model::{Owner, Scope, SettingKey, Token, TokenId, TokenScope},
+    model::{Owner, Scope, SettingKey, Token, TokenId, TokenScope, rails::Unsupported},
     plan::{Plan, Terms},
-    policy::{Policy, settings_file::Unsupported},
+    policy::Policy,
     report::{Paint, text},
 };
 

@@ -5,7 +5,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
-    apply::{ChangeOutcome, ChangeResult, execute, journal::Recording},
+    apply::{ChangeOutcome, ChangeResult, execute},
+    journal::Recording,
     model::{Owner, Scope, Token, TokenId, TokenScope},
     serve::{
         Clock,

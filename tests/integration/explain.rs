@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokenwarden::{
     compliance::Trial,
     inventory::{Caller, Credential},
-    model::{LastUse, Owner, Rule, Scope, Token, TokenId, TokenScope},
+    model::{LastUse, Owner, Rule, Scope, Token, TokenId, TokenScope, rails::Lockout},
     plan::{Event, ExplainedToken, History, Plan, Terms},
-    policy::{Policy, settings_file::Lockout},
+    policy::Policy,
     report::{Paint, explain},
 };
 
@@ -27,7 +27,7 @@ fn json(run: &Run) -> Value {
 fn explained(world: &World, policy: &Policy, id: &TokenId, now: Timestamp) -> ExplainedToken {
     let (lockout, history) = (Lockout::default(), History::default());
     let terms = Terms {
-        unsupported: tokenwarden::policy::settings_file::Unsupported::Error,
+        unsupported: tokenwarden::model::rails::Unsupported::Error,
         target: "world",
         policy,
         lockout: &lockout,

@@ -22,18 +22,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
+    http::{Credential, HttpClient, Limits, Retries},
     inventory::InventoryReader,
-    model::{Mark, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
+    model::{
+        Mark, Settings, Token, TokenId, TokenScope,
+        rails::{Lockout, Unsupported},
+        settings::SettingsDocument,
+    },
     plan::{Change, History, Object, Plan, PlannedChange, Terms},
-    policy::{
-        Policy,
-        settings_file::{Lockout, Unsupported},
-    },
-    target::{
-        Target,
-        gateway::Gateway,
-        http::{Credential, HttpClient, Limits, Retries},
-    },
+    policy::Policy,
+    targets::{Target, gateway::Gateway},
 };
 
 use crate::{

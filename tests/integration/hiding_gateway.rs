@@ -10,12 +10,10 @@ use axum::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenwarden::{
+    http::{Credential, HttpClient},
     inventory::InventoryReader,
     plan::Plan,
-    target::{
-        gateway::Gateway,
-        http::{Credential, HttpClient},
-    },
+    targets::gateway::Gateway,
 };
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use proptest::prelude::*;
-use tokenwarden::{policy, policy::settings_file, report};
+use tokenwarden::{config, policy, report};
 
 /// The codes found in a file of these bytes.
 fn found(bytes: &[u8]) -> Vec<&'static str> {
@@ -131,7 +131,7 @@ fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     let reading = policy::read(&[(Arc::clone(&file), bytes.to_vec())]);
     prop_assert_eq!(reading.policy.is_some(), !reading.diagnostics.have_errors());
     let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, true);
-    let reading = settings_file::read(&file, bytes);
+    let reading = config::read(&file, bytes);
     prop_assert_eq!(reading.settings.is_some(), !reading.diagnostics.have_errors());
     let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
     for diagnostic in reading.diagnostics.iter() {
@@ -165,7 +165,7 @@ proptest! {
     // Something is put in and nothing taken out, so that every secret stays under its key.
     #[test]
     fn no_secret_comes_out_of_a_settings_file_however_broken(bytes in mutated(SECRETS, 1)) {
-        let reading = settings_file::read(&Arc::from("tokenwarden.yaml"), &bytes);
+        let reading = config::read(&Arc::from("tokenwarden.yaml"), &bytes);
         let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
         prop_assert!(reading.diagnostics.have_errors());
         prop_assert!(!text.contains("hunter2"), "{}", text);

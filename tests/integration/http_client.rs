@@ -20,9 +20,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
+    http::{CallStatistics, Credential, HttpClient, HttpError, Limits, Retries},
     inventory::InventoryReader,
-    target::gateway::Gateway,
-    target::http::{CallStatistics, Credential, HttpClient, HttpError, Limits, Retries},
+    targets::gateway::Gateway,
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},

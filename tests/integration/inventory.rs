@@ -13,9 +13,8 @@ use tokenwarden::{
         InventoryReader,
         snapshot::{About, Asked, Snapshot, SnapshotError, write},
     },
-    model::Token,
+    model::{Token, rails::Lockout},
     plan::{History, Plan, Terms},
-    policy::settings_file::Lockout,
 };
 
 use crate::{
@@ -60,7 +59,7 @@ proptest! {
         let (policy, world) = (policy(&text), World::new(state));
         let (lockout, history) = (Lockout::default(), History::default());
         let snapshot = open(snapshot_of(&world)).unwrap();
-        let terms = Terms { unsupported: tokenwarden::policy::settings_file::Unsupported::Error,
+        let terms = Terms { unsupported: tokenwarden::model::rails::Unsupported::Error,
             target: "world",
             policy: &policy,
             lockout: &lockout,

@@ -11,17 +11,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokenwarden::{
-    apply::{
-        Effect, TargetWriter, WriteError, execute,
-        journal::{ItsTokens, JournalFolder, Past, Recording, RunFile, RunLock, Sought, history},
-    },
+    apply::{Effect, TargetWriter, WriteError, execute},
+    journal::{ItsTokens, JournalFolder, Past, Recording, RunFile, RunLock, Sought, history},
     model::{
         Owner, Period, Scope, ServerIdentity, Token, TokenId, TokenScope,
-        rails::RailClass,
+        rails::{Lockout, RailClass},
         run::{Fate, RunHead, RunId},
     },
     plan::{Change, History, Plan, Terms},
-    policy::{Policy, settings_file::Lockout},
+    policy::Policy,
 };
 use tokio::sync::Notify;
 
@@ -330,7 +328,7 @@ impl Journaled {
     fn plan(&self, history: &History) -> Plan {
         let (policy, lockout) = (&self.policy, &Lockout::default());
         let terms = Terms {
-            unsupported: tokenwarden::policy::settings_file::Unsupported::Error,
+            unsupported: tokenwarden::model::rails::Unsupported::Error,
             target: "world",
             policy,
             lockout,

@@ -16,10 +16,9 @@ use tokenwarden::{
         AddressSet, AllowedNetworks, Holders, Owner, PasswordAuthentication, Scope, Token, TokenId,
         TokenScope, UserName,
         permission::Groups,
-        rails::{RailClass, Rails},
+        rails::{Lockout, RailClass, Rails},
     },
     plan::{Axis, ShutOut, Who},
-    policy::settings_file::Lockout,
 };
 
 use crate::{

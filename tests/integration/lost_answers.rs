@@ -5,12 +5,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
+    http::{Credential, HttpClient, Limits},
+    model::rails::{Lockout, Unsupported},
     plan::{History, Plan, Terms},
-    policy::settings_file::{Lockout, Unsupported},
-    target::{
-        gateway::Gateway,
-        http::{Credential, HttpClient, Limits},
-    },
+    targets::gateway::Gateway,
 };
 
 use crate::{

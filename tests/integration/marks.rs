@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use tokenwarden::{
     model::{
         Owner, PasswordAuthentication, Period, Scope, Token, TokenId, TokenScope, UserName,
-        rails::{RailClass, Rails},
+        rails::{Lockout, RailClass, Rails},
     },
     plan::{Allowed, History, Plan, Remark, Spent, Terms},
-    policy::{Policy, settings_file::Lockout},
+    policy::Policy,
     report::{Paint, json::PlanDocument, text},
 };
 

@@ -9,8 +9,9 @@ use tokenwarden::{
         Action, AllowedNetworks, ClientAddressSource, Holders, PasswordAuthentication, Permission, RuleCode,
         Scope,
     },
-    policy::{self, Code, Policy, Reading, Severity},
+    policy::{self, Policy, Reading},
     report,
+    yaml::{Code, Severity},
 };
 
 /// Reads one policy file with the name `policy.yaml`.

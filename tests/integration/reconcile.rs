@@ -7,12 +7,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
     apply::execute,
+    http::{Credential, HttpClient},
+    model::rails::{Lockout, Unsupported},
     plan::{ApprovedPlan, Change, History, Plan, Terms},
-    policy::settings_file::{Lockout, Unsupported},
-    target::{
-        gateway::Gateway,
-        http::{Credential, HttpClient},
-    },
+    targets::gateway::Gateway,
 };
 
 use crate::{

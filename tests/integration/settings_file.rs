@@ -5,19 +5,17 @@
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{
+    config::{self, Auth, Connection, Ourselves, Server, SettingsFile, SettingsReading},
     model::{
         OwnerKind, SettingKey, TokenId, UserName,
         mapping::{Entries, Field, Product, SettingsMapping},
-        rails::{Rail, RailClass},
-    },
-    policy::settings_file::{
-        self, Auth, Connection, Ourselves, Server, SettingsFile, SettingsReading, Unsupported,
+        rails::{Rail, RailClass, Unsupported},
     },
     report,
 };
 
 fn read(text: &str) -> SettingsReading {
-    settings_file::read(&Arc::from("tokenwarden.yaml"), text.as_bytes())
+    config::read(&Arc::from("tokenwarden.yaml"), text.as_bytes())
 }
 
 fn valid(text: &str) -> SettingsFile {

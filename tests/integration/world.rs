@@ -15,16 +15,13 @@ use tokenwarden::{
         Administrators, Call, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People,
         ReadError, Server,
     },
-    model::rails::{RailClass, Rails},
     model::{
         AddressSet, AllowedNetworks, GroupName, MarkKey, Marker, SettingKey, Settings, Token, TokenId,
         TokenScope, UserName,
+        rails::{Lockout, RailClass, Rails, Unsupported},
     },
     plan::{Change, History, Object, Plan, Standing, Terms, WaysIn},
-    policy::{
-        Policy,
-        settings_file::{Lockout, Unsupported},
-    },
+    policy::Policy,
 };
 
 /// What a run calls on it.

@@ -20,12 +20,14 @@ use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::owner::{LimitChoice, Standing};
 use crate::{
     inventory::{Membership, People, Unsure},
     model::{Limit, LimitKey, Permission, Rule, RuleCode, Scope, SettingKey, Token, expression::Asked},
-    policy::{LimitEntry, Place, Policy},
+    policy::{LimitEntry, Policy},
+    yaml::Place,
 };
+
+use super::owner::{LimitChoice, Standing};
 
 /// One token and all that a rule may look at.
 #[derive(Clone, Debug)]

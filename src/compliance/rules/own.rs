@@ -2,12 +2,13 @@
 //! the finding `rule-error`, which names the rule: that is never a crash, and never "complies". It
 //! refuses to guess what a group that the server does not know would say.
 
-use super::{NotTried, Subject, Verdict, scope_not_known, undecided, words_not_known};
 use crate::{
     inventory::{People, Presence, Unsure},
     model::{Rule, RuleCode, TokenScope, UserName, expression::Facts},
     policy::OwnRule,
 };
+
+use super::{NotTried, Subject, Verdict, scope_not_known, undecided, words_not_known};
 
 /// Tries every own rule on `subject`, in their order.
 pub(super) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, Verdict)> {

@@ -132,7 +132,7 @@ mod tests {
         inventory::{Call, Capabilities},
         model::{Owner, Token, TokenId},
         plan::Reason as Why,
-        policy::Place,
+        yaml::Place,
     };
     use jiff::Timestamp;
 

@@ -42,7 +42,7 @@ use std::net::IpAddr;
 use crate::{
     access::Reason,
     model::{SettingKey, Settings, UserName},
-    policy::Place,
+    yaml::Place,
 };
 
 use super::{Change, Object, PlannedChange};

@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use crate::{
     access::{Credentials, Held, Person, Reason, Relocation},
     inventory::{Caller, Capabilities, Credential, Inventory, People, Presence, Unsure},
-    model::{AddressSet, GroupName, Mark, Token, TokenId, TokenScope, UserName},
-    policy::settings_file::Lockout,
+    model::{AddressSet, GroupName, Mark, Token, TokenId, TokenScope, UserName, rails::Lockout},
 };
 
 use super::{

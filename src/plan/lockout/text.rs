@@ -3,8 +3,9 @@
 
 use std::fmt;
 
-use super::{Axis, Loss, ShutOut, Who};
 use crate::{access::Reason, model::SettingKey};
+
+use super::{Axis, Loss, ShutOut, Who};
 
 impl fmt::Display for ShutOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

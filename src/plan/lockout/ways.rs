@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::{access::Person, model::UserName, policy::settings_file::Lockout};
+use crate::{
+    access::Person,
+    model::{UserName, rails::Lockout},
+};
 
 use super::{
     Axis,

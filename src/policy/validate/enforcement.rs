@@ -2,14 +2,14 @@
 //! mistakes in it. Own rules may stand in another layer than what happens on their findings: whether
 //! there is such a rule is known once all layers are.
 
-use crate::model::Action;
+use crate::{
+    model::Action,
+    yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, values::period},
+};
 
 use super::{
-    super::{
-        Code, Diagnostic, Diagnostics, Enforcement, document::EnforcementKeys, layer::UNMANAGED, node::At,
-        structure::quoted_list,
-    },
-    Extent, period,
+    super::{Enforcement, document::EnforcementKeys, layer::UNMANAGED},
+    Extent,
     rules::Known,
     sourced,
 };

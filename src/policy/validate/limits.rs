@@ -3,13 +3,19 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::model::{GroupName, Holders, Limit, OwnerKind, Pattern, Permission, Scope, limit::BadPattern};
+use crate::{
+    model::{GroupName, Holders, Limit, OwnerKind, Pattern, Permission, Scope, limit::BadPattern},
+    yaml::{
+        Code, Diagnostic, Diagnostics, Mark, Severity,
+        node::At,
+        values::{empty_list, names, period, refuse_empty, whole_number, without_case},
+    },
+};
 
 use super::{
-    super::{Code, Diagnostic, Diagnostics, LimitEntry, Managed, Mark, Policy, Severity, node::At},
-    empty_list, managed, names, period,
+    super::{LimitEntry, Managed, Policy},
+    managed,
     permissions::groups,
-    refuse_empty, whole_number, without_case,
 };
 
 /// The entries in their order.

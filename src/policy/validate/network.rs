@@ -1,18 +1,18 @@
 //! In: the section `network`. Out: the allowed networks with their names, where the address of a
 //! client is found, and the mistakes in both.
 
-use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
+use std::{cmp::Reverse, collections::HashMap};
 
-use crate::model::{
-    AddressSet, AllowedNetworks, ClientAddressSource, HeaderName,
-    client_address::BadHeaderName,
-    network::{self, AddressRange, BadRange, LeadingZero},
+use crate::{
+    model::{
+        AddressSet, AllowedNetworks, ClientAddressSource, HeaderName,
+        client_address::BadHeaderName,
+        network::{AddressRange, BadRange, LeadingZero},
+    },
+    yaml::{Code, Diagnostic, Diagnostics, node::At, values::empty_list},
 };
 
-use super::{
-    super::{Code, Diagnostic, Diagnostics, Managed, node::At},
-    Extent, empty_list, managed,
-};
+use super::{super::Managed, Extent, managed};
 
 /// The allowed networks, and the sets that have a name.
 pub(super) fn allowed(
@@ -138,22 +138,6 @@ fn overlap(a: &At<'_>, b: &At<'_>) -> Diagnostic {
     Diagnostic::warning(Code::OverlappingNetworks, later.mark(), later.path.as_str(), message)
         .help("one of the two is probably not what was meant; otherwise keep the wider one")
         .relate(earlier.mark(), "the other one")
-}
-
-/// The one address at `at`, or `code` with `help` for a mistake in it.
-pub(in crate::policy) fn address(
-    at: &At<'_>,
-    code: Code,
-    help: &'static str,
-    out: &mut Diagnostics,
-) -> Option<IpAddr> {
-    match network::address(at.text()?) {
-        Ok(address) => Some(address),
-        Err(error) => {
-            out.push(Diagnostic::error(code, at.mark(), at.path.as_str(), error.to_string()).help(help));
-            None
-        }
-    }
 }
 
 /// Where the address of a client is found.

@@ -1,11 +1,15 @@
 //! In: `password_authentication`. Out: whether passwords still work, and the mistakes in it.
 
-use crate::model::{PasswordAuthentication, UserName, password::PasswordExceptions};
-
-use super::{
-    super::{Code, Diagnostic, Diagnostics, Managed, node::At},
-    Extent, managed, names, refuse_empty, without_case,
+use crate::{
+    model::{PasswordAuthentication, UserName, password::PasswordExceptions},
+    yaml::{
+        Code, Diagnostic, Diagnostics,
+        node::At,
+        values::{names, refuse_empty, without_case},
+    },
 };
+
+use super::{super::Managed, Extent, managed};
 
 /// Whether passwords still work.
 pub(super) fn authentication(

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{GroupName, Holders, Permission, permission::Groups};
-
-use super::{
-    super::{Code, Diagnostic, Diagnostics, Sourced, node::At},
-    empty_list, names, sourced, without_case,
+use crate::{
+    model::{GroupName, Holders, Permission, permission::Groups},
+    yaml::{
+        Code, Diagnostic, Diagnostics,
+        node::At,
+        values::{empty_list, names, without_case},
+    },
 };
+
+use super::{super::Sourced, sourced};
 
 /// The holders of each permission that is managed.
 pub(super) fn holders(root: &At<'_>, out: &mut Diagnostics) -> BTreeMap<Permission, Sourced<Holders>> {

@@ -3,14 +3,20 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use crate::model::{Expression, Rule, RuleCode, expression::BadExpression};
+use crate::{
+    model::{Expression, Rule, RuleCode, expression::BadExpression},
+    yaml::{
+        Code, Diagnostic, Diagnostics, Mark, Place,
+        node::At,
+        structure::quoted_list,
+        surrounding_space,
+        values::{refuse_empty, said},
+    },
+};
 
 use super::{
-    super::{
-        Code, Diagnostic, Diagnostics, Mark, OwnRule, Place, document::EnforcementKeys, node::At,
-        structure::quoted_list, surrounding_space,
-    },
-    items_in_their_files, refuse_empty, said,
+    super::{OwnRule, document::EnforcementKeys},
+    items_in_their_files,
 };
 
 /// Own rules of all layers together, at most: each is tried on every token, and reading one takes time.

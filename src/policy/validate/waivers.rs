@@ -6,16 +6,19 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, civil::Date};
 
-use crate::model::{Owner, Rule, TokenId};
+use crate::{
+    model::{Owner, Rule},
+    yaml::{
+        Code, Diagnostic, Diagnostics,
+        node::{At, Value},
+        values::{names, period, refuse_empty, said, token_id, without_case},
+    },
+};
 
 use super::{
-    super::{
-        Code, Diagnostic, Diagnostics, Waiver, WaiverSubject, Waivers,
-        node::{At, Value},
-    },
-    Extent, items_in_their_files, names, period, refuse_empty,
+    super::{Waiver, WaiverSubject, Waivers},
+    Extent, items_in_their_files,
     rules::Known,
-    said, without_case,
 };
 
 /// The waivers in their order. One with a mistake is left out.
@@ -121,27 +124,6 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
             };
             Some(WaiverSubject::Owner { owner: named.folded(), description })
         }
-    }
-}
-
-/// The identifier at `at`: text, or a number that is written as plainly as servers do.
-pub(crate) fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
-    match &at.node.value {
-        Value::Text(_) => said(at, out).map(TokenId::new),
-        Value::Number { number, written } => {
-            let plain = number.as_u64().is_some_and(|number| number.to_string() == *written);
-            // A fraction and a negative number are no matter of meaning.
-            let is_whole = number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0);
-            if is_whole && !plain {
-                let message = format!("`{written}` is no identifier of a token");
-                out.push(
-                    Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message)
-                        .help("write it as plans show it; in quotes when it is no plain number"),
-                );
-            }
-            plain.then(|| TokenId::new(written))
-        }
-        _ => None,
     }
 }
 

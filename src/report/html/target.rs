@@ -13,7 +13,6 @@ use crate::{
     apply::ChangeResult,
     compliance::{TokenFindings, Whose},
     plan::{Object, Origin, Plan, PlannedChange, Reason},
-    policy::Place,
     report::{
         Run, TargetRun,
         difference::{Sign, day, of_setting, sides_of_token},
@@ -24,6 +23,7 @@ use crate::{
         unseen::unseen,
         warning,
     },
+    yaml::Place,
 };
 
 use super::{ROWS, chart::Figures, more};

@@ -6,7 +6,7 @@ use crate::{
     compliance::TokenFindings,
     model::brief,
     plan::{Object, Plan, PlannedChange, Reason},
-    policy::Place,
+    yaml::Place,
 };
 
 use super::{

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::{
     model::{Rule, brief},
     plan::Object,
-    policy::{Place, Waiver},
+    policy::Waiver,
+    yaml::Place,
 };
 
 use super::{

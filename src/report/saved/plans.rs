@@ -16,16 +16,17 @@ use serde_json::Value;
 use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
     inventory::{Caller, Capabilities, Coverage, LeftOut, Missing, Server},
-    model::Why,
     model::{
         Action, AddressSet, LastChange, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope,
-        SettingKey, Settings, Token, TokenId, TokenScope, network::AddressRange, settings::SettingsDocument,
+        SettingKey, Settings, Token, TokenId, TokenScope, Why, network::AddressRange,
+        settings::SettingsDocument,
     },
     plan::{
         Change, HeldBack, HoldersChange, Judged, NetworksChange, OddDates, Origin, Pending, Plan,
         PlannedChange, Purpose, Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
     },
-    policy::{Place, Waiver, WaiverSubject},
+    policy::{Waiver, WaiverSubject},
+    yaml::Place,
 };
 
 use super::super::{

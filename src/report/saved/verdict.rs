@@ -12,10 +12,10 @@ use crate::{
     inventory::Seen,
     model::{Settings, Token, TokenId, settings::SettingsDocument},
     plan::{Change, Plan},
+    report::json,
 };
 
 use super::{SavedChange, SavedPlan, sha256, token_state};
-use crate::report::json;
 
 /// A change that was reviewed, and what becomes of it.
 #[derive(Clone, Debug)]

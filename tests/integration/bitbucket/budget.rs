@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tempfile::TempDir;
-use tokenwarden::apply::journal::RunLock;
+use tokenwarden::journal::RunLock;
 
 use super::stub::{KEY, PASSWORD, Stub, token};
 use crate::{

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use tokenwarden::{
     inventory::{InventoryReader, Presence},
-    model::{Owner, TokenId},
+    model::{Owner, TokenId, rails::Lockout},
     plan::{Axis, History, Incident, Plan, Purpose, Selection, ShutOut, Terms, Who},
-    policy::settings_file::Lockout,
 };
 
 use super::{

@@ -11,7 +11,7 @@ use tokenwarden::{
     },
     model::{Owner, TokenId},
     plan::{History, Incident, Plan, Purpose, Selection, Terms},
-    target::{Sight, calls_of},
+    targets::{Sight, calls_of},
 };
 
 use super::{

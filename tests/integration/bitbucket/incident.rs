@@ -1,13 +1,11 @@
 //! Revoking after an incident on a server that lists tokens by their owners.
 
 use tokenwarden::{
+    http::Credential,
     model::{TokenId, rails::Rails},
     plan::{Allowed, Incident, Plan, Purpose, Selection, Terms},
     policy::Policy,
-    target::{
-        bitbucket::{Bitbucket, Options},
-        http::Credential,
-    },
+    targets::bitbucket::{Bitbucket, Options},
 };
 
 use super::{

@@ -18,7 +18,7 @@ use tokenwarden::{
     apply::{Outcome, execute},
     plan::{History, Plan, Terms},
     policy::Policy,
-    target::bitbucket::Bitbucket,
+    targets::bitbucket::Bitbucket,
 };
 
 use crate::world::{approve, terms, time};

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokenwarden::{
     apply::ChangeResult,
-    model::{OwnerKind, TokenId, rails::Rails},
+    http::Credential,
+    model::{
+        OwnerKind, TokenId,
+        rails::{Lockout, Rails},
+    },
     plan::{Allowed, History, Lack, Plan, Remark, Terms, Who},
-    policy::settings_file::Lockout,
-    target::{Sight, bitbucket::Options, calls_of, http::Credential},
+    targets::{Sight, bitbucket::Options, calls_of},
 };
 
 use super::{

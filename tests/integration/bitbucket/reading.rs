@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
+    http::Credential,
     inventory::{InventoryReader, LeftOut, Membership},
     model::{GroupName, OwnerKind, TokenId, permission::Groups},
     plan::{History, Remark},
-    target::{bitbucket::Options, http::Credential},
+    targets::bitbucket::Options,
 };
 
 use super::{

@@ -20,11 +20,9 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
+    http::{Credential, HttpClient, Limits, Retries},
     model::{MarkKey, Marker, percent},
-    target::{
-        bitbucket::{Bitbucket, Options},
-        http::{Credential, HttpClient, Limits, Retries},
-    },
+    targets::bitbucket::{Bitbucket, Options},
 };
 
 /// The password of everybody.

@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 use tokenwarden::{
+    http::{Credential, HttpClient},
     model::{MarkKey, Marker, OwnerKind, PasswordAuthentication, Scope, Token, TokenScope},
     plan::{Change, PlannedChange},
-    target::{
+    targets::{
         Target,
         bitbucket::{Bitbucket, Options},
-        http::{Credential, HttpClient},
     },
 };
 

@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 use tokenwarden::{
+    http::{Credential, HttpClient},
     model::{MarkKey, Marker, Token},
     plan::{Change, PlannedChange},
-    target::{
+    targets::{
         Target,
-        http::{Credential, HttpClient},
         resolution::{Options, Resolution},
     },
 };

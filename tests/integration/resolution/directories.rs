@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
+    http::Credential,
     inventory::{InventoryReader, Membership, Presence},
     model::{GroupName, UserName, mapping::Product, permission::Groups},
-    target::{http::Credential, resolution::Options},
+    targets::resolution::Options,
 };
 
 use super::{

@@ -1,8 +1,8 @@
 //! The target over the gateway, whose token REST has the paths and fields of the app.
 
-use tokenwarden::target::{
+use tokenwarden::{
     http::{Credential, HttpClient},
-    resolution::{Options, Resolution},
+    targets::resolution::{Options, Resolution},
 };
 
 use super::{actions, apply, missing, plan, stub::marker};

@@ -14,7 +14,7 @@ use tokenwarden::{
     apply::{Outcome, execute},
     plan::{History, Plan, Terms},
     policy::Policy,
-    target::resolution::Resolution,
+    targets::resolution::Resolution,
 };
 
 use crate::world::{approve, terms, time};

@@ -3,12 +3,10 @@
 use serde_json::json;
 use tokenwarden::{
     apply::one_line,
+    http::Credential,
     inventory::{Coverage, InventoryReader},
     model::TokenId,
-    target::{
-        http::Credential,
-        resolution::{Options, Resolution},
-    },
+    targets::resolution::{Options, Resolution},
 };
 
 use super::{

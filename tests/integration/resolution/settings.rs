@@ -11,7 +11,7 @@ use tokenwarden::{
         lifetime::Unit,
         mapping::{Entries, Field, SettingsMapping},
     },
-    target::{
+    targets::{
         Sight, calls_of,
         resolution::{Options, Resolution},
     },

@@ -18,11 +18,9 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
+    http::{Credential, HttpClient},
     model::{MarkKey, Marker, mapping::Product, percent},
-    target::{
-        http::{Credential, HttpClient},
-        resolution::{Options, Resolution},
-    },
+    targets::resolution::{Options, Resolution},
 };
 
 pub(crate) const PASSWORD: &str = "correct horse battery";

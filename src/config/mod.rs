@@ -1,0 +1,190 @@
+//! In: the bytes of the settings file `tokenwarden.yaml`. Out: which servers there are, how to reach
+//! them, which layers make up the policy of each and which limits a run keeps; or every mistake.
+//! It refuses to know files beside it, the environment and the network: what is named is not looked up.
+
+use std::{net::IpAddr, num::NonZeroU32};
+
+use crate::{
+    model::{
+        OwnerKind, Period, TokenId,
+        mapping::{Product, SettingsMapping},
+        rails::{Lockout, Rails, Unsupported},
+    },
+    yaml::{Mark, Place},
+};
+
+mod connection;
+pub mod document;
+mod mapping;
+mod read;
+mod secrets;
+mod twins;
+
+pub use read::{SettingsReading, read};
+pub use twins::may_share_tokens;
+
+/// A valid settings file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// Where runs are recorded, when they are.
+    pub journal: Option<Journal>,
+    /// Environment variable with the key that marks are made with, for targets that cannot set an expiry.
+    pub mark_key_env: Option<String>,
+    /// The servers, in the order of the file; at least one.
+    pub targets: Vec<TargetDeclaration>,
+}
+
+/// Where runs are recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The folder, absolute or relative to that of the settings file; nothing when only our own servers
+    /// keep a record.
+    pub directory: Option<String>,
+    /// How far back a run looks for what other runs did.
+    pub window: Period,
+}
+
+impl Journal {
+    /// How far back a run looks when the file does not say.
+    pub const DEFAULT_WINDOW: Period = Period::days(1);
+}
+
+/// One server that policy is applied to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetDeclaration {
+    /// Its name; unique in the file.
+    pub name: String,
+    /// Where its name stands.
+    pub place: Place,
+    /// How it is reached.
+    pub connection: Connection,
+    /// The layers of its policy, the most general one first; at least one.
+    pub policy: Vec<LayerPath>,
+    /// What happens when the policy has keys that the server cannot hold.
+    pub unsupported: Unsupported,
+    /// What one run may do at most.
+    pub rails: Rails,
+    /// Who must still get in after a run.
+    pub lockout: Lockout,
+    /// What the server does not say of us.
+    pub ourselves: Ourselves,
+}
+
+/// What a server does not say of whoever calls it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ourselves {
+    /// The token that our credential is.
+    pub token_id: Option<TokenId>,
+    /// The address that the server sees for us.
+    pub address: Option<IpAddr>,
+}
+
+/// The path of a policy layer as the settings file says it. It is relative to the folder of the
+/// settings file and does not leave it by its words; links are not looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerPath {
+    /// The path, with `/` between its parts.
+    pub path: String,
+    /// Where it stands in the settings file.
+    pub mark: Mark,
+    /// Path of its key there, such as `targets.prod.policy[0]`.
+    pub key: String,
+}
+
+/// How a target is reached, by its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// A `tokenwarden serve` somewhere else.
+    Gateway(Server),
+    /// The same server inside this process, on a file. Paths are relative to the folder of the
+    /// settings file.
+    Embedded {
+        /// The SQLite file; made when it is missing.
+        store: String,
+        /// The file of users and groups.
+        directory: Option<String>,
+        /// The file of tokens to make in a new store.
+        seed: Option<String>,
+    },
+    /// A product with the app "API Token Authentication".
+    Resolution {
+        /// The product.
+        server: Server,
+        /// Which product it is.
+        product: Product,
+        /// Where its settings are; nothing when they cannot be managed.
+        settings: Option<SettingsMapping>,
+    },
+    /// Bitbucket Data Center with its own HTTP access tokens.
+    Bitbucket {
+        /// The product.
+        server: Server,
+        /// Whose tokens are looked at; all when empty.
+        areas: Vec<OwnerKind>,
+        /// Keys of the projects that are looked at, `*` is any text; all when empty.
+        projects: Vec<String>,
+    },
+}
+
+impl Connection {
+    /// Its kind, as the settings file writes it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Gateway(_) => "gateway",
+            Self::Embedded { .. } => "embedded",
+            Self::Resolution { .. } => "resolution",
+            Self::Bitbucket { .. } => "bitbucket",
+        }
+    }
+
+    /// The server that is called; nothing for the embedded one.
+    #[must_use]
+    pub fn server(&self) -> Option<&Server> {
+        match self {
+            Self::Gateway(server) | Self::Resolution { server, .. } | Self::Bitbucket { server, .. } => {
+                Some(server)
+            }
+            Self::Embedded { .. } => None,
+        }
+    }
+}
+
+/// A server that is called over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its base, `http` or `https`, without credentials, query and trailing slash.
+    pub url: String,
+    /// How we prove who we are.
+    pub auth: Auth,
+    /// A PEM file with the certificate authorities to trust beside the usual ones, relative to the
+    /// folder of the settings file.
+    pub tls_ca: Option<String>,
+    /// How many seconds one call may take; the client's own limit when left out.
+    pub timeout_seconds: Option<NonZeroU32>,
+}
+
+/// Where the credential comes from; never the credential itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Basic, with a password.
+    Password {
+        /// The user.
+        user: String,
+        /// Environment variable with the password.
+        password_env: String,
+    },
+    /// An API token: Basic when there is a user, otherwise Bearer.
+    Token {
+        /// The user whose token it is.
+        user: Option<String>,
+        /// Environment variable with the token.
+        token_env: String,
+    },
+    /// Bearer, from this environment variable.
+    BearerVariable(String),
+    /// Bearer, from this file, relative to the folder of the settings file.
+    BearerFile(String),
+    /// Bearer, from the standard output of this program with these arguments; no shell.
+    Command(Vec<String>),
+}

@@ -1,0 +1,80 @@
+//! In: the head and the body of an answer. Out: what it comes to, as JSON or as an error. It refuses to
+//! take a page for an answer.
+
+use jiff::Timestamp;
+use reqwest::{Response, header};
+use serde::de::DeserializeOwned;
+
+use crate::model::UserName;
+
+use super::{Called, Credential, HttpError, Refusal, caller::caller, clock, error, retry};
+
+/// The answer to a call that reads or writes a resource with a version.
+pub struct Versioned<T> {
+    /// The resource.
+    pub body: T,
+    /// Its `ETag`, when the server sent one.
+    pub etag: Option<String>,
+    /// Whom the server takes us for, when it says so in the header `X-AUSERNAME`, as Bitbucket does.
+    pub user: Option<UserName>,
+}
+
+/// An answer that says that the call was carried out.
+pub(super) struct Answer {
+    call: Called,
+    pub(super) body: Vec<u8>,
+    etag: Option<String>,
+    user: Option<UserName>,
+}
+
+impl Answer {
+    /// The body as JSON of this form.
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<Versioned<T>, HttpError> {
+        let Self { call, body, etag, user } = self;
+        if body.is_empty() {
+            return Err(HttpError::Empty { call });
+        }
+        match serde_json::from_slice(&body) {
+            Ok(body) => Ok(Versioned { body, etag, user }),
+            Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
+            Err(source) => Err(HttpError::NotUnderstood { call, source }),
+        }
+    }
+}
+
+/// Where `response` leads, when it is elsewhere.
+pub(super) fn location(response: &Response) -> Option<&str> {
+    let location = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection());
+    location.and_then(|value| value.to_str().ok())
+}
+
+/// What the answer with this head and `body` to a caller with the credential `presented` comes to.
+pub(super) fn judge(
+    response: &Response,
+    call: Called,
+    body: Vec<u8>,
+    presented: &Credential,
+) -> Result<Answer, HttpError> {
+    let status = response.status();
+    let text_of = |name: header::HeaderName| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    if !status.is_success() {
+        let retry_after = text_of(header::RETRY_AFTER);
+        // Until when is said by the clock of the server.
+        let now = clock::dates(response).next().unwrap_or_else(Timestamp::now);
+        return Err(HttpError::Refused {
+            call,
+            status,
+            refusal: Refusal::of(status, &body),
+            words: error::words(&body),
+            retry_after: retry_after.and_then(|value| retry::retry_after(&value, now)),
+        });
+    }
+    let kind = text_of(header::CONTENT_TYPE).unwrap_or_default();
+    if !body.is_empty() && !kind.contains("json") {
+        return Err(HttpError::NotJson { call, kind });
+    }
+    let user = caller(response.headers(), presented);
+    Ok(Answer { call, body, etag: text_of(header::ETAG), user })
+}

@@ -1,0 +1,402 @@
+//! In: methods, paths and JSON. Out: JSON, or an error that names the URL without secrets. It
+//! refuses to carry a credential to another origin, to read answers without an end, and to repeat a
+//! write of which it is not certain that nothing happened.
+
+mod answer;
+mod caller;
+mod clock;
+mod concurrency;
+mod error;
+mod page;
+mod pages;
+mod redirect;
+mod retry;
+mod statistics;
+mod trust;
+
+use std::{
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use reqwest::{Method, Response, Url, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::model::is_loopback;
+
+pub use answer::Versioned;
+pub use clock::ClockOffset;
+pub use error::{Called, HttpError, Refusal, Words};
+pub use page::PagingFault;
+pub(crate) use page::{Claims, Entry, Progress, Told, flag, next_by_count, shown, told};
+pub(crate) use pages::{Listing, Opened, Page};
+pub use redirect::{Obstacle, Redirect};
+pub use retry::Retries;
+pub use statistics::CallStatistics;
+
+use answer::{Answer, judge, location};
+use clock::ServerClock;
+use concurrency::Concurrency;
+use redirect::Trail;
+use retry::Again;
+use statistics::Counters;
+
+/// Whoever has to wait so long is told why.
+const NOTABLE: Duration = Duration::from_secs(5);
+
+/// What we present to a server.
+pub enum Credential {
+    /// A user and a password, or a user and a token.
+    Basic {
+        /// The user.
+        user: String,
+        /// Password or token.
+        secret: SecretString,
+    },
+    /// A token alone.
+    Bearer(SecretString),
+}
+
+/// How long calls may take, and how much of everything there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+    /// How long one try of a call may take, its answer included.
+    pub call: Duration,
+    /// The largest answer that is read, in bytes, after decompression.
+    pub answer: usize,
+    /// How many pages of one list are read at most.
+    pub pages: usize,
+    /// How many calls are under way at once.
+    pub at_once: usize,
+    /// How calls that failed are repeated.
+    pub retries: Retries,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            call: Duration::from_mins(1),
+            answer: 64 << 20,
+            pages: 10_000,
+            at_once: 8,
+            retries: Retries::default(),
+        }
+    }
+}
+
+/// A client of one server.
+pub struct HttpClient {
+    base: String,
+    client: reqwest::Client,
+    credential: Credential,
+    limits: Limits,
+    concurrency: Concurrency,
+    counters: Counters,
+    clock: ServerClock,
+}
+
+impl HttpClient {
+    /// A client of the server at `base` (`http://` or `https://`) with the usual limits, which trusts the
+    /// certificates in `extra_ca` (PEM) beside those of the system.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates cannot be read.
+    pub fn new(base: &str, credential: Credential, extra_ca: Option<&[u8]>) -> Result<Self, HttpError> {
+        Self::with_limits(base, credential, extra_ca, Limits::default())
+    }
+
+    /// As [`Self::new`], with other `limits`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub fn with_limits(
+        base: &str,
+        credential: Credential,
+        extra_ca: Option<&[u8]>,
+        limits: Limits,
+    ) -> Result<Self, HttpError> {
+        install_crypto();
+        let setup = |source| HttpError::Setup { base: base.to_owned(), source };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(limits.connect)
+            .timeout(limits.call)
+            // Ours to follow: the library would carry on what is no read, and knows no reason why not.
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(base) {
+            // A proxy has no business between us and a server on this machine, and would see the credential.
+            builder = builder.no_proxy();
+        }
+        builder = if is_loopback(base) && base.starts_with("http:") {
+            // A certificate is of no use then, and a small container has none.
+            builder.tls_certs_only([])
+        } else {
+            builder.tls_backend_preconfigured(trust::trusting(extra_ca.unwrap_or_default()).map_err(setup)?)
+        };
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            client: builder.build().map_err(|error| setup(error.into()))?,
+            credential,
+            concurrency: Concurrency::new(limits.at_once),
+            limits,
+            counters: Counters::default(),
+            clock: ServerClock::default(),
+        })
+    }
+
+    /// What it presents to the server.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// What its calls came to so far.
+    #[must_use]
+    pub fn statistics(&self) -> CallStatistics {
+        self.counters.statistics()
+    }
+
+    /// How far the clock of the server is ahead of ours, as all its answers so far show; nothing when none
+    /// had a date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.clock.offset()
+    }
+
+    /// `GET path` with `query`. Repeated when the connection breaks or the server is busy.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, answers another status than a 2xx, or no JSON of this form.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        self.read(Method::GET, path, query).await
+    }
+
+    /// As [`Self::get`], with another method. Only `GET` is repeated.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        let call = Call { method, path, query, headers: &[] };
+        self.call(&call, None::<&()>).await?.json()
+    }
+
+    /// Sends `body` to `path` and answers what the server does. Repeated only when it is certain that
+    /// nothing happened: see [`HttpError::is_lost_answer`] for the rest.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, HttpError> {
+        let call = Call { method, path, query: &[], headers: &[] };
+        Ok(self.call(&call, Some(body)).await?.json()?.body)
+    }
+
+    /// Sends `body` to `path`, with `headers` beside the usual ones, and discards what the server answers.
+    /// Repeated as [`Self::exchange`] is.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached or answers another status than a 2xx.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(header::HeaderName, String)],
+        body: Option<&impl Serialize>,
+    ) -> Result<(), HttpError> {
+        self.call(&Call { method, path, query: &[], headers }, body).await.map(|_| ())
+    }
+
+    /// `DELETE path`. Whether the server says that it did, which it does by a 2xx without the body `false`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::send`].
+    pub async fn delete(&self, path: &str) -> Result<bool, HttpError> {
+        let call = Call { method: Method::DELETE, path, query: &[], headers: &[] };
+        let answer = self.call(&call, None::<&()>).await?;
+        Ok(answer.body.trim_ascii() != b"false")
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Waits as long as before a call is repeated to a busy server for the time `tries`, from 1. For those
+    /// who begin a write anew.
+    pub(crate) async fn pause(&self, tries: u32) {
+        let wait = self.limits.retries.wait(Again::Busy(None), tries, Duration::ZERO, random());
+        tokio::time::sleep(wait.unwrap_or(self.limits.retries.longest_wait)).await;
+    }
+
+    /// Makes a call when its turn comes, and again as long as that may help.
+    async fn call(&self, call: &Call<'_>, body: Option<&impl Serialize>) -> Result<Answer, HttpError> {
+        // Held while it waits: a busy server is not asked for other things meanwhile.
+        let mut turn = self.concurrency.turn().await;
+        let is_read = call.method == Method::GET;
+        let (began, mut tries) = (Instant::now(), 1);
+        loop {
+            // An allocation is nothing beside a call, and keeps every future small that waits for one.
+            let error = match Box::pin(self.attempt(call, body, tries)).await {
+                Ok(answer) => {
+                    turn.was_answered();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if error.refusal() == Some(Refusal::TooMany) {
+                turn.was_too_many();
+            }
+            let wait = Again::after(&error, is_read)
+                .and_then(|again| self.limits.retries.wait(again, tries, began.elapsed(), random()));
+            let Some(wait) = wait else { return Err(error) };
+            if wait >= NOTABLE {
+                tracing::warn!(%error, seconds = wait.as_secs(), "waiting before the next try");
+            } else {
+                tracing::info!(%error, milliseconds = wait.as_millis(), "waiting before the next try");
+            }
+            tokio::time::sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    /// Makes a call once, wherever on the same server it is sent on.
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        body: Option<&impl Serialize>,
+        tries: u32,
+    ) -> Result<Answer, HttpError> {
+        let name = format!("{} {}", call.method, self.url(call.path));
+        let mut called = Called { name, tries, sent_on: None };
+        let (mut trail, mut onward) = (Trail::default(), None);
+        loop {
+            let (response, read) = self.request(call, onward.as_ref(), body, &called).await?;
+            let Some(location) = location(&response) else {
+                return judge(&response, called, read, &self.credential);
+            };
+            let (status, from) = (response.status(), response.url());
+            match trail.onward(&call.method, status, from, location) {
+                Ok(to) => {
+                    called.sent_on = Some(redirect::shown(&to));
+                    onward = Some(to);
+                }
+                Err(obstacle) => {
+                    let redirect = redirect::stopped(from, location, call.path, &self.base, obstacle);
+                    return Err(HttpError::Redirected { call: called, status, redirect: Box::new(redirect) });
+                }
+            }
+        }
+    }
+
+    /// Sends one request, to where the call is sent on if it is; counts it and says so in the log.
+    async fn request(
+        &self,
+        call: &Call<'_>,
+        onward: Option<&Url>,
+        body: Option<&impl Serialize>,
+        called: &Called,
+    ) -> Result<(Response, Vec<u8>), HttpError> {
+        let began = Instant::now();
+        let mut read = Vec::new();
+        let response = self.transfer(call, onward, body, called, &mut read).await;
+        let time = began.elapsed();
+        self.counters.count(called.tries, time, read.len());
+        tracing::info!(
+            call = called.name,
+            sent_on = called.sent_on,
+            tries = called.tries,
+            status = response.as_ref().ok().map(|response| response.status().as_u16()),
+            bytes = read.len(),
+            milliseconds = time.as_millis(),
+            "called"
+        );
+        Ok((response?, read))
+    }
+
+    /// Sends the request and reads the body of the answer into `read`.
+    async fn transfer(
+        &self,
+        call: &Call<'_>,
+        onward: Option<&Url>,
+        body: Option<&impl Serialize>,
+        called: &Called,
+        read: &mut Vec<u8>,
+    ) -> Result<Response, HttpError> {
+        let unreachable = |source: reqwest::Error| HttpError::Unreachable {
+            call: called.clone(),
+            source: source.without_url(),
+        };
+        let mut request = match onward {
+            Some(url) => self.client.request(call.method.clone(), url.clone()),
+            None => self.client.request(call.method.clone(), self.url(call.path)).query(call.query),
+        };
+        request = request
+            .header(header::ACCEPT, "application/json")
+            // Atlassian's products take a write without it for one that a page in a browser was tricked into.
+            .header("X-Atlassian-Token", "no-check");
+        request = match &self.credential {
+            Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
+            Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
+        };
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let sent = Timestamp::now();
+        let mut response = request.send().await.map_err(unreachable)?;
+        self.clock.note(sent, &response);
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if read.len() + chunk.len() > self.limits.answer {
+                return Err(HttpError::TooLarge { call: called.clone(), bytes: self.limits.answer });
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(response)
+    }
+}
+
+struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    headers: &'a [(header::HeaderName, String)],
+}
+
+/// Any number, each as likely; the middle one when the system has none to give.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(u64::MAX / 2)
+}
+
+/// Makes ring the crypto provider of this process, once.
+pub fn install_crypto() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Somebody who embeds the library may have chosen another provider: theirs stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

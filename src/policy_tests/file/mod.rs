@@ -1,0 +1,117 @@
+//! In: the bytes of a file of policy tests. Out: its cases, each with what must come of it; or every mistake
+//! in the file. It refuses to run them, and to know which rules, reasons and targets there are.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{GroupName, Question, Token, UserName},
+    yaml::{Mark, Place},
+};
+
+mod case;
+pub mod document;
+mod moment;
+mod read;
+
+pub use read::{TestReading, read};
+
+/// A valid file of policy tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestFile {
+    /// Its path, as people know it.
+    pub path: Arc<str>,
+    /// The target whose policy is tested.
+    pub target: Written,
+    /// The users whom the directory knows.
+    pub users: BTreeMap<UserName, User>,
+    /// The cases in their order; at least one.
+    pub cases: Vec<Case>,
+}
+
+/// What the directory says of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The groups that the user is in.
+    pub groups: Vec<GroupName>,
+    /// Whether the user is active.
+    pub active: bool,
+}
+
+/// A word whose meaning others know, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The word.
+    pub text: String,
+    /// Where it stands.
+    pub mark: Mark,
+    /// Path of its key, such as `cases[0].expect.findings[1]`.
+    pub key: String,
+}
+
+/// One case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// What it shows.
+    pub name: String,
+    /// Where it begins.
+    pub place: Place,
+    /// The moment that it is judged at, UTC.
+    pub now: Timestamp,
+    /// What it is about, and what must come of it.
+    pub subject: CaseSubject,
+}
+
+/// What a case is about, and what must come of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaseSubject {
+    /// A token.
+    Token {
+        /// The one that is judged.
+        token: Box<Token>,
+        /// Those beside it.
+        others: Vec<Token>,
+        /// The rules that find something wrong.
+        findings: Vec<Written>,
+        /// The rules whose finding a waiver holds.
+        waived: Vec<Written>,
+        /// What the plan does.
+        actions: Vec<TokenAction>,
+    },
+    /// A request.
+    Request {
+        /// What is sent, by one of the users of the file.
+        request: Box<Question>,
+        /// `permit`, or the reason why not.
+        decision: Written,
+    },
+}
+
+/// What a plan does with a token, in the words of policy tests. Ordered as tests show them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TokenAction {
+    /// Its scope is lowered.
+    Narrow,
+    /// Its expiry is brought nearer, to this moment.
+    Expire(Timestamp),
+    /// It is revoked.
+    Revoke,
+    /// It ends by itself at this moment.
+    Pending(Timestamp),
+    /// The policy wants something that cannot be done for now.
+    HeldBack,
+}
+
+impl fmt::Display for TokenAction {
+    /// As it is written in a file, with the day alone when the moment is its first one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Narrow => f.write_str("narrow"),
+            Self::Expire(at) => write!(f, "expire {}", moment::text(*at)),
+            Self::Revoke => f.write_str("revoke"),
+            Self::Pending(until) => write!(f, "pending {}", moment::text(*until)),
+            Self::HeldBack => f.write_str("held-back"),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! In: the bytes of a file of policy tests. Out: the valid [`TestFile`], or every mistake in it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{Owner, OwnerKind, UserName},
+    yaml::values,
+    yaml::{
+        Code, Diagnostic, Diagnostics, Mark, Sources,
+        node::{At, Node, Value},
+        source,
+        structure::{OwnWords, Structure},
+    },
+};
+
+use super::{
+    TestFile, User, Written, case, document,
+    moment::{self, Form, Moment},
+};
+
+/// What came of reading a file of policy tests.
+#[derive(Clone, Debug)]
+pub struct TestReading {
+    /// The file; nothing when there is an error.
+    pub file: Option<TestFile>,
+    /// Every mistake, and every warning.
+    pub diagnostics: Diagnostics,
+    /// The text that the diagnostics point into.
+    pub sources: Sources,
+}
+
+/// Reads `bytes`, the content of the file that people know as `path`.
+#[must_use]
+pub fn read(path: &Arc<str>, bytes: &[u8]) -> TestReading {
+    let source::Source { text, root, mut diagnostics } = source::parse(path, bytes);
+    let file = root.and_then(|root| {
+        STRUCTURE.check(&root, &mut diagnostics);
+        file(path, &root, &mut diagnostics)
+    });
+    TestReading {
+        file: file.filter(|_| !diagnostics.have_errors()),
+        diagnostics,
+        sources: text.map(|text| (Arc::clone(path), Arc::from(text))).into_iter().collect(),
+    }
+}
+
+static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
+    let own_words = OwnWords {
+        unknown_key: |_, _, _| None,
+        has_meaning,
+        is_secret: |_| false,
+        // The description of a token may be any text.
+        has_blanks: |at| at.path.ends_with(".description"),
+    };
+    Structure::new(document::schema(), own_words)
+});
+
+/// Whether a moment stands at `at`.
+fn has_meaning(at: &At<'_>) -> bool {
+    let key = at.path.rsplit('.').next().unwrap_or_default();
+    ["now", "created", "expires", "last_used"].contains(&key)
+}
+
+/// What all cases of a file have in common.
+pub(super) struct Common<'a> {
+    pub(super) now: Timestamp,
+    /// By name, in the form in which names compare.
+    owners: BTreeMap<String, (&'a str, Owner)>,
+    pub(super) users: BTreeMap<UserName, User>,
+    pub(super) token: Option<At<'a>>,
+}
+
+impl Common<'_> {
+    /// The owner that `name` stands for: one of the file, otherwise what plans show as that.
+    pub(super) fn owner(&self, name: &str) -> Option<Owner> {
+        let declared = self.owners.get(&values::without_case(name)).map(|(_, owner)| owner.clone());
+        declared.or_else(|| name.parse().ok())
+    }
+
+    /// The names of the file, as they are written there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.owners.values().map(|(written, _)| *written)
+    }
+}
+
+fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile> {
+    let root = At::root(root);
+    let now = root.get("now").and_then(|at| moment::read(&at, Form::Absolute, Timestamp::UNIX_EPOCH, out));
+    let (owners, users) = owners(&root, out);
+    let now = now.and_then(Moment::at);
+    let common =
+        Common { now: now.unwrap_or(Timestamp::UNIX_EPOCH), owners, users, token: root.get("token") };
+    let cases_at = root.get("cases")?;
+    if cases_at.is_empty_list() {
+        let message = "there is no case";
+        out.push(
+            Diagnostic::error(Code::EmptyList, cases_at.mark(), cases_at.path.as_str(), message)
+                .help("write at least one, with `name`, `token` or `request`, and `expect`"),
+        );
+    }
+    report_names_that_stand_twice(&cases_at, out);
+    let items: Vec<At<'_>> = cases_at.items().filter(At::is_map).collect();
+    let cases = items.iter().filter_map(|item| case::read(item, &common, out)).collect();
+    now?;
+    Some(TestFile {
+        path: Arc::clone(path),
+        target: written(&root.get("target")?)?,
+        users: common.users,
+        cases,
+    })
+}
+
+fn report_names_that_stand_twice(cases: &At<'_>, out: &mut Diagnostics) {
+    let mut first: BTreeMap<&str, &Mark> = BTreeMap::new();
+    for at in cases.items().collect::<Vec<_>>().iter().filter_map(|case| case.get("name")) {
+        let Some(name) = at.text() else { continue };
+        if let Some(earlier) = first.get(name) {
+            let message = format!("there is a case `{name}` already");
+            out.push(
+                Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
+                    .help("give one of the two another name")
+                    .relate(earlier, "the first one"),
+            );
+        } else {
+            first.insert(name, at.mark());
+        }
+    }
+}
+
+type Owners<'a> = (BTreeMap<String, (&'a str, Owner)>, BTreeMap<UserName, User>);
+
+fn owners<'a>(root: &At<'a>, out: &mut Diagnostics) -> Owners<'a> {
+    let (mut owners, mut users) = (BTreeMap::new(), BTreeMap::new());
+    for (name, at) in root.get("owners").iter().flat_map(At::entries).collect::<Vec<_>>() {
+        let Some(owner) = owner(name, &at, out) else { continue };
+        if let Owner::User(user) = &owner {
+            let groups = at.get("groups").map(|at| {
+                values::names(&at, Code::DuplicateGroup, values::without_case, out)
+                    .into_iter()
+                    .map(Into::into)
+                    .collect()
+            });
+            let active = at.get("active").is_none_or(|at| !matches!(at.node.value, Value::Bool(false)));
+            users.insert(user.clone(), User { groups: groups.unwrap_or_default(), active });
+        }
+        if owners.insert(values::without_case(name), (name, owner)).is_some() {
+            let message =
+                format!("`{name}` stands here for the second time: names compare without regard to case");
+            out.push(Diagnostic::error(Code::DuplicateEntry, at.key, at.path.as_str(), message));
+        }
+    }
+    (owners, users)
+}
+
+fn owner(name: &str, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
+    let kind = at.get("kind").and_then(|at| at.text().map(str::to_owned));
+    let kinds = [OwnerKind::Project, OwnerKind::Repository];
+    let kind = kinds.into_iter().find(|known| kind.as_deref() == Some(known.word()));
+    let owner = match kind {
+        Some(kind) => format!("{} {name}", kind.word()).parse().ok(),
+        // Without a kind it is a user, whatever the name looks like.
+        None => match name.parse() {
+            Ok(owner @ Owner::User(_)) => Some(owner),
+            _ => (!name.trim().is_empty()).then(|| Owner::User(name.into())),
+        },
+    };
+    if owner.is_none() {
+        let message = format!("`{name}` is no owner of this kind");
+        out.push(
+            Diagnostic::error(Code::BlankName, at.key, at.path.as_str(), message)
+                .help("write the name of a user, the key of a project, or `PROJECT/slug` for a repository"),
+        );
+    }
+    if kind.is_some() {
+        for at in [at.get("groups"), at.get("active")].into_iter().flatten() {
+            let message = "this is for users alone";
+            out.push(
+                Diagnostic::error(Code::ConflictingKeys, at.key, at.path.as_str(), message).help("remove it"),
+            );
+        }
+    }
+    owner
+}
+
+/// The word at `at`, with its place.
+pub(super) fn written(at: &At<'_>) -> Option<Written> {
+    Some(Written { text: at.text()?.to_owned(), mark: at.mark().clone(), key: at.path.clone() })
+}

@@ -1,0 +1,202 @@
+//! Does a policy do what its authors think?
+//!
+//! In: a policy, and files of policy tests. Out: for each case what must come of it and what does, and which
+//! rules and entries of the limits no case exercises. Each case is planned for and decided on by the same
+//! code as a real target, which is why this is a part of its own: it needs [`plan`](crate::plan) and
+//! [`access`](crate::access). It refuses to know a network, a clock and where the files come from.
+
+mod coverage;
+pub mod file;
+mod paper;
+mod words;
+
+pub use coverage::{Coverage, CoverageItem, CoverageSubject};
+pub use words::check;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    access::Reason,
+    compliance::{LimitChoice, Trial, rules::Verdict},
+    model::{
+        Question, Rule, Token,
+        rails::{Lockout, Unsupported},
+    },
+    plan::{Basis, Change, ExplainedToken, History, Outlook, Plan, Terms},
+    policy::Policy,
+    policy_tests::file::{Case, CaseSubject, TestFile, TokenAction, Written},
+    yaml::Place,
+};
+
+use paper::{Paper, at_once};
+
+/// What came of all cases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestRun {
+    /// Each case, in the order of the files and of the cases in them.
+    pub results: Vec<CaseResult>,
+    /// What they exercise of the policies.
+    pub coverage: Coverage,
+}
+
+impl TestRun {
+    /// How many cases did not come out as they must.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.results.iter().filter(|result| !result.passed()).count()
+    }
+}
+
+/// What came of one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseResult {
+    /// The file.
+    pub file: Arc<str>,
+    /// The target whose policy was tested.
+    pub target: String,
+    /// What the case shows.
+    pub name: String,
+    /// Where it begins.
+    pub place: Place,
+    /// What must come of it, a line each, such as `finding lifetime`.
+    pub expected: Vec<String>,
+    /// What does, in the same form and order.
+    pub actual: Vec<String>,
+    /// Why, with the line of the policy.
+    pub because: Vec<Because>,
+    /// The rules that found something.
+    pub rules: BTreeSet<Rule>,
+    /// The entry of the limits that counted.
+    pub limit: Option<usize>,
+}
+
+/// A reason for what came of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Because {
+    /// What there is to say.
+    pub text: String,
+    /// The line of the policy that says so.
+    pub place: Option<Place>,
+}
+
+impl CaseResult {
+    /// Whether what must come of the case does.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.expected == self.actual
+    }
+}
+
+/// What comes of `case` of `file` under `policy`.
+#[must_use]
+pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
+    let mut result = CaseResult {
+        file: Arc::clone(&file.path),
+        target: file.target.text.clone(),
+        name: case.name.clone(),
+        place: case.place.clone(),
+        expected: Vec::new(),
+        actual: vec!["not judged".to_owned()],
+        because: Vec::new(),
+        rules: BTreeSet::new(),
+        limit: None,
+    };
+    match &case.subject {
+        CaseSubject::Token { token, others, findings, waived, actions } => {
+            let words = |written: &[Written]| written.iter().map(|word| word.text.clone()).collect();
+            result.expected = lines(words(findings), words(waived), actions.iter().copied().collect());
+            let paper = Paper { users: &file.users, judged: Some(token), others, waivers: &policy.waivers };
+            run_token(&paper, token, case, policy, &mut result);
+        }
+        CaseSubject::Request { request, decision } => {
+            result.expected = vec![format!("decision {}", decision.text)];
+            let paper = Paper { users: &file.users, judged: None, others: &[], waivers: &policy.waivers };
+            run_request(&paper, request, case, policy, &mut result);
+        }
+    }
+    result
+}
+
+fn lines(
+    findings: BTreeSet<String>,
+    waived: BTreeSet<String>,
+    actions: BTreeSet<TokenAction>,
+) -> Vec<String> {
+    let findings = findings.into_iter().map(|rule| format!("finding {rule}"));
+    let waived = waived.into_iter().map(|rule| format!("waived {rule}"));
+    let actions = actions.into_iter().map(|action| format!("action {action}"));
+    findings.chain(waived).chain(actions).collect()
+}
+
+/// What a plan on paper is made from: nothing was done before, and nobody needs to keep a way in.
+fn paper_terms<'a>(
+    target: &'a str,
+    policy: &'a Policy,
+    lockout: &'a Lockout,
+    history: &'a History,
+    now: Timestamp,
+) -> Terms<'a> {
+    Terms { target, policy, lockout, unsupported: Unsupported::default(), history, now }
+}
+
+fn run_token(paper: &Paper<'_>, token: &Token, case: &Case, policy: &Policy, result: &mut CaseResult) {
+    let (lockout, history) = (Lockout::default(), History::default());
+    let target = result.target.clone();
+    let terms = paper_terms(&target, policy, &lockout, &history, case.now);
+    let Some(explained) = at_once(Plan::explain(&terms, paper, &token.id)).ok().flatten() else { return };
+    let trials = || explained.explanation.trials.iter();
+    let is_waived = |trial: &&Trial| trial.holding_waiver(case.now).is_some();
+    let (waived, found): (Vec<_>, Vec<_>) = trials().filter(|trial| trial.fails()).partition(is_waived);
+    let codes = |trials: &[&Trial]| trials.iter().map(|trial| trial.rule.to_string()).collect();
+    result.actual = lines(codes(&found), codes(&waived), actions(&explained));
+    result.because = trials().filter_map(because).collect();
+    result.rules = trials().filter(|trial| trial.fails()).map(|trial| trial.rule.clone()).collect();
+    result.limit = match explained.explanation.limit {
+        LimitChoice::Entry(index) => Some(index),
+        LimitChoice::None | LimitChoice::Undecided(_) => None,
+    };
+}
+
+fn actions(explained: &ExplainedToken) -> BTreeSet<TokenAction> {
+    let changes = explained.changes.iter().filter_map(|planned| match &planned.change {
+        Change::Narrow { .. } => Some(TokenAction::Narrow),
+        Change::Expire { at, .. } => Some(TokenAction::Expire(*at)),
+        Change::Revoke { .. } => Some(TokenAction::Revoke),
+        // Of settings.
+        _ => None,
+    });
+    let pending = explained.pending.iter().map(|pending| TokenAction::Pending(pending.until));
+    let held_back = explained.held_back.iter().map(|_| TokenAction::HeldBack);
+    changes.chain(pending).chain(held_back).collect()
+}
+
+fn rests_on(basis: Basis) -> Because {
+    let unmanaged = if basis.place.is_none() { " (not managed: as on a new server)" } else { "" };
+    Because { text: format!("{}{unmanaged}", basis.key.path()), place: basis.place }
+}
+
+fn because(trial: &Trial) -> Option<Because> {
+    let message = match &trial.verdict {
+        Verdict::Fails { message, .. } => message.clone(),
+        Verdict::Undecided { reason } => reason.to_string(),
+        Verdict::NotTried(_) | Verdict::Complies { .. } => return None,
+    };
+    Some(Because { text: format!("{}: {message}", trial.rule), place: trial.place.clone() })
+}
+
+fn run_request(paper: &Paper<'_>, request: &Question, case: &Case, policy: &Policy, result: &mut CaseResult) {
+    let (lockout, history) = (Lockout::default(), History::default());
+    let target = result.target.clone();
+    let terms = paper_terms(&target, policy, &lockout, &history, case.now);
+    let Ok(outlook) = at_once(Outlook::read(paper, &terms)) else { return };
+    let Ok(forecast) = outlook.forecast(request) else { return };
+    let word = forecast.answer.denied.map_or(words::PERMIT, Reason::code);
+    result.actual = vec![format!("decision {word}")];
+    result.because = forecast.rests_on.into_iter().map(rests_on).collect();
+    if result.because.is_empty() {
+        let text = "no setting says so: it lies in the request or in the owner".to_owned();
+        result.because.push(Because { text, place: None });
+    }
+}

@@ -1,0 +1,47 @@
+//! In: a file of policy tests and the policy that it tests. Out: every word in it that names a rule or a
+//! reason that there is not. It refuses to know structure: the file was read before.
+
+use crate::{
+    access::Reason,
+    model::RuleCode,
+    policy::Policy,
+    policy_tests::file::{CaseSubject, TestFile, Written},
+    yaml::{Code, Diagnostic, Diagnostics},
+};
+
+/// The decision that lets a request pass.
+pub(super) const PERMIT: &str = "permit";
+
+/// Every word of `file` that means nothing under `policy`.
+#[must_use]
+pub fn check(file: &TestFile, policy: &Policy) -> Diagnostics {
+    let own = policy.rules.iter().map(|rule| rule.name.as_ref());
+    let rules: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).chain(own).collect();
+    let decisions: Vec<&str> = [PERMIT].into_iter().chain(Reason::ALL.map(Reason::code)).collect();
+    let mut out = Diagnostics::default();
+    for case in &file.cases {
+        match &case.subject {
+            CaseSubject::Token { findings, waived, .. } => {
+                for word in findings.iter().chain(waived) {
+                    out.extend_some(unknown(word, &rules, Code::UnknownRule, "rule"));
+                }
+            }
+            CaseSubject::Request { decision, .. } => {
+                out.extend_some(unknown(decision, &decisions, Code::UnknownWord, "decision"));
+            }
+        }
+    }
+    out
+}
+
+fn unknown(word: &Written, known: &[&str], code: Code, noun: &str) -> Option<Diagnostic> {
+    if known.contains(&word.text.as_str()) {
+        return None;
+    }
+    let list: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+    let message = format!("there is no {noun} `{}`", word.text);
+    let diagnostic = Diagnostic::error(code, &word.mark, word.key.as_str(), message)
+        .help(format!("the {noun}s are {}", list.join(", ")))
+        .suggest(&word.text, known.iter().copied());
+    Some(diagnostic)
+}

@@ -1,0 +1,454 @@
+//! In: JSON of Bitbucket's REST. Out: the nouns of the program, and the other way round. It refuses to
+//! know when which call is made. Tolerant in reading: numbers may come as text, what is absent may be
+//! null. Strict in writing.
+//!
+//! Paths and fields are those of the REST specifications 8.19 to 10.3 and of Atlassian's knowledge base
+//! article 1044088271, which shows what a list of tokens really holds.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    inventory::Call,
+    model::{
+        GroupName, LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent,
+    },
+    targets::{
+        millis::{Millis, NoMoment},
+        odd::{visible, visible_or_none},
+    },
+};
+
+/// Refuses the anonymous, other than much of the REST, which answers a revoked token too.
+pub(in crate::targets) const PROBE: &str = "/rest/api/1.0/users";
+pub(in crate::targets) const PROPERTIES: &str = "/rest/api/latest/application-properties";
+pub(in crate::targets) const USERS: &str = "/rest/api/latest/admin/users";
+/// Users who fit a filter, shown to whoever is signed in.
+pub(super) const FILTERED_USERS: &str = "/rest/api/latest/users";
+pub(in crate::targets) const GROUPS: &str = "/rest/api/latest/admin/groups";
+pub(in crate::targets) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
+/// The groups of a user, which the specifications show as users by mistake.
+pub(in crate::targets) const GROUPS_OF: &str = "/rest/api/latest/admin/users/more-members";
+pub(super) const PROJECTS: &str = "/rest/api/latest/projects";
+pub(super) const REPOSITORIES: &str = "/rest/api/latest/repos";
+pub(super) const PASSWORDS: &str = "/rest/basicauth/latest/config";
+const TOKENS: &str = "/rest/access-tokens/latest";
+
+/// What a run calls that looks at tokens of owners of `areas`, of all when there is none, in projects whose
+/// keys fit `projects`, in all when there is none. It does without knowing administrators and the limits of
+/// the rate.
+pub(super) fn calls(areas: &[OwnerKind], projects: &[String]) -> Vec<Call> {
+    let gets = [PROBE, PROPERTIES, USERS, GROUPS, MEMBERS, PASSWORDS];
+    let mut calls: Vec<_> = gets.into_iter().map(|path| Call::new("GET", path)).collect();
+    calls.push(Call::new("PUT", PASSWORDS));
+    let lists = [(OwnerKind::Project, PROJECTS), (OwnerKind::Repository, REPOSITORIES)];
+    let is_looked_at = |kind| areas.is_empty() || areas.contains(&kind);
+    calls.extend(
+        lists.iter().filter(|(kind, _)| is_looked_at(*kind)).map(|(_, list)| Call::new("GET", *list)),
+    );
+    for owner in
+        OwnerKind::ALL.into_iter().filter(|kind| is_looked_at(*kind)).flat_map(|kind| owners(kind, projects))
+    {
+        // INVARIANT: none of these names is empty or leads to another folder.
+        let Ok(tokens) = tokens_path(&owner, None) else { continue };
+        let Ok(token) = token_path(&tokens, &TokenId::new(Call::ANY)) else { continue };
+        calls.push(Call::new("GET", tokens));
+        calls.extend(["GET", "POST", "DELETE"].map(|method| Call::new(method, token.clone())));
+    }
+    calls
+}
+
+/// An owner of `kind` for each of the patterns in `projects` that its project may fit, with names that stand
+/// for any.
+fn owners(kind: OwnerKind, projects: &[String]) -> Vec<Owner> {
+    let any = || Call::ANY.to_owned();
+    let keys: Vec<_> = match projects {
+        [] => vec![any()],
+        patterns => patterns.iter().map(|pattern| pattern.replace('*', Call::ANY)).collect(),
+    };
+    match kind {
+        OwnerKind::User => vec![Owner::User(UserName::new(any()))],
+        OwnerKind::Project => keys.into_iter().map(Owner::Project).collect(),
+        OwnerKind::Repository => {
+            keys.into_iter().map(|project| Owner::Repository { project, slug: any() }).collect()
+        }
+    }
+}
+
+/// How long the name of a token can be: the column in the database has 255 characters.
+pub(super) const NAME: usize = 255;
+
+/// A number, also one that is written as text.
+#[derive(Clone, Debug, Deserialize, Hash, PartialEq)]
+#[serde(untagged)]
+pub(in crate::targets) enum Number {
+    Number(i64),
+    Text(String),
+}
+
+impl Number {
+    pub(in crate::targets) fn value(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    pub(in crate::targets) fn text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+/// Version of the server.
+#[derive(Deserialize)]
+pub(in crate::targets) struct Properties {
+    pub(super) version: Option<Number>,
+}
+
+impl Properties {
+    pub(in crate::targets) fn version(self) -> Option<String> {
+        self.version.map(Number::text)
+    }
+}
+
+/// A user. The slug stands in paths, and is another text than the name.
+#[derive(Clone, Deserialize, Hash)]
+pub(in crate::targets) struct User {
+    #[serde(deserialize_with = "visible")]
+    pub(in crate::targets) name: UserName,
+    #[serde(default, deserialize_with = "visible_or_none")]
+    pub(super) slug: Option<String>,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(in crate::targets) active: Option<bool>,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(in crate::targets) id: Option<Number>,
+}
+
+/// A user of whom the name is enough.
+#[derive(Debug, Deserialize, Hash)]
+pub(in crate::targets) struct Named {
+    #[serde(deserialize_with = "visible")]
+    pub(in crate::targets) name: UserName,
+}
+
+/// A value that another one than expected stands for as well as none: it is not told.
+pub(in crate::targets) fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
+}
+
+/// A group.
+#[derive(Deserialize, Hash)]
+pub(in crate::targets) struct Group {
+    #[serde(deserialize_with = "visible")]
+    pub(in crate::targets) name: GroupName,
+}
+
+/// A project.
+#[derive(Deserialize, Hash)]
+pub(super) struct Project {
+    #[serde(deserialize_with = "visible")]
+    pub(super) key: String,
+}
+
+/// A repository.
+#[derive(Deserialize, Hash)]
+pub(super) struct Repository {
+    #[serde(deserialize_with = "visible")]
+    pub(super) slug: String,
+    pub(super) project: Project,
+}
+
+/// A token in a list or by itself. Times are milliseconds since the epoch.
+///
+/// Its identifier is one of the whole server, whoever owns the token: every secret begins with it, and
+/// says nothing of the owner. Paths name the owner all the same.
+#[derive(Debug, Deserialize, Hash)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenItem {
+    id: Number,
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) permissions: Option<Vec<String>>,
+    #[serde(default)]
+    created_date: Millis,
+    #[serde(default)]
+    last_authenticated: Millis,
+    #[serde(default)]
+    expiry_date: Millis,
+    expiry_days: Option<Value>,
+    /// Whose it is, where the server says so.
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) user: Option<Named>,
+}
+
+/// What no token has, in the field of this name.
+#[derive(Debug, thiserror::Error)]
+#[error("`{field}` of token {id} cannot be read")]
+pub(super) struct BadItem {
+    pub(super) id: TokenId,
+    pub(super) field: &'static str,
+}
+
+impl TokenItem {
+    /// The token, which is one of `owner`, with the mark that `marker` finds.
+    pub(super) fn token(self, owner: Owner, marker: Option<&Marker>) -> Result<Token, BadItem> {
+        let scope = self.scope();
+        let id = TokenId::new(self.id.text());
+        let bad = |field| BadItem { id: id.clone(), field };
+        if id.as_str().trim().is_empty() || id.as_str().starts_with('-') {
+            return Err(bad("id"));
+        }
+        let created = self.created_date.past().ok().flatten().ok_or_else(|| bad("createdDate"))?;
+        let last = self.last_authenticated.past().map_err(|_| bad("lastAuthenticated"))?;
+        let date = self.expiry_date.end().map_err(|_| bad("expiryDate"))?;
+        let days = self.expiry_days.as_ref().map(|days| after_days(created, days)).transpose();
+        let expires = match date {
+            Some(date) => Some(date),
+            None => days.map_err(|_| bad("expiryDays"))?.flatten(),
+        };
+        let name = self.name.unwrap_or_default();
+        let (description, mark) = match marker {
+            Some(marker) => {
+                let (words, mark) = marker.read(&name, &id);
+                (words.to_owned(), mark)
+            }
+            None => (name, None),
+        };
+        let last_used = last.map(|at| LastUse { at, from: None });
+        Ok(Token { id, owner, description, scope, created, created_by: None, last_used, expires, mark })
+    }
+
+    /// How far it reaches: to writing when some permission is for more than reading, to reading when all are
+    /// for that. Not known where a permission is not, and where the server does not say: no specification has
+    /// the permissions in an answer.
+    pub(super) fn scope(&self) -> TokenScope {
+        match &self.permissions {
+            None => TokenScope::Unknown,
+            Some(held) => {
+                let levels = || held.iter().map(|permission| level(permission));
+                if levels().flatten().any(|level| level != Level::Read) {
+                    TokenScope::Set(Scope::ReadWrite)
+                } else if levels().all(|level| level.is_some()) {
+                    TokenScope::Set(Scope::ReadOnly)
+                } else {
+                    TokenScope::Unknown
+                }
+            }
+        }
+    }
+}
+
+/// The end of a token that was made at `created` and lives for so many `days`; none for none of them.
+fn after_days(created: Timestamp, days: &Value) -> Result<Option<Timestamp>, NoMoment> {
+    // Days are written as moments are.
+    match Millis::from(days) {
+        Millis::Missing | Millis::Never => Ok(None),
+        Millis::Odd => Err(NoMoment),
+        Millis::TooLate => Ok(Some(Timestamp::MAX)),
+        Millis::At(days) => {
+            let hours = days.as_millisecond().checked_mul(24).and_then(SignedDuration::try_from_hours);
+            let end = hours.and_then(|hours| created.checked_add(hours).ok());
+            Ok(Some(end.unwrap_or(Timestamp::MAX)))
+        }
+    }
+}
+
+/// What a permission such as `REPO_WRITE` is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Read,
+    More,
+}
+
+fn level(permission: &str) -> Option<Level> {
+    match permission {
+        "PROJECT_READ" | "REPO_READ" => Some(Level::Read),
+        "PROJECT_WRITE" | "PROJECT_ADMIN" | "REPO_WRITE" | "REPO_ADMIN" => Some(Level::More),
+        _ => None,
+    }
+}
+
+/// A token holds a permission that cannot be lowered.
+#[derive(Debug, thiserror::Error)]
+#[error("its permission `{0}` is not known, so that nobody can tell what to lower it to")]
+pub(super) struct UnknownPermission(String);
+
+/// `held` lowered to reading, each in its place: a permission on repositories stays at least as high as
+/// the one on projects.
+pub(super) fn read_only(held: &[String]) -> Result<Vec<String>, UnknownPermission> {
+    let mut lowered: Vec<String> = Vec::with_capacity(held.len());
+    for permission in held {
+        let (object, _) = permission
+            .split_once('_')
+            .filter(|_| level(permission).is_some())
+            .ok_or_else(|| UnknownPermission(permission.clone()))?;
+        let read = format!("{object}_READ");
+        if !lowered.contains(&read) {
+            lowered.push(read);
+        }
+    }
+    Ok(lowered)
+}
+
+/// What is written of a token. Newer servers want the permissions in every update, and an expiry cannot
+/// be changed: it is never sent. A name that is left out stays; none can be empty.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct TokenUpdate {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    pub(super) permissions: Vec<String>,
+}
+
+/// A slug or key that would lead to another place of the REST.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot stand in a path")]
+pub(in crate::targets) struct BadSegment(String);
+
+/// The path of the tokens of `owner`; `slug` is that of a user.
+pub(super) fn tokens_path(owner: &Owner, slug: Option<&str>) -> Result<String, BadSegment> {
+    Ok(match owner {
+        Owner::User(name) => format!("{TOKENS}/users/{}", segment(slug.unwrap_or(name.as_str()))?),
+        Owner::Project(key) => format!("{TOKENS}/projects/{}", segment(key)?),
+        Owner::Repository { project, slug } => {
+            format!("{TOKENS}/projects/{}/repos/{}", segment(project)?, segment(slug)?)
+        }
+    })
+}
+
+/// The path of the token `id` among those at `tokens`.
+pub(super) fn token_path(tokens: &str, id: &TokenId) -> Result<String, BadSegment> {
+    Ok(format!("{tokens}/{}", segment(id.as_str())?))
+}
+
+/// `text` as one segment of a path (RFC 3986): text from a server never leads anywhere else.
+pub(in crate::targets) fn segment(text: &str) -> Result<String, BadSegment> {
+    if matches!(text, "" | "." | "..") {
+        return Err(BadSegment(text.to_owned()));
+    }
+    Ok(percent::encode(text))
+}
+
+/// What newer servers begin a secret with, by which scanners for secrets know one.
+const SECRET: &str = "BBDC-";
+/// So many characters of a secret have the identifier in them, and hardly more.
+const HEAD: usize = 24;
+
+/// The identifier of the token whose secret is `secret`, when it has the form of one: Base64 of the
+/// identifier, a colon and random bytes, as in the examples of the specification. Newer servers write
+/// `BBDC-` before it, and both alphabets of RFC 4648 are seen.
+pub(super) fn id_in(secret: &str) -> Option<TokenId> {
+    use base64::{
+        Engine,
+        alphabet::STANDARD,
+        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    };
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let standard = |character| match character {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    };
+    let head = secret.strip_prefix(SECRET).unwrap_or(secret).chars().take(HEAD);
+    let bytes =
+        GeneralPurpose::new(&STANDARD, lenient).decode(head.map(standard).collect::<String>()).ok()?;
+    let digits: String = bytes.iter().copied().take_while(u8::is_ascii_digit).map(char::from).collect();
+    let is_id = digits.len() >= 6 && bytes.get(digits.len()) == Some(&b':');
+    is_id.then(|| TokenId::new(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn item(json: Value) -> TokenItem {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn mary() -> Owner {
+        Owner::User("mary".into())
+    }
+
+    #[test]
+    fn a_token_of_the_knowledge_base_is_read() {
+        let token = item(json!({
+            "id": "075905477751", "createdDate": 1_610_525_968_583_i64, "name": "access token name",
+            "permissions": ["REPO_ADMIN", "PROJECT_READ"], "user": {"name": "john.doe", "id": 52},
+        }))
+        .token(mary(), None)
+        .unwrap();
+        assert_eq!(token.id.as_str(), "075905477751");
+        assert_eq!(token.scope, TokenScope::Set(Scope::ReadWrite));
+        assert_eq!(token.created.to_string(), "2021-01-13T08:19:28.583Z");
+        assert_eq!((token.last_used, token.expires), (None, None));
+    }
+
+    #[test]
+    fn an_expiry_is_a_date_or_days_after_the_creation_as_number_or_as_text() {
+        let expires = |more: Value| {
+            let mut json = json!({"id": 7, "createdDate": "86400000", "name": null, "permissions": []});
+            extend(&mut json, &more);
+            item(json).token(mary(), None).map(|token| token.expires.map(Timestamp::as_millisecond))
+        };
+        assert_eq!(expires(json!({"expiryDays": 2})).unwrap(), Some(3 * 86_400_000));
+        assert_eq!(expires(json!({"expiryDays": "2", "expiryDate": null})).unwrap(), Some(3 * 86_400_000));
+        assert_eq!(expires(json!({"expiryDays": 9, "expiryDate": "172800000"})).unwrap(), Some(172_800_000));
+        assert_eq!(expires(json!({"expiryDate": 0})).unwrap(), None);
+        for late in [json!({"expiryDays": i64::MAX}), json!({"expiryDate": 253_402_300_799_999_i64})] {
+            assert_eq!(expires(late).unwrap(), Some(Timestamp::MAX.as_millisecond()));
+        }
+        for bad in [json!({"expiryDays": -1}), json!({"expiryDate": "soon"}), json!({"expiryDate": -1})] {
+            assert!(expires(bad).is_err());
+        }
+    }
+
+    fn extend(json: &mut Value, more: &Value) {
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    }
+
+    #[test]
+    fn permissions_are_lowered_in_place_and_what_is_not_known_is_left_alone() {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let lowered = read_only(&texts(&["REPO_ADMIN", "PROJECT_WRITE", "REPO_READ"])).unwrap();
+        assert_eq!(lowered, ["REPO_READ", "PROJECT_READ"]);
+        assert!(read_only(&texts(&["REPO_READ", "REPO_CREATE"])).is_err());
+        let scope = |permissions: Value| {
+            item(json!({"id": "7", "createdDate": 1, "permissions": permissions})).scope()
+        };
+        assert_eq!(scope(json!(["REPO_READ", "PROJECT_READ"])), TokenScope::Set(Scope::ReadOnly));
+        assert_eq!(scope(json!(["REPO_CREATE"])), TokenScope::Unknown, "nobody knows it");
+        assert_eq!(scope(json!(["REPO_CREATE", "REPO_ADMIN"])), TokenScope::Set(Scope::ReadWrite));
+        assert_eq!(scope(json!(null)), TokenScope::Unknown);
+    }
+
+    #[test]
+    fn names_never_lead_out_of_their_place_in_a_path() {
+        let path = |slug| tokens_path(&mary(), Some(slug)).map_err(|error| error.to_string());
+        assert_eq!(path("~mary.x").unwrap(), "/rest/access-tokens/latest/users/~mary.x");
+        assert_eq!(path("a/../b?c#d%").unwrap(), "/rest/access-tokens/latest/users/a%2F..%2Fb%3Fc%23d%25");
+        assert!(path("..").is_err() && path("").is_err());
+    }
+
+    #[test]
+    fn the_identifier_of_a_token_is_found_in_its_secret() {
+        let example = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
+        for secret in [
+            example.to_owned(),
+            format!("BBDC-{example}"),
+            "BBDC-MjUyOTczNTE1MDY5Ov__-_-_-H8AVOECHv0saruQ@x".to_owned(),
+        ] {
+            assert_eq!(id_in(&secret), Some(TokenId::new("252973515069")), "{secret}");
+        }
+        for other in ["password", "tw_abc", "", "BBDC-", "MTIzNDU2Nzg5MDEy"] {
+            assert_eq!(id_in(other), None, "{other}");
+        }
+    }
+}

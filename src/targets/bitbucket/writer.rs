@@ -1,0 +1,234 @@
+//! In: changes of an approved plan. Out: calls that take effect once. It refuses to write what it has not
+//! read just before, and to repeat a call whose answer was lost before it has read back what happened.
+
+use std::{error::Error, sync::Arc};
+
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde::de::IgnoredAny;
+
+use crate::{
+    apply::{Effect, TargetWriter, WriteError},
+    http::{HttpClient, HttpError, Refusal},
+    model::{Marker, Owner, Scope, Token, TokenId},
+    plan::{Change, Standing},
+    targets::grounds::Grounds,
+};
+
+use super::{
+    Slugs,
+    passwords::{self, PasswordConfiguration},
+    wire::{PASSWORDS, TokenItem, TokenUpdate, read_only, token_path},
+};
+
+/// How often a call is made when its answer is lost, or others write at the same time.
+const TRIES: u32 = 5;
+
+/// Changes Bitbucket.
+pub struct BitbucketWriter {
+    client: Arc<HttpClient>,
+    slugs: Arc<Slugs>,
+    marker: Option<Marker>,
+    grounds: Grounds,
+}
+
+/// The server knows neither a token nor its owner.
+#[derive(Debug, thiserror::Error)]
+#[error("the server knows no `{0}` any more, under the name that was planned with: was it renamed?")]
+struct NoOwner(Owner, #[source] HttpError);
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+impl TargetWriter for BitbucketWriter {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        match change {
+            Change::SetPasswordAuthentication { .. } => self.passwords(change).await,
+            Change::Narrow { token, to } => self.update(token, |now| narrowed(now, *to)).await,
+            Change::Mark { token, until } => self.update(token, |now| self.marked(token, now, *until)).await,
+            Change::Unmark { token } => self.update(token, |now| self.unmarked(&token.id, now)).await,
+            Change::Revoke { token } => self.revoke(token).await,
+            // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
+            Change::Grant(_)
+            | Change::Withdraw(_)
+            | Change::Admit(_)
+            | Change::Refuse(_)
+            | Change::SetClientAddress { .. }
+            | Change::SetLimits { .. }
+            | Change::Expire { .. } => Err(failed("Bitbucket has nothing like that")),
+        }
+    }
+}
+
+impl BitbucketWriter {
+    pub(super) fn new(
+        client: Arc<HttpClient>,
+        slugs: Arc<Slugs>,
+        marker: Option<Marker>,
+        grounds: Grounds,
+    ) -> Self {
+        Self { client, slugs, marker, grounds }
+    }
+
+    /// Reads a token and writes what `wanted` makes of it, unless that is nothing. When the answer is
+    /// lost, it begins anew. What its owner wrote meanwhile stays.
+    async fn update(
+        &self,
+        token: &Token,
+        wanted: impl Fn(&TokenItem) -> Result<Option<TokenUpdate>, Cause> + Send + Sync,
+    ) -> Result<Effect, WriteError> {
+        let (_, path) = self.paths(token)?;
+        let mut lost = None;
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let Some(now) = self.read(token, lost.is_some()).await? else {
+                return Ok(Effect::AlreadySo);
+            };
+            let Some(update) = wanted(&now).map_err(failed)? else {
+                return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
+            };
+            if let Some(error) = lost.take_if(|_| tries == TRIES) {
+                return Err(failed(error));
+            }
+            match self.client.send(Method::POST, &path, &[], Some(&update)).await {
+                Ok(()) => return Ok(Effect::Made),
+                Err(error) if error.is_lost_answer() => lost = Some(error),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(WriteError::Moved)
+    }
+
+    /// The token as it is; nothing when it is gone. With `lost`, an answer to a write was lost before.
+    async fn read(&self, token: &Token, lost: bool) -> Result<Option<TokenItem>, WriteError> {
+        let (tokens, path) = self.paths(token)?;
+        let unread = |cause: Cause| if lost { WriteError::Unknown(cause) } else { failed(cause) };
+        match self.client.get::<TokenItem>(&path, &[]).await {
+            Ok(read) => Ok(Some(read.body)),
+            // INVARIANT: a token counts as gone only where its owner is: who was renamed has it still.
+            Err(error) if is_gone(&error) => {
+                match self.client.get::<IgnoredAny>(&tokens, &[("limit", "1")]).await {
+                    Ok(_) => Ok(None),
+                    Err(error) if is_gone(&error) => Err(unread(NoOwner(token.owner.clone(), error).into())),
+                    Err(error) => Err(unread(error.into())),
+                }
+            }
+            Err(error) => Err(unread(error.into())),
+        }
+    }
+
+    fn marked(&self, token: &Token, now: &TokenItem, until: Timestamp) -> Result<Option<TokenUpdate>, Cause> {
+        let marked = self.marker()?.marked(now.name.as_deref().unwrap_or_default(), token, until)?;
+        marked.map(|name| renamed(now, name)).transpose()
+    }
+
+    fn unmarked(&self, id: &TokenId, now: &TokenItem) -> Result<Option<TokenUpdate>, Cause> {
+        match self.marker()?.read(now.name.as_deref().unwrap_or_default(), id) {
+            (_, None) => Ok(None),
+            (words, Some(_)) => renamed(now, Marker::unmarked(words).to_owned()).map(Some),
+        }
+    }
+
+    fn marker(&self) -> Result<&Marker, Cause> {
+        self.marker.as_ref().ok_or_else(|| "there is no key for marks".into())
+    }
+
+    /// Reads a token and revokes it, when what the plan found still holds. One that is gone after a lost
+    /// answer was revoked by us.
+    async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
+        let (_, path) = self.paths(token)?;
+        let (mut lost, mut failure) = (false, None);
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let Some(now) = self.read(token, lost).await? else {
+                return Ok(if lost { Effect::Made } else { Effect::AlreadySo });
+            };
+            let now = now.token(token.owner.clone(), self.marker.as_ref()).map_err(failed)?;
+            if !self.grounds.hold(token, &now) {
+                return Err(WriteError::Moved);
+            }
+            if let Some(error) = failure.take_if(|_| tries == TRIES) {
+                return Err(failed(error));
+            }
+            match self.client.send(Method::DELETE, &path, &[], None::<&()>).await {
+                Ok(()) => return Ok(Effect::Made),
+                // It may be gone by now.
+                Err(error) if error.is_lost_answer() || is_gone(&error) => {
+                    lost |= error.is_lost_answer();
+                    failure = Some(error);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(WriteError::Moved)
+    }
+
+    /// Reads the configuration, compares what the change is about, and writes it with everything else as
+    /// it was; begins anew when another update runs (409) or the answer was lost.
+    async fn passwords(&self, change: &Change) -> Result<Effect, WriteError> {
+        let mut lost = None;
+        // The last time it only reads back.
+        for tries in 0..=TRIES {
+            let read = self.client.get::<PasswordConfiguration>(PASSWORDS, &[]).await.map_err(|error| {
+                if lost.is_some() { WriteError::Unknown(error.into()) } else { failed(error) }
+            })?;
+            let mut settings = passwords::settings(read.body.read());
+            match change.standing_in(&settings) {
+                Standing::After => {
+                    return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo });
+                }
+                Standing::Moved => return Err(WriteError::Moved),
+                Standing::Before => {}
+            }
+            if tries == TRIES {
+                break;
+            }
+            change.write_into(&mut settings);
+            let body = read.body.with(&settings.password_authentication);
+            match self.client.send(Method::PUT, PASSWORDS, &[], Some(&body)).await {
+                Ok(()) => return Ok(Effect::Made),
+                Err(error) if error.status() == Some(StatusCode::CONFLICT) => {
+                    self.client.pause(tries + 1).await;
+                }
+                Err(error) if error.is_lost_answer() => lost = Some(error),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(lost.map_or(WriteError::Contended(TRIES), failed))
+    }
+
+    /// The path of the tokens of the owner of `token`, and that of the token itself.
+    fn paths(&self, token: &Token) -> Result<(String, String), WriteError> {
+        let tokens = self.slugs.tokens_path(&token.owner).map_err(failed)?;
+        let path = token_path(&tokens, &token.id).map_err(failed)?;
+        Ok((tokens, path))
+    }
+}
+
+fn narrowed(now: &TokenItem, to: Scope) -> Result<Option<TokenUpdate>, Cause> {
+    let held = held(now)?;
+    if now.scope().effective() <= to {
+        return Ok(None);
+    }
+    let name = now.name.clone().filter(|name| !name.is_empty());
+    Ok(Some(TokenUpdate { name, permissions: read_only(held)? }))
+}
+
+fn renamed(now: &TokenItem, name: String) -> Result<TokenUpdate, Cause> {
+    Ok(TokenUpdate { name: Some(name), permissions: held(now)?.to_vec() })
+}
+
+/// The permissions of a token, which every update must send.
+fn held(now: &TokenItem) -> Result<&[String], Cause> {
+    let held = now.permissions.as_deref();
+    held.ok_or_else(|| {
+        "the server does not say which permissions the token has, so that none can be sent".into()
+    })
+}
+
+fn is_gone(error: &HttpError) -> bool {
+    error.refusal() == Some(Refusal::NotFound)
+}
+
+fn failed(error: impl Into<Cause>) -> WriteError {
+    WriteError::Failed(error.into())
+}

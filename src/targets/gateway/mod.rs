@@ -1,0 +1,75 @@
+//! The target `gateway`: our own server, over HTTP, whether it runs elsewhere or embedded.
+//!
+//! In: a client of the server. Out: a reader, and against an approved plan a writer. It refuses to
+//! know what the server enforces: it speaks the same REST as everybody else.
+
+mod audit;
+mod descent;
+mod ledger;
+mod reader;
+mod wire;
+mod writer;
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{
+    http::{CallStatistics, ClockOffset, HttpClient},
+    inventory::Call,
+    plan::ApprovedPlan,
+    targets::{directory::Named, grounds::Grounds},
+};
+
+use descent::Descent;
+pub use ledger::{HeldLease, LeaseError, Tenure};
+pub use writer::GatewayWriter;
+
+/// What a run calls on a gateway.
+#[must_use]
+pub fn calls() -> Vec<Call> {
+    wire::calls()
+}
+
+/// A gateway that policy is applied to.
+pub struct Gateway {
+    client: Arc<HttpClient>,
+    shown: String,
+    store: OnceLock<String>,
+    named: Named,
+    descent: Descent,
+}
+
+impl Gateway {
+    /// The gateway that `client` speaks to; people know it as `shown`.
+    #[must_use]
+    pub fn new(client: HttpClient, shown: impl Into<String>) -> Self {
+        let (client, shown) = (Arc::new(client), shown.into());
+        Self { client, shown, store: OnceLock::new(), named: Named::default(), descent: Descent::default() }
+    }
+
+    /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
+    /// the server keeps what is done, and refuses it once another run has the lease.
+    #[must_use]
+    pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
+        let notes = tenure.map(|tenure| ledger::Signature::new(tenure, approved.plan()));
+        GatewayWriter::new(Arc::clone(&self.client), notes, Grounds::of(approved.plan()))
+    }
+
+    /// By what its store is known, whatever leads to it, once an answer told it; older servers do not.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        self.store.get().map(String::as_str)
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        self.client.statistics()
+    }
+
+    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        self.client.clock()
+    }
+}

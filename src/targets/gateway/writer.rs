@@ -1,0 +1,188 @@
+//! In: changes of an approved plan. Out: calls that take effect once. It refuses to repeat a call
+//! whose answer was lost before it has read back what happened, and to revoke what it has not just read.
+
+use std::{error::Error, sync::Arc};
+
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode, header};
+
+use crate::{
+    apply::{Effect, TargetWriter, WriteError},
+    http::{HttpClient, HttpError},
+    model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
+    plan::{Change, Standing},
+    targets::grounds::Grounds,
+};
+
+use super::{
+    Gateway,
+    ledger::{Signature, is_right_ended},
+    wire::{SETTINGS, TokenPatch, token_path},
+};
+
+/// How often a write is begun when others write at the same time, or answers are lost.
+const TRIES: u32 = 5;
+
+type Cause = Box<dyn Error + Send + Sync>;
+type Headers = Vec<(header::HeaderName, String)>;
+
+/// Changes a gateway.
+pub struct GatewayWriter {
+    client: Arc<HttpClient>,
+    /// What goes with every write of a run that the server keeps.
+    signature: Option<Signature>,
+    grounds: Grounds,
+}
+
+impl TargetWriter for GatewayWriter {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        let headers = match &self.signature {
+            Some(signature) => signature.headers(change)?,
+            None => Vec::new(),
+        };
+        match change {
+            Change::Grant(_)
+            | Change::Withdraw(_)
+            | Change::Admit(_)
+            | Change::Refuse(_)
+            | Change::SetClientAddress { .. }
+            | Change::SetPasswordAuthentication { .. }
+            | Change::SetLimits { .. } => self.settings(change, &headers).await,
+            Change::Narrow { token, to } => self.narrow(&token.id, *to, &headers).await,
+            Change::Expire { token, at } => self.expire(&token.id, *at, &headers).await,
+            // INVARIANT: only servers that cannot set an expiry are asked for marks, and this is none.
+            Change::Mark { .. } | Change::Unmark { .. } => Err(failed("this server knows no marks")),
+            Change::Revoke { token } => self.revoke(token, &headers).await,
+        }
+    }
+}
+
+impl GatewayWriter {
+    pub(super) fn new(client: Arc<HttpClient>, signature: Option<Signature>, grounds: Grounds) -> Self {
+        Self { client, signature, grounds }
+    }
+
+    /// Reads the settings, compares what the change touches, and writes them with the version that
+    /// was read; begins anew when somebody else was faster or the answer was lost.
+    async fn settings(&self, change: &Change, headers: &Headers) -> Result<Effect, WriteError> {
+        let mut lost = None;
+        for _ in 0..TRIES {
+            let (mut settings, etag) = match self.read_settings().await {
+                Ok(read) => read,
+                Err(error) if lost.is_some() => return Err(WriteError::Unknown(error)),
+                Err(error) => return Err(WriteError::Failed(error)),
+            };
+            match change.standing_in(&settings) {
+                Standing::After => return Ok(if lost.is_some() { Effect::Made } else { Effect::AlreadySo }),
+                Standing::Moved => return Err(WriteError::Moved),
+                Standing::Before => {}
+            }
+            change.write_into(&mut settings);
+            let body = SettingsDocument::from(&settings);
+            let mut headers = headers.clone();
+            headers.extend(etag.map(|etag| (header::IF_MATCH, etag)));
+            match self.client.send(Method::PUT, SETTINGS, &headers, Some(&body)).await {
+                Ok(()) => return Ok(Effect::Made),
+                Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
+                Err(error) if error.is_lost_answer() => lost = Some(error),
+                Err(error) => return Err(self.refused(error)),
+            }
+        }
+        match lost {
+            None => Err(WriteError::Contended(TRIES)),
+            Some(error) => self.settings_after(change, error).await,
+        }
+    }
+
+    async fn read_settings(&self) -> Result<(Settings, Option<String>), Cause> {
+        let read = self.client.get::<SettingsDocument>(SETTINGS, &[]).await?;
+        Ok((Settings::try_from(&read.body)?, read.etag))
+    }
+
+    /// What became of `change` when the answer to the last try was `lost`.
+    async fn settings_after(&self, change: &Change, lost: HttpError) -> Result<Effect, WriteError> {
+        let (settings, _) = self.read_settings().await.map_err(WriteError::Unknown)?;
+        match change.standing_in(&settings) {
+            Standing::After => Ok(Effect::Made),
+            Standing::Before => Err(failed(lost)),
+            Standing::Moved => Err(WriteError::Moved),
+        }
+    }
+
+    async fn narrow(&self, id: &TokenId, to: Scope, headers: &Headers) -> Result<Effect, WriteError> {
+        let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
+        self.token(id, Method::PATCH, headers, Some(&patch), |token| match token.scope {
+            TokenScope::Unset | TokenScope::Unknown => false,
+            TokenScope::Set(scope) => scope <= to,
+        })
+        .await
+    }
+
+    async fn expire(&self, id: &TokenId, at: Timestamp, headers: &Headers) -> Result<Effect, WriteError> {
+        let patch = TokenPatch {
+            token_expiration_date_time_millis: Some(at.as_millisecond()),
+            ..TokenPatch::default()
+        };
+        self.token(id, Method::PATCH, headers, Some(&patch), |token| {
+            token.expires.is_some_and(|expires| expires <= at)
+        })
+        .await
+    }
+
+    /// Reads a token and revokes it, when what the plan found still holds.
+    async fn revoke(&self, planned: &Token, headers: &Headers) -> Result<Effect, WriteError> {
+        let now = Gateway::token(&self.client, &planned.id).await.map_err(WriteError::Failed)?;
+        if now.is_some_and(|now| !self.grounds.hold(planned, &now)) {
+            return Err(WriteError::Moved);
+        }
+        self.token(&planned.id, Method::DELETE, headers, None, |_| false).await
+    }
+
+    /// Calls `method` on a token. When the answer is lost, or says that there is no such token, the token
+    /// is read: `is_so` tells whether the call took effect, and a token that is gone needs nothing more.
+    /// Otherwise a call whose answer was lost is made once again.
+    async fn token(
+        &self,
+        id: &TokenId,
+        method: Method,
+        headers: &Headers,
+        body: Option<&TokenPatch>,
+        is_so: impl Fn(&Token) -> bool + Send + Sync,
+    ) -> Result<Effect, WriteError> {
+        let path = token_path(id);
+        let mut again = 1..TRIES;
+        loop {
+            let error = match self.client.send(method.clone(), &path, headers, body).await {
+                Ok(()) => return Ok(Effect::Made),
+                Err(error) => error,
+            };
+            let is_lost = error.is_lost_answer();
+            if !is_lost && error.status() != Some(StatusCode::NOT_FOUND) {
+                return Err(self.refused(error));
+            }
+            match Gateway::token(&self.client, id).await {
+                Ok(None) if is_lost => return Ok(Effect::Made),
+                Ok(None) => return Ok(Effect::AlreadySo),
+                Ok(Some(token)) if is_so(&token) => return Ok(Effect::Made),
+                Ok(Some(_)) if is_lost && again.next().is_some() => {}
+                Ok(Some(_)) => return Err(failed(error)),
+                Err(cause) if is_lost => return Err(WriteError::Unknown(cause)),
+                Err(cause) => return Err(WriteError::Failed(cause)),
+            }
+        }
+    }
+
+    /// Why the server did not do it; that the lease was lost ends the run, a right that ended is judged anew by
+    /// the next write.
+    fn refused(&self, error: HttpError) -> WriteError {
+        match &self.signature {
+            _ if is_right_ended(&error) => WriteError::RightEnded,
+            Some(signature) if error.status() == Some(StatusCode::CONFLICT) => signature.lost(),
+            _ => failed(error),
+        }
+    }
+}
+
+fn failed(error: impl Into<Cause>) -> WriteError {
+    WriteError::Failed(error.into())
+}

@@ -1,0 +1,201 @@
+//! The servers that policy is applied to: we call out.
+//!
+//! In: an address and a credential. Out: a reader for anybody, and a writer against an approved
+//! plan. Nothing else of the program knows HTTP paths and JSON fields.
+
+pub mod bitbucket;
+mod directory;
+pub mod gateway;
+mod grounds;
+mod let_in;
+mod millis;
+mod odd;
+pub mod resolution;
+
+use std::collections::BTreeSet;
+
+use crate::{
+    apply::{Effect, TargetWriter, WriteError},
+    http::{CallStatistics, ClockOffset},
+    inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
+    model::{
+        GroupName, Owner, OwnerKind, Token, TokenId,
+        mapping::{Product, SettingsMapping},
+    },
+    plan::{ApprovedPlan, Change},
+};
+
+use bitbucket::{Bitbucket, BitbucketWriter};
+use gateway::{Gateway, GatewayWriter, Tenure};
+use resolution::{Resolution, ResolutionWriter};
+
+/// A server of whatever kind.
+pub enum Target {
+    /// Our own server, embedded or elsewhere.
+    Gateway(Gateway),
+    /// Bitbucket Data Center with its own tokens.
+    Bitbucket(Bitbucket),
+    /// A product with the app "API Token Authentication".
+    Resolution(Resolution),
+}
+
+/// What of a server a run looks at, as far as that decides on its calls.
+#[derive(Clone, Copy, Default)]
+pub struct Sight<'a> {
+    /// With `resolution`: the product that the app is in.
+    pub product: Product,
+    /// With `resolution`: where the settings of the app are.
+    pub settings: Option<&'a SettingsMapping>,
+    /// With `bitbucket`: whose tokens; all when empty.
+    pub areas: &'a [OwnerKind],
+    /// With `bitbucket`: the keys of the projects, `*` is any text; all when empty.
+    pub projects: &'a [String],
+}
+
+/// What a run calls on a server of `kind`, as the settings file writes it, for what it looks at there; `None`
+/// for a kind that this version does not know.
+#[must_use]
+pub fn calls_of(kind: &str, sight: Sight<'_>) -> Option<Vec<Call>> {
+    match kind {
+        "gateway" | "embedded" => Some(gateway::calls()),
+        "bitbucket" => Some(bitbucket::calls(sight.areas, sight.projects)),
+        "resolution" => Some(resolution::calls(sight.product, sight.settings)),
+        _ => None,
+    }
+}
+
+impl Target {
+    /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
+    /// our own server keeps what is done.
+    #[must_use]
+    pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> Writer {
+        match self {
+            Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved, tenure)),
+            Self::Bitbucket(bitbucket) => Writer::Bitbucket(bitbucket.writer(approved)),
+            Self::Resolution(resolution) => Writer::Resolution(resolution.writer(approved)),
+        }
+    }
+
+    /// Our own server, which keeps a ledger of runs and has a lease; nothing for any other.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&Gateway> {
+        match self {
+            Self::Gateway(gateway) => Some(gateway),
+            Self::Bitbucket(_) | Self::Resolution(_) => None,
+        }
+    }
+
+    /// What the calls to it came to so far, those of its writers included.
+    #[must_use]
+    pub fn calls(&self) -> CallStatistics {
+        match self {
+            Self::Gateway(gateway) => gateway.calls(),
+            Self::Bitbucket(bitbucket) => bitbucket.calls(),
+            Self::Resolution(resolution) => resolution.calls(),
+        }
+    }
+
+    /// Asks the server whether it lets us in, for the first answer: from then on its clock is known.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer, or does not let us in.
+    pub async fn greet(&self) -> Result<(), ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.greet().await,
+            Self::Bitbucket(bitbucket) => bitbucket.greet().await,
+            Self::Resolution(resolution) => resolution.greet().await,
+        }
+    }
+
+    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// date.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClockOffset> {
+        match self {
+            Self::Gateway(gateway) => gateway.clock(),
+            Self::Bitbucket(bitbucket) => bitbucket.clock(),
+            Self::Resolution(resolution) => resolution.clock(),
+        }
+    }
+}
+
+impl InventoryReader for Target {
+    async fn overview(&self) -> Result<Overview, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.overview().await,
+            Self::Bitbucket(bitbucket) => bitbucket.overview().await,
+            Self::Resolution(resolution) => resolution.overview().await,
+        }
+    }
+
+    async fn people(&self, groups: &BTreeSet<GroupName>) -> Result<People, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.people(groups).await,
+            Self::Bitbucket(bitbucket) => bitbucket.people(groups).await,
+            Self::Resolution(resolution) => resolution.people(groups).await,
+        }
+    }
+
+    async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.groups().await,
+            Self::Bitbucket(bitbucket) => bitbucket.groups().await,
+            Self::Resolution(resolution) => resolution.groups().await,
+        }
+    }
+
+    async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.tokens(each).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
+            Self::Resolution(resolution) => resolution.tokens(each).await,
+        }
+    }
+
+    async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.offspring_of(ids).await,
+            Self::Bitbucket(_) | Self::Resolution(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.tokens_of(owners, each).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens_of(owners, each).await,
+            Self::Resolution(resolution) => resolution.tokens_of(owners, each).await,
+        }
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        match self {
+            Self::Bitbucket(bitbucket) => bitbucket.pace(),
+            Self::Gateway(_) | Self::Resolution(_) => None,
+        }
+    }
+}
+
+/// The writer of a server of whatever kind.
+pub enum Writer {
+    /// That of our own server.
+    Gateway(GatewayWriter),
+    /// That of Bitbucket Data Center.
+    Bitbucket(BitbucketWriter),
+    /// That of the app.
+    Resolution(ResolutionWriter),
+}
+
+impl TargetWriter for Writer {
+    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        match self {
+            Self::Gateway(writer) => writer.make(change).await,
+            Self::Bitbucket(writer) => writer.make(change).await,
+            Self::Resolution(writer) => writer.make(change).await,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! YAML files that people write: from bytes to a tree in which every value knows its place, with all mistakes
+//! at once.
+//!
+//! The policy, the config file and the policy tests are read with it.
+
+use std::{fmt, sync::Arc};
+
+pub mod diagnostic;
+pub(crate) mod node;
+pub(crate) mod plain;
+mod raw;
+pub(crate) mod source;
+pub(crate) mod structure;
+pub(crate) mod surrounding_space;
+pub(crate) mod values;
+
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
+pub use source::FILE_BYTES_AT_MOST;
+
+/// Where in a file something stands. Ordered by file, then line, then column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Path of the file, as the settings file or the command line names it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    /// `file:line`, the form that terminals and editors make a link of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
