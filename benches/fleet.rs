@@ -126,7 +126,7 @@ impl Hole {
     }
 }
 
-/// A folder with a settings file of targets at `addresses`, named by their numbers.
+/// A folder with a config file of targets at `addresses`, named by their numbers.
 fn folder(addresses: &[SocketAddr], certificate: &Path) -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut settings = "version: 1\ntargets:\n".to_owned();

@@ -1,4 +1,4 @@
-//! A generator of instances: a settings file, a policy and a snapshot of as many tokens as are asked for, the
+//! A generator of instances: a config file, a policy and a snapshot of as many tokens as are asked for, the
 //! same for the same arguments. Needs nothing but the standard library, so that no build of the program is
 //! needed to make one:
 //!

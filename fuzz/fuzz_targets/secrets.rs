@@ -1,4 +1,4 @@
-//! Secrets: the text of a token is read as it is and in no other way, and no settings file, however broken, shows
+//! Secrets: the text of a token is read as it is and in no other way, and no config file, however broken, shows
 //! a secret that somebody wrote into it.
 #![no_main]
 

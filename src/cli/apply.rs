@@ -140,7 +140,7 @@ impl Applied {
 impl ApplyCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        let files = self.run.reports.files(RunFiles::of_settings(global));
+        let files = self.run.reports.files(RunFiles::of_config(global));
         self.plan.iter().fold(files, |files, path| files.reading("the saved plan", path))
     }
 
@@ -156,7 +156,7 @@ impl ApplyCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(global)?;
         session::refuse_other_clock("apply", &chosen, global)?;
         let Some(file) = &self.plan else {

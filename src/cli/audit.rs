@@ -31,7 +31,7 @@ const PAGE: i64 = 1_000;
 /// Print who did what on a server of tokenwarden, the oldest entry first
 #[derive(Debug, Args)]
 pub(super) struct AuditCommand {
-    /// Read this store, `sqlite:FILE`, in place of a target of the settings file
+    /// Read this store, `sqlite:FILE`, in place of a target of the config file
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     store: Option<StoreUrl>,
     /// Only what this user did; `(operator)` and `(host)` stand for no user
@@ -97,7 +97,7 @@ impl Source<'_> {
 impl AuditCommand {
     /// What it reads.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        if self.store.is_some() { RunFiles::new(global) } else { RunFiles::of_settings(global) }
+        if self.store.is_some() { RunFiles::new(global) } else { RunFiles::of_config(global) }
     }
 
     /// Runs the command.
@@ -120,7 +120,7 @@ impl AuditCommand {
             store.close().await;
             return done;
         }
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let declaration = workspace.target(global)?;
         if !matches!(declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. }) {
             let kind = declaration.connection.kind();

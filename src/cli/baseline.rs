@@ -58,21 +58,21 @@ impl BaselineArgs {
                 let revision = Revision::find(name, &folder)?;
                 let config = name_of(&global.config);
                 if !revision.may_have(config) {
-                    output::note("note: the baseline has no settings file: everything comes from the policy");
+                    output::note("note: the baseline has no config file: everything comes from the policy");
                     return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
                 }
                 let there = Global { config: config.to_path_buf(), ..global.clone() };
-                let policies = policies_of(files::load_settings_from(&there, &revision), targets);
+                let policies = policies_of(files::load_workspace_from(&there, &revision), targets);
                 (name.clone(), policies)
             }
             (None, Some(folder)) => {
                 let there = in_folder(folder, global);
                 // A link that leads nowhere is there.
                 if global.resolve(&there.config).symlink_metadata().is_err() {
-                    let message = format!("the baseline has no settings file `{}`", there.config.display());
+                    let message = format!("the baseline has no config file `{}`", there.config.display());
                     return Err(Failure::new(Exit::Invalid, message));
                 }
-                let policies = policies_of(files::load_settings_from(&there, &Disk), targets);
+                let policies = policies_of(files::load_workspace_from(&there, &Disk), targets);
                 (folder.display().to_string(), policies)
             }
         };
@@ -90,7 +90,7 @@ impl BaselineArgs {
     }
 }
 
-/// The settings file of the baseline in `folder`: it is in the same place, seen from there.
+/// The config file of the baseline in `folder`: it is in the same place, seen from there.
 fn in_folder(folder: &Path, global: &Global) -> Global {
     let config = if global.config.is_absolute() { name_of(&global.config) } else { &global.config };
     Global { config: folder.join(config), ..global.clone() }
@@ -103,7 +103,7 @@ fn policies_of(
     let workspace = workspace?;
     let declared: Vec<_> = targets
         .iter()
-        .map(|target| workspace.settings.targets.iter().find(|declared| declared.name == target.name))
+        .map(|target| workspace.config.targets.iter().find(|declared| declared.name == target.name))
         .collect();
     let known: Vec<&TargetDeclaration> = declared.iter().copied().flatten().collect();
     // All at once, so that what is wrong with a layer is shown once.

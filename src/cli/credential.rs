@@ -1,4 +1,4 @@
-//! In: where the settings file says that a credential comes from. Out: the credential, in memory
+//! In: where the config file says that a credential comes from. Out: the credential, in memory
 //! alone. It refuses to show what it read, in errors too, and to run a program that nobody allowed.
 
 use std::{env, path::Path, time::Duration};
@@ -80,7 +80,7 @@ fn one_line(text: &str, place: impl Fn() -> String) -> Result<SecretString, NoCr
     Ok(SecretString::from(line))
 }
 
-/// There is no credential where the settings file says.
+/// There is no credential where the config file says.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoCredential {
     #[error("the environment variable `{name}` is not set")]

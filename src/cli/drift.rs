@@ -51,7 +51,7 @@ enum FailOn {
 impl DriftCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        self.reports.files(self.baseline.files(RunFiles::of_settings(global), global))
+        self.reports.files(self.baseline.files(RunFiles::of_config(global), global))
     }
 
     /// Runs the command.
@@ -66,7 +66,7 @@ impl DriftCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(global)?;
         let against = self.baseline.against(Against::AtHand, &chosen, global)?;
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };

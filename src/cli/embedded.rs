@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     files::read_text(path).map_err(|error| invalid(path, error))
 }
 
-/// The settings file names a file that cannot be used.
+/// The config file names a file that cannot be used.
 fn invalid(path: &Path, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
     Failure::new(Exit::Invalid, InFile { path: path.to_owned(), cause: cause.into() })
 }

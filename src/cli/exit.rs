@@ -7,7 +7,7 @@ use std::{error::Error, process::ExitCode};
 pub enum Exit {
     /// The command line is wrong.
     Usage,
-    /// The policy or the settings file is invalid.
+    /// The policy or the config file is invalid.
     Invalid,
     /// Refused for safety, or not approved.
     Refused,

@@ -91,7 +91,7 @@ impl Explain {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(global)?;
         let policies = workspace.load_policies(&chosen)?;
         let targets: Vec<_> = chosen.into_iter().zip(&policies).collect();
@@ -225,7 +225,7 @@ fn show_text<T>(
     Ok(output::write(&shown)?)
 }
 
-/// Whether the settings file leaves out some tokens of a target.
+/// Whether the config file leaves out some tokens of a target.
 fn leaves_out(declaration: &TargetDeclaration) -> bool {
     matches!(&declaration.connection, Connection::Bitbucket { areas, projects, .. }
         if !areas.is_empty() || !projects.is_empty())

@@ -1,5 +1,5 @@
-//! In: the settings file and the policy layers on disk. Out: their contents, each file read once and
-//! only when it is a regular file below the folder of the settings file; or diagnostics, written to
+//! In: the config file and the policy layers on disk. Out: their contents, each file read once and
+//! only when it is a regular file below the folder of the config file; or diagnostics, written to
 //! standard error. It refuses to know what the files say.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    config::{self, LayerPath, SettingsFile, SettingsReading, TargetDeclaration},
+    config::{self, Config, ConfigReading, LayerPath, TargetDeclaration},
     journal::JournalFolder,
     policy::{Layer, Policy, read_layers},
     report::{self, json::LayerEntry, saved},
@@ -20,28 +20,28 @@ use crate::{
 
 use super::{ColorChoice, Exit, Failure, Global, output};
 
-/// What came of reading the settings file and its layers.
+/// What came of reading the config file and its layers.
 pub(super) struct Loaded {
-    /// What the settings file says; nothing when it is invalid.
-    pub(super) settings: Option<SettingsFile>,
-    /// The layers of each target, also of an invalid settings file.
+    /// What the config file says; nothing when it is invalid.
+    pub(super) config: Option<Config>,
+    /// The layers of each target, also of an invalid config file.
     pub(super) policies: Vec<Vec<LayerPath>>,
     /// The layers.
     pub(super) layers: Layers,
-    /// What is wrong with the settings file and with the paths of the layers.
+    /// What is wrong with the config file and with the paths of the layers.
     pub(super) diagnostics: Diagnostics,
-    /// The text of the settings file, with secrets masked.
+    /// The text of the config file, with secrets masked.
     pub(super) sources: Sources,
 }
 
-/// Where the settings file and its layers are read from.
+/// Where the config file and its layers are read from.
 pub(super) trait Source {
-    /// The content of the settings file at `path`.
+    /// The content of the config file at `path`.
     ///
     /// # Errors
     ///
     /// When it is no regular file or cannot be read.
-    fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable>;
+    fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable>;
 
     /// The content of `layer`, which must lie below `folder`.
     ///
@@ -60,7 +60,7 @@ pub(super) trait Source {
 pub(super) struct Disk;
 
 impl Source for Disk {
-    fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
+    fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
         read_regular(path)
     }
 
@@ -69,7 +69,7 @@ impl Source for Disk {
     }
 }
 
-/// Reads the settings file and every layer that it names.
+/// Reads the config file and every layer that it names.
 pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
     let mut loaded = load_without_layers(global, source);
     let path = global.directory.join(&global.config);
@@ -77,18 +77,18 @@ pub(super) fn load(global: &Global, source: &dyn Source) -> Loaded {
     loaded
 }
 
-/// Reads the settings file alone.
+/// Reads the config file alone.
 pub(super) fn load_without_layers(global: &Global, source: &dyn Source) -> Loaded {
     let shown: Arc<str> = source.shown(&global.config).into();
     let layers = Layers::default();
-    let bytes = match source.settings(&global.directory.join(&global.config)) {
+    let bytes = match source.config(&global.directory.join(&global.config)) {
         Ok(bytes) => bytes,
         Err(problem) => {
             let mut diagnostics = Diagnostics::default();
             let help = "say where it is with `--config FILE`, or where to work with `-C DIR`";
             diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown).help(help));
             return Loaded {
-                settings: None,
+                config: None,
                 policies: Vec::new(),
                 layers,
                 diagnostics,
@@ -96,77 +96,77 @@ pub(super) fn load_without_layers(global: &Global, source: &dyn Source) -> Loade
             };
         }
     };
-    let SettingsReading { settings, policies, diagnostics, sources } = config::read(&shown, &bytes);
-    Loaded { settings, policies, layers, diagnostics, sources }
+    let ConfigReading { config, policies, diagnostics, sources } = config::read(&shown, &bytes);
+    Loaded { config, policies, layers, diagnostics, sources }
 }
 
-/// A valid settings file with all the policy layers that it names.
+/// A valid config file with all the policy layers that it names.
 pub struct Workspace {
-    /// What the settings file says.
-    pub settings: SettingsFile,
+    /// What the config file says.
+    pub config: Config,
     /// The folder it lies in; paths in it are relative to this one.
     pub folder: PathBuf,
-    /// The folder of the journal, when the settings file names one.
+    /// The folder of the journal, when the config file names one.
     pub journal: Option<JournalFolder>,
     layers: Layers,
     color: ColorChoice,
 }
 
-/// Reads the settings file and its layers, for a command that needs them all to be there. Shows
+/// Reads the config file and its layers, for a command that needs them all to be there. Shows
 /// what is wrong on standard error.
 ///
 /// # Errors
 ///
-/// When the settings file is invalid, or the path of a layer is.
-pub fn load_settings(global: &Global) -> Result<Workspace, Failure> {
-    load_settings_from(global, &Disk)
+/// When the config file is invalid, or the path of a layer is.
+pub fn load_workspace(global: &Global) -> Result<Workspace, Failure> {
+    load_workspace_from(global, &Disk)
 }
 
 /// The same, from `source`.
 ///
 /// # Errors
 ///
-/// As for [`load_settings`].
-pub(super) fn load_settings_from(global: &Global, source: &dyn Source) -> Result<Workspace, Failure> {
+/// As for [`load_workspace`].
+pub(super) fn load_workspace_from(global: &Global, source: &dyn Source) -> Result<Workspace, Failure> {
     workspace(load(global, source), global)
 }
 
-/// Reads the settings file alone, for a command that asks no policy: its layers may have mistakes, or not
+/// Reads the config file alone, for a command that asks no policy: its layers may have mistakes, or not
 /// be there yet. Shows what is wrong on standard error.
 ///
 /// # Errors
 ///
-/// When the settings file is invalid.
+/// When the config file is invalid.
 pub fn load_targets(global: &Global) -> Result<Workspace, Failure> {
     workspace(load_without_layers(global, &Disk), global)
 }
 
 fn workspace(loaded: Loaded, global: &Global) -> Result<Workspace, Failure> {
-    let Loaded { settings, layers, diagnostics, sources, .. } = loaded;
+    let Loaded { config, layers, diagnostics, sources, .. } = loaded;
     show(&diagnostics, &sources, global.color);
-    let settings = settings.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
+    let config = config.filter(|_| !diagnostics.have_errors()).ok_or_else(|| invalid(&diagnostics, 1))?;
     let folder = folder_of(&global.directory.join(&global.config));
-    let directory = settings.journal.as_ref().and_then(|journal| journal.directory.as_ref());
+    let directory = config.journal.as_ref().and_then(|journal| journal.directory.as_ref());
     let journal = directory.map(|directory| JournalFolder::new(folder.join(directory)));
-    Ok(Workspace { settings, folder, journal, layers, color: global.color })
+    Ok(Workspace { config, folder, journal, layers, color: global.color })
 }
 
 impl Workspace {
-    /// The targets that `--target` names, in the order of the settings file; all when it names none.
+    /// The targets that `--target` names, in the order of the config file; all when it names none.
     ///
     /// # Errors
     ///
     /// When there is no target with a name that was given.
     pub fn targets(&self, global: &Global) -> Result<Vec<&TargetDeclaration>, Failure> {
-        let names: Vec<&str> = self.settings.targets.iter().map(|target| target.name.as_str()).collect();
+        let names: Vec<&str> = self.config.targets.iter().map(|target| target.name.as_str()).collect();
         if let Some(unknown) = global.target.iter().find(|name| !names.contains(&name.as_str())) {
             let known = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let error = format!("there is no target `{unknown}`; the settings file has {known}");
+            let error = format!("there is no target `{unknown}`; the config file has {known}");
             return Err(Failure::new(Exit::Usage, error));
         }
         let wanted =
             |target: &&TargetDeclaration| global.target.is_empty() || global.target.contains(&target.name);
-        Ok(self.settings.targets.iter().filter(wanted).collect())
+        Ok(self.config.targets.iter().filter(wanted).collect())
     }
 
     /// The files that the policy of `target` is read from, as a saved plan says them.
@@ -228,7 +228,7 @@ pub(super) fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
     Failure::new(Exit::Invalid, report::diagnostics::summary(diagnostics, files))
 }
 
-/// Policy layers by the paths that the settings file gives them, each read once.
+/// Policy layers by the paths that the config file gives them, each read once.
 #[derive(Default)]
 pub(super) struct Layers(HashMap<String, LayerFile>);
 
@@ -242,14 +242,14 @@ impl Layers {
     /// Reads the layers of all `policies`; what cannot be read is reported at the place that names it.
     fn read(
         policies: &[Vec<LayerPath>],
-        settings_path: &Path,
-        settings_shown: &Path,
+        config_path: &Path,
+        config_shown: &Path,
         source: &dyn Source,
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let folder = folder_of(settings_path);
+        let folder = folder_of(config_path);
         // The folder as the command line names it, so that places can be followed from there.
-        let shown_folder = settings_shown.parent().unwrap_or(Path::new(""));
+        let shown_folder = config_shown.parent().unwrap_or(Path::new(""));
         let mut read: HashMap<String, Result<LayerFile, Unusable>> = HashMap::new();
         for layer in policies.iter().flatten() {
             let result = read.entry(layer.path.clone()).or_insert_with(|| {
@@ -306,7 +306,7 @@ fn read_below(folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
 /// Why a file cannot be used.
 #[derive(Debug)]
 pub(super) enum Unusable {
-    /// It leads out of the folder of the settings file.
+    /// It leads out of the folder of the config file.
     Outside,
     /// It is a folder, a pipe, a device.
     NoRegularFile,
@@ -321,7 +321,7 @@ impl Unusable {
     pub(super) fn at(&self, mark: &Mark, key: &str, path: &str) -> Diagnostic {
         match self {
             Self::Outside => Diagnostic::error(Code::PathOutside, mark, key, self.message(path))
-                .help("put the file itself below the folder of the settings file"),
+                .help("put the file itself below the folder of the config file"),
             Self::NoRegularFile | Self::Elsewhere(_) => {
                 Diagnostic::error(Code::NoRegularFile, mark, key, self.message(path))
             }
@@ -332,7 +332,7 @@ impl Unusable {
     /// What is wrong with the file at `path`.
     pub(super) fn message(&self, path: &str) -> String {
         match self {
-            Self::Outside => format!("`{path}` is a link that leads out of the folder of the settings file"),
+            Self::Outside => format!("`{path}` is a link that leads out of the folder of the config file"),
             Self::NoRegularFile => format!("`{path}` is no regular file"),
             Self::Elsewhere(why) => format!("`{path}` is no regular file: {why}"),
             Self::Unreadable(error) => format!("`{path}` cannot be read: {}", reason(error)),

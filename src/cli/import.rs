@@ -29,7 +29,7 @@ pub(super) struct ImportCommand {
     /// Add waivers that hold for so long, such as 90d, for everything that is wrong with the tokens of today
     #[arg(long, value_name = "PERIOD")]
     waive_existing: Option<Period>,
-    /// Write the waivers alone, for what the policy of the settings file finds: a layer to put behind it
+    /// Write the waivers alone, for what the policy of the config file finds: a layer to put behind it
     #[arg(long, requires = "waive_existing")]
     only_waivers: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ impl ImportCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
         // Where no layer is read, one may be what is written.
-        if self.only_waivers { RunFiles::of_settings(global) } else { RunFiles::beside_layers(global) }
+        if self.only_waivers { RunFiles::of_config(global) } else { RunFiles::beside_layers(global) }
     }
 
     /// Runs the command.
@@ -56,7 +56,7 @@ impl ImportCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         // A policy that is still to be written is no obstacle.
         let workspace =
-            if self.only_waivers { files::load_settings(global)? } else { files::load_targets(global)? };
+            if self.only_waivers { files::load_workspace(global)? } else { files::load_targets(global)? };
         let declaration = workspace.target(global)?;
         session::refuse_other_clock("import", &[declaration], global)?;
         if self.only_waivers {

@@ -43,7 +43,7 @@ pub(super) struct InventoryCommand {
 impl InventoryCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        RunFiles::of_settings(global).writing(&format!("--out {}", self.out.display()), &self.out, None)
+        RunFiles::of_config(global).writing(&format!("--out {}", self.out.display()), &self.out, None)
     }
 
     /// Runs the command.
@@ -57,7 +57,7 @@ impl InventoryCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let declaration = workspace.target(global)?;
         session::refuse_other_clock("inventory", &[declaration], global)?;
         let session = session::connect(&workspace, declaration, self.reach, global.now).await?;

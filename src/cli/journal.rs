@@ -74,7 +74,7 @@ impl Show {
 
     /// The runs on the chosen targets that anybody keeps a record of, the latest first.
     async fn recorded(&self, global: &Global) -> Result<Vec<RecordedRun>, Failure> {
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(global)?;
         let limit = if self.run.is_some() { usize::MAX } else { self.limit.into() };
         let mut runs = Vec::new();

@@ -75,7 +75,7 @@ pub struct Global {
     /// Work as if started in this folder
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
     pub directory: PathBuf,
-    /// The settings file
+    /// The config file
     #[arg(long, value_name = "FILE", global = true, default_value = "tokenwarden.yaml")]
     pub config: PathBuf,
     /// Only this target; may be repeated. All targets by default
@@ -170,7 +170,7 @@ impl Command {
             Self::Inventory(command) => command.files(global),
             Self::Import(command) => command.files(global),
             Self::Test(command) => command.files(global),
-            Self::Explain(_) | Self::Journal(_) => RunFiles::of_settings(global),
+            Self::Explain(_) | Self::Journal(_) => RunFiles::of_config(global),
             Self::Audit(command) => command.files(global),
             Self::Settings(command) => settings::files(global, command),
             Self::Init(_)

@@ -33,7 +33,7 @@ struct UnusableInventory {
 ///
 /// # Errors
 ///
-/// When the file is no snapshot of a target of the settings file, or the policy is invalid.
+/// When the file is no snapshot of a target of the config file, or the policy is invalid.
 pub(super) async fn plan<'a>(
     workspace: &'a Workspace,
     file: &Path,
@@ -89,7 +89,7 @@ pub(super) async fn plan<'a>(
 
 fn other_target(target: &str, global: &Global) -> String {
     if global.target.is_empty() {
-        format!("it is of the target `{target}`, which the settings file does not have")
+        format!("it is of the target `{target}`, which the config file does not have")
     } else {
         format!("it is of the target `{target}`, which `--target` does not name")
     }

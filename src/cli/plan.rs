@@ -54,7 +54,7 @@ pub(super) struct PlanCommand {
 impl PlanCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        let files = self.reports.files(self.baseline.files(RunFiles::of_settings(global), global));
+        let files = self.reports.files(self.baseline.files(RunFiles::of_config(global), global));
         let files = self
             .out
             .iter()
@@ -74,7 +74,7 @@ impl PlanCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(global)?;
         let against = self.baseline.against(Against::Nothing, &chosen, global)?;
         let manner = Manner { against, ..Manner::of(self.only.into()) };

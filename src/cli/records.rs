@@ -37,9 +37,9 @@ pub(super) struct Records {
     run: Option<HeldRun>,
 }
 
-/// The runs on the server of `declaration`, as far as the settings file knows that server.
+/// The runs on the server of `declaration`, as far as the config file knows that server.
 pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> Sought {
-    let others = workspace.settings.targets.iter().filter(|target| target.name != declaration.name);
+    let others = workspace.config.targets.iter().filter(|target| target.name != declaration.name);
     let its_tokens = |other: &TargetDeclaration| {
         let (its, ours) = (&other.connection, &declaration.connection);
         match may_share_tokens(its, ours) {
@@ -62,7 +62,7 @@ pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> 
 impl Records {
     /// The records of runs on the server of `declaration`.
     pub(super) fn new(workspace: &Workspace, declaration: &TargetDeclaration) -> Self {
-        let journal = workspace.settings.journal.as_ref();
+        let journal = workspace.config.journal.as_ref();
         let store = match &declaration.connection {
             Connection::Embedded { store, .. } => Some(workspace.folder.join(store)),
             _ => None,
@@ -190,7 +190,7 @@ impl Records {
         if self.run.as_ref().is_some_and(HeldRun::is_alone) {
             output::note(&format!(
                 "warning: {}: nothing keeps another run from writing at the same time: name a folder with \
-                 `journal: {{ directory: .. }}` in the settings file",
+                 `journal: {{ directory: .. }}` in the config file",
                 self.sought.target
             ));
         }

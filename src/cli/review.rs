@@ -1,6 +1,6 @@
 //! `review`: a plan in the pull request. In: a saved plan and where the pull request is. Out: a comment, a
 //! Code Insights report and a build status there. It runs no code of the pull request, reads neither its
-//! policy nor its settings file, and needs no credential of a target.
+//! policy nor its config file, and needs no credential of a target.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ pub(super) struct ReviewCommand {
     /// Tells this plan from others in the same pull request
     #[arg(long, value_name = "WORD", default_value = "plan", value_parser = key)]
     key: String,
-    /// The folder of the settings file in the repository, when that is not its root
+    /// The folder of the config file in the repository, when that is not its root
     #[arg(long, value_name = "FOLDER", default_value = "", hide_default_value = true)]
     root: String,
     /// The environment variable with a token that can read the repository; it is sent as Bearer

@@ -56,16 +56,16 @@ struct Unreadable {
 ///
 /// # Errors
 ///
-/// When it was made for a target that the settings file does not have, or for none of the chosen ones.
+/// When it was made for a target that the config file does not have, or for none of the chosen ones.
 pub(super) fn targets<'a>(
     saved: &SavedPlan,
     workspace: &Workspace,
     chosen: &[&'a TargetDeclaration],
 ) -> Result<Vec<&'a TargetDeclaration>, Failure> {
-    let declared = |name: &str| workspace.settings.targets.iter().any(|target| target.name == name);
+    let declared = |name: &str| workspace.config.targets.iter().any(|target| target.name == name);
     if let Some(unknown) = saved.targets.iter().find(|target| !declared(&target.name)) {
         let message =
-            format!("the saved plan is for `{}`, which the settings file does not have", unknown.name);
+            format!("the saved plan is for `{}`, which the config file does not have", unknown.name);
         return Err(Failure::new(Exit::Refused, message));
     }
     let planned = |target: &&&TargetDeclaration| saved.targets.iter().any(|saved| saved.name == target.name);

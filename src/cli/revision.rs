@@ -13,7 +13,7 @@ use super::{
 /// As many links are followed on the way to one file.
 const LINKS_AT_MOST: usize = 40;
 
-/// The folder of the settings file as it is in a commit.
+/// The folder of the config file as it is in a commit.
 pub(super) struct Revision<'a> {
     /// The folder at hand, which tells the repository.
     folder: &'a Path,
@@ -166,7 +166,7 @@ impl<'a> Revision<'a> {
 }
 
 impl Source for Revision<'_> {
-    fn settings(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
+    fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
         let name = path.file_name().map_or(path, Path::new).display();
         self.file(&self.resolve(&format!("{}{name}", self.prefix))?)
     }

@@ -52,14 +52,14 @@ fn reason(text: &str) -> Result<String, String> {
 impl RevokeCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        self.run.reports.files(RunFiles::of_settings(global))
+        self.run.reports.files(RunFiles::of_config(global))
     }
 
     /// Runs the command.
     ///
     /// # Errors
     ///
-    /// When the settings file is invalid, a rail refuses, nobody says yes, or standard output cannot be
+    /// When the config file is invalid, a rail refuses, nobody says yes, or standard output cannot be
     /// written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);

@@ -23,13 +23,13 @@ use super::{
 /// What a run reads and writes.
 pub(super) struct RunFiles<'a> {
     global: &'a Global,
-    /// The settings files that it obeys.
-    settings: Vec<(Global, Layers)>,
+    /// The config files that it obeys.
+    configs: Vec<(Global, Layers)>,
     read: Vec<RunFile>,
     written: Vec<RunFile>,
 }
 
-/// What becomes of the policy layers that a settings file names.
+/// What becomes of the policy layers that a config file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layers {
     Read,
@@ -69,19 +69,19 @@ impl Names {
 }
 
 impl<'a> RunFiles<'a> {
-    /// Those of a run that knows no settings file.
+    /// Those of a run that knows no config file.
     pub(super) fn new(global: &'a Global) -> Self {
-        Self { global, settings: Vec::new(), read: Vec::new(), written: Vec::new() }
+        Self { global, configs: Vec::new(), read: Vec::new(), written: Vec::new() }
     }
 
-    /// Those of a run that obeys the settings file: it, and all that it names.
-    pub(super) fn of_settings(global: &'a Global) -> Self {
-        Self { settings: vec![(global.clone(), Layers::Read)], ..Self::new(global) }
+    /// Those of a run that obeys the config file: it, and all that it names.
+    pub(super) fn of_config(global: &'a Global) -> Self {
+        Self { configs: vec![(global.clone(), Layers::Read)], ..Self::new(global) }
     }
 
     /// The same for a run whose standard output may become a policy layer.
     pub(super) fn beside_layers(global: &'a Global) -> Self {
-        Self { settings: vec![(global.clone(), Layers::Unread)], ..Self::new(global) }
+        Self { configs: vec![(global.clone(), Layers::Unread)], ..Self::new(global) }
     }
 
     /// With the file at `path`, `what` says what it is.
@@ -95,9 +95,9 @@ impl<'a> RunFiles<'a> {
         self.reading_from("the policy tests", path, names)
     }
 
-    /// With all that the settings file of a baseline names, to which `there` leads.
+    /// With all that the config file of a baseline names, to which `there` leads.
     pub(super) fn reading_baseline(mut self, there: Global) -> Self {
-        self.settings.push((there, Layers::Read));
+        self.configs.push((there, Layers::Read));
         self
     }
 
@@ -114,21 +114,21 @@ impl<'a> RunFiles<'a> {
         self
     }
 
-    fn reading_settings(mut self, there: &Global, layers: Layers) -> Self {
+    fn reading_config(mut self, there: &Global, layers: Layers) -> Self {
         let folder = folder_of(&there.config);
         let at = |written: &str| beside(&folder, written);
         let tests = at(test::FOLDER);
-        self = self.reading("the settings file", &there.config);
+        self = self.reading("the config file", &there.config);
         self = self.reading_from("the policy tests in", &tests, Some(Names::Tests));
-        let Loaded { settings, policies, .. } = files::load_without_layers(there, &Disk);
+        let Loaded { config, policies, .. } = files::load_without_layers(there, &Disk);
         for layer in policies.iter().flatten().filter(|_| layers == Layers::Read) {
             self = self.reading("the policy layer", &at(&layer.path));
         }
-        let Some(settings) = settings else { return self };
-        if let Some(directory) = settings.journal.and_then(|journal| journal.directory) {
+        let Some(config) = config else { return self };
+        if let Some(directory) = config.journal.and_then(|journal| journal.directory) {
             self = self.reading_from("the journal in", &at(&directory), Some(Names::Journal));
         }
-        for target in &settings.targets {
+        for target in &config.targets {
             let Connection::Embedded { store, directory, seed } = &target.connection else {
                 let named = target.connection.server().into_iter().flat_map(named_by);
                 self = named.fold(self, |all, (what, path)| all.reading(what, &at(path)));
@@ -160,8 +160,8 @@ impl<'a> RunFiles<'a> {
         let refused = |message: String| Err(Failure::new(Exit::Usage, message));
         self.written.extend(RunFile::standard_output());
         if !self.written.is_empty() {
-            let settings = mem::take(&mut self.settings);
-            self = settings.iter().fold(self, |all, (there, layers)| all.reading_settings(there, *layers));
+            let configs = mem::take(&mut self.configs);
+            self = configs.iter().fold(self, |all, (there, layers)| all.reading_config(there, *layers));
         }
         for (place, file) in self.written.iter().enumerate() {
             let folder = self.global.resolve(&file.path);
@@ -183,13 +183,13 @@ impl<'a> RunFiles<'a> {
     }
 }
 
-/// The path that `written` means in a settings file in `folder`.
+/// The path that `written` means in a config file in `folder`.
 fn beside(folder: &Path, written: &str) -> PathBuf {
     // So that it is shown as people would write it.
     folder.strip_prefix(".").unwrap_or(folder).join(written)
 }
 
-/// The files that the settings file names for `server`, with what they are.
+/// The files that the config file names for `server`, with what they are.
 fn named_by(server: &Server) -> impl Iterator<Item = (&'static str, &str)> {
     let of_auth: Vec<(&str, &str)> = match &server.auth {
         Auth::BearerFile(path) => vec![("the secret in", path)],

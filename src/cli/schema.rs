@@ -26,7 +26,7 @@ pub(super) struct Schema {
 pub(super) enum Document {
     /// Policy files
     Policy,
-    /// The settings file `tokenwarden.yaml`
+    /// The config file `tokenwarden.yaml`
     Settings,
     /// What `validate --format json` writes
     Diagnostics,

@@ -33,7 +33,7 @@ const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Reach {
-    /// Run the program that `auth.command` of the settings file names
+    /// Run the program that `auth.command` of the config file names
     #[arg(long)]
     allow_auth_command: bool,
 }
@@ -44,7 +44,7 @@ pub(super) struct Session {
     pub(super) target: Target,
     /// What runs on it did.
     pub(super) records: Records,
-    /// The name of the target in the settings file.
+    /// The name of the target in the config file.
     name: String,
     embedded: Option<Embedded>,
     /// The moment that `--now` says.
@@ -156,7 +156,7 @@ async fn reach_target(
             Ok((target, Some(embedded)))
         }
         Connection::Bitbucket { server, areas, projects } => {
-            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
+            let key = workspace.config.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
             let options = bitbucket::Options {
                 areas: areas.clone(),
                 projects: projects.clone(),
@@ -170,7 +170,7 @@ async fn reach_target(
             Ok((target, None))
         }
         Connection::Resolution { server, product, settings } => {
-            let key = workspace.settings.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
+            let key = workspace.config.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
             let options = resolution::Options {
                 product: *product,
                 settings: settings.clone(),

@@ -29,7 +29,7 @@ pub(super) struct ShowCommand {
 impl ShowCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        self.reports.files(RunFiles::of_settings(global)).reading("the saved plan", &self.plan)
+        self.reports.files(RunFiles::of_config(global)).reading("the saved plan", &self.plan)
     }
 
     /// Runs the command.

@@ -102,7 +102,7 @@ impl Manner {
 
 /// A target with its policy, read and planned. Only one that was read over a [`Session`] can be changed.
 pub(super) struct Planned<'a, S = Session> {
-    /// What the settings file says of it.
+    /// What the config file says of it.
     pub(super) declaration: &'a TargetDeclaration,
     /// What should be.
     pub(super) policy: Policy,

@@ -1,4 +1,4 @@
-//! `test`: does the policy do what its authors think? In: the settings file, its policies and files of policy
+//! `test`: does the policy do what its authors think? In: the config file, its policies and files of policy
 //! tests. Out: what came of every case on standard output. It knows no network.
 
 use std::{
@@ -34,13 +34,13 @@ use super::{
     run_files::RunFiles,
 };
 
-/// The folder beside the settings file in which policy tests are looked for.
+/// The folder beside the config file in which policy tests are looked for.
 pub(super) const FOLDER: &str = "tests";
 
 /// Runs the policy tests, without a network
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// Files of policy tests, or folders of them; `tests` beside the settings file by default
+    /// Files of policy tests, or folders of them; `tests` beside the config file by default
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Form of the report on standard output
@@ -78,7 +78,7 @@ struct CannotList {
 impl Test {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        self.paths.iter().fold(RunFiles::of_settings(global), |files, path| files.reading_tests(path))
+        self.paths.iter().fold(RunFiles::of_config(global), |files, path| files.reading_tests(path))
     }
 
     /// Runs the command.
@@ -88,10 +88,10 @@ impl Test {
     /// When the policy or a file of tests is invalid, there is no case, or standard output cannot be
     /// written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
-        let workspace = files::load_settings(global)?;
+        let workspace = files::load_workspace(global)?;
         let targets = workspace.targets(global)?;
         let paths = self.paths(global, &workspace)?;
-        let named: Vec<&str> = workspace.settings.targets.iter().map(|target| target.name.as_str()).collect();
+        let named: Vec<&str> = workspace.config.targets.iter().map(|target| target.name.as_str()).collect();
         let (mut files, sources) = read(&paths, &named, global)?;
         files.retain(|file| targets.iter().any(|target| target.name == file.target.text));
         if files.is_empty() {
@@ -205,7 +205,7 @@ fn unknown_target(file: &TestFile, targets: &[&str]) -> Option<Diagnostic> {
     let known: Vec<_> = targets.iter().map(|name| format!("`{name}`")).collect();
     let message = format!("there is no target `{}`", written.text);
     let diagnostic = Diagnostic::error(Code::UnknownTarget, &written.mark, written.key.as_str(), message)
-        .help(format!("the settings file has {}", known.join(", ")))
+        .help(format!("the config file has {}", known.join(", ")))
         .suggest(&written.text, targets.iter().copied());
     Some(diagnostic)
 }

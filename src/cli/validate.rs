@@ -1,4 +1,4 @@
-//! `validate`: is what was written a policy at all? In: the settings file and its layers, or policy
+//! `validate`: is what was written a policy at all? In: the config file and its layers, or policy
 //! files by themselves. Out: every mistake in them on standard output. It knows no network.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
@@ -20,10 +20,10 @@ use super::{
     session::present,
 };
 
-/// Checks the settings file and every policy layer, and shows all mistakes at once
+/// Checks the config file and every policy layer, and shows all mistakes at once
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Policy files to check, each by itself and without a settings file
+    /// Policy files to check, each by itself and without a config file
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Form of the report on standard output
@@ -50,7 +50,7 @@ impl Checked {
 impl Validate {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        let files = if self.paths.is_empty() { RunFiles::of_settings(global) } else { RunFiles::new(global) };
+        let files = if self.paths.is_empty() { RunFiles::of_config(global) } else { RunFiles::new(global) };
         self.paths.iter().fold(files, |files, path| files.reading("the policy file", path))
     }
 

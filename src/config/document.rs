@@ -1,4 +1,4 @@
-//! In: nothing but the types below. Out: the JSON schema of the settings file. It refuses to know
+//! In: nothing but the types below. Out: the JSON schema of the config file. It refuses to know
 //! which keys go with which kind of target: that is a matter of meaning.
 
 use std::collections::BTreeMap;
@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use crate::model::{lifetime::PERIOD_PATTERN, schema::schema_of};
 
-/// The JSON schema of a settings file, draft 2020-12.
+/// The JSON schema of a config file, draft 2020-12.
 #[must_use]
 pub fn schema() -> Value {
-    schema_of::<SettingsFileDocument>()
+    schema_of::<ConfigDocument>()
 }
 
-/// The tokenwarden settings file: which servers there are, how to reach them, and which policy
+/// The tokenwarden config file: which servers there are, how to reach them, and which policy
 /// layers are for each.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "tokenwarden settings")]
-pub struct SettingsFileDocument {
+pub struct ConfigDocument {
     /// Version of the format of this file: `1`.
     #[schemars(schema_with = "crate::policy::document::version_one")]
     pub version: u32,

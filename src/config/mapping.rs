@@ -1,4 +1,4 @@
-//! In: what the settings file says of a foreign settings document. Out: where each setting stands in it,
+//! In: what the config file says of a foreign settings document. Out: where each setting stands in it,
 //! and the mistakes in saying so. It refuses to know the document.
 
 use std::collections::BTreeMap;

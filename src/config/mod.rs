@@ -1,4 +1,4 @@
-//! In: the bytes of the settings file `tokenwarden.yaml`. Out: which servers there are, how to reach
+//! In: the bytes of the config file `tokenwarden.yaml`. Out: which servers there are, how to reach
 //! them, which layers make up the policy of each and which limits a run keeps; or every mistake.
 //! It refuses to know files beside it, the environment and the network: what is named is not looked up.
 
@@ -20,12 +20,12 @@ mod read;
 mod secrets;
 mod twins;
 
-pub use read::{SettingsReading, read};
+pub use read::{ConfigReading, read};
 pub use twins::may_share_tokens;
 
-/// A valid settings file.
+/// A valid config file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsFile {
+pub struct Config {
     /// Where runs are recorded, when they are.
     pub journal: Option<Journal>,
     /// Environment variable with the key that marks are made with, for targets that cannot set an expiry.
@@ -37,7 +37,7 @@ pub struct SettingsFile {
 /// Where runs are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
-    /// The folder, absolute or relative to that of the settings file; nothing when only our own servers
+    /// The folder, absolute or relative to that of the config file; nothing when only our own servers
     /// keep a record.
     pub directory: Option<String>,
     /// How far back a run looks for what other runs did.
@@ -79,13 +79,13 @@ pub struct Ourselves {
     pub address: Option<IpAddr>,
 }
 
-/// The path of a policy layer as the settings file says it. It is relative to the folder of the
-/// settings file and does not leave it by its words; links are not looked at.
+/// The path of a policy layer as the config file says it. It is relative to the folder of the
+/// config file and does not leave it by its words; links are not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerPath {
     /// The path, with `/` between its parts.
     pub path: String,
-    /// Where it stands in the settings file.
+    /// Where it stands in the config file.
     pub mark: Mark,
     /// Path of its key there, such as `targets.prod.policy[0]`.
     pub key: String,
@@ -97,7 +97,7 @@ pub enum Connection {
     /// A `tokenwarden serve` somewhere else.
     Gateway(Server),
     /// The same server inside this process, on a file. Paths are relative to the folder of the
-    /// settings file.
+    /// config file.
     Embedded {
         /// The SQLite file; made when it is missing.
         store: String,
@@ -127,7 +127,7 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// Its kind, as the settings file writes it.
+    /// Its kind, as the config file writes it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -158,7 +158,7 @@ pub struct Server {
     /// How we prove who we are.
     pub auth: Auth,
     /// A PEM file with the certificate authorities to trust beside the usual ones, relative to the
-    /// folder of the settings file.
+    /// folder of the config file.
     pub tls_ca: Option<String>,
     /// How many seconds one call may take; the client's own limit when left out.
     pub timeout_seconds: Option<NonZeroU32>,
@@ -183,7 +183,7 @@ pub enum Auth {
     },
     /// Bearer, from this environment variable.
     BearerVariable(String),
-    /// Bearer, from this file, relative to the folder of the settings file.
+    /// Bearer, from this file, relative to the folder of the config file.
     BearerFile(String),
     /// Bearer, from the standard output of this program with these arguments; no shell.
     Command(Vec<String>),

@@ -1,4 +1,4 @@
-//! In: the bytes of the settings file. Out: the valid [`SettingsFile`], or every mistake in it. Texts
+//! In: the bytes of the config file. Out: the valid [`Config`], or every mistake in it. Texts
 //! that are shown have every secret masked.
 
 use std::sync::{Arc, LazyLock};
@@ -17,15 +17,13 @@ use crate::{
     },
 };
 
-use super::{
-    Journal, LayerPath, Ourselves, SettingsFile, TargetDeclaration, connection, document, secrets, twins,
-};
+use super::{Config, Journal, LayerPath, Ourselves, TargetDeclaration, connection, document, secrets, twins};
 
-/// What came of reading a settings file.
+/// What came of reading a config file.
 #[derive(Clone, Debug)]
-pub struct SettingsReading {
-    /// The settings; nothing when there is an error.
-    pub settings: Option<SettingsFile>,
+pub struct ConfigReading {
+    /// The config; nothing when there is an error.
+    pub config: Option<Config>,
     /// The layers of each target, also when there is an error elsewhere, so that they can be checked.
     pub policies: Vec<Vec<LayerPath>>,
     /// Every mistake, and every warning.
@@ -34,18 +32,18 @@ pub struct SettingsReading {
     pub sources: Sources,
 }
 
-/// Reads `bytes`, the content of the settings file that people know as `path`.
+/// Reads `bytes`, the content of the config file that people know as `path`.
 #[must_use]
-pub fn read(path: &Arc<str>, bytes: &[u8]) -> SettingsReading {
+pub fn read(path: &Arc<str>, bytes: &[u8]) -> ConfigReading {
     let source::Source { text, root, mut diagnostics } = source::parse(path, bytes);
     let shown = text.map(|text| secrets::masked(&text, root.as_ref()));
     let mut policies = Vec::new();
-    let settings = root.map(|root| {
+    let config = root.map(|root| {
         STRUCTURE.check(&root, &mut diagnostics);
-        settings(&root, &mut policies, &mut diagnostics)
+        config(&root, &mut policies, &mut diagnostics)
     });
-    SettingsReading {
-        settings: settings.filter(|_| !diagnostics.have_errors()),
+    ConfigReading {
+        config: config.filter(|_| !diagnostics.have_errors()),
         policies,
         diagnostics,
         sources: shown.map(|text| (Arc::clone(path), Arc::from(text))).into_iter().collect(),
@@ -57,7 +55,7 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
     Structure::new(document::schema(), own_words)
 });
 
-/// Whether [`settings`] says more of a wrong word or number here.
+/// Whether [`config`] says more of a wrong word or number here.
 fn has_meaning(at: &At<'_>) -> bool {
     values::is_period(at) || connection::is_owner_kind_as_area(at)
 }
@@ -65,7 +63,7 @@ fn has_meaning(at: &At<'_>) -> bool {
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     let instead = secrets::instead_of(key)?;
-    let message = format!("`{key}` would hold a secret, and a settings file must not");
+    let message = format!("`{key}` would hold a secret, and a config file must not");
     let help = format!(
         "put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`"
     );
@@ -82,7 +80,7 @@ fn has_blanks(at: &At<'_>) -> bool {
     at.path.contains(".auth.command[")
 }
 
-fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnostics) -> SettingsFile {
+fn config(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnostics) -> Config {
     let root = At::root(root);
     let targets_at = root.get("targets");
     let mut targets = Vec::new();
@@ -92,7 +90,7 @@ fn settings(root: &Node, policies: &mut Vec<Vec<LayerPath>>, out: &mut Diagnosti
         targets.extend(target(name, &at, policy, out).map(|target| (target, at)));
     }
     twins::report(&targets, out);
-    SettingsFile {
+    Config {
         journal: root.get("journal").and_then(|at| journal(&at, out)),
         mark_key_env: root.get("mark_key_env").and_then(|at| connection::variable(&at, out)),
         targets: targets.into_iter().map(|(target, _)| target).collect(),
@@ -158,19 +156,19 @@ fn layers(at: &At<'_>, out: &mut Diagnostics) -> Vec<LayerPath> {
         .collect()
 }
 
-/// Whether the words of a path stay in the folder of the settings file; reports it when they do not.
+/// Whether the words of a path stay in the folder of the config file; reports it when they do not.
 fn stays_inside(path: &str, at: &At<'_>, out: &mut Diagnostics) -> bool {
     let absolute = path.starts_with(['/', '\\']) || path.get(1..2) == Some(":");
     let message = if absolute {
         format!("`{path}` is an absolute path")
     } else if path.split(['/', '\\']).any(|part| part == "..") {
-        format!("`{path}` leaves the folder of the settings file")
+        format!("`{path}` leaves the folder of the config file")
     } else {
         return true;
     };
     out.push(
         Diagnostic::error(Code::PathOutside, at.mark(), at.path.as_str(), message)
-            .help("write a path below the folder of the settings file, without `..`"),
+            .help("write a path below the folder of the config file, without `..`"),
     );
     false
 }

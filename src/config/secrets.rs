@@ -1,4 +1,4 @@
-//! In: a settings file in which somebody may have written a secret, anywhere. Out: its text, safe to
+//! In: a config file in which somebody may have written a secret, anywhere. Out: its text, safe to
 //! show: every value is masked that does not stand under a key known to hold no secret. Byte
 //! positions stay. It refuses to guess what looks like a secret.
 

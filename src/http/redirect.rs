@@ -103,7 +103,7 @@ impl Trail {
         if *method != Method::GET && *method != Method::HEAD {
             return Err(if is_untouched(status) { Obstacle::Write } else { Obstacle::AfterWrite });
         }
-        // INVARIANT: whatever we are told, the credential stays with the origin that the settings file names.
+        // INVARIANT: whatever we are told, the credential stays with the origin that the config file names.
         if to.origin() != from.origin() {
             let encrypts = from.scheme() == "http" && to.scheme() == "https" && from.host() == to.host();
             let here = || Obstacle::OtherOrigin(from.origin().ascii_serialization());

@@ -23,7 +23,7 @@ pub enum Coverage {
 pub enum Missing {
     /// The server does not know the group. That is not an empty group.
     Group(GroupName),
-    /// The settings file says not to look at it.
+    /// The config file says not to look at it.
     LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),
@@ -142,7 +142,7 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group(group) => write!(f, "group `{group}` is not known to the server"),
-            Self::LeftOut(left_out) => write!(f, "not looked at, as the settings file says: {left_out}"),
+            Self::LeftOut(left_out) => write!(f, "not looked at, as the config file says: {left_out}"),
             Self::Told(words) => f.write_str(words),
             Self::Hidden(of) => write!(
                 f,
@@ -248,7 +248,7 @@ impl Coverage {
             .flatten()
     }
 
-    /// What was not looked at, since the settings file says so.
+    /// What was not looked at, since the config file says so.
     pub fn left_out(&self) -> impl Iterator<Item = &LeftOut> + Clone {
         self.missing().filter_map(|missing| match missing {
             Missing::LeftOut(left_out) => Some(left_out),

@@ -76,7 +76,7 @@ pub struct Server {
     pub forms: BTreeMap<SettingKey, Form>,
     /// What it can do with tokens and passwords.
     pub capabilities: Capabilities,
-    /// What is not looked at because the settings file says so.
+    /// What is not looked at because the config file says so.
     pub left_out: Vec<LeftOut>,
     /// Who changed its settings last, and when, where it tells.
     pub settings_changed: Option<LastChange>,
@@ -94,7 +94,7 @@ pub struct Overview {
 impl Inventory {
     /// Reads everything but the tokens: settings, server, and people with their membership in
     /// `groups`, in the groups that may use tokens now, and in that of the administrators. Those of
-    /// `groups` that the server does not know, and what the settings file leaves out, make the coverage
+    /// `groups` that the server does not know, and what the config file leaves out, make the coverage
     /// partial.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ pub struct Sought {
     pub target: String,
     /// What the server behind it is known by.
     pub server: ServerIdentity,
-    /// The other targets of the settings file, by name.
+    /// The other targets of the config file, by name.
     pub others: BTreeMap<String, ItsTokens>,
 }
 

@@ -1,4 +1,4 @@
-//! In: what the settings file says of limits on one run. Out: the limit of every class of change,
+//! In: what the config file says of limits on one run. Out: the limit of every class of change,
 //! with the defaults filled in. It refuses to know changes and how they are counted.
 
 use std::{collections::BTreeMap, fmt};
@@ -29,7 +29,7 @@ pub enum RailClass {
 }
 
 impl RailClass {
-    /// All of them, in the order of the settings file.
+    /// All of them, in the order of the config file.
     pub const ALL: [Self; 7] = [
         Self::Revocations,
         Self::Cleanups,
@@ -40,7 +40,7 @@ impl RailClass {
         Self::WithdrawnNetworks,
     ];
 
-    /// Its key in the settings file and in `--allow`.
+    /// Its key in the config file and in `--allow`.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl RailClass {
         }
     }
 
-    /// The limit where the settings file does not say another one.
+    /// The limit where the config file does not say another one.
     #[must_use]
     pub fn default_rail(self) -> Rail {
         let rail = |amount, percent, floor| Rail { amount, percent, floor };

@@ -96,7 +96,7 @@ pub type Counts = BTreeMap<RailClass, u64>;
 pub struct RunHead {
     /// Its name.
     pub run: RunId,
-    /// The name of the target in the settings file.
+    /// The name of the target in the config file.
     pub target: String,
     /// What its server is known by; nothing in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "ServerIdentity::is_empty")]

@@ -1,4 +1,4 @@
-//! What a server is known by, whatever a settings file calls it.
+//! What a server is known by, whatever a config file calls it.
 //!
 //! Several ways may lead to one server: an alias, another port of the same address, its store. Whoever has
 //! one thing in common with a server that is known is taken for the same: that costs a run at most, while

@@ -16,7 +16,7 @@ use super::{Change, HeldBack, Pending, Plan, PlannedChange};
 /// One token of one target, explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplainedToken {
-    /// The name of the target in the settings file.
+    /// The name of the target in the config file.
     pub target: String,
     /// The moment that the plan is for, UTC.
     pub made_for: Timestamp,

@@ -163,7 +163,7 @@ fn absent(
             let left_out = inventory.server.left_out.iter().find(|left_out| left_out.has(owner));
             let why = match left_out {
                 Some(left_out) => {
-                    Some(format!("the settings file leaves it out: {left_out} are not looked at"))
+                    Some(format!("the config file leaves it out: {left_out} are not looked at"))
                 }
                 None if chosen.is_empty() && gone.is_empty() && !is_known(owner, inventory) => {
                     let none = if inventory.coverage.unseen().next().is_none() {

@@ -70,7 +70,7 @@ use tokens::TokenPlan;
 pub struct Plan {
     /// What it is for.
     pub purpose: Purpose,
-    /// The name of the target in the settings file.
+    /// The name of the target in the config file.
     pub target: String,
     /// The server that was read.
     pub server: Server,
@@ -106,7 +106,7 @@ pub struct Plan {
     pub holders: u64,
     /// The names that the policy gives to ranges of addresses.
     pub network_names: Vec<(String, AddressSet)>,
-    /// What was not seen, be it that it could not be, or that the settings file leaves it out.
+    /// What was not seen, be it that it could not be, or that the config file leaves it out.
     pub coverage: Coverage,
     /// Tokens without a mark that a record has a deadline of, and of which nothing asks for the end any more.
     pub released: BTreeSet<TokenId>,
@@ -214,7 +214,7 @@ pub struct HeldBack {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
-    /// Whether it makes no run fail: the target cannot do it at all and the settings file says to go on all
+    /// Whether it makes no run fail: the target cannot do it at all and the config file says to go on all
     /// the same, or it rests on somebody who is not in the directory.
     pub tolerated: bool,
 }
@@ -450,7 +450,7 @@ impl Plan {
     }
 
     /// Whether everything that was looked for was seen, and nothing is held back beyond what the settings
-    /// file tolerates. What the settings file leaves out is not looked for.
+    /// file tolerates. What the config file leaves out is not looked for.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.held_back.iter().all(|held| held.tolerated) && self.coverage.unseen().next().is_none()

@@ -17,7 +17,7 @@ pub enum Remark {
     MarksAreNotRecorded,
     /// The words of an owner are too long for the mark behind them.
     WordsAreCut(TokenId),
-    /// Something is not looked at, as the settings file says.
+    /// Something is not looked at, as the config file says.
     LeftOut(LeftOut),
     /// Something that is told in words alone, such as by a saved plan.
     Told(String),

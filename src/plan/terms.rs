@@ -17,7 +17,7 @@ use crate::{
 /// What a plan is made from, beside the target.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The name of the target in the settings file.
+    /// The name of the target in the config file.
     pub target: &'a str,
     /// What should be.
     pub policy: &'a Policy,

@@ -50,7 +50,7 @@ impl Lack {
             Self::Narrowing => "this kind of target cannot lower the scope of a token",
             Self::KeyForMarks => {
                 "this kind of target cannot set an expiry, and there is no key to mark tokens with: write \
-                 `mark_key_env: NAME` into the settings file, the environment variable NAME with the key"
+                 `mark_key_env: NAME` into the config file, the environment variable NAME with the key"
             }
         }
     }
@@ -266,7 +266,7 @@ pub(super) fn untouchable(server: &Server, token: &Token) -> Option<&'static str
         Some(true) => Some("it is the credential of this run: rotate it"),
         None => Some(
             "it may be the credential of this run: say which token that is with `self: { token_id: .. }` in the \
-             settings file",
+             config file",
         ),
     }
 }

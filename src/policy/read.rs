@@ -112,7 +112,7 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
     Structure::new(document::schema(), own_words)
 });
 
-/// Keys that stand in the settings file, where a pull request against the policy cannot change them.
+/// Keys that stand in the config file, where a pull request against the policy cannot change them.
 const OF_THE_SETTINGS_FILE: [&str; 3] = ["mark_key_env", "journal", "targets"];
 
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
@@ -120,7 +120,7 @@ fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     elsewhere.then(|| {
         let message = format!("`{key}` is no key of a policy");
         Diagnostic::error(Code::UnknownKey, mark, key_path("", key), message)
-            .help(format!("move `{key}` into the settings file, `tokenwarden.yaml`"))
+            .help(format!("move `{key}` into the config file, `tokenwarden.yaml`"))
     })
 }
 

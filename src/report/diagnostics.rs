@@ -248,7 +248,7 @@ pub struct DiagnosticDocument {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct PlaceDocument {
-    /// The file, as the settings file or the command line names it.
+    /// The file, as the config file or the command line names it.
     pub file: String,
     /// Line, from 1.
     pub line: u32,

@@ -113,7 +113,7 @@ pub struct DecisionDocument {
 /// What one target would answer.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DecisionEntry {
-    /// Its name in the settings file.
+    /// Its name in the config file.
     pub target: String,
     /// The answer under the settings as the plan would leave them.
     pub after_plan: AnswerEntry,

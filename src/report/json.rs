@@ -47,7 +47,7 @@ pub struct PlanDocument {
     /// Until when `apply` takes it, UTC, RFC 3339.
     #[schemars(with = "Option<String>")]
     pub valid_until: Option<Timestamp>,
-    /// The targets, in the order of the settings file.
+    /// The targets, in the order of the config file.
     pub targets: Vec<TargetEntry>,
     /// What would be done, in the order in which it would be. What is as it should be is left out.
     pub resource_changes: Vec<ResourceChange>,
@@ -79,7 +79,7 @@ pub struct PlanDocument {
 /// One target of a run.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TargetEntry {
-    /// Its name in the settings file.
+    /// Its name in the config file.
     pub name: String,
     /// Its address, without credentials.
     pub url: String,
@@ -109,7 +109,7 @@ pub struct TargetEntry {
     pub coverage: &'static str,
     /// What could not be seen; empty when everything was that was looked for.
     pub missing: Vec<String>,
-    /// What the settings file says not to look at; empty when it leaves nothing out.
+    /// What the config file says not to look at; empty when it leaves nothing out.
     pub not_looked_at: Vec<LeftOut>,
     /// Who would no longer be let in from where they came from.
     pub refused_use: RefusedUseEntry,
@@ -181,7 +181,7 @@ pub struct NetworkName {
 /// A file of the policy.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LayerEntry {
-    /// Its path, as the settings file says it.
+    /// Its path, as the config file says it.
     pub path: String,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
@@ -258,7 +258,7 @@ pub struct HeldBackEntry {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
-    /// Whether it makes no run fail: the target cannot do it at all and the settings file says to go on all
+    /// Whether it makes no run fail: the target cannot do it at all and the config file says to go on all
     /// the same, or it rests on somebody who is not in the directory.
     pub tolerated: bool,
     /// The line of the policy that wants it.

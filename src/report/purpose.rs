@@ -11,7 +11,7 @@ use super::{
     summary::{Tense, summary},
 };
 
-/// What a plan looked at, such as `the settings and the tokens of users`, where the settings file leaves out
+/// What a plan looked at, such as `the settings and the tokens of users`, where the config file leaves out
 /// something of what it is for.
 pub(super) fn confined_to(plan: &Plan) -> Option<String> {
     let left_out: Vec<LeftOut> = plan.coverage.left_out().cloned().collect();

@@ -30,7 +30,7 @@ pub struct Run<'a> {
 /// What a run came to on one target.
 #[derive(Clone, Debug)]
 pub struct TargetRun<'a> {
-    /// Its name in the settings file.
+    /// Its name in the config file.
     pub name: &'a str,
     /// Its plan; or why none could be made, the cause last. That may hold text from the server.
     pub plan: Result<&'a Plan, Why>,

@@ -52,7 +52,7 @@ pub struct Sight<'a> {
     pub projects: &'a [String],
 }
 
-/// What a run calls on a server of `kind`, as the settings file writes it, for what it looks at there; `None`
+/// What a run calls on a server of `kind`, as the config file writes it, for what it looks at there; `None`
 /// for a kind that this version does not know.
 #[must_use]
 pub fn calls_of(kind: &str, sight: Sight<'_>) -> Option<Vec<Call>> {

@@ -71,7 +71,7 @@ macro_rules! codes {
 codes! {
     /// The file cannot be read.
     UnreadableFile = "unreadable-file",
-    /// The path of a layer leaves the folder of the settings file.
+    /// The path of a layer leaves the folder of the config file.
     PathOutside = "path-outside",
     /// A path names something that is no regular file.
     NoRegularFile = "no-regular-file",
@@ -177,7 +177,7 @@ codes! {
     BadDate = "bad-date",
     /// Text that is no address.
     BadAddress = "bad-address",
-    /// A target that the settings file does not have.
+    /// A target that the config file does not have.
     UnknownTarget = "unknown-target",
     /// A name that the file does not declare.
     UnknownName = "unknown-name",
@@ -185,7 +185,7 @@ codes! {
     WaiverEnded = "waiver-ended",
     /// A waiver whose last day is near.
     WaiverEndsSoon = "waiver-ends-soon",
-    /// A secret in the settings file itself.
+    /// A secret in the config file itself.
     LiteralSecret = "literal-secret",
     /// Text that is no name of an environment variable.
     BadVariableName = "bad-variable-name",

@@ -20,7 +20,7 @@ pub use source::FILE_BYTES_AT_MOST;
 /// Where in a file something stands. Ordered by file, then line, then column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Path of the file, as the settings file or the command line names it.
+    /// Path of the file, as the config file or the command line names it.
     pub file: Arc<str>,
     /// Line, from 1.
     pub line: u32,

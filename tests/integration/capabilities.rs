@@ -1,4 +1,4 @@
-//! What a target cannot do is held back, and the settings file says whether that makes a run fail.
+//! What a target cannot do is held back, and the config file says whether that makes a run fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ fn shown(plan: &Plan) -> String {
 }
 
 #[test]
-fn what_a_target_cannot_hold_is_held_back_and_tolerated_only_where_the_settings_file_says_so() {
+fn what_a_target_cannot_hold_is_held_back_and_tolerated_only_where_the_config_file_says_so() {
     let world = world(Capabilities { narrows: false, ..Capabilities::everything() });
     let policy = policy(
         "version: 1\npermissions: {use: everyone}\nnetwork: {allow: [10.0.0.0/8]}\n\
@@ -106,7 +106,7 @@ fn without_a_key_for_marks_expiries_are_held_back_and_say_what_to_write() {
     Held back:
 
       ? rule lifetime                                                    policy.yaml:2
-          this kind of target cannot set an expiry, and there is no key to mark tokens with: write `mark_key_env: NAME` into the settings file, the environment variable NAME with the key (1 token)
+          this kind of target cannot set an expiry, and there is no key to mark tokens with: write `mark_key_env: NAME` into the config file, the environment variable NAME with the key (1 token)
 
     0 of 1 token complies.
     "#);

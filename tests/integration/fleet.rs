@@ -20,7 +20,7 @@ const UP: usize = 37;
 
 const POLICY: &str = "version: 1\npermissions: {create: [developers], use: [developers, administrators]}\n";
 
-/// A folder with a settings file of targets at these addresses, named by their numbers.
+/// A folder with a config file of targets at these addresses, named by their numbers.
 fn folder(urls: &[String]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut settings = "version: 1\ntargets:\n".to_owned();
@@ -86,7 +86,7 @@ async fn forty_targets_of_which_three_are_down_give_thirty_seven_plans_read_at_t
         planned.stdout.lines().filter(|line| line.starts_with("tokenwarden will make these changes on t"));
     let named: Vec<&str> = plans.filter_map(|line| line.split(' ').nth(6)).collect();
     let expected: Vec<String> = (3..40).map(|number| format!("t{number:02}")).collect();
-    assert_eq!(named, expected, "in the order of the settings file");
+    assert_eq!(named, expected, "in the order of the config file");
     let last = planned.stdout.lines().last();
     assert_eq!(last, Some("40 targets: 37 planned, 3 could not be read; 74 settings to change."));
     for (name, why) in

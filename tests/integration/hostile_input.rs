@@ -91,7 +91,7 @@ fn keys_and_values_that_yaml_could_mistake_stay_what_was_written() {
 }
 
 const COMPLETE: &str = include_str!("fixtures/policy/complete.yaml");
-const SETTINGS: &str = include_str!("fixtures/settings/complete.yaml");
+const SETTINGS: &str = include_str!("fixtures/config/complete.yaml");
 
 /// What turns a document into another one with few characters.
 const WORDS: &[&str] = &[
@@ -125,14 +125,14 @@ fn mutated(text: &'static str, longest: usize) -> impl Strategy<Value = Vec<u8>>
     })
 }
 
-/// Reads `bytes` as a policy and as a settings file, and shows what was found.
+/// Reads `bytes` as a policy and as a config file, and shows what was found.
 fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     let file = Arc::from("file.yaml");
     let reading = policy::read(&[(Arc::clone(&file), bytes.to_vec())]);
     prop_assert_eq!(reading.policy.is_some(), !reading.diagnostics.have_errors());
     let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, true);
     let reading = config::read(&file, bytes);
-    prop_assert_eq!(reading.settings.is_some(), !reading.diagnostics.have_errors());
+    prop_assert_eq!(reading.config.is_some(), !reading.diagnostics.have_errors());
     let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
     for diagnostic in reading.diagnostics.iter() {
         let text = &reading.sources.get(&file);
@@ -141,7 +141,7 @@ fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A settings file with the secret `hunter2` in every wrong place.
+/// A config file with the secret `hunter2` in every wrong place.
 const SECRETS: &str = "\
 version: 1
 targets:
@@ -164,7 +164,7 @@ targets:
 proptest! {
     // Something is put in and nothing taken out, so that every secret stays under its key.
     #[test]
-    fn no_secret_comes_out_of_a_settings_file_however_broken(bytes in mutated(SECRETS, 1)) {
+    fn no_secret_comes_out_of_a_config_file_however_broken(bytes in mutated(SECRETS, 1)) {
         let reading = config::read(&Arc::from("tokenwarden.yaml"), &bytes);
         let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
         prop_assert!(reading.diagnostics.have_errors());
@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn no_change_to_a_valid_settings_file_makes_the_reader_panic(bytes in mutated(SETTINGS, 40)) {
+    fn no_change_to_a_valid_config_file_makes_the_reader_panic(bytes in mutated(SETTINGS, 40)) {
         read_as_everything(&bytes)?;
     }
 }

@@ -243,7 +243,7 @@ fn a_snapshot_that_cannot_be_used_is_named_with_the_reason() {
     let plan = ["plan", "--inventory", "taken.jsonl"];
     refused(&["plan", "--inventory", "nowhere.jsonl"], "the inventory `nowhere.jsonl` cannot be used");
     quickstart.edit("taken.jsonl", r#""target":"quickstart""#, r#""target":"elsewhere""#);
-    refused(&plan, "it is of the target `elsewhere`, which the settings file does not have");
+    refused(&plan, "it is of the target `elsewhere`, which the config file does not have");
     quickstart.edit(
         "taken.jsonl",
         r#""target":"elsewhere","kind":"embedded""#,

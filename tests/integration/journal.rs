@@ -119,7 +119,7 @@ fn an_allowance_lets_exactly_so_many_pass() {
 }
 
 #[test]
-fn the_window_is_what_the_settings_file_says() {
+fn the_window_is_what_the_config_file_says() {
     let office = Office::new("journal: {window: 2d}\n", ", rails: {revocations: {amount: 10, percent: 50}}");
     office.leave(1);
     assert_eq!(office.apply(NOW, &[]).code, Some(0));

@@ -51,7 +51,7 @@ fn a_policy_with_a_leading_zero_in_an_address_or_a_length_is_invalid() {
 }
 
 #[test]
-fn a_policy_test_the_settings_file_and_the_command_line_refuse_a_leading_zero_too() {
+fn a_policy_test_the_config_file_and_the_command_line_refuse_a_leading_zero_too() {
     let quickstart = Quickstart::new();
     let case = "version: 1\nnow: 2026-12-01T00:00:00Z\ntarget: quickstart\nowners: {mary: {groups: [developers]}}\ncases:\n  \
                 - name: the office\n    request: {owner: mary, method: GET, path: /, from: 010.0.0.1}\n    expect: permit\n";

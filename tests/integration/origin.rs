@@ -192,7 +192,7 @@ fn a_baseline_that_cannot_be_read_does_not_stop_the_change_that_mends_it() {
         );
     }
 
-    // A folder of the settings file that leads out.
+    // A folder of the config file that leads out.
     let quickstart = applied();
     change_by_hand(&quickstart);
     symlink("/etc", quickstart.path("team")).unwrap();
@@ -215,7 +215,7 @@ fn a_baseline_without_the_file_or_with_a_link_in_its_place_is_told() {
     symlink("/etc/passwd", quickstart.path("policy/platform.yaml")).unwrap();
     commit(&quickstart);
     git(&quickstart, &["rm", "--quiet", "--cached", "tokenwarden.yaml"]);
-    git(&quickstart, &["commit", "--quiet", "--message", "without the settings file"]);
+    git(&quickstart, &["commit", "--quiet", "--message", "without the config file"]);
     git(&quickstart, &["checkout", "--quiet", "HEAD~2", "--", "policy/platform.yaml"]);
 
     change_by_hand(&quickstart);
@@ -223,7 +223,7 @@ fn a_baseline_without_the_file_or_with_a_link_in_its_place_is_told() {
     assert_untold(&link, "HEAD~1", &["is no regular file"]);
     let nothing = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
     assert_eq!(origins(&nothing), ["policy settings/password_authentication"]);
-    assert!(nothing.stderr.contains("the baseline has no settings file"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("the baseline has no config file"), "{}", nothing.stderr);
 }
 
 /// A folder beside the quickstart that goes away with it, with a name that Git ignores.
@@ -319,7 +319,7 @@ fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
     let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
     assert_eq!(origins(&run), ["policy settings/permissions.create"], "{}", run.stderr);
 
-    // The settings file too, and one that lies in a folder further down.
+    // The config file too, and one that lies in a folder further down.
     fs::create_dir(quickstart.path("team")).unwrap();
     for name in ["tokenwarden.yaml", "policy", "common", "directory.yaml", "tokens.yaml"] {
         if quickstart.path(name).exists() {
@@ -341,7 +341,7 @@ fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
         let found = origins(&run);
         assert!(found.contains(&"policy settings/permissions.create".to_owned()), "{found:?} {}", run.stderr);
         assert!(!found.iter().any(|line| line.starts_with("none")), "{found:?}");
-        assert_eq!(run.stderr.matches("the baseline has no settings file").count(), 0, "{}", run.stderr);
+        assert_eq!(run.stderr.matches("the baseline has no config file").count(), 0, "{}", run.stderr);
     }
 }
 

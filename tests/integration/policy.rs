@@ -239,11 +239,11 @@ fn found_errors(text: &str) -> Vec<Code> {
 }
 
 #[test]
-fn a_key_of_the_settings_file_is_sent_there() {
+fn a_key_of_the_config_file_is_sent_there() {
     assert_eq!(found("version: 1\nmark_key_env: KEY\n"), [("unknown-key", 2)]);
     let reading = read("version: 1\nmark_key_env: KEY\n");
     let help = reading.diagnostics.iter().find_map(|found| found.help.clone()).unwrap();
-    assert_eq!(help, "move `mark_key_env` into the settings file, `tokenwarden.yaml`");
+    assert_eq!(help, "move `mark_key_env` into the config file, `tokenwarden.yaml`");
 }
 
 #[test]

@@ -39,11 +39,11 @@ impl Repository {
         Self { folder, secret: secret.to_owned() }
     }
 
-    /// Puts `text` in the place of `old` in the settings file.
+    /// Puts `text` in the place of `old` in the config file.
     pub(crate) fn edit_settings(&self, old: &str, text: &str) {
         let path = self.folder.path().join("tokenwarden.yaml");
         let before = fs::read_to_string(&path).unwrap();
-        assert!(before.contains(old), "the settings file has {old}");
+        assert!(before.contains(old), "the config file has {old}");
         fs::write(path, before.replacen(old, text, 1)).unwrap();
     }
 

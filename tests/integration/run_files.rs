@@ -123,7 +123,7 @@ fn no_report_takes_the_place_of_what_the_command_line_names() {
         ),
         (
             &["drift", "--baseline-dir", "base", "--report", "json=base/tokenwarden.yaml"],
-            "the settings file `base/tokenwarden.yaml`",
+            "the config file `base/tokenwarden.yaml`",
         ),
         (
             &["--config", "base/tokenwarden.yaml", "plan", "--out", "base/policy/base.yaml"],
@@ -220,7 +220,7 @@ fn standard_output_that_goes_to_a_file_counts_too() {
             &["import", "--target", "far", "--waive-existing", "9d", "--only-waivers"],
             "layer",
         ),
-        ("tokenwarden.yaml", &["import", "--target", "quickstart"], "the settings file"),
+        ("tokenwarden.yaml", &["import", "--target", "quickstart"], "the config file"),
         ("tests/policy.yaml", &["test", "--format", "junit"], "the policy tests"),
         ("plan.json", &["show", "plan.json", "--format", "html"], "the saved plan"),
         ("policy/base.yaml", &["validate", "policy/base.yaml"], "the policy file"),
@@ -245,7 +245,7 @@ fn standard_output_that_goes_to_a_file_counts_too() {
 }
 
 #[test]
-fn what_import_writes_may_become_the_layer_that_the_settings_file_waits_for() {
+fn what_import_writes_may_become_the_layer_that_the_config_file_waits_for() {
     let quickstart = Quickstart::new();
     let file = File::create(quickstart.path("policy/platform.yaml")).unwrap();
     let run = Run::of(quickstart.command(&["import", "--now", NOW]).stdout(file));

@@ -61,7 +61,7 @@ fn warnings_alone_exit_with_0() {
 }
 
 #[test]
-fn mistakes_of_the_settings_file_and_of_all_layers_come_in_one_run() {
+fn mistakes_of_the_config_file_and_of_all_layers_come_in_one_run() {
     let targets = format!(
         "  a: {{ {EMBEDDED}, policy: [base.yaml, prod.yaml], unsuported: warn }}\n  b: {{ {ANOTHER}, policy: [base.yaml] }}\n"
     );
@@ -104,7 +104,7 @@ fn the_json_form_says_the_same_and_fits_its_schema() {
 }
 
 #[test]
-fn policy_files_are_checked_by_themselves_without_a_settings_file() {
+fn policy_files_are_checked_by_themselves_without_a_config_file() {
     let folder = folder(&[("a.yaml", "version: 1\n"), ("b.yaml", "version: 1\npermissions: {use: []}\n")]);
     assert_eq!(validate(folder.path(), &["a.yaml"]), (0, "1 file valid\n".to_owned()));
     assert_eq!(validate(folder.path(), &["a.yaml", "b.yaml", "a.yaml"]).0, 3);
@@ -131,7 +131,7 @@ fn a_missing_layer_brings_no_mistake_that_it_might_mend() {
 }
 
 #[test]
-fn a_missing_settings_file_is_said_and_exits_with_3() {
+fn a_missing_config_file_is_said_and_exits_with_3() {
     let folder = folder(&[]);
     let (code, text) = validate(folder.path(), &[]);
     assert_eq!(code, 3);

@@ -35,7 +35,7 @@ fn each_target_gets_the_policy_of_its_layers() {
     write(folder.path(), "base.yaml", "version: 1\npermissions: { use: everyone }\n");
     write(folder.path(), "b.yaml", "version: 1\npermissions: { use: nobody }\n");
     let global = global(folder.path(), &[]);
-    let workspace = files::load_settings(&global).expect("valid settings");
+    let workspace = files::load_workspace(&global).expect("valid settings");
     assert_eq!(workspace.folder, folder.path());
     let targets = workspace.targets(&global).expect("all targets");
     let policies: Vec<_> = targets
@@ -57,7 +57,7 @@ fn targets_are_chosen_by_name_and_an_unknown_name_is_a_mistake_of_the_command_li
     write(folder.path(), "tokenwarden.yaml", SETTINGS);
     write(folder.path(), "base.yaml", "version: 1\n");
     write(folder.path(), "b.yaml", "version: 1\n");
-    let workspace = files::load_settings(&global(folder.path(), &[])).expect("valid settings");
+    let workspace = files::load_workspace(&global(folder.path(), &[])).expect("valid settings");
     let names = |arguments: &[&str]| {
         let targets = workspace
             .targets(&global(folder.path(), arguments))
@@ -66,14 +66,14 @@ fn targets_are_chosen_by_name_and_an_unknown_name_is_a_mistake_of_the_command_li
     };
     assert_eq!(names(&["--target", "a"]), Ok(vec!["a".to_owned()]));
     assert_eq!(names(&["--target", "a", "--target", "b"]), Ok(vec!["b".to_owned(), "a".to_owned()]));
-    let error = "there is no target `c`; the settings file has `b`, `a`".to_owned();
+    let error = "there is no target `c`; the config file has `b`, `a`".to_owned();
     assert_eq!(names(&["--target", "c"]), Err((Exit::Usage, error)));
 }
 
 #[test]
 fn invalid_settings_and_invalid_policies_end_with_their_exit_code() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = || files::load_settings(&global(folder.path(), &[]));
+    let settings = || files::load_workspace(&global(folder.path(), &[]));
     assert_eq!(settings().map(|_| ()).map_err(|failure| failure.exit), Err(Exit::Invalid));
     write(folder.path(), "tokenwarden.yaml", SETTINGS);
     write(folder.path(), "base.yaml", "version: 1\n");
@@ -85,7 +85,7 @@ fn invalid_settings_and_invalid_policies_end_with_their_exit_code() {
     write(folder.path(), "b.yaml", "version: 1\npermissions: { use: [] }\n");
     let workspace = settings().expect("valid settings");
     let exits: Vec<_> = workspace
-        .settings
+        .config
         .targets
         .iter()
         .map(|target| workspace.load_policies(&[target]).map(|_| ()).map_err(|failure| failure.exit))

@@ -146,13 +146,13 @@ impl<R: BufRead + Seek> Snapshot<R> {
         })
     }
 
-    /// The name of its target in the settings file.
+    /// The name of its target in the config file.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.header.target
     }
 
-    /// The kind of its target, as the settings file writes it.
+    /// The kind of its target, as the config file writes it.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.header.kind

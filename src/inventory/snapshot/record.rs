@@ -63,7 +63,7 @@ impl<'a> Record<'a> {
 pub(super) struct Header {
     /// Version of this form.
     pub(super) format_version: String,
-    /// Name of the target in the settings file.
+    /// Name of the target in the config file.
     pub(super) target: String,
     /// Its kind, such as `gateway`.
     pub(super) kind: String,
@@ -131,7 +131,7 @@ pub(super) struct ServerRecord {
     forms: BTreeMap<String, Form>,
     /// What it can do with tokens and passwords.
     capabilities: Capabilities,
-    /// What the settings file says not to look at.
+    /// What the config file says not to look at.
     left_out: Vec<LeftOut>,
 }
 

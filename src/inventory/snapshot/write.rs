@@ -21,9 +21,9 @@ use super::{
 /// What a snapshot is of.
 #[derive(Clone, Debug)]
 pub struct About<'a> {
-    /// Name of the target in the settings file.
+    /// Name of the target in the config file.
     pub target: &'a str,
-    /// Its kind, as the settings file writes it.
+    /// Its kind, as the config file writes it.
     pub kind: &'a str,
     /// The moment of the reading, UTC.
     pub seen_at: Timestamp,

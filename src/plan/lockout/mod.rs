@@ -61,7 +61,7 @@ pub struct ShutOut {
 pub enum Who {
     /// We, with the credential of this run.
     Caller,
-    /// A user whom the settings file names in `break_glass`.
+    /// A user whom the config file names in `break_glass`.
     BreakGlass(UserName),
     /// The administrators, of whom `min_admins` must be left.
     Administrators {

@@ -198,7 +198,7 @@ impl<'a> PeopleFold<'a> {
         self.shut_out(changes, made.administrators)
     }
 
-    /// Everybody whom the plan with `changes` would shut out: users in the order of the settings file,
+    /// Everybody whom the plan with `changes` would shut out: users in the order of the config file,
     /// then the administrators.
     pub(in crate::plan) fn finish(self, changes: &[PlannedChange]) -> Vec<ShutOut> {
         self.shut_out(changes, [0; MOMENTS])

@@ -27,7 +27,7 @@ pub struct TestFileDocument {
     pub version: u32,
     /// The moment that the cases are judged at, UTC: `2026-12-01` or `2026-12-01T08:00:00Z`.
     pub now: String,
-    /// The target of the settings file whose policy is tested.
+    /// The target of the config file whose policy is tested.
     pub target: String,
     /// Whom the directory knows, by name. Owners of tokens who are not here are not in the directory.
     pub owners: Option<BTreeMap<String, OwnerDocument>>,

@@ -103,7 +103,7 @@ fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
         (alert("alert", "apply is refused", &refusals))
         (alert("alert", "Not done", &failures.collect::<Vec<_>>()))
         (alert("alert mild", "Held back", &held_back.collect::<Vec<_>>()))
-        (alert("alert mild", "Not looked at, as the settings file says", &left_out.collect::<Vec<_>>()))
+        (alert("alert mild", "Not looked at, as the config file says", &left_out.collect::<Vec<_>>()))
         (alert("alert mild", "Waivers to look after", &warnings.collect::<Vec<_>>()))
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
         changes(run, "unmark", tense("Marks taken off", "Marks to take off"), 7),
         changes(run, "narrow", tense("Tokens narrowed", "Tokens to narrow"), 7),
         list("Held back", 5, held_back(run)),
-        list("Not looked at, as the settings file says", 8, left_out(run)),
+        list("Not looked at, as the config file says", 8, left_out(run)),
         list("Waivers to look after", 8, warnings(run)),
         pending(run),
         findings(run, "Reported, nothing is done about it", 9, |plan| &plan.reported),

@@ -30,7 +30,7 @@ use room::{Numbered, rank};
 /// Where the files lie that results point to.
 #[derive(Clone, Copy)]
 pub struct Files<'a> {
-    /// The settings file, named as places of the policy name theirs: results without a line of the policy
+    /// The config file, named as places of the policy name theirs: results without a line of the policy
     /// point to it.
     pub settings: &'a str,
     /// The path of a file from the root of the repository, for one that is named like this.

@@ -90,7 +90,7 @@ pub struct SavedPlan {
 /// A target of a saved plan.
 #[derive(Debug, Deserialize)]
 pub struct SavedTarget {
-    /// Its name in the settings file.
+    /// Its name in the config file.
     pub name: String,
     /// Its address, without credentials.
     pub url: String,

@@ -98,7 +98,7 @@ struct LeaseItem {
 struct BeginRun {
     /// Its name.
     run: RunId,
-    /// The name of the target in the settings file.
+    /// The name of the target in the config file.
     #[schemars(length(min = 1, max = 255))]
     target: String,
     /// What its server is known by.

@@ -1,7 +1,7 @@
 //! The target `bitbucket`: Bitbucket Data Center's own HTTP access tokens of users, projects and
 //! repositories, and its switch for passwords.
 //!
-//! In: a client of the server, and what the settings file says of it. Out: a reader, and against an
+//! In: a client of the server, and what the config file says of it. Out: a reader, and against an
 //! approved plan a writer. It refuses to create tokens and to change an expiry, which the server refuses
 //! too: tokens are marked instead.
 //!
@@ -36,7 +36,7 @@ use wire::{BadSegment, User};
 
 pub use writer::BitbucketWriter;
 
-/// What the settings file says of a server beside its address.
+/// What the config file says of a server beside its address.
 #[derive(Default)]
 pub struct Options {
     /// Whose tokens are looked at; all when empty.

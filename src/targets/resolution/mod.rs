@@ -1,6 +1,6 @@
 //! The target `resolution`: the app "API Token Authentication" in Bitbucket, Jira or Confluence.
 //!
-//! In: a client of the product, and what the settings file says of it. Out: a reader, and against an
+//! In: a client of the product, and what the config file says of it. Out: a reader, and against an
 //! approved plan a writer. It refuses to know the app's own settings, whose REST is not public: where they
 //! are, and where in them each setting stands, the operator says. It refuses as well to change the scope
 //! or the expiry of a token, for which the app has no call: tokens are marked instead.
@@ -33,7 +33,7 @@ use directory::Person;
 
 pub use writer::ResolutionWriter;
 
-/// What the settings file says of a server beside its address.
+/// What the config file says of a server beside its address.
 #[derive(Default)]
 pub struct Options {
     /// The product that the app is in.

@@ -95,12 +95,12 @@ async fn tokens_that_could_not_be_seen_are_not_said_to_be_absent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_the_settings_file_leaves_out_are_not_said_to_be_absent() {
+async fn tokens_that_the_config_file_leaves_out_are_not_said_to_be_absent() {
     let stub = server().await;
     let repository = Repository::new(&stub, "    areas: [project]\n");
     let mary = repository.run(&revoke(&["--owner", "mary@example.com"])).await;
     assert_eq!(mary.code, Some(1), "{}{}", mary.stdout, mary.stderr);
-    let why = "the settings file leaves it out: tokens of users are not looked at";
+    let why = "the config file leaves it out: tokens of users are not looked at";
     assert!(
         mary.stdout.starts_with("Nothing can be revoked") && mary.stdout.contains(why),
         "{}",

@@ -1,4 +1,4 @@
-//! What the settings file says not to look at: no failure, and never taken for seen.
+//! What the config file says not to look at: no failure, and never taken for seen.
 
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ async fn a_run_says_what_it_looked_at_and_succeeds() {
     let lines = lines.lines().filter(|line| line.contains("looked at")).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(lines, @"
     No changes in the settings and the tokens of users and projects (projects: only PLAT). The rest of prod (URL) was not looked at.
-    Note: not looked at, as the settings file says: tokens of repositories
-    Note: not looked at, as the settings file says: tokens of projects other than PLAT
+    Note: not looked at, as the config file says: tokens of repositories
+    Note: not looked at, as the config file says: tokens of projects other than PLAT
     0 of 1 token looked at complies.
     ");
     let explained = repository.run(&["explain", "4711"]).await;

@@ -39,7 +39,7 @@ impl Repository {
         self.run_with(arguments, KEY).await
     }
 
-    /// Puts `text` in the place of `old` in the settings file.
+    /// Puts `text` in the place of `old` in the config file.
     pub(super) fn edit(&self, old: &str, text: &str) {
         let file = self.0.path().join("tokenwarden.yaml");
         let settings = fs::read_to_string(&file).unwrap();
@@ -210,7 +210,7 @@ async fn explain_knows_the_first_deadline_of_a_token_as_plan_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_the_server_cannot_hold_fail_the_run_unless_the_settings_file_tolerates_them() {
+async fn keys_that_the_server_cannot_hold_fail_the_run_unless_the_config_file_tolerates_them() {
     let stub = Stub::start().await;
     let strict = Repository::new(&stub, "").run(&["plan"]).await;
     assert_eq!(strict.code, Some(1), "{}{}", strict.stdout, strict.stderr);
@@ -223,7 +223,7 @@ async fn keys_that_the_server_cannot_hold_fail_the_run_unless_the_settings_file_
         "{}",
         lenient.stdout
     );
-    assert!(lenient.stdout.contains("not looked at, as the settings file says: tokens of projects"));
+    assert!(lenient.stdout.contains("not looked at, as the config file says: tokens of projects"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -278,7 +278,7 @@ async fn a_credential_that_is_refused_is_told_apart_from_basic_that_is_disabled(
 }
 
 #[tokio::test]
-async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_settings_file_and_never_touched() {
+async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_config_file_and_never_touched() {
     let stub = Stub::start().await;
     stub.add("users/warden", token("252973515069", "tool", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
     stub.add("users/warden", token("000000000002", "other", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));

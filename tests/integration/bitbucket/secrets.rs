@@ -40,7 +40,7 @@ fn assert_clean(place: &str, text: &str) {
     assert!(!text.contains("correct horse"), "{place}: {text}");
 }
 
-/// Neither what was said nor any file of the repository, but the settings file, has a secret.
+/// Neither what was said nor any file of the repository, but the config file, has a secret.
 fn assert_nothing_is_written(repository: &Repository, run: &Run) {
     assert_clean("standard output", &run.stdout);
     assert_clean("standard error", &run.stderr);

@@ -1,4 +1,4 @@
-//! The real program against the app, with the settings file that says where it keeps its settings.
+//! The real program against the app, with the config file that says where it keeps its settings.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The settings file: every mistake has a place.
+//! The config file: every mistake has a place.
 #![no_main]
 
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! What a settings file means, what is said of its mistakes, and that no secret comes out of it.
+//! What a config file means, what is said of its mistakes, and that no secret comes out of it.
 
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{
-    config::{self, Auth, Connection, Ourselves, Server, SettingsFile, SettingsReading},
+    config::{self, Auth, Config, ConfigReading, Connection, Ourselves, Server},
     model::{
         OwnerKind, SettingKey, TokenId, UserName,
         mapping::{Entries, Field, Product, SettingsMapping},
@@ -14,14 +14,14 @@ use tokenwarden::{
     report,
 };
 
-fn read(text: &str) -> SettingsReading {
+fn read(text: &str) -> ConfigReading {
     config::read(&Arc::from("tokenwarden.yaml"), text.as_bytes())
 }
 
-fn valid(text: &str) -> SettingsFile {
+fn valid(text: &str) -> Config {
     let reading = read(text);
     let shown = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
-    reading.settings.unwrap_or_else(|| panic!("{shown}"))
+    reading.config.unwrap_or_else(|| panic!("{shown}"))
 }
 
 /// Everything that is said of a target with these keys, as text.
@@ -36,8 +36,8 @@ fn codes(keys: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_complete_settings_file_is_valid_and_means_what_it_says() {
-    let settings = valid(include_str!("fixtures/settings/complete.yaml"));
+fn the_complete_config_file_is_valid_and_means_what_it_says() {
+    let settings = valid(include_str!("fixtures/config/complete.yaml"));
     let names: Vec<_> = settings.targets.iter().map(|target| target.name.as_str()).collect();
     assert_eq!(names, ["prod", "try-it", "edge", "app"]);
     let journal = settings.journal.expect("a journal");
@@ -142,7 +142,7 @@ fn a_secret_in_the_file_is_refused_and_never_shown() {
 #[test]
 fn a_literal_secret_names_the_key_to_use_instead() {
     insta::assert_snapshot!(said("kind: gateway\n    url: https://h\n    auth: { user: me, password: hunter2 }"), @r"
-    error[literal-secret]: `password` would hold a secret, and a settings file must not
+    error[literal-secret]: `password` would hold a secret, and a config file must not
      --> tokenwarden.yaml:7:23, at `targets.prod.auth.password`
       |
     7 |     auth: { user: me, password: ******* }
@@ -308,7 +308,7 @@ fn a_server_that_stands_there_twice_is_said_with_both_places() {
 }
 
 #[test]
-fn layer_paths_stay_in_the_folder_of_the_settings_file() {
+fn layer_paths_stay_in_the_folder_of_the_config_file() {
     let layers = |paths: &str| {
         let text = format!(
             "version: 1\ntargets: {{ prod: {{ kind: embedded, store: a.db, policy: [{paths}] }} }}\n"
@@ -326,7 +326,7 @@ fn layer_paths_stay_in_the_folder_of_the_settings_file() {
 }
 
 #[test]
-fn other_mistakes_of_a_settings_file_have_their_codes() {
+fn other_mistakes_of_a_config_file_have_their_codes() {
     let embedded = "kind: embedded\n    store: a.db";
     assert_eq!(
         codes(&format!("{embedded}\n    rails: {{ revocations: {{ percent: 101 }} }}")),
@@ -376,7 +376,7 @@ fn other_mistakes_of_a_settings_file_have_their_codes() {
 }
 
 #[test]
-fn white_space_around_a_text_of_a_settings_file_is_warned_of_and_no_secret_is_shown() {
+fn white_space_around_a_text_of_a_config_file_is_warned_of_and_no_secret_is_shown() {
     let keys = "kind: gateway\n    url: https://tokens.example.com\n    auth: { user: 'warden ', password_env: PW }\n    \
                 lockout: { break_glass: ['root ', \"sam\\n\"] }";
     assert_eq!(codes(keys), ["surrounding-space"; 3]);
