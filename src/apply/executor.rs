@@ -8,8 +8,8 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     inventory::InventoryReader,
-    model::{SettingKey, TokenId, Why},
-    plan::{ApprovedPlan, Change, Object, Phase, Plan, Standing, phase},
+    model::{SettingKey, TokenId, Verb, Why},
+    plan::{ApprovedPlan, Change, Object, Phase, Plan, Standing, TokenStep},
 };
 
 use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError};
@@ -48,7 +48,7 @@ fn obstacle(outcome: &Outcome, next: Phase) -> Option<Why> {
         return Some(verification.clone());
     }
     let failed = outcome.changes.iter().find(|change| matches!(change.result, ChangeResult::Failed(_)))?;
-    let before = phase(&failed.planned.change);
+    let before = failed.planned.change.phase();
     (before < next).then(|| Why::own(format!("a change of the {} phase failed", before.word())))
 }
 
@@ -57,12 +57,12 @@ fn leftover(outcome: &Outcome, of: Phase) -> bool {
     outcome
         .changes
         .iter()
-        .any(|change| phase(&change.planned.change) == of && !matches!(change.result, ChangeResult::Done(_)))
+        .any(|change| change.planned.change.phase() == of && !matches!(change.result, ChangeResult::Done(_)))
 }
 
 fn leave(outcome: &mut Outcome, from: Phase, reason: &Why) {
     for change in &mut outcome.changes {
-        if phase(&change.planned.change) >= from {
+        if change.planned.change.phase() >= from {
             change.result = ChangeResult::NotTried(reason.clone());
         }
     }
@@ -76,7 +76,7 @@ async fn make_settings(
 ) {
     for change in &mut outcome.changes {
         let planned = &change.planned.change;
-        if phase(planned) == now && matches!(planned.object(), Object::Setting(_)) {
+        if planned.phase() == now && matches!(planned.object(), Object::Setting(_)) {
             change.result = result(writer.make(planned).await);
             done(planned);
         }
@@ -95,13 +95,14 @@ async fn make_tokens(
     done: &(dyn Fn(&Change) + Sync),
 ) {
     let mut kept = HashMap::new();
-    for verb in [Verb::Expire, Verb::Mark, Verb::Unmark, Verb::Narrow, Verb::Revoke] {
+    for verb in TokenStep::VERBS {
         if (now, verb) == (Phase::Contract, Verb::Revoke) {
             kept.extend(plan.doubtful_revocations(reader).await);
         }
-        let of_verb = outcome.changes.iter_mut().filter(|change| {
-            phase(&change.planned.change) == now && Verb::of(&change.planned.change) == Some(verb)
-        });
+        let of_verb = outcome
+            .changes
+            .iter_mut()
+            .filter(|change| change.planned.change.phase() == now && change.planned.change.verb() == verb);
         let mut free = Vec::new();
         for change in of_verb {
             match token_of(change).and_then(|id| kept.get(id)) {
@@ -121,29 +122,6 @@ async fn make_tokens(
     }
 }
 
-/// What is done to a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Expire,
-    Mark,
-    Unmark,
-    Narrow,
-    Revoke,
-}
-
-impl Verb {
-    fn of(change: &Change) -> Option<Self> {
-        match change {
-            Change::Expire { .. } => Some(Self::Expire),
-            Change::Mark { .. } => Some(Self::Mark),
-            Change::Unmark { .. } => Some(Self::Unmark),
-            Change::Narrow { .. } => Some(Self::Narrow),
-            Change::Revoke { .. } => Some(Self::Revoke),
-            _ => None,
-        }
-    }
-}
-
 fn token_of(change: &ChangeOutcome) -> Option<&TokenId> {
     change.planned.change.token().map(|token| &token.id)
 }
@@ -151,7 +129,7 @@ fn token_of(change: &ChangeOutcome) -> Option<&TokenId> {
 /// Whether the server is looked at after the phase `now`: when it changed a setting, and always before
 /// anything closes, since much time may have gone by since the plan was made.
 fn must_verify(outcome: &Outcome, now: Phase) -> bool {
-    let closes = || outcome.changes.iter().any(|change| phase(&change.planned.change) == Phase::Contract);
+    let closes = || outcome.changes.iter().any(|change| change.planned.change.phase() == Phase::Contract);
     !leftover(outcome, now)
         && match now {
             Phase::Expand => settings_changed_in(outcome, now).next().is_some(),
@@ -163,7 +141,7 @@ fn must_verify(outcome: &Outcome, now: Phase) -> bool {
 fn settings_changed_in(outcome: &Outcome, of: Phase) -> impl Iterator<Item = (SettingKey, &Change)> {
     outcome.changes.iter().map(|change| &change.planned.change).filter_map(move |change| {
         match change.object() {
-            Object::Setting(key) if phase(change) == of => Some((key, change)),
+            Object::Setting(key) if change.phase() == of => Some((key, change)),
             Object::Setting(_) | Object::Token(_) => None,
         }
     })

@@ -114,6 +114,6 @@ pub(super) fn standing(reviewed: &[Reviewed]) -> Exit {
 pub(super) fn show(reviewed: &[Reviewed]) {
     for one in reviewed.iter().filter(|one| one.verdict != Verdict::Made) {
         let label = if one.verdict.is_refused() { "refused" } else { "note" };
-        output::note(&format!("{label}: {} {}: {}", one.change.action(), one.change.address, one.verdict));
+        output::note(&format!("{label}: {} {}: {}", one.change.verb(), one.change.address, one.verdict));
     }
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ClientAddressSource, Holders, Limit, OwnerKind, PasswordAuthentication, Period, lifetime::Unit,
-    password::PasswordExceptions,
+    ClientAddressSource, Holders, Limit, OwnerKind, PasswordAuthentication, Period, SettingValue,
+    lifetime::Unit, password::PasswordExceptions,
 };
 
 /// The form in which a server keeps a setting, where that cannot hold everything that a policy can say.
@@ -29,61 +29,43 @@ pub enum Form {
 }
 
 impl Form {
-    /// Why `wanted` does not fit, when it does not.
-    #[must_use]
-    pub fn refuses_holders(self, wanted: &Holders) -> Option<&'static str> {
-        match (self, wanted) {
-            (Self::Switch, Holders::Groups(_)) => {
-                Some("the server knows everyone and nobody here, and no groups: the rules on tokens keep it")
-            }
-            (Self::Groups, Holders::Everyone) => Some(
-                "the field of the server holds groups; say with `everyone` where it keeps that everyone may",
-            ),
-            _ => None,
-        }
-    }
-
-    /// Why `wanted` does not fit, when it does not.
-    #[must_use]
-    pub fn refuses_client_address(self, wanted: &ClientAddressSource) -> Option<&'static str> {
-        match (self, wanted) {
-            (Self::OneProxy, ClientAddressSource::Header { trusted_proxies, .. })
-                if trusted_proxies.networks().len() > 1 =>
-            {
-                Some("the server has room for one trusted proxy")
-            }
-            _ => None,
-        }
-    }
-
-    /// Why `wanted` does not fit, when it does not.
-    #[must_use]
-    pub fn refuses_passwords(self, wanted: &PasswordAuthentication) -> Option<&'static str> {
-        match (self, wanted) {
-            (Self::Switch, PasswordAuthentication::Disabled(except))
-                if *except != PasswordExceptions::default() =>
-            {
-                Some("the server knows no exceptions here")
-            }
-            _ => None,
-        }
-    }
-
-    /// What the server can hold of `limits`: the largest `max_lifetime`, rounded up to its unit, or no
-    /// entry when some user's tokens may live for ever. The rules on tokens keep the rest.
+    /// What the server can hold of `wanted`. Of limits that is the largest `max_lifetime`, rounded up to its unit,
+    /// or no entry when some user's tokens may live for ever; the rules on tokens keep the rest. Of anything else
+    /// it is all of it.
     ///
     /// # Errors
     ///
-    /// Why not even that fits.
-    pub fn of_limits(self, limits: &[Limit]) -> Result<Vec<Limit>, &'static str> {
-        let Self::LongestLifetime { unit, or_none } = self else { return Ok(limits.to_vec()) };
-        match longest(limits).map(|period| unit.round_up(period)) {
-            Some(period) => Ok(vec![Limit { max_lifetime: Some(period), ..Limit::default() }]),
-            None if or_none => Ok(Vec::new()),
-            None => Err(
-                "the field of the server holds a lifetime; say with `never` what stands there when there is \
-                         no limit",
+    /// Why it does not fit.
+    pub fn held(self, wanted: SettingValue) -> Result<SettingValue, &'static str> {
+        match (self, &wanted) {
+            (Self::Switch, SettingValue::Holders(_, Holders::Groups(_))) => {
+                Err("the server knows everyone and nobody here, and no groups: the rules on tokens keep it")
+            }
+            (Self::Groups, SettingValue::Holders(_, Holders::Everyone)) => Err(
+                "the field of the server holds groups; say with `everyone` where it keeps that everyone may",
             ),
+            (
+                Self::OneProxy,
+                SettingValue::ClientAddress(ClientAddressSource::Header { trusted_proxies, .. }),
+            ) if trusted_proxies.networks().len() > 1 => Err("the server has room for one trusted proxy"),
+            (
+                Self::Switch,
+                SettingValue::PasswordAuthentication(PasswordAuthentication::Disabled(except)),
+            ) if *except != PasswordExceptions::default() => Err("the server knows no exceptions here"),
+            (Self::LongestLifetime { unit, or_none }, SettingValue::Limits(limits)) => {
+                match longest(limits).map(|period| unit.round_up(period)) {
+                    Some(period) => Ok(SettingValue::Limits(vec![Limit {
+                        max_lifetime: Some(period),
+                        ..Limit::default()
+                    }])),
+                    None if or_none => Ok(SettingValue::Limits(Vec::new())),
+                    None => Err(
+                        "the field of the server holds a lifetime; say with `never` what stands there when there \
+                         is no limit",
+                    ),
+                }
+            }
+            _ => Ok(wanted),
         }
     }
 }
@@ -115,7 +97,10 @@ mod tests {
     }
 
     fn held(unit: Unit, limits: &[Limit]) -> Option<String> {
-        let held = Form::LongestLifetime { unit, or_none: true }.of_limits(limits).unwrap();
+        let form = Form::LongestLifetime { unit, or_none: true };
+        let Ok(SettingValue::Limits(held)) = form.held(SettingValue::Limits(limits.to_vec())) else {
+            panic!()
+        };
         held.first().and_then(|limit| limit.max_lifetime).map(|period| period.to_string())
     }
 
@@ -129,6 +114,7 @@ mod tests {
         assert_eq!(held(Unit::Days, &[limit(Some("ci-bots"), None), rest.clone()]), None);
         let projects = Limit { owner_kinds: [OwnerKind::Project].into(), ..Limit::default() };
         assert_eq!(held(Unit::Days, &[projects, rest]), Some("90d".to_owned()));
-        assert!(Form::LongestLifetime { unit: Unit::Days, or_none: false }.of_limits(&[bots]).is_err());
+        let form = Form::LongestLifetime { unit: Unit::Days, or_none: false };
+        assert!(form.held(SettingValue::Limits(vec![bots])).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::model::{
-    TokenId,
+    TokenId, Verb,
     run::{Fate, RecordedChange, RecordedRun, Settled},
 };
 
@@ -129,11 +129,11 @@ impl JournalFile {
             let Some(id) = change.note.address.strip_prefix("token/").filter(|_| may_be_done) else {
                 continue;
             };
-            match (change.note.action.as_str(), change.note.deadline) {
-                ("revoke" | "unmark", _) => {
+            match (change.note.verb(), change.note.deadline) {
+                (Some(Verb::Revoke | Verb::Unmark), _) => {
                     deadlines.remove(&TokenId::new(id));
                 }
-                ("mark", Some(deadline)) => {
+                (Some(Verb::Mark), Some(deadline)) => {
                     deadlines.insert(TokenId::new(id), deadline);
                 }
                 (_, Some(deadline)) => {

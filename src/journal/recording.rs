@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use crate::{
     apply::{Effect, TargetWriter, WriteError, one_line},
     model::{
-        Why,
+        Verb, Why,
         run::{ChangeResult, Fate},
     },
-    plan::{ApprovedPlan, Change, Phase, PlannedChange, phase},
+    plan::{ApprovedPlan, Change, Phase, PlannedChange},
 };
 
 use super::{
@@ -99,8 +99,8 @@ impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
 }
 
 /// Tells the changes of a plan apart: a setting may be set twice, wider first and narrower in the end.
-type Key = (String, &'static str, Phase);
+type Key = (String, Verb, Phase);
 
 fn key(change: &Change) -> Key {
-    (change.object().address(), change.action(), phase(change))
+    (change.object().address(), change.verb(), change.phase())
 }

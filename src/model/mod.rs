@@ -31,6 +31,7 @@ pub mod server_identity;
 pub mod settings;
 pub mod time_bound;
 pub mod token;
+mod verb;
 mod why;
 
 pub use action::Action;
@@ -53,7 +54,9 @@ pub use secret::TokenSecret;
 pub use server_identity::{ServerIdentity, canonical_address, is_loopback};
 pub use settings::{SettingKey, Settings};
 pub use time_bound::TimeBound;
+pub use settings::{SettingKey, SettingValue, Settings};
 pub use token::{LastUse, Token, TokenId, TokenScope};
+pub use verb::Verb;
 pub use why::Why;
 
 /// Values that open a door wider or less wide, so that a change can be taken in two safe steps:

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Scope, ServerIdentity, rails::RailClass};
+use super::{Scope, ServerIdentity, Verb, rails::RailClass};
 
 /// The name of a run, unique among all runs: the moment at which it began, UTC, and eight random digits,
 /// such as `20261123T120000Z-3f9a2c1d`. Runs sort by time.
@@ -127,6 +127,14 @@ pub struct ChangeNote {
     /// The scope that the token is to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+}
+
+impl ChangeNote {
+    /// Its verb; `None` when this version does not know the word.
+    #[must_use]
+    pub fn verb(&self) -> Option<Verb> {
+        Verb::of(&self.action)
+    }
 }
 
 /// What became of a change.

@@ -1,97 +1,80 @@
-//! In: what is and what should be of one thing. Out: one thing to do, complete in itself. It
-//! refuses to know whether it is worth doing: a change that changes nothing is never made.
+//! One thing to do, complete in itself: what is there before it, and what after it. A change that changes
+//! nothing is never made.
 
 use jiff::Timestamp;
 
-use crate::model::{
-    AllowedNetworks, ClientAddressSource, Holders, Limit, PasswordAuthentication, Permission, Scope,
-    SettingKey, Settings, Token,
-};
+use crate::model::{Scope, SettingKey, SettingValue, Settings, Token, Verb, settings::Step};
+
+use super::Phase;
 
 /// One thing to do, with what was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// More people hold a permission; `after` includes everybody in `before`.
-    Grant(HoldersChange),
-    /// Fewer people hold a permission.
-    Withdraw(HoldersChange),
-    /// Clients are accepted from more addresses; `after` includes all of `before`.
-    Admit(NetworksChange),
-    /// Clients are accepted from fewer addresses.
-    Refuse(NetworksChange),
-    /// The address of a client is found elsewhere.
-    SetClientAddress {
-        /// Where it is found now.
-        before: ClientAddressSource,
-        /// Where it will be found.
-        after: ClientAddressSource,
+    /// A setting gets another value.
+    Setting {
+        /// The value as it is.
+        before: SettingValue,
+        /// The value as it will be, of the same setting.
+        after: SettingValue,
     },
-    /// Passwords work for other people than before.
-    SetPasswordAuthentication {
-        /// For whom now.
-        before: PasswordAuthentication,
-        /// For whom then.
-        after: PasswordAuthentication,
-    },
-    /// New tokens may reach further or less far.
-    SetLimits {
-        /// The entries as they are.
-        before: Vec<Limit>,
-        /// The entries as they will be.
-        after: Vec<Limit>,
-    },
-    /// The scope of a token is lowered.
-    Narrow {
+    /// Something is done to a token.
+    Token {
         /// The token as it is.
         token: Box<Token>,
-        /// Its scope then.
-        to: Scope,
+        /// What is done to it.
+        step: TokenStep,
     },
-    /// The expiry of a token comes nearer.
+}
+
+/// What is done to a token. In the order in which it is done where one token needs several: its expiry comes before
+/// its scope, since the finding that asks for both may be gone with the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenStep {
+    /// Its expiry comes nearer.
     Expire {
-        /// The token as it is.
-        token: Box<Token>,
-        /// Its expiry then, UTC.
+        /// The expiry then, UTC.
         at: Timestamp,
     },
-    /// The description of a token says from when on it is to be revoked, where the server cannot set an
-    /// expiry.
+    /// Its description says from when on it is to be revoked, where the server cannot set an expiry.
     Mark {
-        /// The token as it is.
-        token: Box<Token>,
         /// The moment from which on a run revokes it, UTC midnight.
         until: Timestamp,
     },
-    /// The mark of a token goes, since nothing asks for its end any more.
-    Unmark {
-        /// The token as it is.
-        token: Box<Token>,
+    /// Its mark goes, since nothing asks for its end any more.
+    Unmark,
+    /// Its scope is lowered.
+    Narrow {
+        /// The scope then.
+        to: Scope,
     },
-    /// A token is revoked. It cannot be undone.
-    Revoke {
-        /// The token as it is.
-        token: Box<Token>,
-    },
+    /// It is revoked. It cannot be undone.
+    Revoke,
 }
 
-/// Another set of people holds a permission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HoldersChange {
-    /// The permission.
-    pub permission: Permission,
-    /// Who holds it now.
-    pub before: Holders,
-    /// Who will hold it.
-    pub after: Holders,
-}
+impl TokenStep {
+    /// The verbs of all of them, in the order in which they are done; tokens of one verb are changed together.
+    pub const VERBS: [Verb; 5] = [Verb::Expire, Verb::Mark, Verb::Unmark, Verb::Narrow, Verb::Revoke];
 
-/// Clients are accepted from another set of addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworksChange {
-    /// From where now.
-    pub before: AllowedNetworks,
-    /// From where then.
-    pub after: AllowedNetworks,
+    /// Its verb.
+    #[must_use]
+    pub fn verb(self) -> Verb {
+        match self {
+            Self::Expire { .. } => Verb::Expire,
+            Self::Mark { .. } => Verb::Mark,
+            Self::Unmark => Verb::Unmark,
+            Self::Narrow { .. } => Verb::Narrow,
+            Self::Revoke => Verb::Revoke,
+        }
+    }
+
+    /// When it lets a token end, UTC; `None` when it sets no such day.
+    #[must_use]
+    pub fn deadline(self) -> Option<Timestamp> {
+        match self {
+            Self::Expire { at: end } | Self::Mark { until: end } => Some(end),
+            Self::Unmark | Self::Narrow { .. } | Self::Revoke => None,
+        }
+    }
 }
 
 /// What a change is about.
@@ -126,108 +109,86 @@ pub enum Standing {
 }
 
 impl Change {
+    /// What `step` does to `token`.
+    #[must_use]
+    pub fn of_token(token: Token, step: TokenStep) -> Self {
+        Self::Token { token: Box::new(token), step }
+    }
+
     /// What it is about.
     #[must_use]
     pub fn object(&self) -> Object<'_> {
         match self {
-            Self::Grant(change) | Self::Withdraw(change) => {
-                Object::Setting(SettingKey::Permission(change.permission))
-            }
-            Self::Admit(_) | Self::Refuse(_) => Object::Setting(SettingKey::Networks),
-            Self::SetClientAddress { .. } => Object::Setting(SettingKey::ClientAddress),
-            Self::SetPasswordAuthentication { .. } => Object::Setting(SettingKey::PasswordAuthentication),
-            Self::SetLimits { .. } => Object::Setting(SettingKey::Limits),
-            Self::Narrow { token, .. }
-            | Self::Expire { token, .. }
-            | Self::Mark { token, .. }
-            | Self::Unmark { token }
-            | Self::Revoke { token } => Object::Token(token),
+            Self::Setting { before, .. } => Object::Setting(before.key()),
+            Self::Token { token, .. } => Object::Token(token),
         }
     }
 
     /// The token that it is about, when it is about one.
     #[must_use]
     pub fn token(&self) -> Option<&Token> {
-        match self.object() {
-            Object::Token(token) => Some(token),
-            Object::Setting(_) => None,
+        self.token_step().map(|(token, _)| token)
+    }
+
+    /// The token that it is about and what is done to it, when it is about one.
+    #[must_use]
+    pub fn token_step(&self) -> Option<(&Token, TokenStep)> {
+        match self {
+            Self::Token { token, step } => Some((token, *step)),
+            Self::Setting { .. } => None,
         }
     }
 
     /// Its verb, in plans and reports.
     #[must_use]
-    pub fn action(&self) -> &'static str {
+    pub fn verb(&self) -> Verb {
         match self {
-            Self::Grant(_) => "grant",
-            Self::Withdraw(_) => "withdraw",
-            Self::Admit(_) => "admit",
-            Self::Refuse(_) => "refuse",
-            Self::SetClientAddress { .. }
-            | Self::SetPasswordAuthentication { .. }
-            | Self::SetLimits { .. } => "set",
-            Self::Narrow { .. } => "narrow",
-            Self::Expire { .. } => "expire",
-            Self::Mark { .. } => "mark",
-            Self::Unmark { .. } => "unmark",
-            Self::Revoke { .. } => "revoke",
+            Self::Setting { before, after } => before.verb_to(after),
+            Self::Token { step, .. } => step.verb(),
+        }
+    }
+
+    /// The part of a run that it belongs to.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Setting { before, after } => match before.step_to(after) {
+                Step::Open => Phase::Expand,
+                Step::Replace => Phase::Verify,
+                Step::Close => Phase::Contract,
+            },
+            Self::Token { .. } => Phase::Contract,
         }
     }
 
     /// Whether it cannot be undone.
     #[must_use]
     pub fn is_irreversible(&self) -> bool {
-        matches!(self, Self::Revoke { .. })
+        match self {
+            Self::Setting { .. } => false,
+            Self::Token { step, .. } => *step == TokenStep::Revoke,
+        }
     }
 
     /// How `settings` stand, seen from this change; `After` for a change of a token.
     #[must_use]
     pub fn standing_in(&self, settings: &Settings) -> Standing {
-        fn of<T: PartialEq>(is: &T, before: &T, after: &T) -> Standing {
-            if is == after {
-                Standing::After
-            } else if is == before {
-                Standing::Before
-            } else {
-                Standing::Moved
-            }
-        }
-        match self {
-            Self::Grant(change) | Self::Withdraw(change) => {
-                of(settings.permissions.of(change.permission), &change.before, &change.after)
-            }
-            Self::Admit(change) | Self::Refuse(change) => {
-                of(&settings.networks, &change.before, &change.after)
-            }
-            Self::SetClientAddress { before, after } => of(&settings.client_address, before, after),
-            Self::SetPasswordAuthentication { before, after } => {
-                of(&settings.password_authentication, before, after)
-            }
-            Self::SetLimits { before, after } => of(&settings.limits, before, after),
-            Self::Narrow { .. }
-            | Self::Expire { .. }
-            | Self::Mark { .. }
-            | Self::Unmark { .. }
-            | Self::Revoke { .. } => Standing::After,
+        let Self::Setting { before, after } = self else { return Standing::After };
+        let is = settings.value(before.key());
+        if is == *after {
+            Standing::After
+        } else if is == *before {
+            Standing::Before
+        } else {
+            Standing::Moved
         }
     }
 
     /// Puts what it changes into `settings`, and touches nothing else of them.
     pub fn write_into(&self, settings: &mut Settings) {
         match self {
-            Self::Grant(change) | Self::Withdraw(change) => {
-                *settings.permissions.of_mut(change.permission) = change.after.clone();
-            }
-            Self::Admit(change) | Self::Refuse(change) => settings.networks = change.after.clone(),
-            Self::SetClientAddress { after, .. } => settings.client_address = after.clone(),
-            Self::SetPasswordAuthentication { after, .. } => {
-                settings.password_authentication = after.clone();
-            }
-            Self::SetLimits { after, .. } => settings.limits.clone_from(after),
-            Self::Narrow { .. }
-            | Self::Expire { .. }
-            | Self::Mark { .. }
-            | Self::Unmark { .. }
-            | Self::Revoke { .. } => {}
+            Self::Setting { after, .. } => settings.set(after.clone()),
+            Self::Token { .. } => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::{Change, HeldBack, Pending, Plan, PlannedChange};
+use super::{HeldBack, Pending, Plan, PlannedChange, TokenStep};
 
 /// One token of one target, explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,10 +131,10 @@ fn end(
     pending: Option<&Pending>,
     now: Timestamp,
 ) -> Option<Upcoming> {
-    let planned = changes.iter().filter_map(|planned| match planned.change {
-        Change::Expire { at, .. } => Some(Upcoming { at, event: Event::WouldExpire }),
-        Change::Mark { until, .. } => Some(Upcoming { at: until, event: Event::WouldBeRevoked }),
-        _ => None,
+    let planned = changes.iter().filter_map(|planned| match planned.change.token_step()?.1 {
+        TokenStep::Expire { at } => Some(Upcoming { at, event: Event::WouldExpire }),
+        TokenStep::Mark { until } => Some(Upcoming { at: until, event: Event::WouldBeRevoked }),
+        TokenStep::Unmark | TokenStep::Narrow { .. } | TokenStep::Revoke => None,
     });
     // A mark counts only while something asks for the end of the token.
     let marked =

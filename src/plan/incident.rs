@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     Change, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
+    TokenStep,
     lockout::{self, PeopleFold},
     settle::SettleFold,
     tokens::{disputed, untouchable},
@@ -108,7 +109,7 @@ fn revocation(token: Token, parent: Option<&TokenId>, incident: &Incident) -> Pl
     let made = parent.map_or(String::new(), |parent| format!("; it was made with token {parent}"));
     let text = format!("incident: {}{made}", incident.reason);
     PlannedChange::new(
-        Change::Revoke { token: Box::new(token) },
+        Change::of_token(token, TokenStep::Revoke),
         vec![Reason { rule: None, text, place: None }],
     )
 }

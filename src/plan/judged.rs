@@ -12,7 +12,7 @@ use crate::{
     model::{GroupName, Token, TokenId, UserName, Why, brief},
 };
 
-use super::{Change, Plan, PlannedChange};
+use super::{Plan, PlannedChange};
 
 /// How the owners and the makers of the tokens that a plan revokes stood when it was made. Empty when it
 /// revokes none, or did not ask how anybody stands.
@@ -101,10 +101,8 @@ impl Plan {
 }
 
 fn revoked(changes: &[PlannedChange]) -> impl Iterator<Item = &Token> {
-    changes.iter().filter_map(|planned| match &planned.change {
-        Change::Revoke { token } => Some(&**token),
-        _ => None,
-    })
+    let revoked = |planned: &'_ &PlannedChange| planned.change.is_irreversible();
+    changes.iter().filter(revoked).filter_map(|planned| planned.change.token())
 }
 
 /// The users on whom it can depend what becomes of `token`.

@@ -26,13 +26,13 @@ mod terms;
 mod together;
 mod tokens;
 
-pub use change::{Change, HoldersChange, NetworksChange, Object, Standing};
+pub use change::{Change, Object, Standing, TokenStep};
 pub use existing::{NotWaived, waive_existing};
 pub use explain::{Event, ExplainedToken, Upcoming};
 pub use judged::Judged;
 pub use lockout::{Axis, Loss, ShutOut, WaysIn, Who};
 pub use odd_dates::OddDates;
-pub use order::{Phase, phase};
+pub use order::Phase;
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use purpose::{Incident, Part, Purpose, Review, Selection};
@@ -179,12 +179,8 @@ impl PlannedChange {
     /// Whether it is too late for it at `now`, UTC: the token would end earlier than was promised.
     #[must_use]
     pub fn is_too_late(&self, now: Timestamp) -> bool {
-        let end = match &self.change {
-            Change::Expire { at, .. } => *at,
-            Change::Mark { until, .. } => *until,
-            _ => return false,
-        };
-        end < self.grace.map_or(now, |grace| grace.after(now))
+        let end = self.change.token_step().and_then(|(_, step)| step.deadline());
+        end.is_some_and(|end| end < self.grace.map_or(now, |grace| grace.after(now)))
     }
 
     fn new(change: Change, reasons: Vec<Reason>) -> Self {
@@ -434,10 +430,12 @@ impl Plan {
     pub fn deadlines_afterwards(&self, history: &History) -> BTreeMap<TokenId, Timestamp> {
         let mut deadlines = self.deadlines_left(history);
         for planned in &self.changes {
-            match &planned.change {
-                Change::Mark { token, until } => deadlines.insert(token.id.clone(), *until),
-                Change::Unmark { token } => deadlines.remove(&token.id),
-                _ => None,
+            match planned.change.token_step() {
+                Some((token, TokenStep::Mark { until })) => deadlines.insert(token.id.clone(), until),
+                Some((token, TokenStep::Unmark)) => deadlines.remove(&token.id),
+                Some((_, TokenStep::Expire { .. } | TokenStep::Narrow { .. } | TokenStep::Revoke)) | None => {
+                    None
+                }
             };
         }
         deadlines
@@ -472,9 +470,11 @@ impl ApprovedPlan {
 /// Every group that `policy` names: those whose members must be read for planning.
 #[must_use]
 pub fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
-    let of_settings = SettingKey::ALL.into_iter().flat_map(|key| settings::groups_of(policy, key));
-    let of_rules = policy.rules.iter().flat_map(|rule| rule.when.groups());
-    of_settings.chain(of_rules).cloned().collect()
+    let mut named: BTreeSet<_> = policy.rules.iter().flat_map(|rule| rule.when.groups()).cloned().collect();
+    for wanted in SettingKey::ALL.into_iter().filter_map(|key| policy.wanted(key)) {
+        named.extend(wanted.value.groups().cloned());
+    }
+    named
 }
 
 /// How many groups hold a permission, "everyone" counted as one, each permission for itself.

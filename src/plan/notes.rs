@@ -2,13 +2,14 @@
 //! runs. It refuses to take along names and descriptions.
 
 use crate::model::{
-    Permission,
+    Permission, SettingKey,
     rails::RailClass,
     run::{ChangeNote, Counts},
+    settings::Step,
 };
 
 use super::{
-    Change, HoldersChange, Plan, PlannedChange,
+    Change, Plan, PlannedChange, TokenStep,
     rails::{rail_of, withdrawn_holders, withdrawn_ranges},
 };
 
@@ -23,25 +24,18 @@ impl Plan {
             if refuses_callers(&planned.change) && callers > 0 {
                 counts.insert(RailClass::RefusedCallers, std::mem::take(&mut callers));
             }
-            let (deadline, scope) = match &planned.change {
-                Change::Expire { at, .. } => (Some(*at), None),
-                Change::Mark { until, .. } => (Some(*until), None),
-                Change::Narrow { to, .. } => (None, Some(*to)),
-                Change::Grant(_)
-                | Change::Withdraw(_)
-                | Change::Admit(_)
-                | Change::Refuse(_)
-                | Change::SetClientAddress { .. }
-                | Change::SetPasswordAuthentication { .. }
-                | Change::SetLimits { .. }
-                | Change::Unmark { .. }
-                | Change::Revoke { .. } => (None, None),
-            };
+            let step = planned.change.token_step().map(|(_, step)| step);
+            let scope = step.and_then(|step| match step {
+                TokenStep::Narrow { to } => Some(to),
+                TokenStep::Expire { .. } | TokenStep::Mark { .. } | TokenStep::Unmark | TokenStep::Revoke => {
+                    None
+                }
+            });
             ChangeNote {
                 address: planned.change.object().address(),
-                action: planned.change.action().to_owned(),
+                action: planned.change.verb().to_string(),
                 counts,
-                deadline,
+                deadline: step.and_then(TokenStep::deadline),
                 scope,
             }
         };
@@ -71,10 +65,15 @@ impl Plan {
 
 /// Whether it is one of the changes for which callers are refused.
 fn refuses_callers(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::Refuse(_)
-            | Change::SetClientAddress { .. }
-            | Change::Withdraw(HoldersChange { permission: Permission::Use, .. })
-    )
+    let Change::Setting { before, after } = change else { return false };
+    let closes = before.step_to(after) == Step::Close;
+    match before.key() {
+        SettingKey::Permission(Permission::Use) | SettingKey::Networks => closes,
+        SettingKey::ClientAddress => true,
+        SettingKey::Permission(
+            Permission::Create | Permission::CreateReadWrite | Permission::ManageOthers,
+        )
+        | SettingKey::PasswordAuthentication
+        | SettingKey::Limits => false,
+    }
 }

@@ -1,9 +1,9 @@
 //! In: changes. Out: the order in which they are done, so that nobody is shut out half way: first
 //! what opens, then what must be seen to work, last what closes. It refuses to know any server.
 
-use crate::model::{Limit, Reach, SettingKey, TokenId};
+use crate::model::{SettingKey, TokenId};
 
-use super::{Change, PlannedChange, change::Object};
+use super::{Change, PlannedChange, TokenStep, change::Object};
 
 /// The parts of a run. A failure in one stops before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,25 +31,6 @@ impl Phase {
     }
 }
 
-/// The phase that `change` belongs to.
-#[must_use]
-pub fn phase(change: &Change) -> Phase {
-    let opens = match change {
-        Change::Grant(_) | Change::Admit(_) => true,
-        Change::SetPasswordAuthentication { before, after } => before.union(after) == *after,
-        Change::SetLimits { before, after } => loosens(before, after),
-        Change::SetClientAddress { .. } => return Phase::Verify,
-        Change::Withdraw(_)
-        | Change::Refuse(_)
-        | Change::Narrow { .. }
-        | Change::Expire { .. }
-        | Change::Mark { .. }
-        | Change::Unmark { .. }
-        | Change::Revoke { .. } => false,
-    };
-    if opens { Phase::Expand } else { Phase::Contract }
-}
-
 /// Sorts changes into the order in which they are done: by phase, settings before tokens, tokens
 /// by verb with revocations last, then by identifier.
 pub(super) fn sort(changes: &mut [PlannedChange]) {
@@ -58,22 +39,14 @@ pub(super) fn sort(changes: &mut [PlannedChange]) {
 
 fn key(change: &Change) -> (Phase, u8, Option<SettingKey>, Option<&TokenId>) {
     let rank = match change {
-        Change::Expire { .. } | Change::Mark { .. } => 1,
-        Change::Unmark { .. } => 2,
-        Change::Narrow { .. } => 3,
-        Change::Revoke { .. } => 4,
-        _ => 0,
+        Change::Setting { .. } => 0,
+        Change::Token { step: TokenStep::Expire { .. } | TokenStep::Mark { .. }, .. } => 1,
+        Change::Token { step: TokenStep::Unmark, .. } => 2,
+        Change::Token { step: TokenStep::Narrow { .. }, .. } => 3,
+        Change::Token { step: TokenStep::Revoke, .. } => 4,
     };
     match change.object() {
-        Object::Setting(setting) => (phase(change), rank, Some(setting), None),
-        Object::Token(token) => (phase(change), rank, None, Some(&token.id)),
+        Object::Setting(setting) => (change.phase(), rank, Some(setting), None),
+        Object::Token(token) => (change.phase(), rank, None, Some(&token.id)),
     }
-}
-
-/// Whether no token that `before` admits is refused by `after`: the same owners in the same order,
-/// each under limits that are at least as high. Anything else counts as closing.
-fn loosens(before: &[Limit], after: &[Limit]) -> bool {
-    after.is_empty()
-        || before.len() == after.len()
-            && before.iter().zip(after).all(|(before, after)| after.is_no_narrower_than(before))
 }

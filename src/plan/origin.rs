@@ -97,7 +97,7 @@ impl<'a> Asked<'a> {
     /// Whether the plan does this to the same thing; a deadline moves with the moment that a plan is for.
     fn asks_for_such(&self, change: &Change) -> bool {
         self.about(change)
-            .any(|asked| asked == change || change.token().is_some() && asked.action() == change.action())
+            .any(|asked| asked == change || change.token().is_some() && asked.verb() == change.verb())
     }
 
     fn about(&self, change: &Change) -> Box<dyn Iterator<Item = &Change> + '_> {

@@ -102,7 +102,7 @@ impl<'a> Outlook<'a> {
 
     fn basis(&self, key: SettingKey) -> Basis {
         let held_back = self.held_back.iter().find(|held| held.subject == key.path());
-        let place = self.policy.place_of(key).filter(|_| held_back.is_none());
-        Basis { key, place: place.cloned(), held_back: held_back.map(|held| held.reason.clone()) }
+        let place = self.policy.wanted(key).map(|wanted| wanted.place).filter(|_| held_back.is_none());
+        Basis { key, place, held_back: held_back.map(|held| held.reason.clone()) }
     }
 }

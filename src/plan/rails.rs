@@ -8,11 +8,12 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 
 use crate::model::{
-    AllowedNetworks, Holders, Period, Token,
+    AllowedNetworks, Holders, Period, SettingKey, SettingValue, Token,
     rails::{Rail, RailClass, Rails},
+    settings::Step,
 };
 
-use super::{ApprovedPlan, Change, NetworksChange, Plan, PlannedChange, Purpose, Spent};
+use super::{ApprovedPlan, Change, Phase, Plan, PlannedChange, Purpose, Spent, TokenStep};
 
 /// Counts that somebody allowed for this run alone, by class: exactly as many, not one more.
 pub type Allowed = BTreeMap<RailClass, u64>;
@@ -217,24 +218,35 @@ fn live_before(class: RailClass, live: u64, spent: u64) -> u64 {
 /// The rail that a change at `now` counts for; nothing for what only opens or can be set back at once.
 pub(super) fn rail_of(change: &Change, now: Timestamp) -> Option<RailClass> {
     match change {
-        Change::Revoke { token } if token.is_expired(now) => Some(RailClass::Cleanups),
-        Change::Revoke { .. } => Some(RailClass::Revocations),
-        Change::Expire { .. } | Change::Mark { .. } => Some(RailClass::Expiries),
-        Change::Narrow { .. } => Some(RailClass::Narrowings),
-        Change::Withdraw(_) => Some(RailClass::WithdrawnGroups),
-        Change::Refuse(_) | Change::SetClientAddress { .. } => Some(RailClass::RefusedCallers),
-        Change::Grant(_)
-        | Change::Admit(_)
-        | Change::Unmark { .. }
-        | Change::SetPasswordAuthentication { .. }
-        | Change::SetLimits { .. } => None,
+        Change::Token { token, step } => match step {
+            TokenStep::Revoke if token.is_expired(now) => Some(RailClass::Cleanups),
+            TokenStep::Revoke => Some(RailClass::Revocations),
+            TokenStep::Expire { .. } | TokenStep::Mark { .. } => Some(RailClass::Expiries),
+            TokenStep::Narrow { .. } => Some(RailClass::Narrowings),
+            TokenStep::Unmark => None,
+        },
+        Change::Setting { before, after } => match (before.key(), before.step_to(after)) {
+            (SettingKey::Permission(_), Step::Close | Step::Replace) => Some(RailClass::WithdrawnGroups),
+            (SettingKey::Networks, Step::Close | Step::Replace) | (SettingKey::ClientAddress, _) => {
+                Some(RailClass::RefusedCallers)
+            }
+            (SettingKey::Permission(_) | SettingKey::Networks, Step::Open)
+            | (SettingKey::PasswordAuthentication | SettingKey::Limits, _) => None,
+        },
     }
 }
 
 /// How many ranges are refused, and of how many; "anywhere" counts as those that are refused and those that
 /// are left.
 pub(super) fn withdrawn_ranges(change: &Change) -> (u64, u64) {
-    let Change::Refuse(NetworksChange { before, after }) = change else { return (0, 0) };
+    let Change::Setting { before: SettingValue::Networks(before), after: SettingValue::Networks(after) } =
+        change
+    else {
+        return (0, 0);
+    };
+    if change.phase() == Phase::Expand {
+        return (0, 0);
+    }
     let after = after.addresses();
     let refused = before.addresses().difference(&after).pieces().len() as u64;
     let of = match before {
@@ -246,12 +258,18 @@ pub(super) fn withdrawn_ranges(change: &Change) -> (u64, u64) {
 
 /// How many groups lose a permission; "everyone" counts as one.
 pub(super) fn withdrawn_holders(change: &Change) -> u64 {
-    let Change::Withdraw(change) = change else { return 0 };
-    let kept = |group| matches!(&change.after, Holders::Groups(groups) if groups.contains(group));
-    match &change.before {
-        Holders::Everyone => 1,
-        Holders::Nobody => 0,
-        Holders::Groups(groups) => groups.iter().filter(|group| !kept(group)).count() as u64,
+    let Change::Setting { before: SettingValue::Holders(_, before), after: SettingValue::Holders(_, after) } =
+        change
+    else {
+        return 0;
+    };
+    match (before, after) {
+        (_, Holders::Everyone) | (Holders::Nobody, _) => 0,
+        (Holders::Everyone, Holders::Groups(_) | Holders::Nobody) => 1,
+        (Holders::Groups(before), Holders::Nobody) => before.iter().count() as u64,
+        (Holders::Groups(before), Holders::Groups(after)) => {
+            before.iter().filter(|group| !after.contains(group)).count() as u64
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::fmt;
 
 use crate::{
     inventory::{Administrators, Credential, Expiry, LeftOut, Missing, Pace, RateLimit, Server},
-    model::{OwnerKind, Reach, TokenId, UserName, brief},
+    model::{OwnerKind, SettingKey, TokenId, UserName, Verb, brief},
 };
 
-use super::{Change, History, Pending, PlannedChange};
+use super::{History, Object, Pending, Phase, PlannedChange};
 
 /// Something to know about a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,8 +100,8 @@ pub(super) fn surroundings(
         remarks.push(Remark::DeletedUsers);
     }
     let is_marked = |pending: &Pending| pending.token.mark.is_some_and(|mark| mark.until == pending.until);
-    let marks = changes.iter().any(|planned| matches!(planned.change, Change::Mark { .. }))
-        || pending.iter().any(is_marked);
+    let marks =
+        changes.iter().any(|planned| planned.change.verb() == Verb::Mark) || pending.iter().any(is_marked);
     let can_mark = matches!(server.capabilities.expiry, Expiry::Mark { .. });
     if can_mark && marks && history.spent.is_none() {
         remarks.push(Remark::MarksAreNotRecorded);
@@ -111,8 +111,8 @@ pub(super) fn surroundings(
         remarks.extend(lack(server).map(Remark::CannotAdminister));
     }
     let closes = |planned: &PlannedChange| {
-        matches!(&planned.change, Change::SetPasswordAuthentication { before, after }
-            if before.union(after) != *after)
+        planned.change.object() == Object::Setting(SettingKey::PasswordAuthentication)
+            && planned.change.phase() == Phase::Contract
     };
     if server.capabilities.tokens_sent_as_passwords_are_passwords && changes.iter().any(closes) {
         remarks.push(Remark::TokensSentAsPasswords);

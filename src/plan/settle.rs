@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::model::{
-    Token, TokenScope,
+    Token, TokenScope, Verb,
     run::{Fate, Settled},
 };
 
@@ -48,10 +48,11 @@ impl<'a> SettleFold<'a> {
         planned: impl Iterator<Item = &'p PlannedChange>,
         whole: bool,
     ) -> Vec<Settled> {
-        let again: HashSet<(String, &str)> =
-            planned.map(|one| (one.change.object().address(), one.change.action())).collect();
+        let again: HashSet<(String, Verb)> =
+            planned.map(|one| (one.change.object().address(), one.change.verb())).collect();
         let settle = |(change, seen): (&OpenChange, Option<Fate>)| {
-            let is_planned = || again.contains(&(change.note.address.clone(), change.note.action.as_str()));
+            let note = &change.note;
+            let is_planned = || note.verb().is_some_and(|verb| again.contains(&(note.address.clone(), verb)));
             let fate = seen.unwrap_or_else(|| match whole {
                 _ if change.elsewhere => Fate::Unknown,
                 _ if is_planned() => Fate::Failed,
@@ -67,11 +68,11 @@ impl<'a> SettleFold<'a> {
 /// What the token, as it is now, says about a change that was begun on it; nothing when it says nothing.
 fn fate_of(change: &OpenChange, token: &Token) -> Option<Fate> {
     let note = &change.note;
-    let done = match (note.action.as_str(), note.deadline, note.scope) {
-        ("revoke", ..) => false,
-        ("expire", Some(deadline), _) => token.expires.is_some_and(|expires| expires <= deadline),
+    let done = match (note.verb()?, note.deadline, note.scope) {
+        (Verb::Revoke, ..) => false,
+        (Verb::Expire, Some(deadline), _) => token.expires.is_some_and(|expires| expires <= deadline),
         // A scope that was never set was not set by the change either, however far the token reaches.
-        ("narrow", _, Some(scope)) => matches!(token.scope, TokenScope::Set(is) if is <= scope),
+        (Verb::Narrow, _, Some(scope)) => matches!(token.scope, TokenScope::Set(is) if is <= scope),
         _ => return None,
     };
     Some(if done { Fate::Done } else { Fate::Failed })

@@ -13,7 +13,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark};
+use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark, TokenStep};
 
 /// What findings on tokens lead to.
 pub(super) struct TokenPlan<'a> {
@@ -132,7 +132,7 @@ impl<'a> TokenPlan<'a> {
     pub(super) fn unmark(&mut self, token: Token) {
         let text = "nothing asks for its end any more".to_owned();
         let reasons = vec![Reason { rule: None, text, place: None }];
-        self.lists.changes.push(PlannedChange::new(Change::Unmark { token: Box::new(token) }, reasons));
+        self.lists.changes.push(PlannedChange::new(Change::of_token(token, TokenStep::Unmark), reasons));
     }
 
     /// What everything leads to. What the server cannot do at all is `tolerated` or not.
@@ -162,7 +162,7 @@ impl<'a> TokenPlan<'a> {
     fn revoke(&mut self, token: &Token, reasons: Vec<Reason>) {
         self.lists
             .changes
-            .push(PlannedChange::new(Change::Revoke { token: Box::new(token.clone()) }, reasons));
+            .push(PlannedChange::new(Change::of_token(token.clone(), TokenStep::Revoke), reasons));
     }
 
     /// Lowers the scope, and answers the findings for which there is no remedy left.
@@ -171,7 +171,7 @@ impl<'a> TokenPlan<'a> {
             _ if narrowing.is_empty() => return Vec::new(),
             Some(to) if token.scope.is_lowered_by(to) && self.server.capabilities.narrows => {
                 self.lists.changes.push(PlannedChange::new(
-                    Change::Narrow { token: Box::new(token.clone()), to },
+                    Change::of_token(token.clone(), TokenStep::Narrow { to }),
                     narrowing.into_iter().map(reason).collect(),
                 ));
                 return Vec::new();
@@ -200,13 +200,12 @@ impl<'a> TokenPlan<'a> {
         // What was promised before is not promised anew.
         let promised_now = expiring.iter().filter(|finding| finding.action.deadline(self.now) == Some(at));
         let grace = promised_now.filter_map(|finding| finding.action.grace()).min();
-        let boxed = || Box::new(token.clone());
-        let change = match (ends, self.server.capabilities.expiry) {
+        let step = match (ends, self.server.capabilities.expiry) {
             (Some(until), _) => {
                 self.pend(token, until, expiring);
                 return Vec::new();
             }
-            (None, Expiry::Set) => Change::Expire { token: boxed(), at },
+            (None, Expiry::Set) => TokenStep::Expire { at },
             (None, Expiry::Mark { room }) => {
                 if mark::fitting(&token.description, room) != token.description {
                     if let Some(reader) = self.policy.reader_of_descriptions(&token.owner) {
@@ -215,7 +214,7 @@ impl<'a> TokenPlan<'a> {
                     }
                     self.lists.remarks.push(Remark::WordsAreCut(token.id.clone()));
                 }
-                Change::Mark { token: boxed(), until: at }
+                TokenStep::Mark { until: at }
             }
             (None, Expiry::WithoutKey) => {
                 self.lack(Lack::KeyForMarks, &expiring);
@@ -223,6 +222,7 @@ impl<'a> TokenPlan<'a> {
             }
         };
         let reasons = expiring.into_iter().map(reason).collect();
+        let change = Change::of_token(token.clone(), step);
         self.lists.changes.push(PlannedChange { grace, ..PlannedChange::new(change, reasons) });
         Vec::new()
     }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     model::{
         Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, LimitKey, Owner,
-        PasswordAuthentication, Period, Permission, Rule, SettingKey, UserName,
+        PasswordAuthentication, Period, Permission, Rule, SettingKey, SettingValue, UserName,
     },
     yaml::Place,
 };
@@ -33,6 +33,13 @@ pub struct Sourced<T> {
     pub value: T,
     /// The place of its key, or of the list entry that it is.
     pub place: Place,
+}
+
+impl<T> Sourced<T> {
+    /// What `change` makes of the value, at the same place.
+    pub fn map<U>(&self, change: impl FnOnce(&T) -> U) -> Sourced<U> {
+        Sourced { value: change(&self.value), place: self.place.clone() }
+    }
 }
 
 /// What the policy says of one setting. A key that no layer has is not managed: the server keeps
@@ -83,15 +90,30 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The place of a managed setting; nothing when it is not managed.
+    /// The value that a managed setting must have, with its place; `None` when it is not managed.
     #[must_use]
-    pub fn place_of(&self, key: SettingKey) -> Option<&Place> {
+    pub fn wanted(&self, key: SettingKey) -> Option<Sourced<SettingValue>> {
         match key {
-            SettingKey::Permission(permission) => self.permissions.get(&permission).map(|set| &set.place),
-            SettingKey::Networks => self.networks.get().map(|set| &set.place),
-            SettingKey::ClientAddress => self.client_address.get().map(|set| &set.place),
-            SettingKey::PasswordAuthentication => self.password_authentication.get().map(|set| &set.place),
-            SettingKey::Limits => self.limits.get().map(|set| &set.place),
+            SettingKey::Permission(permission) => self
+                .permissions
+                .get(&permission)
+                .map(|set| set.map(|holders| SettingValue::Holders(permission, holders.clone()))),
+            SettingKey::Networks => {
+                self.networks.get().map(|set| set.map(|networks| SettingValue::Networks(networks.clone())))
+            }
+            SettingKey::ClientAddress => self
+                .client_address
+                .get()
+                .map(|set| set.map(|source| SettingValue::ClientAddress(source.clone()))),
+            SettingKey::PasswordAuthentication => self
+                .password_authentication
+                .get()
+                .map(|set| set.map(|passwords| SettingValue::PasswordAuthentication(passwords.clone()))),
+            SettingKey::Limits => self.limits.get().map(|set| {
+                set.map(|entries| {
+                    SettingValue::Limits(entries.iter().map(|entry| entry.limit.clone()).collect())
+                })
+            }),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
         Question, Rule, Token,
         rails::{Lockout, Unsupported},
     },
-    plan::{Basis, Change, ExplainedToken, History, Outlook, Plan, Terms},
+    plan::{Basis, ExplainedToken, History, Outlook, Plan, Terms, TokenStep},
     policy::Policy,
     policy_tests::file::{Case, CaseSubject, TestFile, TokenAction, Written},
     yaml::Place,
@@ -160,12 +160,12 @@ fn run_token(paper: &Paper<'_>, token: &Token, case: &Case, policy: &Policy, res
 }
 
 fn actions(explained: &ExplainedToken) -> BTreeSet<TokenAction> {
-    let changes = explained.changes.iter().filter_map(|planned| match &planned.change {
-        Change::Narrow { .. } => Some(TokenAction::Narrow),
-        Change::Expire { at, .. } => Some(TokenAction::Expire(*at)),
-        Change::Revoke { .. } => Some(TokenAction::Revoke),
-        // Of settings.
-        _ => None,
+    let changes = explained.changes.iter().filter_map(|planned| match planned.change.token_step()?.1 {
+        TokenStep::Narrow { .. } => Some(TokenAction::Narrow),
+        TokenStep::Expire { at } => Some(TokenAction::Expire(at)),
+        TokenStep::Revoke => Some(TokenAction::Revoke),
+        // On paper every server can set an expiry.
+        TokenStep::Mark { .. } | TokenStep::Unmark => None,
     });
     let pending = explained.pending.iter().map(|pending| TokenAction::Pending(pending.until));
     let held_back = explained.held_back.iter().map(|_| TokenAction::HeldBack);

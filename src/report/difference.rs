@@ -8,8 +8,11 @@ use jiff::Timestamp;
 use similar::{ChangeTag, TextDiff};
 
 use crate::{
-    model::{AddressSet, AllowedNetworks, Holders, Limit, Token, brief, settings::LimitDocument},
-    plan::{Change, HoldersChange, NetworksChange, Plan, PlannedChange},
+    model::{
+        AddressSet, AllowedNetworks, Holders, Limit, SettingKey, SettingValue, Token, brief,
+        settings::LimitDocument,
+    },
+    plan::{Change, Object, Plan, PlannedChange, TokenStep},
 };
 
 use super::escape::{escape_whole, thousands};
@@ -58,16 +61,14 @@ impl Line {
 /// All changes of one setting: from what is there before the first to what is there after the last.
 pub(super) fn of_setting(plan: &Plan, group: &[&PlannedChange]) -> Vec<Line> {
     let (Some(first), Some(last)) = (group.first(), group.last()) else { return Vec::new() };
-    match (&first.change, &last.change) {
-        (
-            Change::Grant(HoldersChange { before, .. }) | Change::Withdraw(HoldersChange { before, .. }),
-            Change::Grant(HoldersChange { after, .. }) | Change::Withdraw(HoldersChange { after, .. }),
-        ) => holders(before, after),
-        (
-            Change::Admit(NetworksChange { before, .. }) | Change::Refuse(NetworksChange { before, .. }),
-            Change::Admit(NetworksChange { after, .. }) | Change::Refuse(NetworksChange { after, .. }),
-        ) => networks(plan, before, after),
-        (Change::SetClientAddress { before, .. }, Change::SetClientAddress { after, .. }) => {
+    let (Change::Setting { before, .. }, Change::Setting { after, .. }) = (&first.change, &last.change)
+    else {
+        return Vec::new();
+    };
+    match (before, after) {
+        (SettingValue::Holders(_, before), SettingValue::Holders(_, after)) => holders(before, after),
+        (SettingValue::Networks(before), SettingValue::Networks(after)) => networks(plan, before, after),
+        (SettingValue::ClientAddress(before), SettingValue::ClientAddress(after)) => {
             let moved = plan.refused_use.of_unknown_address;
             let unknown = format!(
                 "{moved} owners who used tokens lately may be refused: where they are seen then is not known"
@@ -75,49 +76,51 @@ pub(super) fn of_setting(plan: &Plan, group: &[&PlannedChange]) -> Vec<Line> {
             let lines = [note(escape_whole(&format!("{before} -> {after}")))];
             lines.into_iter().chain((moved > 0).then(|| note(unknown))).collect()
         }
-        (
-            Change::SetPasswordAuthentication { before, .. },
-            Change::SetPasswordAuthentication { after, .. },
-        ) => {
+        (SettingValue::PasswordAuthentication(before), SettingValue::PasswordAuthentication(after)) => {
             vec![note(escape_whole(&format!("{before} -> {after}")))]
         }
-        (Change::SetLimits { before, .. }, Change::SetLimits { after, .. }) => limits(before, after),
-        _ => Vec::new(),
+        (SettingValue::Limits(before), SettingValue::Limits(after)) => limits(before, after),
+        // Changes of one setting have values of one setting.
+        (
+            SettingValue::Holders(..)
+            | SettingValue::Networks(_)
+            | SettingValue::ClientAddress(_)
+            | SettingValue::PasswordAuthentication(_)
+            | SettingValue::Limits(_),
+            _,
+        ) => Vec::new(),
     }
 }
 
-/// What a change does to a token; nothing when it is about a setting.
+/// What a change does to a token; `None` when it is about a setting.
 pub(super) fn of_token(change: &Change) -> Option<String> {
-    match change {
-        Change::Narrow { token, to } => Some(format!("scope {} -> {to}", token.scope)),
-        Change::Expire { token, at } => Some(format!("expires {} -> {}", expiry(token.expires), day(*at))),
-        Change::Mark { until, .. } => Some(format!("mark, to be revoked on {}", day(*until))),
-        Change::Unmark { token } => Some(format!("unmark, was to end on {}", marked(token))),
-        Change::Revoke { .. } => Some("revoke, cannot be undone".to_owned()),
-        _ => None,
-    }
+    let (token, step) = change.token_step()?;
+    Some(match step {
+        TokenStep::Narrow { to } => format!("scope {} -> {to}", token.scope),
+        TokenStep::Expire { at } => format!("expires {} -> {}", expiry(token.expires), day(at)),
+        TokenStep::Mark { until } => format!("mark, to be revoked on {}", day(until)),
+        TokenStep::Unmark => format!("unmark, was to end on {}", marked(token)),
+        TokenStep::Revoke => "revoke, cannot be undone".to_owned(),
+    })
 }
 
-/// A token before a change and after it, as far as the change is about it; nothing when it is about a
-/// setting.
+/// A token before a change and after it, as far as the change is about it; `None` when it is about a setting.
 pub(super) fn sides_of_token(change: &Change) -> Option<(String, String)> {
-    match change {
-        Change::Narrow { token, to } => Some((token.scope.to_string(), to.to_string())),
-        Change::Expire { token, at } => {
-            Some((format!("expires {}", expiry(token.expires)), format!("expires {}", day(*at))))
+    let (token, step) = change.token_step()?;
+    Some(match step {
+        TokenStep::Narrow { to } => (token.scope.to_string(), to.to_string()),
+        TokenStep::Expire { at } => {
+            (format!("expires {}", expiry(token.expires)), format!("expires {}", day(at)))
         }
-        Change::Mark { token, until } => {
-            Some((format!("ends {}", marked(token)), format!("to be revoked on {}", day(*until))))
+        TokenStep::Mark { until } => {
+            (format!("ends {}", marked(token)), format!("to be revoked on {}", day(until)))
         }
-        Change::Unmark { token } => {
-            Some((format!("to be revoked on {}", marked(token)), "no mark".to_owned()))
-        }
-        Change::Revoke { token } => {
+        TokenStep::Unmark => (format!("to be revoked on {}", marked(token)), "no mark".to_owned()),
+        TokenStep::Revoke => {
             let before = format!("{}, expires {}", token.scope, expiry(token.expires));
-            Some((before, "revoked, cannot be undone".to_owned()))
+            (before, "revoked, cannot be undone".to_owned())
         }
-        _ => None,
-    }
+    })
 }
 
 /// The day that a token is marked with, for people.
@@ -186,7 +189,8 @@ fn networks(plan: &Plan, before: &AllowedNetworks, after: &AllowedNetworks) -> V
 
 /// That the counts of last uses say little, when they do.
 fn addresses_move(plan: &Plan) -> Option<Line> {
-    let moves = plan.changes.iter().any(|planned| matches!(planned.change, Change::SetClientAddress { .. }));
+    let source = Object::Setting(SettingKey::ClientAddress);
+    let moves = plan.changes.iter().any(|planned| planned.change.object() == source);
     let text = if moves {
         "the address of a client is found elsewhere then: who is refused is not known"
     } else {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     compliance::TokenFindings,
-    model::{Rule, Token},
+    model::{Rule, Token, Verb},
     plan::{Origin, Plan, Reason},
     policy::Waiver,
     yaml::Place,
@@ -14,8 +14,8 @@ use crate::{
 /// What is done about a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy<'a> {
-    /// A change of the plan, by its action.
-    Change(&'static str),
+    /// A change of the plan, by its verb.
+    Change(Verb),
     /// Nothing any more: the token ends by itself at this moment, UTC.
     Pending(Timestamp),
     /// It is reported and nothing else.
@@ -28,7 +28,7 @@ impl Remedy<'_> {
     /// How programs read it.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Change(action) => action,
+            Self::Change(verb) => verb.word(),
             Self::Pending(_) => "pending",
             Self::Report => "report",
             Self::Waived(_) => "waived",
@@ -53,7 +53,7 @@ pub(super) struct Found<'a> {
 /// Every finding in `plan`: of its changes, then pending, reported and waived ones.
 pub(super) fn found(plan: &Plan) -> impl Iterator<Item = Found<'_>> {
     let changed = plan.changes.iter().flat_map(|planned| {
-        let remedy = Remedy::Change(planned.change.action());
+        let remedy = Remedy::Change(planned.change.verb());
         let of = move |token| because(token, &planned.reasons, remedy, planned.origin);
         planned.change.token().into_iter().flat_map(of)
     });

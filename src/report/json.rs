@@ -11,14 +11,15 @@ use crate::{
     compliance::{Finding, TokenFindings},
     inventory::{Coverage, LeftOut},
     model::{
-        AddressSet, LastChange, Token,
+        AddressSet, LastChange, Token, Verb,
         network::AddressRange,
         rails::RailClass,
         run::{Counts, Settled},
         schema::schema_of_output,
-        settings::{ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList},
     },
-    plan::{Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Purpose, Reason, RefusedUse},
+    plan::{
+        Change, HeldBack, Origin, Part, Pending, Plan, PlannedChange, Purpose, Reason, RefusedUse, TokenStep,
+    },
     policy::{Waiver, WaiverSubject},
     yaml::Place,
 };
@@ -229,7 +230,7 @@ pub struct ChangeEntry {
     /// One of `grant`, `withdraw`, `admit`, `refuse`, `set`, `narrow`, `expire`, `mark`, `unmark`,
     /// `revoke`.
     #[schemars(with = "Vec<String>")]
-    pub actions: [&'static str; 1],
+    pub actions: [Verb; 1],
     /// What is there now.
     pub before: Value,
     /// What will be there; null for a token that is revoked.
@@ -514,7 +515,7 @@ impl PlanDocument {
         }
         self.outcomes.push(OutcomeEntry {
             address: reviewed.change.address.clone(),
-            action: reviewed.change.action().to_owned(),
+            action: reviewed.change.verb().to_string(),
             result: if reviewed.verdict.is_refused() { "refused" } else { "done" },
             reason: Some(reviewed.verdict.to_string()),
         });
@@ -533,7 +534,7 @@ impl PlanDocument {
             };
             OutcomeEntry {
                 address: address(target, change.planned.change.object()),
-                action: change.planned.change.action().to_owned(),
+                action: change.planned.change.verb().to_string(),
                 result,
                 reason,
             }
@@ -574,7 +575,7 @@ pub(super) fn resource_change(target: &str, planned: &PlannedChange) -> Resource
     });
     ResourceChange {
         address: address(target, planned.change.object()),
-        change: ChangeEntry { actions: [planned.change.action()], before, after },
+        change: ChangeEntry { actions: [planned.change.verb()], before, after },
         action_reason: reasons.collect::<Vec<_>>().join("; "),
         rules: planned
             .reasons
@@ -584,75 +585,31 @@ pub(super) fn resource_change(target: &str, planned: &PlannedChange) -> Resource
             .collect(),
         reasons: planned.reasons.iter().map(reason_entry).collect(),
         irreversible: planned.change.is_irreversible(),
-        phase: crate::plan::phase(&planned.change).word(),
+        phase: planned.change.phase().word(),
         origin: planned.origin.map(Origin::word),
         precondition: precondition(&planned.change),
         source: planned.reasons.iter().find_map(|reason| reason.place.as_ref()).map(source),
     }
 }
 
-/// What there is before `change`.
-pub(super) fn before_of(change: &Change) -> Value {
-    before_and_after(change).0
-}
-
-/// What there is after `change`.
-pub(super) fn after_of(change: &Change) -> Value {
-    before_and_after(change).1
-}
-
-/// The value of the setting `key` in a settings document, in the form in which changes have it.
-pub(super) fn setting_of<'a>(settings: &'a Value, key: &str) -> Option<&'a Value> {
-    settings.pointer(&pointer_of(key))
-}
-
-/// Where the setting `key` stands in a settings document.
-pub(super) fn pointer_of(key: &str) -> String {
-    let key = key.strip_prefix("tokens.").unwrap_or(key);
-    format!("/{}", key.replace('.', "/"))
-}
-
 fn before_and_after(change: &Change) -> (Value, Value) {
-    match change {
-        Change::Grant(change) | Change::Withdraw(change) => {
-            (json!(WordOrList::from(&change.before)), json!(WordOrList::from(&change.after)))
-        }
-        Change::Admit(change) | Change::Refuse(change) => {
-            (json!(WordOrList::from(&change.before)), json!(WordOrList::from(&change.after)))
-        }
-        Change::SetClientAddress { before, after } => {
-            (json!(ClientAddressDocument::from(before)), json!(ClientAddressDocument::from(after)))
-        }
-        Change::SetPasswordAuthentication { before, after } => (
-            json!(PasswordAuthenticationDocument::from(before)),
-            json!(PasswordAuthenticationDocument::from(after)),
-        ),
-        Change::SetLimits { before, after } => {
-            let documents = |limits: &[_]| limits.iter().map(LimitDocument::from).collect::<Vec<_>>();
-            (json!(documents(before)), json!(documents(after)))
-        }
-        Change::Narrow { token: before, to } => {
-            let mut after = token(before);
-            replace(&mut after, "scope", json!(to));
-            (token(before), after)
-        }
-        Change::Expire { token: before, at } => {
-            let mut after = token(before);
-            replace(&mut after, "expires", json!(at));
-            (token(before), after)
-        }
-        Change::Mark { token: before, until } => {
-            let mut after = token(before);
-            replace(&mut after, "marked_to_end", json!(until));
-            (token(before), after)
-        }
-        Change::Unmark { token: before } => {
-            let mut after = token(before);
-            replace(&mut after, "marked_to_end", Value::Null);
-            (token(before), after)
-        }
-        Change::Revoke { token: before } => (token(before), Value::Null),
-    }
+    let (token, step) = match change {
+        Change::Setting { before, after } => return (before.to_json(), after.to_json()),
+        Change::Token { token, step } => (self::token(token), *step),
+    };
+    let with = |key: &str, value: Value| {
+        let mut after = token.clone();
+        replace(&mut after, key, value);
+        after
+    };
+    let after = match step {
+        TokenStep::Narrow { to } => with("scope", json!(to)),
+        TokenStep::Expire { at } => with("expires", json!(at)),
+        TokenStep::Mark { until } => with("marked_to_end", json!(until)),
+        TokenStep::Unmark => with("marked_to_end", Value::Null),
+        TokenStep::Revoke => Value::Null,
+    };
+    (token, after)
 }
 
 fn replace(object: &mut Value, key: &str, value: Value) {

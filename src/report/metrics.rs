@@ -105,7 +105,7 @@ impl Metrics {
         for (target, plan) in latest(run) {
             for planned in &plan.changes {
                 let origin = planned.origin.map_or("not-compared", Origin::word);
-                *pending.entry((target, planned.change.action(), origin)).or_default() += 1;
+                *pending.entry((target, planned.change.verb().word(), origin)).or_default() += 1;
             }
         }
         self.gauge(

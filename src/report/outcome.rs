@@ -73,7 +73,7 @@ pub fn outcome(
             ChangeResult::Failed(why) => (paint.removed("failed"), why),
             ChangeResult::NotTried(why) => (paint.changed("not tried"), why),
         };
-        let action = change.planned.change.action();
+        let action = change.planned.change.verb();
         writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
         writeln!(out, "      {}", escape_whole(why))?;
     }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compliance::{Finding, WaiverStanding, WaiverWarning},
-    model::{Owner, OwnerKind, Rule, RuleCode, Token, TokenId, brief},
-    plan::{Change, Reason},
+    model::{Owner, OwnerKind, Rule, RuleCode, Token, TokenId, Verb, brief},
+    plan::{Change, Reason, TokenStep},
     yaml::Place,
 };
 
@@ -127,15 +127,12 @@ impl Coming<'_> {
     }
 
     fn is_revoked(&self) -> bool {
-        self.changes.iter().any(|change| matches!(change, Change::Revoke { .. }))
+        self.changes.iter().any(|change| change.verb() == Verb::Revoke)
     }
 
     /// When it ends, when that is because of the policy.
     fn end(&self) -> Option<Timestamp> {
-        let set = self.changes.iter().find_map(|change| match change {
-            Change::Expire { at, .. } | Change::Mark { until: at, .. } => Some(*at),
-            _ => None,
-        });
+        let set = self.changes.iter().find_map(|change| change.token_step()?.1.deadline());
         set.or(self.ends)
     }
 }
@@ -240,12 +237,12 @@ fn consequences(one: &Coming<'_>, applied: bool) -> Vec<String> {
         };
         return vec![text.to_owned()];
     }
-    let narrowed = one.changes.iter().filter_map(|change| match change {
-        Change::Narrow { to, .. } if applied => {
+    let narrowed = one.changes.iter().filter_map(|change| match change.token_step()?.1 {
+        TokenStep::Narrow { to } if applied => {
             Some(format!("Its scope is {to} now, it was {}.", one.token.scope))
         }
-        Change::Narrow { to, .. } => Some(format!("Its scope will be {to}, it is {}.", one.token.scope)),
-        _ => None,
+        TokenStep::Narrow { to } => Some(format!("Its scope will be {to}, it is {}.", one.token.scope)),
+        TokenStep::Expire { .. } | TokenStep::Mark { .. } | TokenStep::Unmark | TokenStep::Revoke => None,
     });
     let ends = one.end().map(|at| match one.ends {
         Some(_) => format!("It ends on {}.", day(at)),

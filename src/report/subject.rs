@@ -23,7 +23,7 @@ pub(super) fn name(object: Object<'_>) -> String {
 #[must_use]
 pub fn change_line(planned: &PlannedChange) -> String {
     let object = name(planned.change.object());
-    let what = of_token(&planned.change).unwrap_or_else(|| planned.change.action().to_owned());
+    let what = of_token(&planned.change).unwrap_or_else(|| planned.change.verb().to_string());
     let why: Vec<String> = planned
         .reasons
         .iter()

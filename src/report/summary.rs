@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, iter::Sum};
 
-use crate::plan::{Object, Plan, PlannedChange, TokenCounts};
+use crate::{
+    model::Verb,
+    plan::{Object, Plan, PlannedChange, TokenCounts},
+};
 
 use super::escape::{counted, thousands};
 
@@ -35,14 +38,14 @@ impl Counts {
             Object::Token(_) => None,
         };
         let settings: BTreeSet<_> = changes.iter().filter_map(setting).collect();
-        let of = |action: &str| changes.iter().filter(|planned| planned.change.action() == action).count();
+        let of = |verb| changes.iter().filter(|planned| planned.change.verb() == verb).count();
         Self {
             settings: settings.len(),
-            narrowed: of("narrow"),
-            expired: of("expire"),
-            marked: of("mark"),
-            unmarked: of("unmark"),
-            revoked: of("revoke"),
+            narrowed: of(Verb::Narrow),
+            expired: of(Verb::Expire),
+            marked: of(Verb::Mark),
+            unmarked: of(Verb::Unmark),
+            revoked: of(Verb::Revoke),
         }
     }
 

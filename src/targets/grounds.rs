@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     model::{Token, TokenId},
-    plan::{Change, Plan},
+    plan::{Plan, TokenStep},
 };
 
 /// What the revocations of a plan rest on, by token.
@@ -25,7 +25,7 @@ impl Grounds {
     pub(super) fn of(plan: &Plan) -> Self {
         let mut grounds = Self::default();
         for planned in &plan.changes {
-            let Change::Revoke { token } = &planned.change else { continue };
+            let Some((token, TokenStep::Revoke)) = planned.change.token_step() else { continue };
             for rule in planned.reasons.iter().filter_map(|reason| reason.rule.as_ref()) {
                 grounds.found.insert(token.id.clone());
                 if rule.looks_at().includes_use() {

@@ -85,7 +85,10 @@ fn limits_are_kept_on_the_tokens_where_the_target_has_no_such_setting() {
         policy("version: 1\ntokens: {limits: [{max_scope: read-only}], enforcement: {scope: narrow}}\n");
     let plan = plan(&world, &policy, Unsupported::Error);
     assert!(plan.is_whole());
-    assert_eq!(plan.changes.iter().map(|planned| planned.change.action()).collect::<Vec<_>>(), ["narrow"]);
+    assert_eq!(
+        plan.changes.iter().map(|planned| planned.change.verb().word()).collect::<Vec<_>>(),
+        ["narrow"]
+    );
 }
 
 #[test]

@@ -29,7 +29,7 @@ use tokenwarden::{
         rails::{Lockout, Unsupported},
         settings::SettingsDocument,
     },
-    plan::{Change, History, Object, Plan, PlannedChange, Terms},
+    plan::{Change, History, Object, Plan, PlannedChange, Terms, TokenStep},
     policy::Policy,
     targets::{Target, gateway::Gateway},
 };
@@ -135,19 +135,24 @@ impl State {
 
     /// The state once `change` is made.
     fn with(mut self, change: &Change) -> Self {
-        match (change, change.object()) {
-            (_, Object::Setting(_)) => change.write_into(&mut self.settings),
-            (Change::Narrow { to, .. }, Object::Token(token)) => {
-                self.tokens.get_mut(&token.id).unwrap().scope = TokenScope::Set(*to);
+        let (token, step) = match change {
+            Change::Setting { .. } => {
+                change.write_into(&mut self.settings);
+                return self;
             }
-            (Change::Expire { at, .. }, Object::Token(token)) => {
-                self.tokens.get_mut(&token.id).unwrap().expires = Some(*at);
-            }
-            (Change::Mark { until, .. }, Object::Token(token)) => {
-                let mark = Mark { until: *until, shown: Some(*until) };
-                self.tokens.get_mut(&token.id).unwrap().mark = Some(mark);
-            }
-            (_, Object::Token(token)) => drop(self.tokens.remove(&token.id)),
+            Change::Token { token, step } => (token, *step),
+        };
+        if step == TokenStep::Revoke {
+            self.tokens.remove(&token.id);
+            return self;
+        }
+        let live = self.tokens.get_mut(&token.id).unwrap();
+        match step {
+            TokenStep::Narrow { to } => live.scope = TokenScope::Set(to),
+            TokenStep::Expire { at } => live.expires = Some(at),
+            TokenStep::Mark { until } => live.mark = Some(Mark { until, shown: Some(until) }),
+            TokenStep::Unmark => live.mark = None,
+            TokenStep::Revoke => unreachable!("it is gone"),
         }
         self
     }
@@ -310,14 +315,15 @@ fn leaves(path: &str, value: &Value) -> HashSet<String> {
 
 /// Method, path and body of the call that makes a change of a token.
 fn token_write(change: &Change) -> Option<(&'static str, String, Value)> {
-    let path = |token: &Token| format!("{TOKENS}/token/{}", token.id);
-    Some(match change {
-        Change::Narrow { token, to } => ("PATCH", path(token), json!({ "tokenScope": to.number() })),
-        Change::Expire { token, at } => {
-            ("PATCH", path(token), json!({ "tokenExpirationDateTimeMillis": at.as_millisecond() }))
+    let (token, step) = change.token_step()?;
+    let path = format!("{TOKENS}/token/{}", token.id);
+    Some(match step {
+        TokenStep::Narrow { to } => ("PATCH", path, json!({ "tokenScope": to.number() })),
+        TokenStep::Expire { at } => {
+            ("PATCH", path, json!({ "tokenExpirationDateTimeMillis": at.as_millisecond() }))
         }
-        Change::Revoke { token } => ("DELETE", path(token), Value::Null),
-        _ => return None,
+        TokenStep::Revoke => ("DELETE", path, Value::Null),
+        TokenStep::Mark { .. } | TokenStep::Unmark => return None,
     })
 }
 

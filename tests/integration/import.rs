@@ -56,7 +56,7 @@ fn waived(base: &[&Layer], own: &str, world: &World) -> String {
 fn changes_of_tokens(plan: &Plan) -> Vec<&'static str> {
     let of_token = |object| matches!(object, Object::Token(_));
     let changes = plan.changes.iter().filter(|planned| of_token(planned.change.object()));
-    changes.map(|planned| planned.change.action()).filter(|action| *action != "unmark").collect()
+    changes.map(|planned| planned.change.verb().word()).filter(|action| *action != "unmark").collect()
 }
 
 proptest! {
@@ -121,7 +121,7 @@ proptest! {
         let written = draft_of(&settings);
         let policy = policy(&written);
         for key in SettingKey::ALL {
-            prop_assert!(policy.place_of(key).is_some(), "{key}\n{written}");
+            prop_assert!(policy.wanted(key).is_some(), "{key}\n{written}");
         }
         prop_assert_eq!(world.plan(&policy, time(NOW)).changes, vec![], "{}", written);
     }
@@ -177,9 +177,9 @@ fn what_a_policy_cannot_ask_for_stands_in_a_comment() {
         default: report                 # what is found is shown, and nothing is done about it
     "#);
     let policy = policy(&text);
-    assert!(policy.place_of(SettingKey::Permission(Permission::Create)).is_none());
-    assert!(policy.place_of(SettingKey::PasswordAuthentication).is_none());
-    assert!(policy.place_of(SettingKey::Networks).is_some());
+    assert!(policy.wanted(SettingKey::Permission(Permission::Create)).is_none());
+    assert!(policy.wanted(SettingKey::PasswordAuthentication).is_none());
+    assert!(policy.wanted(SettingKey::Networks).is_some());
 }
 
 #[test]

@@ -380,7 +380,7 @@ fn what_a_killed_run_had_under_way_is_found_out_and_counts_once() {
             for (open, settled) in before.open.iter().zip(&plan.settled) {
                 let again = plan.changes.iter().any(|one| {
                     one.change.object().address() == open.note.address
-                        && one.change.action() == open.note.action
+                        && Some(one.change.verb()) == open.note.verb()
                 });
                 assert_eq!(settled.fate, if again { Fate::Failed } else { Fate::Done }, "{open:?}");
             }

@@ -13,7 +13,7 @@ use tokenwarden::{
     inventory::Caller,
     model::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
-        Settings, Token, TokenId, TokenScope, UserName, settings::SettingsDocument,
+        Settings, Token, TokenId, TokenScope, UserName, Verb, settings::SettingsDocument,
     },
     plan::{Change, Object, Plan},
     report::{
@@ -453,7 +453,7 @@ proptest! {
             state.groups = moved.groups;
             state.users = USERS.iter().map(|user| UserName::from(*user)).zip(active).collect();
         });
-        let is_revocation = |change: &Change| matches!(change, Change::Revoke { .. });
+        let is_revocation = |change: &Change| change.verb() == Verb::Revoke;
         let anew = world.plan(&policy, now);
         let revoked_anew: BTreeSet<_> = anew.changes.iter().filter(|planned| is_revocation(&planned.change))
             .filter_map(|planned| planned.change.token()).map(|token| &token.id).collect();
@@ -502,7 +502,7 @@ fn the_generated_policies_reach_every_action() {
         let text = policies().new_tree(&mut runner).unwrap().current();
         let state = states().new_tree(&mut runner).unwrap().current();
         let plan = World::new(state).plan(&policy(&text), time(NOW));
-        seen.extend(plan.changes.iter().map(|planned| planned.change.action()));
+        seen.extend(plan.changes.iter().map(|planned| planned.change.verb().word()));
         let reasons = plan.changes.iter().flat_map(|planned| &planned.reasons);
         rules.extend(reasons.filter_map(|reason| reason.rule.as_ref()).map(ToString::to_string));
         waived += plan.tokens.waived;
@@ -529,7 +529,7 @@ fn opening_and_closing_are_two_steps_and_the_first_holds_both() {
     );
     let world = World::new(state);
     let (plan, outcome) = world.apply(&policy, time(NOW));
-    let actions: Vec<_> = plan.changes.iter().map(|planned| planned.change.action()).collect();
+    let actions: Vec<_> = plan.changes.iter().map(|planned| planned.change.verb().word()).collect();
     assert_eq!(actions, ["grant", "admit", "set", "withdraw", "refuse"]);
     assert!(outcome.is_whole());
     let seen = world.settings_seen.lock().unwrap();

@@ -59,7 +59,7 @@ fn description(world: &World) -> String {
 }
 
 fn actions(plan: &Plan) -> Vec<&'static str> {
-    plan.changes.iter().map(|planned| planned.change.action()).collect()
+    plan.changes.iter().map(|planned| planned.change.verb().word()).collect()
 }
 
 fn days_later(days: i32) -> Timestamp {

@@ -115,7 +115,7 @@ fn an_own_rule_points_at_its_line_and_leads_to_its_action() {
     {
         let plan = World::new(state.clone())
             .plan(&world::policy(&yaml("token.scope == 'read-write'", action)), time(NOW));
-        assert_eq!(plan.changes.first().map(|planned| planned.change.action()), done);
+        assert_eq!(plan.changes.first().map(|planned| planned.change.verb().word()), done);
         let reason = plan
             .changes
             .first()
@@ -136,7 +136,7 @@ fn the_groups_of_expressions_are_asked_for() {
     let policy = world::policy(&yaml("\"'Bitbucket-Admins' in owner.groups\"", "revoke"));
     let plan = world.plan(&policy, time(NOW));
     assert!(plan.is_whole(), "{:?}", plan.held_back);
-    assert_eq!(plan.changes[0].change.action(), "revoke");
+    assert_eq!(plan.changes[0].change.verb().word(), "revoke");
 }
 
 /// What is found in a policy with the rule `when`, as it is shown.
@@ -474,7 +474,7 @@ fn converging(yaml: &str, token: Token, marks: bool) -> Vec<(&'static str, Vec<S
     let of = |planned: &tokenwarden::plan::PlannedChange| {
         let reasons = planned.reasons.iter();
         let reasons = reasons.map(|reason| format!("{}: {}", reason.rule.as_ref().unwrap(), reason.text));
-        (planned.change.action(), reasons.collect())
+        (planned.change.verb().word(), reasons.collect())
     };
     plan.changes.iter().filter(|planned| planned.change.token().is_some()).map(of).collect()
 }
@@ -557,7 +557,7 @@ tokens:
     }
     let (world, policy) = (World::new(state), world::policy(text));
     let (plan, _) = world.apply(&policy, time(NOW));
-    let revoked = plan.changes.iter().filter(|planned| planned.change.action() == "revoke").count();
+    let revoked = plan.changes.iter().filter(|planned| planned.change.verb().word() == "revoke").count();
     assert_eq!(revoked, 2);
     assert_eq!(world.plan(&policy, time(NOW)).changes, vec![]);
 }

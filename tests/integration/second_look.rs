@@ -8,8 +8,8 @@ use std::{
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
     inventory::{Coverage, InventoryReader, Overview, People, ReadError},
-    model::{GroupName, Owner, Scope, Token, TokenId, TokenScope, UserName},
-    plan::{Change, Incident, Plan, Purpose, Selection},
+    model::{GroupName, Owner, Scope, Token, TokenId, TokenScope, UserName, Verb},
+    plan::{Incident, Plan, Purpose, Selection},
 };
 
 use crate::{
@@ -137,10 +137,9 @@ fn untried(outcome: &Outcome) -> Vec<&str> {
 fn revoked(plan: &Plan) -> Vec<&str> {
     let changes = plan.changes.iter().map(|planned| &planned.change);
     changes
-        .filter_map(|change| match change {
-            Change::Revoke { token } => Some(token.id.as_str()),
-            _ => None,
-        })
+        .filter(|change| change.verb() == Verb::Revoke)
+        .filter_map(|change| change.token())
+        .map(|token| token.id.as_str())
         .collect()
 }
 

@@ -56,7 +56,9 @@ fn waived(plan: &Plan) -> Vec<String> {
 /// What would be done, as `id action`.
 fn done(plan: &Plan) -> Vec<String> {
     let tokens = plan.changes.iter().filter_map(|planned| match planned.change.object() {
-        tokenwarden::plan::Object::Token(token) => Some(format!("{} {}", token.id, planned.change.action())),
+        tokenwarden::plan::Object::Token(token) => {
+            Some(format!("{} {}", token.id, planned.change.verb().word()))
+        }
         tokenwarden::plan::Object::Setting(_) => None,
     });
     tokens.collect()
@@ -173,7 +175,7 @@ fn a_waiver_that_ended_last_night_no_longer_holds_and_leaves_two_weeks() {
         said(&plan),
         ["warning[waiver-ended]: the waiver for token 1 ended on 2026-11-22 (policy.yaml:3)"]
     );
-    let expiry = plan.changes.iter().find(|planned| planned.change.action() == "expire").unwrap();
+    let expiry = plan.changes.iter().find(|planned| planned.change.verb().word() == "expire").unwrap();
     let reason = &expiry.reasons[0].text;
     assert!(reason.ends_with("limit 7d; its waiver ended on 2026-11-22"), "{reason}");
     let expires = world.state().tokens[&TokenId::new("1")].expires.unwrap();

@@ -20,7 +20,7 @@ use tokenwarden::{
         TokenScope, UserName,
         rails::{Lockout, RailClass, Rails, Unsupported},
     },
-    plan::{Change, History, Object, Plan, Standing, Terms, WaysIn},
+    plan::{Change, History, Plan, Standing, Terms, TokenStep, WaysIn},
     policy::Policy,
 };
 
@@ -350,47 +350,44 @@ impl TargetWriter for World {
             *left = left.checked_sub(1).ok_or_else(|| WriteError::Failed("the connection broke".into()))?;
         }
         let mut state = self.state.lock().unwrap();
-        match (change, change.object()) {
-            (_, Object::Setting(_)) => match change.standing_in(&state.settings) {
-                Standing::Before => {
-                    change.write_into(&mut state.settings);
-                    self.settings_seen.lock().unwrap().push(state.settings.clone());
-                    Ok(Effect::Made)
-                }
-                Standing::After => Ok(Effect::AlreadySo),
-                Standing::Moved => Err(WriteError::Moved),
-            },
-            (Change::Revoke { .. }, Object::Token(token)) => {
-                Ok(state.tokens.remove(&token.id).map_or(Effect::AlreadySo, |_| Effect::Made))
+        let (token, step) = match change {
+            Change::Setting { .. } => {
+                return match change.standing_in(&state.settings) {
+                    Standing::Before => {
+                        change.write_into(&mut state.settings);
+                        self.settings_seen.lock().unwrap().push(state.settings.clone());
+                        Ok(Effect::Made)
+                    }
+                    Standing::After => Ok(Effect::AlreadySo),
+                    Standing::Moved => Err(WriteError::Moved),
+                };
             }
-            (change, Object::Token(token)) => {
-                let live = state.tokens.get_mut(&token.id).expect("a token that is changed is there");
-                match change {
-                    Change::Narrow { to, .. } => {
-                        assert!(*to <= live.scope.effective(), "narrowing never widens");
-                        live.scope = TokenScope::Set(*to);
-                    }
-                    Change::Expire { at, .. } => {
-                        assert!(
-                            live.expires.is_none_or(|expires| *at < expires),
-                            "an expiry only comes nearer"
-                        );
-                        live.expires = Some(*at);
-                    }
-                    Change::Mark { until, .. } => {
-                        let marked =
-                            marker().marked(&live.description, token, *until).expect("its words are known");
-                        live.description = marked.expect("it has no such mark yet");
-                    }
-                    Change::Unmark { .. } => {
-                        let (words, mark) = marker().read(&live.description, &live.id);
-                        assert!(mark.is_some(), "a mark is there to be taken off");
-                        live.description = Marker::unmarked(words).to_owned();
-                    }
-                    _ => unreachable!("only these are changes of tokens"),
-                }
-                Ok(Effect::Made)
-            }
+            Change::Token { token, step } => (token, *step),
+        };
+        if step == TokenStep::Revoke {
+            return Ok(state.tokens.remove(&token.id).map_or(Effect::AlreadySo, |_| Effect::Made));
         }
+        let live = state.tokens.get_mut(&token.id).expect("a token that is changed is there");
+        match step {
+            TokenStep::Narrow { to } => {
+                assert!(to <= live.scope.effective(), "narrowing never widens");
+                live.scope = TokenScope::Set(to);
+            }
+            TokenStep::Expire { at } => {
+                assert!(live.expires.is_none_or(|expires| at < expires), "an expiry only comes nearer");
+                live.expires = Some(at);
+            }
+            TokenStep::Mark { until } => {
+                let marked = marker().marked(&live.description, token, until).expect("its words are known");
+                live.description = marked.expect("it has no such mark yet");
+            }
+            TokenStep::Unmark => {
+                let (words, mark) = marker().read(&live.description, &live.id);
+                assert!(mark.is_some(), "a mark is there to be taken off");
+                live.description = Marker::unmarked(words).to_owned();
+            }
+            TokenStep::Revoke => unreachable!("it is gone"),
+        }
+        Ok(Effect::Made)
     }
 }

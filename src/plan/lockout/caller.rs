@@ -10,6 +10,7 @@ use crate::{
         AllowedNetworks, ClientAddressSource, Scope, Settings, TokenId, TokenScope, UserName,
         network::canonical,
     },
+    plan::TokenStep,
 };
 
 use super::{
@@ -60,9 +61,9 @@ fn ends(caller: &Caller, changes: &[PlannedChange]) -> impl Iterator<Item = Axis
 /// The scope that `changes` lower our own token to, if they do.
 fn narrowed(caller: &Caller, changes: &[PlannedChange]) -> Option<Scope> {
     changes.iter().filter(|planned| is_own(caller, &planned.change)).find_map(|planned| {
-        match planned.change {
-            Change::Narrow { to, .. } => Some(to),
-            _ => None,
+        match planned.change.token_step()?.1 {
+            TokenStep::Narrow { to } => Some(to),
+            TokenStep::Expire { .. } | TokenStep::Mark { .. } | TokenStep::Unmark | TokenStep::Revoke => None,
         }
     })
 }
@@ -183,11 +184,10 @@ mod tests {
 
     #[test]
     fn our_own_token_is_neither_revoked_nor_made_to_expire_nor_narrowed() {
-        let own = || Box::new(token());
-        assert_eq!(lost(Change::Revoke { token: own() }), [(Axis::Revoked, Some(5))]);
-        let expire = Change::Expire { token: own(), at: Timestamp::MAX };
-        assert_eq!(lost(expire), [(Axis::Expired, Some(5))]);
-        let narrow = Change::Narrow { token: own(), to: Scope::ReadOnly };
+        let own = |step| Change::of_token(token(), step);
+        assert_eq!(lost(own(TokenStep::Revoke)), [(Axis::Revoked, Some(5))]);
+        assert_eq!(lost(own(TokenStep::Expire { at: Timestamp::MAX })), [(Axis::Expired, Some(5))]);
+        let narrow = own(TokenStep::Narrow { to: Scope::ReadOnly });
         assert_eq!(lost(narrow), [(Axis::Refused(Reason::Scope), Some(5))]);
     }
 
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_token_of_somebody_else_is_none_of_our_ways_in() {
-        let other = Box::new(Token { id: TokenId::new("8"), ..token() });
-        assert_eq!(lost(Change::Revoke { token: other }), []);
+        let other = Token { id: TokenId::new("8"), ..token() };
+        assert_eq!(lost(Change::of_token(other, TokenStep::Revoke)), []);
     }
 }

@@ -42,6 +42,7 @@ use std::net::IpAddr;
 use crate::{
     access::Reason,
     model::{SettingKey, Settings, UserName},
+    plan::TokenStep,
     yaml::Place,
 };
 
@@ -136,11 +137,11 @@ fn keys(axis: Axis) -> &'static [SettingKey] {
 
 /// The axis on which `change` takes something away from the token that it is about.
 fn axis_of(change: &Change) -> Option<Axis> {
-    match change {
-        Change::Narrow { .. } => Some(Axis::Refused(Reason::Scope)),
-        Change::Expire { .. } | Change::Mark { .. } => Some(Axis::Expired),
-        Change::Revoke { .. } => Some(Axis::Revoked),
-        _ => None,
+    match change.token_step()?.1 {
+        TokenStep::Narrow { .. } => Some(Axis::Refused(Reason::Scope)),
+        TokenStep::Expire { .. } | TokenStep::Mark { .. } => Some(Axis::Expired),
+        TokenStep::Revoke => Some(Axis::Revoked),
+        TokenStep::Unmark => None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     access::{Credentials, Held, Person, Reason, Relocation},
     inventory::{Caller, Capabilities, Credential, Inventory, People, Presence, Unsure},
     model::{AddressSet, GroupName, Mark, Token, TokenId, TokenScope, UserName, rails::Lockout},
+    plan::TokenStep,
 };
 
 use super::{
@@ -305,13 +306,13 @@ fn last_address(token: &Token) -> Option<IpAddr> {
 
 /// What is left of a token that `changes` touch; `None` when they end it.
 fn left_of(token: &Token, changes: &[&Change]) -> Option<Token> {
-    changes.iter().try_fold(token.clone(), |token, change| match change {
-        Change::Narrow { to, .. } => Some(Token { scope: TokenScope::Set(*to), ..token }),
-        Change::Mark { until, .. } => {
-            Some(Token { mark: Some(Mark { until: *until, shown: None }), ..token })
-        }
-        Change::Unmark { .. } => Some(Token { mark: None, ..token }),
-        _ => None,
+    let steps = changes.iter().filter_map(|change| change.token_step());
+    steps.into_iter().try_fold(token.clone(), |token, (_, step)| match step {
+        TokenStep::Narrow { to } => Some(Token { scope: TokenScope::Set(to), ..token }),
+        TokenStep::Mark { until } => Some(Token { mark: Some(Mark { until, shown: None }), ..token }),
+        TokenStep::Unmark => Some(Token { mark: None, ..token }),
+        // However far away its expiry is: it does not count as a way in that lasts.
+        TokenStep::Expire { .. } | TokenStep::Revoke => None,
     })
 }
 

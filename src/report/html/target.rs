@@ -90,7 +90,7 @@ fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
             ChangeResult::Failed(why) => ("failed", why.kept()),
             ChangeResult::NotTried(why) => ("not tried", why.kept()),
         };
-        let (action, object) = (change.planned.change.action(), name(change.planned.change.object()));
+        let (action, object) = (change.planned.change.verb(), name(change.planned.change.object()));
         Some(format!("{word}: {action} {object}: {}", escape_whole(why)))
     });
     let held_back = latest.held_back.iter();
@@ -171,7 +171,7 @@ fn tokens(target: &TargetRun<'_>) -> Markup {
                     tbody {
                         @for planned in changes.iter().take(ROWS) {
                             @if let (Some(token), Some((before, after))) = (planned.change.token(), sides_of_token(&planned.change)) {
-                                tr.(planned.change.action()) {
+                                tr.(planned.change.verb()) {
                                     td { (token_name(token)) }
                                     td.before { (before) }
                                     td.after { (after) span.quiet { (origins(&[planned])) } }

@@ -4,7 +4,7 @@
 use crate::{
     apply::ChangeResult,
     compliance::TokenFindings,
-    model::brief,
+    model::{Verb, brief},
     plan::{Object, Plan, PlannedChange, Reason},
     yaml::Place,
 };
@@ -40,11 +40,11 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
         list("`apply` is refused", 1, refusals(run)),
         list("Not done", 2, failures(run)),
         settings(run, tense("Settings changed", "Settings to change")),
-        changes(run, "revoke", tense("Tokens revoked", "Tokens to revoke"), 4),
-        changes(run, "expire", tense("Tokens made to expire", "Tokens to expire"), 6),
-        changes(run, "mark", tense("Tokens marked", "Tokens to mark"), 6),
-        changes(run, "unmark", tense("Marks taken off", "Marks to take off"), 7),
-        changes(run, "narrow", tense("Tokens narrowed", "Tokens to narrow"), 7),
+        changes(run, Verb::Revoke, tense("Tokens revoked", "Tokens to revoke"), 4),
+        changes(run, Verb::Expire, tense("Tokens made to expire", "Tokens to expire"), 6),
+        changes(run, Verb::Mark, tense("Tokens marked", "Tokens to mark"), 6),
+        changes(run, Verb::Unmark, tense("Marks taken off", "Marks to take off"), 7),
+        changes(run, Verb::Narrow, tense("Tokens narrowed", "Tokens to narrow"), 7),
         list("Held back", 5, held_back(run)),
         list("Not looked at, as the config file says", 8, left_out(run)),
         list("Waivers to look after", 8, warnings(run)),
@@ -98,7 +98,7 @@ fn failures<'a>(run: &'a Run<'a>) -> impl Iterator<Item = String> + Clone + 'a {
                 ChangeResult::Failed(why) => ("failed", why.kept()),
                 ChangeResult::NotTried(why) => ("not tried", why.kept()),
             };
-            let what = format!("{} {}", change.planned.change.action(), name(change.planned.change.object()));
+            let what = format!("{} {}", change.planned.change.verb(), name(change.planned.change.object()));
             Some(bullet(run, target, &[word, &what, why], None))
         })
     })
@@ -154,10 +154,10 @@ fn setting(run: &Run<'_>, target: &TargetRun<'_>, plan: &Plan, group: &[&Planned
     Some(format!("{title}\n\n{}\n", difference(&lines)))
 }
 
-fn changes<'a>(run: &'a Run<'a>, action: &'static str, title: &'static str, rank: u8) -> Section<'a> {
+fn changes<'a>(run: &'a Run<'a>, verb: Verb, title: &'static str, rank: u8) -> Section<'a> {
     let chosen = run.planned().flat_map(move |(target, _)| {
         let changes = target.effective_changes().into_iter();
-        changes.filter(move |planned| planned.change.action() == action).map(move |planned| (target, planned))
+        changes.filter(move |planned| planned.change.verb() == verb).map(move |planned| (target, planned))
     });
     let count = chosen.clone().count();
     let entries = chosen.filter_map(move |(target, planned)| {

@@ -5,7 +5,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use crate::{
-    model::{Rule, TokenId},
+    model::{Rule, TokenId, Verb},
     report::{
         Run, TargetRun,
         escape::{counted, thousands},
@@ -23,7 +23,7 @@ const RANKS: usize = 4;
 /// The place among others by how bad it is, 0 being the worst.
 pub(super) fn rank(remedy: Remedy<'_>) -> usize {
     match remedy {
-        Remedy::Change("revoke") => 0,
+        Remedy::Change(Verb::Revoke) => 0,
         Remedy::Change(_) => 1,
         Remedy::Pending(_) | Remedy::Report => 2,
         Remedy::Waived(_) => 3,

@@ -23,13 +23,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    model::{Period, TokenId},
-    plan::{Change, Object},
+    model::{Period, SettingKey, TokenId, Verb},
+    plan::{Change, TokenStep},
 };
 
 use super::{
     hash,
-    json::{FORMAT_VERSION, PlanDocument, after_of},
+    json::{FORMAT_VERSION, PlanDocument},
     subject::address,
 };
 
@@ -109,7 +109,7 @@ pub struct SavedChange {
 
 #[derive(Clone, Debug, Deserialize)]
 struct SavedEffect {
-    actions: Vec<String>,
+    actions: [Verb; 1],
     after: Value,
 }
 
@@ -236,7 +236,7 @@ impl SavedPlan {
     #[must_use]
     pub fn has(&self, target: &str, change: &Change) -> bool {
         self.at(&address(target, change.object())).any(|saved| {
-            saved.change.actions == [change.action()]
+            saved.change.actions == [change.verb()]
                 && saved.precondition == precondition(change)
                 && saved.has_effect_of(change)
         })
@@ -257,8 +257,15 @@ struct Version {
 impl SavedChange {
     /// Its verb.
     #[must_use]
-    pub fn action(&self) -> &str {
-        self.change.actions.first().map_or("", String::as_str)
+    pub fn verb(&self) -> Verb {
+        let [verb] = self.change.actions;
+        verb
+    }
+
+    /// The setting that it is about, when it is about one.
+    fn setting(&self) -> Option<SettingKey> {
+        let (_, path) = self.address.rsplit_once("/settings/")?;
+        SettingKey::ALL.into_iter().find(|key| key.path() == path)
     }
 
     fn token(&self, target: &str) -> Option<TokenId> {
@@ -272,15 +279,18 @@ impl SavedChange {
     }
 
     fn has_effect_of(&self, change: &Change) -> bool {
+        let after = &self.change.after;
         match change {
-            Change::Expire { at, .. } => self.moment("expires").is_some_and(|reviewed| reviewed <= *at),
-            Change::Mark { until, .. } => {
-                self.moment("marked_to_end").is_some_and(|reviewed| reviewed <= *until)
-            }
-            Change::Unmark { .. } => self.change.after.get("marked_to_end").is_some_and(Value::is_null),
-            Change::Narrow { to, .. } => self.change.after.get("scope") == Some(&to.to_string().into()),
-            Change::Revoke { .. } => self.change.after.is_null(),
-            setting => self.change.after == after_of(setting),
+            Change::Setting { after: value, .. } => *after == value.to_json(),
+            Change::Token { step, .. } => match step {
+                TokenStep::Expire { at } => self.moment("expires").is_some_and(|reviewed| reviewed <= *at),
+                TokenStep::Mark { until } => {
+                    self.moment("marked_to_end").is_some_and(|reviewed| reviewed <= *until)
+                }
+                TokenStep::Unmark => after.get("marked_to_end").is_some_and(Value::is_null),
+                TokenStep::Narrow { to } => after.get("scope") == Some(&to.to_string().into()),
+                TokenStep::Revoke => after.is_null(),
+            },
         }
     }
 }
@@ -289,9 +299,9 @@ impl SavedChange {
 /// token whose it is, how far it reaches and how long it lives. Neither its use nor its description
 /// counts: an owner who renames a token does not save it.
 pub(super) fn precondition(change: &Change) -> String {
-    match change.object() {
-        Object::Setting(_) => sha256(super::json::before_of(change).to_string().as_bytes()),
-        Object::Token(token) => token_state(token),
+    match change {
+        Change::Setting { before, .. } => sha256(before.to_json().to_string().as_bytes()),
+        Change::Token { token, .. } => token_state(token),
     }
 }
 

@@ -17,13 +17,12 @@ use crate::{
     compliance::{Finding, TokenFindings, WaiverStanding, WaiverWarning},
     inventory::{Caller, Capabilities, Coverage, LeftOut, Missing, Server},
     model::{
-        Action, AddressSet, LastChange, LastUse, Mark, Owner, OwnerKind, Permission, Rule, RuleCode, Scope,
-        SettingKey, Settings, Token, TokenId, TokenScope, Why, network::AddressRange,
-        settings::SettingsDocument,
+        Action, AddressSet, LastChange, LastUse, Mark, Owner, OwnerKind, Rule, RuleCode, Scope, SettingKey,
+        SettingValue, Token, TokenId, TokenScope, Verb, Why, network::AddressRange,
     },
     plan::{
-        Change, HeldBack, HoldersChange, Judged, NetworksChange, OddDates, Origin, Pending, Plan,
-        PlannedChange, Purpose, Reason, RefusedUse, Remark, Spent, TokenCounts, WaysIn,
+        Change, HeldBack, Judged, OddDates, Origin, Pending, Plan, PlannedChange, Purpose, Reason,
+        RefusedUse, Remark, Spent, TokenCounts, TokenStep, WaysIn,
     },
     policy::{Waiver, WaiverSubject},
     yaml::Place,
@@ -33,7 +32,7 @@ use super::super::{
     Run, TargetRun,
     json::{
         BudgetEntry, ErrorEntry, FindingEntry, HeldBackEntry, NetworkName, ReasonEntry, RefusalEntry,
-        RefusedUseEntry, RemarkEntry, SourceEntry, WaivedEntry, WaiverEntry, pointer_of,
+        RefusedUseEntry, RemarkEntry, SourceEntry, WaivedEntry, WaiverEntry,
     },
     statistics::StatisticsEntry,
 };
@@ -124,7 +123,7 @@ struct ChangeRead {
 
 #[derive(Deserialize)]
 struct EffectRead {
-    actions: Vec<String>,
+    actions: [Verb; 1],
     before: Value,
     after: Value,
 }
@@ -231,11 +230,11 @@ impl Document {
 
 fn planned_change(read: &ChangeRead) -> Result<PlannedChange, BadPlan> {
     let bad = || BadPlan(read.address.clone());
-    let action = read.change.actions.first().map(String::as_str).unwrap_or_default();
+    let [verb] = read.change.actions;
     let (_, object) = read.address.split_once('/').ok_or_else(bad)?;
     let change = match object.split_once('/') {
-        Some(("settings", key)) => setting_change(key, action, &read.change),
-        Some(("token", _)) => token_change(action, &read.change),
+        Some(("settings", key)) => setting_change(key, verb, &read.change),
+        Some(("token", _)) => token_change(verb, &read.change),
         _ => None,
     };
     let origin = read.origin.as_deref();
@@ -247,55 +246,24 @@ fn planned_change(read: &ChangeRead) -> Result<PlannedChange, BadPlan> {
     })
 }
 
-fn setting_change(key: &str, action: &str, effect: &EffectRead) -> Option<Change> {
+fn setting_change(key: &str, verb: Verb, effect: &EffectRead) -> Option<Change> {
     let key = SettingKey::ALL.into_iter().find(|known| known.path() == key)?;
-    let (before, after) = (settings_with(key, &effect.before)?, settings_with(key, &effect.after)?);
-    let holders = |permission: Permission| HoldersChange {
-        permission,
-        before: before.permissions.of(permission).clone(),
-        after: after.permissions.of(permission).clone(),
+    let value = |value| SettingValue::of_json(key, value);
+    let change = Change::Setting { before: value(&effect.before)?, after: value(&effect.after)? };
+    (change.verb() == verb).then_some(change)
+}
+
+fn token_change(verb: Verb, effect: &EffectRead) -> Option<Change> {
+    let after = |key: &str| effect.after.get(key)?.as_str();
+    let step = match verb {
+        Verb::Narrow => TokenStep::Narrow { to: scope(after("scope")?)? },
+        Verb::Expire => TokenStep::Expire { at: after("expires")?.parse().ok()? },
+        Verb::Mark => TokenStep::Mark { until: after("marked_to_end")?.parse().ok()? },
+        Verb::Unmark => TokenStep::Unmark,
+        Verb::Revoke => TokenStep::Revoke,
+        Verb::Grant | Verb::Withdraw | Verb::Admit | Verb::Refuse | Verb::Set => return None,
     };
-    let networks = || NetworksChange { before: before.networks.clone(), after: after.networks.clone() };
-    match (key, action) {
-        (SettingKey::Permission(permission), "grant") => Some(Change::Grant(holders(permission))),
-        (SettingKey::Permission(permission), "withdraw") => Some(Change::Withdraw(holders(permission))),
-        (SettingKey::Networks, "admit") => Some(Change::Admit(networks())),
-        (SettingKey::Networks, "refuse") => Some(Change::Refuse(networks())),
-        (SettingKey::ClientAddress, "set") => {
-            Some(Change::SetClientAddress { before: before.client_address, after: after.client_address })
-        }
-        (SettingKey::PasswordAuthentication, "set") => Some(Change::SetPasswordAuthentication {
-            before: before.password_authentication,
-            after: after.password_authentication,
-        }),
-        (SettingKey::Limits, "set") => Some(Change::SetLimits { before: before.limits, after: after.limits }),
-        _ => None,
-    }
-}
-
-/// Settings in which `key` has `value`; the others do not matter.
-fn settings_with(key: SettingKey, value: &Value) -> Option<Settings> {
-    let initial = Settings::initial("administrators".into());
-    let mut document = serde_json::to_value(SettingsDocument::from(&initial)).ok()?;
-    let pointer = pointer_of(key.path());
-    *document.pointer_mut(&pointer)? = value.clone();
-    let document: SettingsDocument = serde_json::from_value(document).ok()?;
-    Settings::try_from(&document).ok()
-}
-
-fn token_change(action: &str, effect: &EffectRead) -> Option<Change> {
-    let token = Box::new(token(&effect.before)?);
-    match action {
-        "narrow" => Some(Change::Narrow { token, to: scope(effect.after.get("scope")?.as_str()?)? }),
-        "expire" => Some(Change::Expire { token, at: effect.after.get("expires")?.as_str()?.parse().ok()? }),
-        "mark" => {
-            let until = effect.after.get("marked_to_end")?.as_str()?.parse().ok()?;
-            Some(Change::Mark { token, until })
-        }
-        "unmark" => Some(Change::Unmark { token }),
-        "revoke" => Some(Change::Revoke { token }),
-        _ => None,
-    }
+    Some(Change::of_token(token(&effect.before)?, step))
 }
 
 fn scope(word: &str) -> Option<Scope> {

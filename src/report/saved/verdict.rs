@@ -6,13 +6,10 @@ use std::{
     fmt,
 };
 
-use serde_json::Value;
-
 use crate::{
     inventory::Seen,
-    model::{Settings, Token, TokenId, settings::SettingsDocument},
+    model::{Settings, Token, TokenId, Verb},
     plan::{Change, Plan},
-    report::json,
 };
 
 use super::{SavedChange, SavedPlan, sha256, token_state};
@@ -65,7 +62,6 @@ impl SavedPlan {
     #[must_use]
     pub fn review(&self, fresh: &Plan, live: &Seen) -> Vec<Reviewed> {
         let target = fresh.target.as_str();
-        let settings = live.settings.as_ref().map(SettingsValues::of);
         let of_target = |change: &&SavedChange| {
             change.address.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'))
         };
@@ -78,16 +74,18 @@ impl SavedPlan {
         let pending: BTreeSet<&TokenId> = fresh.pending.iter().map(|pending| &pending.token.id).collect();
         let review = |change: &SavedChange| {
             let same = made.get(&change.address).into_iter().flatten();
-            let verdict = if same.into_iter().any(|same| same.action() == change.action()) {
+            let verdict = if same.into_iter().any(|same| same.verb() == change.verb()) {
                 Verdict::Made
             } else {
                 match change.token(target) {
                     // It ends in time by itself.
-                    Some(id) if matches!(change.action(), "expire" | "mark") && pending.contains(&id) => {
+                    Some(id)
+                        if matches!(change.verb(), Verb::Expire | Verb::Mark) && pending.contains(&id) =>
+                    {
                         Verdict::AlreadySo
                     }
                     Some(id) => token_verdict(change, live.tokens.get(&id)),
-                    None => self.setting_verdict(change, settings.as_ref()),
+                    None => self.setting_verdict(change, live.settings.as_ref()),
                 }
             };
             Reviewed { change: change.clone(), verdict }
@@ -96,11 +94,10 @@ impl SavedPlan {
     }
 
     /// A setting goes to its value in up to two steps: either of them may be behind us.
-    fn setting_verdict(&self, change: &SavedChange, settings: Option<&SettingsValues>) -> Verdict {
-        let Some(live) = settings.and_then(|settings| settings.get(&change.address)) else {
-            return Verdict::NotAsked;
-        };
-        if self.at(&change.address).any(|step| step.change.after == *live) {
+    fn setting_verdict(&self, change: &SavedChange, settings: Option<&Settings>) -> Verdict {
+        let key = change.setting().and_then(|key| settings.map(|settings| settings.value(key).to_json()));
+        let Some(live) = key else { return Verdict::NotAsked };
+        if self.at(&change.address).any(|step| step.change.after == live) {
             Verdict::AlreadySo
         } else if sha256(live.to_string().as_bytes()) == change.precondition {
             Verdict::NotAsked
@@ -112,18 +109,18 @@ impl SavedPlan {
 
 fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
     let Some(live) = live else { return Verdict::AlreadySo };
-    let reached = match change.action() {
-        "expire" => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
-        "mark" => {
+    let reached = match change.verb() {
+        Verb::Expire => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
+        Verb::Mark => {
             let marked = live.mark.map(|mark| mark.until);
             // An earlier day that was there already is the one to be replaced.
             let is_new = token_state(live) != change.precondition;
             let moments = marked.zip(change.moment("marked_to_end"));
             moments.is_some_and(|(is, wanted)| is == wanted || (is < wanted && is_new))
         }
-        "unmark" => live.mark.is_none(),
-        "narrow" => change.change.after.get("scope") == Some(&live.scope.to_string().into()),
-        _ => false,
+        Verb::Unmark => live.mark.is_none(),
+        Verb::Narrow => change.change.after.get("scope") == Some(&live.scope.to_string().into()),
+        Verb::Revoke | Verb::Grant | Verb::Withdraw | Verb::Admit | Verb::Refuse | Verb::Set => false,
     };
     if reached {
         Verdict::AlreadySo
@@ -131,20 +128,5 @@ fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
         Verdict::NotAsked
     } else {
         Verdict::Moved
-    }
-}
-
-/// The settings as they are, each in the form in which plans write it.
-struct SettingsValues(Value);
-
-impl SettingsValues {
-    fn of(settings: &Settings) -> Self {
-        Self(serde_json::json!(SettingsDocument::from(settings)))
-    }
-
-    /// The value of the setting at `address`.
-    fn get(&self, address: &str) -> Option<&Value> {
-        let (_, key) = address.rsplit_once("/settings/")?;
-        json::setting_of(&self.0, key)
     }
 }

@@ -10,8 +10,8 @@ use serde::de::IgnoredAny;
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     http::{HttpClient, HttpError, Refusal},
-    model::{Marker, Owner, Scope, Token, TokenId},
-    plan::{Change, Standing},
+    model::{Marker, Owner, Scope, SettingValue, Token, TokenId},
+    plan::{Change, Standing, TokenStep},
     targets::grounds::Grounds,
 };
 
@@ -41,20 +41,21 @@ type Cause = Box<dyn Error + Send + Sync>;
 
 impl TargetWriter for BitbucketWriter {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
+        let refused = || Err(failed("Bitbucket has nothing like that"));
         match change {
-            Change::SetPasswordAuthentication { .. } => self.passwords(change).await,
-            Change::Narrow { token, to } => self.update(token, |now| narrowed(now, *to)).await,
-            Change::Mark { token, until } => self.update(token, |now| self.marked(token, now, *until)).await,
-            Change::Unmark { token } => self.update(token, |now| self.unmarked(&token.id, now)).await,
-            Change::Revoke { token } => self.revoke(token).await,
-            // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
-            Change::Grant(_)
-            | Change::Withdraw(_)
-            | Change::Admit(_)
-            | Change::Refuse(_)
-            | Change::SetClientAddress { .. }
-            | Change::SetLimits { .. }
-            | Change::Expire { .. } => Err(failed("Bitbucket has nothing like that")),
+            Change::Setting { after: SettingValue::PasswordAuthentication(_), .. } => {
+                self.passwords(change).await
+            }
+            Change::Token { token, step } => match *step {
+                TokenStep::Narrow { to } => self.update(token, |now| narrowed(now, to)).await,
+                TokenStep::Mark { until } => self.update(token, |now| self.marked(token, now, until)).await,
+                TokenStep::Unmark => self.update(token, |now| self.unmarked(&token.id, now)).await,
+                TokenStep::Revoke => self.revoke(token).await,
+                // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
+                TokenStep::Expire { .. } => refused(),
+            },
+            // INVARIANT: the same.
+            Change::Setting { .. } => refused(),
         }
     }
 }

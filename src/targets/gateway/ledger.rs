@@ -237,7 +237,7 @@ impl Signature {
             }
             headers.push((HeaderName::from_static("tokenwarden-lease"), number.to_string()));
         }
-        let key = (change.object().address(), change.action().to_owned());
+        let key = (change.object().address(), change.verb().to_string());
         let note = self.notes.get(&key).map(serde_json::to_string).transpose();
         let note = note.map_err(|error| WriteError::Failed(error.into()))?;
         headers.extend(note.map(|note| (HeaderName::from_static("tokenwarden-change"), note)));

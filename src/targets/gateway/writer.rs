@@ -10,7 +10,7 @@ use crate::{
     apply::{Effect, TargetWriter, WriteError},
     http::{HttpClient, HttpError},
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
-    plan::{Change, Standing},
+    plan::{Change, Standing, TokenStep},
     targets::grounds::Grounds,
 };
 
@@ -41,18 +41,14 @@ impl TargetWriter for GatewayWriter {
             None => Vec::new(),
         };
         match change {
-            Change::Grant(_)
-            | Change::Withdraw(_)
-            | Change::Admit(_)
-            | Change::Refuse(_)
-            | Change::SetClientAddress { .. }
-            | Change::SetPasswordAuthentication { .. }
-            | Change::SetLimits { .. } => self.settings(change, &headers).await,
-            Change::Narrow { token, to } => self.narrow(&token.id, *to, &headers).await,
-            Change::Expire { token, at } => self.expire(&token.id, *at, &headers).await,
-            // INVARIANT: only servers that cannot set an expiry are asked for marks, and this is none.
-            Change::Mark { .. } | Change::Unmark { .. } => Err(failed("this server knows no marks")),
-            Change::Revoke { token } => self.revoke(token, &headers).await,
+            Change::Setting { .. } => self.settings(change, &headers).await,
+            Change::Token { token, step } => match *step {
+                TokenStep::Narrow { to } => self.narrow(&token.id, to, &headers).await,
+                TokenStep::Expire { at } => self.expire(&token.id, at, &headers).await,
+                // INVARIANT: only servers that cannot set an expiry are asked for marks, and this is none.
+                TokenStep::Mark { .. } | TokenStep::Unmark => Err(failed("this server knows no marks")),
+                TokenStep::Revoke => self.revoke(token, &headers).await,
+            },
         }
     }
 }

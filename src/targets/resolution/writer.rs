@@ -13,7 +13,7 @@ use crate::{
         Marker, SettingKey, Settings, Token, TokenId, UserName,
         mapping::{Field, SettingsMapping},
     },
-    plan::{Change, Object, Standing},
+    plan::{Change, Standing, TokenStep},
     targets::grounds::Grounds,
 };
 
@@ -47,18 +47,20 @@ pub struct ResolutionWriter {
 
 impl TargetWriter for ResolutionWriter {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
-        match (change, change.object()) {
-            (_, Object::Setting(key)) => self.setting(change, key).await,
-            (Change::Mark { token, until }, _) => {
-                let marked = |words: &str| Ok(self.marker()?.marked(words, token, *until)?);
-                self.describe(token, marked).await
-            }
-            (Change::Unmark { token }, _) => {
-                self.describe(token, |words| self.unmarked(&token.id, words)).await
-            }
-            (Change::Revoke { token }, _) => self.revoke(token).await,
-            // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
-            _ => Err(failed("the app cannot change that of a token")),
+        match change {
+            Change::Setting { before, .. } => self.setting(change, before.key()).await,
+            Change::Token { token, step } => match *step {
+                TokenStep::Mark { until } => {
+                    let marked = |words: &str| Ok(self.marker()?.marked(words, token, until)?);
+                    self.describe(token, marked).await
+                }
+                TokenStep::Unmark => self.describe(token, |words| self.unmarked(&token.id, words)).await,
+                TokenStep::Revoke => self.revoke(token).await,
+                // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
+                TokenStep::Narrow { .. } | TokenStep::Expire { .. } => {
+                    Err(failed("the app cannot change that of a token"))
+                }
+            },
         }
     }
 }

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 use tokenwarden::{
     http::{Credential, HttpClient},
-    model::{MarkKey, Marker, OwnerKind, PasswordAuthentication, Scope, Token, TokenScope},
-    plan::{Change, PlannedChange},
+    model::{MarkKey, Marker, OwnerKind, PasswordAuthentication, Scope, SettingValue, Token, TokenScope},
+    plan::{Change, PlannedChange, TokenStep},
     targets::{
         Target,
         bitbucket::{Bitbucket, Options},
@@ -51,15 +51,19 @@ fn is_planned(changes: &[PlannedChange], _before: &State, write: &Exchange) -> b
 
 /// Method, path and body of the call that makes `change`, one of `changes`.
 fn expected(change: &Change, changes: &[PlannedChange]) -> (&'static str, String, Value) {
-    let path = |token: &Token| format!("/rest/access-tokens/latest/users/{}/{}", token.owner, token.id);
-    match change {
-        Change::SetPasswordAuthentication { after, .. } => {
-            ("PUT", PASSWORDS.to_owned(), configuration(after))
+    let (token, step) = match change {
+        Change::Setting { after: SettingValue::PasswordAuthentication(after), .. } => {
+            return ("PUT", PASSWORDS.to_owned(), configuration(after));
         }
-        Change::Mark { token, .. } => ("POST", path(token), update(token, changes, token.scope)),
-        Change::Narrow { token, to } => ("POST", path(token), update(token, changes, TokenScope::Set(*to))),
-        Change::Revoke { token } => ("DELETE", path(token), Value::Null),
-        other => panic!("{other:?} is none of this target's"),
+        Change::Setting { .. } => panic!("{change:?} is none of this target's"),
+        Change::Token { token, step } => (token, *step),
+    };
+    let path = format!("/rest/access-tokens/latest/users/{}/{}", token.owner, token.id);
+    match step {
+        TokenStep::Mark { .. } => ("POST", path, update(token, changes, token.scope)),
+        TokenStep::Narrow { to } => ("POST", path, update(token, changes, TokenScope::Set(to))),
+        TokenStep::Revoke => ("DELETE", path, Value::Null),
+        TokenStep::Expire { .. } | TokenStep::Unmark => panic!("{change:?} is none of this target's"),
     }
 }
 
@@ -72,8 +76,8 @@ fn configuration(passwords: &PasswordAuthentication) -> Value {
 /// What is written of `token` with `scope` once it is marked, when one of `changes` marks it: that comes
 /// first. An empty name is not written.
 fn update(token: &Token, changes: &[PlannedChange], scope: TokenScope) -> Value {
-    let until = changes.iter().find_map(|planned| match &planned.change {
-        Change::Mark { token: marked, until } if marked.id == token.id => Some(*until),
+    let until = changes.iter().find_map(|planned| match planned.change.token_step()? {
+        (marked, TokenStep::Mark { until }) if marked.id == token.id => Some(until),
         _ => None,
     });
     let marked = until.map(|until| marker().write(&token.description, &token.id, until));

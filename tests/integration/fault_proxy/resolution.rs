@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 use tokenwarden::{
     http::{Credential, HttpClient},
-    model::{MarkKey, Marker, Token},
-    plan::{Change, PlannedChange},
+    model::{MarkKey, Marker},
+    plan::{Change, PlannedChange, TokenStep},
     targets::{
         Target,
         resolution::{Options, Resolution},
@@ -44,14 +44,17 @@ fn is_planned(changes: &[PlannedChange], _before: &State, write: &Exchange) -> b
 
 /// Method, path and body of the call that makes `change`.
 fn expected(change: &Change) -> (&'static str, String, Value) {
-    let path = |token: &Token| format!("{TOKENS}/token/{}", token.id);
-    match change {
-        Change::Mark { token, until } => {
-            let words = marker().write(&token.description, &token.id, *until);
-            ("PATCH", path(token), json!({ "tokenDescription": words }))
+    let (token, step) = change.token_step().expect("none of its settings is changed");
+    let path = format!("{TOKENS}/token/{}", token.id);
+    match step {
+        TokenStep::Mark { until } => {
+            let words = marker().write(&token.description, &token.id, until);
+            ("PATCH", path, json!({ "tokenDescription": words }))
         }
-        Change::Revoke { token } => ("DELETE", path(token), Value::Null),
-        other => panic!("{other:?} is none of this target's"),
+        TokenStep::Revoke => ("DELETE", path, Value::Null),
+        TokenStep::Narrow { .. } | TokenStep::Expire { .. } | TokenStep::Unmark => {
+            panic!("{change:?} is none of this target's")
+        }
     }
 }
 

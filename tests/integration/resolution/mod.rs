@@ -40,7 +40,7 @@ async fn apply(target: &Resolution, policy: &Policy, now: &str) -> (Plan, Outcom
 fn actions(plan: &Plan) -> Vec<String> {
     let name = |planned: &tokenwarden::plan::PlannedChange| {
         let token = planned.change.token().map_or("settings", |token| token.id.as_str()).to_owned();
-        format!("{} {token}", planned.change.action())
+        format!("{} {token}", planned.change.verb().word())
     };
     plan.changes.iter().map(name).collect()
 }

@@ -115,7 +115,7 @@ fn plan(layers: &[&str], tokens: &[Token]) -> Plan {
 /// What is done about tokens, as `id action`.
 fn done(plan: &Plan) -> Vec<String> {
     let changes = plan.changes.iter().filter_map(|planned| match planned.change.object() {
-        Object::Token(token) => Some(format!("{} {}", token.id, planned.change.action())),
+        Object::Token(token) => Some(format!("{} {}", token.id, planned.change.verb().word())),
         Object::Setting(_) => None,
     });
     changes.collect()

@@ -1,12 +1,11 @@
-//! In: the settings document that servers exchange. Out: the settings of one server, complete and
-//! valid, and the document again. It refuses to know who may change them and over which wire.
+//! The settings document that servers exchange, and its parts: settings to JSON and back.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::model::{
     AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Holders, Limit, OwnerKind,
     PasswordAuthentication, Pattern, Period, Permission, Scope, UserName,
     lifetime::PERIOD_PATTERN,
@@ -15,145 +14,7 @@ use super::{
     permission::Groups,
 };
 
-/// Everything a server enforces on tokens and on the requests made with them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Who may use, create and manage tokens.
-    pub permissions: Permissions,
-    /// From which networks a client is accepted, with whatever credentials.
-    pub networks: AllowedNetworks,
-    /// Where the address of a client is found.
-    pub client_address: ClientAddressSource,
-    /// Whether passwords still work.
-    pub password_authentication: PasswordAuthentication,
-    /// How far new tokens may reach; the first entry that matches the owner counts.
-    pub limits: Vec<Limit>,
-}
-
-/// Who holds each permission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permissions {
-    /// Who may be let in with a token.
-    pub use_tokens: Holders,
-    /// Who may create tokens for themselves.
-    pub create: Holders,
-    /// Who of those may create read-write tokens, and for whom others may.
-    pub create_read_write: Holders,
-    /// Who may create and revoke tokens for other people; never everyone.
-    pub manage_others: Holders,
-}
-
-impl Permissions {
-    /// The holders of `permission`.
-    #[must_use]
-    pub fn of(&self, permission: Permission) -> &Holders {
-        match permission {
-            Permission::Use => &self.use_tokens,
-            Permission::Create => &self.create,
-            Permission::CreateReadWrite => &self.create_read_write,
-            Permission::ManageOthers => &self.manage_others,
-        }
-    }
-
-    /// The place where the holders of `permission` are kept.
-    pub fn of_mut(&mut self, permission: Permission) -> &mut Holders {
-        match permission {
-            Permission::Use => &mut self.use_tokens,
-            Permission::Create => &mut self.create,
-            Permission::CreateReadWrite => &mut self.create_read_write,
-            Permission::ManageOthers => &mut self.manage_others,
-        }
-    }
-}
-
-impl Settings {
-    /// What a new server has: everyone may use and create tokens, the members of
-    /// `administrators` manage those of others, and nothing else is restricted.
-    #[must_use]
-    pub fn initial(administrators: GroupName) -> Self {
-        Self {
-            permissions: Permissions {
-                use_tokens: Holders::Everyone,
-                create: Holders::Everyone,
-                create_read_write: Holders::Everyone,
-                manage_others: Holders::of([administrators]),
-            },
-            networks: AllowedNetworks::Anywhere,
-            client_address: ClientAddressSource::Peer,
-            password_authentication: PasswordAuthentication::Allowed,
-            limits: Vec::new(),
-        }
-    }
-
-    /// Every group that a setting names; some perhaps more than once.
-    pub fn groups(&self) -> impl Iterator<Item = &GroupName> {
-        SettingKey::ALL.into_iter().flat_map(|key| self.groups_of(key))
-    }
-
-    /// The groups that the setting `key` names; some perhaps more than once.
-    #[must_use]
-    pub fn groups_of(&self, key: SettingKey) -> Box<dyn Iterator<Item = &GroupName> + '_> {
-        match key {
-            SettingKey::Permission(permission) => Box::new(self.permissions.of(permission).groups()),
-            SettingKey::Limits => {
-                Box::new(self.limits.iter().filter_map(|limit| limit.groups.as_ref()).flat_map(Groups::iter))
-            }
-            SettingKey::Networks | SettingKey::ClientAddress | SettingKey::PasswordAuthentication => {
-                Box::new(std::iter::empty())
-            }
-        }
-    }
-}
-
-/// One setting that can be managed by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SettingKey {
-    /// Who holds a permission.
-    Permission(Permission),
-    /// From which networks a client is accepted.
-    Networks,
-    /// Where the address of a client is found.
-    ClientAddress,
-    /// Whether passwords still work.
-    PasswordAuthentication,
-    /// How far new tokens may reach.
-    Limits,
-}
-
-impl SettingKey {
-    /// All of them, in the order of the policy document.
-    pub const ALL: [Self; 8] = [
-        Self::Permission(Permission::Use),
-        Self::Permission(Permission::Create),
-        Self::Permission(Permission::CreateReadWrite),
-        Self::Permission(Permission::ManageOthers),
-        Self::Networks,
-        Self::ClientAddress,
-        Self::PasswordAuthentication,
-        Self::Limits,
-    ];
-
-    /// Its path in the policy document, which is also its name in plans.
-    #[must_use]
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Permission(Permission::Use) => "permissions.use",
-            Self::Permission(Permission::Create) => "permissions.create",
-            Self::Permission(Permission::CreateReadWrite) => "permissions.create_read_write",
-            Self::Permission(Permission::ManageOthers) => "permissions.manage_others",
-            Self::Networks => "network.allow",
-            Self::ClientAddress => "network.client_address",
-            Self::PasswordAuthentication => "password_authentication",
-            Self::Limits => "tokens.limits",
-        }
-    }
-}
-
-impl fmt::Display for SettingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
-    }
-}
+use super::{Permissions, SettingKey, Settings};
 
 /// The settings as JSON, in the words of the policy: what `GET` and `PUT` of the settings resource
 /// carry.
@@ -429,7 +290,7 @@ impl TryFrom<&SettingsDocument> for Settings {
     }
 }
 
-fn holders(written: &WordOrList, permission: Permission) -> Result<Holders, String> {
+pub(super) fn holders(written: &WordOrList, permission: Permission) -> Result<Holders, String> {
     match written {
         WordOrList::Word(word) if word == "everyone" && permission == Permission::ManageOthers => {
             Err("`everyone` cannot manage the tokens of others; name groups, or write `nobody`".to_owned())
@@ -451,7 +312,7 @@ fn group_list(names: &[String]) -> Result<Groups, String> {
         .ok_or_else(|| "the list of groups is empty; write `nobody`".to_owned())
 }
 
-fn networks(written: &WordOrList) -> Result<AllowedNetworks, String> {
+pub(super) fn networks(written: &WordOrList) -> Result<AllowedNetworks, String> {
     match written {
         WordOrList::Word(word) if word == "anywhere" => Ok(AllowedNetworks::Anywhere),
         WordOrList::Word(word) => Err(format!("`{word}` is neither a list of networks nor `anywhere`")),
@@ -464,7 +325,7 @@ fn address_set(texts: &[String]) -> Result<AddressSet, String> {
     texts.iter().map(|text| text.parse::<AddressRange>().map_err(|error| error.to_string())).collect()
 }
 
-fn client_address(written: &ClientAddressDocument) -> Result<ClientAddressSource, String> {
+pub(super) fn client_address(written: &ClientAddressDocument) -> Result<ClientAddressSource, String> {
     match written {
         ClientAddressDocument::Word(word) if word == "peer" => Ok(ClientAddressSource::Peer),
         ClientAddressDocument::Word(word) => Err(format!("`{word}` is neither a header nor `peer`")),
@@ -484,7 +345,7 @@ fn client_address(written: &ClientAddressDocument) -> Result<ClientAddressSource
     }
 }
 
-fn password_authentication(
+pub(super) fn password_authentication(
     written: &PasswordAuthenticationDocument,
 ) -> Result<PasswordAuthentication, String> {
     match written {
@@ -505,7 +366,7 @@ fn password_authentication(
     }
 }
 
-fn limit(written: &LimitDocument, index: usize) -> Result<Limit, BadSettings> {
+pub(super) fn limit(written: &LimitDocument, index: usize) -> Result<Limit, BadSettings> {
     let at = |key: &str| BadSettings::at(format!("limits[{index}].{key}"));
     let period = |text: &Option<String>, key: &str| {
         text.as_deref().map(str::parse::<Period>).transpose().map_err(|error| at(key)(error.to_string()))
