@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tokenwarden::{access::Reason, policy::Code};
+use tokenwarden::{access::Reason, yaml::Code};
 
 use crate::docs::text;
 
