@@ -202,7 +202,9 @@ fn telling(runtime: &tokio::runtime::Runtime) {
     };
     let (base, larger) = (plan(BASE.tokens), plan(BASE.tokens * 4));
     let forms: [(&str, Form); 7] = [
-        ("json", |run| serde_json::to_string(&report::json::PlanDocument::of(run)).unwrap().len()),
+        ("json", |run| {
+            serde_json::to_string(&tokenwarden::saved::document::PlanDocument::of(run)).unwrap().len()
+        }),
         ("markdown", |run| report::markdown::report(run, report::markdown::CHARACTERS_AT_MOST).len()),
         ("sarif", |run| report::sarif::report(run).len()),
         ("junit", |run| report::junit::report(run).unwrap().len()),

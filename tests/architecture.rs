@@ -9,10 +9,7 @@ use std::{
 };
 
 /// Files of more than 500 lines, each with the reason.
-const LONG: &[(&str, &str)] = &[
-    ("model/settings.rs", "to be split: the nouns, their document and the conversions"),
-    ("report/json.rs", "to be split: the shapes of the plan document, and how a plan becomes one"),
-];
+const LONG: &[(&str, &str)] = &[];
 const LINES_AT_MOST: usize = 500;
 
 /// "a: b, c" reads "a may use b and c". Everybody may use `model`; `cli` wires everything.
@@ -50,6 +47,7 @@ const PURE: &[&str] = &[
     "plan",
     "policy_tests",
     "apply",
+    "saved",
     "report",
 ];
 
@@ -222,7 +220,6 @@ fn every_file_says_what_it_is_and_is_short_or_has_a_reason() {
     let long = format!("//! A file.\n{}", "\n".repeat(LINES_AT_MOST));
     assert_eq!(faults_of_form("new.rs", &long).len(), 1);
     assert_eq!(faults_of_form("new.rs", "use std::fs;\n").len(), 1);
-    assert_eq!(faults_of_form("report/json.rs", "//! A file.\n").len(), 1);
 }
 
 #[test]

@@ -2,12 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tokenwarden::report::{
-    Paint, html,
-    json::PlanDocument,
-    junit, markdown, metrics,
-    saved::{self, SavedPlan, Shown},
-    text,
+use tokenwarden::{
+    report::{Paint, Run, html, junit, markdown, metrics, text},
+    saved::{self, SavedPlan, Shown, document::PlanDocument},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -31,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn save(shown: &Shown) -> String {
-    saved::write(&PlanDocument::of(&shown.run())).expect("a plan is JSON")
+    saved::write(&PlanDocument::of(&Run::of_shown(&shown))).expect("a plan is JSON")
 }
 
 fn read(text: &str) -> Shown {
@@ -40,7 +37,7 @@ fn read(text: &str) -> Shown {
 }
 
 fn show(shown: &Shown) {
-    let run = shown.run();
+    let run = Run::of_shown(&shown);
     let mut told = html::report(&run) + &metrics::report(&run, "") + &markdown::report(&run, 4096);
     told += &junit::report(&run).expect("JUnit");
     for plan in &shown.plans {

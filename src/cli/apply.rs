@@ -27,10 +27,9 @@ use crate::{
     policy::Policy,
     report::{
         self, Calls, Paint, Run, TargetRun, fleet,
-        json::LayerEntry,
         outcome::{self, Afterwards},
-        saved::Reviewed,
     },
+    saved::{Reviewed, document::LayerEntry},
 };
 
 use super::{

@@ -13,8 +13,10 @@ use std::{
 use crate::{
     config::{self, Config, ConfigReading, LayerPath, TargetDeclaration},
     journal::JournalFolder,
+    model::digest::sha256,
     policy::{Layer, Policy, read_layers},
-    report::{self, json::LayerEntry, saved},
+    report,
+    saved::document::LayerEntry,
     yaml::{Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Mark, Sources},
 };
 
@@ -255,7 +257,7 @@ impl Layers {
             let result = read.entry(layer.path.clone()).or_insert_with(|| {
                 let bytes = source.layer(&folder, &layer.path)?;
                 let shown = source.shown(&shown_folder.join(&layer.path));
-                Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), sha256: saved::sha256(&bytes) })
+                Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), sha256: sha256(&bytes) })
             });
             if let Err(problem) = result {
                 diagnostics.push(problem.at(&layer.mark, &layer.key, &layer.path));

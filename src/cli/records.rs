@@ -13,12 +13,12 @@ use crate::{
     apply::one_line,
     config::{Connection, Journal, TargetDeclaration, may_share_tokens},
     journal::{ItsTokens, JournalFolder, Past, Recording, Sought, history, merge},
+    model::digest::sha256,
     model::{
         Period, ServerIdentity,
         run::{Fate, RecordedRun, RunHead, RunId},
     },
     plan::{ApprovedPlan, History, Plan},
-    report::saved::sha256,
     targets::{
         Target, Writer,
         gateway::{Gateway, Tenure},

@@ -17,12 +17,11 @@ use crate::{
     model::Why,
     plan::Allowed,
     report::{
-        Paint, Run, TargetRun, fleet, html,
-        json::PlanDocument,
-        junit, markdown, metrics, outcome, owners,
+        Paint, Run, TargetRun, fleet, html, junit, markdown, metrics, outcome, owners,
         sarif::{self, Files},
-        saved, text,
+        text,
     },
+    saved::{self, document::PlanDocument},
 };
 
 use super::{

@@ -10,6 +10,7 @@ use tracing::Level;
 use crate::{
     config::Auth,
     http::HttpClient,
+    report::Run,
     review::{self, Publication, PullRequest, Written},
 };
 
@@ -86,8 +87,8 @@ impl ReviewCommand {
         let shown = saved.shown().map_err(reviewed::refused)?;
         let base = self.url.trim_end_matches('/');
         let client = self.client(base, global)?;
-        let publication =
-            Publication::of(&shown.run(), &self.root, &self.key).map_text(&|text| redact(text).into_owned());
+        let publication = Publication::of(&Run::of_shown(&shown), &self.root, &self.key)
+            .map_text(&|text| redact(text).into_owned());
         let pull_request = PullRequest {
             project: self.project.clone(),
             repository: self.repo.clone(),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::{
     config::TargetDeclaration,
-    report::saved::{Reviewed, SavedPlan, Verdict},
+    saved::{Reviewed, SavedPlan, Verdict},
 };
 
 use super::{
@@ -63,12 +63,13 @@ pub(super) fn targets<'a>(
     chosen: &[&'a TargetDeclaration],
 ) -> Result<Vec<&'a TargetDeclaration>, Failure> {
     let declared = |name: &str| workspace.config.targets.iter().any(|target| target.name == name);
-    if let Some(unknown) = saved.targets.iter().find(|target| !declared(&target.name)) {
+    if let Some(unknown) = saved.targets().iter().find(|target| !declared(&target.name)) {
         let message =
             format!("the saved plan is for `{}`, which the config file does not have", unknown.name);
         return Err(Failure::new(Exit::Refused, message));
     }
-    let planned = |target: &&&TargetDeclaration| saved.targets.iter().any(|saved| saved.name == target.name);
+    let planned =
+        |target: &&&TargetDeclaration| saved.targets().iter().any(|saved| saved.name == target.name);
     let targets: Vec<_> = chosen.iter().filter(planned).copied().collect();
     if targets.is_empty() {
         return Err(Failure::new(Exit::Refused, "the saved plan is for none of these targets"));
@@ -84,7 +85,7 @@ pub(super) fn targets<'a>(
 pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Result<(), Failure> {
     for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
         saved.check_age(plan.made_for).map_err(refused)?;
-        let reviewed = saved.targets.iter().find(|target| target.name == plan.target);
+        let reviewed = saved.targets().iter().find(|target| target.name == plan.target);
         if let Some(other) = reviewed.filter(|target| target.url != plan.server.url) {
             let (name, now, then) = (&plan.target, &plan.server.url, &other.url);
             let message = format!("the saved plan is for `{name}` at {then}, which is {now} now");
@@ -114,6 +115,6 @@ pub(super) fn standing(reviewed: &[Reviewed]) -> Exit {
 pub(super) fn show(reviewed: &[Reviewed]) {
     for one in reviewed.iter().filter(|one| one.verdict != Verdict::Made) {
         let label = if one.verdict.is_refused() { "refused" } else { "note" };
-        output::note(&format!("{label}: {} {}: {}", one.change.verb(), one.change.address, one.verdict));
+        output::note(&format!("{label}: {} {}: {}", one.change.verb, one.change.address, one.verdict));
     }
 }

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{config, inventory, journal, policy, policy_tests, report};
+use crate::{config, inventory, journal, policy, policy_tests, report, saved};
 
 use super::{CommandResult, Exit, Failure, Global, atomic::CannotWrite, output};
 
@@ -54,7 +54,7 @@ impl Document {
             Self::Policy => policy::document::schema(),
             Self::Settings => config::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
-            Self::Plan => report::json::schema(),
+            Self::Plan => saved::document::schema(),
             Self::Inventory => inventory::snapshot::schema(),
             Self::Explanation => report::explain_json::explanation_schema(),
             Self::Tests => policy_tests::file::document::schema(),

@@ -13,6 +13,8 @@ use super::{
     run_files::RunFiles,
 };
 
+use crate::report::Run;
+
 /// Shows a saved plan
 #[derive(Debug, Args)]
 pub(super) struct ShowCommand {
@@ -41,7 +43,7 @@ impl ShowCommand {
         log::start(global, Level::WARN);
         let saved = reviewed::open(&self.plan, global)?;
         let shown = saved.shown().map_err(reviewed::refused)?;
-        let run = shown.run();
+        let run = Run::of_shown(&shown);
         match self.format {
             Format::Json => output::write(saved.text())?,
             Format::Text => reports::show_plans(&run, global)?,

@@ -10,9 +10,9 @@ use crate::{
     apply::one_line,
     config::{TargetDeclaration, may_share_tokens},
     inventory::{Dated, InventoryReader, ReadError, Watch},
-    plan::{self, Baseline, History, Part, Plan, Purpose, Review, Terms},
+    plan::{self, Baseline, History, Part, Plan, Purpose, Terms},
     policy::Policy,
-    report::saved::{Reviewed, SavedPlan},
+    saved::{Reviewed, SavedPlan},
 };
 
 use super::{
@@ -94,8 +94,7 @@ impl Manner {
 
     /// To do what `saved` has.
     pub(super) fn reviewed(saved: Arc<SavedPlan>) -> Self {
-        let has = Arc::clone(&saved);
-        let review = Review::new(move |target, change| has.has(target, change));
+        let review = Arc::clone(&saved.review);
         Self { saved: Some(saved), ..Self::of(Purpose::Reviewed(review)) }
     }
 }

@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     inventory::{People, Presence},
@@ -13,14 +14,29 @@ use crate::{
 };
 
 /// What there is to say of a waiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WaiverStanding {
     /// Its last day is over: it holds nothing any more.
+    #[serde(rename = "waiver-ended")]
     Ended,
     /// Its last day is near.
+    #[serde(rename = "waiver-ends-soon")]
     EndsSoon,
     /// It holds nothing: no token that it is for breaks one of its rules.
+    #[serde(rename = "waiver-holds-nothing")]
     HoldsNothing,
+}
+
+impl WaiverStanding {
+    /// Its stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Ended => "waiver-ended",
+            Self::EndsSoon => "waiver-ends-soon",
+            Self::HoldsNothing => "waiver-holds-nothing",
+        }
+    }
 }
 
 /// A waiver of which there is something to say.

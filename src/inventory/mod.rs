@@ -29,6 +29,7 @@ pub use left_out::LeftOut;
 pub use pace::{Pace, RateLimit};
 pub use people::{Membership, People, Presence, Unsure};
 pub use reader::{InventoryReader, ReadError};
+pub use snapshot::ScopeRecord;
 pub use watch::{Seen, Watch};
 
 use std::{

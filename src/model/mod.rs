@@ -9,6 +9,7 @@ pub mod audit;
 mod blank;
 pub mod brief;
 pub mod client_address;
+pub mod digest;
 pub mod expression;
 pub mod identity;
 mod last_change;

@@ -2,8 +2,9 @@
 //! nothing is never made.
 
 use jiff::Timestamp;
+use serde_json::json;
 
-use crate::model::{Scope, SettingKey, SettingValue, Settings, Token, Verb, settings::Step};
+use crate::model::{Scope, SettingKey, SettingValue, Settings, Token, Verb, digest::sha256, settings::Step};
 
 use super::Phase;
 
@@ -95,6 +96,12 @@ impl Object<'_> {
             Self::Token(token) => format!("token/{}", token.id),
         }
     }
+
+    /// What programs read of it on `target`: `prod/settings/permissions.create`, `prod/token/4711`.
+    #[must_use]
+    pub fn address_on(self, target: &str) -> String {
+        format!("{target}/{}", self.address())
+    }
 }
 
 /// How a setting stands, seen from a change of it.
@@ -161,6 +168,17 @@ impl Change {
         }
     }
 
+    /// What must not have moved between a plan and its making, as a hash: the whole value of a setting; of a
+    /// token whose it is, how far it reaches and how long it lives. Neither its use nor its description
+    /// counts: an owner who renames a token does not save it.
+    #[must_use]
+    pub fn precondition(&self) -> String {
+        match self {
+            Self::Setting { before, .. } => setting_state(before),
+            Self::Token { token, .. } => token_state(token),
+        }
+    }
+
     /// Whether it cannot be undone.
     #[must_use]
     pub fn is_irreversible(&self) -> bool {
@@ -191,4 +209,24 @@ impl Change {
             Self::Token { .. } => {}
         }
     }
+}
+
+/// The [precondition](Change::precondition) of changes of a setting that has `value`.
+#[must_use]
+pub fn setting_state(value: &SettingValue) -> String {
+    sha256(value.to_json().to_string().as_bytes())
+}
+
+/// The [precondition](Change::precondition) of changes of `token`.
+#[must_use]
+pub fn token_state(token: &Token) -> String {
+    let state = json!([
+        token.owner.kind().word(),
+        token.owner.recorded(),
+        token.created,
+        token.scope.to_string(),
+        token.expires,
+        token.mark.map(|mark| mark.until)
+    ]);
+    sha256(state.to_string().as_bytes())
 }

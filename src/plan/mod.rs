@@ -20,13 +20,14 @@ mod purpose;
 mod rails;
 mod refused_use;
 mod remark;
+mod review;
 mod settings;
 mod settle;
 mod terms;
 mod together;
 mod tokens;
 
-pub use change::{Change, Object, Standing, TokenStep};
+pub use change::{Change, Object, Standing, TokenStep, setting_state, token_state};
 pub use existing::{NotWaived, waive_existing};
 pub use explain::{Event, ExplainedToken, Upcoming};
 pub use judged::Judged;
@@ -35,10 +36,11 @@ pub use odd_dates::OddDates;
 pub use order::Phase;
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
-pub use purpose::{Incident, Part, Purpose, Review, Selection};
+pub use purpose::{Incident, Part, Purpose, Selection};
 pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
 pub use remark::{Lack, Remark};
+pub use review::{Review, ReviewedChange};
 pub use terms::{History, OpenChange, Spent, Terms};
 pub use together::{Together, count_together};
 
@@ -48,14 +50,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use crate::{
     compliance::{Findings, Statistics, TokenFindings, WaiverWarning, rules::Doubt},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
         AddressSet, GroupName, Holders, Period, Permission, Rule, SettingKey, Settings, Token, TokenId,
-        UserName, rails::Unsupported, run::Settled,
+        UserName, digest::sha256, rails::Unsupported, run::Settled,
     },
     policy::Policy,
     yaml::Place,
@@ -487,11 +488,5 @@ fn holders(settings: &Settings) -> u64 {
 }
 
 fn fingerprint(policy: &Policy) -> String {
-    use std::fmt::Write;
-    let hash = Sha256::digest(policy.canonical.as_bytes());
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    sha256(policy.canonical.as_bytes())
 }

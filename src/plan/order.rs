@@ -1,12 +1,15 @@
 //! In: changes. Out: the order in which they are done, so that nobody is shut out half way: first
 //! what opens, then what must be seen to work, last what closes. It refuses to know any server.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{SettingKey, TokenId};
 
 use super::{Change, PlannedChange, TokenStep, change::Object};
 
 /// The parts of a run. A failure in one stops before the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// What opens: grants, admitted networks, passwords on, higher limits.
     Expand,

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{SettingKey, TokenId},
@@ -13,7 +14,8 @@ use crate::{
 use super::{Change, Object, Plan, PlannedChange};
 
 /// Where a change comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The policy was changed: its baseline does not ask for it.
     Policy,

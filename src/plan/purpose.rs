@@ -3,9 +3,11 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Owner, Token, TokenId};
 
-use super::{Change, HeldBack, Object, PlannedChange};
+use super::{Change, HeldBack, Object, PlannedChange, Review};
 
 /// What a plan is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,13 +18,14 @@ pub enum Purpose {
     /// The same, but one part of it alone.
     ComplyOnly(Part),
     /// The same, but what was reviewed alone.
-    Reviewed(Review),
+    Reviewed(Arc<Review>),
     /// To revoke tokens at once, whatever the policy says of them.
     Revoke(Incident),
 }
 
 /// One of the two parts that a plan has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     /// The settings of the server.
     Settings,
@@ -75,39 +78,6 @@ impl Purpose {
         }
     }
 }
-
-/// Which changes were reviewed.
-#[derive(Clone)]
-pub struct Review(Arc<HasChange>);
-
-/// Whether a change of the target with this name was reviewed.
-type HasChange = dyn Fn(&str, &Change) -> bool + Send + Sync;
-
-impl Review {
-    /// The review that has a change, of the target with a name, when `has` says so.
-    pub fn new(has: impl Fn(&str, &Change) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(has))
-    }
-
-    fn has(&self, target: &str, change: &Change) -> bool {
-        (self.0)(target, change)
-    }
-}
-
-impl fmt::Debug for Review {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Review")
-    }
-}
-
-impl PartialEq for Review {
-    /// Whether both are the same one.
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Review {}
 
 impl Part {
     /// Its word on the command line and in reports.

@@ -11,15 +11,12 @@ use crate::{
     compliance::{Trial, rules::Verdict},
     model::schema::schema_of_output,
     plan::{Basis, Event, ExplainedToken, Forecast, Object, Upcoming},
+    saved::document::{
+        ErrorEntry, HeldBackEntry, ReasonEntry, ResourceChange, SourceEntry, TokenEntry, WaiverEntry,
+    },
 };
 
-use super::{
-    json::{
-        ErrorEntry, HeldBackEntry, ReasonEntry, ResourceChange, SourceEntry, WaiverEntry, finding_entry,
-        held_back, resource_change, source, token, waiver_entry,
-    },
-    subject::address,
-};
+use super::json::{finding_entry, held_back, resource_change, source, token, waiver_entry};
 
 /// Version of both forms. It grows by 0.1 when something is added, by 1 when something is taken away.
 const FORMAT_VERSION: &str = "1.0";
@@ -45,7 +42,8 @@ pub struct ExplanationEntry {
     #[schemars(with = "String")]
     pub planned_for: Timestamp,
     /// The token.
-    pub token: Value,
+    #[schemars(with = "Value")]
+    pub token: TokenEntry,
     /// The line at which the entry of the limits begins that counts for its owner.
     pub limit: Option<SourceEntry>,
     /// Every rule, in the order in which they are tried.
@@ -191,7 +189,7 @@ impl DecisionDocument {
 fn explanation(explained: &ExplainedToken) -> ExplanationEntry {
     let ExplainedToken { target, made_for, explanation, .. } = explained;
     ExplanationEntry {
-        address: address(target, Object::Token(&explanation.token)),
+        address: Object::Token(&explanation.token).address_on(target),
         planned_for: *made_for,
         token: token(&explanation.token),
         limit: explanation.limit_place.as_ref().map(source),

@@ -26,8 +26,6 @@ mod paint;
 mod purpose;
 mod run;
 pub mod sarif;
-pub mod saved;
-mod statistics;
 mod subject;
 mod summary;
 pub mod test_json;

@@ -7,13 +7,12 @@ use crate::{
     apply::{ChangeOutcome, ChangeResult, Outcome},
     model::Why,
     plan::{Plan, PlannedChange},
+    saved::{Reviewed, Shown, document::LayerEntry},
 };
 
 use super::{
     findings::{Found, found},
-    json::LayerEntry,
     outcome::Afterwards,
-    saved::Reviewed,
 };
 
 /// One run.
@@ -25,6 +24,28 @@ pub struct Run<'a> {
     pub took: Option<SignedDuration>,
     /// Its targets.
     pub targets: Vec<TargetRun<'a>>,
+}
+
+impl<'a> Run<'a> {
+    /// The run of `plan` by which a plan was saved, which shows `shown`.
+    #[must_use]
+    pub fn of_shown(shown: &'a Shown) -> Self {
+        let planned = shown.plans.iter().map(|plan| {
+            let refusals = shown.refusals.iter().filter(|(target, _)| *target == plan.target);
+            TargetRun {
+                name: &plan.target,
+                plan: Ok(plan),
+                refusals: refusals.map(|(_, why)| why.clone()).collect(),
+                applied: None,
+                calls: None,
+                layers: Vec::new(),
+                reviewed: &[],
+            }
+        });
+        let unread =
+            shown.errors.iter().map(|(target, why)| TargetRun::unread(target, Why::own(why.as_str())));
+        Self { at: shown.made_at, took: None, targets: planned.chain(unread).collect() }
+    }
 }
 
 /// What a run came to on one target.

@@ -45,8 +45,3 @@ pub(super) fn token_name(token: &Token) -> String {
         escape(&token.owner.to_string())
     )
 }
-
-/// What programs read: `prod/settings/permissions.create`, `prod/token/4711`.
-pub(super) fn address(target: &str, object: Object<'_>) -> String {
-    format!("{target}/{}", object.address())
-}

@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::{
     model::schema::schema_of_output,
     policy_tests::{CaseResult, CoverageItem, CoverageSubject, TestRun},
+    saved::document::SourceEntry,
 };
 
-use super::json::{SourceEntry, source};
+use super::json::source;
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 const FORMAT_VERSION: &str = "1.0";

@@ -5,16 +5,6 @@ use crate::compliance::{WaiverStanding, WaiverWarning};
 
 use super::escape::escape_whole;
 
-/// The stable code of `standing`.
-#[must_use]
-pub(super) fn code(standing: WaiverStanding) -> &'static str {
-    match standing {
-        WaiverStanding::Ended => "waiver-ended",
-        WaiverStanding::EndsSoon => "waiver-ends-soon",
-        WaiverStanding::HoldsNothing => "waiver-holds-nothing",
-    }
-}
-
 /// What people read, on one line.
 #[must_use]
 pub(super) fn message(warning: &WaiverWarning) -> String {
@@ -33,5 +23,5 @@ pub(super) fn message(warning: &WaiverWarning) -> String {
 #[must_use]
 pub fn line(warning: &WaiverWarning) -> String {
     let place = escape_whole(&warning.waiver.place.to_string());
-    format!("warning[{}]: {} ({place})", code(warning.standing), message(warning))
+    format!("warning[{}]: {} ({place})", warning.standing.code(), message(warning))
 }

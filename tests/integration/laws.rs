@@ -16,12 +16,8 @@ use tokenwarden::{
         Settings, Token, TokenId, TokenScope, UserName, Verb, settings::SettingsDocument,
     },
     plan::{Change, Object, Plan},
-    report::{
-        Paint,
-        json::PlanDocument,
-        saved::{self, SavedPlan},
-        text,
-    },
+    report::{Paint, text},
+    saved::{self, SavedPlan, document::PlanDocument},
 };
 
 use crate::world::{State, World, approve, block_on, marker, policy, time};
@@ -381,7 +377,7 @@ proptest! {
         let shown = read.shown().unwrap();
         prop_assert_eq!(text_of(&shown.plans[0]), text_of(&plan));
         for planned in &plan.changes {
-            prop_assert!(read.has("world", &planned.change), "{:?}", planned.change);
+            prop_assert!(read.review.has("world", &planned.change), "{:?}", planned.change);
         }
     }
 

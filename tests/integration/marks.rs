@@ -11,7 +11,8 @@ use tokenwarden::{
     },
     plan::{Allowed, History, Plan, Remark, Spent, Terms},
     policy::Policy,
-    report::{Paint, json::PlanDocument, text},
+    report::{Paint, text},
+    saved::document::PlanDocument,
 };
 
 use crate::{

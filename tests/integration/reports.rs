@@ -10,10 +10,9 @@ use serde_json::Value;
 use tokenwarden::{
     model::{GroupName, Holders, LastChange, LastUse, Owner, Scope, Token, TokenId, TokenScope, Why},
     plan::{HeldBack, Origin, Plan},
-    report::{
-        Calls, Paint, Run, TargetRun, html, json::PlanDocument, junit, markdown, metrics, owners, sarif, text,
-    },
+    report::{Calls, Paint, Run, TargetRun, html, junit, markdown, metrics, owners, sarif, text},
     review::Publication,
+    saved::document::PlanDocument,
 };
 
 use crate::world::{State, World, policy, time};

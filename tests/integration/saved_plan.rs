@@ -27,7 +27,7 @@ fn forge(quickstart: &Quickstart, edit: impl FnOnce(&mut Value)) {
     edit(&mut plan);
     let text = serde_json::to_string_pretty(&plan).unwrap();
     let body = text.strip_suffix("\n}").unwrap();
-    let digest = tokenwarden::report::saved::sha256(body.as_bytes());
+    let digest = tokenwarden::model::digest::sha256(body.as_bytes());
     fs::write(path, format!("{body},\n  \"digest\": \"sha256:{digest}\"\n}}\n")).unwrap();
 }
 

@@ -13,4 +13,5 @@ mod write;
 
 pub use read::{Snapshot, SnapshotError};
 pub use record::{Budget, Counts, FORMAT_VERSION, schema};
+pub use token::ScopeRecord;
 pub use write::{About, Asked, SnapshotNotWritten, Taken, write};

@@ -67,7 +67,7 @@ struct MarkRecord {
 /// The scope of a token.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum ScopeRecord {
+pub enum ScopeRecord {
     /// The token is older than scopes.
     Unset,
     /// It reads.

@@ -23,7 +23,7 @@ use super::{
     escape::{escape, escape_whole},
     findings::Remedy,
     hash::hash,
-    subject::{address, token_name},
+    subject::token_name,
 };
 use room::{Numbered, rank};
 
@@ -111,7 +111,7 @@ fn descriptor(rule: &Rule) -> Value {
 fn result(target: &str, one: &Numbered<'_>, rules: &BTreeMap<&Rule, usize>, files: Files<'_>) -> Value {
     let Numbered { found, number } = one;
     // INVARIANT: the fingerprint is of nothing that moves: a finding is known again in every run.
-    let address = address(target, Object::Token(found.token));
+    let address = Object::Token(found.token).address_on(target);
     let fingerprint = match number {
         1 => hash(&[&address, found.rule.code()]),
         more => hash(&[&address, found.rule.code(), &more.to_string()]),

@@ -9,16 +9,16 @@ use std::{
 use crate::{
     inventory::Seen,
     model::{Settings, Token, TokenId, Verb},
-    plan::{Change, Plan},
+    plan::{Change, Plan, Review, ReviewedChange, setting_state, token_state},
 };
 
-use super::{SavedChange, SavedPlan, sha256, token_state};
+use super::SavedPlan;
 
 /// A change that was reviewed, and what becomes of it.
 #[derive(Clone, Debug)]
 pub struct Reviewed {
     /// The change, as the file says it.
-    pub change: SavedChange,
+    pub change: ReviewedChange,
     /// What becomes of it.
     pub verdict: Verdict,
 }
@@ -62,54 +62,53 @@ impl SavedPlan {
     #[must_use]
     pub fn review(&self, fresh: &Plan, live: &Seen) -> Vec<Reviewed> {
         let target = fresh.target.as_str();
-        let of_target = |change: &&SavedChange| {
+        let of_target = |change: &&ReviewedChange| {
             change.address.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'))
         };
         let made: BTreeMap<String, Vec<&Change>> =
             fresh.changes.iter().fold(BTreeMap::new(), |mut made, planned| {
-                let address = crate::report::subject::address(target, planned.change.object());
+                let address = planned.change.object().address_on(target);
                 made.entry(address).or_default().push(&planned.change);
                 made
             });
         let pending: BTreeSet<&TokenId> = fresh.pending.iter().map(|pending| &pending.token.id).collect();
-        let review = |change: &SavedChange| {
+        let review = |change: &ReviewedChange| {
             let same = made.get(&change.address).into_iter().flatten();
-            let verdict = if same.into_iter().any(|same| same.verb() == change.verb()) {
+            let verdict = if same.into_iter().any(|same| same.verb() == change.verb) {
                 Verdict::Made
             } else {
                 match change.token(target) {
                     // It ends in time by itself.
-                    Some(id)
-                        if matches!(change.verb(), Verb::Expire | Verb::Mark) && pending.contains(&id) =>
-                    {
+                    Some(id) if matches!(change.verb, Verb::Expire | Verb::Mark) && pending.contains(&id) => {
                         Verdict::AlreadySo
                     }
                     Some(id) => token_verdict(change, live.tokens.get(&id)),
-                    None => self.setting_verdict(change, live.settings.as_ref()),
+                    None => setting_verdict(&self.review, change, live.settings.as_ref()),
                 }
             };
             Reviewed { change: change.clone(), verdict }
         };
-        self.changes.iter().filter(of_target).map(review).collect()
-    }
-
-    /// A setting goes to its value in up to two steps: either of them may be behind us.
-    fn setting_verdict(&self, change: &SavedChange, settings: Option<&Settings>) -> Verdict {
-        let key = change.setting().and_then(|key| settings.map(|settings| settings.value(key).to_json()));
-        let Some(live) = key else { return Verdict::NotAsked };
-        if self.at(&change.address).any(|step| step.change.after == live) {
-            Verdict::AlreadySo
-        } else if sha256(live.to_string().as_bytes()) == change.precondition {
-            Verdict::NotAsked
-        } else {
-            Verdict::Moved
-        }
+        self.review.changes().iter().filter(of_target).map(review).collect()
     }
 }
 
-fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
+/// A setting goes to its value in up to two steps: either of them may be behind us.
+fn setting_verdict(review: &Review, change: &ReviewedChange, settings: Option<&Settings>) -> Verdict {
+    let live = change.setting().and_then(|key| Some(settings?.value(key)));
+    let Some(live) = live else { return Verdict::NotAsked };
+    let is = live.to_json();
+    if review.at(&change.address).any(|step| step.after == is) {
+        Verdict::AlreadySo
+    } else if setting_state(&live) == change.precondition {
+        Verdict::NotAsked
+    } else {
+        Verdict::Moved
+    }
+}
+
+fn token_verdict(change: &ReviewedChange, live: Option<&Token>) -> Verdict {
     let Some(live) = live else { return Verdict::AlreadySo };
-    let reached = match change.verb() {
+    let reached = match change.verb {
         Verb::Expire => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
         Verb::Mark => {
             let marked = live.mark.map(|mark| mark.until);
@@ -119,7 +118,7 @@ fn token_verdict(change: &SavedChange, live: Option<&Token>) -> Verdict {
             moments.is_some_and(|(is, wanted)| is == wanted || (is < wanted && is_new))
         }
         Verb::Unmark => live.mark.is_none(),
-        Verb::Narrow => change.change.after.get("scope") == Some(&live.scope.to_string().into()),
+        Verb::Narrow => change.after.get("scope") == Some(&live.scope.to_string().into()),
         Verb::Revoke | Verb::Grant | Verb::Withdraw | Verb::Admit | Verb::Refuse | Verb::Set => false,
     };
     if reached {

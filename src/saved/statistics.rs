@@ -56,7 +56,7 @@ pub struct WhoseEntry {
 }
 
 impl StatisticsEntry {
-    pub(super) fn of(statistics: &Statistics) -> Self {
+    pub(crate) fn of(statistics: &Statistics) -> Self {
         let tokens = statistics.counts().map(|(scope, state, count)| TokensEntry {
             scope: scope.to_string(),
             state: state.word().to_owned(),
