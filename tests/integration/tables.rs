@@ -9,7 +9,7 @@ use tokenwarden::{
     model::{RuleCode, audit::AuditAction, rails::RailClass},
 };
 
-use crate::docs::{repository, text};
+use crate::docs::{pages, repository, text};
 
 /// The cells of the rows of all tables of a page whose first cell holds something in backticks.
 fn rows(page: &str) -> Vec<Vec<String>> {
@@ -80,6 +80,31 @@ fn the_page_of_the_reports_has_each_kind() {
     let kinds = format.get_possible_values().into_iter().map(|kind| kind.get_name().to_owned());
     let listed: BTreeSet<_> = rows("docs/reports.md").iter().flat_map(|row| named(&row[0])).collect();
     assert_eq!(listed, kinds.chain(["owners".to_owned()]).collect());
+}
+
+/// Whether `word` begins like an option: two hyphens and a letter.
+fn is_option(word: &str) -> bool {
+    word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+}
+
+#[test]
+fn every_option_that_a_page_shows_is_one_of_the_program() {
+    let known = text("docs/command-line.md");
+    let mut options = 0;
+    for page in pages().into_iter().chain(["README.md".to_owned()]) {
+        for line in text(&page).lines() {
+            // A command as it is typed, and an option by itself.
+            let typed = line.contains("tokenwarden ").then(|| line.to_owned());
+            for shown in named(line).filter(|shown| is_option(shown)).chain(typed) {
+                for option in shown.split([' ', '`', '=', '(', ')']).filter(|word| is_option(word)) {
+                    options += 1;
+                    let option = option.trim_end_matches([',', '.', ':', ';']);
+                    assert!(holds(&known, option), "{page}: {option}");
+                }
+            }
+        }
+    }
+    assert!(options > 50, "{options}");
 }
 
 #[test]
