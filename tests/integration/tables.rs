@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use serde_json::Value;
 use tokenwarden::{
     cli::{CommandLine, Exit},
-    model::{RuleCode, audit::AuditAction, rails::RailClass},
+    model::{RuleCode, Verb, audit::AuditAction, rails::RailClass},
 };
 
 use crate::docs::{pages, repository, text};
@@ -126,6 +126,11 @@ fn the_page_of_the_audit_has_each_action() {
 }
 
 #[test]
+fn the_page_of_the_codes_has_each_action_of_a_change() {
+    assert_eq!(listed("docs/codes.md", "Actions of a change"), Verb::ALL.map(Verb::word));
+}
+
+#[test]
 fn the_page_of_the_codes_has_each_result_of_a_change() {
     let schema: Value = serde_json::from_str(&text("schema/journal.schema.json")).unwrap();
     let fates = schema["$defs"]["Fate"]["oneOf"].as_array().unwrap();
@@ -180,4 +185,13 @@ fn every_path_that_contributors_are_sent_to_is_there() {
         }
     }
     assert!(paths > 15, "{paths}");
+}
+
+#[test]
+fn the_architecture_page_has_each_part_of_the_program() {
+    let map = text("src/lib.rs");
+    let parts: BTreeSet<_> =
+        map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let listed = listed("docs/architecture.md", "Parts");
+    assert_eq!(listed.iter().map(String::as_str).collect::<BTreeSet<_>>(), parts);
 }
