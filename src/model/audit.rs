@@ -138,6 +138,9 @@ pub struct AuditEntry {
     /// Who did it: the name of a user, `(project PLAT)` for a token of a project, `(operator)` for the process that
     /// runs the server for itself, `(host)` for a command on the file of the store.
     pub who: String,
+    /// The `id` that the directory file gave them then, whatever they are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who_id: Option<String>,
     /// With what they proved it.
     pub credential: AuditCredential,
     /// The token they proved it with.
@@ -149,6 +152,9 @@ pub struct AuditEntry {
     /// Whose token that is: `mary`, `project PLAT` or `repository PLAT/app`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// The `id` that the directory file gave that user then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
     /// The token whose revocation took this one along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_token: Option<i64>,

@@ -28,12 +28,14 @@ pub fn line(entry: &AuditEntry, out: &mut impl Write) -> fmt::Result {
         Some(token) => format!("token {token}"),
         None => entry.credential.word().to_owned(),
     };
-    let who = format!("{} ({with})", escape(&entry.who));
+    let id =
+        |id: &Option<String>| id.as_deref().map(|id| format!(" [id {}]", escape(id))).unwrap_or_default();
+    let who = format!("{}{} ({with})", escape(&entry.who), id(&entry.who_id));
     let at = entry.at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
     let owner = entry.owner.as_deref().map(escape);
     let parts = [
         entry.token.map(|token| format!("token {token}")),
-        owner.map(|owner| format!("of {owner}")),
+        owner.map(|owner| format!("of {owner}{}", id(&entry.owner_id))),
         entry.with_token.map(|token| format!("with token {token}")),
         entry.client_address.map(|client| format!("from {client}")),
         entry.run.as_ref().map(|run| format!("by run {run}")),

@@ -3,7 +3,10 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Made, TOKENS, TestServer, WHOAMI, answer, status};
+use crate::{
+    program::{Run, program},
+    support::{Made, TOKENS, TestServer, WHOAMI, answer, status},
+};
 
 async fn lets_in(server: &TestServer, token: &Made) -> u16 {
     status(server.with_token(&token.secret, Method::GET, WHOAMI)).await
@@ -93,6 +96,56 @@ async fn an_id_in_the_directory_file_says_who_is_the_same_person() {
         (200, 403),
         "sam is who ann was at first"
     );
+}
+
+#[tokio::test]
+async fn the_audit_says_of_whoever_is_renamed_both_the_names_and_the_id() {
+    let server = TestServer::new().await;
+    let audit = async |query: &str| {
+        let path = format!("/rest/tokenwarden/1/audit?limit=1000&{query}");
+        let page = answer(server.as_operator(Method::GET, &path), StatusCode::OK).await;
+        page["values"].as_array().unwrap().clone()
+    };
+    server.import(&directory("{name: Sam, id: s}, {name: bob}")).await.unwrap();
+    let sam = server.make_token("sam", 2).await;
+    let own = server.with_token(&sam.secret, Method::POST, &format!("{TOKENS}/token"));
+    answer(own.json(&json!({"tokenDescription": "x", "tokenScope": 1})), StatusCode::OK).await;
+    let bob = server.make_token("bob", 2).await;
+    server.import(&directory("{name: samuel, id: s}, {name: sam, id: t}")).await.unwrap();
+    server.import(&directory("{name: samuel, id: s}, {name: sam, id: t}, {name: bob, id: b}")).await.unwrap();
+    for token in [&sam, &bob] {
+        let path = format!("{TOKENS}/token/{}?children=keep", token.id);
+        assert_eq!(status(server.as_operator(Method::DELETE, &path)).await, 200);
+    }
+
+    let imports = audit("action=directory-import").await;
+    let renamed: Vec<&Value> = imports.iter().map(|entry| &entry["details"]["renamed"]).collect();
+    let of_bob = renamed[3][0]["after"].as_str().unwrap();
+    assert!(of_bob.starts_with("(left ") && of_bob.ends_with(") bob"), "{renamed:?}");
+    assert_eq!(
+        renamed[1..],
+        [
+            &json!([{"id": "s", "before": "sam", "after": "Sam"}]),
+            &json!([{"id": "s", "before": "Sam", "after": "samuel"}]),
+            &json!([{"id": null, "before": "bob", "after": of_bob}]),
+        ]
+    );
+    let by_sam = &audit("who=sam").await[0];
+    assert_eq!(
+        (&by_sam["who_id"], &by_sam["owner"], &by_sam["owner_id"]),
+        (&json!("s"), &json!("Sam"), &json!("s"))
+    );
+    let told = audit(&format!("token={}", sam.id)).await;
+    let names = |entry: &Value| (entry["owner"].clone(), entry["owner_id"].clone());
+    assert_eq!(names(&told[0]), (json!("Sam"), json!("s")));
+    assert_eq!(names(told.last().unwrap()), (json!("samuel"), json!("s")));
+    let told = audit(&format!("token={}", bob.id)).await;
+    assert_eq!(names(told.last().unwrap()), (json!(of_bob), Value::Null), "nobody knows who that was");
+    assert!(told.iter().all(|entry| entry.get("who_id").is_none()), "the operator is no person");
+
+    let store = format!("sqlite:{}", server.store_file().display());
+    let table = Run::of(program().args(["audit", "--store", &store, "--who", "sam"])).stdout;
+    assert!(table.contains("Sam [id s] (token 1)") && table.contains("of Sam [id s]"), "{table}");
 }
 
 #[tokio::test]

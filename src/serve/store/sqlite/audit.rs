@@ -25,7 +25,7 @@ macro_rules! entries {
     ($rest:literal) => {
         concat!(
             "SELECT id, at, action, who, credential, credential_token, token, owner_kind, owner, with_token, client, \
-             request, run, details FROM audit ",
+             request, run, details, who_person, owner_person FROM audit ",
             $rest
         )
     };
@@ -111,9 +111,10 @@ pub(super) async fn add(
     // Whoever has the file has the clock of the system alone, which may be behind that of the store.
     sqlx::query(
         "INSERT INTO audit (at, action, who, who_folded, credential, credential_token, token, owner_kind, owner, \
-         owner_folded, client, request, run, through, details, with_token, pruned_before) \
+         owner_folded, client, request, run, through, details, with_token, pruned_before, who_person, owner_person) \
          VALUES (coalesce(?1, max(?2, coalesce((SELECT at FROM marks WHERE name = 'clock'), 0))), \
-         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, (SELECT person FROM users WHERE folded = ?5), \
+         (SELECT person FROM users WHERE folded = ?11 AND ?9 = 'user'))",
     )
     .bind(author.at.map(Timestamp::as_millisecond))
     .bind(Timestamp::now().as_millisecond())
@@ -155,6 +156,8 @@ pub(super) struct Row {
     request: Option<String>,
     run: Option<String>,
     details: String,
+    who_person: Option<String>,
+    owner_person: Option<String>,
 }
 
 impl TryFrom<Row> for AuditEntry {
@@ -172,11 +175,13 @@ impl TryFrom<Row> for AuditEntry {
             at: moment(row.at)?,
             action: row.action.parse().map_err(|_| damaged("known action"))?,
             who: row.who,
+            who_id: row.who_person,
             credential: AuditCredential::from_word(&row.credential)
                 .ok_or_else(|| damaged("known credential"))?,
             credential_token: row.credential_token,
             token: row.token,
             owner: owner.map(|owner| owner.to_string()),
+            owner_id: row.owner_person,
             with_token: row.with_token,
             client_address: row
                 .client

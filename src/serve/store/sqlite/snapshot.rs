@@ -14,10 +14,13 @@ pub(super) struct Snapshot {
     shown: Value,
     /// The hash of each password by the name of its user.
     passwords: BTreeMap<String, String>,
+    /// The name of each user by the number of the row, which stays when the name changes.
+    names: BTreeMap<i64, String>,
 }
 
 #[derive(FromRow)]
 struct UserRow {
+    id: i64,
     name: String,
     display_name: String,
     email: Option<String>,
@@ -31,11 +34,11 @@ impl Snapshot {
     /// The directory as `connection` sees it.
     pub(super) async fn of(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let rows: Vec<UserRow> = sqlx::query_as(
-            "SELECT name, display_name, email, active, departed, person, password_hash FROM users",
+            "SELECT id, name, display_name, email, active, departed, person, password_hash FROM users",
         )
         .fetch_all(&mut *connection)
         .await?;
-        let (mut users, mut passwords) = (Map::new(), BTreeMap::new());
+        let (mut users, mut passwords, mut names) = (Map::new(), BTreeMap::new(), BTreeMap::new());
         for row in rows {
             let user = json!({
                 "display_name": row.display_name,
@@ -45,6 +48,7 @@ impl Snapshot {
                 "id": row.person,
             });
             passwords.extend(row.password_hash.map(|hash| (row.name.clone(), hash)));
+            names.insert(row.id, row.name.clone());
             users.insert(row.name, user);
         }
         let groups = "SELECT g.name, u.name FROM groups g LEFT JOIN members m ON m.group_id = g.id \
@@ -52,7 +56,7 @@ impl Snapshot {
         let projects = "SELECT p.key, r.slug FROM projects p LEFT JOIN repositories r ON r.project_id = p.id";
         let groups = parts(&mut *connection, groups).await?;
         let projects = parts(connection, projects).await?;
-        Ok(Self { shown: json!({"users": users, "groups": groups, "projects": projects}), passwords })
+        Ok(Self { shown: json!({"users": users, "groups": groups, "projects": projects}), passwords, names })
     }
 
     /// How `after` differs; `None` when it does not.
@@ -63,10 +67,32 @@ impl Snapshot {
             names.filter(|name| self.passwords.get(*name) != after.passwords.get(*name)).collect();
         passwords.sort_unstable();
         passwords.dedup();
-        if let Some(changed) = changed.as_object_mut().filter(|_| !passwords.is_empty()) {
-            changed.insert("passwords".to_owned(), json!(passwords));
+        let renamed = self.renamed_in(after);
+        if let Some(changed) = changed.as_object_mut() {
+            let told = [("passwords", json!(passwords)), ("renamed", json!(renamed))];
+            changed.extend(
+                told.into_iter()
+                    .filter(|(_, list)| *list != json!([]))
+                    .map(|(key, list)| (key.to_owned(), list)),
+            );
         }
         (changed != json!({})).then_some(changed)
+    }
+}
+
+impl Snapshot {
+    /// Who has another name in `after`, with the identifier of that person where it is known.
+    fn renamed_in(&self, after: &Self) -> Vec<Value> {
+        let person = |snapshot: &Self, name: &str| {
+            let user = snapshot.shown.get("users").and_then(|users| users.get(name));
+            user.and_then(|user| user.get("id")).filter(|id| !id.is_null()).cloned()
+        };
+        let renamed = self.names.iter().filter_map(|(id, before)| {
+            let now = after.names.get(id).filter(|now| *now != before)?;
+            let person = person(after, now).or_else(|| person(self, before));
+            Some(json!({"id": person, "before": before, "after": now}))
+        });
+        renamed.collect()
     }
 }
 
