@@ -1,7 +1,7 @@
 //! The directory: what its file says, what importing it again changes, and how it reads in Bitbucket's
 //! REST.
 
-use crate::support::{Setup, TestServer, WHOAMI, answer, status};
+use crate::support::{Setup, TOKENS, TestServer, WHOAMI, answer, status};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -218,4 +218,67 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
     the directory file cannot be read: unexpected end of input at line 1, column 1
     ");
+}
+
+#[tokio::test]
+async fn a_filter_by_text_finds_what_was_made_changed_and_left_however_short_or_odd_it_is() {
+    let server = TestServer::new().await;
+    let users = "{name: root}, {name: Ann.Smith, display_name: Änne the Hammer, email: a.s@one.example}, \
+        {name: bo, display_name: \"100% Bo_B\"}";
+    let import = async |users: &str| {
+        let directory = format!("users: [{users}]\ngroups: {{administrators: [root]}}\n");
+        server.import(&directory).await.unwrap();
+    };
+    import(users).await;
+    let found = async |path: &str, key: &str, text: &str| {
+        let request = server.as_operator(Method::GET, path).query(&[(key, text), ("limit", "1000")]);
+        let page = answer(request, StatusCode::OK).await;
+        let list = page.get("values").or_else(|| page.get("content")).unwrap().as_array().unwrap().clone();
+        list.len()
+    };
+    let users = "/rest/api/latest/admin/users";
+    for (text, count) in [
+        ("ann.smith", 1),
+        ("ANN.S", 1),
+        ("n.s", 1),
+        ("bo", 2), // and bot of the first directory
+        ("one.example", 1),
+        ("nne", 1),
+        ("100% Bo_B", 1),
+        ("%", 1),
+        ("o_b", 1),
+        ("oxb", 0),
+        ("the hammer", 1),
+        ("\"", 0),
+        ("\" OR \"root", 0),
+        ("smith\n", 0),
+        ("root*", 0),
+        ("zzz", 0),
+    ] {
+        assert_eq!(found(users, "filter", text).await, count, "{text}");
+    }
+    import("{name: root}, {name: Ann.Smith, display_name: Anna Berg, email: berg@two.example}").await;
+    for (text, count) in
+        [("hammer", 0), ("one.example", 0), ("anna berg", 1), ("two.example", 1), ("ann.smith", 1)]
+    {
+        assert_eq!(found(users, "filter", text).await, count, "{text}");
+    }
+
+    let tokens = format!("{TOKENS}/tokensByFilter");
+    let made = async |text: &str| {
+        server
+            .make(json!({"tokenForUserKey": "Ann.Smith", "tokenScope": 1, "tokenDescription": text}))
+            .await
+            .id
+    };
+    let (deploy, build) = (made("Deploy to \"prod\"").await, made("nightly build").await);
+    let of = async |text: &str| found(&tokens, "descriptionFilter", text).await;
+    for (text, count) in [("deploy", 1), ("\"PROD\"", 1), ("y", 2), ("ly bu", 1), ("deploys", 0)] {
+        assert_eq!(of(text).await, count, "{text}");
+    }
+    let rename = server.as_operator(Method::PATCH, &format!("{TOKENS}/token/{build}"));
+    answer(rename.json(&json!({"tokenDescription": "weekly deploy"})), StatusCode::OK).await;
+    assert_eq!((of("nightly").await, of("deploy").await), (0, 2));
+    answer(server.as_operator(Method::DELETE, &format!("{TOKENS}/token/{deploy}")), StatusCode::OK).await;
+    assert_eq!((of("prod").await, of("deploy").await), (0, 1));
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use sqlx::{FromRow, QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Right, Store, moment, people, projects, snapshot::Snapshot};
 use crate::{
@@ -55,24 +55,7 @@ impl Store {
         filter: &UserFilter<'_>,
         page: PageRequest,
     ) -> Result<Vec<UserRow>, StoreError> {
-        let mut query = QueryBuilder::new(users!("WHERE u.id >= "));
-        query.push_bind(page.start);
-        for group in &filter.in_groups {
-            query
-                .push(" AND u.id IN (SELECT user_id FROM members WHERE group_id = ")
-                .push_bind(*group)
-                .push(")");
-        }
-        if let Some(group) = filter.not_in_group {
-            query.push(" AND NOT EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id AND m.group_id = ");
-            query.push_bind(group).push(")");
-        }
-        if let Some(active) = filter.active {
-            query.push(" AND u.active = ").push_bind(active);
-        }
-        filter_users(&mut query, filter.text);
-        query.push(" ORDER BY u.id LIMIT ").push_bind(page.limit);
-        query.build().fetch_all(&self.readers).await?.iter().map(user).collect()
+        users_query(filter, page).build().fetch_all(&self.readers).await?.iter().map(user).collect()
     }
 
     /// The user whose slug this is; an active one before one who left.
@@ -266,9 +249,38 @@ async fn import_group(
     Ok(())
 }
 
-fn filter_users(query: &mut QueryBuilder<sqlx::Sqlite>, filter: Option<&str>) {
+fn users_query(filter: &UserFilter<'_>, page: PageRequest) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(users!("WHERE u.id >= "));
+    query.push_bind(page.start);
+    for group in &filter.in_groups {
+        query.push(" AND u.id IN (SELECT user_id FROM members WHERE group_id = ").push_bind(*group).push(")");
+    }
+    if let Some(group) = filter.not_in_group {
+        query.push(" AND NOT EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id AND m.group_id = ");
+        query.push_bind(group).push(")");
+    }
+    if let Some(active) = filter.active {
+        query.push(" AND u.active = ").push_bind(active);
+    }
+    filter_users(&mut query, filter.text);
+    query.push(" ORDER BY u.id LIMIT ").push_bind(page.limit);
+    query
+}
+
+/// `text` as the index of every three characters is asked for it: it finds the users who have it, and perhaps some others.
+/// `None` for what is too short for it, and for what would end a question early.
+fn phrase(text: &str) -> Option<String> {
+    let is_indexed = text.chars().count() >= 3 && !text.contains('\0');
+    is_indexed.then(|| format!("\"{}\"", text.replace('"', "\"\"")))
+}
+
+fn filter_users(query: &mut QueryBuilder<Sqlite>, filter: Option<&str>) {
     let Some(text) = filter else { return };
     let folded = text.to_lowercase();
+    if let Some(phrase) = phrase(&folded) {
+        query.push(" AND u.id IN (SELECT rowid FROM users_text WHERE users_text MATCH ");
+        query.push_bind(phrase).push(")");
+    }
     query.push(" AND (instr(u.folded, ").push_bind(folded.clone());
     query.push(") > 0 OR instr(lower(u.display_name), ").push_bind(folded.clone());
     query.push(") > 0 OR instr(lower(u.email), ").push_bind(folded).push(") > 0)");
@@ -315,4 +327,45 @@ pub(super) fn account_in(row: &SqliteRow) -> Result<Option<Account>, StoreError>
         groups: groups.into_iter().map(GroupName::new).collect(),
         password_hash: row.try_get("password_hash")?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+    use super::*;
+    use crate::serve::store::sqlite::opening;
+
+    #[tokio::test]
+    async fn users_with_a_text_are_found_by_its_index_and_not_by_looking_at_all() {
+        let mut store = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        for step in opening::steps() {
+            sqlx::raw_sql(step.sql.clone()).execute(&mut store).await.unwrap();
+        }
+        for filter in [
+            UserFilter { text: Some("mary"), ..UserFilter::default() },
+            UserFilter {
+                text: Some("mary"),
+                active: Some(true),
+                in_groups: vec![1],
+                ..UserFilter::default()
+            },
+        ] {
+            let query = users_query(&filter, PageRequest { start: 0, limit: 25 });
+            let explain = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+            let steps: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&mut store).await.unwrap();
+            let steps: Vec<&str> = steps.iter().map(|(.., step)| &**step).collect();
+            assert!(
+                steps.iter().any(|step| step.starts_with("SEARCH u USING INTEGER PRIMARY KEY")),
+                "{steps:?}"
+            );
+            assert!(
+                steps.iter().any(|step| step.starts_with("SCAN users_text VIRTUAL TABLE INDEX")),
+                "{steps:?}"
+            );
+            assert!(steps.iter().all(|step| !step.starts_with("SCAN u ") && *step != "SCAN u"), "{steps:?}");
+        }
+        store.close().await.unwrap();
+    }
 }
