@@ -121,17 +121,16 @@ impl ServerClock {
         store.keep_time(now, Timestamp::now(), kept.elapsed()).await
     }
 
-    /// How far the time in `store` is proven, whatever clocks say now, UTC; the moment that was given is. `None` when
-    /// nobody kept the time.
+    /// How far the time in `store` is proven, UTC, and no later than any clock says. `None` when nobody kept the time, and
+    /// no moment was given.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub(super) async fn proven(&self, store: &Store) -> Result<Option<Timestamp>, StoreError> {
-        match self.given {
-            Some(given) => Ok(Some(given)),
-            None => Ok(store.proven_moment().await?.map(|proven| proven.min(Timestamp::now()))),
-        }
+        let now = self.now().min(Timestamp::now());
+        let proven = store.proven_moment().await?.or(self.given);
+        Ok(proven.map(|proven| proven.min(now)))
     }
 
     /// Keeps in `store` what time it is, again and again until it is dropped, and says when the clock of the

@@ -164,6 +164,11 @@ async fn what_a_run_cannot_mean_is_refused_with_what_to_write() {
     for begun in ["1969-12-31T23:59:59Z", "-009999-01-02T01:59:59Z"] {
         refused(post("begun", &json!(begun)), "`begun` takes a moment from 1970-01-01T00:00:00Z on").await;
     }
+    refused(
+        post("begun", &json!("9999-01-01T00:00:00Z")),
+        "`begun` takes a moment before 2036-06-01T12:00:00Z",
+    )
+    .await;
     assert_eq!(status(server.as_operator(Method::POST, RUNS).json(&head)).await, 200);
 
     let token = server.make_token("mary", 2).await;

@@ -116,11 +116,11 @@ struct BeginRun {
 }
 
 impl BeginRun {
-    /// Makes sure that it can be meant.
-    fn check(&self) -> Result<(), Problem> {
+    /// Makes sure that it can be meant at `now`.
+    fn check(&self, now: Timestamp) -> Result<(), Problem> {
         values::name("target", &self.target)?;
         values::name("by", &self.by)?;
-        values::moment("begun", self.begun)?;
+        values::beginning("begun", self.begun, now)?;
         values::digest("policy_sha256", &self.policy_sha256)?;
         self.server.names().try_for_each(|name| values::name("server", name))
     }
@@ -228,7 +228,7 @@ async fn list(
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
     let begun: BeginRun = body.json()?;
-    begun.check()?;
+    begun.check(app.clock.now())?;
     let head = RunHead::from(begun);
     app.clock.keep(&app.store).await?;
     app.store.begin_run(&right, &head).await?;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::serve::problem::Problem;
+use crate::{model::Period, serve::problem::Problem};
 
 /// The most characters that a name has.
 const NAME_AT_MOST: usize = 255;
@@ -56,6 +56,17 @@ pub(super) fn moment(field: &str, moment: Timestamp) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::bad_request(format!("`{field}` takes a moment from 1970-01-01T00:00:00Z on.")))
+}
+
+/// Makes sure that `moment`, the value of `field`, can be the beginning of a run that is told of at `now`. The clock of
+/// who tells of it may be wrong, but not by decades.
+pub(super) fn beginning(field: &str, moment: Timestamp, now: Timestamp) -> Result<(), Problem> {
+    self::moment(field, moment)?;
+    let latest = Period::months(120).after(now);
+    if moment <= latest {
+        return Ok(());
+    }
+    Err(Problem::bad_request(format!("`{field}` takes a moment before {latest:.0}.")))
 }
 
 /// Makes sure that `digest`, the value of `field`, can be one; it is empty where there is none.
