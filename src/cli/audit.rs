@@ -22,7 +22,7 @@ use super::{
     CommandResult, Exit, Failure, Global, files, log, output, redact,
     run_files::RunFiles,
     runtime,
-    session::{self, Reach},
+    session::{self, Reach, system_time},
 };
 
 /// Entries that are read at a time.
@@ -192,7 +192,7 @@ impl AuditCommand {
 /// What time it is for a server on `store`.
 async fn now_of(store: &Store, global: &Global) -> Result<Timestamp, StoreError> {
     let latest = store.latest_moment().await?.unwrap_or(Timestamp::MIN);
-    Ok(global.now.unwrap_or_else(|| latest.max(Timestamp::now())))
+    Ok(global.now.unwrap_or_else(|| latest.max(system_time())))
 }
 
 /// Why not all entries were printed.

@@ -1,7 +1,7 @@
 //! In: where the config file says that a credential comes from. Out: the credential, in memory
 //! alone. It refuses to show what it read, in errors too, and to run a program that nobody allowed.
 
-use std::{env, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     child::{self, ChildError},
-    files, redact,
+    environment, files, redact,
 };
 
 /// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only
@@ -56,7 +56,7 @@ pub(super) fn mark_key(name: &str) -> Result<MarkKey, NoCredential> {
 }
 
 fn variable(name: &str) -> Result<SecretString, NoCredential> {
-    let text = env::var(name).map_err(|_| NoCredential::Variable { name: name.to_owned() })?;
+    let text = environment::variable(name).ok_or_else(|| NoCredential::Variable { name: name.to_owned() })?;
     one_line(&text, || format!("the environment variable `{name}`"))
 }
 

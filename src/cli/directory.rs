@@ -11,7 +11,7 @@ use crate::serve::{
     store::{Store, StoreError, StoreUrl},
 };
 
-use super::{CommandResult, Exit, Failure, Global, files, log, output, runtime};
+use super::{CommandResult, Exit, Failure, Global, environment, files, log, output, runtime};
 
 /// What `directory` understands.
 #[derive(Debug, Subcommand)]
@@ -71,7 +71,7 @@ pub(super) fn run(global: &Global, command: &DirectoryCommand) -> CommandResult 
 pub(super) async fn import(store: &Store, file: &Path) -> Result<(), Failure> {
     let reading = |cause| CannotRead { file: file.to_owned(), cause };
     let text = files::read_text(file).map_err(reading)?;
-    directory::import(store, &text, |variable| std::env::var(variable).ok()).await.map_err(|cause| {
+    directory::import(store, &text, environment::variable).await.map_err(|cause| {
         let exit = match cause {
             directory::DirectoryError::Store(_) | directory::DirectoryError::Password(_) => Exit::Error,
             _ => Exit::Invalid,

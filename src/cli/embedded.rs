@@ -3,7 +3,6 @@
 //! Nobody else can use it: its credential is random and stays in memory.
 
 use std::{
-    env,
     error::Error,
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -22,7 +21,7 @@ use crate::{
     },
 };
 
-use super::{Exit, Failure, files, redact};
+use super::{Exit, Failure, environment, files, redact};
 
 /// The group whose members administer an embedded server.
 const ADMINISTRATORS: &str = "administrators";
@@ -55,7 +54,7 @@ impl Embedded {
         let administrators = GroupName::new(ADMINISTRATORS);
         let clock = fixed.map_or(Clock::System, Clock::Fixed);
         if let Some((path, text)) = directory {
-            let import = serve::directory::import(&opened, &text, |name| env::var(name).ok()).await;
+            let import = serve::directory::import(&opened, &text, environment::variable).await;
             import.map_err(|error| invalid(&path, error))?;
         }
         if let Some((path, text)) = seed {

@@ -1,10 +1,12 @@
 //! Git, asked about the repository that a folder lies in: it reads objects and runs nothing else.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Component, Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use super::environment;
 
 /// The variables of Git that are kept: they say where it is installed, what its configuration of the user and
 /// of the machine is, and how far up it looks for a repository.
@@ -44,12 +46,12 @@ pub(super) enum GitError {
 /// When Git cannot be run or ends with an error.
 pub(super) fn git(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
     let mut command = Command::new("git");
-    for (name, _) in env::vars_os() {
+    for name in environment::names() {
         if name.to_str().is_some_and(|name| name.starts_with("GIT_") && !KEPT.contains(&name)) {
             command.env_remove(name);
         }
     }
-    for trusted in safe_directories(|name| env::var(name).ok()) {
+    for trusted in safe_directories(environment::variable) {
         command.arg("-c").arg(format!("safe.directory={trusted}"));
     }
     let output = command

@@ -20,6 +20,7 @@ mod credential;
 mod directory;
 mod drift;
 mod embedded;
+mod environment;
 mod exit;
 mod explain;
 pub mod files;

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::report::escape_whole;
 
-use super::{ColorChoice, Failure, redact::redact};
+use super::{ColorChoice, Failure, environment, redact::redact};
 
 /// Form of what a command writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,9 +24,7 @@ pub(super) fn colour(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => {
-            stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
+        ColorChoice::Auto => stream.is_terminal() && !environment::is_set("NO_COLOR"),
     }
 }
 

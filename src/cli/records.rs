@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    env, fs, mem,
+    fs, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-use super::{Exit, Failure, files::Workspace, hold::HeldRun, output};
+use super::{Exit, Failure, environment, files::Workspace, hold::HeldRun, output};
 
 /// The records of runs on the server of one target.
 pub(super) struct Records {
@@ -295,7 +295,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// Who runs this and where, as `user@host`, as far as the environment tells.
 pub(super) fn whoever() -> String {
     let variable = |names: &[&str]| {
-        let found = names.iter().find_map(|name| env::var(name).ok());
+        let found = names.iter().find_map(|name| environment::variable(name));
         found.filter(|value| !value.is_empty())
     };
     let host = || fs::read_to_string("/proc/sys/kernel/hostname").ok();

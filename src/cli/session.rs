@@ -61,7 +61,7 @@ impl Session {
 
     /// What time it is on the server at the latest, UTC; the moment that `--now` says when it does.
     pub(super) fn latest(&self) -> Timestamp {
-        self.fixed.unwrap_or_else(|| self.clock().latest(Timestamp::now()))
+        self.fixed.unwrap_or_else(|| self.clock().latest(system_time()))
     }
 
     /// How the clock of the server stands to ours.
@@ -77,7 +77,7 @@ impl Session {
     /// How late the date of anything that happened on the server can be by now, UTC; nothing when it does not
     /// tell its time.
     pub(super) fn latest_date(&self) -> Option<Timestamp> {
-        self.clock().latest_date(Timestamp::now(), self.skew)
+        self.clock().latest_date(system_time(), self.skew)
     }
 
     /// Says what is to be said of the clocks.
@@ -203,15 +203,21 @@ async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<
     tokio::task::spawn_blocking(make).await?
 }
 
+/// What the clock of the system says, UTC.
+#[expect(clippy::disallowed_methods, reason = "the clock of whoever calls us is read here")]
+pub(super) fn system_time() -> Timestamp {
+    Timestamp::now()
+}
+
 /// The moment that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
 /// finer. What becomes of a target is never judged by it: see [`Session::now`].
 pub(super) fn present(global: &Global) -> Timestamp {
-    global.now.unwrap_or_else(|| whole_seconds(Timestamp::now()))
+    global.now.unwrap_or_else(|| whole_seconds(system_time()))
 }
 
 /// What time it is on `target`, UTC, in whole seconds; `fixed` when it is given.
 fn now_of(target: &Target, fixed: Option<Timestamp>) -> Timestamp {
-    fixed.unwrap_or_else(|| whole_seconds(ClockStanding::of(target).now(Timestamp::now())))
+    fixed.unwrap_or_else(|| whole_seconds(ClockStanding::of(target).now(system_time())))
 }
 
 fn whole_seconds(moment: Timestamp) -> Timestamp {

@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use tracing::Level;
 
 use crate::serve::{
@@ -17,7 +16,7 @@ use crate::serve::{
 
 use super::{
     CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, run_files::RunFiles,
-    runtime,
+    runtime, session::system_time,
 };
 
 /// What `settings` understands.
@@ -83,7 +82,7 @@ async fn export(store: &Store) -> CommandResult {
 
 async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
     let text = read(global, file).map_err(|cause| CannotRead { file: file.to_owned(), cause })?;
-    settings::import(store, &text, Timestamp::now()).await.map_err(|error| {
+    settings::import(store, &text, system_time()).await.map_err(|error| {
         let exit = match error {
             TransferError::Document(_) | TransferError::Meaning(_) => Exit::Invalid,
             TransferError::Store(_) | TransferError::Absent => Exit::Error,
@@ -95,7 +94,7 @@ async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
 }
 
 async fn reset_clock(store: &Store) -> CommandResult {
-    let (before, now) = (store.latest_moment().await?, Timestamp::now());
+    let (before, now) = (store.latest_moment().await?, system_time());
     store.go_back_to(now).await?;
     let before = before.map_or("nowhere".to_owned(), |before| format!("{before:.0}"));
     output::note(&format!("the time of the store was at {before} and is at {now:.0}"));

@@ -70,6 +70,7 @@ pub(super) fn watch(hangup: Hangup) -> io::Result<()> {
         }
         REQUEST.send_replace(true);
         let number = signals.next().await;
+        #[expect(clippy::disallowed_methods, reason = "a second signal asks for no orderly end")]
         // As a shell tells of a process that a signal has ended.
         process::exit(128 + number);
     });

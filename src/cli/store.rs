@@ -3,12 +3,11 @@
 use std::{io, path::PathBuf};
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use tracing::Level;
 
 use crate::serve::store::{Renumbered, Restored, Store, StoreError, StoreUrl};
 
-use super::{CommandResult, Exit, Failure, Global, log, output, runtime};
+use super::{CommandResult, Exit, Failure, Global, log, output, runtime, session::system_time};
 
 /// What `store` understands.
 #[derive(Debug, Subcommand)]
@@ -55,7 +54,7 @@ pub(super) fn run(global: &Global, command: &StoreCommand) -> CommandResult {
 }
 
 async fn backup(file: PathBuf, store: StoreUrl) -> CommandResult {
-    Store::back_up(&store, &file, Timestamp::now()).await.map_err(|error| match &error {
+    Store::back_up(&store, &file, system_time()).await.map_err(|error| match &error {
         StoreError::Copy { cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
             Failure::new(Exit::Refused, error)
         }
@@ -66,7 +65,7 @@ async fn backup(file: PathBuf, store: StoreUrl) -> CommandResult {
 }
 
 async fn restore(file: PathBuf, store: StoreUrl) -> CommandResult {
-    let restored = Store::restore(&file, &store, Timestamp::now()).await;
+    let restored = Store::restore(&file, &store, system_time()).await;
     let restored = restored.map_err(|error| match error {
         StoreError::Locked => Failure::new(Exit::Refused, InUse(store.file.clone())),
         StoreError::OtherStore(_) | StoreError::LeftBehind(_) | StoreError::InTheWay(_) => {
@@ -114,7 +113,7 @@ fn told(restored: &Restored) -> String {
 }
 
 async fn check(store: StoreUrl) -> CommandResult {
-    let checked = Store::check(&store, Timestamp::now()).await?;
+    let checked = Store::check(&store, system_time()).await?;
     let mut text =
         format!("{}: schema version {}, {} tokens\n", store.file.display(), checked.version, checked.tokens);
     let mut problems = checked.problems;

@@ -1,13 +1,17 @@
 //! In: the head and the body of an answer. Out: what it comes to, as JSON or as an error. It refuses to
 //! take a page for an answer.
 
-use jiff::Timestamp;
 use reqwest::{Response, header};
 use serde::de::DeserializeOwned;
 
 use crate::model::UserName;
 
-use super::{Called, Credential, HttpError, Refusal, caller::caller, clock, error, retry};
+use super::{
+    Called, Credential, HttpError, Refusal,
+    caller::caller,
+    clock::{self, system_time},
+    error, retry,
+};
 
 /// The answer to a call that reads or writes a resource with a version.
 pub struct Versioned<T> {
@@ -62,7 +66,7 @@ pub(super) fn judge(
     if !status.is_success() {
         let retry_after = text_of(header::RETRY_AFTER);
         // Until when is said by the clock of the server.
-        let now = clock::dates(response).next().unwrap_or_else(Timestamp::now);
+        let now = clock::dates(response).next().unwrap_or_else(system_time);
         return Err(HttpError::Refused {
             call,
             status,

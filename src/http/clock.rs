@@ -89,6 +89,12 @@ pub(super) fn dates(response: &Response) -> impl Iterator<Item = Timestamp> + '_
     dates.filter_map(|date| Timestamp::try_from(httpdate::parse_http_date(date.trim()).ok()?).ok())
 }
 
+/// What the clock of the system says, UTC.
+#[expect(clippy::disallowed_methods, reason = "the clock that answers are compared with is read here")]
+pub(super) fn system_time() -> Timestamp {
+    Timestamp::now()
+}
+
 /// Gathers what answers say of the clock.
 #[derive(Default)]
 pub(super) struct ServerClock(Mutex<Option<ClockOffset>>);
@@ -97,7 +103,7 @@ impl ServerClock {
     /// Takes note of `response`, to a request that was sent at `sent`, and which begins to arrive now. Errors
     /// of the server may come of something between us; an old answer of a cache has an old date.
     pub(super) fn note(&self, sent: Timestamp, response: &Response) {
-        let received = Timestamp::now();
+        let received = system_time();
         let headers = response.headers();
         if response.status().is_server_error() || headers.get(header::AGE).is_some_and(|age| age != "0") {
             return;

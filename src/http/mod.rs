@@ -19,7 +19,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use reqwest::{Method, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,7 +36,7 @@ pub use retry::Retries;
 pub use statistics::CallStatistics;
 
 use answer::{Answer, judge, location};
-use clock::ServerClock;
+use clock::{ServerClock, system_time};
 use concurrency::Concurrency;
 use redirect::Trail;
 use retry::Again;
@@ -367,7 +366,7 @@ impl HttpClient {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let sent = Timestamp::now();
+        let sent = system_time();
         let mut response = request.send().await.map_err(unreachable)?;
         self.clock.note(sent, &response);
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {

@@ -24,12 +24,18 @@ pub enum Clock {
     Fixed(Timestamp),
 }
 
+/// What the clock of the system says, UTC.
+#[expect(clippy::disallowed_methods, reason = "the clock of the server is read here")]
+pub(super) fn system_time() -> Timestamp {
+    Timestamp::now()
+}
+
 impl Clock {
     /// The present moment, UTC, in whole milliseconds: the store keeps no more.
     #[must_use]
     pub fn now(self) -> Timestamp {
         milliseconds(match self {
-            Self::System => Timestamp::now(),
+            Self::System => system_time(),
             Self::Fixed(moment) => moment,
         })
     }
@@ -66,7 +72,7 @@ impl From<Clock> for ServerClock {
     /// One that knows of no earlier moment.
     fn from(clock: Clock) -> Self {
         let given = if let Clock::Fixed(moment) = clock { Some(milliseconds(moment)) } else { None };
-        let latest = Latest { at: Timestamp::now(), seen: Instant::now(), kept: Instant::now() };
+        let latest = Latest { at: system_time(), seen: Instant::now(), kept: Instant::now() };
         Self { given, latest: Arc::new(Mutex::new(latest)) }
     }
 }
@@ -97,7 +103,7 @@ impl ServerClock {
     /// The present moment, UTC, in whole milliseconds, whatever was given: for what is about time that goes by.
     pub(super) fn passing(&self) -> Timestamp {
         let mut latest = self.latest();
-        let (system, expected) = (Timestamp::now(), latest.now());
+        let (system, expected) = (system_time(), latest.now());
         if system.duration_since(expected) > NOTABLE {
             tracing::warn!(%expected, %system, "the clock of this machine went ahead: it counts from now on");
         }
@@ -118,7 +124,7 @@ impl ServerClock {
         }
         let now = self.passing();
         let kept = mem::replace(&mut self.latest().kept, Instant::now());
-        store.keep_time(now, Timestamp::now(), kept.elapsed()).await
+        store.keep_time(now, system_time(), kept.elapsed()).await
     }
 
     /// How far the time in `store` is proven, UTC, and no later than any clock says. `None` when nobody kept the time, and
@@ -128,7 +134,7 @@ impl ServerClock {
     ///
     /// When the store fails.
     pub(super) async fn proven(&self, store: &Store) -> Result<Option<Timestamp>, StoreError> {
-        let now = self.now().min(Timestamp::now());
+        let now = self.now().min(system_time());
         let proven = store.proven_moment().await?.or(self.given);
         Ok(proven.map(|proven| proven.min(now)))
     }
@@ -142,7 +148,7 @@ impl ServerClock {
             if let Err(error) = self.keep(store).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the time waits to be kept");
             }
-            let (system, now) = (Timestamp::now(), self.now());
+            let (system, now) = (system_time(), self.now());
             let is_behind = self.given.is_none() && now.duration_since(system) > NOTABLE;
             if is_behind && !is_said {
                 tracing::warn!(

@@ -42,12 +42,12 @@ use std::{
 
 use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
-use jiff::Timestamp;
 use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 use crate::model::{ClientAddressSource, GroupName, Period, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
 use callers::Callers;
+use clock::system_time;
 pub use clock::{Clock, ServerClock};
 pub use compatible_version::CompatibleVersion;
 use connections::{Door, Patience, Peer};
@@ -326,7 +326,7 @@ impl Running {
     /// When the socket failed, or the last uses cannot be written.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         if let Some(certificate) = &self.certificate {
-            certificate.tell_end(Timestamp::now());
+            certificate.tell_end(system_time());
         }
         let served = tokio::select! {
             served = &mut self.serving => served,

@@ -19,7 +19,7 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{ServeError, certificate_end};
+use super::{ServeError, certificate_end, clock::system_time};
 
 /// How often the files are looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
@@ -171,7 +171,7 @@ impl Certificate {
         loop {
             sleep(LOOKED_AT_EVERY).await;
             self.reload().await;
-            self.tell_end(Timestamp::now());
+            self.tell_end(system_time());
         }
     }
 }

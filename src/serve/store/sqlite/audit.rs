@@ -11,9 +11,12 @@ use crate::{
         audit::{AuditAction, AuditCredential, AuditEntry, AuditFilter},
         run::RunId,
     },
-    serve::store::{
-        PageRequest, StoreError,
-        audit::{Author, Effect},
+    serve::{
+        clock::system_time,
+        store::{
+            PageRequest, StoreError,
+            audit::{Author, Effect},
+        },
     },
 };
 
@@ -117,7 +120,7 @@ pub(super) async fn add(
          (SELECT person FROM users WHERE folded = ?11 AND ?9 = 'user'))",
     )
     .bind(author.at.map(Timestamp::as_millisecond))
-    .bind(Timestamp::now().as_millisecond())
+    .bind(system_time().as_millisecond())
     .bind(effect.action.word())
     .bind(&author.who)
     .bind(author.who.to_lowercase())

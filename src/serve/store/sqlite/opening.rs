@@ -19,7 +19,10 @@ use super::{
     ACQUIRE, BUSY, Store, Writer, copy,
     place::{self, Place, with_ending},
 };
-use crate::serve::store::{StoreError, StoreUrl, error::is_busy};
+use crate::serve::{
+    clock::system_time,
+    store::{StoreError, StoreUrl, error::is_busy},
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/serve/store/migrations");
 
@@ -204,7 +207,7 @@ async fn migrate(writer: &mut SqliteConnection, file: &Path, copies: Copies) -> 
     let before = Form::of(&mut writing).await?;
     let version = before.version();
     if copies == Copies::Kept && (1..schema_version()).contains(&version) {
-        let now = Timestamp::now();
+        let now = system_time();
         let to = with_ending(file, &format!(".v{version}-{}", stamp(now)));
         // This connection cannot copy in the middle of a transaction.
         let mut reading = plain(file).connect().await?;
