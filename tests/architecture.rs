@@ -11,6 +11,7 @@ use std::{
 /// Files of more than 500 lines, each with the reason.
 const LONG: &[(&str, &str)] = &[];
 const LINES_AT_MOST: usize = 500;
+const MEDIAN_AT_MOST: usize = 150;
 
 /// "a: b, c" reads "a may use b and c". Everybody may use `model`; `cli` wires everything.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -80,6 +81,8 @@ const WORLD: &[&str] = &[
     "getrandom::",
     "tracing::",
 ];
+/// What changes a target.
+const WRITER: &[&str] = &["TargetWriter"];
 
 fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the sources") {
@@ -146,15 +149,30 @@ fn parts_named(code: &str) -> Vec<String> {
         .collect()
 }
 
+/// The parts that `code`, of `part`, names and may not use.
+fn not_allowed(part: &str, allowed: &[&str], code: &str) -> Vec<String> {
+    parts_named(code).into_iter().filter(|used| used != part && !allowed.contains(&used.as_str())).collect()
+}
+
+/// The first of `words` that `code` names.
+fn named<'a>(code: &str, words: &[&'a str]) -> Option<&'a str> {
+    words.iter().copied().find(|word| code.contains(word))
+}
+
+/// The parts that `lib` declares one a line and that have no row in the map.
+fn without_row(lib: &str) -> Vec<&str> {
+    let parts = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    parts.filter(|part| *part != "cli" && MAY_USE.iter().all(|(name, _)| name != part)).collect()
+}
+
 #[test]
 fn every_part_uses_only_the_parts_that_the_map_allows() {
     let mut broken = BTreeMap::new();
     for (part, allowed) in MAY_USE {
         for (path, code) in sources_of(part) {
-            for used in parts_named(&code) {
-                if used != *part && !allowed.contains(&used.as_str()) {
-                    broken.insert(path.clone(), used);
-                }
+            let used = not_allowed(part, allowed, &code);
+            if !used.is_empty() {
+                broken.insert(path, used);
             }
         }
     }
@@ -162,43 +180,54 @@ fn every_part_uses_only_the_parts_that_the_map_allows() {
 }
 
 #[test]
+fn a_use_that_the_map_does_not_allow_is_found_in_every_form_of_import() {
+    let code = "use crate::{\n    model::{A, B},\n    plan,\n};\nfn f() { crate::serve::g() }";
+    assert_eq!(parts_named(code), ["model", "plan", "serve"]);
+    assert_eq!(not_allowed("plan", &["model"], code), ["serve"]);
+}
+
+#[test]
 fn every_part_of_the_library_has_its_row_in_the_map() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
-    let parts: Vec<&str> = lib
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .filter(|part| *part != "cli")
-        .collect();
-    assert!(parts.len() >= 8, "the parts are declared one a line");
-    for part in parts {
-        assert!(MAY_USE.iter().any(|(name, _)| *name == part), "`{part}` has no row");
+    assert_eq!(without_row(&lib), [""; 0]);
+    for (part, _) in MAY_USE {
+        assert!(lib.contains(&format!("\npub mod {part};\n")), "`{part}` has a row and is not there");
     }
+}
+
+#[test]
+fn a_part_without_a_row_is_found() {
+    assert_eq!(without_row("//! A library.\n\npub mod model;\npub mod cli;\npub mod magic;\n"), ["magic"]);
 }
 
 #[test]
 fn the_pure_parts_never_touch_the_world() {
     for part in PURE {
         for (path, code) in sources_of(part) {
-            for world in WORLD {
-                assert!(!code.contains(world), "{} uses `{world}`", path.display());
-            }
+            assert_eq!(named(&code, WORLD), None, "{}", path.display());
         }
     }
+}
+
+#[test]
+fn a_pure_part_that_touches_the_world_is_found_and_its_unit_tests_may() {
+    let text = |code: &str| {
+        format!("//! A file.\n// std::fs\n{code}\n#[cfg(test)]\nmod tests {{ use std::env; }}\n")
+    };
+    for world in WORLD {
+        assert!(named(&code_of(&text(&format!("use {world}read;"))), WORLD).is_some(), "{world}");
+    }
+    assert_eq!(named(&code_of(&text("use std::fmt;")), WORLD), None);
 }
 
 #[test]
 fn nothing_that_plans_can_reach_a_writer() {
     for part in ["policy", "config", "inventory", "access", "compliance", "plan", "policy_tests"] {
         for (path, code) in sources_of(part) {
-            assert!(!code.contains("TargetWriter"), "{} names the writer", path.display());
+            assert_eq!(named(&code, WRITER), None, "{}", path.display());
         }
     }
-}
-
-#[test]
-fn the_check_itself_sees_every_form_of_import() {
-    let code = "use crate::{\n    model::{A, B},\n    plan,\n};\nfn f() { crate::serve::g() }";
-    assert_eq!(parts_named(code), ["model", "plan", "serve"]);
+    assert!(sources_of("apply").iter().any(|(_, code)| named(code, WRITER).is_some()), "it is named so");
 }
 
 /// What is wrong with the form of a source file at `path` below `src`.
@@ -218,20 +247,42 @@ fn faults_of_form(path: &str, text: &str) -> Vec<&'static str> {
     faults
 }
 
+/// The median of `lengths`, the larger one of two.
+fn median(mut lengths: Vec<usize>) -> usize {
+    lengths.sort_unstable();
+    lengths.get(lengths.len() / 2).copied().unwrap_or_default()
+}
+
+/// The names of tests in the text of the threat model that `tests` does not have; a name has five `_` or more.
+fn tests_missing<'a>(model: &'a str, tests: &str) -> Vec<&'a str> {
+    let named = model.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() >= 5);
+    named.filter(|name| !tests.contains(&format!("fn {name}("))).collect()
+}
+
 #[test]
 fn every_file_says_what_it_is_and_is_short_or_has_a_reason() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     walk(&src, &mut files);
+    let mut lengths = Vec::new();
     for path in files {
         let text = fs::read_to_string(&path).expect("a source file");
         let name =
             path.strip_prefix(&src).expect("a file of the sources").to_string_lossy().replace('\\', "/");
-        assert_eq!(faults_of_form(&name, &text), Vec::<&str>::new(), "{name}");
+        assert_eq!(faults_of_form(&name, &text), [""; 0], "{name}");
+        lengths.push(text.lines().count());
     }
-    let long = format!("//! A file.\n{}", "\n".repeat(LINES_AT_MOST));
-    assert_eq!(faults_of_form("new.rs", &long).len(), 1);
+    let median = median(lengths);
+    assert!(median <= MEDIAN_AT_MOST, "the median file has {median} lines");
+}
+
+#[test]
+fn a_file_that_is_long_or_does_not_say_what_it_is_is_found() {
+    let long = |lines| format!("//! A file.\n{}", "\n".repeat(lines));
+    assert_eq!(faults_of_form("new.rs", &long(LINES_AT_MOST - 1)), [""; 0]);
+    assert_eq!(faults_of_form("new.rs", &long(LINES_AT_MOST)).len(), 1);
     assert_eq!(faults_of_form("new.rs", "use std::fs;\n").len(), 1);
+    assert_eq!([median(vec![9, 1, 5]), median(vec![1, 200, 300, 2])], [5, 200]);
 }
 
 #[test]
@@ -241,10 +292,12 @@ fn every_test_that_the_threat_model_names_is_there() {
     let mut files = Vec::new();
     walk(&root.join("tests"), &mut files);
     let tests: String = files.iter().map(|path| fs::read_to_string(path).expect("a test file")).collect();
-    let named: Vec<&str> =
-        model.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() >= 5).collect();
-    assert!(named.len() >= 20, "{named:?}");
-    for name in named {
-        assert!(tests.contains(&format!("fn {name}(")), "there is no test `{name}`");
-    }
+    assert!(tests_missing(&model, "").len() >= 20, "the threat model names tests");
+    assert_eq!(tests_missing(&model, &tests), [""; 0]);
+}
+
+#[test]
+fn a_test_that_the_threat_model_names_and_nobody_wrote_is_found() {
+    let model = "Held by `one_that_is_there_to_see` and `one_that_is_not_there_at_all`; see `src/lib.rs`.";
+    assert_eq!(tests_missing(model, "fn one_that_is_there_to_see() {}"), ["one_that_is_not_there_at_all"]);
 }
