@@ -8,7 +8,7 @@ use std::{
 
 use proptest::{
     prelude::*,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, TestRunner, contextualize_config},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -393,7 +393,10 @@ fn held(id: i64, owner: TokenOwner, scope: u8) -> Credentials {
 fn the_server_answers_what_access_decides() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let world = runtime.block_on(World::new());
-    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(contextualize_config(Config {
+        failure_persistence: None,
+        ..Config::with_cases(300)
+    }));
     let cases = (settings(), carried(), wanted(), header_lines());
     runner
         .run(&cases, |(document, carried, wanted, lines)| {

@@ -60,7 +60,7 @@ fn changes_of_tokens(plan: &Plan) -> Vec<&'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn what_is_imported_plans_to_nothing(state in states()) {

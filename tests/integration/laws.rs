@@ -341,7 +341,7 @@ fn text_of(plan: &Plan) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn applying_and_then_planning_gives_no_change(text in policies(), state in states()) {
