@@ -1,6 +1,9 @@
 //! `audit`: who did what on our own server, from its store or over REST. It changes nothing.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -112,20 +115,20 @@ impl AuditCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         if let Some(url) = &self.store {
-            let store = Store::open_to_read(&StoreUrl { file: global.resolve(&url.file) }).await?;
-            let done = match now_of(&store, global).await {
-                Ok(now) => self.print(&Source::Store(&store), global, now).await,
-                Err(error) => Err(error.into()),
-            };
-            store.close().await;
-            return done;
+            return self.work_on(global.resolve(&url.file), global).await;
         }
         let workspace = files::load_workspace(global)?;
         let declaration = workspace.target(global)?;
-        if !matches!(declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. }) {
-            let kind = declaration.connection.kind();
-            let error = format!("a target of kind `{kind}` has no audit that could be read");
-            return Err(Failure::new(Exit::Usage, error));
+        match &declaration.connection {
+            Connection::Gateway(_) => {}
+            // Its server would bring the store up to date before it answers.
+            Connection::Embedded { store, .. } => {
+                return self.work_on(workspace.folder.join(store), global).await;
+            }
+            other => {
+                let error = format!("a target of kind `{}` has no audit that could be read", other.kind());
+                return Err(Failure::new(Exit::Usage, error));
+            }
         }
         let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
         let done = match session.target.gateway() {
@@ -133,6 +136,17 @@ impl AuditCommand {
             None => Ok(Exit::Done),
         };
         session.close().await;
+        done
+    }
+
+    /// Prints what the store in `file` has, which is not changed.
+    async fn work_on(&self, file: PathBuf, global: &Global) -> CommandResult {
+        let store = Store::open_to_read(&StoreUrl { file }).await?;
+        let done = match now_of(&store, global).await {
+            Ok(now) => self.print(&Source::Store(&store), global, now).await,
+            Err(error) => Err(error.into()),
+        };
+        store.close().await;
         done
     }
 

@@ -643,10 +643,24 @@ async fn a_run_on_an_embedded_target_is_in_the_audit_with_its_name() {
     let store = format!("sqlite:{}", quickstart.store().display());
     let of_store = lines(&["--store", &store, "--run", name]);
     assert_eq!(of_store, of_run);
+    let bytes = std::fs::read(quickstart.store()).unwrap();
+    quickstart.edit("directory.yaml", "users:", "users:\n  - {name: newcomer}");
+    lines(&[]);
+    assert!(std::fs::read(quickstart.store()).unwrap() == bytes, "whoever reads it imports nothing");
+    quickstart.edit("directory.yaml", "users:\n  - {name: newcomer}", "users:");
     let again = quickstart.run(&["plan", "--now", RUN_NOW]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     let all = lines(&["--store", &store]);
     assert_eq!(lines(&[]), all, "a command that changes nothing leaves no entry");
+}
+
+#[test]
+fn the_audit_of_an_embedded_target_is_read_and_no_store_created_for_it() {
+    let quickstart = Quickstart::new();
+    let run = quickstart.run(&["audit"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.stderr.contains("there is no store at"), "{}", run.stderr);
+    assert!(!quickstart.store().exists());
 }
 
 #[tokio::test]
