@@ -20,17 +20,20 @@ pub(super) enum Millis {
     Odd,
 }
 
+/// No server of these has anything from before the year 2000. Seconds in the place of milliseconds look like that.
+const EARLIEST: Timestamp = Timestamp::constant(946_684_800, 0);
+
 /// The value means no moment.
 #[derive(Debug, PartialEq)]
 pub(super) struct NoMoment;
 
 impl Millis {
-    /// When something happened, if it ever did.
+    /// When something happened, if it ever did. What is too early to be true is no moment.
     pub(super) fn past(self) -> Result<Option<Timestamp>, NoMoment> {
         match self {
             Self::Missing | Self::Never => Ok(None),
-            Self::At(at) => Ok(Some(at)),
-            Self::TooLate | Self::Odd => Err(NoMoment),
+            Self::At(at) if at >= EARLIEST => Ok(Some(at)),
+            Self::At(_) | Self::TooLate | Self::Odd => Err(NoMoment),
         }
     }
 
@@ -95,8 +98,13 @@ mod tests {
             (json!(null), Ok(None)),
             (json!(0), Ok(None)),
             (json!("0"), Ok(None)),
-            (json!(86_400_000), Ok(Some("1970-01-02T00:00:00Z".parse().unwrap()))),
-            (json!(" 86400000 "), Ok(Some("1970-01-02T00:00:00Z".parse().unwrap()))),
+            (json!(946_684_800_000_i64), Ok(Some("2000-01-01T00:00:00Z".parse().unwrap()))),
+            (json!(" 1767225600000 "), Ok(Some("2026-01-01T00:00:00Z".parse().unwrap()))),
+            // In seconds, and before there was any such server.
+            (json!(1_767_225_600), Err(NoMoment)),
+            (json!("1767225600"), Err(NoMoment)),
+            (json!(86_400_000), Err(NoMoment)),
+            (json!(946_684_799_999_i64), Err(NoMoment)),
             (json!(253_402_300_799_999_i64), Ok(Some(Timestamp::MAX))),
             (json!(u64::MAX), Ok(Some(Timestamp::MAX))),
             (json!(1e300), Ok(Some(Timestamp::MAX))),
