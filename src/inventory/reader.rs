@@ -110,3 +110,38 @@ pub struct ReadError {
     #[source]
     pub cause: Box<dyn Error + Send + Sync>,
 }
+
+#[cfg(test)]
+mod tests {
+    /// The names of the functions of a trait or of its implementation.
+    fn functions(code: &str) -> Vec<&str> {
+        let names = code.lines().filter_map(|line| {
+            let line = line.strip_prefix("    ").filter(|line| !line.starts_with(' '))?;
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            line.strip_prefix("fn ")?.split(['(', '<']).next()
+        });
+        names.collect()
+    }
+
+    /// The part of `code` between `begin` and the brace that ends it.
+    fn part<'a>(code: &'a str, begin: &str) -> &'a str {
+        let (_, rest) = code.split_once(begin).unwrap();
+        rest.split_once("\n}\n").unwrap().0
+    }
+
+    #[test]
+    fn whoever_stands_before_a_reader_hands_every_question_on() {
+        let all = functions(part(include_str!("reader.rs"), "pub trait InventoryReader: Sync {"));
+        assert!(all.len() >= 9 && all.contains(&"tokens_of"), "{all:?}");
+        for (file, code) in [
+            ("dated.rs", include_str!("dated.rs")),
+            ("watch.rs", include_str!("watch.rs")),
+            ("targets/mod.rs", include_str!("../targets/mod.rs")),
+        ] {
+            let code = part(code, "InventoryReader for ");
+            let answered = functions(code.split_once('{').unwrap().1);
+            let missing: Vec<_> = all.iter().filter(|name| !answered.contains(name)).collect();
+            assert!(missing.is_empty(), "{file} would answer for itself: {missing:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Settings, Token, TokenId};
+use crate::model::{GroupName, Owner, Settings, Token, TokenId};
 
 use super::{Census, Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
@@ -39,6 +39,14 @@ impl<'a, R> Watch<'a, R> {
         self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `token`, of which note is taken when it is wanted.
+    fn noted(&self, token: Token) -> Token {
+        if self.wanted.contains(&token.id) {
+            self.note().tokens.insert(token.id.clone(), token.clone());
+        }
+        token
+    }
+
     fn note(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,14 +63,20 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
         self.reader.people(groups).await
     }
 
+    async fn groups(&self) -> Result<Option<BTreeSet<GroupName>>, ReadError> {
+        self.reader.groups().await
+    }
+
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
-        let mut watch = |token: Token| {
-            if self.wanted.contains(&token.id) {
-                self.note().tokens.insert(token.id.clone(), token.clone());
-            }
-            each(token);
-        };
-        self.reader.tokens(&mut watch).await
+        self.reader.tokens(&mut |token| each(self.noted(token))).await
+    }
+
+    async fn tokens_of(
+        &self,
+        owners: &BTreeSet<Owner>,
+        each: &mut (dyn FnMut(Token) + Send),
+    ) -> Result<Coverage, ReadError> {
+        self.reader.tokens_of(owners, &mut |token| each(self.noted(token))).await
     }
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {

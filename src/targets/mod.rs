@@ -14,10 +14,12 @@ pub mod resolution;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     http::{CallStatistics, ClockOffset},
-    inventory::{Call, Coverage, InventoryReader, Overview, Pace, People, ReadError},
+    inventory::{Call, Census, Coverage, InventoryReader, Overview, Pace, People, ReadError},
     model::{
         GroupName, Owner, OwnerKind, Token, TokenId,
         mapping::{Product, SettingsMapping},
@@ -156,7 +158,8 @@ impl InventoryReader for Target {
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
         match self {
             Self::Gateway(gateway) => gateway.offspring_of(ids).await,
-            Self::Bitbucket(_) | Self::Resolution(_) => Ok(Vec::new()),
+            Self::Bitbucket(bitbucket) => bitbucket.offspring_of(ids).await,
+            Self::Resolution(resolution) => resolution.offspring_of(ids).await,
         }
     }
 
@@ -172,10 +175,27 @@ impl InventoryReader for Target {
         }
     }
 
+    fn census(&self) -> Option<&Census> {
+        match self {
+            Self::Gateway(gateway) => gateway.census(),
+            Self::Bitbucket(bitbucket) => bitbucket.census(),
+            Self::Resolution(resolution) => resolution.census(),
+        }
+    }
+
     fn pace(&self) -> Option<Pace> {
         match self {
+            Self::Gateway(gateway) => gateway.pace(),
             Self::Bitbucket(bitbucket) => bitbucket.pace(),
-            Self::Gateway(_) | Self::Resolution(_) => None,
+            Self::Resolution(resolution) => resolution.pace(),
+        }
+    }
+
+    fn latest_date(&self) -> Option<Timestamp> {
+        match self {
+            Self::Gateway(gateway) => gateway.latest_date(),
+            Self::Bitbucket(bitbucket) => bitbucket.latest_date(),
+            Self::Resolution(resolution) => resolution.latest_date(),
         }
     }
 }
