@@ -27,7 +27,7 @@ use super::throttle::network;
 
 /// How long a connection may take to say in which version of HTTP it speaks.
 pub(super) const BEGIN_WITHIN: Duration = Duration::from_secs(10);
-/// How long a connection may be without a request, whatever else it sends.
+/// How long a connection may be without a request, whatever else it sends, unless it still takes an answer.
 const ASK_WITHIN: Duration = Duration::from_secs(30);
 /// How long the other end may take none of what it is sent.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
@@ -147,7 +147,7 @@ impl Peer {
 #[derive(Debug)]
 struct Requests {
     under_way: usize,
-    /// When the last one ended, or else the connection began.
+    /// When the last one ended, or the other end took more of what it waits for, or else the connection began.
     since: Instant,
 }
 
@@ -215,13 +215,32 @@ pub(super) struct Placed {
     _place: Place,
     requests: Arc<Mutex<Requests>>,
     end: Pin<Box<Sleep>>,
+    /// Whether there was more to send than the other end took.
+    is_behind: bool,
 }
 
 impl Placed {
     fn new(stream: TcpStream, place: Place, address: SocketAddr) -> (Self, Peer) {
         let requests = Arc::<Mutex<Requests>>::default();
         let end = Box::pin(sleep(ASK_WITHIN));
-        (Self { stream, _place: place, requests: Arc::clone(&requests), end }, Peer { address, requests })
+        (
+            Self { stream, _place: place, requests: Arc::clone(&requests), end, is_behind: false },
+            Peer { address, requests },
+        )
+    }
+
+    /// Takes note of what was `written`. Whoever is slow to take an answer is not without a request, however long ago
+    /// that ended for the server.
+    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(_)) if self.is_behind => {
+                self.is_behind = false;
+                Requests::of(&self.requests).since = Instant::now();
+            }
+            Poll::Ready(_) => {}
+            Poll::Pending => self.is_behind = true,
+        }
+        written
     }
 
     /// Ready when there was no request for too long.
@@ -253,7 +272,8 @@ impl AsyncRead for Placed {
 
 impl AsyncWrite for Placed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -364,5 +384,58 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.limited(cx, closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Both ends of a connection: the server's, and that of its client.
+    async fn connection() -> (Placed, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door::new(listener, 4, Box::new(|_| false));
+        let (placed, client) = tokio::join!(door.accept_stream(), TcpStream::connect(address));
+        (placed.unwrap().0, client.unwrap())
+    }
+
+    /// Makes it so long ago that there was a request.
+    fn grow_old(placed: &Placed) {
+        Requests::of(&placed.requests).since = Instant::now().checked_sub(ASK_WITHIN).unwrap();
+    }
+
+    fn is_over(placed: &Placed) -> bool {
+        let now = Instant::now();
+        Requests::of(&placed.requests).end(now) <= now
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_slowly_is_not_cut_and_one_that_is_not_taken_is() {
+        let (mut placed, mut client) = connection().await;
+        let some = vec![0; 1 << 20];
+        for _ in 0..3 {
+            // Until the other end has to take something first.
+            while placed.write(&some).now_or_never().is_some() {}
+            grow_old(&placed);
+            assert!(is_over(&placed), "the client takes nothing");
+            let mut taken = vec![0; 1 << 16];
+            let take = async { while client.read(&mut taken).await.unwrap() > 0 {} };
+            tokio::select! {
+                written = placed.write(&some) => assert!(written.unwrap() > 0),
+                () = take => panic!("the server goes on"),
+            }
+            assert!(!is_over(&placed));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_beside_answers_keeps_no_connection() {
+        let (mut placed, _client) = connection().await;
+        grow_old(&placed);
+        placed.write_all(b"pong").await.unwrap();
+        assert!(is_over(&placed));
     }
 }
