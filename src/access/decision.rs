@@ -217,8 +217,8 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         admitted => Some(admitted?),
     };
     let caller = match request.operation {
-        // A password that comes along is a question of its own, whether it is right: clients sign in there.
-        Operation::ReadOpen if !is_password(&request.credentials) => Caller::Anybody,
+        // Credentials that come along are a question of their own, whether they are right: clients sign in there.
+        Operation::ReadOpen if request.credentials == Credentials::None => Caller::Anybody,
         _ => identify(settings, request)?,
     };
     if let Caller::Token(held) = &caller {
@@ -228,10 +228,6 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
     }
     operation::permit(settings, &caller, &request.operation)?;
     Ok(Permit { caller, client })
-}
-
-fn is_password(credentials: &Credentials) -> bool {
-    matches!(credentials, Credentials::Password(_) | Credentials::UnverifiedPassword { .. })
 }
 
 fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {
@@ -482,13 +478,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_needs_an_allowed_network_and_nothing_else() {
+    fn what_is_open_needs_an_allowed_network_and_no_credentials_but_right_ones() {
         let mut settings = settings();
         let why = |settings: &Settings, credentials: Credentials| {
             denied(settings, &credentials, "GET", Operation::ReadOpen)
         };
         assert_eq!(why(&settings, Credentials::None), None);
-        assert_eq!(why(&settings, Credentials::Invalid), None);
+        assert_eq!(why(&settings, Credentials::Invalid), Some(Reason::InvalidCredentials));
+        assert_eq!(why(&settings, token(person("mary", &[]), Scope::ReadOnly)), None);
         settings.networks = only("10.0.0.0/8");
         assert_eq!(why(&settings, Credentials::None), Some(Reason::Network));
     }

@@ -7,7 +7,7 @@ use crate::model::{Holders, Permission, Scope, Settings};
 /// What a request wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// To read what is open to all, also without credentials.
+    /// To read what is open to all, without credentials or with right ones.
     ReadOpen,
     /// To go where there is no permission beside being let in.
     Enter,

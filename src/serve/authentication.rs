@@ -106,23 +106,6 @@ impl App {
         }
     }
 
-    /// Who sends a request for what is open to all, so that the answer can name the user. A token that is not valid
-    /// is as good as nothing there, as in Bitbucket, and a password is not.
-    pub(super) async fn recognise(
-        &self,
-        settings: &Settings,
-        presented: Presented,
-        path: &str,
-        client: IpAddr,
-    ) -> Result<Recognised, Problem> {
-        let recognised = self.authenticate(settings, presented, path, client).await?;
-        Ok(match &recognised.credentials {
-            Credentials::Token(held) if held.owner.person().is_none_or(|owner| owner.active) => recognised,
-            Credentials::Password(_) | Credentials::UnverifiedPassword { .. } => recognised,
-            _ => Credentials::None.into(),
-        })
-    }
-
     /// The token with this secret, when it is valid and of the user that was `named` with it. Those of projects
     /// and repositories come without a name: they are accepted as `Bearer` alone, as Bitbucket has it.
     async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Recognised, Problem> {

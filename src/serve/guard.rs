@@ -231,12 +231,7 @@ async fn enter(
     } else {
         // INVARIANT: behind this line the client is let in; nothing was looked up before.
         let client = access::admit(&revision.settings, &origin)?;
-        match entry {
-            Entry::Permitted => app.authenticate(&revision.settings, presented, &path, client).await?,
-            Entry::Open | Entry::Outside => {
-                app.recognise(&revision.settings, presented, &path, client).await?
-            }
-        }
+        app.authenticate(&revision.settings, presented, &path, client).await?
     };
     seen.sender = credentials.sender();
     let method = request.method.as_str().to_owned();

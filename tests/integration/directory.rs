@@ -1,7 +1,7 @@
 //! The directory: what its file says, what importing it again changes, and how it reads in Bitbucket's
 //! REST.
 
-use crate::support::{Setup, TOKENS, TestServer, WHOAMI, answer, status};
+use crate::support::{DIRECTORY, Setup, TOKENS, TestServer, WHOAMI, answer, status};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -109,21 +109,44 @@ async fn application_properties_are_open() {
 }
 
 #[tokio::test]
-async fn what_is_open_names_the_user_whose_token_comes_along_and_refuses_nobody() {
-    const OPEN: &str = "/rest/api/1.0/application-properties";
+async fn what_is_open_names_the_user_whose_token_comes_along_and_refuses_wrong_credentials() {
+    const OPEN: [&str; 3] = [
+        "/rest/api/1.0/application-properties",
+        "/rest/api/latest/application-properties/",
+        "/rest/tokenwarden/1/openapi.json",
+    ];
     let server = TestServer::new().await;
     let made = server.make_token("mary", 1).await;
-    let named = async |request: reqwest::RequestBuilder| {
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.headers().get("x-ausername").map(|name| name.to_str().unwrap().to_owned())
-    };
-    assert_eq!(named(server.with_token(&made.secret, Method::GET, OPEN)).await.as_deref(), Some("mary"));
-    for nobody in [
-        server.with_token("no-token", Method::GET, OPEN),
-        server.request(Method::GET, OPEN).basic_auth("sam", Some(&made.secret)),
-    ] {
-        assert_eq!(named(nobody).await, None);
+    let revoked = server.make_token("mary", 1).await;
+    let path = format!("{TOKENS}/token/{}", revoked.id);
+    assert_eq!(status(server.as_operator(Method::DELETE, &path)).await, 200);
+    let of_gone = server.make_token("sam", 1).await;
+    let directory = DIRECTORY.replace("{name: sam,", "{name: sam, active: false,");
+    server.import(&directory).await.unwrap();
+    for path in OPEN {
+        let asked = async |request: reqwest::RequestBuilder| {
+            let response = request.send().await.unwrap();
+            let name = response.headers().get("x-ausername").map(|name| name.to_str().unwrap().to_owned());
+            (response.status().as_u16(), name)
+        };
+        assert_eq!(asked(server.request(Method::GET, path)).await, (200, None), "{path}");
+        let own = server.with_token(&made.secret, Method::GET, path);
+        assert_eq!(asked(own).await, (200, Some("mary".to_owned())), "{path}");
+        let header = |value: &str| server.request(Method::GET, path).header("authorization", value);
+        for wrong in [
+            server.with_token("no-token", Method::GET, path),
+            server.with_token(&revoked.secret, Method::GET, path),
+            server.request(Method::GET, path).basic_auth("sam", Some(&made.secret)),
+            header("Bearer"),
+            header("Negotiate abc"),
+            header("Basic %%%"),
+            header("Bearer a").header("authorization", "Bearer b"),
+        ] {
+            assert_eq!(asked(wrong).await, (401, None), "{path}");
+        }
+        let inactive = asked(server.with_token(&of_gone.secret, Method::GET, path)).await;
+        let elsewhere = asked(server.with_token(&of_gone.secret, Method::GET, WHOAMI)).await;
+        assert_eq!(inactive, elsewhere, "as anywhere else: {path}");
     }
 }
 

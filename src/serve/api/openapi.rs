@@ -226,7 +226,7 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
     let of_guard: &[(u16, &str)] = match Entry::of(&endpoint.path) {
         Entry::Outside => &[],
         Entry::Open => &[
-            (401, "A password is wrong"),
+            (401, "The credentials are wrong; without any it answers"),
             (403, "The client is not let in"),
             (429, "Too many attempts with a password failed"),
             (503, "The server cannot do its work"),
