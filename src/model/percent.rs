@@ -34,9 +34,24 @@ pub fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// The bytes behind `encoded`. What only looks like the code of a byte, as in `100%`, stands for itself.
+#[must_use]
+pub fn bytes(encoded: &str) -> Vec<u8> {
+    let mut parts = encoded.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let code = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(b'%'));
+        let rest = if byte.is_some() { part.get(2..).unwrap_or_default() } else { part };
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{bytes, decode, encode};
     use proptest::prelude::*;
 
     proptest! {
@@ -52,5 +67,6 @@ mod tests {
             assert_eq!(decode(broken), None, "{broken}");
         }
         assert_eq!(decode("ann%40example.com").as_deref(), Some("ann@example.com"));
+        assert_eq!(bytes("100%&%4&%zz%ff%41"), b"100%&%4&%zz\xffA");
     }
 }

@@ -129,7 +129,8 @@ pub(super) async fn guard(
     let mut seen = Seen::default();
     let answered = answer(&app, (peer, &id), request, next, &mut seen).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-    let problem = response.extensions_mut().remove::<Problem>();
+    let problem =
+        response.extensions_mut().remove::<Problem>().or_else(|| Problem::unsaid(response.status()));
     if let Some(problem) = &problem {
         response = with_body(response, problem, &path, &id);
     }

@@ -1,9 +1,10 @@
 //! What the head of a request must be like, whoever sends it: framing that every proxy reads alike, and nothing that
 //! a page of another site makes a browser send.
 
-use axum::http::{HeaderMap, HeaderName, StatusCode, Version, header, request::Parts, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header, request::Parts, uri::Authority};
 
 use super::problem::Problem;
+use crate::model::percent;
 
 /// How a browser says which site made it send a request (W3C, Fetch Metadata Request Headers).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -14,6 +15,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// The refusal.
 pub(super) fn check(head: &Parts) -> Result<(), Problem> {
+    check_target(&head.uri)?;
+    check_length(&head.headers)?;
     let host = host(head)?;
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -24,6 +27,38 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
     if !head.method.is_safe() && is_of_another_site(&head.headers, host.as_ref()) {
         let message = "A page of another site cannot change anything here.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", message));
+    }
+    Ok(())
+}
+
+/// The longest path with its query, in bytes: a little less than what can be read at all.
+const TARGET_AT_MOST: usize = 60_000;
+/// The most bytes that the names and values of all headers have together.
+const HEADERS_AT_MOST: usize = 32 * 1024;
+/// The most headers.
+pub(super) const LINES_AT_MOST: usize = 100;
+
+/// Refuses a path or query that is too long, or not in UTF-8 once it is decoded.
+fn check_target(target: &Uri) -> Result<(), Problem> {
+    let (path, query) = (target.path(), target.query().unwrap_or_default());
+    if path.len() + query.len() > TARGET_AT_MOST {
+        let message = format!("A path and its query have {TARGET_AT_MOST} bytes at most.");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "target", message));
+    }
+    for (what, text) in [("path", path), ("query", query)] {
+        if String::from_utf8(percent::bytes(text)).is_err() {
+            return Err(Problem::bad_request(format!("The {what} is not in UTF-8, percent-encoded.")));
+        }
+    }
+    Ok(())
+}
+
+fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
+    let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if length > HEADERS_AT_MOST || headers.len() > LINES_AT_MOST {
+        let message =
+            format!("A request has {LINES_AT_MOST} headers and {HEADERS_AT_MOST} bytes of them at most.");
+        return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers", message));
     }
     Ok(())
 }

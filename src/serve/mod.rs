@@ -62,6 +62,8 @@ pub use tls::{Certificate, Tls, TlsVersion};
 
 /// How long the head of a request may take to arrive.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// The most bytes that the head of a request in HTTP/2 takes.
+const HEAD_BYTES: u32 = 128 * 1024;
 /// So many requests of one connection in HTTP/2 are under way at a time.
 const STREAMS: u32 = 64;
 /// So many requests are under way at a time, of those that take work.
@@ -301,8 +303,18 @@ fn serve(
 }
 
 fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_WITHIN).max_concurrent_streams(STREAMS);
+    // Wider than what `head` lets pass: what it refuses is answered in the form of the path.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_headers(4 * head::LINES_AT_MOST);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_WITHIN)
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD_BYTES);
 }
 
 impl Running {

@@ -63,6 +63,15 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "no-such-repository", message)
     }
 
+    /// What an answer with `status` says that says nothing of its own in the form of the path; nothing when it is no
+    /// refusal.
+    pub(super) fn unsaid(status: StatusCode) -> Option<Self> {
+        let is_refusal = status.is_client_error() || status.is_server_error();
+        let message =
+            status.canonical_reason().map_or_else(|| status.to_string(), |words| format!("{words}."));
+        is_refusal.then(|| Self::new(status, "unsaid", message))
+    }
+
     pub(super) fn throttled() -> Self {
         let message =
             "Too many attempts with a password failed, from your network or for this user; wait a minute.";

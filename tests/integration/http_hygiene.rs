@@ -3,13 +3,25 @@
 use std::net::SocketAddr;
 
 use reqwest::{Method, header::HeaderMap};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 use crate::support::{SETTINGS, TOKENS, TestServer, WHOAMI, status};
+
+/// The answer to `bytes`, as they are, up to its end: its status, the head in lower case and the body.
+async fn exchange(address: SocketAddr, bytes: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).await.unwrap();
+    let told = String::from_utf8(told).unwrap();
+    let (head, body) = told.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
 
 /// The status of the answer to `bytes`, as they are.
 async fn raw(address: SocketAddr, bytes: &str) -> u16 {
@@ -122,4 +134,80 @@ async fn no_answer_is_kept_by_a_cache_or_taken_for_another_kind() {
     let open = server.request(Method::GET, "/rest/tokenwarden/1/openapi.json").send().await.unwrap();
     assert_eq!(header(open.headers(), "cache-control").as_deref(), Some("no-cache"), "it has an entity tag");
     assert_eq!(header(open.headers(), "x-content-type-options").as_deref(), Some("nosniff"));
+}
+
+/// Whether `body` is a refusal in the form that clients of `path` read.
+fn is_refusal(path: &str, body: &Value) -> bool {
+    if path.starts_with("/rest/api/") || path.starts_with("/rest/access-tokens/") {
+        body["errors"][0]["message"].is_string()
+    } else if path.starts_with("/rest/basicauth/") {
+        body["message"].is_string()
+    } else {
+        body["errorMessage"].is_string()
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_refused_is_refused_in_json_in_the_form_of_its_path() {
+    let server = TestServer::new().await;
+    let auth = "Authorization: Basic cm9vdDpyb290\r\n";
+    let long = |length| "x".repeat(length);
+    let lines = |count: usize| "X-A: b\r\n".repeat(count);
+    for place in [
+        "/rest/api/1.0/users/mary",
+        "/rest/api/latest/projects/PLAT/repos/app",
+        "/rest/access-tokens/1.0/users/mary/1",
+        "/rest/basicauth/latest/config",
+        &format!("{TOKENS}/token/1"),
+        "/rest/tokenwarden/1/lease/x",
+        "/rest/api/1.0/application-properties",
+        "/healthz",
+        "/",
+    ] {
+        let cases = [
+            (400, format!("GET {place}/%ff HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (400, format!("DELETE {place}%C3%28 HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (400, format!("GET {place}?limit=%ff HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (400, format!("GET {place}?%e2%82 HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (400, format!("GET {place} HTTP/1.1\r\n{auth}")),
+            (400, format!("GET {place} HTTP/1.1\r\nHost: x\r\n{auth}Transfer-Encoding: gzip, chunked\r\n")),
+            (405, format!("TRACE {place} HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (405, format!("BREW {place} HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (404, format!("GET {place}/no/such/thing HTTP/1.1\r\nHost: x\r\n{auth}")),
+            (403, format!("POST {place} HTTP/1.1\r\nHost: x\r\n{auth}Origin: https://evil.example\r\n")),
+            (414, format!("GET {place}?a={} HTTP/1.1\r\nHost: x\r\n{auth}", long(62_000))),
+            (414, format!("GET {place}/{} HTTP/1.1\r\nHost: x\r\n{auth}", long(63_000))),
+            (431, format!("GET {place} HTTP/1.1\r\nHost: x\r\n{auth}X-A: {}\r\n", long(100_000))),
+            (431, format!("GET {place} HTTP/1.1\r\nHost: x\r\n{auth}{}", lines(150))),
+        ];
+        for (expected, request) in cases {
+            let shown = request.get(..100).unwrap_or(&request);
+            let (status, head, body) =
+                exchange(server.address(), &format!("{request}Connection: close\r\n\r\n")).await;
+            let is_missing = expected == 405 && place == "/" && status == 404;
+            assert!(status == expected || is_missing, "{shown}: {status} {body}");
+            assert!(head.contains("content-type: application/json"), "{shown}: {head}");
+            let target = request.split(' ').nth(1).unwrap();
+            let body: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{shown}: {body}"));
+            assert!(is_refusal(target, &body), "{shown}: {body}");
+        }
+    }
+    let posted = |path: &str, more: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\n{auth}{more}Connection: close\r\n\r\n")
+    };
+    let (app, bitbucket) = (format!("{TOKENS}/token"), "/rest/access-tokens/1.0/users/root/1");
+    for path in [&*app, bitbucket] {
+        for (expected, more) in [
+            (413, "Content-Length: 99999999\r\n"),
+            (415, "Content-Type: text/plain\r\nContent-Length: 0\r\n"),
+            (415, "Content-Encoding: gzip\r\nContent-Length: 0\r\n"),
+        ] {
+            let (status, _, body) = exchange(server.address(), &posted(path, more)).await;
+            assert_eq!(status, expected, "{path} {more} {body}");
+            assert!(is_refusal(path, &serde_json::from_str(&body).unwrap()), "{path} {body}");
+        }
+    }
+    // What only looks like a code is none, and stays what it was.
+    let page = server.with_password("root", Method::GET, "/rest/api/latest/admin/users?filter=100%");
+    assert_eq!(status(page).await, 200);
 }
