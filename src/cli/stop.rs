@@ -1,5 +1,9 @@
 //! Signals that ask the program to stop. The first is a request: nothing new is begun, and what is under
 //! way is finished. The second ends the process at once.
+//!
+//! A server is stopped by SIGINT and SIGTERM and told by SIGHUP; signals that mean nothing to it do nothing, where the
+//! system would end it. What ends a process whatever it does, or says that it is broken, is left to the system, and so
+//! is SIGQUIT: it ends the server at once.
 
 use std::{future::Future, io, process, sync::LazyLock};
 
@@ -63,6 +67,9 @@ pub(super) enum Hangup {
 /// When the system does not hand over its signals.
 pub(super) fn watch(hangup: Hangup) -> io::Result<()> {
     let mut signals = signals::Signals::new(hangup)?;
+    if hangup == Hangup::Told {
+        signals::pass_over()?;
+    }
     tokio::spawn(async move {
         signals.next().await;
         if hangup == Hangup::Stops {
@@ -81,15 +88,16 @@ pub(super) fn watch(hangup: Hangup) -> io::Result<()> {
 mod signals {
     use std::{fs, future, io};
 
-    use tokio::signal::unix::{Signal, SignalKind, signal};
+    use rustix::process::Signal;
+    use tokio::signal::unix::{self, SignalKind, signal};
 
     use super::Hangup;
 
     pub(super) struct Signals {
-        interrupt: Signal,
-        terminate: Signal,
+        interrupt: unix::Signal,
+        terminate: unix::Signal,
         /// `None` when it stays ignored.
-        hangup: Option<Signal>,
+        hangup: Option<unix::Signal>,
         on_hangup: Hangup,
     }
 
@@ -129,6 +137,36 @@ mod signals {
         }
     }
 
+    /// Those that mean nothing to a server and would end it. SIGPIPE is ignored from the start.
+    const MEANINGLESS: [Signal; 6] =
+        [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::IO];
+
+    /// Those of Linux beside them: of the power supply and of a coprocessor that nobody has, and in real time.
+    #[cfg(target_os = "linux")]
+    fn further() -> impl Iterator<Item = i32> {
+        [Signal::POWER, Signal::STKFLT].map(Signal::as_raw).into_iter().chain(34..=64)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn further() -> impl Iterator<Item = i32> {
+        std::iter::empty()
+    }
+
+    /// Does nothing on signals that mean nothing, from now on, but to log them.
+    pub(super) fn pass_over() -> io::Result<()> {
+        // A file that may not grow any more: the write fails, which is enough, and a line of the log may be what fails.
+        let _installed = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+        for number in MEANINGLESS.map(Signal::as_raw).into_iter().chain(further()) {
+            let mut meaningless = signal(SignalKind::from_raw(number))?;
+            tokio::spawn(async move {
+                while meaningless.recv().await.is_some() {
+                    tracing::info!(signal = number, "a signal that means nothing to a server is ignored");
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// Whether the process was started with the signal ignored, as far as the system tells.
     fn is_ignored(kind: SignalKind) -> bool {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -144,6 +182,10 @@ mod signals {
     use std::io;
 
     use super::Hangup;
+
+    pub(super) fn pass_over() -> io::Result<()> {
+        Ok(())
+    }
 
     /// Ctrl-C on Unix has this number.
     const INTERRUPT: i32 = 2;

@@ -472,3 +472,33 @@ async fn clients_are_told_the_version_of_bitbucket_that_the_command_line_names()
     assert_eq!(code, 64, "{told}");
     assert!(told.contains("`9.x` is no version of Bitbucket"), "{told}");
 }
+
+/// Reads the log up to a line that has `words`.
+fn wait_for(process: &mut Process, words: &str) {
+    loop {
+        let line = process.next_log_line();
+        assert!(!line.is_empty(), "the log has ended without `{words}`");
+        if line.contains(words) {
+            return;
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_signal_that_means_nothing_to_a_server_ends_it_not() {
+    let folder = folder();
+    let mut process = Process::start(&folder);
+    // USR1, USR2, ALRM, STKFLT, VTALRM, PROF, IO, PWR, and the first and the last one in real time.
+    for number in [10, 12, 14, 16, 26, 27, 29, 30, 34, 64] {
+        process.signal(&number.to_string());
+        wait_for(&mut process, "a signal that means nothing to a server is ignored");
+    }
+    // HUP, PIPE, CHLD, CONT, URG, XFSZ and WINCH.
+    for number in [1, 13, 17, 18, 23, 25, 28] {
+        process.signal(&number.to_string());
+        assert_eq!(status(client().get(process.url("/healthz"))).await, 200, "{number}");
+    }
+    let (_, code) = process.stopped();
+    assert_eq!(code, Some(0));
+}
