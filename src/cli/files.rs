@@ -17,6 +17,7 @@ use crate::{
     policy::{Layer, Policy, read_layers},
     report,
     saved::document::LayerEntry,
+    serve::regular_file,
     yaml::{Code, Diagnostic, Diagnostics, FILE_BYTES_AT_MOST, Mark, Sources},
 };
 
@@ -357,10 +358,7 @@ fn reason(error: &io::Error) -> String {
 ///
 /// When it is not a regular file, or cannot be opened.
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    File::open(path)
+    regular_file::open(path)
 }
 
 /// The content of a regular file of up to 1 GiB.

@@ -24,6 +24,7 @@ mod probe;
 mod problem;
 mod project_permissions;
 mod random;
+pub(crate) mod regular_file;
 mod request_log;
 mod retention;
 pub mod seed;

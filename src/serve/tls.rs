@@ -1,8 +1,8 @@
 //! TLS: the files it takes, which are read again when they change, and how long the certificate is still good.
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{ServeError, certificate_end, clock::system_time};
+use super::{ServeError, certificate_end, clock::system_time, regular_file};
 
 /// How often the files are looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
@@ -185,14 +185,10 @@ struct Bytes {
 
 impl Source {
     fn bytes(&self) -> io::Result<Bytes> {
-        let read = |path: &Path| {
-            fs::read(path)
-                .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))
-        };
         Ok(Bytes {
-            certificate: read(&self.tls.certificate)?,
-            key: read(&self.tls.key)?,
-            client_ca: self.client_ca.as_deref().map(read).transpose()?,
+            certificate: regular_file::read(&self.tls.certificate)?,
+            key: regular_file::read(&self.tls.key)?,
+            client_ca: self.client_ca.as_deref().map(regular_file::read).transpose()?,
         })
     }
 

@@ -186,3 +186,50 @@ fn a_connection_that_is_silent_after_the_handshake_ends() {
     let end = rustls::Stream::new(&mut session, &mut stream).read(&mut [0; 1]).map_err(|error| error.kind());
     assert!(!matches!(end, Ok(1..) | Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{end:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_regular_file_stops_neither_the_server_nor_the_next_exchange() {
+    use std::os::unix::fs::symlink;
+
+    let (folder, first, second) = (folder(), authority(), authority());
+    certify(&folder, &first, 90);
+    fs::write(folder.path().join("ca.pem"), first.pem()).unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (identity, key) = certificate(&first, 90);
+    let identity = Identity::from_pem(format!("{identity}{key}").as_bytes()).unwrap();
+    let mut process = serve(&folder, &["--tls-client-ca", "ca.pem"]);
+    let with = |authority: &Authority| trusting(authority).identity(identity.clone()).build().unwrap();
+    for name in ["server.pem", "server.key", "ca.pem"] {
+        let kept = fs::read(path(name)).unwrap();
+        for odd in ["pipe", "folder", "device", "huge"] {
+            fs::remove_file(path(name)).unwrap();
+            match odd {
+                "pipe" => {
+                    assert!(std::process::Command::new("mkfifo").arg(path(name)).status().unwrap().success());
+                }
+                "folder" => fs::create_dir(path(name)).unwrap(),
+                "device" => symlink("/dev/zero", path(name)).unwrap(),
+                _ => fs::File::create(path(name)).unwrap().set_len(1 << 40).unwrap(),
+            }
+            process.signal("HUP");
+            let line = told(&mut process, "the old one stays in use");
+            assert!(line.contains(name) && line.contains("WARN"), "{odd}: {line}");
+            assert!(is_served(&process, &with(&first)).await, "{odd}");
+            if odd == "folder" {
+                fs::remove_dir(path(name)).unwrap();
+            } else {
+                fs::remove_file(path(name)).unwrap();
+            }
+            fs::write(path(name), &kept).unwrap();
+            process.signal("HUP");
+            told(&mut process, "the certificate was read again");
+        }
+    }
+    let (certificate, key) = certificate(&second, 90);
+    fs::write(path("server.key"), key).unwrap();
+    fs::write(path("server.pem"), certificate).unwrap();
+    process.signal("HUP");
+    told(&mut process, "the certificate was read again");
+    assert!(is_served(&process, &with(&second)).await);
+}
