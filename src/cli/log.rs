@@ -6,7 +6,11 @@ use std::io;
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry,
-    fmt::{self, MakeWriter},
+    fmt::{
+        self, MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -29,14 +33,25 @@ pub(super) fn start(global: &Global, usual: Level) {
 /// When the system gives no thread, or no second handle on standard error.
 pub(super) fn start_apart(global: &Global, usual: Level) -> io::Result<LogQueue> {
     let notice = match global.log_format {
-        LogFormat::Json => {
-            |lost| format!(r#"{{"level":"WARN","message":"lines of the log were lost","lost":{lost}}}"#)
-        }
-        LogFormat::Text => |lost| format!("WARN lines of the log were lost lost={lost}"),
+        LogFormat::Json => |lost| {
+            let at = now();
+            format!(
+                r#"{{"timestamp":"{at}","level":"WARN","message":"lines of the log were lost","lost":{lost}}}"#
+            )
+        },
+        LogFormat::Text => |lost| format!("{}  WARN lines of the log were lost lost={lost}", now()),
     };
     let queue = LogQueue::start(own_handle()?, notice)?;
     start_with(global, usual, queue.clone());
     Ok(queue)
+}
+
+/// The present moment as every line of the log begins with it, UTC.
+fn now() -> String {
+    let mut text = String::new();
+    // Writing into a `String` cannot fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
 }
 
 /// Standard error without its lock, which whoever waits for a reader would keep from everybody else.
