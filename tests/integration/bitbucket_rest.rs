@@ -528,3 +528,44 @@ async fn the_configuration_of_basic_authentication_is_for_administrators_alone()
     assert_eq!(status(wrong).await, 400);
     assert_eq!(server.settings().await.0["password_authentication"], "allowed");
 }
+
+#[tokio::test]
+async fn a_token_that_is_not_there_is_refused_alike_whatever_is_asked_of_it() {
+    let server = TestServer::new().await;
+    let (own, of_sam) = (server.make_token("mary", 2).await, server.make_token("sam", 2).await);
+    let of_project = server.make_for("projects/PLAT", &["PROJECT_READ"]).await;
+    let id = |number: i64| format!("{number:012}");
+    let unknown = id(999_999);
+    for (user, place, token, expected) in [
+        ("mary", "users/mary", &unknown, 404),
+        ("mary", "users/mary", &"nonsense".to_owned(), 404),
+        ("mary", "users/mary", &id(of_sam.id), 404),
+        ("mary", "users/mary", &id(of_project.id), 404),
+        ("mary", "users/sam", &unknown, 401),
+        ("mary", "users/sam", &id(of_sam.id), 401),
+        ("mary", "users/nobody", &unknown, 401),
+        ("mary", "projects/PLAT", &unknown, 401),
+        ("mary", "projects/PLAT", &id(of_project.id), 401),
+        ("mary", "projects/PLAT/repos/app", &unknown, 401),
+        ("root", "users/mary", &unknown, 404),
+        ("root", "users/nobody", &unknown, 404),
+        ("root", "users/mary", &id(of_sam.id), 404),
+        ("root", "projects/PLAT", &id(own.id), 404),
+        ("root", "projects/NONE", &unknown, 404),
+        ("root", "projects/PLAT/repos/app", &id(of_project.id), 404),
+    ] {
+        for version in ["1.0", "latest"] {
+            let path = format!("/rest/access-tokens/{version}/{place}/{token}");
+            for method in [Method::GET, Method::POST, Method::DELETE] {
+                let mut request = server.with_password(user, method.clone(), &path);
+                if method == Method::POST {
+                    request = request.json(&json!({"name": "x"}));
+                }
+                assert_eq!(status(request).await, expected, "{user} {method} {path}");
+            }
+        }
+    }
+    for made in [&own, &of_sam, &of_project] {
+        assert!(server.token(made.id).await.is_some());
+    }
+}

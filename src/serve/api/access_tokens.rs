@@ -153,6 +153,18 @@ impl Place {
         self.id.as_deref().and_then(id_number)
     }
 
+    /// The token, and the user that its owner is. What is not at this place is not there, whatever is asked of it, and
+    /// what the caller may not read is refused in one way.
+    async fn token(&self, session: &Session, app: &App) -> Result<(TokenRow, Option<UserRow>), Problem> {
+        let Found { owner, user, .. } = self.readable(session, app).await?;
+        let token = match self.id() {
+            Some(number) => app.store.token(number).await?,
+            None => None,
+        };
+        let token = token.filter(|token| token.owner.folded() == owner.folded());
+        Ok((token.ok_or_else(no_such_token)?, user))
+    }
+
     /// The token, its owner and the user that this is, once it is permitted to do `operation` to it.
     async fn managed(
         &self,
@@ -160,17 +172,10 @@ impl Place {
         app: &App,
         operation: fn(Target) -> Operation,
     ) -> Result<(Right, TokenRow, TokenOwner, Option<UserRow>), Problem> {
-        let found = self.find(session, app).await?;
-        let permitted = permitted_token(session, app, self.id(), operation).await;
+        let (there, user) = self.token(session, app).await?;
+        let permitted = permitted_token(session, app, Some(there.id), operation).await;
         let (right, token, owner) = permitted.map_err(not_permitted)?;
-        if !found.is_own {
-            in_person(&session.permit(Operation::Enter)?, NO_GLOBAL_PERMISSION)?;
-        }
-        if token.owner.folded() == found.owner.folded() {
-            Ok((right, token, owner, found.user))
-        } else {
-            Err(no_such_token())
-        }
+        Ok((right, token, owner, user))
     }
 }
 
@@ -198,14 +203,9 @@ async fn read(
     Path(place): Path<Place>,
     base: Base,
 ) -> Result<Json<AccessToken>, Problem> {
-    let Found { owner, user, .. } = place.readable(&session, &app).await?;
     app.uses.flush_or_warn(&app.store).await;
-    let mut token = match place.id() {
-        Some(number) => app.store.token(number).await?,
-        None => None,
-    };
-    app.uses.lay_over(&mut token);
-    let token = token.filter(|token| token.owner.folded() == owner.folded()).ok_or_else(no_such_token)?;
+    let (mut token, user) = place.token(&session, &app).await?;
+    app.uses.lay_over(std::slice::from_mut(&mut token));
     Ok(Json(AccessToken::new(token, user, &base)))
 }
 
