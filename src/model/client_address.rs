@@ -1,7 +1,7 @@
 //! In: a header's name and the proxies that may be believed. Out: where the address of a client is
 //! to be looked for. It refuses to know requests: finding the address is the subject of `access`.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use super::AddressSet;
 
@@ -17,6 +17,17 @@ pub enum ClientAddressSource {
         /// The proxies that may be believed; never empty, and never all addresses of a family.
         trusted_proxies: AddressSet,
     },
+}
+
+impl ClientAddressSource {
+    /// Whether `peer` is one of the proxies that may be believed.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        match self {
+            Self::Peer => false,
+            Self::Header { trusted_proxies, .. } => trusted_proxies.contains(peer),
+        }
+    }
 }
 
 impl fmt::Display for ClientAddressSource {

@@ -1,8 +1,10 @@
-//! Requests of each caller who is known: how many may be under way, and how many of them read at a time, so that one
-//! caller's lists leave the machine to the others.
+//! Requests under way: how many each address may have whose senders are not known yet, and each caller who is, and how
+//! many of them have their turn at a time, so that one's crowd or lists leave the machine to the others.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::available_parallelism,
     time::Duration,
@@ -22,83 +24,111 @@ const OF_ONE: usize = REQUESTS / 4;
 const READING: usize = 2;
 /// So long one waits for others of the same caller at most.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// So many of one address wait for others of it to be known, or answered, beside those that have their turn.
+const WAITING: usize = REQUESTS;
+/// So long one waits for that at most.
+const STRANGERS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The callers with requests under way.
-#[derive(Debug, Default)]
-pub(super) struct Callers(Arc<Mutex<HashMap<Owner, Caller>>>);
+#[derive(Debug)]
+pub(super) struct Callers<K> {
+    present: Arc<Mutex<HashMap<K, Caller>>>,
+    limits: Limits,
+}
+
+/// What each caller has.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Requests, those that wait included.
+    most: usize,
+    /// Requests that have their turn at a time.
+    turns: usize,
+    /// How long one waits for its turn.
+    patience: Duration,
+}
 
 #[derive(Debug)]
 struct Caller {
     present: usize,
-    reading: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
 }
 
-impl Default for Caller {
-    fn default() -> Self {
-        let cores = available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { present: 0, reading: Arc::new(Semaphore::new((cores / 2).clamp(1, READING))) }
-    }
+/// Those who are known; their turns are those of what reads.
+pub(super) fn of_owners() -> Callers<Owner> {
+    let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+    Callers::new(Limits { most: OF_ONE, turns: (cores / 2).clamp(1, READING), patience: PATIENCE })
+}
+
+/// Addresses whose senders are not known.
+pub(super) fn of_addresses() -> Callers<IpAddr> {
+    Callers::new(Limits { most: OF_ONE + WAITING, turns: OF_ONE, patience: STRANGERS_PATIENCE })
 }
 
 /// A request of a caller that is under way.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(super) struct Present<K: Eq + Hash> {
     /// Whether it waited for others of the same caller: much may be another way by now.
     pub(super) waited: bool,
-    _counted: Counted,
-    _reading: Option<OwnedSemaphorePermit>,
+    _counted: Counted<K>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
-struct Counted {
-    callers: Arc<Mutex<HashMap<Owner, Caller>>>,
-    caller: Owner,
+struct Counted<K: Eq + Hash> {
+    callers: Arc<Mutex<HashMap<K, Caller>>>,
+    caller: K,
 }
 
-impl Callers {
-    /// Lets one more request of `caller` in; one that `reads` waits for others of the same caller, for ten seconds
-    /// at most.
+impl<K: Eq + Hash + Clone> Callers<K> {
+    fn new(limits: Limits) -> Self {
+        Self { present: Arc::default(), limits }
+    }
+
+    /// Lets one more request of `caller` in; one that `takes_turns` waits for others of the same caller, but not for
+    /// ever.
     ///
     /// # Errors
     ///
     /// When the caller has as many under way as there may be, or the others do not end in time.
-    pub(super) async fn enter(&self, caller: &Owner, reads: bool) -> Result<Present, Problem> {
-        let (counted, reading) = self.count(caller)?;
-        let at_once = Arc::clone(&reading).try_acquire_owned().ok();
-        let waited = reads && at_once.is_none();
+    pub(super) async fn enter(&self, caller: &K, takes_turns: bool) -> Result<Present<K>, Problem> {
+        let (counted, turns) = self.count(caller)?;
+        let at_once = Arc::clone(&turns).try_acquire_owned().ok();
+        let waited = takes_turns && at_once.is_none();
         let turn = if waited {
-            let turn = timeout(PATIENCE, reading.acquire_owned()).await.map_err(|_| Problem::busy())?;
-            turn.ok()
+            let turn = timeout(self.limits.patience, turns.acquire_owned()).await;
+            turn.map_err(|_| Problem::busy())?.ok()
         } else {
-            at_once.filter(|_| reads)
+            at_once.filter(|_| takes_turns)
         };
-        Ok(Present { waited, _counted: counted, _reading: turn })
+        Ok(Present { waited, _counted: counted, _turn: turn })
     }
 
-    fn count(&self, caller: &Owner) -> Result<(Counted, Arc<Semaphore>), Problem> {
-        let mut callers = locked(&self.0);
-        let entry = callers.entry(caller.clone()).or_default();
-        if entry.present >= OF_ONE {
+    fn count(&self, caller: &K) -> Result<(Counted<K>, Arc<Semaphore>), Problem> {
+        let mut callers = locked(&self.present);
+        let new = || Caller { present: 0, turns: Arc::new(Semaphore::new(self.limits.turns)) };
+        let entry = callers.entry(caller.clone()).or_insert_with(new);
+        if entry.present >= self.limits.most {
             return Err(Problem::busy());
         }
         entry.present += 1;
-        let counted = Counted { callers: Arc::clone(&self.0), caller: caller.clone() };
-        Ok((counted, Arc::clone(&entry.reading)))
+        let counted = Counted { callers: Arc::clone(&self.present), caller: caller.clone() };
+        Ok((counted, Arc::clone(&entry.turns)))
     }
 }
 
-impl Drop for Counted {
+impl<K: Eq + Hash> Drop for Counted<K> {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut entry) = locked(&self.callers).entry(self.caller.clone()) {
-            entry.get_mut().present -= 1;
-            if entry.get().present == 0 {
-                entry.remove();
+        let mut callers = locked(&self.callers);
+        if let Some(caller) = callers.get_mut(&self.caller) {
+            caller.present -= 1;
+            if caller.present == 0 {
+                callers.remove(&self.caller);
             }
         }
     }
 }
 
-fn locked(callers: &Mutex<HashMap<Owner, Caller>>) -> MutexGuard<'_, HashMap<Owner, Caller>> {
+fn locked<K>(callers: &Mutex<HashMap<K, Caller>>) -> MutexGuard<'_, HashMap<K, Caller>> {
     callers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -114,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_one_caller_reads_waits_for_the_same_caller_alone() {
-        let (callers, mary) = (Callers::default(), user("mary"));
+        let (callers, mary) = (of_owners(), user("mary"));
         let mut reading = Vec::new();
         while let Some(present) = callers.enter(&mary, true).now_or_never() {
             reading.push(present.unwrap());
@@ -128,17 +158,33 @@ mod tests {
         let next = callers.enter(&mary, true);
         drop(reading);
         assert!(next.await.is_ok());
-        assert!(locked(&callers.0).is_empty(), "nobody stays behind");
+        assert!(locked(&callers.present).is_empty(), "nobody stays behind");
     }
 
     #[test]
     fn one_caller_has_a_quarter_of_the_requests_under_way() {
-        let (callers, mary) = (Callers::default(), user("mary"));
+        let (callers, mary) = (of_owners(), user("mary"));
         let enter = |caller: &Owner| callers.enter(caller, false).now_or_never().unwrap();
-        let mut present: Vec<Present> = (0..OF_ONE).map(|_| enter(&mary).unwrap()).collect();
+        let mut present: Vec<Present<Owner>> = (0..OF_ONE).map(|_| enter(&mary).unwrap()).collect();
         assert_eq!(enter(&mary).unwrap_err().status, 503);
         assert!(enter(&user("sam")).is_ok());
         present.pop();
         assert!(enter(&mary).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_one_address_waits_a_moment_for_its_turn_and_leaves_the_others_theirs() {
+        let (strange, one) = (of_addresses(), IpAddr::from([127, 0, 0, 2]));
+        let other = IpAddr::from([127, 0, 0, 3]);
+        let mut present: Vec<_> =
+            (0..OF_ONE).map(|_| strange.enter(&one, true).now_or_never().unwrap().unwrap()).collect();
+        let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(strange.enter(&one, true))).collect();
+        assert!(waiting.iter_mut().all(|next| next.now_or_never().is_none()));
+        let refused = strange.enter(&one, true).now_or_never().unwrap();
+        assert_eq!(refused.unwrap_err().status, 503, "no more than so many wait");
+        assert!(strange.enter(&other, true).now_or_never().unwrap().is_ok());
+        present.pop();
+        let _next = waiting.remove(0).await.expect("its turn has come");
+        assert_eq!(waiting.remove(0).await.unwrap_err().status, 503, "the others do not end");
     }
 }

@@ -27,6 +27,7 @@ use super::{
     random::random_bytes,
     request_log::shown,
     store::{Grounds, Right, Sender, Use, Whence},
+    throttle::network,
 };
 use crate::{
     access::{self, Credentials, Decision, Operation, Origin, Permit},
@@ -172,12 +173,16 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     head::check(&parts)?;
+    let address = network(counted_address(app, peer, &parts.headers));
+    let stranger = app.strange.enter(&address, true).await?;
     let entry = Entry::of(parts.uri.path());
     if entry == Entry::Outside {
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
     let under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
     let session = enter(app, (peer, id), &parts, entry, seen).await?;
+    // Who is known is counted by name from here on, wherever that one comes from.
+    let _stranger = seen.sender.is_none().then_some(stranger);
     let has_body = entry == Entry::Permitted && !body.is_end_stream();
     if has_body || !parts.method.is_safe() {
         head::check_content(&parts.headers)?;
@@ -253,6 +258,16 @@ async fn record_use(app: &App, permit: &Permit) {
         let last_use = LastUse { at: app.clock.now(), from: permit.client() };
         app.uses.record(&app.store, Use { token, last_use }).await;
     }
+}
+
+/// The address that a request counts for before anything is read for it: that of the client behind a proxy that is
+/// trusted, by the settings that were read last.
+fn counted_address(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let client = app.settings.last().and_then(|revision| {
+        let settings = &revision.settings;
+        origin(settings, peer, headers).client(&settings.client_address).ok()
+    });
+    client.unwrap_or(peer)
 }
 
 fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Origin {

@@ -45,7 +45,7 @@ use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcc
 use hyper_util::rt::TokioTimer;
 use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
-use crate::model::{ClientAddressSource, GroupName, Period, Settings, TokenSecret, secret::SecretHash};
+use crate::model::{GroupName, Owner, Period, Settings, TokenSecret, secret::SecretHash};
 use body::Bodies;
 use callers::Callers;
 use clock::system_time;
@@ -173,7 +173,9 @@ struct App {
     probe: Probe,
     /// A permit for each request that may be under way.
     under_way: Semaphore,
-    callers: Callers,
+    /// The requests of each address whose senders are not known, or not yet.
+    strange: Callers<IpAddr>,
+    callers: Callers<Owner>,
     strangers: Strangers,
     compatible_version: CompatibleVersion,
 }
@@ -228,7 +230,8 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         bodies: Bodies::default(),
         probe: Probe::default(),
         under_way: Semaphore::new(REQUESTS),
-        callers: Callers::default(),
+        strange: callers::of_addresses(),
+        callers: callers::of_owners(),
         strangers: Strangers::default(),
         compatible_version: options.compatible_version,
     });
@@ -278,10 +281,7 @@ fn door(listener: TcpListener, most: usize, app: &Arc<App>) -> io::Result<Door> 
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let app = Arc::clone(app);
     let is_proxy = move |peer: IpAddr| {
-        app.settings.last().is_some_and(|revision| match &revision.settings.client_address {
-            ClientAddressSource::Peer => false,
-            ClientAddressSource::Header { trusted_proxies, .. } => trusted_proxies.contains(peer),
-        })
+        app.settings.last().is_some_and(|revision| revision.settings.client_address.trusts(peer))
     };
     Ok(Door::new(listener, most, Box::new(is_proxy)))
 }

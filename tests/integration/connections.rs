@@ -194,3 +194,41 @@ async fn more_connections_than_there_may_be_wait_for_the_end_of_one() {
     drop(taken);
     assert!(is_served(&mut further).await);
 }
+
+/// A client at 127.0.0.`last`.
+fn client_at(last: u8) -> reqwest::Client {
+    let address = IpAddr::from([127, 0, 0, last]);
+    reqwest::Client::builder().no_proxy().local_address(Some(address)).build().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn requests_of_one_address_leave_the_others_their_share() {
+    let server = TestServer::start(Setup { connections: 4096, ..Setup::default() }).await;
+    allow_files();
+    let made = server.make_token("mary", 1).await.secret;
+    let (greedy, calm) = (client_at(2), client_at(3));
+    // It takes long to find out that a password is wrong.
+    let guess = |number: usize| {
+        let wrong = format!("wrong{number}");
+        greedy.get(server.url(WHOAMI)).basic_auth("mary", Some(wrong)).send()
+    };
+    let mut guesses: FuturesUnordered<_> = (0..400).map(guess).collect();
+    let mut statuses = Vec::new();
+    while let Some(answered) = guesses.next().await {
+        let answered = answered.unwrap();
+        let status = answered.status().as_u16();
+        assert_eq!(status == 503, answered.headers().contains_key("retry-after"), "{status}");
+        statuses.push(status);
+        if statuses.len() % 20 == 0 {
+            for path in [WHOAMI, "/healthz", "/rest/api/latest/application-properties"] {
+                let answered = calm.get(server.url(path)).bearer_auth(&made).send().await.unwrap();
+                assert_eq!(answered.status(), 200, "{path}");
+            }
+        }
+    }
+    let busy = statuses.iter().filter(|status| **status == 503).count();
+    assert!(busy >= 100 && statuses.contains(&401), "{busy} of {statuses:?}");
+    let again = greedy.get(server.url("/healthz")).send().await.unwrap();
+    assert_eq!(again.status(), 200, "it is over with the others");
+}
