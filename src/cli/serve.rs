@@ -17,7 +17,7 @@ use tracing::Level;
 use crate::{
     model::{GroupName, Period},
     serve::{
-        self, Certificate, CompatibleVersion, Options, ServeError, Tls, TlsVersion,
+        self, Certificate, CompatibleVersion, Options, PublicUrl, ServeError, Tls, TlsVersion,
         store::{Store, StoreError, StoreUrl},
     },
 };
@@ -63,6 +63,10 @@ pub(super) struct ServeArgs {
     /// The version of Bitbucket that its clients are told
     #[arg(long, value_name = "VERSION", default_value_t)]
     compatible_version: CompatibleVersion,
+    /// Where clients reach the server, for links in its answers, such as `https://tokens.example.com`
+    /// [default: by each request]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<PublicUrl>,
     /// Listen without TLS although others can listen in
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
@@ -154,6 +158,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             connections: connections(),
             audit_retention: arguments.audit_retention,
             compatible_version: arguments.compatible_version.clone(),
+            public_url: arguments.public_url.clone(),
             ..Options::new(GroupName::new(arguments.admin_group.as_str()))
         };
         let running = serve::start(store, listener, options).await.map_err(|error| match error {

@@ -86,6 +86,11 @@ impl Session {
         }))
     }
 
+    /// Whether the other end of the connection is a proxy that is trusted.
+    pub(super) fn is_proxied(&self) -> bool {
+        self.peer().is_some_and(|peer| self.revision.settings.client_address.trusts(peer))
+    }
+
     /// The other end of the connection.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self.request.origin {

@@ -23,6 +23,7 @@ mod passwords;
 mod probe;
 mod problem;
 mod project_permissions;
+mod public_url;
 mod random;
 pub(crate) mod regular_file;
 mod request_log;
@@ -56,6 +57,7 @@ use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
 use probe::Probe;
+pub use public_url::PublicUrl;
 pub use random::{NoRandomness, random_bytes};
 use request_log::Strangers;
 use store::{Store, StoreError};
@@ -99,6 +101,8 @@ pub struct Options {
     pub audit_retention: Option<Period>,
     /// The version of Bitbucket that clients are told.
     pub compatible_version: CompatibleVersion,
+    /// Where clients reach it, for links in answers; `None` to go by each request.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl Options {
@@ -122,6 +126,7 @@ impl Options {
             connections: Self::CONNECTIONS,
             audit_retention: None,
             compatible_version: CompatibleVersion::default(),
+            public_url: None,
         }
     }
 }
@@ -178,6 +183,7 @@ struct App {
     callers: Callers<Owner>,
     strangers: Strangers,
     compatible_version: CompatibleVersion,
+    public_url: Option<PublicUrl>,
 }
 
 /// A server that runs.
@@ -234,6 +240,7 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
         callers: callers::of_owners(),
         strangers: Strangers::default(),
         compatible_version: options.compatible_version,
+        public_url: options.public_url,
     });
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

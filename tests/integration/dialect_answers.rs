@@ -4,7 +4,10 @@
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::support::{DIRECTORY, Setup, TOKENS, TestServer, answer, days_ago, status};
+use crate::{
+    serve_process::{Process, folder, run},
+    support::{DIRECTORY, Setup, TOKENS, TestServer, answer, client, days_ago, status},
+};
 
 /// A test server on whose directory mary and sam have personal projects.
 async fn server() -> TestServer {
@@ -407,4 +410,72 @@ async fn json_of_the_dialect_names_its_charset_and_that_of_the_app_does_not() {
         let response = server.with_password("root", Method::GET, path).send().await.unwrap();
         assert_eq!(response.headers()[header::CONTENT_TYPE], expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn links_lead_to_where_a_trusted_proxy_was_reached_and_nobody_else_says_so() {
+    let server = server().await;
+    let link = async |lines: &[(&str, &str)]| {
+        let mut request = get(&server, "mary", "users/mary");
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        let shown = answer(request, StatusCode::OK).await;
+        let href = shown["links"]["self"][0]["href"].as_str().unwrap();
+        href.strip_suffix("/rest/api/latest/users/mary").unwrap().to_owned()
+    };
+    let here = server.url("");
+    let forged: [&[(&str, &str)]; 3] = [
+        &[("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example")],
+        &[("forwarded", "proto=https;host=evil.example")],
+        &[("x-forwarded-proto", "https")],
+    ];
+    for lines in forged {
+        assert_eq!(link(lines).await, here, "no proxy is trusted: {lines:?}");
+    }
+    let header = |proxy: &str| json!({"network": {"client_address": {"header": "X-Forwarded-For", "trusted_proxies": [proxy]}}});
+    server.change_settings(header("10.0.0.9")).await;
+    assert_eq!(link(forged[0]).await, here, "another proxy is trusted");
+    server.change_settings(header("127.0.0.1")).await;
+    let port = server.address().port();
+    let cases: [(&[(&str, &str)], String); 8] = [
+        (&[], here.clone()),
+        (&[("x-forwarded-proto", "https")], format!("https://127.0.0.1:{port}")),
+        (
+            &[("x-forwarded-proto", "HTTPS"), ("x-forwarded-host", "t.example")],
+            "https://t.example".to_owned(),
+        ),
+        (
+            &[("x-forwarded-proto", "http, https"), ("x-forwarded-host", "a, t.example:8443")],
+            "https://t.example:8443".to_owned(),
+        ),
+        (&[("forwarded", "for=1.2.3.4;proto=https;host=\"t.example\"")], "https://t.example".to_owned()),
+        (&[("forwarded", "host=evil.example, proto=https;Host=t.example")], "https://t.example".to_owned()),
+        (&[("x-forwarded-proto", "gopher"), ("x-forwarded-host", "u@t.example")], here.clone()),
+        (
+            &[("x-forwarded-proto", "http"), ("x-forwarded-proto", "https")],
+            format!("https://127.0.0.1:{port}"),
+        ),
+    ];
+    for (lines, expected) in cases {
+        let lines = [&[("x-forwarded-for", "10.1.2.3")], lines].concat();
+        assert_eq!(link(&lines).await, expected, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_lead_to_the_public_address_that_a_server_is_given() {
+    let folder = folder();
+    let process =
+        Process::start_with(&folder, "127.0.0.1:0", &["--public-url", "https://tokens.example.com/"]);
+    let request = client()
+        .get(process.url("/rest/api/latest/users/mary"))
+        .basic_auth("mary", Some("mary"))
+        .header("x-forwarded-proto", "http");
+    let shown = answer(request, StatusCode::OK).await;
+    assert_eq!(shown["links"]["self"][0]["href"], "https://tokens.example.com/rest/api/latest/users/mary");
+    let (code, _, stderr) =
+        run(&folder, &["serve", "--store", "sqlite:store.db", "--public-url", "tokens"], "");
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains("https://tokens.example.com"), "{stderr}");
 }
