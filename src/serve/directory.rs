@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{
     model::{GroupName, UserName},
@@ -133,7 +134,37 @@ pub async fn import(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<(), DirectoryError> {
     let rows = read(text, environment, &store.password_hashes().await?)?;
-    Ok(store.import_directory(&rows).await?)
+    let left = store.import_directory(&rows).await?;
+    if !left.is_empty() {
+        let tokens = left.len();
+        let missing = written(left);
+        tracing::warn!(
+            tokens,
+            missing,
+            "tokens of projects and repositories that the directory file does not name are not accepted any more: to \
+             keep such tokens, name these below `projects:` before the file is imported; now restore a backup, or make \
+             new tokens"
+        );
+    }
+    Ok(())
+}
+
+/// As many of them are written out.
+const WRITTEN: usize = 20;
+
+/// The projects and repositories of these names as a directory file writes them: `projects: {"PLAT":["app"]}`.
+fn written(places: Vec<String>) -> String {
+    let mut projects: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let places: BTreeSet<String> = places.into_iter().collect();
+    for place in places.iter().take(WRITTEN) {
+        match place.split_once('/') {
+            None => drop(projects.entry(place.clone()).or_default()),
+            Some((key, slug)) => drop(projects.entry(key.to_owned()).or_default().insert(slug.to_owned())),
+        }
+    }
+    let more = places.len().saturating_sub(WRITTEN);
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    format!("projects: {}{more}", json!(projects))
 }
 
 /// The directory that the file `text` declares, with hashed passwords. One that `kept` has the hash of already keeps

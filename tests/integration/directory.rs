@@ -305,3 +305,40 @@ async fn a_filter_by_text_finds_what_was_made_changed_and_left_however_short_or_
     answer(server.as_operator(Method::DELETE, &format!("{TOKENS}/token/{deploy}")), StatusCode::OK).await;
     assert_eq!((of("prod").await, of("deploy").await), (0, 1));
 }
+
+#[tokio::test]
+async fn tokens_that_a_directory_file_without_their_places_sets_aside_are_told_with_what_to_write() {
+    use crate::serve_process::{Process, folder, run};
+
+    let folder = folder();
+    let process = Process::start(&folder);
+    let project = json!({"name": "x", "permissions": ["PROJECT_READ"]});
+    let repository = json!({"name": "x", "permissions": ["REPO_READ"]});
+    for (place, body) in [
+        ("projects/PLAT", &project),
+        ("projects/PLAT", &project),
+        ("projects/PLAT/repos/app", &repository),
+        ("projects/DOCS", &project),
+    ] {
+        let path = process.url(&format!("/rest/access-tokens/latest/{place}"));
+        let made = crate::support::client().put(path).basic_auth("root", Some("root")).json(body);
+        answer(made, StatusCode::OK).await;
+    }
+    process.stop();
+    let import = |text: &str| {
+        std::fs::write(folder.path().join("directory.yaml"), text).unwrap();
+        run(&folder, &["directory", "import", "directory.yaml", "--store", "sqlite:store.db"], "")
+    };
+    let (code, _, stderr) = import(DIRECTORY);
+    assert_eq!((code, stderr.contains("WARN")), (0, false), "{stderr}");
+    let (code, _, stderr) = import(&DIRECTORY.replace(", DOCS: []", ""));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("tokens=1") && stderr.contains(r#"projects: {\"DOCS\":[]}"#), "{stderr}");
+    let without = DIRECTORY.lines().filter(|line| !line.starts_with("projects:"));
+    let without = without.collect::<Vec<_>>().join("\n");
+    let (_, _, stderr) = import(&without);
+    assert!(stderr.contains("tokens=3") && stderr.contains(r#"projects: {\"PLAT\":[\"app\"]}"#), "{stderr}");
+    assert!(stderr.contains("name these below `projects:`"), "{stderr}");
+    let (_, _, stderr) = import(&without);
+    assert!(!stderr.contains("WARN"), "they are told once: {stderr}");
+}

@@ -161,12 +161,13 @@ impl Store {
     }
 
     /// Makes users, groups, passwords and projects equal to `directory`, in one transaction. A user who is not
-    /// in it becomes inactive, has no password and is in no group; tokens stay with the person that they are of.
+    /// in it becomes inactive, has no password and is in no group; tokens stay with the person that they are of. Returns
+    /// the projects and repositories that left, each once for every token that it had.
     ///
     /// # Errors
     ///
     /// When the store fails; then everything is as before.
-    pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<(), StoreError> {
+    pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<Vec<String>, StoreError> {
         let mut writing = self.write(&Right::Host).await?;
         let before = Snapshot::of(&mut writing).await?;
         sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
@@ -183,9 +184,10 @@ impl Store {
         for (name, members) in &directory.groups {
             import_group(&mut writing, name, members).await?;
         }
-        projects::import(&mut writing, &directory.projects).await?;
+        let left = projects::import(&mut writing, &directory.projects).await?;
         let changed = before.changed_to(&Snapshot::of(&mut writing).await?);
-        writing.finish(changed.map(|changed| Effect::new(AuditAction::DirectoryImport, changed))).await
+        writing.finish(changed.map(|changed| Effect::new(AuditAction::DirectoryImport, changed))).await?;
+        Ok(left)
     }
 }
 

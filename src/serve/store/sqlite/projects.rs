@@ -89,11 +89,12 @@ impl Store {
     }
 }
 
-/// Makes the projects and repositories equal to `projects`; those that stay keep their numbers.
+/// Makes the projects and repositories equal to `projects`; those that stay keep their numbers. Returns the projects and
+/// repositories that left and had tokens, each once for every token, which is nobody's from then on.
 pub(super) async fn import(
     writing: &mut SqliteConnection,
     projects: &[(String, BTreeSet<String>)],
-) -> Result<(), StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let rows: Vec<Value> = projects
         .iter()
         .map(|(key, slugs)| {
@@ -103,15 +104,21 @@ pub(super) async fn import(
         })
         .collect();
     let rows = Value::from(rows).to_string();
-    for statement in [
-        // Tokens are of the project or repository that there was: one that gets its name later begins with none.
+    // Tokens are of the project or repository that there was: one that gets its name later begins with none.
+    let left = sqlx::query_scalar(
         "UPDATE tokens SET owner = '(left) ' || owner, owner_folded = '(left) ' || owner_folded \
          WHERE owner_kind <> 'user' AND owner_folded IN ( \
           SELECT p.folded FROM projects p UNION ALL \
           SELECT p.folded || '/' || r.folded FROM repositories r JOIN projects p ON p.id = r.project_id EXCEPT \
           SELECT j.value ->> 'folded' FROM json_each(?1) j EXCEPT \
           SELECT (j.value ->> 'folded') || '/' || (r.value ->> 'folded') \
-          FROM json_each(?1) j, json_each(j.value, '$.repositories') r)",
+          FROM json_each(?1) j, json_each(j.value, '$.repositories') r) \
+         RETURNING substr(owner, length('(left) ') + 1)",
+    )
+    .bind(&rows)
+    .fetch_all(&mut *writing)
+    .await?;
+    for statement in [
         "DELETE FROM projects WHERE folded NOT IN (SELECT value ->> 'folded' FROM json_each(?1))",
         "INSERT INTO projects (key, folded) SELECT value ->> 'key', value ->> 'folded' FROM json_each(?1) \
          WHERE true ON CONFLICT (folded) DO UPDATE SET key = excluded.key",
@@ -126,7 +133,7 @@ pub(super) async fn import(
     ] {
         sqlx::query(statement).bind(&rows).execute(&mut *writing).await?;
     }
-    Ok(())
+    Ok(left)
 }
 
 fn repository((id, slug, project, key): (i64, String, i64, String)) -> RepositoryRow {
