@@ -1,7 +1,9 @@
 //! In: what became of each change. Out: what became of the run. It refuses to know how it is shown.
 
+use std::collections::HashSet;
+
 use crate::{
-    model::Why,
+    model::{Why, run::ChangeNote},
     plan::{ApprovedPlan, PlannedChange},
 };
 
@@ -12,6 +14,8 @@ use super::Effect;
 pub struct Outcome {
     /// One for each change of the plan, in its order.
     pub changes: Vec<ChangeOutcome>,
+    /// What the server did beyond that to tokens that came of others of the plan.
+    pub along: Vec<ChangeNote>,
     /// What the state, read back after the expand phase, did not show although it should, if
     /// anything: the reason why nothing was closed.
     pub verification: Option<Why>,
@@ -45,7 +49,18 @@ impl Outcome {
             planned: planned.clone(),
             result: ChangeResult::NotTried(reason.clone()),
         });
-        Self { changes: changes.collect(), verification: None }
+        Self { changes: changes.collect(), along: Vec::new(), verification: None }
+    }
+
+    /// Takes note of what the server did `along`, as far as no change of the plan that was done says so.
+    pub fn add_along(&mut self, along: Vec<ChangeNote>) {
+        let done = self.changes.iter().filter(|change| matches!(change.result, ChangeResult::Done(_)));
+        let done: HashSet<(String, &str)> = done
+            .map(|change| &change.planned.change)
+            .map(|change| (change.object().address(), change.verb().word()))
+            .collect();
+        let is_new = |note: &ChangeNote| !done.contains(&(note.address.clone(), note.action.as_str()));
+        self.along = along.into_iter().filter(is_new).collect();
     }
 
     /// How many changes were made or were already so.

@@ -414,9 +414,9 @@ async fn execute_recorded(session: &Session, approved: &ApprovedPlan) -> Outcome
         }
     };
     let bar = progress(approved.plan());
-    let outcome = execute(approved, &session.target, &Stoppable(&recording), &|_| bar.inc(1)).await;
+    let mut outcome = execute(approved, &session.target, &Stoppable(&recording), &|_| bar.inc(1)).await;
     bar.finish_and_clear();
-    session.records.end(&session.target, &recording).await;
+    outcome.add_along(session.records.end(&session.target, &recording).await);
     outcome
 }
 

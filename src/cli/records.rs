@@ -16,7 +16,7 @@ use crate::{
     model::digest::sha256,
     model::{
         Period, ServerIdentity,
-        run::{Fate, RecordedRun, RunHead, RunId},
+        run::{ChangeNote, Fate, RecordedRun, RunHead, RunId},
     },
     plan::{ApprovedPlan, History, Plan},
     targets::{
@@ -248,11 +248,10 @@ impl Records {
             by: run.by.clone(),
             policy_sha256: plan.policy_fingerprint.clone(),
         };
-        let mut tenure = None;
         if let Some(gateway) = target.gateway() {
             gateway.begin_run(&head).await?;
-            tenure = Some(Tenure::new(run.id.clone(), run.lease.as_ref()));
         }
+        let tenure = Some(Tenure::new(run.id.clone(), run.lease.as_ref()));
         let begin_file = |folder: &JournalFolder| {
             // Read again: another target of this run on the server may have added to it since.
             let mut past = folder.past(&self.sought, Timestamp::MAX)?;
@@ -266,16 +265,17 @@ impl Records {
         Ok(Recording::new(target.writer(approved, tenure), file, approved, Arc::clone(&run.locks), clock))
     }
 
-    /// Records that the run ended in order. What could not be recorded is said, and changes nothing.
-    pub(super) async fn end(&self, target: &Target, recording: &Recording<'_, Writer>) {
+    /// Records that the run ended in order. What could not be recorded is said, and changes nothing. Returns what the
+    /// server did to tokens only because they came of others.
+    pub(super) async fn end(&self, target: &Target, recording: &Recording<'_, Writer>) -> Vec<ChangeNote> {
         if let Err(error) = recording.end() {
             output::note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
         }
-        if let (Some(gateway), Some(run)) = (target.gateway(), &self.run)
-            && let Err(error) = gateway.end_run(&run.id).await
-        {
+        let (Some(gateway), Some(run)) = (target.gateway(), &self.run) else { return Vec::new() };
+        gateway.end_run(&run.id).await.unwrap_or_else(|error| {
             output::note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
-        }
+            Vec::new()
+        })
     }
 
     /// Lets other runs begin.

@@ -15,7 +15,10 @@ mod statistics;
 mod trust;
 
 use std::{
-    sync::Once,
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -97,6 +100,7 @@ pub struct HttpClient {
     concurrency: Concurrency,
     counters: Counters,
     clock: ServerClock,
+    is_ours: AtomicBool,
 }
 
 impl HttpClient {
@@ -147,12 +151,23 @@ impl HttpClient {
             limits,
             counters: Counters::default(),
             clock: ServerClock::default(),
+            is_ours: AtomicBool::new(false),
         })
     }
 
     /// What it presents to the server.
     pub(crate) fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// The server said that it is our own.
+    pub(crate) fn note_ours(&self) {
+        self.is_ours.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server said that it is our own.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.is_ours.load(Ordering::Relaxed)
     }
 
     /// What its calls came to so far.
@@ -228,13 +243,17 @@ impl HttpClient {
         self.call(&Call { method, path, query: &[], headers }, body).await.map(|_| ())
     }
 
-    /// `DELETE path`. Whether the server says that it did, which it does by a 2xx without the body `false`.
+    /// `DELETE path`, with `headers` beside the usual ones. Whether the server says that it did, which it does by a 2xx without the body `false`.
     ///
     /// # Errors
     ///
     /// As for [`Self::send`].
-    pub async fn delete(&self, path: &str) -> Result<bool, HttpError> {
-        let call = Call { method: Method::DELETE, path, query: &[], headers: &[] };
+    pub async fn delete(
+        &self,
+        path: &str,
+        headers: &[(header::HeaderName, String)],
+    ) -> Result<bool, HttpError> {
+        let call = Call { method: Method::DELETE, path, query: &[], headers };
         let answer = self.call(&call, None::<&()>).await?;
         Ok(answer.body.trim_ascii() != b"false")
     }

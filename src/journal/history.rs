@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     model::{
         Period,
-        run::{ChangeResult, Fate, RecordedRun},
+        run::{ChangeNote, ChangeResult, Fate, RecordedRun},
     },
     plan::{History, OpenChange, Spent},
 };
@@ -62,11 +62,18 @@ pub fn merge(of_journal: Vec<RecordedRun>, of_server: Vec<RecordedRun>) -> Vec<R
     runs
 }
 
-/// Takes over what the server did of `run`.
+/// Takes over what the server did of `run`, and along with it.
 fn learn(run: &mut RecordedRun, told: RecordedRun) {
-    let done: HashMap<(String, String), ChangeResult> = told
-        .changes
+    let (along, own): (Vec<_>, Vec<_>) =
+        told.changes.into_iter().partition(|change| change.note.with_token.is_some());
+    let is_known = |note: &ChangeNote| {
+        let mut known = run.changes.iter().map(|change| &change.note);
+        known.any(|known| (&known.address, &known.action) == (&note.address, &note.action))
+    };
+    let (known, new): (Vec<_>, Vec<_>) = along.into_iter().partition(|change| is_known(&change.note));
+    let done: HashMap<(String, String), ChangeResult> = own
         .into_iter()
+        .chain(known)
         .filter_map(|change| Some(((change.note.address, change.note.action), change.result?)))
         .collect();
     for change in run.changes.iter_mut().filter(|change| change.attempted.is_some()) {
@@ -75,6 +82,7 @@ fn learn(run: &mut RecordedRun, told: RecordedRun) {
             change.result = Some(result.clone());
         }
     }
+    run.changes.extend(new);
     run.ended = run.ended.or(told.ended);
 }
 
@@ -98,6 +106,7 @@ mod tests {
             counts: [(RailClass::Revocations, 1)].into(),
             deadline: None,
             scope: None,
+            with_token: None,
         };
         let result = fate.map(|fate| ChangeResult { fate, at, reason: None });
         RecordedChange { note, attempted: attempted.then_some(at), result }

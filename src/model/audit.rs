@@ -155,7 +155,7 @@ pub struct AuditEntry {
     /// The `id` that the directory file gave that user then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
-    /// The token whose revocation took this one along.
+    /// The token whose revocation or narrowing took this one along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_token: Option<i64>,
     /// The address of the client, found as the settings said.
@@ -180,7 +180,7 @@ pub struct AuditFilter {
     pub who: Option<String>,
     /// Done to a token of this owner.
     pub owner: Option<Owner>,
-    /// Done to this token, with it, or along with its revocation.
+    /// Done to this token, with it, or along with it.
     pub token: Option<i64>,
     /// Of this kind.
     pub action: Option<AuditAction>,

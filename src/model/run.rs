@@ -127,9 +127,31 @@ pub struct ChangeNote {
     /// The scope that the token is to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// The token that this one came of and whose change took it along; `None` for a change of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_token: Option<i64>,
 }
 
 impl ChangeNote {
+    /// The note of the same change of the token `id`, which came of the token `root` and is taken along. One that has
+    /// expired, so that it is not `live`, counts as less.
+    #[must_use]
+    pub fn along(&self, id: i64, root: i64, live: bool) -> Self {
+        let class = match (self.verb(), live) {
+            (Some(Verb::Revoke), true) => Some(RailClass::Revocations),
+            (Some(Verb::Revoke), false) => Some(RailClass::Cleanups),
+            (Some(Verb::Expire), true) => Some(RailClass::Expiries),
+            (Some(Verb::Narrow), true) => Some(RailClass::Narrowings),
+            _ => None,
+        };
+        Self {
+            address: format!("token/{id}"),
+            counts: class.map(|class| (class, 1)).into_iter().collect(),
+            with_token: Some(root),
+            ..self.clone()
+        }
+    }
+
     /// Its verb; `None` when this version does not know the word.
     #[must_use]
     pub fn verb(&self) -> Option<Verb> {

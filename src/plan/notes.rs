@@ -37,6 +37,7 @@ impl Plan {
                 counts,
                 deadline: step.and_then(TokenStep::deadline),
                 scope,
+                with_token: None,
             }
         };
         self.changes.iter().map(note).collect()

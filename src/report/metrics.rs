@@ -130,8 +130,12 @@ impl Metrics {
             "tokenwarden_applied_changes",
             "Changes of this run, by what became of them.",
             applied.flat_map(|(target, outcome)| {
-                [("done", outcome.done()), ("failed", outcome.failed()), ("not-tried", outcome.not_tried())]
-                    .map(|(word, count)| (vec![("target", target), ("result", word)], count as u64))
+                [
+                    ("done", outcome.done() + outcome.along.len()),
+                    ("failed", outcome.failed()),
+                    ("not-tried", outcome.not_tried()),
+                ]
+                .map(|(word, count)| (vec![("target", target), ("result", word)], count as u64))
             }),
         );
     }

@@ -11,10 +11,10 @@ use crate::{
 
 use super::{
     Applied, Calls, Paint,
-    escape::{counted, escape_whole, thousands},
+    escape::{counted, escape, escape_whole, thousands},
     purpose::nothing_left,
     subject::name,
-    summary::{Tense, summary},
+    summary::{Counts, Tense},
 };
 
 /// What the state was found to be after a run.
@@ -77,7 +77,13 @@ pub fn outcome(
         writeln!(out, "  {label}: {action} {}", name(change.planned.change.object()))?;
         writeln!(out, "      {}", escape_whole(why))?;
     }
-    let done = summary(&done(outcome), Tense::Past);
+    for note in &outcome.along {
+        let what = format!("{} {}", note.action, note.address.replacen('/', " ", 1));
+        writeln!(out, "  {}: {}", paint.changed("along"), escape(&what))?;
+        let parent = note.with_token.map_or_else(|| "another one".to_owned(), |root| format!("token {root}"));
+        writeln!(out, "      it came of {parent}, which was changed")?;
+    }
+    let done = Counts::of_done(outcome).text(Tense::Past);
     write!(out, "{} {target}: {done}", paint.strong("Applied on"))?;
     if outcome.failed() > 0 {
         write!(out, "; {} failed", counted(outcome.failed(), "change"))?;

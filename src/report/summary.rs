@@ -4,11 +4,15 @@
 use std::{collections::BTreeSet, iter::Sum};
 
 use crate::{
+    apply::Outcome,
     model::Verb,
     plan::{Object, Plan, PlannedChange, TokenCounts},
 };
 
-use super::escape::{counted, thousands};
+use super::{
+    escape::{counted, thousands},
+    outcome::done,
+};
 
 /// Whether it is going to be done, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +42,21 @@ impl Counts {
             Object::Token(_) => None,
         };
         let settings: BTreeSet<_> = changes.iter().filter_map(setting).collect();
-        let of = |verb| changes.iter().filter(|planned| planned.change.verb() == verb).count();
+        let verbs = changes.iter().map(|planned| planned.change.verb().word());
+        Self { settings: settings.len(), ..Self::of_tokens(&verbs) }
+    }
+
+    /// Counts what was done on one target.
+    pub(super) fn of_done(outcome: &Outcome) -> Self {
+        let along = Self::of_tokens(&outcome.along.iter().map(|note| note.action.as_str()));
+        [Self::of(&done(outcome)), along].into_iter().sum()
+    }
+
+    /// Counts those of `verbs` that are of tokens.
+    fn of_tokens<'a>(verbs: &(impl Iterator<Item = &'a str> + Clone)) -> Self {
+        let of = |verb: Verb| verbs.clone().filter(|word| *word == verb.word()).count();
         Self {
-            settings: settings.len(),
+            settings: 0,
             narrowed: of(Verb::Narrow),
             expired: of(Verb::Expire),
             marked: of(Verb::Mark),

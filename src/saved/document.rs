@@ -393,7 +393,7 @@ pub struct OutcomeEntry {
     /// for or that is about something that moved.
     #[schemars(with = "String")]
     pub result: OutcomeWord,
-    /// Why it was not done.
+    /// Why it was not done, or was done without being in the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -151,6 +151,11 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::CONFLICT, "lease", message)
             }
             StoreError::RightEnded => Self::right_ended(),
+            StoreError::OwnCredential => {
+                let message =
+                    "The credential of this run came of that token and would go along: rotate it first.";
+                Self::bad_request(message)
+            }
             StoreError::NoSuchRun(run) => Self::bad_request(format!("There is no run `{run}`.")),
             error if error.is_overlong() => Self::busy(),
             StoreError::Locked => Self::locked(),

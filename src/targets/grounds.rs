@@ -1,9 +1,11 @@
 //! What the revocations of a plan rest on, to be looked at again right before a token is revoked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
 
 use crate::{
-    model::{Token, TokenId},
+    model::{Scope, Token, TokenId, TokenScope},
     plan::{Plan, TokenStep},
 };
 
@@ -18,6 +20,34 @@ pub(super) struct Grounds {
     by_use: HashSet<TokenId>,
     /// Those of them that were found for their words: these must be what they were, too.
     by_words: HashSet<TokenId>,
+    limits: Limits,
+}
+
+/// What the run itself leaves of the scopes and the ends of tokens.
+pub(super) type Limits = HashMap<TokenId, Limit>;
+
+/// What a run leaves of the scope and the end of a token.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Limit {
+    /// `None` where it leaves the scope as it is.
+    pub(super) scope: Option<Scope>,
+    /// UTC; `None` where it leaves the end as it is.
+    pub(super) end: Option<Timestamp>,
+}
+
+impl Limit {
+    /// Makes it no wider than `other`.
+    pub(super) fn lower(&mut self, other: Self) {
+        self.scope = self.scope.into_iter().chain(other.scope).min();
+        self.end = self.end.into_iter().chain(other.end).min();
+    }
+
+    /// Whether it makes `now` of `planned`.
+    fn explains(self, planned: &Token, now: &Token) -> bool {
+        let scope = now.scope == planned.scope || self.scope.map(TokenScope::Set) == Some(now.scope);
+        let end = now.expires == planned.expires || (self.end.is_some() && self.end == now.expires);
+        scope && end
+    }
 }
 
 impl Grounds {
@@ -39,10 +69,16 @@ impl Grounds {
         grounds
     }
 
+    /// The same, where the run itself narrows tokens to `limits`.
+    pub(super) fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
     /// Whether `planned` may still be revoked when it is `now`.
     pub(super) fn hold(&self, planned: &Token, now: &Token) -> bool {
         let used = |token: &Token| token.last_used.map(|last| last.at);
-        let is_same = (now.scope, now.expires) == (planned.scope, planned.expires);
+        let limit = self.limits.get(&planned.id).copied().unwrap_or_default();
+        let is_same = limit.explains(planned, now);
         let is_used_alike = !self.by_use.contains(&planned.id) || used(now) == used(planned);
         let says_the_same = !self.by_words.contains(&planned.id) || now.description == planned.description;
         !self.found.contains(&planned.id) || (is_same && is_used_alike && says_the_same)

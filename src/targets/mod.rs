@@ -73,8 +73,12 @@ impl Target {
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> Writer {
         match self {
             Self::Gateway(gateway) => Writer::Gateway(gateway.writer(approved, tenure)),
-            Self::Bitbucket(bitbucket) => Writer::Bitbucket(bitbucket.writer(approved)),
-            Self::Resolution(resolution) => Writer::Resolution(resolution.writer(approved)),
+            Self::Bitbucket(bitbucket) => Writer::Bitbucket(
+                bitbucket.writer(approved).named(approved, tenure.map(|held| held.run).as_ref()),
+            ),
+            Self::Resolution(resolution) => Writer::Resolution(
+                resolution.writer(approved).named(approved, tenure.map(|held| held.run).as_ref()),
+            ),
         }
     }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     reconcile::{self, Repository},
-    support::{Made, TOKENS, TestServer, WHOAMI, answer, status},
+    signals::Gate,
+    support::{Made, TOKENS, TestServer, WHOAMI, answer, days_ago, status},
 };
 
 /// A token that was made with `parent`, for `owner`.
@@ -213,10 +215,13 @@ async fn an_incident_takes_what_was_made_with_the_token_along_and_shows_counts_a
         assert!(works(&server, &other).await && works(&server, &warden).await);
         let told = entries(&server, "action=token-revoke").await;
         assert_eq!(told.len(), 3);
-        assert!(
-            told.iter().all(|entry| entry["run"].is_string() && entry["with_token"].is_null()),
-            "{told:?}"
-        );
+        assert!(told.iter().all(|entry| entry["run"].is_string()), "{told:?}");
+        assert!(done.stdout.contains("3 tokens revoked."), "each is counted once: {}", done.stdout);
+        let runs = "/rest/tokenwarden/1/runs";
+        let runs = answer(server.as_operator(Method::GET, runs), StatusCode::OK).await["runs"].clone();
+        let changes = runs[0]["changes"].as_array().unwrap();
+        let counted = changes.iter().filter(|change| change["counts"] == json!({"revocations": 1}));
+        assert_eq!((changes.len(), counted.count()), (3, 3), "{changes:?}");
     }
 }
 
@@ -249,4 +254,171 @@ async fn an_incident_finds_what_came_of_a_token_across_one_that_is_gone() {
     let done = repository.run(&["revoke", "--token", &id, "--reason", "x", "--auto-approve"]).await;
     assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
     assert!(!works(&server, &leaked).await && !works(&server, &third).await);
+}
+
+fn begins_run(method: &str, path: &str) -> bool {
+    method == "POST" && path.ends_with("/runs")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_made_with_a_leaked_one_after_the_plan_goes_with_it_and_is_counted() {
+    for by_owner in [false, true] {
+        let server = reconcile::server().await;
+        let warden = reconcile::token(&server, "root", "warden").await;
+        let leaked = reconcile::token(&server, "toor", "leaked").await;
+        let planned = child(&server, &leaked, "toor").await;
+        let mut gate = Gate::start(server.address(), begins_run).await;
+        let repository = Repository::new(&server, &warden.secret, "version: 1\n");
+        repository.edit_settings(&server.url(""), &gate.proxy.url());
+        repository.edit_settings("version: 1\n", "version: 1\njournal: {directory: journal}\n");
+        let id = leaked.id.to_string();
+        let which = if by_owner { ["--owner", "toor"] } else { ["--token", &id] };
+        let arguments =
+            [&["revoke", "--reason", "x", "--auto-approve", "--report", "json=r.json"], &which[..]];
+        let arguments = arguments.concat();
+        let (run, late) = tokio::join!(repository.run(&arguments), async {
+            gate.arrived.recv().await.unwrap();
+            let late = child(&server, &planned, "mary").await;
+            gate.open.send_replace(true);
+            late
+        });
+        assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+        for gone in [&leaked, &planned, &late] {
+            assert!(!works(&server, gone).await, "{}", run.stdout);
+        }
+        assert!(run.stdout.contains("Plan: 2 tokens to revoke."), "{}", run.stdout);
+        assert!(run.stdout.contains(&format!("along: revoke token {}", late.id)), "{}", run.stdout);
+        assert!(run.stdout.contains("3 tokens revoked."), "{}", run.stdout);
+        let report = std::fs::read_to_string(repository.folder.path().join("r.json")).unwrap();
+        assert!(report.contains(&format!("prod/token/{}", late.id)), "{report}");
+        // What went along counts for the rails of the next run, in the ledger and beside a journal that lacks it.
+        reconcile::token(&server, "sam", "next").await;
+        repository.edit_settings("revocations: { amount: 9, percent: 100 }", "revocations: { amount: 3 }");
+        let next = repository.run(&["revoke", "--owner", "sam", "--reason", "x", "--auto-approve"]).await;
+        assert_eq!(next.code, Some(4), "{}{}", next.stdout, next.stderr);
+        assert!(next.stderr.contains("earlier runs of the last 1d did 3"), "{}", next.stderr);
+    }
+}
+
+/// The scope and the end of a token.
+async fn reach(server: &TestServer, made: &Made) -> (i64, i64) {
+    let token = server.token(made.id).await.unwrap();
+    (token["tokenScope"].as_i64().unwrap(), token["validUntil"].as_i64().unwrap())
+}
+
+#[tokio::test]
+async fn what_came_of_a_token_reaches_no_farther_than_it_does_once_it_is_narrowed() {
+    let (soon, later) = (days_ago(-10), days_ago(-20));
+    let app = |id: i64| (Method::PATCH, format!("{TOKENS}/token/{id}"));
+    let bitbucket = |id: i64| (Method::POST, format!("/rest/access-tokens/latest/users/root/{id:012}"));
+    let read_only = json!({"tokenScope": 1});
+    for (at, body, expected) in [
+        (app as fn(i64) -> (Method, String), read_only.clone(), (1, 0)),
+        (app, json!({"tokenExpirationDateTimeMillis": soon}), (2, soon)),
+        (app, json!({"tokenScope": 1, "tokenExpirationDateTimeMillis": soon}), (1, soon)),
+        (bitbucket, json!({"permissions": ["REPO_READ"]}), (1, 0)),
+    ] {
+        let server = TestServer::new().await;
+        let [first, second, third, other] = family(&server).await;
+        let fourth = child(&server, &third, "mary").await;
+        // What has less already keeps it, and what came of one that is gone is no exception.
+        let own = json!({"tokenScope": 1, "tokenExpirationDateTimeMillis": later});
+        answer(
+            server.as_operator(Method::PATCH, &format!("{TOKENS}/token/{}", fourth.id)).json(&own),
+            StatusCode::OK,
+        )
+        .await;
+        let alone = format!("{TOKENS}/token/{}?children=keep", third.id);
+        answer(server.as_operator(Method::DELETE, &alone), StatusCode::OK).await;
+        let before = entries(&server, "").await.len();
+        let (method, path) = at(first.id);
+        answer(server.with_password("root", method.clone(), &path).json(&body), StatusCode::OK).await;
+        assert_eq!(reach(&server, &first).await, expected, "{path} {body}");
+        assert_eq!(reach(&server, &second).await, expected, "{path} {body}");
+        assert_eq!(reach(&server, &fourth).await, (1, if expected.1 == 0 { later } else { soon }), "{body}");
+        assert_eq!(reach(&server, &other).await, (2, 0));
+        let told = entries(&server, &format!("token={}&action=token-update", first.id)).await;
+        let with: Vec<_> = told.iter().map(|entry| (&entry["token"], &entry["with_token"])).collect();
+        let mut narrowed = vec![(json!(first.id), Value::Null), (json!(second.id), json!(first.id))];
+        if expected.1 == soon {
+            narrowed.push((json!(fourth.id), json!(first.id)));
+        }
+        assert_eq!(with, narrowed.iter().map(|(one, with)| (one, with)).collect::<Vec<_>>(), "{body}");
+        let of_child = &told[1]["details"];
+        assert!(of_child.get("scope").or(of_child.get("expires")).is_some(), "{of_child}");
+        answer(server.with_password("root", method, &path).json(&body), StatusCode::OK).await;
+        assert_eq!(entries(&server, "").await.len(), before + narrowed.len(), "twice is as once: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_was_wider_before_is_narrowed_when_its_parent_is_narrowed_once_more() {
+    let server = TestServer::new().await;
+    let [first, second, ..] = family(&server).await;
+    let path = format!("{TOKENS}/token/{}", first.id);
+    let narrow =
+        || answer(server.as_operator(Method::PATCH, &path).json(&json!({"tokenScope": 1})), StatusCode::OK);
+    narrow().await;
+    // As stores of earlier versions have it.
+    let options = SqliteConnectOptions::new().filename(server.store_file());
+    let mut store = SqliteConnection::connect_with(&options).await.unwrap();
+    let wider = sqlx::query("UPDATE tokens SET scope = 2 WHERE id = ?1").bind(second.id);
+    wider.execute(&mut store).await.unwrap();
+    assert_eq!(reach(&server, &second).await.0, 2);
+    narrow().await;
+    assert_eq!(reach(&server, &second).await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_narrows_a_token_tells_what_was_narrowed_with_it_and_revokes_it_all_the_same() {
+    let server = reconcile::server().await;
+    let warden = reconcile::token(&server, "root", "warden").await;
+    let parent = reconcile::token(&server, "toor", "narrow me").await;
+    let silent = child(&server, &parent, "root").await;
+    let gone = child(&server, &parent, "sam").await;
+    let rename = json!({"tokenDescription": "revoke me"});
+    answer(
+        server.as_operator(Method::PATCH, &format!("{TOKENS}/token/{}", gone.id)).json(&rename),
+        StatusCode::OK,
+    )
+    .await;
+    let policy = "version: 1
+tokens:
+  rules:
+    - {name: narrow-me, when: 'token.description == \"narrow me\" && token.scope == \"read-write\"', message: x}
+    - {name: revoke-me, when: 'token.description == \"revoke me\"', message: x}
+  enforcement: {narrow-me: narrow, revoke-me: revoke}
+";
+    let repository = Repository::new(&server, &warden.secret, policy);
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);
+    assert!(applied.stdout.contains("Plan: 1 token to narrow, 1 token to revoke."), "{}", applied.stdout);
+    assert!(applied.stdout.contains(&format!("along: narrow token {}", silent.id)), "{}", applied.stdout);
+    assert!(applied.stdout.contains("3 tokens narrowed, 1 token revoked."), "{}", applied.stdout);
+    assert_eq!((reach(&server, &parent).await.0, reach(&server, &silent).await.0), (1, 1));
+    assert!(!works(&server, &gone).await, "what the run itself narrows is no change by somebody else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_run_takes_its_own_credential_along() {
+    let server = reconcile::server().await;
+    let parent = reconcile::token(&server, "root", "narrow me").await;
+    let warden = child(&server, &parent, "root").await;
+    let other = child(&server, &parent, "root").await;
+    let below = child(&server, &warden, "root").await;
+    let policy = "version: 1
+tokens:
+  rules: [{name: narrow-me, when: 'token.description == \"narrow me\" && token.scope == \"read-write\"', message: x}]
+  enforcement: {narrow-me: narrow}
+";
+    let repository = Repository::new(&server, &warden.secret, policy);
+    let applied = repository.run(&["apply", "--auto-approve"]).await;
+    assert_ne!(applied.code, Some(0), "{}", applied.stdout);
+    assert!(applied.stdout.contains("rotate it"), "{}{}", applied.stdout, applied.stderr);
+    assert_eq!((reach(&server, &parent).await.0, reach(&server, &warden).await.0), (2, 2));
+    let id = parent.id.to_string();
+    let revoked = repository.run(&["revoke", "--token", &id, "--reason", "x", "--auto-approve"]).await;
+    assert_eq!(revoked.code, Some(1), "it is held back: {}{}", revoked.stdout, revoked.stderr);
+    assert_eq!(alive(&server).await, [warden.id].into(), "{}", revoked.stdout);
+    assert!(!works(&server, &other).await && !works(&server, &below).await);
 }

@@ -232,7 +232,7 @@ async fn run(way: &Way, seed: u64, store: &Path) -> Ending {
     stormy.store(true, Ordering::Relaxed);
     let outcome = match &planned {
         Some(plan) => apply(plan.clone(), &target).await,
-        None => Outcome { changes: Vec::new(), verification: None },
+        None => Outcome { changes: Vec::new(), along: Vec::new(), verification: None },
     };
     stormy.store(false, Ordering::Relaxed);
 

@@ -58,6 +58,14 @@ impl PlanDocument {
         if let Some(entry) = self.targets.iter_mut().find(|entry| entry.name == target) {
             entry.converged = Some(afterwards.is_converged());
         }
+        let along = outcome.along.iter().filter_map(|note| {
+            Some(OutcomeEntry {
+                address: format!("{target}/{}", note.address),
+                action: note.verb()?,
+                result: OutcomeWord::Done,
+                reason: note.with_token.map(|root| format!("it came of token {root}, which was changed")),
+            })
+        });
         self.outcomes.extend(outcome.changes.iter().map(|change| {
             let (result, reason) = match &change.result {
                 ChangeResult::Done(_) => (OutcomeWord::Done, None),
@@ -71,5 +79,6 @@ impl PlanDocument {
                 reason,
             }
         }));
+        self.outcomes.extend(along);
     }
 }

@@ -22,6 +22,7 @@ use super::{
     links::Base,
     pages::{Answer, PAGING, Page, Paging},
     query::Parameters,
+    runs::{NAMED, UnderRun},
     tokens::{CHILDREN, children, issue, permitted_token, rename_within_limits},
 };
 use crate::{
@@ -80,6 +81,7 @@ fn below(path: &str) -> [Endpoint; 5] {
                 (409, "The token has changed meanwhile"),
             ]),
         Endpoint::delete::<(), _, _>(&one, "Revoke a token, and what was made with it", revoke)
+            .headers(NAMED)
             .query(&[CHILDREN])
             .no_content()
             .statuses(NO_SUCH_TOKEN),
@@ -287,8 +289,9 @@ async fn revoke(
     State(app): State<Arc<App>>,
     Path(place): Path<Place>,
     parameters: Parameters,
+    under: UnderRun,
 ) -> Result<StatusCode, Problem> {
-    let children = children(&parameters, None)?;
+    let children = children(&parameters, &under)?;
     let (right, token, ..) = place.managed(&session, &app, Operation::Revoke).await?;
     if app.store.revoke_token(&right, token.id, children, None).await? {
         Ok(StatusCode::NO_CONTENT)

@@ -56,6 +56,10 @@ pub(super) const UNDER: &[Parameter; 3] = &[
     Parameter::text(HEADER_CHANGE, "With a run: what it does, as JSON with `address`, `action` and `counts`"),
 ];
 
+/// The header of what a run writes that keeps records elsewhere.
+pub(super) const NAMED: &[Parameter; 1] =
+    &[Parameter::text(HEADER_RUN, "The run that does this, which has a change for each token")];
+
 const LISTING: &[Parameter] = &[
     Parameter::moment("since", "Only runs that did something at this moment or later, in milliseconds"),
     Parameter::number("limit", "So many of the latest at most; 1000 when it is left out", 1),
@@ -132,6 +136,13 @@ impl From<BeginRun> for RunHead {
     }
 }
 
+/// A run that ended.
+#[derive(Serialize, JsonSchema)]
+struct RunEnd {
+    /// What it did to tokens only because they came of others that it changed.
+    along: Vec<ChangeNote>,
+}
+
 /// Recorded runs.
 #[derive(Serialize, JsonSchema)]
 struct RunList {
@@ -160,9 +171,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post::<bool, _, _>(RUNS, "Begin a run; takes an administrator", begin)
             .body::<BeginRun>()
             .statuses(&[(400, "The body cannot be read")]),
-        Endpoint::post::<bool, _, _>(
+        Endpoint::post::<RunEnd, _, _>(
             "/rest/tokenwarden/1/runs/{run}/end",
-            "End a run; takes an administrator",
+            "End a run, and tell what went along with its changes; takes an administrator",
             end,
         )
         .statuses(&[(400, "The path names no run"), (404, "There is no such run")]),
@@ -239,22 +250,24 @@ async fn end(
     session: Session,
     State(app): State<Arc<App>>,
     Path(run): Path<String>,
-) -> Result<Json<bool>, Problem> {
+) -> Result<Json<RunEnd>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
     let run = run_id(&run)?;
-    if app.store.end_run(&right, &run, app.clock.now()).await? {
-        Ok(Json(true))
-    } else {
-        Err(Problem::not_found("There is no such run."))
-    }
+    let along = app.store.end_run(&right, &run, app.clock.now()).await?;
+    Ok(Json(RunEnd { along: along.ok_or_else(|| Problem::not_found("There is no such run."))? }))
 }
 
 fn run_id(text: &str) -> Result<RunId, Problem> {
     text.parse().map_err(|error| Problem::bad_request(format!("The run cannot be read: {error}.")))
 }
 
-/// The run that a write belongs to, as its headers say; nothing for a write that belongs to none.
-pub(super) struct UnderRun(Option<(RunId, Option<i64>, ChangeNote)>);
+/// The run that a write belongs to, as its headers say.
+pub(super) struct UnderRun {
+    /// `None` for a write that belongs to none.
+    run: Option<RunId>,
+    /// What goes into the ledger, under which lease. A run that keeps records elsewhere only names itself.
+    kept: Option<(ChangeNote, Option<i64>)>,
+}
 
 impl<S: Sync> FromRequestParts<S> for UnderRun {
     type Rejection = Problem;
@@ -278,9 +291,9 @@ impl<S: Sync> FromRequestParts<S> for UnderRun {
         if let Some(change) = &change {
             check(change)?;
         }
-        match (run, change) {
-            (Some(run), Some(change)) => Ok(Self(Some((run, lease, change)))),
-            (None, None) if lease.is_none() => Ok(Self(None)),
+        match (&run, change) {
+            (Some(_), Some(change)) => Ok(Self { run, kept: Some((change, lease)) }),
+            (_, None) if lease.is_none() => Ok(Self { run, kept: None }),
             (None, _) => Err(bad(HEADER_RUN, "the run that does this")),
             (Some(_), None) => Err(bad(HEADER_CHANGE, "what the run does")),
         }
@@ -300,12 +313,12 @@ fn check(change: &ChangeNote) -> Result<(), Problem> {
 impl UnderRun {
     /// Whether a run writes.
     pub(super) fn is_of_run(&self) -> bool {
-        self.0.is_some()
+        self.run.is_some()
     }
 
     /// The same, once the sender is known to be an administrator: nobody else writes into the ledger.
     pub(super) fn permitted(self, session: &Session, app: &App) -> Result<Option<Under>, Problem> {
-        let Some((run, lease, note)) = self.0 else { return Ok(None) };
+        let Some((run, (note, lease))) = self.run.zip(self.kept) else { return Ok(None) };
         session.permit(Operation::WriteSettings)?;
         Ok(Some(Under { run, lease, note, at: app.clock.now() }))
     }

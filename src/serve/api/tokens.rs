@@ -12,7 +12,7 @@ use super::{
     endpoint::{Endpoint, Parameter},
     json_body::Body,
     query::Parameters,
-    runs::{UNDER, UnderRun},
+    runs::{NAMED, UNDER, UnderRun},
     token_filter::{self, FILTER, PAGING},
     token_json::{
         CreateToken, CreatedToken, PatchToken, TokenItem, TokenList, date_time, name_of, number_of,
@@ -86,6 +86,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Revoke all tokens of a user, and what was made with them",
             revoke_all_for,
         )
+        .headers(NAMED)
         .query(&[CHILDREN])
         .statuses(&[(400, "The query cannot be read"), (404, "There is no such user")]),
     ]
@@ -271,7 +272,7 @@ async fn revoke(
     parameters: Parameters,
     under: UnderRun,
 ) -> Result<Json<bool>, Problem> {
-    let children = children(&parameters, Some(&under))?;
+    let children = children(&parameters, &under)?;
     let (right, token, _) = permitted_token(&session, &app, id.parse().ok(), Operation::Revoke).await?;
     let under = under.permitted(&session, &app)?;
     let was_there = app.store.revoke_token(&right, token.id, children, under.as_ref()).await?;
@@ -281,9 +282,9 @@ async fn revoke(
 /// What is to become of tokens that were made with one that is revoked.
 ///
 /// A run says of each token that it is to go: without a word it means that one alone.
-pub(super) fn children(parameters: &Parameters, under: Option<&UnderRun>) -> Result<Children, Problem> {
+pub(super) fn children(parameters: &Parameters, under: &UnderRun) -> Result<Children, Problem> {
     match parameters.one("children")? {
-        None if under.is_some_and(UnderRun::is_of_run) => Ok(Children::Keep),
+        None if under.is_of_run() => Ok(Children::Keep),
         None | Some("revoke") => Ok(Children::Revoke),
         Some("keep") => Ok(Children::Keep),
         Some(_) => Err(Problem::bad_request("`children` takes `revoke` or `keep`.")),
@@ -346,8 +347,9 @@ async fn revoke_all_for(
     State(app): State<Arc<App>>,
     Path(user): Path<String>,
     parameters: Parameters,
+    under: UnderRun,
 ) -> Result<Json<bool>, Problem> {
-    let children = children(&parameters, None)?;
+    let children = children(&parameters, &under)?;
     let permit = session.permit(Operation::RevokeAllFor)?;
     let user = UserName::new(user);
     let revoked = app.store.revoke_all_for(&session.right(&permit), &user, children).await?;

@@ -71,7 +71,7 @@ impl Author {
 pub(super) struct Effect {
     pub(super) action: AuditAction,
     pub(super) token: Option<(i64, Owner)>,
-    /// The token whose revocation took this one along.
+    /// The token whose revocation or narrowing took this one along.
     pub(super) with_token: Option<i64>,
     /// The number up to which numbers may be without an entry of the audit from then on.
     pub(super) through: Option<i64>,
@@ -92,7 +92,7 @@ impl Effect {
         Self { token: Some((id, owner.clone())), ..self }
     }
 
-    /// The same, which happened because the token `root` was revoked.
+    /// The same, which happened because the token `root` was revoked or narrowed.
     pub(super) fn along_with(self, root: Option<i64>) -> Self {
         Self { with_token: root, ..self }
     }

@@ -108,6 +108,9 @@ pub enum StoreError {
     /// A run writes under a lease that it does not hold any more.
     #[error("the run does not hold the lease any more")]
     LeaseLost,
+    /// A run would take the credential along that it comes with.
+    #[error("the credential of the run would go along")]
+    OwnCredential,
     /// A run writes that never began.
     #[error("there is no run `{0}`")]
     NoSuchRun(RunId),

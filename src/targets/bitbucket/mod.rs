@@ -29,7 +29,7 @@ use crate::{
     inventory::{Call, Coverage, Credential, LeftOut, Missing, Pace, left_out},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName},
     plan::ApprovedPlan,
-    targets::{directory::Named, grounds::Grounds},
+    targets::directory::Named,
 };
 
 use wire::{BadSegment, User};
@@ -101,7 +101,7 @@ impl Bitbucket {
     #[must_use]
     pub fn writer(&self, approved: &ApprovedPlan) -> BitbucketWriter {
         let (client, slugs) = (Arc::clone(&self.client), Arc::clone(&self.slugs));
-        BitbucketWriter::new(client, slugs, self.options.marker.clone(), Grounds::of(approved.plan()))
+        BitbucketWriter::new(client, slugs, self.options.marker.clone(), approved.plan())
     }
 
     /// What the calls to it came to so far, those of its writers included.

@@ -27,7 +27,7 @@ use crate::{
 use super::{
     Bitbucket, directory,
     passwords::{self, PasswordConfiguration},
-    wire::{NAME, PASSWORDS, PROBE, PROPERTIES, Properties, User},
+    wire::{NAME, PASSWORDS, PROBE, User, version},
 };
 
 /// Groups that are read at once.
@@ -92,8 +92,8 @@ impl Bitbucket {
     async fn read_overview(&self) -> Result<Overview, Cause> {
         // Whether we are let in at all comes first: the other answers say less clearly why not.
         let told = self.probe().await?;
-        let (properties, passwords, administrators) = future::try_join3(
-            self.client.get::<Properties>(PROPERTIES, &[]),
+        let (version, passwords, administrators) = future::try_join3(
+            version(&self.client),
             self.read_passwords(),
             directory::administrators(&self.client),
         )
@@ -124,7 +124,7 @@ impl Bitbucket {
         Ok(Overview {
             server: Server {
                 url: self.shown.clone(),
-                version: properties.body.version(),
+                version,
                 caller: Caller {
                     user,
                     groups: BTreeSet::new(),

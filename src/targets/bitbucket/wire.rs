@@ -6,14 +6,18 @@
 //! article 1044088271, which shows what a list of tokens really holds.
 
 use jiff::{SignedDuration, Timestamp};
+use reqwest::header::HeaderName;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
+    http::{HttpClient, HttpError},
     inventory::Call,
     model::{
         GroupName, LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent,
+        run::RunId,
     },
+    plan::{Plan, Purpose},
     targets::{
         millis::{Millis, NoMoment},
         odd::{visible, visible_or_none},
@@ -103,16 +107,37 @@ impl Number {
     }
 }
 
-/// Version of the server.
+/// Version and name of the server.
 #[derive(Deserialize)]
-pub(in crate::targets) struct Properties {
-    pub(super) version: Option<Number>,
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    version: Option<Number>,
+    #[serde(default, deserialize_with = "or_none")]
+    display_name: Option<String>,
 }
 
-impl Properties {
-    pub(in crate::targets) fn version(self) -> Option<String> {
-        self.version.map(Number::text)
+/// What our own server calls itself where Bitbucket says `Bitbucket`.
+const OURS: &str = "tokenwarden";
+
+/// The version of the server, where it says so. Takes note whether it is our own, which speaks this dialect as well.
+pub(in crate::targets) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
+    let told = client.get::<Properties>(PROPERTIES, &[]).await?.body;
+    if told.display_name.as_deref() == Some(OURS) {
+        client.note_ours();
     }
+    Ok(told.version.map(Number::text))
+}
+
+/// What goes with the revocations of `plan`, which `run` makes. To our own server it names itself, which would take along
+/// what was made with a token otherwise: a plan in this dialect knows nothing of that. In an incident it is to go.
+pub(in crate::targets) fn beside_revocations(
+    client: &HttpClient,
+    plan: &Plan,
+    run: Option<&RunId>,
+) -> Vec<(HeaderName, String)> {
+    let is_incident = matches!(plan.purpose, Purpose::Revoke(_));
+    let run = run.filter(|_| client.is_ours() && !is_incident);
+    run.map(|run| (HeaderName::from_static("tokenwarden-run"), run.to_string())).into_iter().collect()
 }
 
 /// A user. The slug stands in paths, and is another text than the name.
@@ -393,19 +418,27 @@ mod tests {
 
     #[test]
     fn an_expiry_is_a_date_or_days_after_the_creation_as_number_or_as_text() {
+        const CREATED: i64 = 1_767_225_600_000;
+        const DAY: i64 = 86_400_000;
         let expires = |more: Value| {
-            let mut json = json!({"id": 7, "createdDate": "86400000", "name": null, "permissions": []});
+            let created = CREATED.to_string();
+            let mut json = json!({"id": 7, "createdDate": created, "name": null, "permissions": []});
             extend(&mut json, &more);
             item(json).token(mary(), None).map(|token| token.expires.map(Timestamp::as_millisecond))
         };
-        assert_eq!(expires(json!({"expiryDays": 2})).unwrap(), Some(3 * 86_400_000));
-        assert_eq!(expires(json!({"expiryDays": "2", "expiryDate": null})).unwrap(), Some(3 * 86_400_000));
-        assert_eq!(expires(json!({"expiryDays": 9, "expiryDate": "172800000"})).unwrap(), Some(172_800_000));
+        assert_eq!(expires(json!({"expiryDays": 2})).unwrap(), Some(CREATED + 2 * DAY));
+        assert_eq!(expires(json!({"expiryDays": "2", "expiryDate": null})).unwrap(), Some(CREATED + 2 * DAY));
+        let date = (CREATED + DAY).to_string();
+        assert_eq!(expires(json!({"expiryDays": 9, "expiryDate": date})).unwrap(), Some(CREATED + DAY));
         assert_eq!(expires(json!({"expiryDate": 0})).unwrap(), None);
         for late in [json!({"expiryDays": i64::MAX}), json!({"expiryDate": 253_402_300_799_999_i64})] {
             assert_eq!(expires(late).unwrap(), Some(Timestamp::MAX.as_millisecond()));
         }
         for bad in [json!({"expiryDays": -1}), json!({"expiryDate": "soon"}), json!({"expiryDate": -1})] {
+            assert!(expires(bad).is_err());
+        }
+        // In seconds.
+        for bad in [json!({"expiryDate": 1_798_761_600}), json!({"createdDate": 1_767_225_600})] {
             assert!(expires(bad).is_err());
         }
     }

@@ -4,21 +4,21 @@
 use std::{error::Error, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header};
 use serde::de::IgnoredAny;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
     http::{HttpClient, HttpError, Refusal},
-    model::{Marker, Owner, Scope, SettingValue, Token, TokenId},
-    plan::{Change, Standing, TokenStep},
+    model::{Marker, Owner, Scope, SettingValue, Token, TokenId, run::RunId},
+    plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
     targets::grounds::Grounds,
 };
 
 use super::{
     Slugs,
     passwords::{self, PasswordConfiguration},
-    wire::{PASSWORDS, TokenItem, TokenUpdate, read_only, token_path},
+    wire::{PASSWORDS, TokenItem, TokenUpdate, beside_revocations, read_only, token_path},
 };
 
 /// How often a call is made when its answer is lost, or others write at the same time.
@@ -30,6 +30,7 @@ pub struct BitbucketWriter {
     slugs: Arc<Slugs>,
     marker: Option<Marker>,
     grounds: Grounds,
+    beside_revocations: Vec<(header::HeaderName, String)>,
 }
 
 /// The server knows neither a token nor its owner.
@@ -65,9 +66,17 @@ impl BitbucketWriter {
         client: Arc<HttpClient>,
         slugs: Arc<Slugs>,
         marker: Option<Marker>,
-        grounds: Grounds,
+        plan: &Plan,
     ) -> Self {
-        Self { client, slugs, marker, grounds }
+        let grounds = Grounds::of(plan);
+        Self { client, slugs, marker, grounds, beside_revocations: Vec::new() }
+    }
+
+    /// The same, as a part of `run`, which does what `approved` says.
+    #[must_use]
+    pub fn named(mut self, approved: &ApprovedPlan, run: Option<&RunId>) -> Self {
+        self.beside_revocations = beside_revocations(&self.client, approved.plan(), run);
+        self
     }
 
     /// Reads a token and writes what `wanted` makes of it, unless that is nothing. When the answer is
@@ -150,7 +159,8 @@ impl BitbucketWriter {
             if let Some(error) = failure.take_if(|_| tries == TRIES) {
                 return Err(failed(error));
             }
-            match self.client.send(Method::DELETE, &path, &[], None::<&()>).await {
+            let beside = &self.beside_revocations;
+            match self.client.send(Method::DELETE, &path, beside, None::<&()>).await {
                 Ok(()) => return Ok(Effect::Made),
                 // It may be gone by now.
                 Err(error) if error.is_lost_answer() || is_gone(&error) => {

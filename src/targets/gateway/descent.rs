@@ -5,6 +5,17 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use crate::{
+    model::TokenId,
+    plan::{Plan, TokenStep},
+    targets::grounds::{Limit, Limits},
+};
+
+/// The number that `id` is on our own server.
+pub(super) fn number(id: &TokenId) -> Option<i64> {
+    id.as_str().parse().ok()
+}
+
 /// The token that each was made with. Numbers alone: a server may have a million tokens.
 #[derive(Default)]
 pub(super) struct Descent(Mutex<BTreeMap<i64, i64>>);
@@ -36,6 +47,42 @@ impl Descent {
         parents.iter().filter_map(is_below).collect()
     }
 
+    /// The tokens that `token` came of, as far as they are known.
+    pub(super) fn above(&self, token: i64) -> BTreeSet<i64> {
+        let parents = self.parents();
+        // Whatever a server says, nothing came of itself.
+        let mut above = BTreeSet::new();
+        let mut next = parents.get(&token);
+        while let Some(parent) = next.filter(|parent| above.insert(**parent)) {
+            next = parents.get(parent);
+        }
+        above
+    }
+
+    /// What the changes of `plan` leave of the scopes and the ends of tokens: their own, and with them what came of
+    /// them.
+    pub(super) fn limits(&self, plan: &Plan) -> Limits {
+        let mut limits: BTreeMap<i64, Limit> = BTreeMap::new();
+        for (token, step) in plan.changes.iter().filter_map(|planned| planned.change.token_step()) {
+            let limit = match step {
+                TokenStep::Narrow { to } => Limit { scope: Some(to), end: None },
+                TokenStep::Expire { at } => Limit { scope: None, end: Some(at) },
+                TokenStep::Mark { .. } | TokenStep::Unmark | TokenStep::Revoke => continue,
+            };
+            if let Some(id) = number(&token.id) {
+                limits.entry(id).or_default().lower(limit);
+            }
+        }
+        if !limits.is_empty() {
+            for (token, parent) in &*self.parents() {
+                if let Some(limit) = limits.get(parent).copied() {
+                    limits.entry(*token).or_default().lower(limit);
+                }
+            }
+        }
+        limits.into_iter().map(|(id, limit)| (TokenId::new(id.to_string()), limit)).collect()
+    }
+
     fn parents(&self) -> MutexGuard<'_, BTreeMap<i64, i64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,6 +101,7 @@ mod tests {
         assert_eq!(descent.below(&BTreeSet::from([1])), [(2, 1), (3, 2), (6, 3)]);
         assert_eq!(descent.below(&BTreeSet::from([3, 4])), [(5, 4), (6, 3)]);
         assert_eq!(descent.below(&BTreeSet::from([8])), [(9, 8)]);
+        assert_eq!(descent.above(6), [1, 2, 3].into());
         descent.begin();
         assert!(descent.below(&BTreeSet::from([1])).is_empty());
     }

@@ -24,7 +24,7 @@ use crate::{
 
 use super::{
     Gateway,
-    wire::{AskForLease, LEASE, LeaseItem, RUNS, RunList, end_path, lease_path},
+    wire::{AskForLease, LEASE, LeaseItem, RUNS, RunList, along, end_path, lease_path},
 };
 
 /// How long a lease lasts without being prolonged: so long others wait for a run that was killed.
@@ -103,13 +103,13 @@ impl Gateway {
         self.client.send(Method::POST, RUNS, &[], Some(head)).await
     }
 
-    /// Tells the server that `run` ended in order.
+    /// Tells the server that `run` ended in order. Returns what it did to tokens only because they came of others.
     ///
     /// # Errors
     ///
     /// When the server does not take it.
-    pub async fn end_run(&self, run: &RunId) -> Result<(), HttpError> {
-        self.client.send(Method::POST, &end_path(run), &[], None::<&()>).await
+    pub async fn end_run(&self, run: &RunId) -> Result<Vec<ChangeNote>, HttpError> {
+        Ok(along(&self.client.read(Method::POST, &end_path(run), &[]).await?.body))
     }
 
     /// Takes the lease back from `run`, which is known to be over although it did not give it back.

@@ -10,12 +10,16 @@ mod reader;
 mod wire;
 mod writer;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     http::{CallStatistics, ClockOffset, HttpClient},
     inventory::Call,
-    plan::ApprovedPlan,
+    model::TokenId,
+    plan::{ApprovedPlan, Plan, Purpose},
     targets::{directory::Named, grounds::Grounds},
 };
 
@@ -50,8 +54,21 @@ impl Gateway {
     /// the server keeps what is done, and refuses it once another run has the lease.
     #[must_use]
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
-        let notes = tenure.map(|tenure| ledger::Signature::new(tenure, approved.plan()));
-        GatewayWriter::new(Arc::clone(&self.client), notes, Grounds::of(approved.plan()))
+        let plan = approved.plan();
+        let notes = tenure.map(|tenure| ledger::Signature::new(tenure, plan));
+        let grounds = Grounds::of(plan).within(self.descent.limits(plan));
+        GatewayWriter::new(Arc::clone(&self.client), notes, grounds, self.alone(plan))
+    }
+
+    /// The tokens whose revocation by `plan` takes nothing along that came of them; `None` for all. Those of an incident
+    /// do, whatever was made with them since the plan, unless the credential of the run is among it.
+    fn alone(&self, plan: &Plan) -> Option<BTreeSet<TokenId>> {
+        if !matches!(plan.purpose, Purpose::Revoke(_)) {
+            return None;
+        }
+        let own = plan.server.caller.token().and_then(descent::number);
+        let above = own.map(|own| self.descent.above(own)).unwrap_or_default();
+        Some(above.into_iter().map(|id| TokenId::new(id.to_string())).collect())
     }
 
     /// By what its store is known, whatever leads to it, once an answer told it; older servers do not.

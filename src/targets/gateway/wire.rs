@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     inventory::{Call, Caller, Credential},
     model::{
         GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName,
-        run::{RecordedRun, RunId},
+        run::{ChangeNote, RecordedRun, RunId},
     },
     targets::{
         millis::Millis,
@@ -189,7 +190,8 @@ impl TryFrom<TokenItem> for Token {
     fn try_from(item: TokenItem) -> Result<Self, BadItem> {
         let id = TokenId::new(item.id.to_string());
         let bad = |field| BadItem { id: id.clone(), field };
-        let created = Millis::from(item.created).past().ok().flatten().ok_or_else(|| bad("created"))?;
+        // Our own server counts in milliseconds, whatever its clock says.
+        let Millis::At(created) = Millis::from(item.created) else { return Err(bad("created")) };
         let expires = Millis::from(item.valid_until).end().map_err(|_| bad("validUntil"))?;
         let last_used = Millis::from(item.last_accessed).past().map_err(|_| bad("lastAccessed"))?;
         let last_used = last_used.map(|at| LastUse {
@@ -237,6 +239,11 @@ pub(super) struct AskForLease<'a> {
 #[derive(Deserialize)]
 pub(super) struct LeaseItem {
     pub(super) number: i64,
+}
+
+/// What went along with the changes of a run, as `told` at its end; older servers do not tell.
+pub(super) fn along(told: &Value) -> Vec<ChangeNote> {
+    told.get("along").and_then(|along| Vec::deserialize(along).ok()).unwrap_or_default()
 }
 
 /// Recorded runs.

@@ -1,7 +1,7 @@
 //! In: changes of an approved plan. Out: calls that take effect once. It refuses to repeat a call
 //! whose answer was lost before it has read back what happened, and to revoke what it has not just read.
 
-use std::{error::Error, sync::Arc};
+use std::{collections::BTreeSet, error::Error, sync::Arc};
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode, header};
@@ -32,6 +32,8 @@ pub struct GatewayWriter {
     /// What goes with every write of a run that the server keeps.
     signature: Option<Signature>,
     grounds: Grounds,
+    /// The tokens that are revoked without what came of them; `None` for all.
+    alone: Option<BTreeSet<TokenId>>,
 }
 
 impl TargetWriter for GatewayWriter {
@@ -54,8 +56,13 @@ impl TargetWriter for GatewayWriter {
 }
 
 impl GatewayWriter {
-    pub(super) fn new(client: Arc<HttpClient>, signature: Option<Signature>, grounds: Grounds) -> Self {
-        Self { client, signature, grounds }
+    pub(super) fn new(
+        client: Arc<HttpClient>,
+        signature: Option<Signature>,
+        grounds: Grounds,
+        alone: Option<BTreeSet<TokenId>>,
+    ) -> Self {
+        Self { client, signature, grounds, alone }
     }
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
@@ -107,7 +114,7 @@ impl GatewayWriter {
 
     async fn narrow(&self, id: &TokenId, to: Scope, headers: &Headers) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
-        self.token(id, Method::PATCH, headers, Some(&patch), |token| match token.scope {
+        self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| match token.scope {
             TokenScope::Unset | TokenScope::Unknown => false,
             TokenScope::Set(scope) => scope <= to,
         })
@@ -119,7 +126,7 @@ impl GatewayWriter {
             token_expiration_date_time_millis: Some(at.as_millisecond()),
             ..TokenPatch::default()
         };
-        self.token(id, Method::PATCH, headers, Some(&patch), |token| {
+        self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| {
             token.expires.is_some_and(|expires| expires <= at)
         })
         .await
@@ -131,21 +138,27 @@ impl GatewayWriter {
         if now.is_some_and(|now| !self.grounds.hold(planned, &now)) {
             return Err(WriteError::Moved);
         }
-        self.token(&planned.id, Method::DELETE, headers, None, |_| false).await
+        let children = match &self.alone {
+            Some(alone) if !alone.contains(&planned.id) => "?children=revoke",
+            // A run says of each token that it is to go: without a word it means that one alone.
+            _ => "",
+        };
+        self.token((&planned.id, children), Method::DELETE, headers, None, |_| false).await
     }
 
-    /// Calls `method` on a token. When the answer is lost, or says that there is no such token, the token
-    /// is read: `is_so` tells whether the call took effect, and a token that is gone needs nothing more.
-    /// Otherwise a call whose answer was lost is made once again.
+    /// Calls `method` on a token, with a query. When the answer is lost, or says that there is no such token or that it
+    /// reaches less far already, the token is read: `is_so` tells whether the call took effect, or what the token came
+    /// of took it along, and a token that is gone needs nothing more. Otherwise a call whose answer was lost is made
+    /// once again.
     async fn token(
         &self,
-        id: &TokenId,
+        (id, query): (&TokenId, &str),
         method: Method,
         headers: &Headers,
         body: Option<&TokenPatch>,
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {
-        let path = token_path(id);
+        let path = token_path(id) + query;
         let mut again = 1..TRIES;
         loop {
             let error = match self.client.send(method.clone(), &path, headers, body).await {
@@ -153,7 +166,9 @@ impl GatewayWriter {
                 Err(error) => error,
             };
             let is_lost = error.is_lost_answer();
-            if !is_lost && error.status() != Some(StatusCode::NOT_FOUND) {
+            let may_be_so =
+                [Some(StatusCode::NOT_FOUND), Some(StatusCode::BAD_REQUEST)].contains(&error.status());
+            if !is_lost && !may_be_so {
                 return Err(self.refused(error));
             }
             match Gateway::token(&self.client, id).await {

@@ -26,7 +26,7 @@ use crate::{
         mapping::{Product, SettingsMapping},
     },
     plan::ApprovedPlan,
-    targets::{directory::Named, grounds::Grounds},
+    targets::directory::Named,
 };
 
 use directory::Person;
@@ -88,8 +88,8 @@ impl Resolution {
     pub fn writer(&self, approved: &ApprovedPlan) -> ResolutionWriter {
         let (marker, settings) = (self.options.marker.clone(), self.options.settings.clone());
         let people = self.known_people().unwrap_or_default();
-        let grounds = Grounds::of(approved.plan());
-        ResolutionWriter::new(Arc::clone(&self.client), marker, settings, &people.values, grounds)
+        let client = Arc::clone(&self.client);
+        ResolutionWriter::new(client, marker, settings, &people.values, approved.plan())
     }
 
     /// What the calls to it came to so far, those of its writers included.

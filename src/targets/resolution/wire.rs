@@ -295,15 +295,16 @@ mod tests {
             Err(NoToken::Lacks(part)) => Some(part),
             _ => None,
         };
-        let whole = json!({"id": 1, "created": 1, "lastAccessed": null, "validUntil": null});
+        let whole =
+            json!({"id": 1, "created": 1_573_814_077_364_i64, "lastAccessed": null, "validUntil": null});
         assert_eq!(lacks(whole.clone(), Some("mary")), None);
         assert_eq!(lacks(whole, None), Some(TokenPart::Owner));
         assert_eq!(
-            lacks(json!({"id": 1, "created": 1, "lastAccessed": 0}), Some("m")),
+            lacks(json!({"id": 1, "created": 1_573_814_077_364_i64, "lastAccessed": 0}), Some("m")),
             Some(TokenPart::Expiry)
         );
         assert_eq!(
-            lacks(json!({"id": 1, "created": 1, "validUntil": 0}), Some("m")),
+            lacks(json!({"id": 1, "created": 1_573_814_077_364_i64, "validUntil": 0}), Some("m")),
             Some(TokenPart::LastUse)
         );
     }

@@ -12,9 +12,10 @@ use crate::{
     model::{
         Marker, SettingKey, Settings, Token, TokenId, UserName,
         mapping::{Field, SettingsMapping},
+        run::RunId,
     },
-    plan::{Change, Standing, TokenStep},
-    targets::grounds::Grounds,
+    plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
+    targets::{bitbucket::wire::beside_revocations, grounds::Grounds},
 };
 
 use super::{
@@ -43,6 +44,7 @@ pub struct ResolutionWriter {
     settings: Option<SettingsMapping>,
     keys: HashMap<UserName, String>,
     grounds: Grounds,
+    beside_revocations: Vec<(header::HeaderName, String)>,
 }
 
 impl TargetWriter for ResolutionWriter {
@@ -71,10 +73,18 @@ impl ResolutionWriter {
         marker: Option<Marker>,
         settings: Option<SettingsMapping>,
         people: &[Person],
-        grounds: Grounds,
+        plan: &Plan,
     ) -> Self {
+        let grounds = Grounds::of(plan);
         let keys = people.iter().map(|person| (person.name.clone(), person.key.clone())).collect();
-        Self { client, marker, settings, keys, grounds }
+        Self { client, marker, settings, keys, grounds, beside_revocations: Vec::new() }
+    }
+
+    /// The same, as a part of `run`, which does what `approved` says.
+    #[must_use]
+    pub fn named(mut self, approved: &ApprovedPlan, run: Option<&RunId>) -> Self {
+        self.beside_revocations = beside_revocations(&self.client, approved.plan(), run);
+        self
     }
 
     /// Reads the settings, compares what the change touches, writes them with everything else as it was, and
@@ -184,7 +194,7 @@ impl ResolutionWriter {
             if let Some(error) = failure.take_if(|_| tries == TRIES) {
                 return Err(failed(error));
             }
-            match self.client.delete(&path).await {
+            match self.client.delete(&path, &self.beside_revocations).await {
                 Ok(true) => return Ok(Effect::Made),
                 Ok(false) => return Err(failed("the server answered that it did not revoke it")),
                 // It may be gone by now.

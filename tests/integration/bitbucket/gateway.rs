@@ -10,7 +10,7 @@ use tokenwarden::serve::Clock;
 use super::stub::KEY;
 use crate::{
     program::{Run, program},
-    support::{DIRECTORY, Made, Setup, TestServer},
+    support::{DIRECTORY, Made, Setup, TOKENS, TestServer, answer},
 };
 
 const POLICY: &str = "version: 1
@@ -135,4 +135,39 @@ async fn both_ways_of_reading_a_server_see_the_same_tokens() {
     }
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[0].len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_with_a_token_goes_with_it_in_an_incident_and_not_with_a_plan_that_did_not_count_it() {
+    let policy = "version: 1
+tokens:
+  rules: [{name: leave, when: 'token.description == \"parent\"', message: x}]
+  enforcement: {leave: revoke}
+";
+    for kind in ["bitbucket", "resolution"] {
+        let fixture = Fixture::new(kind).await;
+        fs::write(fixture.folder.path().join("policy.yaml"), policy).unwrap();
+        let server = &fixture.server;
+        let family = async |description: &str| {
+            let parent = server
+                .make(json!({"tokenForUserKey": "toor", "tokenScope": 2, "tokenDescription": description}));
+            let parent = parent.await;
+            let request = server.with_token(&parent.secret, Method::POST, &format!("{TOKENS}/token"));
+            let body = json!({"tokenScope": 1, "tokenDescription": "child"});
+            let child = answer(request.json(&body), StatusCode::OK).await["id"].as_i64().unwrap();
+            (parent.id, child)
+        };
+        let is_there = async |id: i64| server.token(id).await.is_some();
+        let (parent, child) = family("parent").await;
+        let applied = fixture.run(&["apply", "--auto-approve"]).await;
+        assert_eq!(applied.code, Some(0), "{kind}: {}{}", applied.stdout, applied.stderr);
+        assert!(applied.stdout.contains("Plan: 1 token to revoke."), "{kind}: {}", applied.stdout);
+        assert_eq!((is_there(parent).await, is_there(child).await), (false, true), "{kind}");
+
+        let (leaked, made_with_it) = family("leaked").await;
+        let id = if kind == "bitbucket" { format!("{leaked:012}") } else { leaked.to_string() };
+        let revoked = fixture.run(&["revoke", "--token", &id, "--reason", "x", "--auto-approve"]).await;
+        assert_eq!(revoked.code, Some(0), "{kind}: {}{}", revoked.stdout, revoked.stderr);
+        assert_eq!((is_there(leaked).await, is_there(made_with_it).await), (false, false), "{kind}");
+    }
 }

@@ -7,6 +7,7 @@ mod clock;
 mod copy;
 mod directory;
 mod histories;
+mod narrowing;
 mod opening;
 mod people;
 mod place;

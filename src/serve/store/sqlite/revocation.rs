@@ -19,7 +19,7 @@ use crate::{
 
 impl Store {
     /// Deletes the token with this number and returns whether there was one. When a run does it, that is kept
-    /// with it.
+    /// with it, and so is what went along; to the run, what went along before is still there to be deleted.
     ///
     /// # Errors
     ///
@@ -32,13 +32,20 @@ impl Store {
         under: Option<&Under>,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write(right).await?;
-        let effects = delete(&mut writing, &BTreeSet::from([id]), children).await?;
-        let was_there = !effects.is_empty();
-        if was_there {
-            runs::keep(&mut writing, under).await?;
+        let gone = delete(&mut writing, &BTreeSet::from([id]), children).await?;
+        if gone.is_empty() {
+            let went_before = match under {
+                Some(under) => runs::has_done(&mut writing, under).await?,
+                None => false,
+            };
+            return writing.finish(None).await.map(|()| went_before);
         }
-        writing.finish(effects).await?;
-        Ok(was_there)
+        runs::keep(&mut writing, under).await?;
+        let along: Vec<&TokenRow> =
+            gone.iter().filter(|gone| gone.along_with.is_some()).map(|gone| &gone.token).collect();
+        runs::keep_along(&mut writing, under, &along, id).await?;
+        writing.finish(effects(&gone)).await?;
+        Ok(true)
     }
 
     /// The tokens that are gone while something that came of them may be there, each with the one it was made with.
@@ -69,20 +76,35 @@ impl Store {
                 .bind(owner.folded())
                 .fetch_all(&mut *writing)
                 .await?;
-        let effects = delete(&mut writing, &ids.into_iter().collect(), children).await?;
-        let count = effects.len().try_into().unwrap_or(u64::MAX);
-        writing.finish(effects).await?;
+        let gone = delete(&mut writing, &ids.into_iter().collect(), children).await?;
+        let count = gone.len().try_into().unwrap_or(u64::MAX);
+        writing.finish(effects(&gone)).await?;
         Ok(count)
     }
 }
 
+/// A token that was deleted.
+struct Gone {
+    token: TokenRow,
+    /// The token that it went along with; `None` if it was to go itself.
+    along_with: Option<i64>,
+}
+
+fn effects(gone: &[Gone]) -> Vec<Effect> {
+    let effect = |Gone { token, along_with }: &Gone| {
+        let details = token_details(token);
+        Effect::new(AuditAction::TokenRevoke, details).on(token.id, &token.owner).along_with(*along_with)
+    };
+    gone.iter().map(effect).collect()
+}
+
 /// Deletes the tokens `roots`, as far as they are there, and with them their children where these do not stay. Returns
-/// an effect for each that went.
+/// those that went.
 async fn delete(
     writing: &mut SqliteConnection,
     roots: &BTreeSet<i64>,
     children: Children,
-) -> Result<Vec<Effect>, StoreError> {
+) -> Result<Vec<Gone>, StoreError> {
     // What was made with a token that is gone is reached across `ancestors`.
     let family: Vec<(i64, Option<i64>)> = sqlx::query_as(
         "WITH RECURSIVE family (id) AS ( \
@@ -122,13 +144,11 @@ async fn delete(
     gone.sort_unstable_by_key(|token| token.id);
     forget_ancestors(writing, gone.iter().filter_map(|token| token.parent).collect()).await?;
     let along_with = roots_of(roots, &family);
-    let effect = |token: &TokenRow| {
-        let root = along_with.get(&token.id).copied().filter(|_| !roots.contains(&token.id));
-        Effect::new(AuditAction::TokenRevoke, token_details(token))
-            .on(token.id, &token.owner)
-            .along_with(root)
-    };
-    Ok(gone.iter().map(effect).collect())
+    let gone = gone.into_iter().map(|token| {
+        let along_with = along_with.get(&token.id).copied().filter(|_| !roots.contains(&token.id));
+        Gone { token, along_with }
+    });
+    Ok(gone.collect())
 }
 
 /// The root that each of `family` came of, by the shortest way; every member comes with its parent.

@@ -12,9 +12,9 @@ use crate::{
     model::{
         ServerIdentity,
         audit::AuditAction,
-        run::{ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
+        run::{ChangeNote, ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
     },
-    serve::store::{Lease, LeaseAnswer, StoreError, Under, audit::Effect},
+    serve::store::{Lease, LeaseAnswer, StoreError, TokenRow, Under, audit::Effect},
 };
 
 #[derive(FromRow)]
@@ -151,12 +151,17 @@ impl Store {
         writing.finish((done.rows_affected() > 0).then_some(effect)).await
     }
 
-    /// Keeps that `run` ended at `at`, and answers whether there is such a run.
+    /// Keeps that `run` ended at `at`. Returns what it took along with what it did, or `None` if there is no such run.
     ///
     /// # Errors
     ///
     /// When `right` has ended, or the store fails.
-    pub async fn end_run(&self, right: &Right, run: &RunId, at: Timestamp) -> Result<bool, StoreError> {
+    pub async fn end_run(
+        &self,
+        right: &Right,
+        run: &RunId,
+        at: Timestamp,
+    ) -> Result<Option<Vec<ChangeNote>>, StoreError> {
         let mut writing = self.write(right).await?;
         let ended: Option<Option<i64>> = sqlx::query_scalar("SELECT ended FROM runs WHERE run = ?1")
             .bind(run.as_str())
@@ -171,10 +176,18 @@ impl Store {
                 .execute(&mut *writing)
                 .await?;
         }
+        let along: Vec<String> = sqlx::query_scalar(
+            "SELECT note FROM run_changes WHERE run = ?1 AND note ->> 'with_token' IS NOT NULL \
+             ORDER BY done, address, action",
+        )
+        .bind(run.as_str())
+        .fetch_all(&mut *writing)
+        .await?;
         writing.by_run(run);
         let effect = Effect::new(AuditAction::RunEnd, json!({}));
         writing.finish(ends.then_some(effect)).await?;
-        Ok(ended.is_some())
+        let along = along.iter().map(|text| note(text)).collect::<Result<_, _>>()?;
+        Ok(ended.map(|_| along))
     }
 
     /// The runs that did something at `since` or later, the latest first, `limit` at most, with what they
@@ -249,17 +262,58 @@ pub(super) async fn keep(writing: &mut Writing, under: Option<&Under>) -> Result
     if known.rows_affected() == 0 {
         return Err(StoreError::NoSuchRun(under.run.clone()));
     }
-    let note = serde_json::to_string(&under.note)
+    add(writing, under, &under.note).await
+}
+
+/// Keeps, beside what `under` does to the token `root`, that it took `tokens` along: as they were before.
+///
+/// # Errors
+///
+/// When the credential of the run is among them, or the store fails.
+pub(super) async fn keep_along(
+    writing: &mut Writing,
+    under: Option<&Under>,
+    tokens: &[&TokenRow],
+    root: i64,
+) -> Result<(), StoreError> {
+    let Some(under) = under else { return Ok(()) };
+    for token in tokens {
+        if writing.is_by(token.id) {
+            return Err(StoreError::OwnCredential);
+        }
+        let live = token.expires.is_none_or(|expires| under.at < expires);
+        add(writing, under, &under.note.along(token.id, root, live)).await?;
+    }
+    Ok(())
+}
+
+/// Whether the run did already what it does `under`, also when it did so along with something else.
+///
+/// # Errors
+///
+/// When the store fails.
+pub(super) async fn has_done(writing: &mut Writing, under: &Under) -> Result<bool, StoreError> {
+    let known = "SELECT EXISTS (SELECT 1 FROM run_changes WHERE run = ?1 AND address = ?2 AND action = ?3)";
+    let known = sqlx::query_scalar(known)
+        .bind(under.run.as_str())
+        .bind(&under.note.address)
+        .bind(&under.note.action)
+        .fetch_one(&mut **writing);
+    Ok(known.await?)
+}
+
+async fn add(writing: &mut Writing, under: &Under, note: &ChangeNote) -> Result<(), StoreError> {
+    let text = serde_json::to_string(note)
         .map_err(|error| StoreError::Damaged(format!("a note cannot be written: {error}")))?;
     sqlx::query(
         "INSERT INTO run_changes (run, address, action, note, done) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT DO NOTHING",
     )
     .bind(under.run.as_str())
-    .bind(&under.note.address)
-    .bind(&under.note.action)
-    .bind(note)
-    .bind(at)
+    .bind(&note.address)
+    .bind(&note.action)
+    .bind(text)
+    .bind(under.at.as_millisecond())
     .execute(&mut **writing)
     .await?;
     Ok(())
@@ -277,9 +331,12 @@ fn run_id(text: String) -> Result<RunId, StoreError> {
     RunId::try_from(text).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
-fn change(note: &str, done: Timestamp) -> Result<RecordedChange, StoreError> {
-    let note = serde_json::from_str(note)
-        .map_err(|error| StoreError::Damaged(format!("the note of a change cannot be read: {error}")))?;
+fn note(text: &str) -> Result<ChangeNote, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Damaged(format!("the note of a change cannot be read: {error}")))
+}
+
+fn change(text: &str, done: Timestamp) -> Result<RecordedChange, StoreError> {
     let result = ChangeResult { fate: Fate::Done, at: done, reason: None };
-    Ok(RecordedChange { note, attempted: Some(done), result: Some(result) })
+    Ok(RecordedChange { note: note(text)?, attempted: Some(done), result: Some(result) })
 }

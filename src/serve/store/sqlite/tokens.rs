@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, Upkeep, moment, runs, settings};
+use super::{Right, Store, Upkeep, moment, narrowing, runs, settings};
 use crate::{
     model::{LastUse, Owner, Scope, TokenScope, UserName, audit::AuditAction, secret::SecretHash},
     serve::project_permissions::ProjectPermissions,
@@ -102,8 +102,8 @@ impl Store {
 
     /// Changes the token with this number as `narrowing` says and answers it; nothing, when there is
     /// none, or the change would make it reach farther or live longer, or its project permissions are not
-    /// those that are to be replaced. The same change may be made twice. When a run does it, that is kept
-    /// with it.
+    /// those that are to be replaced. What came of it is narrowed with it, so that none reaches farther or lives longer
+    /// than it does. The same change may be made twice. When a run does it, that is kept with it.
     ///
     /// # Errors
     ///
@@ -144,12 +144,21 @@ impl Store {
             return writing.finish(None).await.map(|()| None);
         };
         runs::keep(&mut writing, under).await?;
-        let changed = differences(&token_details(&before), &token_details(&after));
-        if changed == json!({}) {
+        let along = narrowing::limit_offspring(&mut writing, id, narrowing).await?;
+        let taken: Vec<&TokenRow> = along.iter().map(|(before, _)| before).collect();
+        runs::keep_along(&mut writing, under, &taken, id).await?;
+        let update = |before: &TokenRow, after: &TokenRow, root| {
+            let changed = differences(&token_details(before), &token_details(after));
+            let effect = || Effect::new(AuditAction::TokenUpdate, changed.clone()).on(after.id, &after.owner);
+            (changed != json!({})).then(|| effect().along_with(root))
+        };
+        let own = update(&before, &after, None);
+        let along = along.iter().filter_map(|(before, after)| update(before, after, Some(id)));
+        let effects: Vec<Effect> = own.into_iter().chain(along).collect();
+        if effects.is_empty() {
             writing.keep(Upkeep::Repetition).await?;
         } else {
-            let effect = Effect::new(AuditAction::TokenUpdate, changed).on(id, &after.owner);
-            writing.finish([effect]).await?;
+            writing.finish(effects).await?;
         }
         Ok(Some(after))
     }

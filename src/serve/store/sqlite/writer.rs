@@ -98,6 +98,11 @@ impl Writing {
         self.author.run = Some(run.clone());
     }
 
+    /// Whether the token with this number is the credential that it is done with.
+    pub(super) fn is_by(&self, token: i64) -> bool {
+        self.author.credential_token == Some(token)
+    }
+
     /// Commits what was done, with `effects` in the audit. Without effects nothing was done: what was written is
     /// taken back.
     pub(super) async fn finish(

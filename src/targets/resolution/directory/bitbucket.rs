@@ -9,7 +9,7 @@ use crate::{
     targets::{
         bitbucket::{
             directory,
-            wire::{GROUPS, GROUPS_OF, MEMBERS, Number, PROBE, PROPERTIES, Properties, USERS},
+            wire::{GROUPS, GROUPS_OF, MEMBERS, Number, PROBE, PROPERTIES, USERS},
         },
         directory::Members,
     },
@@ -17,15 +17,13 @@ use crate::{
 
 use super::Person;
 
+pub(super) use crate::targets::bitbucket::wire::version;
+
 /// What is read of the product.
 pub(super) const READ: &[&str] = &[PROBE, PROPERTIES, USERS, GROUPS, MEMBERS, GROUPS_OF];
 
 pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
     Ok(client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?.user)
-}
-
-pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
-    Ok(client.get::<Properties>(PROPERTIES, &[]).await?.body.version())
 }
 
 pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, HttpError> {
