@@ -57,7 +57,7 @@ impl fmt::Display for Verdict {
 
 impl SavedPlan {
     /// What becomes of every change that it has for the target of `fresh`: a plan of the same target as it
-    /// is now, with those changes alone that it [has](SavedPlan::has). `live` is what the reading for that
+    /// is now, with those changes alone that it has. `live` is what the reading for that
     /// plan showed. In the order of the file.
     #[must_use]
     pub fn review(&self, fresh: &Plan, live: &Seen) -> Vec<Reviewed> {
