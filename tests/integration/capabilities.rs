@@ -4,28 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokenwarden::{
     inventory::{Capabilities, Expiry},
-    model::{Owner, Scope, SettingKey, Token, TokenId, TokenScope, rails::Unsupported},
+    model::{Scope, SettingKey, Token, TokenScope, rails::Unsupported},
     plan::{Plan, Terms},
     policy::Policy,
     report::{Paint, text},
 };
 
-use crate::world::{State, World, policy, terms, time};
-
-const NOW: &str = "2026-11-23T12:00:00Z";
+use crate::world::{NOW, State, World, policy, terms, time, token};
 
 /// A target that can do little, with one token.
 fn world(capabilities: Capabilities) -> World {
     let token = Token {
-        id: TokenId::new("7"),
-        owner: Owner::User("mary".into()),
         description: "script".to_owned(),
         scope: TokenScope::Set(Scope::ReadWrite),
         created: time("2025-01-01T00:00:00Z"),
-        created_by: None,
         last_used: None,
         expires: None,
-        mark: None,
+        ..token("7", "mary")
     };
     World::new(State {
         users: BTreeMap::from([("mary".into(), true)]),

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokenwarden::{
     apply::{ChangeOutcome, ChangeResult, execute},
     journal::Recording,
-    model::{Owner, Scope, Token, TokenId, TokenScope},
+    model::{Token, TokenId},
     serve::{
         Clock,
         store::{Store, StoreUrl},
@@ -18,7 +18,7 @@ use crate::{
     bitbucket::{program as on_bitbucket, stub::token as stub_token},
     reconcile::Repository,
     support::{Setup, TOKENS, TestServer, WHOAMI, answer, status},
-    world::{State, World, approve, block_on, policy, time},
+    world::{State, World, approve, block_on, policy, time, token},
 };
 
 /// What of time there is to go wrong: expired tokens go, endless ones end, unused and idle ones go.
@@ -299,17 +299,8 @@ async fn the_gateway_dates_its_answers_by_the_clock_that_it_judges_by() {
 fn a_plan_that_waited_past_midnight_ends_no_token_earlier_than_its_grace_from_then_on() {
     let made = time("2026-11-23T12:00:00Z");
     let of = |token: &str| TokenId::new(token);
-    let endless = Token {
-        id: of("1"),
-        owner: Owner::User("mary".into()),
-        description: "nightly build".to_owned(),
-        scope: TokenScope::Set(Scope::ReadOnly),
-        created: time("2026-11-20T00:00:00Z"),
-        created_by: None,
-        last_used: None,
-        expires: None,
-        mark: None,
-    };
+    let endless =
+        Token { created: time("2026-11-20T00:00:00Z"), last_used: None, expires: None, ..token("1", "mary") };
     let state = State {
         users: [("mary".into(), true)].into(),
         tokens: [(of("1"), endless)].into(),

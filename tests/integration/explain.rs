@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokenwarden::{
     compliance::Trial,
     inventory::{Caller, Credential},
-    model::{LastUse, Owner, Rule, Scope, Token, TokenId, TokenScope, rails::Lockout},
+    model::{LastUse, Rule, Scope, Token, TokenId, TokenScope, rails::Lockout},
     plan::{Event, ExplainedToken, History, Plan, Terms},
     policy::Policy,
     report::{Paint, explain},
@@ -17,7 +17,7 @@ use tokenwarden::{
 use crate::{
     laws,
     program::{NOW, Quickstart, Run},
-    world::{State, World, block_on, policy, time},
+    world::{self, State, World, block_on, policy, time},
 };
 
 fn json(run: &Run) -> Value {
@@ -262,15 +262,10 @@ fn both_forms_keep_to_their_schemas() {
 
 fn token(id: &str, owner: &str) -> Token {
     Token {
-        mark: None,
-        id: TokenId::new(id),
-        owner: Owner::User(owner.into()),
         description: "red \u{1b}[31m\u{202e}".to_owned(),
         scope: TokenScope::Set(Scope::ReadWrite),
-        created: time("2026-11-01T00:00:00Z"),
-        created_by: None,
-        last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
         expires: None,
+        ..world::token(id, owner)
     }
 }
 

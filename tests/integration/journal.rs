@@ -14,7 +14,7 @@ use tokenwarden::{
     apply::{Effect, TargetWriter, WriteError, execute},
     journal::{ItsTokens, JournalFolder, Past, Recording, RunFile, RunLock, Sought, history},
     model::{
-        Owner, Period, Scope, ServerIdentity, Token, TokenId, TokenScope,
+        Period, Scope, ServerIdentity, Token, TokenScope,
         rails::{Lockout, RailClass},
         run::{Fate, RunHead, RunId},
     },
@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 
 use crate::{
     program::{NOW, Quickstart, Run, program},
-    world::{State, World, approve, block_on, policy, time},
+    world::{State, World, approve, block_on, policy, time, token},
 };
 
 /// A day and an hour after [`NOW`].
@@ -280,15 +280,11 @@ fn leaver() -> State {
     state.users.insert("mary".into(), true);
     for index in 1..=12 {
         let token = Token {
-            mark: None,
-            id: TokenId::new(index.to_string()),
-            owner: Owner::User(if index <= 9 { "gone" } else { "mary" }.into()),
             description: String::new(),
             scope: TokenScope::Set(Scope::ReadWrite),
-            created: time("2026-11-01T00:00:00Z"),
-            created_by: None,
             last_used: None,
             expires: None,
+            ..token(&index.to_string(), if index <= 9 { "gone" } else { "mary" })
         };
         state.tokens.insert(token.id.clone(), token);
     }

@@ -13,8 +13,8 @@ use tokenwarden::{
     apply::{TargetWriter, execute},
     inventory::{Caller, Credential},
     model::{
-        AddressSet, AllowedNetworks, Holders, Owner, PasswordAuthentication, Scope, Token, TokenId,
-        TokenScope, UserName,
+        AddressSet, AllowedNetworks, Holders, PasswordAuthentication, Scope, Token, TokenId, TokenScope,
+        UserName,
         permission::Groups,
         rails::{Lockout, RailClass, Rails},
     },
@@ -23,7 +23,7 @@ use tokenwarden::{
 
 use crate::{
     laws::{NOW, USERS, policies, states},
-    world::{State, World, approve, block_on, policy, time},
+    world::{self, State, World, approve, block_on, policy, time},
 };
 
 /// States in which we are one of the users, with one of the tokens or a password, from anywhere.
@@ -229,15 +229,11 @@ fn with_toor() -> State {
     state.users = ["toor", "mary"].map(|user| (user.into(), true)).into();
     state.groups = BTreeMap::from([("administrators".into(), BTreeSet::from(["toor".into()]))]);
     let token = |id: &str, owner: &str| Token {
-        id: TokenId::new(id),
-        owner: Owner::User(owner.into()),
-        description: String::new(),
         scope: TokenScope::Set(Scope::ReadWrite),
         created: time(NOW),
-        created_by: None,
         last_used: None,
         expires: None,
-        mark: None,
+        ..world::token(id, owner)
     };
     state.tokens = [token("1", "toor"), token("2", "mary")].map(|token| (token.id.clone(), token)).into();
     state

@@ -17,10 +17,9 @@ use tokenwarden::{
 
 use crate::{
     laws,
-    world::{State, World, approve, block_on, marker, policy, terms, time},
+    world::{self, NOW, State, World, approve, block_on, marker, policy, terms, time},
 };
 
-const NOW: &str = "2026-11-23T12:00:00Z";
 const POLICY: &str = "version: 1
 tokens:
   limits: [{max_lifetime: 90d}]
@@ -33,15 +32,11 @@ fn id() -> TokenId {
 
 fn token() -> Token {
     Token {
-        id: id(),
-        owner: Owner::User("mary".into()),
         description: "nightly build".to_owned(),
-        scope: TokenScope::Set(Scope::ReadOnly),
         created: time("2025-01-01T00:00:00Z"),
-        created_by: None,
         last_used: None,
         expires: None,
-        mark: None,
+        ..world::token(id().as_str(), "mary")
     }
 }
 

@@ -10,21 +10,15 @@ use tokenwarden::{
     policy, report,
 };
 
-use crate::world::{self, State, World, time};
-
-const NOW: &str = "2026-11-23T12:00:00Z";
+use crate::world::{self, NOW, State, World, time};
 
 fn token(owner: Owner) -> Token {
     Token {
-        id: TokenId::new("1"),
         owner,
-        description: "OPS-1 nightly".to_owned(),
         scope: TokenScope::Set(Scope::ReadWrite),
-        created: time("2026-11-01T00:00:00Z"),
         created_by: Some("Sam".into()),
         last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: "::ffff:192.0.2.7".parse().ok() }),
-        expires: Some(time("2026-12-24T00:00:00Z")),
-        mark: None,
+        ..world::token("1", "")
     }
 }
 

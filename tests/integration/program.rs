@@ -9,10 +9,8 @@ use std::{
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
+pub(crate) use crate::world::NOW;
 use crate::world::block_on;
-
-/// The moment that runs on embedded targets are for, where a test needs them to agree.
-pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 
 /// The program.
 pub(crate) fn program() -> Command {

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use tokenwarden::{
     model::{
-        AllowedNetworks, LastUse, Owner, Scope, Token, TokenId, TokenScope,
+        AllowedNetworks, LastUse, Owner, Token, TokenId,
         rails::{RailClass, Rails},
     },
     plan::{Allowed, count_together},
 };
 
-use crate::world::{State, World, policy, time};
-
-const NOW: &str = "2026-11-23T12:00:00Z";
+use crate::world::{NOW, State, World, policy, time, token};
 
 /// Ten users with a token each, used yesterday from the office.
 fn state() -> State {
@@ -21,15 +19,9 @@ fn state() -> State {
         let user = format!("user-{index}");
         state.users.insert(user.as_str().into(), true);
         let token = Token {
-            id: TokenId::new(index.to_string()),
-            owner: Owner::User(user.as_str().into()),
-            description: String::new(),
-            scope: TokenScope::Set(Scope::ReadOnly),
-            created: time("2026-11-01T00:00:00Z"),
-            created_by: None,
             last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: "10.0.0.5".parse().ok() }),
             expires: Some(time("2027-01-01T00:00:00Z")),
-            mark: None,
+            ..token(&index.to_string(), &user)
         };
         state.tokens.insert(token.id.clone(), token);
     }

@@ -8,16 +8,14 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus, XmlString};
 use serde_json::Value;
 use tokenwarden::{
-    model::{GroupName, Holders, LastChange, LastUse, Owner, Scope, Token, TokenId, TokenScope, Why},
+    model::{GroupName, Holders, LastChange, Owner, Scope, Token, TokenId, TokenScope, Why},
     plan::{HeldBack, Origin, Plan},
     report::{Calls, Paint, Run, TargetRun, html, junit, markdown, metrics, owners, sarif, text},
     review::Publication,
     saved::document::PlanDocument,
 };
 
-use crate::world::{State, World, policy, time};
-
-const NOW: &str = "2026-11-23T12:00:00Z";
+use crate::world::{self, NOW, State, World, policy, time};
 
 const POLICY: &str = "version: 1
 permissions: {use: [developers], create: [developers]}
@@ -49,15 +47,11 @@ const HOSTILE: [&str; 12] = [
 
 fn token(id: usize, owner: Owner, description: &str) -> Token {
     Token {
-        mark: None,
-        id: TokenId::new(id.to_string()),
         owner,
         description: description.to_owned(),
         scope: TokenScope::Set(Scope::ReadWrite),
-        created: time("2026-11-01T00:00:00Z"),
-        created_by: None,
-        last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
         expires: None,
+        ..world::token(&id.to_string(), "")
     }
 }
 

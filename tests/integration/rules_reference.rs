@@ -9,7 +9,7 @@ use tokenwarden::{
     policy::{self, Policy},
 };
 
-use crate::world::{State, World, time};
+use crate::world::{State, World, time, token};
 
 const NOW: &str = "2026-12-01T12:00:00Z";
 
@@ -67,15 +67,12 @@ fn policy(layers: &[&str]) -> Policy {
 /// The token of the examples, as it breaks the rule `code` and no other one of its example.
 fn tokens(code: &str) -> Vec<Token> {
     let token = Token {
-        mark: None,
-        id: TokenId::new("4711"),
-        owner: Owner::User("mary".into()),
         description: "nightly build".to_owned(),
-        scope: TokenScope::Set(Scope::ReadOnly),
         created: time("2026-10-01T00:00:00Z"),
         created_by: Some("mary".into()),
         last_used: Some(LastUse { at: time("2026-11-30T00:00:00Z"), from: None }),
         expires: Some(time("2027-03-01T00:00:00Z")),
+        ..token("4711", "mary")
     };
     let of = |user: &str| Token {
         owner: Owner::User(user.into()),

@@ -8,7 +8,7 @@ use std::{
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
     inventory::{Coverage, InventoryReader, Overview, People, ReadError},
-    model::{GroupName, Owner, Scope, Token, TokenId, TokenScope, UserName, Verb},
+    model::{GroupName, Token, TokenId, UserName, Verb},
     plan::{Incident, Plan, Purpose, Selection},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     reconcile::{Repository, server, token},
     signals::Gate,
     support::DIRECTORY,
-    world::{State, World, approve, block_on, policy, terms, time},
+    world::{self, State, World, approve, block_on, policy, terms, time},
 };
 
 /// The moment of the plans.
@@ -30,15 +30,11 @@ tokens:
 
 fn office() -> State {
     let owned = |id: &str, owner: &str, maker: &str| Token {
-        id: TokenId::new(id),
-        owner: Owner::User(owner.into()),
-        description: String::new(),
-        scope: TokenScope::Set(Scope::ReadOnly),
         created: time(NOW),
         created_by: Some(maker.into()),
         last_used: None,
         expires: None,
-        mark: None,
+        ..world::token(id, owner)
     };
     let tokens = [
         owned("1", "mary", "mary"),

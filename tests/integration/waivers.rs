@@ -11,24 +11,7 @@ use tokenwarden::{
     report::{Paint, text, warning},
 };
 
-use crate::world::{self, State, World, time};
-
-const NOW: &str = "2026-11-23T12:00:00Z";
-
-/// A token that breaks no rule by itself.
-fn token(id: &str, owner: &str) -> Token {
-    Token {
-        id: TokenId::new(id),
-        owner: Owner::User(owner.into()),
-        description: "OPS-1 nightly".to_owned(),
-        scope: TokenScope::Set(Scope::ReadOnly),
-        created: time("2026-11-01T00:00:00Z"),
-        created_by: None,
-        last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
-        expires: Some(time("2026-12-24T00:00:00Z")),
-        mark: None,
-    }
-}
+use crate::world::{self, NOW, State, World, time, token};
 
 fn world(tokens: impl IntoIterator<Item = Token>) -> World {
     let mut state = State::default();

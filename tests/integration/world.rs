@@ -16,8 +16,8 @@ use tokenwarden::{
         ReadError, Server,
     },
     model::{
-        AddressSet, AllowedNetworks, GroupName, MarkKey, Marker, SettingKey, Settings, Token, TokenId,
-        TokenScope, UserName,
+        AddressSet, AllowedNetworks, GroupName, LastUse, MarkKey, Marker, Owner, Scope, SettingKey, Settings,
+        Token, TokenId, TokenScope, UserName,
         rails::{Lockout, RailClass, Rails, Unsupported},
     },
     plan::{Change, History, Plan, Standing, Terms, TokenStep, WaysIn},
@@ -269,6 +269,24 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub(crate) fn policy(yaml: &str) -> Policy {
     let reading = tokenwarden::policy::read(&[(Arc::from("policy.yaml"), yaml.as_bytes().to_vec())]);
     reading.policy.unwrap_or_else(|| panic!("{:#?}\n{yaml}", reading.diagnostics))
+}
+
+/// The present moment, where it may be any, and where several tests must agree on it.
+pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
+
+/// The token `id` of `owner`, that only reads, was used the day before [`NOW`] and ends a month after.
+pub(crate) fn token(id: &str, owner: &str) -> Token {
+    Token {
+        id: TokenId::new(id),
+        owner: Owner::User(owner.into()),
+        description: "OPS-1 nightly".to_owned(),
+        scope: TokenScope::Set(Scope::ReadOnly),
+        created: time("2026-11-01T00:00:00Z"),
+        created_by: None,
+        last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
+        expires: Some(time("2026-12-24T00:00:00Z")),
+        mark: None,
+    }
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {

@@ -12,9 +12,8 @@ use super::{
     program::Repository,
     stub::{self, Rewriting, Stub, token},
 };
-use crate::world::{policy, terms, time};
+use crate::world::{NOW, policy, terms, time};
 
-const NOW: &str = "2026-11-23T12:00:00Z";
 const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
 const USERS: &str = "/rest/api/latest/admin/users";
 

@@ -18,9 +18,8 @@ use super::{
     actions, plan,
     stub::{self, Stub, token},
 };
-use crate::world::{policy, terms, time};
+use crate::world::{NOW, policy, terms, time};
 
-const NOW: &str = "2026-11-23T12:00:00Z";
 const USERS: &str = "/rest/api/latest/admin/users";
 
 /// Every token is too old.

@@ -13,9 +13,7 @@ use super::{
     program::{Repository, server},
     stub::{Stub, TARGET, token},
 };
-use crate::world::{terms, time};
-
-const NOW: &str = "2026-11-23T12:00:00Z";
+use crate::world::{NOW, terms, time};
 
 async fn plan(target: &Bitbucket, tokens: Selection) -> Plan {
     let policy = Policy::default();

@@ -20,10 +20,9 @@ use super::{
 };
 use crate::{
     calls::lists,
-    world::{policy, terms, time},
+    world::{NOW, policy, terms, time},
 };
 
-const NOW: &str = "2026-11-23T12:00:00Z";
 const EXCEPTED: &str = "version: 1\npassword_authentication: {state: disabled, except_users: [warden], except_paths: [/rest/x/*]}\n";
 
 #[tokio::test]

@@ -16,9 +16,8 @@ use super::{
     actions, plan,
     stub::{PASSWORD, Stub, token},
 };
+use crate::world::NOW;
 use crate::world::policy;
-
-const NOW: &str = "2026-11-23T12:00:00Z";
 
 async fn tokens(target: &impl InventoryReader) -> Vec<String> {
     let mut seen = Vec::new();

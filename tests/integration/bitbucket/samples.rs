@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use tokenwarden::plan::History;
 
 use super::{actions, plan, stub::Stub};
-use crate::world::{policy, time};
+use crate::world::{NOW, policy, time};
 
-const NOW: &str = "2026-11-23T12:00:00Z";
 const JOHN: &str = "users/john.doe";
 
 /// The token that the knowledge base article 1044088271 shows, with `more` members.

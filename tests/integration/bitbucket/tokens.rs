@@ -13,9 +13,8 @@ use super::{
     actions, apply, plan,
     stub::{Contents, Stub, marker, token},
 };
-use crate::world::{approve, policy, time};
+use crate::world::{NOW, approve, policy, time};
 
-const NOW: &str = "2026-11-23T12:00:00Z";
 const MARY: &str = "users/mary_example.com";
 const ENDLESS: &str = "version: 1
 tokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: {action: expire, grace: 14d}}}

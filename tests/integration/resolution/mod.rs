@@ -17,11 +17,9 @@ use tokenwarden::{
     targets::resolution::Resolution,
 };
 
-use crate::world::{approve, terms, time};
+use crate::world::{NOW, approve, terms, time};
 
 /// The moment of the tests.
-const NOW: &str = "2026-11-23T12:00:00Z";
-
 async fn plan(target: &Resolution, policy: &Policy, now: &str) -> Plan {
     let history = History::default();
     let terms = Terms { target: stub::TARGET, history: &history, ..terms(policy, time(now)) };

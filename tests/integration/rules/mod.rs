@@ -11,7 +11,8 @@ use tokenwarden::{
     policy::{self, Policy},
 };
 
-use crate::world::{State, World, time};
+pub(crate) use crate::world::NOW;
+use crate::world::{self, State, World, time};
 
 mod creator_not_permitted;
 mod description;
@@ -27,8 +28,6 @@ mod per_owner;
 mod rule_error;
 mod scope;
 mod scope_unset;
-
-pub(crate) const NOW: &str = "2026-11-23T12:00:00Z";
 
 const USERS: [(&str, bool); 4] = [("mary", true), ("sam", true), ("bot", true), ("gone", false)];
 const GROUPS: [(&str, &[&str]); 2] = [("developers", &["mary", "sam"]), ("ci-bots", &["bot"])];
@@ -58,17 +57,7 @@ pub(crate) fn world(tokens: &[Token]) -> World {
 
 /// A token that every policy here is content with, but for what a test changes.
 pub(crate) fn token() -> Token {
-    Token {
-        mark: None,
-        id: TokenId::new("1"),
-        owner: Owner::User("mary".into()),
-        description: "OPS-1 nightly".to_owned(),
-        scope: TokenScope::Set(Scope::ReadOnly),
-        created: time("2026-11-01T00:00:00Z"),
-        created_by: Some("mary".into()),
-        last_used: Some(LastUse { at: time("2026-11-22T00:00:00Z"), from: None }),
-        expires: Some(time("2026-12-24T00:00:00Z")),
-    }
+    Token { created_by: Some("mary".into()), ..world::token("1", "mary") }
 }
 
 /// That token, of `user` and made by this user.
