@@ -27,6 +27,7 @@ mod decisions;
 mod dialect_answers;
 mod directory;
 mod docs;
+mod earlier_formats;
 mod ended_rights;
 mod explain;
 mod faked_clocks;
