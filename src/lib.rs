@@ -14,8 +14,8 @@
 //! The modules below are in the order of the data. The pure ones know no clock, no file, no socket and no
 //! environment: [`model`], [`yaml`], [`policy`], [`config`], [`inventory`], [`access`], [`compliance`], [`plan`],
 //! [`policy_tests`], [`apply`], [`saved`], [`report`]. The world: [`journal`] (what runs did, on disk), [`http`] (one
-//! client), [`targets`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`cli`] (a person calls
-//! us). Who may use whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
+//! client), [`targets`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`]
+//! (a person calls us). Who may use whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
 //! reach with which it could write, and that a target hands out its writer against an
 //! [`ApprovedPlan`](plan::ApprovedPlan) alone.
 //!
@@ -80,5 +80,7 @@ pub mod targets;
 pub mod review;
 
 pub mod serve;
+
+pub mod run;
 
 pub mod cli;

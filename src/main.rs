@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tokenwarden::cli::run(std::env::args_os()).into()
+    tokenwarden::cli::run(std::env::args_os())
 }

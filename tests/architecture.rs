@@ -46,6 +46,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("targets", &["model", "apply", "plan", "inventory", "http"]),
     ("review", &["model", "yaml", "policy", "plan", "report", "http"]),
     ("serve", &["model", "yaml", "access"]),
+    (
+        "run",
+        &[
+            "model",
+            "yaml",
+            "policy",
+            "config",
+            "inventory",
+            "plan",
+            "apply",
+            "journal",
+            "saved",
+            "report",
+            "http",
+            "targets",
+            "serve",
+        ],
+    ),
 ];
 
 /// Parts without a clock, a file, a socket or the environment.

@@ -3,9 +3,7 @@
 //! run for another purpose.
 
 use std::{
-    collections::HashMap,
     io::{self, IsTerminal},
-    mem::take,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -13,37 +11,35 @@ use std::{
 };
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::SignedDuration;
 use tokio::sync::oneshot;
 use tracing::Level;
 
 use crate::{
-    apply::{Effect, Outcome, TargetWriter, WriteError, execute},
     config::TargetDeclaration,
-    inventory::Dated,
-    model::{Why, rails::RailClass},
-    plan::{Allowed, ApprovedPlan, Change, History, Plan},
-    policy::Policy,
-    report::{
-        self, Calls, Paint, Run, TargetRun, fleet,
-        outcome::{self, Afterwards},
+    model::rails::RailClass,
+    plan::Allowed,
+    report::{self, Paint, Run, TargetRun, fleet, outcome},
+    run::{
+        Ending, Failure,
+        apply::Applied,
+        clock,
+        plan::Manner,
+        session,
+        stop::{self, Hangup},
+        workspace::Workspace,
     },
-    saved::{Reviewed, document::LayerEntry},
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global,
-    clock::{self, TooEarly},
-    files::{self, Workspace},
-    log, output, plan,
+    CommandResult, Global, files, log,
+    only::Only,
+    output, plan,
+    reach::Reach,
     reports::{self, Format, Reports},
     reviewed,
     run_files::RunFiles,
     runtime,
-    session::{self, Reach, Session},
-    stop::{self, Hangup, Interrupted},
-    targets::{self, Manner, Only, Planned},
 };
 
 /// Makes the targets comply: shows the plan, asks, applies it, and looks again
@@ -102,40 +98,6 @@ fn patience(text: &str) -> Result<Duration, String> {
     Duration::try_from(time).map_err(|_| bad())
 }
 
-/// A target whose plan may be applied.
-struct Ready<'a> {
-    declaration: &'a TargetDeclaration,
-    policy: Policy,
-    history: History,
-    session: Session,
-    approved: ApprovedPlan,
-}
-
-/// What became of one target.
-struct Applied {
-    plan: Plan,
-    outcome: Outcome,
-    afterwards: Afterwards,
-    calls: Calls,
-    layers: Vec<LayerEntry>,
-    reviewed: Vec<Reviewed>,
-}
-
-impl Applied {
-    /// The same for reports.
-    fn told(&self) -> TargetRun<'_> {
-        TargetRun {
-            name: &self.plan.target,
-            plan: Ok(&self.plan),
-            refusals: Vec::new(),
-            applied: Some(report::Applied { outcome: &self.outcome, afterwards: &self.afterwards }),
-            calls: Some(self.calls),
-            layers: self.layers.clone(),
-            reviewed: &self.reviewed,
-        }
-    }
-}
-
 impl ApplyCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
@@ -156,8 +118,8 @@ impl ApplyCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
         let workspace = files::load_workspace(global)?;
-        let chosen = workspace.targets(global)?;
-        session::refuse_other_clock("apply", &chosen, global)?;
+        let chosen = workspace.targets(&global.target)?;
+        session::refuse_other_clock("apply", &chosen, global.now)?;
         let Some(file) = &self.plan else {
             return self
                 .run
@@ -188,12 +150,19 @@ impl RunArgs {
         let saved = manner.saved.clone();
         if self.format != Format::Text && !self.auto_approve && saved.is_none() {
             let message = "only --format text shows something to say yes to; add --auto-approve";
-            return Err(Failure::new(Exit::Usage, message));
+            return Err(Failure::new(Ending::Usage, message));
         }
         let patience = self.lock_timeout;
         let manner = Manner { skew: self.allow_clock_skew, ..manner };
-        let mut planned =
-            targets::plan_to_write(workspace, chosen, manner, self.reach, global, patience).await?;
+        let planned = crate::run::plan::plan_to_write(
+            workspace,
+            chosen,
+            manner,
+            self.reach.command(),
+            global.now,
+            patience,
+        )
+        .await?;
         let allowed: Allowed = self.allow.iter().copied().collect();
         let run = reports::run_of(workspace, &planned, &allowed, global, started);
         let asks = saved.is_none() && !self.auto_approve;
@@ -204,51 +173,29 @@ impl RunArgs {
         let shown = match foretold.and_then(|shown| checked.map(|()| shown)) {
             Ok(shown) => shown,
             Err(failure) => {
-                targets::close(planned).await;
+                crate::run::plan::close(planned).await;
                 return Err(failure);
             }
         };
         let unread: Vec<_> =
             run.unread().map(|(target, why)| (target.name.to_owned(), why.clone())).collect();
-        let mut reviewed: HashMap<String, Vec<Reviewed>> =
-            planned.iter_mut().map(|one| (one.declaration.name.clone(), take(&mut one.reviewed))).collect();
-        let (ready, mut exit) = match approve(planned, &allowed, skew).await {
+        let approved = match crate::run::apply::approve(planned, workspace, &allowed, skew).await {
             Ok(approved) => approved,
             Err(refused) => {
                 output::tell(&shown);
                 return Err(refused);
             }
         };
-        let writing = || ready.iter().filter(|one| !one.approved.plan().changes.is_empty());
-        writing().for_each(|one| one.session.records.say_alone());
-        if writing().next().is_some()
+        approved.say_alone();
+        if approved.has_changes()
             && asks
             && let Err(refused) = ask().await
         {
-            close(ready).await;
-            return Err(refused.or(exit));
+            return Err(approved.give_up(refused).await);
         }
-        if stop::is_requested() {
-            close(ready).await;
-            return Err(Interrupted.into());
-        }
-        if ready.iter().any(|one| clock::is_old(one.approved.plan().made_for, one.session.latest())) {
-            close(ready).await;
-            let message = "the plan has become old: nothing was changed; make it anew";
-            return Err(Failure::new(Exit::Refused, message).or(exit));
-        }
-        let mut applied = Vec::with_capacity(ready.len());
-        for one in ready {
-            let layers = workspace.layer_entries(one.declaration);
-            let reviewed = reviewed.remove(&one.declaration.name).unwrap_or_default();
-            // An allocation is nothing beside an apply, and keeps the future of the whole command small.
-            let one = Applied { layers, reviewed, ..Box::pin(apply_one(one)).await };
-            exit = exit.min(standing(&one)).min(reviewed::standing(&one.reviewed));
-            applied.push(one);
-        }
+        let (applied, ending) = crate::run::apply::apply_all(approved).await?;
         let unread = unread.iter().map(|(name, why)| TargetRun::unread(name, why.clone()));
-        let run =
-            reports::assemble(applied.iter().map(Applied::told).chain(unread).collect(), global, started);
+        let run = reports::assemble(applied.iter().map(told).chain(unread).collect(), global, started);
         // Whatever cannot be told: what was done is done, and the exit code says how far it went.
         let told = match self.format {
             Format::Text => shown_outcomes(&applied, global),
@@ -265,7 +212,7 @@ impl RunArgs {
         if stop::is_requested() {
             output::note("interrupted: what was under way is finished and recorded; run again for the rest");
         }
-        Ok(exit)
+        Ok(ending)
     }
 
     /// Says what would be done, before anything is: to people on standard output, and in the reports. Answers
@@ -296,7 +243,7 @@ impl RunArgs {
 ///
 /// When there is none, or the answer is not `yes`.
 async fn ask() -> Result<(), Failure> {
-    let refuse = |why: &str| Err(Failure::new(Exit::Refused, why));
+    let refuse = |why: &str| Err(Failure::new(Ending::Refused, why));
     if !io::stdin().is_terminal() {
         return refuse("nobody can be asked here; approve with --auto-approve");
     }
@@ -331,126 +278,15 @@ fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failur
     Ok(shown)
 }
 
-/// Sends every plan through the rails and the check on lockouts, all targets before the first change
-/// of any. Targets that could not be read are left out and make the run end with an error.
-async fn approve<'a>(
-    planned: Vec<Planned<'a>>,
-    allowed: &Allowed,
-    skew: Option<SignedDuration>,
-) -> Result<(Vec<Ready<'a>>, Exit), Failure> {
-    let (mut ready, mut exit, mut refused) = (Vec::new(), Exit::Done, None::<Failure>);
-    for Planned { declaration, policy, history, plan, clock, .. } in planned {
-        let (session, plan) = match plan {
-            Ok(plan) => plan,
-            Err(failure) => {
-                exit = exit.min(failure.exit);
-                continue;
-            }
-        };
-        if !plan.is_whole() {
-            exit = exit.min(Exit::Error);
-        }
-        let refused_all = || Failure::new(Exit::Refused, "refused, nothing was changed anywhere");
-        let approved = match clock.too_early(&plan, skew) {
-            Some(early @ TooEarly::Given { .. }) => Err(Failure::new(Exit::Usage, early)),
-            Some(TooEarly::Read { .. }) => Err(refused_all()),
-            None if clock.refusal(&plan, skew).is_some() => Err(refused_all()),
-            None => plan.approve(&declaration.rails, allowed).map_err(|_| refused_all()),
-        };
-        match approved {
-            Ok(approved) => ready.push(Ready { declaration, policy, history, session, approved }),
-            Err(failure) => {
-                session.close().await;
-                // Of several the most telling one is told.
-                refused = refused.into_iter().chain([failure]).min_by_key(|failure: &Failure| failure.exit);
-            }
-        }
-    }
-    match refused {
-        None => Ok((ready, exit)),
-        Some(failure) => {
-            close(ready).await;
-            Err(failure.or(exit))
-        }
-    }
-}
-
-/// Applies one plan and looks at the target again. Without changes there is nothing to look at.
-async fn apply_one(ready: Ready<'_>) -> Applied {
-    let Ready { declaration, policy, history, session, approved } = ready;
-    let plan = approved.plan().clone();
-    let outcome = execute_recorded(&session, &approved).await;
-    let afterwards = if plan.changes.is_empty() {
-        Afterwards::Planned(Box::new(plan.clone()))
-    } else {
-        let history = History { deadlines: plan.deadlines_afterwards(&history), ..history };
-        let terms = targets::terms(declaration, &policy, &history, plan.made_for);
-        let latest = || session.latest_date();
-        let reader = Dated::new(&session.target, &latest);
-        match stop::unless_requested(Box::pin(plan.left(&terms, &reader))).await {
-            Ok(Ok(left)) => Afterwards::Planned(Box::new(left)),
-            Ok(Err(error)) => Afterwards::Unread(Why::of(&error)),
-            Err(_) => Afterwards::Unread(Why::own("the run was interrupted")),
-        }
-    };
-    let calls = session.target.calls();
-    let calls = Calls { sent: calls.calls, repeated: calls.retries };
-    session.close().await;
-    Applied { plan, outcome, afterwards, calls, layers: Vec::new(), reviewed: Vec::new() }
-}
-
-/// Does what `approved` says, on the record. What cannot be recorded is not done.
-async fn execute_recorded(session: &Session, approved: &ApprovedPlan) -> Outcome {
-    if stop::is_requested() {
-        return Outcome::nothing_tried(approved, &Why::of(&WriteError::NotBegun));
-    }
-    let clock = || session.latest();
-    let recording = match session.records.begin(&session.target, approved, &clock).await {
-        Ok(recording) => recording,
-        Err(failure) => {
-            output::failure(&failure, Some(&approved.plan().target));
-            let why = Why::of(failure.error.as_ref()).behind("the run cannot be recorded");
-            return Outcome::nothing_tried(approved, &why);
-        }
-    };
-    let bar = progress(approved.plan());
-    let mut outcome = execute(approved, &session.target, &Stoppable(&recording), &|_| bar.inc(1)).await;
-    bar.finish_and_clear();
-    outcome.add_along(session.records.end(&session.target, &recording).await);
-    outcome
-}
-
-/// A writer that begins nothing once the run was asked to stop. What was begun before is finished.
-struct Stoppable<'a, W>(&'a W);
-
-impl<W: TargetWriter> TargetWriter for Stoppable<'_, W> {
-    async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
-        if stop::is_requested() { Err(WriteError::NotBegun) } else { self.0.make(change).await }
-    }
-}
-
-/// A bar on standard error, when that is a terminal.
-fn progress(plan: &Plan) -> ProgressBar {
-    let bar = ProgressBar::new(plan.changes.len() as u64);
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} changes, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(plan.target.clone());
-    bar
-}
-
-async fn close(ready: Vec<Ready<'_>>) {
-    for one in ready {
-        one.session.close().await;
-    }
-}
-
-/// How the program ends for one target after applying.
-fn standing(applied: &Applied) -> Exit {
-    let Applied { outcome, afterwards, .. } = applied;
-    match afterwards.is_finished() && outcome.is_whole() {
-        // What was not seen, or is held back, may still be there.
-        true if afterwards.is_whole() => Exit::Done,
-        false if outcome.done() > 0 || stop::is_requested() => Exit::Partly,
-        _ => Exit::Error,
+/// What became of one target, for reports.
+fn told(applied: &Applied) -> TargetRun<'_> {
+    TargetRun {
+        name: &applied.plan.target,
+        plan: Ok(&applied.plan),
+        refusals: Vec::new(),
+        applied: Some(report::Applied { outcome: &applied.outcome, afterwards: &applied.afterwards }),
+        calls: Some(applied.calls),
+        layers: applied.layers.clone(),
+        reviewed: &applied.reviewed,
     }
 }

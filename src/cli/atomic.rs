@@ -8,7 +8,7 @@ use std::{
     process,
 };
 
-use super::redact::redact;
+use crate::run::redact::redact;
 
 /// A file could not be written.
 #[derive(Debug, thiserror::Error)]

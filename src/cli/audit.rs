@@ -17,16 +17,15 @@ use crate::{
         run::RunId,
     },
     report::{self, Paint},
+    run::{
+        Ending, Failure, redact,
+        session::{self, system_time},
+    },
     serve::store::{PageRequest, Store, StoreError, StoreUrl},
     targets::gateway::Gateway,
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global, files, log, output, redact,
-    run_files::RunFiles,
-    runtime,
-    session::{self, Reach, system_time},
-};
+use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::RunFiles, runtime};
 
 /// Entries that are read at a time.
 const PAGE: i64 = 1_000;
@@ -118,7 +117,7 @@ impl AuditCommand {
             return self.work_on(global.resolve(&url.file), global).await;
         }
         let workspace = files::load_workspace(global)?;
-        let declaration = workspace.target(global)?;
+        let declaration = workspace.target(&global.target)?;
         match &declaration.connection {
             Connection::Gateway(_) => {}
             // Its server would bring the store up to date before it answers.
@@ -127,13 +126,13 @@ impl AuditCommand {
             }
             other => {
                 let error = format!("a target of kind `{}` has no audit that could be read", other.kind());
-                return Err(Failure::new(Exit::Usage, error));
+                return Err(Failure::new(Ending::Usage, error));
             }
         }
-        let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
+        let session = session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
         let done = match session.target.gateway() {
             Some(gateway) => self.print(&Source::Gateway(gateway), global, session.now()).await,
-            None => Ok(Exit::Done),
+            None => Ok(Ending::Done),
         };
         session.close().await;
         done
@@ -154,10 +153,10 @@ impl AuditCommand {
     async fn print(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> CommandResult {
         match self.print_all(source, global, now).await {
             // A reader that went away, such as `head`, is no error.
-            Err(Stopped::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+            Err(Stopped::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ending::Done),
             Err(Stopped::Written(error)) => Err(error.into()),
             Err(Stopped::Read(failure)) => Err(failure),
-            Ok(()) => Ok(Exit::Done),
+            Ok(()) => Ok(Ending::Done),
         }
     }
 

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::{config::TargetDeclaration, policy::Policy};
-
-use super::{
-    Exit, Failure, Global,
-    files::{self, Disk, Workspace, folder_of},
-    output,
-    revision::Revision,
-    run_files::RunFiles,
-    targets::Against,
+use crate::{
+    config::TargetDeclaration,
+    policy::Policy,
+    run::{
+        Ending, Failure,
+        plan::Against,
+        reading::{Disk, folder_of},
+        workspace::Workspace,
+    },
 };
+
+use super::{Global, files, output, revision::Revision, run_files::RunFiles};
 
 /// What a plan is compared with, so that each change can say where it comes from.
 #[derive(Debug, Args)]
@@ -70,7 +72,7 @@ impl BaselineArgs {
                 // A link that leads nowhere is there.
                 if global.resolve(&there.config).symlink_metadata().is_err() {
                     let message = format!("the baseline has no config file `{}`", there.config.display());
-                    return Err(Failure::new(Exit::Invalid, message));
+                    return Err(Failure::new(Ending::Invalid, message));
                 }
                 let policies = policies_of(files::load_workspace_from(&there, &Disk), targets);
                 (folder.display().to_string(), policies)
@@ -78,7 +80,7 @@ impl BaselineArgs {
         };
         match policies {
             Ok(policies) => Ok(Against::Before(policies)),
-            Err(failure) if failure.exit == Exit::Invalid => {
+            Err(failure) if failure.ending == Ending::Invalid => {
                 output::note(&format!(
                     "warning: the baseline `{name}` is invalid ({}): nothing is said of where changes come from",
                     failure.error

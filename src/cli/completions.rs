@@ -4,7 +4,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{CommandLine, CommandResult, Exit, output};
+use super::{CommandLine, CommandResult, output};
+use crate::run::Ending;
 
 /// Prints the script that makes a shell complete commands, options and their values
 ///
@@ -26,6 +27,6 @@ impl Completions {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut CommandLine::command(), "tokenwarden", &mut script);
         output::write(&String::from_utf8(script)?)?;
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 }

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use tracing::Level;
 
-use crate::serve::{
-    directory,
-    store::{Store, StoreError, StoreUrl},
+use crate::{
+    run::{Ending, Failure, environment, reading::read_text},
+    serve::{
+        directory,
+        store::{Store, StoreError, StoreUrl},
+    },
 };
 
-use super::{CommandResult, Exit, Failure, Global, environment, files, log, output, runtime};
+use super::{CommandResult, Global, log, output, runtime};
 
 /// What `directory` understands.
 #[derive(Debug, Subcommand)]
@@ -59,7 +62,7 @@ pub(super) fn run(global: &Global, command: &DirectoryCommand) -> CommandResult 
             output::note(&format!("created the store {}: there was none", url.file.display()));
         }
         output::note(&format!("imported {}", file.display()));
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     })
 }
 
@@ -70,11 +73,11 @@ pub(super) fn run(global: &Global, command: &DirectoryCommand) -> CommandResult 
 /// When the file cannot be read or has a mistake (exit 3), or the store fails.
 pub(super) async fn import(store: &Store, file: &Path) -> Result<(), Failure> {
     let reading = |cause| CannotRead { file: file.to_owned(), cause };
-    let text = files::read_text(file).map_err(reading)?;
+    let text = read_text(file).map_err(reading)?;
     directory::import(store, &text, environment::variable).await.map_err(|cause| {
         let exit = match cause {
-            directory::DirectoryError::Store(_) | directory::DirectoryError::Password(_) => Exit::Error,
-            _ => Exit::Invalid,
+            directory::DirectoryError::Store(_) | directory::DirectoryError::Password(_) => Ending::Error,
+            _ => Ending::Invalid,
         };
         Failure::new(exit, CannotImport { file: file.to_owned(), cause })
     })

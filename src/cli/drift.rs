@@ -7,18 +7,23 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tracing::Level;
 
-use crate::plan::{Allowed, Origin, Purpose};
+use crate::{
+    plan::{Allowed, Origin, Purpose},
+    run::{
+        Ending,
+        plan::{Against, Manner, Planned},
+        workspace::Workspace,
+    },
+};
 
 use super::{
-    CommandResult, Exit, Global,
+    CommandResult, Global,
     baseline::BaselineArgs,
-    files::{self, Workspace},
-    log, output, plan,
+    files, log, output, plan,
+    reach::Reach,
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
-    session::Reach,
-    targets::{self, Against, Manner, Planned},
 };
 
 /// Shows what was changed on the targets, other than by the policy; exits with 2 when something was
@@ -67,12 +72,13 @@ impl DriftCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
         let workspace = files::load_workspace(global)?;
-        let chosen = workspace.targets(global)?;
+        let chosen = workspace.targets(&global.target)?;
         let against = self.baseline.against(Against::AtHand, &chosen, global)?;
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
-        let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
+        let planned =
+            crate::run::plan::plan(&workspace, &chosen, manner, self.reach.command(), global.now).await?;
         let shown = self.show(&workspace, &planned, global, started);
-        targets::close(planned).await;
+        crate::run::plan::close(planned).await;
         shown
     }
 
@@ -91,11 +97,11 @@ impl DriftCommand {
         }
         plan::show_obstacles(planned, &allowed, None);
         self.reports.write(&run, global)?;
-        Ok(planned.iter().map(|one| self.standing(one)).min().unwrap_or(Exit::Done))
+        Ok(planned.iter().map(|one| self.standing(one)).min().unwrap_or(Ending::Done))
     }
 
     /// How the program ends for one target.
-    fn standing(&self, planned: &Planned<'_>) -> Exit {
+    fn standing(&self, planned: &Planned<'_>) -> Ending {
         let counts = |origin| match origin {
             // What may be drift counts: an invalid baseline does not tell.
             Some(Origin::Drift) | None => true,
@@ -103,10 +109,10 @@ impl DriftCommand {
             Some(Origin::Policy) => false,
         };
         match &planned.plan {
-            Err(failure) => failure.exit,
-            Ok((_, plan)) if !plan.is_whole() => Exit::Error,
-            Ok((_, plan)) if plan.changes.iter().any(|change| counts(change.origin)) => Exit::Pending,
-            Ok(_) => Exit::Done,
+            Err(failure) => failure.ending,
+            Ok((_, plan)) if !plan.is_whole() => Ending::Error,
+            Ok((_, plan)) if plan.changes.iter().any(|change| counts(change.origin)) => Ending::Pending,
+            Ok(_) => Ending::Done,
         }
     }
 }

@@ -18,16 +18,19 @@ use crate::{
         explain::{forecast, token},
         explain_json::{DecisionDocument, ExplanationDocument},
     },
+    run::{
+        Ending, Failure,
+        plan::{AT_ONCE, terms},
+        session::connect,
+        workspace::Workspace,
+    },
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global,
-    files::{self, Workspace},
-    log,
+    CommandResult, Global, files, log,
     output::{self, Form},
+    reach::Reach,
     runtime,
-    session::{Reach, connect},
-    targets::{AT_ONCE, terms},
 };
 
 /// Shows every rule that is tried on a token, or what a server would answer to a request
@@ -92,14 +95,14 @@ impl Explain {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_workspace(global)?;
-        let chosen = workspace.targets(global)?;
+        let chosen = workspace.targets(&global.target)?;
         let policies = workspace.load_policies(&chosen)?;
         let targets: Vec<_> = chosen.into_iter().zip(&policies).collect();
         match (&self.token, self.question()) {
             (Some(id), _) => self.explain_token(&TokenId::new(id), &workspace, &targets, global).await,
             (None, Some(question)) => self.explain_request(&question, &workspace, &targets, global).await,
             // The command line has one of them.
-            (None, None) => Ok(Exit::Usage),
+            (None, None) => Ok(Ending::Usage),
         }
     }
 
@@ -124,7 +127,7 @@ impl Explain {
     ) -> CommandResult {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let explained = async {
-                let session = connect(workspace, declaration, self.reach, global.now).await?;
+                let session = connect(workspace, declaration, self.reach.command(), global.now).await?;
                 session.say_clock();
                 let explained = async {
                     let now = session.now();
@@ -165,7 +168,7 @@ impl Explain {
     ) -> CommandResult {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let answer = async {
-                let session = connect(workspace, declaration, self.reach, global.now).await?;
+                let session = connect(workspace, declaration, self.reach.command(), global.now).await?;
                 // No setting rests on what earlier runs did.
                 let history = History::default();
                 let terms = terms(declaration, policy, &history, session.now());
@@ -189,14 +192,14 @@ impl Explain {
 
 /// What was found, the targets that say nothing with the reason, which is also written to standard error, and
 /// how the program ends for them.
-fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors, Exit) {
-    let (mut found, mut errors, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
+fn sort<T>(answers: Answers<T>) -> (Vec<(String, T)>, Errors, Ending) {
+    let (mut found, mut errors, mut exit) = (Vec::new(), Vec::new(), Ending::Done);
     for (target, answer) in answers {
         match answer {
             Ok(answer) => found.push((target, answer)),
             Err(failure) => {
                 output::failure(&failure, Some(&target));
-                exit = exit.min(failure.exit);
+                exit = exit.min(failure.ending);
                 let error: &(dyn Error + 'static) = failure.error.as_ref();
                 errors.push((target, Why::of(error).kept().to_owned()));
             }

@@ -11,17 +11,11 @@ use crate::{
     model::Period,
     plan::waive_existing,
     policy::draft::{self, Drafted},
+    run::{Ending, Failure, session, workspace::Workspace},
     targets::Target,
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global,
-    files::{self, Workspace},
-    log, output,
-    run_files::RunFiles,
-    runtime,
-    session::{self, Reach},
-};
+use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::RunFiles, runtime};
 
 /// Writes a policy that asks for what a target has: planned against the same state, it changes nothing
 #[derive(Debug, Args)]
@@ -57,17 +51,17 @@ impl ImportCommand {
         // A policy that is still to be written is no obstacle.
         let workspace =
             if self.only_waivers { files::load_workspace(global)? } else { files::load_targets(global)? };
-        let declaration = workspace.target(global)?;
-        session::refuse_other_clock("import", &[declaration], global)?;
+        let declaration = workspace.target(&global.target)?;
+        session::refuse_other_clock("import", &[declaration], global.now)?;
         if self.only_waivers {
             workspace.load_policies(&[declaration])?;
         }
-        let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
+        let session = session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
         session.say_clock();
         let text = self.text(&workspace, declaration, &session.target, session.now()).await;
         session.close().await;
         output::write(&text?)?;
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 
     async fn text(

@@ -17,17 +17,21 @@ use crate::{
     },
     model::rails::RailClass,
     plan::{Spent, named_groups},
+    run::{
+        Ending, Failure, redact,
+        session::{self, Session},
+        workspace::Workspace,
+    },
     targets::Target,
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global,
+    CommandResult, Global,
     atomic::{AtomicFile, CannotWrite},
-    files::{self, Workspace},
-    log, output, redact,
+    files, log, output,
+    reach::Reach,
     run_files::RunFiles,
     runtime,
-    session::{self, Reach, Session},
 };
 
 /// Writes down what a target has: settings, users, groups and tokens, and no secret
@@ -58,9 +62,9 @@ impl InventoryCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_workspace(global)?;
-        let declaration = workspace.target(global)?;
-        session::refuse_other_clock("inventory", &[declaration], global)?;
-        let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
+        let declaration = workspace.target(&global.target)?;
+        session::refuse_other_clock("inventory", &[declaration], global.now)?;
+        let session = session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
         session.say_clock();
         let written = self.write(&workspace, declaration, &session, global).await;
         session.close().await;
@@ -89,7 +93,7 @@ impl InventoryCommand {
             return match written.and_then(|taken| Ok(out.flush().map(|()| taken)?)) {
                 // A reader that went away, such as `head`, is no error.
                 Err(SnapshotNotWritten::Line(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    Ok(Exit::Done)
+                    Ok(Ending::Done)
                 }
                 taken => Ok(standing(&declaration.name, &taken?)),
             };
@@ -112,11 +116,11 @@ impl InventoryCommand {
 }
 
 /// How the program ends for what was seen of `target`; says on standard error what was not.
-fn standing(target: &str, taken: &Taken) -> Exit {
+fn standing(target: &str, taken: &Taken) -> Ending {
     for missing in &taken.unseen {
         output::note(&format!("{target}: not seen: {missing}"));
     }
-    if taken.unseen.is_empty() { Exit::Done } else { Exit::Error }
+    if taken.unseen.is_empty() { Ending::Done } else { Ending::Error }
 }
 
 /// The groups to look at: all that there are, or where the server does not list them those that the policy

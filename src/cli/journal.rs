@@ -13,13 +13,14 @@ use crate::{
         Paint,
         journal::{self, RunsDocument},
     },
+    run::{Ending, Failure, records, session},
 };
 
 use super::{
-    CommandResult, Exit, Failure, Global, files, log,
+    CommandResult, Global, files, log,
     output::{self, Form},
-    records, runtime,
-    session::{self, Reach},
+    reach::Reach,
+    runtime,
 };
 
 /// What runs did.
@@ -64,18 +65,18 @@ impl Show {
             None => runs.into_iter().take(self.limit.into()).collect(),
             Some(name) => {
                 let found = runs.into_iter().find(|run| run.head.run == *name);
-                let missing = || Failure::new(Exit::Error, format!("there is no run `{name}`"));
+                let missing = || Failure::new(Ending::Error, format!("there is no run `{name}`"));
                 vec![found.ok_or_else(missing)?]
             }
         };
         self.show(shown, global)?;
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 
     /// The runs on the chosen targets that anybody keeps a record of, the latest first.
     async fn recorded(&self, global: &Global) -> Result<Vec<RecordedRun>, Failure> {
         let workspace = files::load_workspace(global)?;
-        let chosen = workspace.targets(global)?;
+        let chosen = workspace.targets(&global.target)?;
         let limit = if self.run.is_some() { usize::MAX } else { self.limit.into() };
         let mut runs = Vec::new();
         for declaration in chosen {
@@ -88,7 +89,8 @@ impl Show {
                 matches!(declaration.connection, Connection::Gateway(_) | Connection::Embedded { .. });
             let mut of_server = Vec::new();
             if keeps_ledger {
-                let session = session::connect(&workspace, declaration, self.reach, global.now).await?;
+                let session =
+                    session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
                 if let Some(gateway) = session.target.gateway() {
                     let asked = gateway.runs(Timestamp::UNIX_EPOCH, Some(limit)).await;
                     session.close().await;

@@ -15,7 +15,7 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::redact::redact;
+use crate::run::redact::redact;
 
 /// So many lines wait at most.
 const WAITING: usize = 1024;

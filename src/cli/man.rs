@@ -6,7 +6,8 @@ use std::{fs, path::PathBuf};
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 
-use super::{CommandLine, CommandResult, Exit, Global, atomic::CannotWrite, output};
+use super::{CommandLine, CommandResult, Global, atomic::CannotWrite, output};
+use crate::run::Ending;
 
 /// Prints the manual page of the program, or writes the pages of all commands
 #[derive(Debug, Args)]
@@ -33,6 +34,6 @@ impl ManPages {
             Man::new(program).render(&mut page)?;
             output::write(&String::from_utf8(page)?)?;
         }
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 }

@@ -3,7 +3,7 @@
 //! In: the command line, files, Git and the environment. Out: data on standard output, everything
 //! else on standard error, and an exit code. Every other part of the program is wired here.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -12,20 +12,14 @@ mod apply;
 mod atomic;
 mod audit;
 mod baseline;
-mod child;
-mod clock;
 mod completions;
 mod core_dumps;
-mod credential;
 mod directory;
 mod drift;
-mod embedded;
-mod environment;
 mod exit;
 mod explain;
 pub mod files;
 mod git;
-mod hold;
 mod import;
 mod init;
 mod inventory;
@@ -33,11 +27,10 @@ mod journal;
 mod log;
 mod log_queue;
 mod man;
-mod offline;
+mod only;
 mod output;
 mod plan;
-mod records;
-mod redact;
+mod reach;
 mod reports;
 mod review;
 mod reviewed;
@@ -47,17 +40,18 @@ mod run_files;
 mod runtime;
 mod schema;
 mod serve;
-mod session;
 mod settings;
 mod show;
-mod stop;
 mod store;
-mod targets;
+mod terminal;
 mod test;
 mod validate;
 
-pub use exit::{CommandResult, Exit, Failure};
+use crate::run::{Base, Ending};
+pub use exit::{CommandResult, code};
+
 use run_files::RunFiles;
+use terminal::Terminal;
 
 /// Policy as code for API tokens on Bitbucket.
 #[derive(Debug, Parser)]
@@ -117,6 +111,15 @@ pub enum LogFormat {
 }
 
 impl Global {
+    /// Where the run of a command works.
+    fn base(&self) -> Base {
+        Base {
+            directory: self.directory.clone(),
+            config: self.config.clone(),
+            listener: Arc::new(Terminal { color: self.color }),
+        }
+    }
+
     /// The path `written`, which counts from the folder that the program works in.
     fn resolve(&self, written: &std::path::Path) -> PathBuf {
         self.directory.join(written)
@@ -215,7 +218,11 @@ impl Command {
 ///
 /// Errors of the command line and of the command are written to standard error; the answer is
 /// how the program ends.
-pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    ExitCode::from(code(end(arguments)))
+}
+
+fn end(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
     core_dumps::prevent();
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
@@ -223,12 +230,12 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exit {
             let asked_for = !error.use_stderr();
             // Nothing can be said when even this cannot be written.
             let _ = error.print();
-            return if asked_for { Exit::Done } else { Exit::Usage };
+            return if asked_for { Ending::Done } else { Ending::Usage };
         }
     };
     let (command, global) = (&line.command, &line.global);
     command.files(global).check().and_then(|()| command.run(global)).unwrap_or_else(|failure| {
         output::failure(&failure, None);
-        failure.exit
+        failure.ending
     })
 }

@@ -5,9 +5,12 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 
-use crate::report::escape_whole;
+use crate::{
+    report::escape_whole,
+    run::{Failure, environment, redact::redact},
+};
 
-use super::{ColorChoice, Failure, environment, redact::redact};
+use super::ColorChoice;
 
 /// Form of what a command writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -10,19 +10,29 @@ use clap::Args;
 use jiff::SignedDuration;
 use tracing::Level;
 
-use crate::{config::Connection, plan::Allowed, report};
+use crate::{
+    config::Connection,
+    plan::Allowed,
+    report,
+    run::{
+        Ending,
+        clock::{TooEarly, WAY_BACK},
+        offline,
+        plan::{Against, Manner, Planned},
+        workspace::Workspace,
+    },
+};
 
 use super::{
-    CommandResult, Exit, Global, atomic,
+    CommandResult, Global, atomic,
     baseline::BaselineArgs,
-    clock::{TooEarly, WAY_BACK},
-    files::{self, Workspace},
-    log, offline, output,
+    files, log,
+    only::Only,
+    output,
+    reach::Reach,
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
-    session::Reach,
-    targets::{self, Against, Manner, Only, Planned},
 };
 
 /// Shows what would be changed to make the targets comply, and changes nothing
@@ -31,7 +41,7 @@ pub(super) struct PlanCommand {
     /// Form of the plan on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
-    /// Exit with 2 when changes are pending
+    /// Ending with 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
     /// Save the plan to this file, for `show` and `apply`; `-` is standard output, in the place of the report
@@ -75,16 +85,24 @@ impl PlanCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
         let workspace = files::load_workspace(global)?;
-        let chosen = workspace.targets(global)?;
+        let chosen = workspace.targets(&global.target)?;
         let against = self.baseline.against(Against::Nothing, &chosen, global)?;
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
-            let planned = Box::pin(offline::plan(&workspace, file, manner, global)).await?;
+            let planned = Box::pin(offline::plan(
+                &workspace,
+                &global.resolve(file),
+                manner,
+                &global.target,
+                global.now,
+            ))
+            .await?;
             return self.show(&workspace, &[planned], global, started);
         }
-        let planned = targets::plan(&workspace, &chosen, manner, self.reach, global).await?;
+        let planned =
+            crate::run::plan::plan(&workspace, &chosen, manner, self.reach.command(), global.now).await?;
         let shown = self.show(&workspace, &planned, global, started);
-        targets::close(planned).await;
+        crate::run::plan::close(planned).await;
         shown
     }
 
@@ -109,17 +127,17 @@ impl PlanCommand {
         }
         self.reports.write(&run, global)?;
         let standing = planned.iter().map(|one| standing(one, self.detailed_exitcode));
-        Ok(standing.min().unwrap_or(Exit::Done))
+        Ok(standing.min().unwrap_or(Ending::Done))
     }
 }
 
 /// How the program ends for one target after planning alone.
-fn standing<S>(planned: &Planned<'_, S>, detailed: bool) -> Exit {
+fn standing<S>(planned: &Planned<'_, S>, detailed: bool) -> Ending {
     match &planned.plan {
-        Err(failure) => failure.exit,
-        Ok((_, plan)) if !plan.is_whole() => Exit::Error,
-        Ok((_, plan)) if detailed && !plan.changes.is_empty() => Exit::Pending,
-        Ok(_) => Exit::Done,
+        Err(failure) => failure.ending,
+        Ok((_, plan)) if !plan.is_whole() => Ending::Error,
+        Ok((_, plan)) if detailed && !plan.changes.is_empty() => Ending::Pending,
+        Ok(_) => Ending::Done,
     }
 }
 

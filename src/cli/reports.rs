@@ -21,18 +21,22 @@ use crate::{
         sarif::{self, Files},
         text,
     },
+    run::{
+        Failure,
+        plan::Planned,
+        reading::{folder_of, read_text},
+        redact::redact,
+        session,
+        workspace::Workspace,
+    },
     saved::{self, document::PlanDocument},
 };
 
 use super::{
-    Failure, Global,
+    Global,
     atomic::{self, CannotWrite},
-    files::{self, Workspace, folder_of},
     git, output,
-    redact::redact,
     run_files::{Names, RunFiles},
-    session,
-    targets::Planned,
 };
 
 /// Form of one document about a run.
@@ -162,7 +166,7 @@ pub(super) fn run_of<'a, S>(
 /// The run on `targets` that began at `started`.
 pub(super) fn assemble<'a>(targets: Vec<TargetRun<'a>>, global: &Global, started: Instant) -> Run<'a> {
     let planned_for = targets.iter().find_map(|target| target.plan.as_ref().ok()).map(|plan| plan.made_for);
-    let at: Timestamp = planned_for.unwrap_or_else(|| session::present(global));
+    let at: Timestamp = planned_for.unwrap_or_else(|| session::present(global.now));
     Run { at, took: SignedDuration::try_from(started.elapsed()).ok(), targets }
 }
 
@@ -277,14 +281,13 @@ impl Wanted {
 
 fn write_document(path: &Path, format: Format, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
     // What is not there, or is something else, has nothing to be kept.
-    let earlier =
-        if format == Format::Metrics { files::read_text(path).unwrap_or_default() } else { String::new() };
+    let earlier = if format == Format::Metrics { read_text(path).unwrap_or_default() } else { String::new() };
     Ok(atomic::write(path, &format.render(run, &earlier, global)?)?)
 }
 
 /// The index of the notices in a folder; an empty one where there is none.
 fn read_index(path: &Path) -> owners::Index {
-    serde_json::from_str(&files::read_text(path).unwrap_or_default()).unwrap_or_default()
+    serde_json::from_str(&read_text(path).unwrap_or_default()).unwrap_or_default()
 }
 
 /// Writes a notice for each owner and the index of them into `folder`, and takes away the notices of the

@@ -12,12 +12,10 @@ use crate::{
     http::HttpClient,
     report::Run,
     review::{self, Publication, PullRequest, Written},
+    run::{Ending, Failure, credential, reading::read_whole, redact::redact},
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global, credential, files, log, output, redact::redact, reviewed,
-    run_files::RunFiles, runtime,
-};
+use super::{CommandResult, Global, log, output, reviewed, run_files::RunFiles, runtime};
 
 /// Publishes a saved plan into a pull request of Bitbucket Data Center
 #[derive(Debug, Args)]
@@ -105,7 +103,7 @@ impl ReviewCommand {
         if published.annotations_left_out > 0 {
             output::note(&format!("note: {} annotations had no room", published.annotations_left_out));
         }
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 
     fn client(&self, base: &str, global: &Global) -> Result<HttpClient, Failure> {
@@ -116,8 +114,7 @@ impl ReviewCommand {
             _ => Auth::BearerVariable(self.bearer_env.clone()),
         };
         let credential = credential::find(&auth, &global.directory, None)?;
-        let extra_ca =
-            self.tls_ca.as_ref().map(|file| files::read_whole(&global.resolve(file))).transpose()?;
+        let extra_ca = self.tls_ca.as_ref().map(|file| read_whole(&global.resolve(file))).transpose()?;
         Ok(HttpClient::new(base, credential, extra_ca.as_deref())?)
     }
 }

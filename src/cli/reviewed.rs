@@ -6,15 +6,11 @@ use std::path::Path;
 
 use crate::{
     config::TargetDeclaration,
+    run::{Ending, Failure, plan::Planned, reading::read_whole, workspace::Workspace},
     saved::{Reviewed, SavedPlan, Verdict},
 };
 
-use super::{
-    Exit, Failure, Global,
-    files::{self, Workspace},
-    output,
-    targets::Planned,
-};
+use super::{Global, output};
 
 /// Reads the saved plan at `file`. How old it is tells the clock of its server: see [`check_servers`].
 ///
@@ -33,15 +29,15 @@ pub(super) fn read(file: &Path, expected: Option<&str>, global: &Global) -> Resu
 ///
 /// When it cannot be read or is not whole.
 pub(super) fn open(file: &Path, global: &Global) -> Result<SavedPlan, Failure> {
-    let bytes = files::read_whole(&global.resolve(file)).map_err(|error| {
-        Failure::new(Exit::Refused, Unreadable { file: file.display().to_string(), source: error })
+    let bytes = read_whole(&global.resolve(file)).map_err(|error| {
+        Failure::new(Ending::Refused, Unreadable { file: file.display().to_string(), source: error })
     })?;
     SavedPlan::read(&bytes).map_err(refused)
 }
 
 /// Something is wrong with a saved plan.
 pub(super) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Exit::Refused, Box::<dyn std::error::Error + Send + Sync>::from(error))
+    Failure::new(Ending::Refused, Box::<dyn std::error::Error + Send + Sync>::from(error))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +62,13 @@ pub(super) fn targets<'a>(
     if let Some(unknown) = saved.targets().iter().find(|target| !declared(&target.name)) {
         let message =
             format!("the saved plan is for `{}`, which the config file does not have", unknown.name);
-        return Err(Failure::new(Exit::Refused, message));
+        return Err(Failure::new(Ending::Refused, message));
     }
     let planned =
         |target: &&&TargetDeclaration| saved.targets().iter().any(|saved| saved.name == target.name);
     let targets: Vec<_> = chosen.iter().filter(planned).copied().collect();
     if targets.is_empty() {
-        return Err(Failure::new(Exit::Refused, "the saved plan is for none of these targets"));
+        return Err(Failure::new(Ending::Refused, "the saved plan is for none of these targets"));
     }
     Ok(targets)
 }
@@ -89,7 +85,7 @@ pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Resul
         if let Some(other) = reviewed.filter(|target| target.url != plan.server.url) {
             let (name, now, then) = (&plan.target, &plan.server.url, &other.url);
             let message = format!("the saved plan is for `{name}` at {then}, which is {now} now");
-            return Err(Failure::new(Exit::Refused, message));
+            return Err(Failure::new(Ending::Refused, message));
         }
         if reviewed.is_some_and(|target| target.policy_sha256 != plan.policy_fingerprint) {
             output::note(&format!(
@@ -99,16 +95,6 @@ pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Resul
         }
     }
     Ok(())
-}
-
-/// How the program ends because of what was reviewed and not made.
-pub(super) fn standing(reviewed: &[Reviewed]) -> Exit {
-    let refused = reviewed.iter().filter(|one| one.verdict.is_refused()).count();
-    match refused {
-        0 => Exit::Done,
-        _ if refused == reviewed.len() => Exit::Refused,
-        _ => Exit::Partly,
-    }
 }
 
 /// Writes to standard error what was reviewed and not made, and why.

@@ -2,13 +2,15 @@
 
 use std::{error::Error, io, path::Path};
 
-use crate::yaml::FILE_BYTES_AT_MOST;
-
-use super::{
-    Exit, Failure,
-    files::{Source, Unusable},
-    git::{self, GitError, git},
+use crate::{
+    run::{
+        Ending, Failure,
+        reading::{Source, Unusable},
+    },
+    yaml::FILE_BYTES_AT_MOST,
 };
+
+use super::git::{self, GitError, git};
 
 /// As many links are followed on the way to one file.
 const LINKS_AT_MOST: usize = 40;
@@ -49,12 +51,12 @@ impl<'a> Revision<'a> {
                 "`{}` is not in the work tree of a Git repository; use --baseline-dir with a checkout",
                 folder.display()
             );
-            return Err(Failure::new(Exit::Error, message));
+            return Err(Failure::new(Ending::Error, message));
         }
         let prefix = git::line(folder, &["rev-parse", "--show-prefix"])?;
         let named = format!("{name}^{{commit}}");
         let commit = git::line(folder, &["rev-parse", "--verify", "--end-of-options", &named])
-            .map_err(|error| Failure::new(Exit::Error, no_commit(name, folder, &error)))?;
+            .map_err(|error| Failure::new(Ending::Error, no_commit(name, folder, &error)))?;
         Ok(Self { folder, name, commit, prefix })
     }
 

@@ -10,12 +10,10 @@ use tracing::Level;
 use crate::{
     model::{Owner, TokenId},
     plan::{Incident, Purpose, Selection},
+    run::{Ending, Failure, plan::Manner, session, stop::Hangup},
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global, apply::RunArgs, files, log, run_files::RunFiles, runtime, session,
-    stop::Hangup, targets::Manner,
-};
+use super::{CommandResult, Global, apply::RunArgs, files, log, run_files::RunFiles, runtime};
 
 /// Revokes tokens after an incident, whatever the policy and its waivers say: shows which, asks, and looks
 /// again
@@ -69,13 +67,13 @@ impl RevokeCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
         let workspace = files::load_targets(global)?;
-        let chosen = workspace.targets(global)?;
-        session::refuse_other_clock("revoke", &chosen, global)?;
+        let chosen = workspace.targets(&global.target)?;
+        session::refuse_other_clock("revoke", &chosen, global.now)?;
         let tokens = match &self.owner {
             Some(owner) => Selection::Owner(owner.clone()),
             None if chosen.len() > 1 => {
                 let message = "identifiers are those of one server: name it with `--target`";
-                return Err(Failure::new(Exit::Usage, message));
+                return Err(Failure::new(Ending::Usage, message));
             }
             None => Selection::Tokens(self.token.iter().cloned().collect()),
         };

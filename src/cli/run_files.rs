@@ -11,14 +11,14 @@ use crate::{
     config::{Auth, Connection, Server},
     journal,
     report::owners,
+    run::{
+        Ending, Failure,
+        reading::{Disk, folder_of},
+        workspace::{Loaded, load_without_layers},
+    },
 };
 
-use super::{
-    Exit, Failure, Global,
-    files::{self, Disk, Loaded, folder_of},
-    git::plain,
-    test,
-};
+use super::{Global, git::plain, test};
 
 /// What a run reads and writes.
 pub(super) struct RunFiles<'a> {
@@ -120,7 +120,7 @@ impl<'a> RunFiles<'a> {
         let tests = at(test::FOLDER);
         self = self.reading("the config file", &there.config);
         self = self.reading_from("the policy tests in", &tests, Some(Names::Tests));
-        let Loaded { config, policies, .. } = files::load_without_layers(there, &Disk);
+        let Loaded { config, policies, .. } = load_without_layers(&there.base(), &Disk);
         for layer in policies.iter().flatten().filter(|_| layers == Layers::Read) {
             self = self.reading("the policy layer", &at(&layer.path));
         }
@@ -157,7 +157,7 @@ impl<'a> RunFiles<'a> {
     ///
     /// When that would destroy something that the run reads or writes elsewhere, or a folder is missing.
     pub(super) fn check(mut self) -> Result<(), Failure> {
-        let refused = |message: String| Err(Failure::new(Exit::Usage, message));
+        let refused = |message: String| Err(Failure::new(Ending::Usage, message));
         self.written.extend(RunFile::standard_output());
         if !self.written.is_empty() {
             let configs = mem::take(&mut self.configs);

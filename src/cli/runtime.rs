@@ -2,10 +2,9 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{
-    CommandResult,
-    stop::{self, Hangup},
-};
+use crate::run::stop::{self, Hangup};
+
+use super::{CommandResult, output};
 
 /// How long threads that wait for the system may keep the process after its work has ended.
 const LINGER: Duration = Duration::from_secs(2);
@@ -30,7 +29,7 @@ pub(super) fn block_on_to_the_end(
 ) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        stop::watch(hangup)?;
+        stop::watch(hangup, output::note)?;
         work.await
     });
     runtime.shutdown_timeout(LINGER);

@@ -6,9 +6,13 @@ use std::{fs, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::{config, inventory, journal, policy, policy_tests, report, saved};
+use crate::{
+    config, inventory, journal, policy, policy_tests, report,
+    run::{Ending, Failure},
+    saved,
+};
 
-use super::{CommandResult, Exit, Failure, Global, atomic::CannotWrite, output};
+use super::{CommandResult, Global, atomic::CannotWrite, output};
 
 /// Prints the JSON schema of a document, or writes them all
 #[derive(Debug, Args)]
@@ -90,6 +94,6 @@ impl Schema {
                 fs::write(&path, document.text()?).map_err(|source| CannotWrite { path, source })?;
             }
         }
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 }

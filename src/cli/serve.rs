@@ -16,16 +16,17 @@ use tracing::Level;
 
 use crate::{
     model::{GroupName, Period},
+    run::{
+        Ending, Failure,
+        stop::{self, Hangup},
+    },
     serve::{
         self, Certificate, CompatibleVersion, Options, PublicUrl, ServeError, Tls, TlsVersion,
         store::{Store, StoreError, StoreUrl},
     },
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global, directory, log, runtime,
-    stop::{self, Hangup},
-};
+use super::{CommandResult, Global, directory, log, runtime};
 
 /// What `serve` understands.
 #[derive(Debug, Args)]
@@ -132,7 +133,7 @@ pub(super) fn run(global: &Global, arguments: &ServeArgs) -> CommandResult {
 
 fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     if global.now.is_some() {
-        return Err(Failure::new(Exit::Usage, StoppedClock));
+        return Err(Failure::new(Ending::Usage, StoppedClock));
     }
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
@@ -141,7 +142,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
         _ => None,
     };
     if tls.is_none() && !arguments.insecure_http && !arguments.listen.ip().to_canonical().is_loopback() {
-        return Err(Failure::new(Exit::Usage, Unencrypted(arguments.listen)));
+        return Err(Failure::new(Ending::Usage, Unencrypted(arguments.listen)));
     }
     runtime::block_on_to_the_end(Hangup::Told, async {
         let listening = |cause| CannotListen { address: arguments.listen, cause };
@@ -162,7 +163,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             ..Options::new(GroupName::new(arguments.admin_group.as_str()))
         };
         let running = serve::start(store, listener, options).await.map_err(|error| match error {
-            ServeError::Store(StoreError::SettingsLost) => Failure::new(Exit::Usage, error),
+            ServeError::Store(StoreError::SettingsLost) => Failure::new(Ending::Usage, error),
             error => error.into(),
         })?;
         let reloaded = running.certificate().map(|certificate| (certificate, stop::hangups()));
@@ -177,7 +178,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             never = reload_on_hangup(reloaded) => match never {},
         }
         tracing::info!("stopped");
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     })
 }
 
@@ -188,7 +189,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
 /// When the store is new and nobody asked for that (exit 64), or cannot be opened.
 async fn open(global: &Global, arguments: &ServeArgs) -> Result<(Store, bool), Failure> {
     let url = StoreUrl { file: global.resolve(&arguments.store.file) };
-    let not_begun = || Failure::new(Exit::Usage, NotBegun(url.file.clone()));
+    let not_begun = || Failure::new(Ending::Usage, NotBegun(url.file.clone()));
     let opened = if arguments.create { Store::open_or_create(&url).await } else { Store::open(&url).await };
     let store = match opened {
         Err(StoreError::Missing(_)) => return Err(not_begun()),

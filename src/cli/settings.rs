@@ -9,15 +9,15 @@ use std::{
 use clap::Subcommand;
 use tracing::Level;
 
-use crate::serve::{
-    settings::{self, TransferError},
-    store::{Store, StoreUrl},
+use crate::{
+    run::{Ending, Failure, reading::read_text, session::system_time},
+    serve::{
+        settings::{self, TransferError},
+        store::{Store, StoreUrl},
+    },
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global, directory::CannotRead, files, log, output, run_files::RunFiles,
-    runtime, session::system_time,
-};
+use super::{CommandResult, Global, directory::CannotRead, log, output, run_files::RunFiles, runtime};
 
 /// What `settings` understands.
 #[derive(Debug, Subcommand)]
@@ -77,20 +77,20 @@ pub(super) fn run(global: &Global, command: &SettingsCommand) -> CommandResult {
 async fn export(store: &Store) -> CommandResult {
     let text = settings::export(store).await?;
     output::write(&format!("{text}\n"))?;
-    Ok(Exit::Done)
+    Ok(Ending::Done)
 }
 
 async fn import(store: &Store, global: &Global, file: &Path) -> CommandResult {
     let text = read(global, file).map_err(|cause| CannotRead { file: file.to_owned(), cause })?;
     settings::import(store, &text, system_time()).await.map_err(|error| {
         let exit = match error {
-            TransferError::Document(_) | TransferError::Meaning(_) => Exit::Invalid,
-            TransferError::Store(_) | TransferError::Absent => Exit::Error,
+            TransferError::Document(_) | TransferError::Meaning(_) => Ending::Invalid,
+            TransferError::Store(_) | TransferError::Absent => Ending::Error,
         };
         Failure::new(exit, error)
     })?;
     output::note("imported settings");
-    Ok(Exit::Done)
+    Ok(Ending::Done)
 }
 
 async fn reset_clock(store: &Store) -> CommandResult {
@@ -98,7 +98,7 @@ async fn reset_clock(store: &Store) -> CommandResult {
     store.go_back_to(now).await?;
     let before = before.map_or("nowhere".to_owned(), |before| format!("{before:.0}"));
     output::note(&format!("the time of the store was at {before} and is at {now:.0}"));
-    Ok(Exit::Done)
+    Ok(Ending::Done)
 }
 
 fn read(global: &Global, file: &Path) -> std::io::Result<String> {
@@ -107,6 +107,6 @@ fn read(global: &Global, file: &Path) -> std::io::Result<String> {
         std::io::stdin().read_to_string(&mut text)?;
         Ok(text)
     } else {
-        files::read_text(&global.resolve(file))
+        read_text(&global.resolve(file))
     }
 }

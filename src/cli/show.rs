@@ -7,13 +7,12 @@ use clap::Args;
 use tracing::Level;
 
 use super::{
-    CommandResult, Exit, Global, log, output,
+    CommandResult, Global, log, output,
     reports::{self, Format, Reports},
     reviewed,
     run_files::RunFiles,
 };
-
-use crate::report::Run;
+use crate::{report::Run, run::Ending};
 
 /// Shows a saved plan
 #[derive(Debug, Args)]
@@ -59,6 +58,6 @@ impl ShowCommand {
         }
         output::note(&format!("digest sha256:{}, valid until {:.0}", saved.digest, saved.valid_until));
         self.reports.write(&run, global)?;
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 }

@@ -5,9 +5,12 @@ use std::{io, path::PathBuf};
 use clap::Subcommand;
 use tracing::Level;
 
-use crate::serve::store::{Renumbered, Restored, Store, StoreError, StoreUrl};
+use crate::{
+    run::{Ending, Failure, session::system_time},
+    serve::store::{Renumbered, Restored, Store, StoreError, StoreUrl},
+};
 
-use super::{CommandResult, Exit, Failure, Global, log, output, runtime, session::system_time};
+use super::{CommandResult, Global, log, output, runtime};
 
 /// What `store` understands.
 #[derive(Debug, Subcommand)]
@@ -56,27 +59,27 @@ pub(super) fn run(global: &Global, command: &StoreCommand) -> CommandResult {
 async fn backup(file: PathBuf, store: StoreUrl) -> CommandResult {
     Store::back_up(&store, &file, system_time()).await.map_err(|error| match &error {
         StoreError::Copy { cause, .. } if cause.kind() == io::ErrorKind::AlreadyExists => {
-            Failure::new(Exit::Refused, error)
+            Failure::new(Ending::Refused, error)
         }
         _ => error.into(),
     })?;
     output::note(&format!("backed up {} to {}", store.file.display(), file.display()));
-    Ok(Exit::Done)
+    Ok(Ending::Done)
 }
 
 async fn restore(file: PathBuf, store: StoreUrl) -> CommandResult {
     let restored = Store::restore(&file, &store, system_time()).await;
     let restored = restored.map_err(|error| match error {
-        StoreError::Locked => Failure::new(Exit::Refused, InUse(store.file.clone())),
+        StoreError::Locked => Failure::new(Ending::Refused, InUse(store.file.clone())),
         StoreError::OtherStore(_) | StoreError::LeftBehind(_) | StoreError::InTheWay(_) => {
-            Failure::new(Exit::Refused, error)
+            Failure::new(Ending::Refused, error)
         }
         error => error.into(),
     })?;
     let of = restored.of.map_or("an unknown moment".to_owned(), |at| format!("{at:.0}"));
     output::note(&format!("restored {} from {}, of {of}", store.file.display(), file.display()));
     output::note(&told(&restored));
-    Ok(Exit::Done)
+    Ok(Ending::Done)
 }
 
 /// What became of the tokens, and what nobody can know.
@@ -132,5 +135,5 @@ async fn check(store: StoreUrl) -> CommandResult {
         text.push_str("no problems found\n");
     }
     output::write(&text)?;
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::Error })
+    Ok(if problems.is_empty() { Ending::Done } else { Ending::Error })
 }

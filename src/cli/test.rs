@@ -24,15 +24,15 @@ use crate::{
         file::{self, Case, TestFile},
     },
     report::{Paint, test_json::TestReportDocument, test_junit, test_text},
+    run::{
+        Ending, Failure, Listener,
+        reading::read_regular,
+        workspace::{Workspace, invalid},
+    },
     yaml::{Code, Diagnostic, Diagnostics, Mark, Sources},
 };
 
-use super::{
-    CommandResult, Exit, Failure, Global,
-    files::{self, Workspace, invalid, show},
-    output,
-    run_files::RunFiles,
-};
+use super::{CommandResult, Global, files, output, run_files::RunFiles, terminal::Terminal};
 
 /// The folder beside the config file in which policy tests are looked for.
 pub(super) const FOLDER: &str = "tests";
@@ -89,7 +89,7 @@ impl Test {
     /// written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         let workspace = files::load_workspace(global)?;
-        let targets = workspace.targets(global)?;
+        let targets = workspace.targets(&global.target)?;
         let paths = self.paths(global, &workspace)?;
         let named: Vec<&str> = workspace.config.targets.iter().map(|target| target.name.as_str()).collect();
         let (mut files, sources) = read(&paths, &named, global)?;
@@ -97,7 +97,7 @@ impl Test {
         if files.is_empty() {
             let asked: Vec<_> = self.paths.iter().map(|path| format!("`{}`", path.display())).collect();
             let asked = if asked.is_empty() { format!("the folder `{FOLDER}`") } else { asked.join(", ") };
-            return Err(Failure::new(Exit::Invalid, NoCase(asked)));
+            return Err(Failure::new(Ending::Invalid, NoCase(asked)));
         }
         let tested = |target: &&TargetDeclaration| files.iter().any(|file| file.target.text == target.name);
         let targets: Vec<_> = targets.into_iter().filter(tested).collect();
@@ -105,14 +105,14 @@ impl Test {
         let run = run(&files, &sources, &targets, &policies, global)?;
         self.show(&run, global)?;
         if run.failed() > 0 {
-            return Ok(Exit::Invalid);
+            return Ok(Ending::Invalid);
         }
         if run.coverage.percent() < self.coverage_min {
             let (is, least) = (run.coverage.percent(), self.coverage_min);
             output::note(&format!("error: the cases exercise {is} %, and --coverage-min asks for {least} %"));
-            return Ok(Exit::Invalid);
+            return Ok(Ending::Invalid);
         }
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 
     fn show(&self, run: &TestRun, global: &Global) -> Result<(), Failure> {
@@ -180,7 +180,7 @@ fn read(paths: &[TestPath], targets: &[&str], global: &Global) -> Result<(Vec<Te
     let (mut diagnostics, mut sources) = (Diagnostics::default(), Sources::new());
     let mut files = Vec::new();
     for TestPath { path, shown } in paths {
-        match files::read_regular(path) {
+        match read_regular(path) {
             Ok(bytes) => {
                 let reading = file::read(shown, &bytes);
                 if let Some(file) = reading.file {
@@ -193,7 +193,7 @@ fn read(paths: &[TestPath], targets: &[&str], global: &Global) -> Result<(Vec<Te
             Err(problem) => diagnostics.push(problem.at(&Mark::of_file(shown), "", shown)),
         }
     }
-    show(&diagnostics, &sources, global.color);
+    Terminal { color: global.color }.mistakes(&diagnostics, &sources);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, paths.len())) } else { Ok((files, sources)) }
 }
 
@@ -244,7 +244,7 @@ fn check_words(tested: &[(&TestFile, &Policy)], sources: &Sources, global: &Glob
     for (file, policy) in tested {
         diagnostics.append(policy_tests::check(file, policy));
     }
-    show(&diagnostics, sources, global.color);
+    Terminal { color: global.color }.mistakes(&diagnostics, sources);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, tested.len())) } else { Ok(()) }
 }
 

@@ -9,15 +9,19 @@ use jiff::Timestamp;
 use crate::{
     policy::{Layer, Reading, read_layers},
     report,
+    run::{
+        Ending,
+        reading::{Disk, read_regular},
+        session::present,
+        workspace::{Loaded, load},
+    },
     yaml::{Diagnostics, Mark, Sources},
 };
 
 use super::{
-    CommandResult, Exit, Global,
-    files::{self, Loaded},
+    CommandResult, Global,
     output::{self, Form},
     run_files::RunFiles,
-    session::present,
 };
 
 /// Checks the config file and every policy layer, and shows all mistakes at once
@@ -73,20 +77,20 @@ impl Validate {
             }
         };
         output::write(&text)?;
-        Ok(if checked.diagnostics.have_errors() { Exit::Invalid } else { Exit::Done })
+        Ok(if checked.diagnostics.have_errors() { Ending::Invalid } else { Ending::Done })
     }
 
     fn single_files(&self, global: &Global) -> Checked {
         let paths: BTreeSet<&PathBuf> = self.paths.iter().collect();
         let mut checked = Checked {
-            now: present(global),
+            now: present(global.now),
             files: paths.len(),
             diagnostics: Diagnostics::default(),
             sources: Sources::new(),
         };
         for path in paths {
             let shown = path.display().to_string();
-            match files::read_regular(&global.directory.join(path)) {
+            match read_regular(&global.directory.join(path)) {
                 Ok(bytes) => {
                     let layer = Layer::read(shown.into(), &bytes);
                     checked.add(read_layers(&[&layer]));
@@ -102,8 +106,8 @@ impl Validate {
 }
 
 fn workspace(global: &Global) -> Checked {
-    let Loaded { policies, layers, diagnostics, sources, .. } = files::load(global, &files::Disk);
-    let mut checked = Checked { now: present(global), files: 1 + layers.count(), diagnostics, sources };
+    let Loaded { policies, layers, diagnostics, sources, .. } = load(&global.base(), &Disk);
+    let mut checked = Checked { now: present(global.now), files: 1 + layers.count(), diagnostics, sources };
     for policy in &policies {
         let read = layers.of(policy);
         if read.len() == policy.len() {

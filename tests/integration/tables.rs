@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, path::Path};
 use clap::CommandFactory;
 use serde_json::Value;
 use tokenwarden::{
-    cli::{CommandLine, Exit},
+    cli::{CommandLine, code},
     model::{RuleCode, Verb, audit::AuditAction, rails::RailClass},
+    run::Ending,
 };
 
 use crate::docs::{pages, repository, text};
@@ -60,14 +61,14 @@ fn the_page_of_the_rails_has_each_with_its_defaults() {
 
 #[test]
 fn the_page_of_the_exit_codes_has_each() {
-    use Exit::{Done, Error, Invalid, Partly, Pending, Refused, Usage};
+    use Ending::{Done, Error, Invalid, Partly, Pending, Refused, Usage};
     let page = text("docs/exit-codes.md");
     let listed: BTreeSet<u8> =
         page.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok()).collect();
     let mut all = [Usage, Invalid, Refused, Partly, Error, Pending, Done];
-    assert_eq!(listed, all.map(Exit::code).into());
+    assert_eq!(listed, all.map(code).into());
     all.sort();
-    let order = all.map(|exit| exit.code().to_string()).join(", ");
+    let order = all.map(|exit| code(exit).to_string()).join(", ");
     assert!(page.contains(&format!("the first of {order} counts")), "{order}");
 }
 

@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use clap::Parser;
-use tokenwarden::cli::{Exit, Global, files};
+use tokenwarden::{
+    cli::{Global, files},
+    run::Ending,
+};
 
 #[derive(Parser)]
 struct Line {
@@ -37,7 +40,7 @@ fn each_target_gets_the_policy_of_its_layers() {
     let global = global(folder.path(), &[]);
     let workspace = files::load_workspace(&global).expect("valid settings");
     assert_eq!(workspace.folder, folder.path());
-    let targets = workspace.targets(&global).expect("all targets");
+    let targets = workspace.targets(&global.target).expect("all targets");
     let policies: Vec<_> = targets
         .iter()
         .map(|target| {
@@ -60,26 +63,26 @@ fn targets_are_chosen_by_name_and_an_unknown_name_is_a_mistake_of_the_command_li
     let workspace = files::load_workspace(&global(folder.path(), &[])).expect("valid settings");
     let names = |arguments: &[&str]| {
         let targets = workspace
-            .targets(&global(folder.path(), arguments))
-            .map_err(|failure| (failure.exit, failure.error.to_string()))?;
+            .targets(&global(folder.path(), arguments).target)
+            .map_err(|failure| (failure.ending, failure.error.to_string()))?;
         Ok(targets.iter().map(|target| target.name.clone()).collect::<Vec<_>>())
     };
     assert_eq!(names(&["--target", "a"]), Ok(vec!["a".to_owned()]));
     assert_eq!(names(&["--target", "a", "--target", "b"]), Ok(vec!["b".to_owned(), "a".to_owned()]));
     let error = "there is no target `c`; the config file has `b`, `a`".to_owned();
-    assert_eq!(names(&["--target", "c"]), Err((Exit::Usage, error)));
+    assert_eq!(names(&["--target", "c"]), Err((Ending::Usage, error)));
 }
 
 #[test]
 fn invalid_settings_and_invalid_policies_end_with_their_exit_code() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = || files::load_workspace(&global(folder.path(), &[]));
-    assert_eq!(settings().map(|_| ()).map_err(|failure| failure.exit), Err(Exit::Invalid));
+    assert_eq!(settings().map(|_| ()).map_err(|failure| failure.ending), Err(Ending::Invalid));
     write(folder.path(), "tokenwarden.yaml", SETTINGS);
     write(folder.path(), "base.yaml", "version: 1\n");
     assert_eq!(
-        settings().map(|_| ()).map_err(|failure| failure.exit),
-        Err(Exit::Invalid),
+        settings().map(|_| ()).map_err(|failure| failure.ending),
+        Err(Ending::Invalid),
         "a layer is missing"
     );
     write(folder.path(), "b.yaml", "version: 1\npermissions: { use: [] }\n");
@@ -88,7 +91,7 @@ fn invalid_settings_and_invalid_policies_end_with_their_exit_code() {
         .config
         .targets
         .iter()
-        .map(|target| workspace.load_policies(&[target]).map(|_| ()).map_err(|failure| failure.exit))
+        .map(|target| workspace.load_policies(&[target]).map(|_| ()).map_err(|failure| failure.ending))
         .collect();
-    assert_eq!(exits, [Err(Exit::Invalid), Ok(())]);
+    assert_eq!(exits, [Err(Ending::Invalid), Ok(())]);
 }

@@ -13,9 +13,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    CommandResult, Exit, Failure, Global, atomic::CannotWrite, files::read_regular, output, schema::Document,
-};
+use super::{CommandResult, Global, atomic::CannotWrite, output, schema::Document};
+use crate::run::{Ending, Failure, reading::read_regular};
 
 /// Writes a policy repository that can be tried out at once, and the files that run it in CI
 ///
@@ -124,14 +123,14 @@ impl Init {
             }
         }
         if !paths.is_empty() {
-            return Err(Failure::new(Exit::Refused, InTheWay { paths }));
+            return Err(Failure::new(Ending::Refused, InTheWay { paths }));
         }
         for template in missing {
             write(&folder, template)?;
             output::write(&format!("wrote {}\n", template.path))?;
         }
         output::write(&self.next(&folder))?;
-        Ok(Exit::Done)
+        Ok(Ending::Done)
     }
 
     /// What to do next.

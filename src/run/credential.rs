@@ -9,11 +9,12 @@ use crate::{
     config::Auth,
     http::Credential,
     model::{MarkKey, mark::ShortKey},
+    run::reading::read_text,
 };
 
 use super::{
     child::{self, ChildError},
-    environment, files, redact,
+    environment, redact,
 };
 
 /// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only
@@ -22,7 +23,7 @@ use super::{
 /// # Errors
 ///
 /// When it is not there, empty, or not allowed.
-pub(super) fn find(
+pub(crate) fn find(
     auth: &Auth,
     folder: &Path,
     may_run: Option<Duration>,
@@ -37,7 +38,7 @@ pub(super) fn find(
         Auth::Token { user: None, token_env } => Ok(Credential::Bearer(variable(token_env)?)),
         Auth::BearerVariable(name) => Ok(Credential::Bearer(variable(name)?)),
         Auth::BearerFile(path) => {
-            let text = files::read_text(&folder.join(path))
+            let text = read_text(&folder.join(path))
                 .map_err(|source| NoCredential::File { path: path.clone(), source })?;
             Ok(Credential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
         }
@@ -50,7 +51,7 @@ pub(super) fn find(
 /// # Errors
 ///
 /// When it is not there or too short.
-pub(super) fn mark_key(name: &str) -> Result<MarkKey, NoCredential> {
+pub(crate) fn mark_key(name: &str) -> Result<MarkKey, NoCredential> {
     let text = variable(name)?;
     MarkKey::new(text.expose_secret()).map_err(|source| NoCredential::Key { name: name.to_owned(), source })
 }
@@ -82,7 +83,7 @@ fn one_line(text: &str, place: impl Fn() -> String) -> Result<SecretString, NoCr
 
 /// There is no credential where the config file says.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoCredential {
+pub(crate) enum NoCredential {
     #[error("the environment variable `{name}` is not set")]
     Variable { name: String },
     #[error("the environment variable `{name}`, which `mark_key_env` names, holds no key")]

@@ -1,14 +1,14 @@
 //! A connection to a target: how it is reached, and what its clock says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     config::{Auth, Connection, Server, TargetDeclaration},
     http::{HttpClient, Limits},
     model::canonical_address,
+    run::{Listener, reading::read_whole, workspace::Workspace},
     targets::{
         Target,
         bitbucket::{self, Bitbucket},
@@ -17,55 +17,49 @@ use crate::{
     },
 };
 
-use super::{
-    Exit, Failure, Global,
-    clock::ClockStanding,
-    credential,
-    embedded::Embedded,
-    files::{self, Workspace},
-    output,
-    records::Records,
-};
+use super::{Ending, Failure, clock::ClockStanding, credential, embedded::Embedded, records::Records};
 
 /// How long `auth.command` may take where `timeout_seconds` does not say it.
 const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(30);
 
-/// What is said about reaching targets.
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Reach {
-    /// Run the program that `auth.command` of the config file names
-    #[arg(long)]
-    allow_auth_command: bool,
+/// Whether the program that `auth.command` of the config file names may be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthCommand {
+    /// It is run.
+    Allowed,
+    /// It is not: whoever wrote the config file may not be trusted with a program.
+    Forbidden,
 }
 
 /// A connection to a target; for an embedded one the server as well.
-pub(super) struct Session {
+pub(crate) struct Session {
     /// The target.
-    pub(super) target: Target,
+    pub(crate) target: Target,
     /// What runs on it did.
-    pub(super) records: Records,
+    pub(crate) records: Records,
     /// The name of the target in the config file.
     name: String,
     embedded: Option<Embedded>,
+    pub(crate) listener: Arc<dyn Listener>,
     /// The moment that `--now` says.
     fixed: Option<Timestamp>,
     /// How far its clock may be wrong, when somebody says so.
-    pub(super) skew: Option<SignedDuration>,
+    pub(crate) skew: Option<SignedDuration>,
 }
 
 impl Session {
     /// What time it is on the server, UTC, in whole seconds; the moment that `--now` says when it does.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         now_of(&self.target, self.fixed)
     }
 
     /// What time it is on the server at the latest, UTC; the moment that `--now` says when it does.
-    pub(super) fn latest(&self) -> Timestamp {
+    pub(crate) fn latest(&self) -> Timestamp {
         self.fixed.unwrap_or_else(|| self.clock().latest(system_time()))
     }
 
     /// How the clock of the server stands to ours.
-    pub(super) fn clock(&self) -> ClockStanding {
+    pub(crate) fn clock(&self) -> ClockStanding {
         // The server that runs in this process has the same moment then.
         if self.embedded.is_some() && self.fixed.is_some() {
             ClockStanding::Given
@@ -76,19 +70,19 @@ impl Session {
 
     /// How late the date of anything that happened on the server can be by now, UTC; nothing when it does not
     /// tell its time.
-    pub(super) fn latest_date(&self) -> Option<Timestamp> {
+    pub(crate) fn latest_date(&self) -> Option<Timestamp> {
         self.clock().latest_date(system_time(), self.skew)
     }
 
     /// Says what is to be said of the clocks.
-    pub(super) fn say_clock(&self) {
+    pub(crate) fn say_clock(&self) {
         if let Some(warning) = self.clock().warning() {
-            output::note(&format!("warning: {}: {warning}", self.name));
+            self.listener.note(&format!("warning: {}: {warning}", self.name));
         }
     }
 
     /// Ends the connection, and the server when it is embedded; other runs may begin then.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         let calls = self.target.calls();
         tracing::info!(
             of = self.name,
@@ -111,16 +105,23 @@ impl Session {
 /// # Errors
 ///
 /// When there is no credential, the embedded server cannot start, or the server does not let us in.
-pub(super) async fn connect(
+pub(crate) async fn connect(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
-    reach: Reach,
+    command: AuthCommand,
     fixed: Option<Timestamp>,
 ) -> Result<Session, Failure> {
-    let (target, embedded) = reach_target(workspace, declaration, reach, fixed).await?;
+    let (target, embedded) = reach_target(workspace, declaration, command, fixed).await?;
     let records = Records::new(workspace, declaration);
-    let mut session =
-        Session { target, records, name: declaration.name.clone(), embedded, fixed, skew: None };
+    let mut session = Session {
+        target,
+        records,
+        name: declaration.name.clone(),
+        embedded,
+        listener: Arc::clone(&workspace.listener),
+        fixed,
+        skew: None,
+    };
     match session.target.greet().await {
         Ok(()) => {
             session.records.identify(&session.target);
@@ -137,13 +138,13 @@ pub(super) async fn connect(
 async fn reach_target(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
-    reach: Reach,
+    command: AuthCommand,
     fixed: Option<Timestamp>,
 ) -> Result<(Target, Option<Embedded>), Failure> {
     let name = &declaration.name;
     match &declaration.connection {
         Connection::Gateway(server) => {
-            let client = client(workspace, server, reach).await?;
+            let client = client(workspace, server, command).await?;
             let target = Target::Gateway(Gateway::new(client, server.url.as_str()));
             Ok((target, None))
         }
@@ -165,7 +166,7 @@ async fn reach_target(
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,
             };
-            let client = client(workspace, server, reach).await?;
+            let client = client(workspace, server, command).await?;
             let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
             Ok((target, None))
         }
@@ -179,7 +180,7 @@ async fn reach_target(
                 token_id: declaration.ourselves.token_id.clone(),
                 address: declaration.ourselves.address,
             };
-            let client = client(workspace, server, reach).await?;
+            let client = client(workspace, server, command).await?;
             let target = Target::Resolution(Resolution::new(client, server.url.as_str(), options));
             Ok((target, None))
         }
@@ -188,14 +189,13 @@ async fn reach_target(
 
 /// A client of `server`. Its credential may come from a program or a file, and the certificates of the
 /// system come from many: none of that must keep the other targets waiting.
-async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<HttpClient, Failure> {
+async fn client(workspace: &Workspace, server: &Server, command: AuthCommand) -> Result<HttpClient, Failure> {
     let (server, folder) = (server.clone(), workspace.folder.clone());
     let make = move || -> Result<HttpClient, Failure> {
         let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
-        let may_run = reach.allow_auth_command.then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
+        let may_run = (command == AuthCommand::Allowed).then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
         let credential = credential::find(&server.auth, &folder, may_run)?;
-        let extra_ca =
-            server.tls_ca.as_ref().map(|file| files::read_whole(&folder.join(file))).transpose()?;
+        let extra_ca = server.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
         let mut limits = Limits::default();
         limits.call = timeout.unwrap_or(limits.call);
         Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
@@ -205,14 +205,14 @@ async fn client(workspace: &Workspace, server: &Server, reach: Reach) -> Result<
 
 /// What the clock of the system says, UTC.
 #[expect(clippy::disallowed_methods, reason = "the clock of whoever calls us is read here")]
-pub(super) fn system_time() -> Timestamp {
+pub(crate) fn system_time() -> Timestamp {
     Timestamp::now()
 }
 
 /// The moment that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
 /// finer. What becomes of a target is never judged by it: see [`Session::now`].
-pub(super) fn present(global: &Global) -> Timestamp {
-    global.now.unwrap_or_else(|| whole_seconds(system_time()))
+pub(crate) fn present(fixed: Option<Timestamp>) -> Timestamp {
+    fixed.unwrap_or_else(|| whole_seconds(system_time()))
 }
 
 /// What time it is on `target`, UTC, in whole seconds; `fixed` when it is given.
@@ -229,16 +229,16 @@ fn whole_seconds(moment: Timestamp) -> Timestamp {
 /// # Errors
 ///
 /// When the command line has it, and one of `targets` is not embedded.
-pub(super) fn refuse_other_clock(
+pub(crate) fn refuse_other_clock(
     command: &str,
     targets: &[&TargetDeclaration],
-    global: &Global,
+    fixed: Option<Timestamp>,
 ) -> Result<(), Failure> {
-    if global.now.is_some() && targets.iter().any(|target| target.connection.server().is_some()) {
+    if fixed.is_some() && targets.iter().any(|target| target.connection.server().is_some()) {
         let message = format!(
             "--now goes with `{command}` only for embedded targets: other servers have their own clock"
         );
-        return Err(Failure::new(Exit::Usage, message));
+        return Err(Failure::new(Ending::Usage, message));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ const NOTABLE: SignedDuration = SignedDuration::from_mins(2);
 const MOST: SignedDuration = SignedDuration::from_mins(10);
 /// How the clock of a server stands to ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClockStanding {
+pub(crate) enum ClockStanding {
     /// Neither matters: the moment is given.
     Given,
     /// Read from the dates of answers; nothing when none had one.
@@ -23,12 +23,12 @@ pub(super) enum ClockStanding {
 
 impl ClockStanding {
     /// That of the clock of `target`.
-    pub(super) fn of(target: &Target) -> Self {
+    pub(crate) fn of(target: &Target) -> Self {
         Self::Read(target.clock())
     }
 
     /// What time it is on the server when it is `ours` here.
-    pub(super) fn now(self, ours: Timestamp) -> Timestamp {
+    pub(crate) fn now(self, ours: Timestamp) -> Timestamp {
         match self {
             Self::Read(Some(offset)) => offset.now(ours),
             Self::Given | Self::Read(None) => ours,
@@ -36,7 +36,7 @@ impl ClockStanding {
     }
 
     /// What time it is on the server at the latest when it is `ours` here.
-    pub(super) fn latest(self, ours: Timestamp) -> Timestamp {
+    pub(crate) fn latest(self, ours: Timestamp) -> Timestamp {
         match self {
             Self::Read(Some(offset)) => offset.latest(ours),
             Self::Given | Self::Read(None) => ours,
@@ -44,7 +44,7 @@ impl ClockStanding {
     }
 
     /// What is to be said of it, when there is something.
-    pub(super) fn warning(self) -> Option<String> {
+    pub(crate) fn warning(self) -> Option<String> {
         match self {
             Self::Given => None,
             Self::Read(None) => Some(
@@ -58,12 +58,12 @@ impl ClockStanding {
     }
 
     /// Whether the time of the server is ahead of ours.
-    pub(super) fn is_ahead(self) -> bool {
+    pub(crate) fn is_ahead(self) -> bool {
         matches!(self, Self::Read(Some(offset)) if offset.is_ahead() == Some(true))
     }
 
     /// Why `plan` must not be applied, when it must not, unless clocks may be `allowed` apart.
-    pub(super) fn refusal(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<String> {
+    pub(crate) fn refusal(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<String> {
         match self {
             Self::Given => None,
             Self::Read(None) => (allowed.is_none() && is_judged_by_time(plan)).then(|| {
@@ -83,7 +83,7 @@ impl ClockStanding {
 
     /// How late the date of anything that happened on the server can be when it is `ours` here, UTC, where
     /// clocks may be `allowed` apart; nothing when the server does not tell its time.
-    pub(super) fn latest_date(self, ours: Timestamp, allowed: Option<SignedDuration>) -> Option<Timestamp> {
+    pub(crate) fn latest_date(self, ours: Timestamp, allowed: Option<SignedDuration>) -> Option<Timestamp> {
         match self {
             Self::Read(Some(offset)) => {
                 Some(offset.latest(ours).checked_add(tolerated(allowed)).unwrap_or(Timestamp::MAX))
@@ -94,7 +94,7 @@ impl ClockStanding {
 
     /// The moment at which a token was made or used although `plan` was made for an earlier one, when that tells
     /// of a wrong clock. Clocks may be `allowed` apart.
-    pub(super) fn too_early(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<TooEarly> {
+    pub(crate) fn too_early(self, plan: &Plan, allowed: Option<SignedDuration>) -> Option<TooEarly> {
         // An incident is not judged by time: one odd date keeps no leaked token alive.
         if matches!(plan.purpose, Purpose::Revoke(_)) && self != Self::Given {
             return None;
@@ -123,7 +123,7 @@ impl ClockStanding {
 }
 
 /// What helps when our own server, which keeps the time that it reached, was ahead.
-pub(super) const WAY_BACK: &str = "a `tokenwarden serve` that was ahead keeps that time in its store: once the \
+pub(crate) const WAY_BACK: &str = "a `tokenwarden serve` that was ahead keeps that time in its store: once the \
      clock of its machine is right, stop it and run `tokenwarden settings reset-clock`";
 
 /// How much later than it is on a server the date of something that happened there may be.
@@ -135,13 +135,13 @@ fn tolerated(allowed: Option<SignedDuration>) -> SignedDuration {
 const OLD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether a plan for `made_for` is too old at `now`.
-pub(super) fn is_old(made_for: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn is_old(made_for: Timestamp, now: Timestamp) -> bool {
     now.duration_since(made_for) > OLD
 }
 
 /// A run for a moment that the target has left behind would bring ends into the past.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TooEarly {
+pub(crate) enum TooEarly {
     /// The moment was given.
     #[error("--now lies before {latest:.0}, when a token of `{target}` was made or used")]
     Given { target: String, latest: Timestamp },
@@ -195,7 +195,7 @@ fn unit_of(length: SignedDuration) -> (i64, &'static str) {
 }
 
 /// A length of time of the command line, such as `15m`, `26h` or `121d`.
-pub(super) fn parse_length(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn parse_length(text: &str) -> Result<SignedDuration, String> {
     let bad = || format!("`{text}` is no length of time; write a number and one of s, m, h, d, such as 15m");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
     let size = match unit {

@@ -15,19 +15,20 @@ use secrecy::SecretString;
 use crate::{
     http::Credential,
     model::{GroupName, TokenSecret},
+    run::reading::read_text,
     serve::{
         self, Clock, Options, Running, random_bytes,
         store::{Store, StoreError, StoreUrl},
     },
 };
 
-use super::{Exit, Failure, environment, files, redact};
+use super::{Ending, Failure, environment, redact};
 
 /// The group whose members administer an embedded server.
 const ADMINISTRATORS: &str = "administrators";
 
 /// The server of an embedded target, while it runs.
-pub(super) struct Embedded {
+pub(crate) struct Embedded {
     running: Running,
     secret: SecretString,
 }
@@ -40,7 +41,7 @@ impl Embedded {
     /// # Errors
     ///
     /// When a file cannot be read or has a mistake, or the store cannot be used.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         store: &Path,
         directory: Option<PathBuf>,
         seed: Option<PathBuf>,
@@ -71,18 +72,18 @@ impl Embedded {
     }
 
     /// Where it is reached.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.running.address())
     }
 
     /// What it accepts from this process alone.
-    pub(super) fn credential(&self) -> Credential {
+    pub(crate) fn credential(&self) -> Credential {
         Credential::Bearer(self.secret.clone())
     }
 
     /// Ends the server. What it could not write is said in the log: everything that a plan or an
     /// outcome rests on was written before it was answered.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Err(error) = self.running.stop().await {
             tracing::warn!(%error, "the embedded server did not end in order");
         }
@@ -119,12 +120,12 @@ async fn open(file: &Path, may_create: bool) -> Result<Store, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    files::read_text(path).map_err(|error| invalid(path, error))
+    read_text(path).map_err(|error| invalid(path, error))
 }
 
 /// The config file names a file that cannot be used.
 fn invalid(path: &Path, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    Failure::new(Exit::Invalid, InFile { path: path.to_owned(), cause: cause.into() })
+    Failure::new(Ending::Invalid, InFile { path: path.to_owned(), cause: cause.into() })
 }
 
 /// A file that an embedded target names cannot be used.

@@ -9,8 +9,6 @@ use std::{future::Future, io, process, sync::LazyLock};
 
 use tokio::sync::watch;
 
-use super::output;
-
 /// Whether the process was asked to stop.
 static REQUEST: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
@@ -18,22 +16,22 @@ static REQUEST: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::
 static HANGUPS: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
 
 /// Changes with each SIGHUP from now on.
-pub(super) fn hangups() -> watch::Receiver<()> {
+pub(crate) fn hangups() -> watch::Receiver<()> {
     HANGUPS.subscribe()
 }
 
 /// The program was asked to stop before it changed anything.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted: nothing was changed")]
-pub(super) struct Interrupted;
+pub(crate) struct Interrupted;
 
 /// Whether the program was asked to stop.
-pub(super) fn is_requested() -> bool {
+pub(crate) fn is_requested() -> bool {
     *REQUEST.borrow()
 }
 
 /// Ready once the program is asked to stop.
-pub(super) async fn requested() {
+pub(crate) async fn requested() {
     // The sender lives as long as the process: waiting cannot fail.
     let _ = REQUEST.subscribe().wait_for(|requested| *requested).await;
 }
@@ -43,7 +41,7 @@ pub(super) async fn requested() {
 /// # Errors
 ///
 /// When the program was asked to stop.
-pub(super) async fn unless_requested<T>(work: impl Future<Output = T>) -> Result<T, Interrupted> {
+pub(crate) async fn unless_requested<T>(work: impl Future<Output = T>) -> Result<T, Interrupted> {
     tokio::select! {
         biased;
         done = work => Ok(done),
@@ -53,19 +51,19 @@ pub(super) async fn unless_requested<T>(work: impl Future<Output = T>) -> Result
 
 /// What is done with SIGHUP, which a terminal sends when it closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hangup {
+pub(crate) enum Hangup {
     /// It asks to stop, unless the program was started to survive it, as `nohup` does.
     Stops,
     /// Whoever waits for [`hangups`] does something else, or nobody does: a server does not belong to a terminal.
     Told,
 }
 
-/// Handles signals from now on. Must be called within the runtime.
+/// Handles signals from now on, and tells of the first that asks to stop. Must be called within the runtime.
 ///
 /// # Errors
 ///
 /// When the system does not hand over its signals.
-pub(super) fn watch(hangup: Hangup) -> io::Result<()> {
+pub(crate) fn watch(hangup: Hangup, tell: fn(&str)) -> io::Result<()> {
     let mut signals = signals::Signals::new(hangup)?;
     if hangup == Hangup::Told {
         signals::pass_over()?;
@@ -73,7 +71,7 @@ pub(super) fn watch(hangup: Hangup) -> io::Result<()> {
     tokio::spawn(async move {
         signals.next().await;
         if hangup == Hangup::Stops {
-            output::note("stopping: what is under way is finished; a second signal ends at once");
+            tell("stopping: what is under way is finished; a second signal ends at once");
         }
         REQUEST.send_replace(true);
         let number = signals.next().await;
@@ -93,7 +91,7 @@ mod signals {
 
     use super::Hangup;
 
-    pub(super) struct Signals {
+    pub(crate) struct Signals {
         interrupt: unix::Signal,
         terminate: unix::Signal,
         /// `None` when it stays ignored.
@@ -102,7 +100,7 @@ mod signals {
     }
 
     impl Signals {
-        pub(super) fn new(on_hangup: Hangup) -> io::Result<Self> {
+        pub(crate) fn new(on_hangup: Hangup) -> io::Result<Self> {
             let hangup = SignalKind::hangup();
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
@@ -113,7 +111,7 @@ mod signals {
         }
 
         /// The number of the next signal that asks to stop.
-        pub(super) async fn next(&mut self) -> i32 {
+        pub(crate) async fn next(&mut self) -> i32 {
             loop {
                 let hangup = async {
                     match &mut self.hangup {
@@ -153,7 +151,7 @@ mod signals {
     }
 
     /// Does nothing on signals that mean nothing, from now on, but to log them.
-    pub(super) fn pass_over() -> io::Result<()> {
+    pub(crate) fn pass_over() -> io::Result<()> {
         // A file that may not grow any more: the write fails, which is enough, and a line of the log may be what fails.
         let _installed = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
         for number in MEANINGLESS.map(Signal::as_raw).into_iter().chain(further()) {
@@ -183,22 +181,22 @@ mod signals {
 
     use super::Hangup;
 
-    pub(super) fn pass_over() -> io::Result<()> {
+    pub(crate) fn pass_over() -> io::Result<()> {
         Ok(())
     }
 
     /// Ctrl-C on Unix has this number.
     const INTERRUPT: i32 = 2;
 
-    pub(super) struct Signals;
+    pub(crate) struct Signals;
 
     impl Signals {
-        pub(super) fn new(_: Hangup) -> io::Result<Self> {
+        pub(crate) fn new(_: Hangup) -> io::Result<Self> {
             Ok(Self)
         }
 
         /// Waits for Ctrl-C.
-        pub(super) async fn next(&mut self) -> i32 {
+        pub(crate) async fn next(&mut self) -> i32 {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }

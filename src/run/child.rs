@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A program did not do what was wanted of it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ChildError {
+pub(crate) enum ChildError {
     #[error("it cannot be run")]
     Run(#[from] io::Error),
     #[error("it ended with an error")]
@@ -37,7 +37,7 @@ pub(super) enum ChildError {
 ///
 /// When it cannot be run, fails, takes longer, or the run is interrupted: then it is ended, with everything
 /// that it has started.
-pub(super) fn output(
+pub(crate) fn output(
     name: &str,
     arguments: &[String],
     folder: &Path,

@@ -2,19 +2,21 @@
 
 use std::{error::Error, fs::File, io::BufReader, path::Path};
 
+use jiff::Timestamp;
+
 use crate::{
     config::Connection,
     inventory::snapshot::Snapshot,
     plan::{History, Spent},
+    run::{
+        plan::{Manner, Planned, plan_one, terms},
+        reading::open_regular,
+        workspace::Workspace,
+    },
     targets::Sight,
 };
 
-use super::{
-    Failure, Global,
-    clock::ClockStanding,
-    files::{self, Workspace},
-    targets::{Manner, Planned, plan_one, terms},
-};
+use super::{Failure, clock::ClockStanding};
 
 /// How many bytes of a snapshot are read at once.
 const READ_AT_ONCE: usize = 256 << 10;
@@ -34,16 +36,17 @@ struct UnusableInventory {
 /// # Errors
 ///
 /// When the file is no snapshot of a target of the config file, or the policy is invalid.
-pub(super) async fn plan<'a>(
+pub(crate) async fn plan<'a>(
     workspace: &'a Workspace,
     file: &Path,
     manner: Manner,
-    global: &Global,
+    chosen_names: &[String],
+    fixed: Option<Timestamp>,
 ) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
     let unusable =
         |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
-    let input = files::open_regular(&global.resolve(file)).map_err(|error| unusable(error.into()))?;
-    let chosen = workspace.targets(global)?;
+    let input = open_regular(file).map_err(|error| unusable(error.into()))?;
+    let chosen = workspace.targets(chosen_names)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
     let calls = |target: &str, kind: &str| {
         let sight = match named(target).map(|(_, target)| &target.connection) {
@@ -61,8 +64,8 @@ pub(super) async fn plan<'a>(
     let snapshot =
         Snapshot::open(file.display().to_string(), BufReader::with_capacity(READ_AT_ONCE, input), calls)
             .map_err(|error| unusable(error.into()))?;
-    let (index, declaration) =
-        named(snapshot.target()).ok_or_else(|| unusable(other_target(snapshot.target(), global).into()))?;
+    let (index, declaration) = named(snapshot.target())
+        .ok_or_else(|| unusable(other_target(snapshot.target(), chosen_names).into()))?;
     let kind = declaration.connection.kind();
     if kind != snapshot.kind() {
         let message = format!(
@@ -73,7 +76,7 @@ pub(super) async fn plan<'a>(
         return Err(unusable(message.into()).into());
     }
     let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
-    let now = global.now.unwrap_or(snapshot.seen_at());
+    let now = fixed.unwrap_or(snapshot.seen_at());
     let spent = snapshot.budget().map(|budget| {
         let mut spent = Spent::nothing(budget.window);
         spent.add(&budget.spent, snapshot.seen_at(), now);
@@ -87,8 +90,8 @@ pub(super) async fn plan<'a>(
     Ok(Planned { declaration, policy, history, plan, clock: ClockStanding::Given, reviewed: Vec::new() })
 }
 
-fn other_target(target: &str, global: &Global) -> String {
-    if global.target.is_empty() {
+fn other_target(target: &str, chosen_names: &[String]) -> String {
+    if chosen_names.is_empty() {
         format!("it is of the target `{target}`, which the config file does not have")
     } else {
         format!("it is of the target `{target}`, which `--target` does not name")

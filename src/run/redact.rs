@@ -32,14 +32,14 @@ struct Secret {
 /// The secret cannot be looked for.
 #[derive(Debug, thiserror::Error)]
 #[error("it is too long")]
-pub(super) struct TooLong;
+pub(crate) struct TooLong;
 
 /// Keeps `text` out of everything that is written from now on.
 ///
 /// # Errors
 ///
 /// When it is too long to be looked for.
-pub(super) fn remember(text: &str) -> Result<(), TooLong> {
+pub(crate) fn remember(text: &str) -> Result<(), TooLong> {
     if text.chars().count() < SHORTEST {
         return Ok(());
     }
@@ -51,7 +51,7 @@ pub(super) fn remember(text: &str) -> Result<(), TooLong> {
 }
 
 /// `text` without any secret that is known.
-pub(super) fn redact(text: &str) -> Cow<'_, str> {
+pub(crate) fn redact(text: &str) -> Cow<'_, str> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner).clone();
     known.iter().fold(Cow::Borrowed(text), |text, secret| match secret.redact(&text) {
         Some(redacted) => Cow::Owned(redacted),
@@ -140,13 +140,13 @@ fn encoded(text: &str, offset: usize) -> String {
 }
 
 /// A writer that hands lines on without secrets.
-pub(super) struct Lines<W> {
+pub(crate) struct Lines<W> {
     inner: W,
     begun: Vec<u8>,
 }
 
 impl<W: Write> Lines<W> {
-    pub(super) fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         Self { inner, begun: Vec::new() }
     }
 
@@ -155,7 +155,7 @@ impl<W: Write> Lines<W> {
     /// # Errors
     ///
     /// When the rest cannot be written.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub(crate) fn finish(mut self) -> io::Result<W> {
         self.flush()?;
         Ok(self.inner)
     }

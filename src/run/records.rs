@@ -13,23 +13,25 @@ use crate::{
     apply::one_line,
     config::{Connection, Journal, TargetDeclaration, may_share_tokens},
     journal::{ItsTokens, JournalFolder, Past, Recording, Sought, history, merge},
-    model::digest::sha256,
     model::{
         Period, ServerIdentity,
+        digest::sha256,
         run::{ChangeNote, Fate, RecordedRun, RunHead, RunId},
     },
     plan::{ApprovedPlan, History, Plan},
+    run::{Listener, workspace::Workspace},
     targets::{
         Target, Writer,
         gateway::{Gateway, Tenure},
     },
 };
 
-use super::{Exit, Failure, environment, files::Workspace, hold::HeldRun, output};
+use super::{Ending, Failure, environment, hold::HeldRun};
 
 /// The records of runs on the server of one target.
-pub(super) struct Records {
+pub(crate) struct Records {
     sought: Sought,
+    listener: Arc<dyn Listener>,
     window: Period,
     folder: Option<JournalFolder>,
     /// The store of an embedded target.
@@ -38,7 +40,7 @@ pub(super) struct Records {
 }
 
 /// The runs on the server of `declaration`, as far as the config file knows that server.
-pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> Sought {
+pub(crate) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> Sought {
     let others = workspace.config.targets.iter().filter(|target| target.name != declaration.name);
     let its_tokens = |other: &TargetDeclaration| {
         let (its, ours) = (&other.connection, &declaration.connection);
@@ -61,7 +63,7 @@ pub(super) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> 
 
 impl Records {
     /// The records of runs on the server of `declaration`.
-    pub(super) fn new(workspace: &Workspace, declaration: &TargetDeclaration) -> Self {
+    pub(crate) fn new(workspace: &Workspace, declaration: &TargetDeclaration) -> Self {
         let journal = workspace.config.journal.as_ref();
         let store = match &declaration.connection {
             Connection::Embedded { store, .. } => Some(workspace.folder.join(store)),
@@ -69,6 +71,7 @@ impl Records {
         };
         Self {
             sought: sought(workspace, declaration),
+            listener: Arc::clone(&workspace.listener),
             window: journal.map_or(Journal::DEFAULT_WINDOW, |journal| journal.window),
             folder: workspace.journal.clone(),
             store,
@@ -77,19 +80,19 @@ impl Records {
     }
 
     /// What the server is known by, as far as that was found out.
-    pub(super) fn server(&self) -> &ServerIdentity {
+    pub(crate) fn server(&self) -> &ServerIdentity {
         &self.sought.server
     }
 
     /// The server told who it is.
-    pub(super) fn identify(&mut self, target: &Target) {
+    pub(crate) fn identify(&mut self, target: &Target) {
         if let Some(store) = target.gateway().and_then(Gateway::store) {
             self.sought.server.add_store(store);
         }
     }
 
     /// The run begins.
-    pub(super) fn began(&mut self, run: HeldRun) {
+    pub(crate) fn began(&mut self, run: HeldRun) {
         self.run = Some(run);
     }
 
@@ -98,19 +101,19 @@ impl Records {
     /// # Errors
     ///
     /// When the folder cannot be read.
-    pub(super) fn latest_name(&self) -> Result<Option<RunId>, Failure> {
+    pub(crate) fn latest_name(&self) -> Result<Option<RunId>, Failure> {
         let latest = self.folder.as_ref().map(JournalFolder::latest_name).transpose()?;
         Ok(latest.flatten())
     }
 
     /// The lock beside the store of an embedded target.
-    pub(super) fn store_lock(&self) -> Option<PathBuf> {
+    pub(crate) fn store_lock(&self) -> Option<PathBuf> {
         self.store.as_ref().map(|store| with_ending(store, ".lock"))
     }
 
     /// The locks in the folder of the journal: one for each thing that the server is known by, and where
     /// nothing else keeps others away that by which older versions knew the target.
-    pub(super) fn folder_locks(&self, target: &Target) -> BTreeSet<PathBuf> {
+    pub(crate) fn folder_locks(&self, target: &Target) -> BTreeSet<PathBuf> {
         let Some(folder) = &self.folder else { return BTreeSet::new() };
         let of_name = target.gateway().is_none().then(|| self.sought.target.clone());
         let of_server = self.sought.server.parts().map(|part| {
@@ -125,7 +128,7 @@ impl Records {
     /// # Errors
     ///
     /// When a record cannot be read.
-    pub(super) async fn history(&self, target: &Target, now: Timestamp) -> Result<History, Failure> {
+    pub(crate) async fn history(&self, target: &Target, now: Timestamp) -> Result<History, Failure> {
         let since = self.window.before(now);
         let mut past = match &self.folder {
             Some(folder) => folder.past(&self.sought, since)?,
@@ -143,7 +146,7 @@ impl Records {
             past.lost.clear();
         }
         for run in past.lost.keys() {
-            output::note(&format!(
+            self.listener.note(&format!(
                 "warning: {}: the journal does not have the file of the run {run} any more, or not all of it: put it \
                  back; until then what it did counts as more than any rail lets pass",
                 self.sought.target
@@ -160,7 +163,7 @@ impl Records {
     /// # Errors
     ///
     /// When a record cannot be read.
-    pub(super) async fn last_success(&self, target: &Target) -> Result<Option<Timestamp>, Failure> {
+    pub(crate) async fn last_success(&self, target: &Target) -> Result<Option<Timestamp>, Failure> {
         const LATEST: usize = 20;
         let mut runs = match &self.folder {
             Some(folder) => folder.latest(&self.sought, LATEST)?,
@@ -179,16 +182,16 @@ impl Records {
         let open = run.changes.iter().filter(|change| change.is_open()).count();
         let head = &run.head;
         let open = if open == 0 { String::new() } else { format!(", with {open} more under way") };
-        output::note(&format!(
+        self.listener.note(&format!(
             "{}: the run {} of {} was interrupted after {done} changes{open}: this run finishes",
             self.sought.target, head.run, head.by
         ));
     }
 
     /// Says that nothing keeps other runs away, when that is so. It matters to a run that changes something.
-    pub(super) fn say_alone(&self) {
+    pub(crate) fn say_alone(&self) {
         if self.run.as_ref().is_some_and(HeldRun::is_alone) {
-            output::note(&format!(
+            self.listener.note(&format!(
                 "warning: {}: nothing keeps another run from writing at the same time: name a folder with \
                  `journal: {{ directory: .. }}` in the config file",
                 self.sought.target
@@ -198,7 +201,7 @@ impl Records {
 
     /// Says what became of the changes of `history` that an interrupted run had under way, as `plan` found
     /// out, and of those that were refused when they may have taken effect all the same.
-    pub(super) fn say_settled(&self, history: &History, plan: &Plan) {
+    pub(crate) fn say_settled(&self, history: &History, plan: &Plan) {
         let refused: BTreeSet<_> =
             history.open.iter().filter(|open| open.refused).map(|open| (&open.run, open.change)).collect();
         let (refused, interrupted): (Vec<_>, Vec<_>) =
@@ -209,7 +212,7 @@ impl Records {
         let parts = parts.map(|(fate, words)| (of(fate), words)).into_iter().filter(|(count, _)| *count > 0);
         let said: Vec<String> = parts.map(|(count, words)| format!("{count} {words}")).collect();
         if !said.is_empty() {
-            output::note(&format!(
+            self.listener.note(&format!(
                 "{}: of the changes that were under way, {}",
                 self.sought.target,
                 said.join(", ")
@@ -217,7 +220,7 @@ impl Records {
         }
         let done = refused.iter().filter(|settled| settled.fate.counts()).count();
         if done > 0 {
-            output::note(&format!(
+            self.listener.note(&format!(
                 "{}: {done} changes that an earlier run was refused took effect all the same, or may have: they count",
                 self.sought.target
             ));
@@ -230,14 +233,14 @@ impl Records {
     /// # Errors
     ///
     /// When a record cannot be written: then nothing must be.
-    pub(super) async fn begin<'a>(
+    pub(crate) async fn begin<'a>(
         &self,
         target: &Target,
         approved: &'a ApprovedPlan,
         clock: &'a (dyn Fn() -> Timestamp + Sync),
     ) -> Result<Recording<'a, Writer>, Failure> {
         let Some(run) = &self.run else {
-            return Err(Failure::new(Exit::Error, "the run was not begun as one that writes"));
+            return Err(Failure::new(Ending::Error, "the run was not begun as one that writes"));
         };
         let plan = approved.plan();
         let head = RunHead {
@@ -267,19 +270,19 @@ impl Records {
 
     /// Records that the run ended in order. What could not be recorded is said, and changes nothing. Returns what the
     /// server did to tokens only because they came of others.
-    pub(super) async fn end(&self, target: &Target, recording: &Recording<'_, Writer>) -> Vec<ChangeNote> {
+    pub(crate) async fn end(&self, target: &Target, recording: &Recording<'_, Writer>) -> Vec<ChangeNote> {
         if let Err(error) = recording.end() {
-            output::note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
+            self.listener.note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
         }
         let (Some(gateway), Some(run)) = (target.gateway(), &self.run) else { return Vec::new() };
         gateway.end_run(&run.id).await.unwrap_or_else(|error| {
-            output::note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
+            self.listener.note(&format!("warning: {}: {}", self.sought.target, one_line(&error)));
             Vec::new()
         })
     }
 
     /// Lets other runs begin.
-    pub(super) async fn release(self) {
+    pub(crate) async fn release(self) {
         if let Some(run) = self.run {
             run.release().await;
         }
@@ -293,7 +296,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Who runs this and where, as `user@host`, as far as the environment tells.
-pub(super) fn whoever() -> String {
+pub(crate) fn whoever() -> String {
     let variable = |names: &[&str]| {
         let found = names.iter().find_map(|name| environment::variable(name));
         found.filter(|value| !value.is_empty())

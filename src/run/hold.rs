@@ -20,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    Exit, Failure, records,
+    Ending, Failure, records,
     session::Session,
     stop::{self, Interrupted},
 };
@@ -29,30 +29,30 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A run that writes to a target, and what keeps others away meanwhile.
-pub(super) struct HeldRun {
+pub(crate) struct HeldRun {
     /// Its name.
-    pub(super) id: RunId,
+    pub(crate) id: RunId,
     /// When it began, UTC.
-    pub(super) begun: Timestamp,
+    pub(crate) begun: Timestamp,
     /// Who runs it and where.
-    pub(super) by: String,
+    pub(crate) by: String,
     /// The lease of the server, where it has one.
-    pub(super) lease: Option<HeldLease>,
+    pub(crate) lease: Option<HeldLease>,
     /// The lease that a target left which is through, for those of the run on the server that still write.
-    pub(super) left: Arc<Mutex<Option<HeldLease>>>,
+    pub(crate) left: Arc<Mutex<Option<HeldLease>>>,
     /// Locks on this machine.
-    pub(super) locks: Arc<[RunLock]>,
+    pub(crate) locks: Arc<[RunLock]>,
 }
 
 impl HeldRun {
     /// Whether nothing keeps other runs away.
-    pub(super) fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         self.lease.is_none() && self.locks.is_empty()
     }
 
     /// Lets other runs begin, once the last target of this one on the server is through: they may have one
     /// lease, or only one of them has it.
-    pub(super) async fn release(self) {
+    pub(crate) async fn release(self) {
         let Self { lease, left, locks: _locks, .. } = self;
         if lease.is_some() {
             *left.lock().unwrap_or_else(PoisonError::into_inner) = lease;
@@ -79,7 +79,7 @@ struct Busy {
 /// # Errors
 ///
 /// When another run still does, or nobody can tell.
-pub(super) async fn hold(sessions: &mut [&mut Session], patience: Duration) -> Result<(), Failure> {
+pub(crate) async fn hold(sessions: &mut [&mut Session], patience: Duration) -> Result<(), Failure> {
     let by = records::whoever();
     let give_up = Instant::now() + patience;
     loop {
@@ -112,7 +112,7 @@ pub(super) async fn hold(sessions: &mut [&mut Session], patience: Duration) -> R
                 } else {
                     format!("it did not end within {} seconds", patience.as_secs())
                 };
-                return Err(Failure::new(Exit::Refused, Busy { holder, way_out }));
+                return Err(Failure::new(Ending::Refused, Busy { holder, way_out }));
             }
             Err(_) => stop::unless_requested(sleep(LOOK_EVERY.min(patience))).await?,
         }
@@ -188,7 +188,7 @@ fn run_before(lock: &RunLock) -> Option<RunId> {
 }
 
 /// Places of the identities that have something in common, directly or through others, in their order.
-pub(super) fn together(sessions: &[Option<&Session>]) -> Vec<Vec<usize>> {
+pub(crate) fn together(sessions: &[Option<&Session>]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (place, session) in sessions.iter().enumerate() {
         let Some(session) = session else { continue };

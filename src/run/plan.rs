@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use clap::ValueEnum;
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,59 +9,40 @@ use crate::{
     apply::one_line,
     config::{TargetDeclaration, may_share_tokens},
     inventory::{Dated, InventoryReader, ReadError, Watch},
-    plan::{self, Baseline, History, Part, Plan, Purpose, Terms},
+    plan::{self, Baseline, History, Plan, Purpose, Terms},
     policy::Policy,
+    run::workspace::Workspace,
     saved::{Reviewed, SavedPlan},
 };
 
 use super::{
-    Failure, Global,
+    Failure,
     clock::ClockStanding,
-    files::Workspace,
     hold,
-    session::{Reach, Session, connect},
+    session::{AuthCommand, Session, connect},
     stop::{self, Interrupted},
 };
 
 /// How many targets are read at once. Most of the time goes into waiting for them.
-pub(super) const AT_ONCE: usize = 64;
-
-/// The part that a run is confined to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Only {
-    /// The settings of the server
-    Settings,
-    /// The tokens that are there
-    Tokens,
-}
-
-impl From<Option<Only>> for Purpose {
-    fn from(only: Option<Only>) -> Self {
-        match only {
-            None => Self::Comply,
-            Some(Only::Settings) => Self::ComplyOnly(Part::Settings),
-            Some(Only::Tokens) => Self::ComplyOnly(Part::Tokens),
-        }
-    }
-}
+pub(crate) const AT_ONCE: usize = 64;
 
 /// What is planned, and how.
-pub(super) struct Manner {
+pub(crate) struct Manner {
     /// What the plans are for.
-    pub(super) purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// What the changes are compared with.
-    pub(super) against: Against,
+    pub(crate) against: Against,
     /// A moment at which the targets were as they should be; when nobody says one, the last run of which
     /// all was done.
-    pub(super) since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// The plan that was reviewed, when the purpose is to do what it has.
-    pub(super) saved: Option<Arc<SavedPlan>>,
+    pub(crate) saved: Option<Arc<SavedPlan>>,
     /// How far the clock of a server may be wrong, when somebody says so.
-    pub(super) skew: Option<SignedDuration>,
+    pub(crate) skew: Option<SignedDuration>,
 }
 
 /// What plans are compared with, to say of each change where it comes from.
-pub(super) enum Against {
+pub(crate) enum Against {
     /// Nothing.
     Nothing,
     /// The policies at hand: then nothing comes from a change of them.
@@ -73,12 +53,12 @@ pub(super) enum Against {
 
 impl Manner {
     /// For `purpose`, compared with nothing.
-    pub(super) fn of(purpose: Purpose) -> Self {
+    pub(crate) fn of(purpose: Purpose) -> Self {
         Self { purpose, against: Against::Nothing, since: None, saved: None, skew: None }
     }
 
     /// What the plan of the target at `index`, whose policy is `at_hand`, is compared with.
-    pub(super) fn baseline<'a>(
+    pub(crate) fn baseline<'a>(
         &'a self,
         index: usize,
         at_hand: &'a Policy,
@@ -93,43 +73,43 @@ impl Manner {
     }
 
     /// To do what `saved` has.
-    pub(super) fn reviewed(saved: Arc<SavedPlan>) -> Self {
+    pub(crate) fn reviewed(saved: Arc<SavedPlan>) -> Self {
         let review = Arc::clone(&saved.review);
         Self { saved: Some(saved), ..Self::of(Purpose::Reviewed(review)) }
     }
 }
 
 /// A target with its policy, read and planned. Only one that was read over a [`Session`] can be changed.
-pub(super) struct Planned<'a, S = Session> {
+pub(crate) struct Planned<'a, S = Session> {
     /// What the config file says of it.
-    pub(super) declaration: &'a TargetDeclaration,
+    pub(crate) declaration: &'a TargetDeclaration,
     /// What should be.
-    pub(super) policy: Policy,
+    pub(crate) policy: Policy,
     /// What earlier runs did.
-    pub(super) history: History,
+    pub(crate) history: History,
     /// What would be done, with the way to do it; or why that could not be found out.
-    pub(super) plan: Result<(S, Plan), Failure>,
+    pub(crate) plan: Result<(S, Plan), Failure>,
     /// How the clock of the server stands to ours, once all was read.
-    pub(super) clock: ClockStanding,
+    pub(crate) clock: ClockStanding,
     /// What becomes of the changes of the plan that was reviewed, when one was.
-    pub(super) reviewed: Vec<Reviewed>,
+    pub(crate) reviewed: Vec<Reviewed>,
 }
 
 /// Reads the policies of `targets`, then the targets, several at once, and plans each for the
-/// moment that `global` says. A target that cannot be read does not keep the others from being read.
+/// moment `fixed`, or the present one. A target that cannot be read does not keep the others from being read.
 /// Revoking asks no policy, and none is read for it.
 ///
 /// # Errors
 ///
 /// When a policy is invalid: nothing is called then.
-pub(super) async fn plan<'a>(
+pub(crate) async fn plan<'a>(
     workspace: &'a Workspace,
     targets: &[&'a TargetDeclaration],
     manner: Manner,
-    reach: Reach,
-    global: &Global,
+    command: AuthCommand,
+    fixed: Option<Timestamp>,
 ) -> Result<Vec<Planned<'a>>, Failure> {
-    plan_each(workspace, targets, manner, reach, global, None).await
+    plan_each(workspace, targets, manner, command, fixed, None).await
 }
 
 /// As [`plan()`], for a run that writes: it keeps other runs away from each target until its session is
@@ -138,23 +118,23 @@ pub(super) async fn plan<'a>(
 /// # Errors
 ///
 /// When a policy is invalid: nothing is called then.
-pub(super) async fn plan_to_write<'a>(
+pub(crate) async fn plan_to_write<'a>(
     workspace: &'a Workspace,
     targets: &[&'a TargetDeclaration],
     manner: Manner,
-    reach: Reach,
-    global: &Global,
+    command: AuthCommand,
+    fixed: Option<Timestamp>,
     patience: Duration,
 ) -> Result<Vec<Planned<'a>>, Failure> {
-    plan_each(workspace, targets, manner, reach, global, Some(patience)).await
+    plan_each(workspace, targets, manner, command, fixed, Some(patience)).await
 }
 
 async fn plan_each<'a>(
     workspace: &'a Workspace,
     targets: &[&'a TargetDeclaration],
     manner: Manner,
-    reach: Reach,
-    global: &Global,
+    command: AuthCommand,
+    fixed: Option<Timestamp>,
     patience: Option<Duration>,
 ) -> Result<Vec<Planned<'a>>, Failure> {
     let manner = &manner;
@@ -164,7 +144,7 @@ async fn plan_each<'a>(
     };
     let writes = patience.is_some();
     let reached = targets.iter().enumerate().map(|(index, &declaration)| async move {
-        (index, Box::pin(connect(workspace, declaration, reach, global.now)).await)
+        (index, Box::pin(connect(workspace, declaration, command, fixed)).await)
     });
     // In order only at the end: one that does not answer must not keep others from beginning.
     let mut reached: Vec<_> = stream::iter(reached).buffer_unordered(AT_ONCE).collect().await;
@@ -220,7 +200,7 @@ async fn hold_all(reached: &mut [Result<Session, Failure>], patience: Duration) 
             let mut held: Vec<_> = group.iter_mut().filter_map(|session| session.as_mut().ok()).collect();
             let Err(failure) = hold::hold(&mut held, patience).await else { return };
             for session in group {
-                let refused = Failure::new(failure.exit, one_line(failure.error.as_ref()));
+                let refused = Failure::new(failure.ending, one_line(failure.error.as_ref()));
                 if let Ok(session) = mem::replace(session, Err(refused)) {
                     session.close().await;
                 }
@@ -296,7 +276,7 @@ async fn plan_held(
 }
 
 /// Ends the sessions of all targets that were planned.
-pub(super) async fn close(planned: Vec<Planned<'_>>) {
+pub(crate) async fn close(planned: Vec<Planned<'_>>) {
     for one in planned {
         if let Ok((session, _)) = one.plan {
             session.close().await;
@@ -305,7 +285,7 @@ pub(super) async fn close(planned: Vec<Planned<'_>>) {
 }
 
 /// What a plan for the target of `declaration` is made from.
-pub(super) fn terms<'a>(
+pub(crate) fn terms<'a>(
     declaration: &'a TargetDeclaration,
     policy: &'a Policy,
     history: &'a History,
@@ -322,7 +302,7 @@ pub(super) fn terms<'a>(
 }
 
 /// The plan of one target, and what becomes of what was reviewed.
-pub(super) async fn plan_one(
+pub(crate) async fn plan_one(
     purpose: &Purpose,
     baseline: Option<&Baseline<'_>>,
     saved: Option<&SavedPlan>,

@@ -1,0 +1,20 @@
+//! What is said on the command line about reaching targets.
+
+use clap::Args;
+
+use crate::run::session::AuthCommand;
+
+/// What is said about reaching targets.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Reach {
+    /// Run the program that `auth.command` of the config file names
+    #[arg(long)]
+    allow_auth_command: bool,
+}
+
+impl Reach {
+    /// Whether that program may be run.
+    pub(super) fn command(self) -> AuthCommand {
+        if self.allow_auth_command { AuthCommand::Allowed } else { AuthCommand::Forbidden }
+    }
+}

@@ -1,0 +1,26 @@
+//! Whoever is told what a run has to say while it goes on: a person at a terminal, the log of a server.
+
+use crate::yaml::{Diagnostics, Sources};
+
+use super::Failure;
+
+/// Is told what a run has to say.
+pub trait Listener: Send + Sync {
+    /// Something to know, in one line or a few.
+    fn note(&self, text: &str);
+
+    /// What is wrong with the files that `sources` hold.
+    fn mistakes(&self, diagnostics: &Diagnostics, sources: &Sources);
+
+    /// What `target` failed for, while the run goes on.
+    fn failure(&self, failure: &Failure, target: &str);
+
+    /// So many changes of `target` begin. What is answered is told of each, and is dropped after the last one.
+    fn progress(&self, target: &str, changes: usize) -> Box<dyn Progress>;
+}
+
+/// How far the changes of a target are.
+pub trait Progress: Send + Sync {
+    /// One more was tried.
+    fn advance(&self);
+}
