@@ -282,7 +282,7 @@ fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failur
 fn told(applied: &Applied) -> TargetRun<'_> {
     TargetRun {
         name: &applied.plan.target,
-        plan: Ok(&applied.plan),
+        plan: Ok(&applied.plan.view),
         refusals: Vec::new(),
         applied: Some(report::Applied { outcome: &applied.outcome, afterwards: &applied.afterwards }),
         calls: Some(applied.calls),

@@ -153,7 +153,7 @@ pub(super) fn run_of<'a, S>(
         TargetRun {
             name: &one.declaration.name,
             refusals: refusals.into_iter().chain(shut_out).collect(),
-            plan: plan.map_err(|failure| Why::of(failure.error.as_ref())),
+            plan: plan.map(|plan| &plan.view).map_err(|failure| Why::of(failure.error.as_ref())),
             applied: None,
             calls: None,
             layers: workspace.layer_entries(one.declaration),

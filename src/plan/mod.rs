@@ -46,7 +46,7 @@ pub use together::{Together, count_together};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Add,
+    ops::{Add, Deref, DerefMut},
 };
 
 use jiff::Timestamp;
@@ -55,8 +55,8 @@ use crate::{
     compliance::{Findings, Statistics, TokenFindings, WaiverWarning, rules::Doubt},
     inventory::{Coverage, Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
-        AddressSet, GroupName, Holders, Period, Permission, Rule, SettingKey, Settings, Token, TokenId,
-        UserName, digest::sha256, rails::Unsupported, run::Settled,
+        AddressSet, GroupName, Holders, LastChange, Period, Permission, Rule, SettingKey, Settings, Token,
+        TokenId, UserName, digest::sha256, rails::Unsupported, run::Settled,
     },
     policy::Policy,
     yaml::Place,
@@ -65,16 +65,49 @@ use crate::{
 use planner::Planner;
 use tokens::TokenPlan;
 
-/// Ordered changes for one target, and everything that a person needs to judge them. The same
+/// Ordered changes for one target, with everything that decides whether and how they are made. The same
 /// policy, state and time make the same plan to the byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// What people are shown of it.
+    pub view: PlanView,
+    /// The server that was read.
+    pub server: Server,
+    /// The latest moment at which a token was made or used, UTC.
+    pub latest_use: Option<Timestamp>,
+    /// Those that were made or used in the future, as far as the server tells what time it is there.
+    pub odd_dates: OddDates,
+    /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
+    pub holders: u64,
+    /// Tokens without a mark that a record has a deadline of, and of which nothing asks for the end any more.
+    pub released: BTreeSet<TokenId>,
+    /// Who would no longer get in: we, then others. Nothing lifts this but another policy.
+    pub shut_out: Vec<ShutOut>,
+    /// Those of `break_glass` who have no way in even now, so that none can be kept open.
+    pub without_way_in: Vec<UserName>,
+    /// Those of `break_glass` whose every way in ends within `lockout.horizon`, whatever the plan does.
+    pub without_lasting_way_in: Vec<UserName>,
+    /// Who has which way in, so that it can be looked at again before anything closes.
+    pub ways_in: WaysIn,
+    /// How those stood whose tokens are revoked, so that they can be looked at again right before that.
+    pub judged: Judged,
+    /// What the targets of this run on the same server change together; nothing when there is no other one.
+    pub together: Option<Together>,
+}
+
+/// Everything that a person needs to judge a plan: what reports show, and what a saved plan keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanView {
     /// What it is for.
     pub purpose: Purpose,
     /// The name of the target in the config file.
     pub target: String,
-    /// The server that was read.
-    pub server: Server,
+    /// The address of the server, without credentials.
+    pub url: String,
+    /// Its version, where it tells.
+    pub version: Option<String>,
+    /// Who changed its settings last, and when, where it tells.
+    pub settings_changed: Option<LastChange>,
     /// The moment that it was made for, UTC.
     pub made_for: Timestamp,
     /// SHA-256 of the canonical form of the policy, in hexadecimal.
@@ -97,39 +130,33 @@ pub struct Plan {
     pub tokens: TokenCounts,
     /// What all tokens come to, by scope, age, expiry and owner.
     pub statistics: Statistics,
-    /// The latest moment at which a token was made or used, UTC.
-    pub latest_use: Option<Timestamp>,
-    /// Those that were made or used in the future, as far as the server tells what time it is there.
-    pub odd_dates: OddDates,
     /// Who would no longer be let in from where they came from.
     pub refused_use: RefusedUse,
-    /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
-    pub holders: u64,
     /// The names that the policy gives to ranges of addresses.
     pub network_names: Vec<(String, AddressSet)>,
     /// What was not seen, be it that it could not be, or that the config file leaves it out.
     pub coverage: Coverage,
-    /// Tokens without a mark that a record has a deadline of, and of which nothing asks for the end any more.
-    pub released: BTreeSet<TokenId>,
-    /// Who would no longer get in: we, then others. Nothing lifts this but another policy.
-    pub shut_out: Vec<ShutOut>,
-    /// Those of `break_glass` who have no way in even now, so that none can be kept open.
-    pub without_way_in: Vec<UserName>,
-    /// Those of `break_glass` whose every way in ends within `lockout.horizon`, whatever the plan does.
-    pub without_lasting_way_in: Vec<UserName>,
-    /// Who has which way in, so that it can be looked at again before anything closes.
-    pub ways_in: WaysIn,
-    /// How those stood whose tokens are revoked, so that they can be looked at again right before that.
-    pub judged: Judged,
     /// What earlier runs did within the window, which counts against the rails; nothing when nobody
     /// keeps a record, so that every run is judged by itself.
     pub spent: Option<Spent>,
-    /// What the targets of this run on the same server change together; nothing when there is no other one.
-    pub together: Option<Together>,
     /// What became of the changes that an interrupted run had begun.
     pub settled: Vec<Settled>,
     /// What else there is to know.
     pub remarks: Vec<Remark>,
+}
+
+impl Deref for Plan {
+    type Target = PlanView;
+
+    fn deref(&self) -> &PlanView {
+        &self.view
+    }
+}
+
+impl DerefMut for Plan {
+    fn deref_mut(&mut self) -> &mut PlanView {
+        &mut self.view
+    }
 }
 
 /// How many tokens there are, and how many of them comply.
@@ -373,11 +400,13 @@ impl Plan {
         held_back.extend(token_plan.held_back);
         order::sort(&mut changes);
         let remarks = remark::surroundings(&changes, &token_plan.pending, &inventory.server, terms.history);
-        Self {
+        let server = inventory.server;
+        let view = PlanView {
             purpose: Purpose::Comply,
             target: terms.target.to_owned(),
-            remarks: remarks.into_iter().chain(token_plan.remarks).collect(),
-            server: inventory.server,
+            url: server.url.clone(),
+            version: server.version.clone(),
+            settings_changed: server.settings_changed.clone(),
             made_for: inventory.seen_at,
             policy_fingerprint: fingerprint(policy),
             changes,
@@ -389,21 +418,26 @@ impl Plan {
             waiver_warnings: findings.waiver_warnings,
             tokens,
             statistics,
-            latest_use: findings.latest,
-            odd_dates: OddDates::default(),
             refused_use,
-            holders: holders(&inventory.settings),
             network_names: policy.network_names.clone(),
             coverage: inventory.coverage,
+            spent: None,
+            settled: Vec::new(),
+            remarks: remarks.into_iter().chain(token_plan.remarks).collect(),
+        };
+        Self {
+            view,
+            server,
+            latest_use: findings.latest,
+            odd_dates: OddDates::default(),
+            holders: holders(&inventory.settings),
             released: recorded.into_iter().map(|token| token.id).collect(),
             shut_out: Vec::new(),
             without_way_in: Vec::new(),
             without_lasting_way_in: Vec::new(),
             ways_in: WaysIn::default(),
             judged: Judged::default(),
-            spent: None,
             together: None,
-            settled: Vec::new(),
         }
     }
 
@@ -441,7 +475,9 @@ impl Plan {
         }
         deadlines
     }
+}
 
+impl PlanView {
     /// Whether everything that was looked for was seen, and nothing is to be done or held back.
     #[must_use]
     pub fn is_converged(&self) -> bool {

@@ -122,9 +122,10 @@ impl<'a> Planner<'a> {
         let wanted = (changes, held_back);
         let mut plan = Plan::assemble(&terms, inventory, wanted, findings, statistics, refused_use);
         plan.odd_dates = odd_dates;
-        left_out.extend(purpose.cut(terms.target, &mut plan.changes, &mut plan.held_back));
+        let view = &mut plan.view;
+        left_out.extend(purpose.cut(terms.target, &mut view.changes, &mut view.held_back));
         order::sort(&mut left_out);
-        (plan.purpose, plan.left_out) = (purpose, left_out);
+        (view.purpose, view.left_out) = (purpose, left_out);
         plan.shut_out =
             lockout::caller_shut_out(&plan.changes, &settings, &plan.server).into_iter().collect();
         plan.without_way_in = people.without_way_in();

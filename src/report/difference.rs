@@ -12,7 +12,7 @@ use crate::{
         AddressSet, AllowedNetworks, Holders, Limit, SettingKey, SettingValue, Token, brief,
         settings::LimitDocument,
     },
-    plan::{Change, Object, Plan, PlannedChange, TokenStep},
+    plan::{Change, Object, PlanView, PlannedChange, TokenStep},
 };
 
 use super::escape::{escape_whole, thousands};
@@ -59,7 +59,7 @@ impl Line {
 }
 
 /// All changes of one setting: from what is there before the first to what is there after the last.
-pub(super) fn of_setting(plan: &Plan, group: &[&PlannedChange]) -> Vec<Line> {
+pub(super) fn of_setting(plan: &PlanView, group: &[&PlannedChange]) -> Vec<Line> {
     let (Some(first), Some(last)) = (group.first(), group.last()) else { return Vec::new() };
     let (Change::Setting { before, .. }, Change::Setting { after, .. }) = (&first.change, &last.change)
     else {
@@ -163,7 +163,7 @@ fn holder_lines(holders: &Holders) -> BTreeSet<String> {
     word.into_iter().chain(holders.groups().map(|group| format!("group {group}"))).collect()
 }
 
-fn networks(plan: &Plan, before: &AllowedNetworks, after: &AllowedNetworks) -> Vec<Line> {
+fn networks(plan: &PlanView, before: &AllowedNetworks, after: &AllowedNetworks) -> Vec<Line> {
     match (before, after) {
         (AllowedNetworks::Anywhere, AllowedNetworks::Only(kept)) => {
             let uses: u64 = plan.refused_use.tokens.iter().map(|(_, count)| count).sum();
@@ -188,7 +188,7 @@ fn networks(plan: &Plan, before: &AllowedNetworks, after: &AllowedNetworks) -> V
 }
 
 /// That the counts of last uses say little, when they do.
-fn addresses_move(plan: &Plan) -> Option<Line> {
+fn addresses_move(plan: &PlanView) -> Option<Line> {
     let source = Object::Setting(SettingKey::ClientAddress);
     let moves = plan.changes.iter().any(|planned| planned.change.object() == source);
     let text = if moves {
@@ -203,7 +203,7 @@ fn addresses_move(plan: &Plan) -> Option<Line> {
     (moves || !plan.refused_use.addresses_tell).then(|| note(format!("{text}{unknown}")))
 }
 
-fn network_list(plan: &Plan, sign: Sign, addresses: &AddressSet, verb: &str) -> Vec<Line> {
+fn network_list(plan: &PlanView, sign: Sign, addresses: &AddressSet, verb: &str) -> Vec<Line> {
     let pieces = addresses.pieces();
     let mut lines = Vec::new();
     for &piece in pieces.iter().take(NETWORKS) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     compliance::TokenFindings,
     model::{Rule, Token, Verb},
-    plan::{Origin, Plan, Reason},
+    plan::{Origin, PlanView, Reason},
     policy::Waiver,
     yaml::Place,
 };
@@ -51,7 +51,7 @@ pub(super) struct Found<'a> {
 }
 
 /// Every finding in `plan`: of its changes, then pending, reported and waived ones.
-pub(super) fn found(plan: &Plan) -> impl Iterator<Item = Found<'_>> {
+pub(super) fn found(plan: &PlanView) -> impl Iterator<Item = Found<'_>> {
     let changed = plan.changes.iter().flat_map(|planned| {
         let remedy = Remedy::Change(planned.change.verb());
         let of = move |token| because(token, &planned.reasons, remedy, planned.origin);

@@ -18,7 +18,7 @@ use super::{
 /// # Errors
 ///
 /// When `out` fails.
-pub fn planned(plans: &[&Plan], unread: usize, paint: Paint, out: &mut impl Write) -> fmt::Result {
+pub fn planned(plans: &[&PlanView], unread: usize, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let targets = plans.len() + unread;
     if targets < 2 {
         return Ok(());

@@ -8,7 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::{
     model::Rule,
-    plan::{Object, Plan},
+    plan::{Object, PlanView},
     yaml::Place,
 };
 
@@ -100,7 +100,7 @@ fn of_target(target: &TargetRun<'_>) -> TestCase {
 }
 
 /// A failure for each setting that is not as the policy says.
-fn of_settings(target: &TargetRun<'_>, plan: &Plan) -> Vec<TestCase> {
+fn of_settings(target: &TargetRun<'_>, plan: &PlanView) -> Vec<TestCase> {
     let settings =
         plan.changes.iter().filter(|planned| matches!(planned.change.object(), Object::Setting(_)));
     let case = |group: &Vec<_>| {

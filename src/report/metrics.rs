@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     compliance::WaiverStanding,
-    plan::{Origin, Plan, TokenCounts},
+    plan::{Origin, PlanView, TokenCounts},
 };
 
 use super::{Run, TargetRun, escape::escape_whole};
@@ -214,6 +214,6 @@ fn last_success(run: &Run<'_>, target: &TargetRun<'_>, earlier: &str) -> Option<
 }
 
 /// The plans that fit what the targets were seen to be last, with the names of the targets.
-fn latest<'r, 'a>(run: &'r Run<'a>) -> impl Iterator<Item = (&'a str, &'a Plan)> + use<'r, 'a> {
+fn latest<'r, 'a>(run: &'r Run<'a>) -> impl Iterator<Item = (&'a str, &'a PlanView)> + use<'r, 'a> {
     run.targets.iter().filter_map(|target| Some((target.name, target.latest()?)))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     inventory::{LeftOut, left_out::looked_at},
-    plan::{Part, Plan, Purpose, Selection},
+    plan::{Part, PlanView, Purpose, Selection},
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 
 /// What a plan looked at, such as `the settings and the tokens of users`, where the config file leaves out
 /// something of what it is for.
-pub(super) fn confined_to(plan: &Plan) -> Option<String> {
+pub(super) fn confined_to(plan: &PlanView) -> Option<String> {
     let left_out: Vec<LeftOut> = plan.coverage.left_out().cloned().collect();
     let tokens = escape_whole(&looked_at(&left_out));
     match &plan.purpose {
@@ -26,7 +26,7 @@ pub(super) fn confined_to(plan: &Plan) -> Option<String> {
 }
 
 /// That `plan` has no changes on `target`, as a line.
-pub(super) fn no_changes(plan: &Plan, target: &str, paint: Paint) -> String {
+pub(super) fn no_changes(plan: &PlanView, target: &str, paint: Paint) -> String {
     match confined_to(plan) {
         None => format!("{} {}", paint.strong("No changes."), already_so(&plan.purpose, target)),
         Some(part) => {
@@ -52,7 +52,7 @@ fn already_so(purpose: &Purpose, target: &str) -> String {
 }
 
 /// That `plan` has nothing left to do, as it is said of a target that was read back.
-pub(super) fn nothing_left(plan: &Plan) -> String {
+pub(super) fn nothing_left(plan: &PlanView) -> String {
     let nothing = match &plan.purpose {
         Purpose::Comply => "nothing is left to do".to_owned(),
         Purpose::ComplyOnly(part) => format!("nothing of the {part} is left to do"),
@@ -66,7 +66,7 @@ pub(super) fn nothing_left(plan: &Plan) -> String {
 }
 
 /// What a plan that is confined to a part leaves out, as a sentence; nothing when it leaves nothing out.
-pub(super) fn left_out(plan: &Plan) -> Option<String> {
+pub(super) fn left_out(plan: &PlanView) -> Option<String> {
     let by = match &plan.purpose {
         Purpose::ComplyOnly(part) => format!("Left out by `--only {part}`"),
         Purpose::Reviewed(_) => {

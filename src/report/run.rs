@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     apply::{ChangeOutcome, ChangeResult, Outcome},
     model::Why,
-    plan::{Plan, PlannedChange},
+    plan::{PlanView, PlannedChange},
     saved::{Reviewed, Shown, document::LayerEntry},
 };
 
@@ -54,7 +54,7 @@ pub struct TargetRun<'a> {
     /// Its name in the config file.
     pub name: &'a str,
     /// Its plan; or why none could be made, the cause last. That may hold text from the server.
-    pub plan: Result<&'a Plan, Why>,
+    pub plan: Result<&'a PlanView, Why>,
     /// Why `apply` does not apply the plan: rails, and those whom it would shut out.
     pub refusals: Vec<String>,
     /// What became of the plan, when it was applied.
@@ -105,7 +105,7 @@ impl<'a> TargetRun<'a> {
     /// The plan that fits what the target was seen to be last: after `apply`, the one that it was read
     /// back for.
     #[must_use]
-    pub fn latest(&self) -> Option<&'a Plan> {
+    pub fn latest(&self) -> Option<&'a PlanView> {
         match self.applied.map(|applied| applied.afterwards) {
             Some(Afterwards::Planned(plan)) => Some(plan),
             Some(Afterwards::Unread(_)) | None => self.plan.as_ref().ok().copied(),
@@ -131,7 +131,7 @@ impl<'a> TargetRun<'a> {
     pub fn is_success(&self) -> bool {
         let applied = |applied: Applied<'_>| applied.outcome.is_whole() && applied.afterwards.is_finished();
         self.plan.is_ok()
-            && self.latest().is_some_and(Plan::is_whole)
+            && self.latest().is_some_and(PlanView::is_whole)
             && self.applied.is_none_or(applied)
             && self.refusals.is_empty()
     }
@@ -139,7 +139,7 @@ impl<'a> TargetRun<'a> {
 
 impl<'a> Run<'a> {
     /// The targets that there is a plan for.
-    pub fn planned(&self) -> impl Iterator<Item = (&TargetRun<'a>, &'a Plan)> + Clone {
+    pub fn planned(&self) -> impl Iterator<Item = (&TargetRun<'a>, &'a PlanView)> + Clone {
         self.targets.iter().filter_map(|target| Some((target, *target.plan.as_ref().ok()?)))
     }
 

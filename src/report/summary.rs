@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, iter::Sum};
 use crate::{
     apply::Outcome,
     model::Verb,
-    plan::{Object, Plan, PlannedChange, TokenCounts},
+    plan::{Object, PlanView, PlannedChange, TokenCounts},
 };
 
 use super::{
@@ -110,7 +110,7 @@ pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
 }
 
 /// Such as `13 of 37 tokens comply; 1 is waived`, for the tokens of one plan.
-pub(super) fn compliance_of(plan: &Plan) -> String {
+pub(super) fn compliance_of(plan: &PlanView) -> String {
     compliance(plan.tokens, plan.coverage.left_out().next().is_some())
 }
 

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     model::LastChange,
-    plan::{Object, Origin, Plan, PlannedChange, Purpose, Reason},
+    plan::{Object, Origin, Plan, PlanView, PlannedChange, Purpose, Reason},
     yaml::Place,
 };
 
@@ -30,7 +30,7 @@ const REASON_COLUMN: usize = 52;
 /// # Errors
 ///
 /// When `out` fails.
-pub fn plan(plan: &Plan, paint: Paint, out: &mut impl Write) -> fmt::Result {
+pub fn plan(plan: &PlanView, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let mut text = PlanText { plan, paint, out };
     text.head()?;
     text.changes()?;
@@ -52,14 +52,14 @@ fn heading(origin: Origin) -> &'static str {
 }
 
 struct PlanText<'a, W> {
-    plan: &'a Plan,
+    plan: &'a PlanView,
     paint: Paint,
     out: &'a mut W,
 }
 
 impl<W: Write> PlanText<'_, W> {
     fn head(&mut self) -> fmt::Result {
-        let target = format!("{} ({})", self.plan.target, escape(&self.plan.server.url));
+        let target = format!("{} ({})", self.plan.target, escape(&self.plan.url));
         if !self.plan.changes.is_empty() {
             writeln!(self.out, "tokenwarden will make these changes on {target}:\n")
         } else if self.plan.is_whole() {
@@ -90,7 +90,7 @@ impl<W: Write> PlanText<'_, W> {
     /// Says who changed the settings last, where some of `changes` undo what was done to them.
     fn last_change(&mut self, origin: Origin, changes: &[&PlannedChange]) -> fmt::Result {
         let is_setting = |planned: &&PlannedChange| planned.change.token().is_none();
-        match &self.plan.server.settings_changed {
+        match &self.plan.settings_changed {
             Some(LastChange { by, at }) if origin == Origin::Drift && changes.iter().any(is_setting) => {
                 let at = at.strftime("%Y-%m-%d %H:%M UTC");
                 writeln!(self.out, "  settings changed last by {} on {at}\n", escape(by))

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
     model::{Why, brief},
-    plan::{Plan, PlannedChange},
+    plan::{PlanView, PlannedChange},
     report::{Run, change_line, escape_whole, markdown},
     yaml::Place,
 };
@@ -24,7 +24,7 @@ impl Publication {
     #[must_use]
     pub fn of(run: &Run<'_>, root: &str, key: &str) -> Self {
         let plans = || run.planned().map(|(_, plan)| plan);
-        let sum = |of: fn(&Plan) -> u64| plans().map(of).sum::<u64>();
+        let sum = |of: fn(&PlanView) -> u64| plans().map(of).sum::<u64>();
         let number = |title, of| DataItem { title, value: DataValue::Number(sum(of)) };
         let (seen, complying) = (sum(|plan| plan.tokens.seen), sum(|plan| plan.tokens.complying));
         let share = (complying * 100).checked_div(seen).unwrap_or(100);
@@ -33,7 +33,7 @@ impl Publication {
             comment: markdown::report(run, markdown::CHARACTERS_AT_MOST - MARKER),
             passed: run.targets.iter().all(|target| target.refusals.is_empty())
                 && run.unread().next().is_none()
-                && plans().all(Plan::is_whole),
+                && plans().all(PlanView::is_whole),
             summary: markdown::headline(run),
             data: vec![
                 number("Changes", |plan| plan.changes.len() as u64),

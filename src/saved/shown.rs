@@ -1,25 +1,21 @@
 //! What a saved plan shows: the plans that it was made from, as far as reports show them. It is for people; the
 //! way back to a change that is made leads over a fresh plan alone.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    str::FromStr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
     compliance::{Finding, TokenFindings, WaiverWarning},
-    inventory::{Caller, Capabilities, Coverage, Missing, Server},
+    inventory::{Coverage, Missing},
     model::{
         Action, AddressSet, LastUse, Mark, Owner, Rule, RuleCode, Scope, SettingKey, SettingValue, Token,
         TokenId, Verb, network::AddressRange,
     },
     plan::{
-        Change, HeldBack, Judged, OddDates, Pending, Plan, PlannedChange, Purpose, Reason, RefusedUse,
-        Remark, Spent, TokenCounts, TokenStep, WaysIn,
+        Change, HeldBack, Pending, PlanView, PlannedChange, Purpose, Reason, RefusedUse, Remark, Spent,
+        TokenCounts, TokenStep,
     },
     policy::{Waiver, WaiverSubject},
     yaml::Place,
@@ -37,7 +33,7 @@ pub struct Shown {
     /// When it was made, UTC.
     pub made_at: Timestamp,
     /// The plans, in the order of the file.
-    pub plans: Vec<Plan>,
+    pub plans: Vec<PlanView>,
     /// What `apply` was refused for when the plan was saved: name of the target, and why.
     pub refusals: Vec<(String, String)>,
     /// Targets that could not be read then: name, and why.
@@ -62,7 +58,7 @@ pub(super) fn shown(document: &PlanDocument, made_at: Timestamp) -> Result<Shown
     Ok(Shown { made_at, plans, refusals: refusals.collect(), errors: errors.collect() })
 }
 
-fn plan(document: &PlanDocument, target: &TargetEntry) -> Result<Plan, BadPlan> {
+fn plan(document: &PlanDocument, target: &TargetEntry) -> Result<PlanView, BadPlan> {
     let name = target.name.as_str();
     let is_of = |address: &str| address.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
     let changes = document.resource_changes.iter().filter(|change| is_of(&change.address));
@@ -74,22 +70,12 @@ fn plan(document: &PlanDocument, target: &TargetEntry) -> Result<Plan, BadPlan> 
     let warnings = document.warnings.iter().filter(|warning| warning.target == name);
     let missing = target.missing.iter().cloned().map(Missing::Told);
     let left_out = target.not_looked_at.iter().cloned().map(Missing::LeftOut);
-    Ok(Plan {
-        purpose: Purpose::Comply,
+    Ok(PlanView {
+        purpose: target.only.map_or(Purpose::Comply, Purpose::ComplyOnly),
         target: target.name.clone(),
-        server: Server {
-            url: target.url.clone(),
-            version: target.version.clone(),
-            caller: Caller::operator(),
-            administrators: None,
-            calls: Vec::new(),
-            manageable: SettingKey::ALL.into(),
-            unreadable: BTreeMap::new(),
-            forms: BTreeMap::new(),
-            capabilities: Capabilities::everything(),
-            left_out: target.not_looked_at.clone(),
-            settings_changed: target.settings_changed.clone(),
-        },
+        url: target.url.clone(),
+        version: target.version.clone(),
+        settings_changed: target.settings_changed.clone(),
         made_for: target.planned_for,
         policy_fingerprint: target.policy_sha256.clone(),
         changes: changes.map(planned_change).collect::<Result<_, _>>()?,
@@ -107,22 +93,12 @@ fn plan(document: &PlanDocument, target: &TargetEntry) -> Result<Plan, BadPlan> 
             waived: target.tokens_waived,
         },
         statistics: meaning(target.statistics.read(target.planned_for), name)?,
-        latest_use: None,
-        odd_dates: OddDates::default(),
         refused_use: refused_use(&target.refused_use)?,
-        holders: 0,
         network_names: target.network_names.iter().map(network_name).collect::<Result<_, _>>()?,
         coverage: missing.chain(left_out).collect::<Coverage>(),
-        remarks: remarks.map(|remark| Remark::Told(remark.message.clone())).collect(),
         spent: target.budget.as_ref().map(|budget| spent(budget, target.planned_for)).transpose()?,
-        together: None,
         settled: target.budget.as_ref().map(|budget| budget.settled.clone()).unwrap_or_default(),
-        released: BTreeSet::new(),
-        shut_out: Vec::new(),
-        without_way_in: Vec::new(),
-        without_lasting_way_in: Vec::new(),
-        ways_in: WaysIn::default(),
-        judged: Judged::default(),
+        remarks: remarks.map(|remark| Remark::Told(remark.message.clone())).collect(),
     })
 }
 

@@ -78,7 +78,7 @@ fn hostile() -> Plan {
 fn target(plan: &Plan) -> TargetRun<'_> {
     TargetRun {
         name: &plan.target,
-        plan: Ok(plan),
+        plan: Ok(&plan.view),
         refusals: Vec::new(),
         applied: None,
         calls: Some(Calls { sent: 7, repeated: 0 }),

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use crate::{
     apply::ChangeResult,
     compliance::{TokenFindings, Whose},
-    plan::{Object, Origin, Plan, PlannedChange, Reason},
+    plan::{Object, Origin, PlanView, PlannedChange, Reason},
     report::{
         Run, TargetRun,
         difference::{Sign, day, of_setting, sides_of_token},
@@ -49,7 +49,7 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Ma
     }
 }
 
-fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &Plan) -> Markup {
+fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &PlanView) -> Markup {
     let changes = Counts::of(&target.effective_changes());
     let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
     let tokens = latest.tokens;
@@ -80,7 +80,7 @@ fn tile(name: &str, number: &str, class: &str) -> Markup {
 }
 
 /// What keeps the plan from being applied, what failed, what is held back, and waivers to look after.
-fn alerts(target: &TargetRun<'_>, latest: &Plan) -> Markup {
+fn alerts(target: &TargetRun<'_>, latest: &PlanView) -> Markup {
     let refusals: Vec<String> =
         target.refusals.iter().flat_map(|why| why.lines().map(|line| escape_whole(line.trim()))).collect();
     let outcomes = target.applied.iter().flat_map(|applied| &applied.outcome.changes);
@@ -120,7 +120,7 @@ fn alert(class: &str, title: &str, lines: &[String]) -> Markup {
     }
 }
 
-fn settings(target: &TargetRun<'_>, plan: &Plan) -> Markup {
+fn settings(target: &TargetRun<'_>, plan: &PlanView) -> Markup {
     let mut changes = target.effective_changes();
     changes.retain(|planned| matches!(planned.change.object(), Object::Setting(_)));
     html! {
@@ -188,7 +188,7 @@ fn tokens(target: &TargetRun<'_>) -> Markup {
     }
 }
 
-fn charts(run: &Run<'_>, plan: &Plan, index: usize) -> Markup {
+fn charts(run: &Run<'_>, plan: &PlanView, index: usize) -> Markup {
     let (by_rule, by_group) = (by_rule(plan, index), by_group(plan, index));
     let (ages, expiries) = (ages(plan, index), expiries(run, plan, index));
     html! {
@@ -201,7 +201,7 @@ fn charts(run: &Run<'_>, plan: &Plan, index: usize) -> Markup {
     }
 }
 
-fn by_rule(plan: &Plan, index: usize) -> Figures {
+fn by_rule(plan: &PlanView, index: usize) -> Figures {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     found(plan).for_each(|found| *counts.entry(found.rule.code()).or_default() += 1);
     let rows = counts.into_iter().map(|(rule, count)| (rule.to_owned(), count));
@@ -209,7 +209,7 @@ fn by_rule(plan: &Plan, index: usize) -> Figures {
     Figures { id: format!("rules-{index}"), title, of: "rule", rows: largest_first(rows.collect()) }
 }
 
-fn by_group(plan: &Plan, index: usize) -> Figures {
+fn by_group(plan: &PlanView, index: usize) -> Figures {
     let rows = plan.statistics.with_findings().map(|(whose, count)| {
         let whose = match whose {
             Whose::Group(group) => format!("group {}", escape(group.as_str())),
@@ -232,7 +232,7 @@ fn largest_first(mut rows: Vec<(String, u64)>) -> Vec<(String, u64)> {
     rows
 }
 
-fn ages(plan: &Plan, index: usize) -> Figures {
+fn ages(plan: &PlanView, index: usize) -> Figures {
     let mut from = 0;
     let rows = plan.statistics.ages().map(|(until, count)| {
         let name =
@@ -245,7 +245,7 @@ fn ages(plan: &Plan, index: usize) -> Figures {
     Figures { id: format!("ages-{index}"), title, of: "age", rows }
 }
 
-fn expiries(run: &Run<'_>, plan: &Plan, index: usize) -> Figures {
+fn expiries(run: &Run<'_>, plan: &PlanView, index: usize) -> Figures {
     let rows = plan.statistics.expiries().map(|(until, count)| {
         let week = until.map(|until| run.at + SignedDuration::from_hours(24 * (i64::from(until) - 7)));
         (week.map_or("later".to_owned(), |week| week.strftime("%-d %b").to_string()), count)
@@ -256,7 +256,7 @@ fn expiries(run: &Run<'_>, plan: &Plan, index: usize) -> Figures {
     Figures { id: format!("expiries-{index}"), title, of: "week from", rows }
 }
 
-fn pending(plan: &Plan) -> Markup {
+fn pending(plan: &PlanView) -> Markup {
     html! {
         @if !plan.pending.is_empty() {
             section.card {

@@ -6,7 +6,9 @@ use crate::{
     compliance::{Finding, TokenFindings},
     inventory::Coverage,
     model::{AddressSet, Token, network::AddressRange, rails::RailClass},
-    plan::{Change, HeldBack, Object, Pending, Plan, PlannedChange, Purpose, Reason, RefusedUse, TokenStep},
+    plan::{
+        Change, HeldBack, Object, Pending, PlanView, PlannedChange, Purpose, Reason, RefusedUse, TokenStep,
+    },
     policy::{Waiver, WaiverSubject},
     saved::{
         document::{
@@ -24,12 +26,12 @@ use super::super::warning;
 
 impl PlanDocument {
     /// Adds the plan of a target.
-    pub fn add_plan(&mut self, plan: &Plan) {
+    pub fn add_plan(&mut self, plan: &PlanView) {
         let target = plan.target.as_str();
         self.targets.push(TargetEntry {
             name: plan.target.clone(),
-            url: plan.server.url.clone(),
-            version: plan.server.version.clone(),
+            url: plan.url.clone(),
+            version: plan.version.clone(),
             planned_for: plan.made_for,
             policy_sha256: plan.policy_fingerprint.clone(),
             layers: Vec::new(),
@@ -47,7 +49,7 @@ impl PlanDocument {
             not_looked_at: plan.coverage.left_out().cloned().collect(),
             refused_use: refused_use(&plan.refused_use),
             network_names: plan.network_names.iter().map(network_name).collect(),
-            settings_changed: plan.server.settings_changed.clone(),
+            settings_changed: plan.settings_changed.clone(),
             only: plan.purpose.part(),
             left_out: (!matches!(plan.purpose, Purpose::Comply | Purpose::Revoke(_)))
                 .then_some(plan.left_out.len()),
@@ -100,7 +102,7 @@ impl PlanDocument {
     }
 }
 
-fn budget(plan: &Plan) -> Option<BudgetEntry> {
+fn budget(plan: &PlanView) -> Option<BudgetEntry> {
     let spent = plan.spent.as_ref()?;
     let counts = RailClass::ALL.map(|class| (class, spent.of(class)));
     Some(BudgetEntry {

@@ -5,7 +5,7 @@ use crate::{
     apply::ChangeResult,
     compliance::TokenFindings,
     model::{Verb, brief},
-    plan::{Object, Plan, PlannedChange, Reason},
+    plan::{Object, PlanView, PlannedChange, Reason},
     yaml::Place,
 };
 
@@ -75,7 +75,7 @@ fn of_target(run: &Run<'_>, target: &TargetRun<'_>) -> String {
     if run.targets.len() > 1 { format!("{}: ", inline(target.name)) } else { String::new() }
 }
 
-fn latest<'r, 'a>(run: &'r Run<'a>) -> impl Iterator<Item = (&'r TargetRun<'a>, &'a Plan)> + Clone {
+fn latest<'r, 'a>(run: &'r Run<'a>) -> impl Iterator<Item = (&'r TargetRun<'a>, &'a PlanView)> + Clone {
     run.targets.iter().filter_map(|target| Some((target, target.latest()?)))
 }
 
@@ -141,7 +141,12 @@ fn settings<'a>(run: &'a Run<'a>, title: &'static str) -> Section<'a> {
     Section { title, lead: "", rank: 3, count, entries: Box::new(entries) }
 }
 
-fn setting(run: &Run<'_>, target: &TargetRun<'_>, plan: &Plan, group: &[&PlannedChange]) -> Option<String> {
+fn setting(
+    run: &Run<'_>,
+    target: &TargetRun<'_>,
+    plan: &PlanView,
+    group: &[&PlannedChange],
+) -> Option<String> {
     let first = group.first()?;
     let mut lines: Vec<String> =
         of_setting(plan, group).iter().map(|line| format!("{}{}", line.sign.lead(), line.text)).collect();
@@ -194,7 +199,7 @@ fn findings<'a>(
     run: &'a Run<'a>,
     title: &'static str,
     rank: u8,
-    of: fn(&'a Plan) -> &'a [TokenFindings],
+    of: fn(&'a PlanView) -> &'a [TokenFindings],
 ) -> Section<'a> {
     let found = latest(run).flat_map(move |(target, plan)| of(plan).iter().map(move |found| (target, found)));
     let count = found.clone().count();
