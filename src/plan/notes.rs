@@ -9,11 +9,11 @@ use crate::model::{
 };
 
 use super::{
-    Change, Plan, PlannedChange, TokenStep,
+    Change, PlanView, PlannedChange, TokenStep,
     rails::{rail_of, withdrawn_holders, withdrawn_ranges},
 };
 
-impl Plan {
+impl PlanView {
     /// What a journal keeps of the changes, in their order.
     #[must_use]
     pub fn notes(&self) -> Vec<ChangeNote> {

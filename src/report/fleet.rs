@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::{apply::Outcome, plan::Plan};
+use crate::{apply::Outcome, plan::PlanView};
 
 use super::{
     Paint,

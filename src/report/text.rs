@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     model::LastChange,
-    plan::{Object, Origin, Plan, PlanView, PlannedChange, Purpose, Reason},
+    plan::{Object, Origin, PlanView, PlannedChange, Purpose, Reason},
     yaml::Place,
 };
 

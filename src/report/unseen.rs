@@ -1,7 +1,7 @@
 //! In: a plan. Out: what could not be seen of its target, in words. It refuses to say again what is held
 //! back for that very reason.
 
-use crate::plan::Plan;
+use crate::plan::PlanView;
 
 /// What could not be seen and is not said by what is held back. May hold text from the server.
 pub(super) fn unseen(plan: &PlanView) -> impl Iterator<Item = String> + Clone {

@@ -123,7 +123,7 @@ proptest! {
         for key in SettingKey::ALL {
             prop_assert!(policy.wanted(key).is_some(), "{key}\n{written}");
         }
-        prop_assert_eq!(world.plan(&policy, time(NOW)).changes, vec![], "{}", written);
+        prop_assert_eq!(world.plan(&policy, time(NOW)).view.changes, vec![], "{}", written);
     }
 }
 

@@ -535,7 +535,7 @@ fn what_another_run_tells_of_tokens_is_believed_where_its_tokens_are_ours() {
         let fate = |change: u32| plan.settled.iter().find(|one| one.change == change).map(|one| one.fate);
         assert_eq!([fate(0), fate(1)], fates, "{target} {server:?}");
         let counted = fates.iter().flatten().count() as u64;
-        assert_eq!(plan.spent.unwrap().of(RailClass::Revocations), counted, "{target} {server:?}");
+        assert_eq!(plan.view.spent.unwrap().of(RailClass::Revocations), counted, "{target} {server:?}");
     }
 }
 

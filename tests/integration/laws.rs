@@ -15,7 +15,7 @@ use tokenwarden::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
         Settings, Token, TokenId, TokenScope, UserName, Verb, settings::SettingsDocument,
     },
-    plan::{Change, Object, Plan},
+    plan::{Change, Object, Plan, PlanView},
     report::{Paint, text},
     saved::{self, SavedPlan, document::PlanDocument},
 };
@@ -334,7 +334,7 @@ fn bytes(plan: &Plan) -> String {
     serde_json::to_string_pretty(&document).unwrap()
 }
 
-fn text_of(plan: &Plan) -> String {
+fn text_of(plan: &PlanView) -> String {
     let mut shown = String::new();
     text::plan(plan, Paint { colour: false }, &mut shown).unwrap();
     shown
@@ -350,7 +350,7 @@ proptest! {
         prop_assert!(outcome.is_whole(), "{outcome:#?}");
         let again = world.plan(&policy, now);
         prop_assert_eq!(&again.changes, &vec![], "{}", text);
-        prop_assert_eq!(again.coverage, plan.coverage);
+        prop_assert_eq!(again.view.coverage, plan.view.coverage);
         // A later run on the same day has nothing to do either: deadlines do not creep.
         let later = world.plan(&policy, time("2026-11-23T23:59:59Z"));
         prop_assert!(

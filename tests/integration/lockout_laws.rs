@@ -170,7 +170,7 @@ fn the_generated_plans_shut_out_on_every_axis_and_often_not_at_all() {
         if state.lets_us_in(&state.settings, "GET", time(NOW)) {
             let plan = World::new(state).plan_with(&policy, &lockout, time(NOW));
             let (own, others): (Vec<_>, Vec<_>) =
-                plan.shut_out.into_iter().partition(|shut_out| shut_out.who == Who::Caller);
+                plan.shut_out.clone().into_iter().partition(|shut_out| shut_out.who == Who::Caller);
             left_in += usize::from(own.is_empty() && !plan.changes.is_empty());
             ours.extend(own.into_iter().flat_map(|shut_out| shut_out.losses).map(|loss| loss.axis));
             theirs.extend(others.into_iter().flat_map(|shut_out| shut_out.losses).map(|loss| loss.axis));

@@ -57,7 +57,7 @@ fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &PlanView) -> Markup {
     let share = (tokens.complying * 100).checked_div(tokens.seen).unwrap_or(100);
     let standing = if not_complying == 0 { "good" } else { "bad" };
     html! {
-        p.quiet { (escape(&latest.server.url)) @if let Some(version) = &latest.server.version { ", version " (escape(version)) } }
+        p.quiet { (escape(&latest.url)) @if let Some(version) = &latest.version { ", version " (escape(version)) } }
         p { (compliance_of(latest)) ". " (sentence(&changes.text(tense))) "." }
         dl.tiles {
             (tile("tokens", &thousands(tokens.seen.into()), ""))

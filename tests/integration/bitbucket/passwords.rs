@@ -153,7 +153,7 @@ async fn a_server_that_does_not_tell_its_administrators_is_planned_for_and_that_
     let stub = Stub::start().await;
     stub.contents().refused = vec!["/rest/api/latest/users"];
     let plan = plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await;
-    assert_eq!((actions(&plan), plan.shut_out), (vec!["set settings".to_owned()], vec![]));
+    assert_eq!((actions(&plan), plan.shut_out.clone()), (vec!["set settings".to_owned()], vec![]));
     assert!(plan.remarks.contains(&Remark::AdministratorsUnknown), "{:?}", plan.remarks);
 }
 
@@ -182,7 +182,7 @@ async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses()
     let stub = Stub::start().await;
     let remarks = async |credential: Credential, yaml: &str| {
         let target = stub.target_as(credential, Options::default());
-        plan(&target, &policy(yaml), &History::default(), NOW).await.remarks
+        plan(&target, &policy(yaml), &History::default(), NOW).await.view.remarks
     };
     let bearer = || Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
     let token = Remark::CannotAdminister(Lack::Token);
@@ -190,7 +190,7 @@ async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses()
     assert!(!remarks(bearer(), "version: 1\n").await.contains(&token), "nothing is to be changed");
     let told = async || {
         let target = stub.target_with(Options::default());
-        plan(&target, &policy(EXCEPTED), &History::default(), NOW).await.remarks
+        plan(&target, &policy(EXCEPTED), &History::default(), NOW).await.view.remarks
     };
     let lacks =
         |remarks: &[Remark]| remarks.iter().any(|remark| matches!(remark, Remark::CannotAdminister(_)));
