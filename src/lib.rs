@@ -37,7 +37,7 @@
 //! | plan | ordered changes, and what was held back and why; data, never closures |
 //! | rail | a limit on what one run may do |
 //! | lockout | somebody who must keep a way in would lose it; a plan that does that is refused |
-//! | policy test | a token or a request on paper, with what must come of it under a policy |
+//! | policy test | a token or a request on paper, with what is expected of it under a policy |
 //! | journal | an append-only record of what runs did; the ledger is that of our own server |
 //! | audit | who did what on our own server: an entry in the transaction of every effect |
 //! | lease | the right to be the only run on a server; a lock where the server has none |

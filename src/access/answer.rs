@@ -1,5 +1,5 @@
-//! In: a request that nobody sent, who would send it, and settings. Out: what a server would answer, and the
-//! settings that this rests on. It refuses to decide by itself: [`decide`] does.
+//! What a server would answer to a hypothetical request, and the settings that the answer rests on.
+//! [`decide`] does the deciding.
 
 use std::net::IpAddr;
 
@@ -11,9 +11,9 @@ use crate::model::{
 /// What a server would answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Why the request would not pass; nothing when it would.
+    /// Why the request would not pass; `None` when it would.
     pub denied: Option<Reason>,
-    /// The address of the client; nothing when it could not be found.
+    /// The address of the client; `None` when it could not be found.
     pub client: Option<IpAddr>,
     /// The settings that it rests on: what refuses, or all that let it pass, in the order in which they are
     /// asked. None when the refusal lies in the request or in the directory.

@@ -1,5 +1,5 @@
-//! In: the peer of a connection, the lines of a header and the settings that say whom to believe.
-//! Out: the address of the client. It refuses to know whether that address is welcome.
+//! The address of a client, from the peer of the connection, the lines of a header and the settings that
+//! say whom to believe.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::model::{AddressSet, ClientAddressSource, network::canonical};
 ///
 /// # Errors
 ///
-/// When a trusted proxy sent what is no address.
+/// When a trusted proxy sent an invalid address.
 pub fn client_address<L: AsRef<str>>(
     source: &ClientAddressSource,
     peer: IpAddr,
@@ -46,7 +46,7 @@ fn behind_proxies<L: AsRef<str>>(
     Ok(farthest)
 }
 
-/// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; a zone is no part of an address that
+/// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; a zone is not a part of an address that
 /// means anything to somebody else.
 fn address(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches([' ', '\t']);
@@ -61,9 +61,9 @@ fn address(entry: &str) -> Option<IpAddr> {
     Some(canonical(address))
 }
 
-/// A trusted proxy sent what is no address.
+/// A trusted proxy sent what is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a trusted proxy sent what is no address")]
+#[error("a trusted proxy sent an invalid address")]
 pub struct BadClientAddress;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! In: settings and a request. Out: the decision on it, in the one order in which a server asks.
-//! It refuses to know what each operation needs: that is the subject of `operation`.
+//! The decision on a request under given settings, in the one order in which a server asks. What each
+//! operation needs is the subject of `operation`.
 
 use std::{fmt, net::IpAddr};
 
@@ -33,17 +33,17 @@ impl Permit {
         &self.caller
     }
 
-    /// The address of the client; nothing when it could not be found and does not matter.
+    /// The address of the client; `None` when it could not be found and does not matter.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         self.client
     }
 }
 
-/// Who stands behind a request that passes.
+/// Who is behind a request that passes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Whoever it may be; only for what is open to all.
+    /// Anyone who it may be; only for what is open to all.
     Anybody,
     /// A person with a password.
     Password(Person),
@@ -77,7 +77,7 @@ impl Caller {
 /// Why a request does not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// A trusted proxy sent what is no address.
+    /// A trusted proxy sent what is not an address.
     ClientAddress,
     /// The client's address is not allowed.
     Network,
@@ -101,7 +101,7 @@ pub enum Reason {
     ManageOthers,
     /// It takes an administrator.
     Administrator,
-    /// It is about the caller's own tokens, and the caller is no user.
+    /// It is about the caller's own tokens, and the caller is not a user.
     NoUser,
 }
 
@@ -300,7 +300,7 @@ mod tests {
         AllowedNetworks::only([network.parse::<AddressRange>().unwrap()].into_iter().collect()).unwrap()
     }
 
-    /// The reason for which a request from 192.0.2.7 is denied; nothing when it passes.
+    /// The reason for which a request from 192.0.2.7 is denied; `None` when it passes.
     fn denied(
         settings: &Settings,
         credentials: &Credentials,

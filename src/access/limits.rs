@@ -1,5 +1,5 @@
-//! In: the limits of a server, the owner of a token to be made, and what is asked for. Out: what
-//! the token may be, or which limit it breaks. It refuses to know who asks: that is decided before.
+//! What a token to be made may be under the limits of a server, or which limit it breaks. Who asks was
+//! decided before.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::model::{Limit, Period, Scope};
 pub struct Asked<'a> {
     /// How far it is to reach.
     pub scope: Scope,
-    /// When it is to expire, UTC; nothing when that was left open.
+    /// When it is to expire, UTC; `None` when that was left open.
     pub expires: Option<Timestamp>,
     /// What tells it from others.
     pub description: &'a str,
@@ -22,7 +22,7 @@ pub struct Asked<'a> {
 pub struct Parent {
     /// How far the other one reaches.
     pub scope: Scope,
-    /// When the other one expires, UTC; nothing when it never does.
+    /// When the other one expires, UTC; `None` when it never does.
     pub expires: Option<Timestamp>,
 }
 
@@ -31,7 +31,7 @@ pub struct Parent {
 pub struct Granted {
     /// How far it reaches.
     pub scope: Scope,
-    /// When it expires, UTC; nothing when it never does.
+    /// When it expires, UTC; `None` when it never does.
     pub expires: Option<Timestamp>,
     /// The most tokens that its owner may have, with it, that have not expired.
     pub max_per_owner: Option<u32>,

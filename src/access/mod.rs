@@ -1,12 +1,12 @@
 //! May this request pass? The one place in which that is decided.
 //!
-//! In: the settings of a server and one request: where it comes from, what it carries, what it
-//! wants. Out: a [`Permit`], or the [`Reason`] why not. The server asks for every request, and
-//! whoever wants to know what a server would answer asks the same function.
+//! From the settings of a server and one request (where it comes from, what it carries, what it wants) to a
+//! [`Permit`], or the [`Reason`] why not. The server asks for every request, and everything that predicts
+//! the answer of a server asks the same function.
 //!
-//! It refuses to know how a request arrives and how credentials are verified. Since verifying is
-//! costly and must not happen for an address that is refused anyway, the same decision can be had
-//! in stages: [`admit`], then [`looks_at_password`], then [`decide`], which covers both.
+//! How a request arrives and how credentials are verified is not known here. Since verifying is costly and
+//! must not happen for an address that is refused anyway, the same decision can be had in stages:
+//! [`admit`], then [`looks_at_password`], then [`decide`], which covers both.
 
 mod answer;
 mod client_address;

@@ -1,5 +1,4 @@
-//! In: what a request wants and who sends it. Out: whether that one may do it. It refuses to know
-//! how the sender got that far: address, credentials and scope are looked at before.
+//! Whether a sender may do what a request wants. Address, credentials and scope are looked at before.
 
 use super::{Caller, Person, Reason, TokenOwner};
 use crate::model::{Holders, Permission, Scope, Settings};
@@ -26,7 +25,7 @@ pub enum Operation {
     },
     /// To create a token for somebody else, or for a project or repository.
     CreateFor {
-        /// Whose it is to be; nothing when the directory knows no such user.
+        /// Whose it is to be; `None` when the directory knows no such user.
         owner: Option<TokenOwner>,
         /// The scope it is to have.
         scope: Scope,
@@ -62,8 +61,8 @@ pub enum Target {
 /// The reason why not.
 pub(super) fn permit(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
     permit_caller(settings, caller, operation)?;
-    // Whoever makes a read-write token for a user: that user is to be one of those who may have one.
-    // For a project, which is in no group, it is whoever makes it.
+    // Anyone who makes a read-write token for a user: that user is to be one of those who may have one.
+    // For a project, which is in no group, it is anyone who makes it.
     let (scope, accountable) = match operation {
         Operation::CreateOwn { scope } => (*scope, caller.person()),
         Operation::CreateFor { owner: Some(owner), scope } => (*scope, owner.person().or(caller.person())),

@@ -9,11 +9,11 @@ use crate::model::{AddressSet, ClientAddressSource, HeaderName};
 /// What another source of client addresses does to the addresses at which clients are seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relocation {
-    /// Proxies that are no longer believed: whoever comes through them is seen there.
+    /// Proxies that are no longer believed: anyone who comes through them is seen there.
     dropped: AddressSet,
-    /// Proxies that are believed from then on: whoever was seen there can be anywhere.
+    /// Proxies that are believed from then on: anyone who was seen there can be anywhere.
     believed: AddressSet,
-    /// Whether proxies that stay believed are asked for another header: whoever comes through them can be
+    /// Whether proxies that stay believed are asked for another header: anyone who comes through them can be
     /// anywhere.
     other_header: bool,
 }

@@ -1,5 +1,4 @@
-//! In: what is known of one request. Out: the value that a decision is made on. It refuses to know
-//! HTTP: whoever asks has already taken the request apart.
+//! The value that a decision is made on: what is known of one request, already taken apart from HTTP.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -45,7 +44,7 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// When a trusted proxy sent what is no address.
+    /// When a trusted proxy sent an invalid address.
     pub fn client(&self, source: &ClientAddressSource) -> Result<IpAddr, BadClientAddress> {
         match self {
             Self::Client(address) => Ok(canonical(*address)),
@@ -59,7 +58,7 @@ impl Origin {
 pub enum Credentials {
     /// There are none.
     None,
-    /// A secret shaped like a token that is no token, has expired or is not of the user named with
+    /// A secret shaped like a token that is not a token, has expired or is not of the user named with
     /// it; or something that cannot be read at all.
     Invalid,
     /// A password that is wrong, is of somebody who is not active, or was not looked at because passwords
@@ -95,9 +94,9 @@ pub struct Held {
 pub enum TokenOwner {
     /// A user.
     User(Person),
-    /// A project, by its key. No user stands behind it: it is in no group.
+    /// A project, by its key. No user is behind it: it is in no group.
     Project(String),
-    /// A repository. No user stands behind it either.
+    /// A repository. No user is behind it either.
     Repository {
         /// Key of the project it lies in.
         project: String,
@@ -131,7 +130,7 @@ impl TokenOwner {
         }
     }
 
-    /// The same owner, by name alone.
+    /// The same owner, only by name.
     #[must_use]
     pub fn name(&self) -> Owner {
         match self {

@@ -1,6 +1,5 @@
-//! In: an approved plan, a writer, a reader. Out: the outcome of each change. Phase by phase:
-//! what opens, then a look whether we still get in and will afterwards, then what closes. It refuses
-//! to go on to the next phase after a failure, and to repeat anything.
+//! The execution of an approved plan, phase by phase: what opens, then a check that the run still gets in
+//! and will afterwards, then what closes. No phase begins after a failure, and nothing is repeated.
 
 use std::{collections::HashMap, error::Error};
 

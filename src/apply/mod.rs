@@ -1,8 +1,8 @@
 //! Doing what an approved plan says, and nothing else.
 //!
-//! In: an [`ApprovedPlan`](crate::plan::ApprovedPlan), a reader and a writer. Out: an [`Outcome`]:
-//! for every change whether it was done, failed or was not tried, and why. It refuses to decide
-//! anything: what to do and in which order is the plan's. What is done leaves a trace in a [`journal`](crate::journal).
+//! From an [`ApprovedPlan`](crate::plan::ApprovedPlan), a reader and a writer to an [`Outcome`]: for every
+//! change whether it was done, failed or was not tried, and why. What to do and in which order is the
+//! plan's decision. What is done leaves a trace in a [`journal`](crate::journal).
 
 mod executor;
 mod outcome;

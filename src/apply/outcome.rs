@@ -1,4 +1,4 @@
-//! In: what became of each change. Out: what became of the run. It refuses to know how it is shown.
+//! The outcome of a run, from the result of each change.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! In: one change. Out: the only way in which anything is changed on a target. It refuses to know
-//! other changes, and to repeat what may already have taken effect.
+//! The trait through which a target is changed, one change at a time. A call that may already have taken
+//! effect is never repeated.
 
 use std::error::Error;
 

@@ -1,6 +1,5 @@
-//! `apply`: make it so. In: the policy, the targets as they are, and a yes. Out: the plan, what
-//! became of each change, and whether a new look at the target finds anything left. `revoke` is the same
-//! run for another purpose.
+//! The command `apply`: the plan, a question, the result of each change, and whether a new look at the
+//! target finds anything left. `revoke` is the same run for another purpose.
 
 use std::{
     io::{self, IsTerminal},
@@ -42,17 +41,17 @@ use super::{
     runtime,
 };
 
-/// Makes the targets comply: shows the plan, asks, applies it, and looks again
+/// Reconcile the targets with the policy: show the plan, ask, apply it, and read back
 #[derive(Debug, Args)]
 pub(super) struct ApplyCommand {
-    /// A plan that was saved with `plan --out` and reviewed: of what the policy asks for now, only what it
-    /// has is done, and nobody is asked
+    /// A reviewed plan that `plan --out` saved: apply only its changes, as far as the policy still asks for
+    /// them, without a prompt
     #[arg(value_name = "PLAN", conflicts_with = "only")]
     plan: Option<PathBuf>,
     /// The digest that the saved plan had when it was reviewed
     #[arg(long, value_name = "SHA256", requires = "plan")]
     expect_digest: Option<String>,
-    /// Do only this part of the plan, and leave the other one out
+    /// Apply only this part of the plan, and leave the other one out
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
     #[command(flatten)]
@@ -62,17 +61,16 @@ pub(super) struct ApplyCommand {
 /// How a run that changes something goes.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Do not ask
+    /// Apply without a prompt
     #[arg(long)]
     auto_approve: bool,
-    /// Let this run change so many, although a rail refuses it; such as revocations=41
+    /// Raise one rail for this run, e.g. revocations=41
     #[arg(long, value_name = "RAIL=COUNT", value_parser = allowance)]
     allow: Vec<(RailClass, u64)>,
-    /// Go on although the clock of a server is up to so far from the one of this machine, such as 15m or 26h.
-    /// Beyond ten minutes it is refused otherwise
+    /// Accept server clocks that differ from this machine by up to TIME, e.g. 15m or 26h [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = clock::parse_length)]
     allow_clock_skew: Option<SignedDuration>,
-    /// Wait so long for another run on the same target to end, such as 5m; otherwise it is refused at once
+    /// How long to wait for another run on the target, e.g. 5m [default: do not wait]
     #[arg(long, value_name = "TIME", value_parser = patience, default_value = "0s", hide_default_value = true)]
     lock_timeout: Duration,
     /// Form of the report on standard output
@@ -88,12 +86,12 @@ fn allowance(text: &str) -> Result<(RailClass, u64), String> {
     let known = || RailClass::ALL.map(RailClass::key).join(", ");
     let (name, count) = text.split_once('=').ok_or("write it as RAIL=COUNT")?;
     let class = RailClass::ALL.into_iter().find(|class| class.key() == name);
-    let class = class.ok_or_else(|| format!("there is no rail `{name}`; the rails are {}", known()))?;
-    Ok((class, count.parse().map_err(|_| format!("`{count}` is no count"))?))
+    let class = class.ok_or_else(|| format!("unknown rail `{name}`; the rails are {}", known()))?;
+    Ok((class, count.parse().map_err(|_| format!("`{count}` is not a count"))?))
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is no length of time; write a number and one of s, m, h, such as 5m");
+    let bad = || format!("`{text}` is not a duration; use a number and a unit (s, m, h), e.g. 5m");
     let time: SignedDuration = text.parse().map_err(|_| bad())?;
     Duration::try_from(time).map_err(|_| bad())
 }
@@ -149,7 +147,7 @@ impl RunArgs {
     ) -> CommandResult {
         let saved = manner.saved.clone();
         if self.format != Format::Text && !self.auto_approve && saved.is_none() {
-            let message = "only --format text shows something to say yes to; add --auto-approve";
+            let message = "only --format text has a prompt; other formats need --auto-approve";
             return Err(Failure::new(Ending::Usage, message));
         }
         let patience = self.lock_timeout;
@@ -210,7 +208,7 @@ impl RunArgs {
         }
         self.reports.write_outcome(&run, global);
         if stop::is_requested() {
-            output::note("interrupted: what was under way is finished and recorded; run again for the rest");
+            output::note("interrupted: changes under way were finished and recorded; run again for the rest");
         }
         Ok(ending)
     }
@@ -245,9 +243,9 @@ impl RunArgs {
 async fn ask() -> Result<(), Failure> {
     let refuse = |why: &str| Err(Failure::new(Ending::Refused, why));
     if !io::stdin().is_terminal() {
-        return refuse("nobody can be asked here; approve with --auto-approve");
+        return refuse("stdin is not a terminal; pass --auto-approve");
     }
-    output::prompt("\nApply these changes? Only `yes` is taken for a yes: ");
+    output::prompt("\nApply these changes? Only `yes` is accepted: ");
     let (sender, answer) = oneshot::channel();
     // A thread of its own: nothing can end the reading but an answer or the end of the process.
     thread::Builder::new().spawn(move || {

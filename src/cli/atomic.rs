@@ -1,5 +1,4 @@
-//! In: a path and what is written. Out: a file that is whole or as it was before, whenever the program ends.
-//! It refuses to know what is written.
+//! Atomic writing of a file: it is complete or as it was before, whenever the program ends.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,7 +17,8 @@ pub(super) struct CannotWrite {
     pub(super) source: io::Error,
 }
 
-/// Makes the file at `path` hold `content`, without secrets: whoever reads it finds the old content or the new one, whole.
+/// Makes the file at `path` hold `content`, without secrets: anyone who reads it finds the old content or the
+/// new one, whole.
 ///
 /// # Errors
 ///
@@ -49,12 +49,12 @@ impl AtomicFile {
         // What is at the end of a link is replaced, not the link.
         let place = fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
         if fs::metadata(&place).is_ok_and(|there| !there.is_file()) {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(io::Error::other("it is not a regular file"));
         }
         let name = place.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
         let draft = place.with_file_name(format!(".{name}.{}.draft", process::id()));
         let file = create_new(&draft)?;
-        // Whoever could not read the old file cannot read the new one.
+        // Anyone who could not read the old file cannot read the new one.
         if let Ok(there) = fs::metadata(&place) {
             fs::set_permissions(&draft, there.permissions())?;
         }
@@ -74,7 +74,7 @@ impl AtomicFile {
 }
 
 /// A new file at `draft`, in the place of one that a process with the same number left behind. A link that
-/// stands there is not followed.
+/// is there is not followed.
 fn create_new(draft: &Path) -> io::Result<File> {
     match File::create_new(draft) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -30,13 +30,13 @@ use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::
 /// Entries that are read at a time.
 const PAGE: i64 = 1_000;
 
-/// Print who did what on a server of tokenwarden, the oldest entry first
+/// Print who did what on a tokenwarden server, oldest entry first
 #[derive(Debug, Args)]
 pub(super) struct AuditCommand {
-    /// Read this store, `sqlite:FILE`, in place of a target of the config file
+    /// Read this store, `sqlite:FILE`, instead of a target of the config file
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     store: Option<StoreUrl>,
-    /// Only what this user did; `(operator)` and `(host)` stand for no user
+    /// Only what this user did; `(operator)` and `(host)` are not users
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     /// Only what was done to tokens of this owner: `mary`, `project PLAT`, `repository PLAT/app`
@@ -125,7 +125,7 @@ impl AuditCommand {
                 return self.work_on(workspace.folder.join(store), global).await;
             }
             other => {
-                let error = format!("a target of kind `{}` has no audit that could be read", other.kind());
+                let error = format!("a target of kind `{}` has no readable audit", other.kind());
                 return Err(Failure::new(Ending::Usage, error));
             }
         }

@@ -20,10 +20,10 @@ use super::{Global, files, output, revision::Revision, run_files::RunFiles};
 /// What a plan is compared with, so that each change can say where it comes from.
 #[derive(Debug, Args)]
 pub(super) struct BaselineArgs {
-    /// Say of each change whether the policy asked for it at this Git revision already
+    /// Tell for each change whether the policy already asked for it at this Git revision
     #[arg(long, value_name = "REV", conflicts_with = "baseline_dir")]
     baseline: Option<String>,
-    /// The same, with a checkout of the earlier policy in the place of a revision
+    /// Use a checkout of the earlier policy instead of a Git revision
     #[arg(long, value_name = "DIR")]
     baseline_dir: Option<PathBuf>,
 }
@@ -60,7 +60,10 @@ impl BaselineArgs {
                 let revision = Revision::find(name, &folder)?;
                 let config = name_of(&global.config);
                 if !revision.may_have(config) {
-                    output::note("note: the baseline has no config file: everything comes from the policy");
+                    output::note(
+                        "note: the baseline has no config file: every change is attributed to the \
+                                  policy",
+                    );
                     return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
                 }
                 let there = Global { config: config.to_path_buf(), ..global.clone() };
@@ -82,7 +85,7 @@ impl BaselineArgs {
             Ok(policies) => Ok(Against::Before(policies)),
             Err(failure) if failure.ending == Ending::Invalid => {
                 output::note(&format!(
-                    "warning: the baseline `{name}` is invalid ({}): nothing is said of where changes come from",
+                    "warning: the baseline `{name}` is invalid ({}): the origin of changes is not shown",
                     failure.error
                 ));
                 Ok(Against::Nothing)

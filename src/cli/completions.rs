@@ -1,5 +1,4 @@
-//! `completions`: what a shell completes after `tokenwarden`. In: the command line as it is declared.
-//! Out: a script for the shell on standard output. It refuses to know where the shell looks for it.
+//! The command `completions`: a shell script on standard output that completes the command line.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -7,7 +6,7 @@ use clap_complete::Shell;
 use super::{CommandLine, CommandResult, output};
 use crate::run::Ending;
 
-/// Prints the script that makes a shell complete commands, options and their values
+/// Print the script that makes a shell complete commands, options and their values
 ///
 /// bash: source <(tokenwarden completions bash). The documentation of each shell says where to keep it.
 #[derive(Debug, Args)]

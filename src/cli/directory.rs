@@ -1,5 +1,5 @@
-//! `directory`. In: a directory file and a store. Out: the users, groups and passwords of the file in
-//! the store. It refuses a file with a mistake as a whole.
+//! The command `directory`: the import of a directory file into a store. A file with a mistake is refused
+//! as a whole.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(super) enum DirectoryCommand {
     Import {
         /// The directory file
         file: PathBuf,
-        /// Where they are kept: `sqlite:FILE`; created when it is missing, and then said so
+        /// Where they are kept: `sqlite:FILE`; created if missing, with a note
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },

@@ -1,5 +1,5 @@
-//! `drift`: did somebody change a target? In: the policy, and the targets as they are. Out: what is not as
-//! the policy asks for although nobody changed the policy. It changes nothing.
+//! The command `drift`: what is not as the policy asks for although nobody changed the policy. It changes
+//! nothing.
 
 use std::time::Instant;
 
@@ -26,16 +26,16 @@ use super::{
     runtime,
 };
 
-/// Shows what was changed on the targets, other than by the policy; exits with 2 when something was
+/// Show what was changed on the targets other than by the policy; exit with 2 if something was
 #[derive(Debug, Args)]
 pub(super) struct DriftCommand {
     /// Form of the report on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
-    /// What the same state did not need at this moment comes of a date that was reached, and is no drift
+    /// Attribute changes that were not yet due at TIME to time, not to drift
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// What counts beside drift
+    /// Also exit with 2 for these origins
     #[arg(long, value_enum, value_name = "ORIGIN")]
     fail_on: Vec<FailOn>,
     #[command(flatten)]
@@ -46,10 +46,10 @@ pub(super) struct DriftCommand {
     reach: Reach,
 }
 
-/// What counts beside drift.
+/// Also exit with 2 for these origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// What comes of a date that was reached
+    /// Changes that became due because a date was reached
     Time,
 }
 

@@ -33,7 +33,7 @@ use super::{
     runtime,
 };
 
-/// Shows every rule that is tried on a token, or what a server would answer to a request
+/// Show every rule that is tried on a token, or what a server would answer to a request
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("subject").args(["token", "owner"]).required(true)))]
 pub(super) struct Explain {
@@ -58,10 +58,10 @@ pub(super) struct Explain {
     /// How far the token that is sent along reaches
     #[arg(long, value_name = "SCOPE", default_value = "read-write", requires = "owner")]
     scope: Scope,
-    /// A password is sent along, and no token
+    /// Send a password instead of a token
     #[arg(long, requires = "owner", conflicts_with = "scope")]
     password: bool,
-    /// The request would create a token of this scope
+    /// Let the request create a token of this scope
     #[arg(long, value_name = "SCOPE", requires = "owner")]
     creates: Option<Scope>,
     /// Form of the explanation on standard output
@@ -153,7 +153,7 @@ impl Explain {
         if nowhere {
             let names: Vec<_> = targets.iter().map(|(declaration, _)| declaration.name.as_str()).collect();
             let not_looked = targets.iter().any(|(declaration, _)| leaves_out(declaration));
-            let extent = if not_looked { ", where `areas` and `projects` let it be looked for" } else { "" };
+            let extent = if not_looked { ", within `areas` and `projects`" } else { "" };
             return Err(NoSuchToken { id: id.clone(), targets: names.join(", "), extent }.into());
         }
         Ok(exit)
@@ -236,7 +236,7 @@ fn leaves_out(declaration: &TargetDeclaration) -> bool {
 
 /// No target has the token.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no token `{id}` on {targets}{extent}; `plan` shows tokens with their identifiers")]
+#[error("no token `{id}` on {targets}{extent}; `plan` shows tokens with their identifiers")]
 struct NoSuchToken {
     id: TokenId,
     targets: String,

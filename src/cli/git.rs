@@ -114,7 +114,7 @@ pub(super) fn paths_in_repository(folder: &Path, from: &Path) -> impl Fn(&str) -
     }
 }
 
-/// `path` without `.`, and without `..` where something stands before it.
+/// `path` without `.`, and without `..` where something is before it.
 pub(super) fn plain(path: &Path) -> PathBuf {
     path.components().fold(PathBuf::new(), |mut plain, component| {
         match component {

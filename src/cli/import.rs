@@ -1,5 +1,5 @@
-//! `import`: where does one begin? In: a target as it is. Out: on standard output a policy that asks for what
-//! it has, or waivers for what a policy finds on the tokens of today. It changes nothing.
+//! The command `import`: a policy on standard output that describes the live state of a target, or waivers
+//! for the current findings of a policy. It changes nothing.
 
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
@@ -17,13 +17,13 @@ use crate::{
 
 use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::RunFiles, runtime};
 
-/// Writes a policy that asks for what a target has: planned against the same state, it changes nothing
+/// Write a policy that describes the live state of a target: planned against that state, it changes nothing
 #[derive(Debug, Args)]
 pub(super) struct ImportCommand {
-    /// Add waivers that hold for so long, such as 90d, for everything that is wrong with the tokens of today
+    /// Also waive all current findings for PERIOD, e.g. 90d
     #[arg(long, value_name = "PERIOD")]
     waive_existing: Option<Period>,
-    /// Write the waivers alone, for what the policy of the config file finds: a layer to put behind it
+    /// Write only the waivers, for the findings of the policy in the config file: a layer to add after it
     #[arg(long, requires = "waive_existing")]
     only_waivers: bool,
     #[command(flatten)]
@@ -48,7 +48,7 @@ impl ImportCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
-        // A policy that is still to be written is no obstacle.
+        // A policy that is still to be written is not an obstacle.
         let workspace =
             if self.only_waivers { files::load_workspace(global)? } else { files::load_targets(global)? };
         let declaration = workspace.target(&global.target)?;

@@ -1,5 +1,5 @@
-//! `inventory`: what is there? In: a target as it is. Out: a snapshot of it, in a file or on standard output,
-//! for planning elsewhere without network and credentials, and for keeping. It changes nothing.
+//! The command `inventory`: a snapshot of a target, in a file or on standard output, for planning elsewhere
+//! without network and credentials, and for keeping. It changes nothing.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -34,7 +34,7 @@ use super::{
     runtime,
 };
 
-/// Writes down what a target has: settings, users, groups and tokens, and no secret
+/// Write a snapshot of a target: settings, users, groups and tokens, without secrets
 #[derive(Debug, Args)]
 pub(super) struct InventoryCommand {
     /// The file to write, JSON lines described by the schema `inventory`; `-` is standard output
@@ -91,7 +91,7 @@ impl InventoryCommand {
             let mut out = redact::Lines::new(BufWriter::new(io::stdout()));
             let written = snapshot::write(about, &asked, reader, &mut out).await;
             return match written.and_then(|taken| Ok(out.flush().map(|()| taken)?)) {
-                // A reader that went away, such as `head`, is no error.
+                // A reader that went away, such as `head`, is not an error.
                 Err(SnapshotNotWritten::Line(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                     Ok(Ending::Done)
                 }

@@ -1,5 +1,5 @@
-//! `journal`: what did earlier runs do? In: the journal folder and the ledgers of our own servers. Out: a
-//! table of the latest runs, or one run in full. It changes nothing.
+//! The command `journal`: a table of the latest runs, or one run in full, from the journal folder and the
+//! ledgers of our own servers. It changes nothing.
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -29,13 +29,13 @@ pub(super) enum JournalCommand {
     Show(Show),
 }
 
-/// Shows the latest runs, or one of them in full
+/// Show the latest runs, or one of them in full
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// The run to show in full
     #[arg(value_name = "RUN")]
     run: Option<RunId>,
-    /// Show so many of the latest runs of each record
+    /// How many of the latest runs of each record to show
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     limit: u16,
     /// Form of the runs on standard output; the schema `runs` describes the JSON
@@ -65,7 +65,7 @@ impl Show {
             None => runs.into_iter().take(self.limit.into()).collect(),
             Some(name) => {
                 let found = runs.into_iter().find(|run| run.head.run == *name);
-                let missing = || Failure::new(Ending::Error, format!("there is no run `{name}`"));
+                let missing = || Failure::new(Ending::Error, format!("unknown run `{name}`"));
                 vec![found.ok_or_else(missing)?]
             }
         };

@@ -1,5 +1,4 @@
-//! In: how much is to be said, and in which form. Out: the log on standard error. It refuses to know
-//! what is said.
+//! The log on standard error, its level and its format.
 
 use std::io;
 

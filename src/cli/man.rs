@@ -1,5 +1,5 @@
-//! `man`: the manual pages. In: the command line as it is declared. Out: the page of the program on
-//! standard output, or a page for it and for each command as files.
+//! The command `man`: the manual page of the program on standard output, or a page for it and for each
+//! command as files.
 
 use std::{fs, path::PathBuf};
 
@@ -9,7 +9,7 @@ use clap_mangen::Man;
 use super::{CommandLine, CommandResult, Global, atomic::CannotWrite, output};
 use crate::run::Ending;
 
-/// Prints the manual page of the program, or writes the pages of all commands
+/// Print the manual page of the program, or write the pages of all commands
 #[derive(Debug, Args)]
 pub(super) struct ManPages {
     /// Write a page for the program and for each command into this folder, as NAME.1

@@ -1,7 +1,7 @@
-//! A person calls us: one command, one file.
+//! The command line: one command, one file.
 //!
-//! In: the command line, files, Git and the environment. Out: data on standard output, everything
-//! else on standard error, and an exit code. Every other part of the program is wired here.
+//! Data goes to standard output, everything else to standard error. Every other part of the program is
+//! wired here.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -67,25 +67,25 @@ pub struct CommandLine {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Work as if started in this folder
+    /// Run as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
     pub directory: PathBuf,
     /// The config file
     #[arg(long, value_name = "FILE", global = true, default_value = "tokenwarden.yaml")]
     pub config: PathBuf,
-    /// Only this target; may be repeated. All targets by default
+    /// Use only this target; may be repeated [default: all targets]
     #[arg(long, value_name = "NAME", global = true)]
     pub target: Vec<String>,
     /// When to use colour
     #[arg(long, value_enum, value_name = "WHEN", global = true, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
-    /// Say more on standard error; twice for everything
+    /// Log more to standard error (-vv for everything)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Form of the log on standard error
     #[arg(long, value_enum, value_name = "FORM", global = true, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// The moment to plan for or to judge waivers at, such as 2026-12-01T00:00:00Z, instead of the present one
+    /// Plan for this time and judge waivers at it, e.g. 2026-12-01T00:00:00Z [default: now]
     #[arg(long, value_name = "TIME", global = true)]
     pub now: Option<Timestamp>,
 }
@@ -140,20 +140,20 @@ enum Command {
     Import(import::ImportCommand),
     Explain(explain::Explain),
     Test(test::Test),
-    /// What runs did
+    /// Show what earlier runs did
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     Audit(audit::AuditCommand),
     Schema(schema::Schema),
-    /// Runs the server that issues API tokens and enforces what was applied to it
+    /// Run the server that issues API tokens and enforces the applied settings
     Serve(serve::ServeArgs),
-    /// Users and groups of a store
+    /// Manage users and groups of a store
     #[command(subcommand)]
     Directory(directory::DirectoryCommand),
-    /// The settings of a store, without its server: the way back in
+    /// Manage the settings of a store without its server, as a way back in after a lockout
     #[command(subcommand)]
     Settings(settings::SettingsCommand),
-    /// Backups of a store, and what is wrong with it
+    /// Back up, restore and check a store
     #[command(subcommand)]
     Store(store::StoreCommand),
     Completions(completions::Completions),

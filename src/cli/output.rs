@@ -1,5 +1,4 @@
-//! In: text and data of a command. Out: the same on standard output or standard error, with colour
-//! where it is wanted.
+//! Standard output and standard error, with colour where it is wanted.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -31,7 +30,7 @@ pub(super) fn colour(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
     }
 }
 
-/// Writes `text` to standard output. A reader that went away, such as `head`, is no error.
+/// Writes `text` to standard output. A reader that went away, such as `head`, is not an error.
 ///
 /// # Errors
 ///

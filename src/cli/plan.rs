@@ -35,7 +35,7 @@ use super::{
     runtime,
 };
 
-/// Shows what would be changed to make the targets comply, and changes nothing
+/// Show what would change to make the targets comply, as a dry run
 #[derive(Debug, Args)]
 pub(super) struct PlanCommand {
     /// Form of the plan on standard output
@@ -44,7 +44,7 @@ pub(super) struct PlanCommand {
     /// Ending with 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Save the plan to this file, for `show` and `apply`; `-` is standard output, in the place of the report
+    /// Save the plan to this file, for `show` and `apply`; `-` is standard output, instead of the report
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) struct PlanCommand {
     /// Plan only this part, and leave the other one out
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
-    /// Plan from what `inventory` wrote, without network and credentials, for the moment that it shows
+    /// Plan from a snapshot of `inventory`, without network and credentials, for the time of the snapshot
     #[arg(long, value_name = "FILE")]
     inventory: Option<PathBuf>,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use crate::run::session::AuthCommand;
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Reach {
-    /// Run the program that `auth.command` of the config file names
+    /// Allow running the program in `auth.command` of the config file
     #[arg(long)]
     allow_auth_command: bool,
 }

@@ -1,5 +1,4 @@
-//! `--format` and `--report`: in which forms a run is told. In: a run and the flags. Out: one form on
-//! standard output, others in files. It refuses to know what a run does.
+//! The options `--format` and `--report`: one form of a run on standard output, others in files.
 
 use std::{
     collections::HashSet,
@@ -88,7 +87,7 @@ fn sarif_of(run: &Run<'_>, global: &Global) -> String {
     let settings = global.config.display().to_string();
     let sarif = sarif::report_of(run, Files { settings: &settings, in_repository: &in_repository });
     for what in &sarif.left_out {
-        output::note(&format!("warning: the SARIF report is not whole: {what}"));
+        output::note(&format!("warning: the SARIF report is incomplete: {what}"));
     }
     sarif.text
 }
@@ -173,8 +172,8 @@ pub(super) fn assemble<'a>(targets: Vec<TargetRun<'a>>, global: &Global, started
 /// The reports that go into files.
 #[derive(Debug, Args)]
 pub(super) struct Reports {
-    /// Write a report into a file as well; may be repeated. KIND is a form of `--format`, or `owners` for
-    /// a folder with a notice for each owner whose tokens end or lose something
+    /// Also write a report to a file; may be repeated. KIND is a form of `--format`, or `owners` for a folder
+    /// with a notice for each owner whose tokens end or lose something
     #[arg(long = "report", value_name = "KIND=FILE")]
     wanted: Vec<Wanted>,
 }
@@ -209,10 +208,7 @@ impl FromStr for Wanted {
             Err(_) => {
                 let names = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
                 let names: Vec<_> = names.map(|value| value.get_name().to_owned()).collect();
-                return Err(format!(
-                    "there is no report `{kind}`; the reports are {}, owners",
-                    names.join(", ")
-                ));
+                return Err(format!("unknown report `{kind}`; the reports are {}, owners", names.join(", ")));
             }
         };
         Ok(Self { written: text.to_owned(), kind, path: path.into() })
@@ -247,7 +243,7 @@ impl Reports {
             if let Err(failure) = wanted.write(run, global) {
                 let fate = match wanted.discard(global) {
                     Ok(()) => "the report from before the changes was removed".to_owned(),
-                    Err(error) => format!("what it holds is from before the changes: {error}"),
+                    Err(error) => format!("it still shows the state before the changes: {error}"),
                 };
                 let why = one_line(failure.error.as_ref());
                 output::note(&format!("warning: the changes were made, but {why}; {fate}"));

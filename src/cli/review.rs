@@ -1,6 +1,6 @@
-//! `review`: a plan in the pull request. In: a saved plan and where the pull request is. Out: a comment, a
-//! Code Insights report and a build status there. It runs no code of the pull request, reads neither its
-//! policy nor its config file, and needs no credential of a target.
+//! The command `review`: a saved plan in a pull request, as a comment, a Code Insights report and a build
+//! status. It runs no code of the pull request, reads neither its policy nor its config file, and needs no
+//! credential of a target.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::{
 
 use super::{CommandResult, Global, log, output, reviewed, run_files::RunFiles, runtime};
 
-/// Publishes a saved plan into a pull request of Bitbucket Data Center
+/// Publish a saved plan in a pull request of Bitbucket Data Center
 #[derive(Debug, Args)]
 pub(super) struct ReviewCommand {
     /// The file that `plan --out` wrote
@@ -35,22 +35,22 @@ pub(super) struct ReviewCommand {
     /// Number of the pull request
     #[arg(long, value_name = "NUMBER")]
     pull_request: u64,
-    /// Tells this plan from others in the same pull request
+    /// Distinguish this plan from others in the same pull request
     #[arg(long, value_name = "WORD", default_value = "plan", value_parser = key)]
     key: String,
-    /// The folder of the config file in the repository, when that is not its root
+    /// The folder of the config file in the repository [default: its root]
     #[arg(long, value_name = "FOLDER", default_value = "", hide_default_value = true)]
     root: String,
     /// The environment variable with a token that can read the repository; it is sent as Bearer
     #[arg(long, value_name = "NAME", default_value = "BITBUCKET_TOKEN")]
     bearer_env: String,
-    /// The user, when a password is sent instead
+    /// The user, if a password is sent instead
     #[arg(long, value_name = "NAME", requires = "password_env")]
     user: Option<String>,
     /// The environment variable with the password
     #[arg(long, value_name = "NAME", requires = "user")]
     password_env: Option<String>,
-    /// A PEM file of certificate authorities to trust beside the usual ones
+    /// A PEM file of certificate authorities to trust in addition to the usual ones
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 }
@@ -96,12 +96,15 @@ impl ReviewCommand {
         let comment = match published.comment {
             Written::New => "a new comment",
             Written::Updated => "the comment was updated",
-            Written::Unchanged => "the comment says so already",
+            Written::Unchanged => "the comment is up to date",
         };
         let state = if publication.passed { "passed" } else { "failed" };
         output::write(&format!("Published for {}: {comment}; the report has {state}.\n", published.commit))?;
         if published.annotations_left_out > 0 {
-            output::note(&format!("note: {} annotations had no room", published.annotations_left_out));
+            output::note(&format!(
+                "note: {} annotations were left out for lack of room",
+                published.annotations_left_out
+            ));
         }
         Ok(Ending::Done)
     }

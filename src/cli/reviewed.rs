@@ -1,6 +1,5 @@
-//! In: a plan that was saved and reviewed. Out: whether it may be applied here and now, and what is said
-//! of those of its changes that were not made. It refuses to take anything from the file but what was
-//! reviewed.
+//! The check whether a saved and reviewed plan may be applied here and now, and the report on those of its
+//! changes that were not made. Nothing is taken from the file but what was reviewed.
 
 use std::path::Path;
 
@@ -84,12 +83,13 @@ pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Resul
         let reviewed = saved.targets().iter().find(|target| target.name == plan.target);
         if let Some(other) = reviewed.filter(|target| target.url != plan.server.url) {
             let (name, now, then) = (&plan.target, &plan.server.url, &other.url);
-            let message = format!("the saved plan is for `{name}` at {then}, which is {now} now");
+            let message = format!("the saved plan is for `{name}` at {then}, which is now {now}");
             return Err(Failure::new(Ending::Refused, message));
         }
         if reviewed.is_some_and(|target| target.policy_sha256 != plan.policy_fingerprint) {
             output::note(&format!(
-                "note: the policy of {} is another one than the saved plan was made from: what both ask for is done",
+                "note: the policy of {} has changed since the saved plan was made: only changes that both \
+                 ask for are applied",
                 plan.target
             ));
         }

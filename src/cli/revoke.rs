@@ -1,6 +1,5 @@
-//! `revoke`: tokens have to go at once. In: whose, or which, and why. Out: the same run as that of `apply`:
-//! the plan, a question, what became of each change, and a new look. It asks no policy, and needs none that
-//! is valid.
+//! The command `revoke`: tokens have to go at once. It is the same run as that of `apply`: the plan, a
+//! question, the result of each change, and a new look. It asks no policy, and needs none that is valid.
 
 use std::time::Instant;
 
@@ -15,18 +14,17 @@ use crate::{
 
 use super::{CommandResult, Global, apply::RunArgs, files, log, run_files::RunFiles, runtime};
 
-/// Revokes tokens after an incident, whatever the policy and its waivers say: shows which, asks, and looks
-/// again
+/// Revoke tokens after an incident, regardless of the policy and its waivers: show them, ask, and read back
 #[derive(Debug, Args)]
 pub(super) struct RevokeCommand {
-    /// Every token of this owner, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`; `user NAME`
-    /// is always the user
+    /// Revoke every token of this owner, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`;
+    /// `user NAME` is always the user
     #[arg(long, value_name = "OWNER", required_unless_present = "token")]
     owner: Option<Owner>,
     /// This token; may be repeated
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = token, conflicts_with = "owner")]
     token: Vec<TokenId>,
-    /// Why; it is shown and recorded
+    /// The reason; it is shown and recorded
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
     #[command(flatten)]
@@ -35,13 +33,13 @@ pub(super) struct RevokeCommand {
 
 fn token(text: &str) -> Result<TokenId, String> {
     let text = text.trim();
-    if text.is_empty() { Err("an identifier without a character".to_owned()) } else { Ok(TokenId::new(text)) }
+    if text.is_empty() { Err("empty identifier".to_owned()) } else { Ok(TokenId::new(text)) }
 }
 
 fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
-        Err("say why, so that others understand it later".to_owned())
+        Err("give a reason, so that others understand it later".to_owned())
     } else {
         Ok(text.to_owned())
     }
@@ -72,7 +70,7 @@ impl RevokeCommand {
         let tokens = match &self.owner {
             Some(owner) => Selection::Owner(owner.clone()),
             None if chosen.len() > 1 => {
-                let message = "identifiers are those of one server: name it with `--target`";
+                let message = "identifiers belong to one server: name it with `--target`";
                 return Err(Failure::new(Ending::Usage, message));
             }
             None => Selection::Tokens(self.token.iter().cloned().collect()),

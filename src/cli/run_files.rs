@@ -168,7 +168,7 @@ impl<'a> RunFiles<'a> {
             let folder = folder.parent().filter(|folder| !folder.as_os_str().is_empty());
             let shown = file.path.display();
             if folder.is_some_and(|folder| !folder.is_dir()) {
-                return refused(format!("there is no folder to put `{shown}` into; make it first"));
+                return refused(format!("the directory of `{shown}` does not exist; create it first"));
             }
             if let Some(read) = self.read.iter().find(|read| file.meets(read)) {
                 let (file, read) = (&file.said, &read.said);
@@ -193,7 +193,7 @@ fn beside(folder: &Path, written: &str) -> PathBuf {
 fn named_by(server: &Server) -> impl Iterator<Item = (&'static str, &str)> {
     let of_auth: Vec<(&str, &str)> = match &server.auth {
         Auth::BearerFile(path) => vec![("the secret in", path)],
-        // Whatever of it is no path is the name of no file that anybody writes.
+        // Whatever of it is not a path is the name of no file that anybody writes.
         Auth::Command(argv) => {
             argv.iter().map(|word| ("the program of `auth.command`", word.as_str())).collect()
         }
@@ -243,7 +243,7 @@ impl RunFile {
 struct Spot {
     /// Its path without links and detours; nothing where only the file is known.
     path: Option<PathBuf>,
-    /// The file, under whatever names; nothing when there is none.
+    /// The file, under whatever names; `None` when there is none.
     file: Option<FileId>,
 }
 

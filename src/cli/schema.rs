@@ -1,5 +1,4 @@
-//! `schema`: the JSON schemas of every document, for editors and for checking. In: the document types.
-//! Out: one schema on standard output, or all of them as files.
+//! The command `schema`: the JSON schemas of every document, for editors and for checking.
 
 use std::{fs, path::PathBuf};
 
@@ -14,7 +13,7 @@ use crate::{
 
 use super::{CommandResult, Global, atomic::CannotWrite, output};
 
-/// Prints the JSON schema of a document, or writes them all
+/// Print the JSON schema of a document, or write them all
 #[derive(Debug, Args)]
 pub(super) struct Schema {
     /// Which document
@@ -69,7 +68,7 @@ impl Document {
         }
     }
 
-    /// The schema as it stands in a file: pretty, with a line end.
+    /// The schema as it is in a file: pretty, with a line end.
     pub(super) fn text(self) -> Result<String, Failure> {
         Ok(serde_json::to_string_pretty(&self.schema())? + "\n")
     }

@@ -34,7 +34,7 @@ pub(super) struct ServeArgs {
     /// Where users, groups, settings and tokens are kept: `sqlite:FILE`
     #[arg(long, value_name = "URL")]
     store: StoreUrl,
-    /// Begin a new store, on the first start only: without it, a store that is missing is an error
+    /// Create the store; on the first start only. Without it, a missing store is an error
     #[arg(long)]
     create: bool,
     /// Address and port to listen on
@@ -43,7 +43,7 @@ pub(super) struct ServeArgs {
     /// The group whose members administer the server
     #[arg(long, value_name = "GROUP", default_value = "administrators")]
     admin_group: String,
-    /// Make users and groups equal to this directory file before the start
+    /// Import this directory file before the start: users and groups become equal to it
     #[arg(long = "directory", value_name = "FILE")]
     directory_file: Option<PathBuf>,
     /// Certificate chain for TLS, PEM
@@ -52,23 +52,23 @@ pub(super) struct ServeArgs {
     /// Private key for TLS, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Take connections only from clients that show a certificate of these authorities, PEM
+    /// Accept only clients with a certificate of these authorities, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// The lowest version of TLS to speak
+    /// The lowest version of TLS to accept
     #[arg(long, value_name = "VERSION", requires = "tls_cert", default_value = "1.2")]
     tls_min_version: MinVersion,
-    /// Delete entries of the audit that are older than this, e.g. `400d` [default: keep them for ever]
+    /// Delete audit entries older than this, e.g. `400d` [default: keep them forever]
     #[arg(long, value_name = "PERIOD")]
     audit_retention: Option<Period>,
-    /// The version of Bitbucket that its clients are told
+    /// The version of Bitbucket to report to clients
     #[arg(long, value_name = "VERSION", default_value_t)]
     compatible_version: CompatibleVersion,
     /// Where clients reach the server, for links in its answers, such as `https://tokens.example.com`
     /// [default: by each request]
     #[arg(long, value_name = "URL")]
     public_url: Option<PublicUrl>,
-    /// Listen without TLS although others can listen in
+    /// Listen without TLS although traffic can be intercepted
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
 }
@@ -96,8 +96,8 @@ impl From<MinVersion> for TlsVersion {
 /// The server would send tokens and passwords over a network for everybody to read.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "tokens and passwords would cross the network unencrypted on `{0}`; give `--tls-cert` and `--tls-key`, \
-     listen on a loopback address, or say `--insecure-http`"
+    "tokens and passwords would cross the network unencrypted on `{0}`; pass `--tls-cert` and `--tls-key`, \
+     listen on a loopback address, or pass `--insecure-http`"
 )]
 struct Unencrypted(SocketAddr);
 
@@ -117,7 +117,7 @@ struct StoppedClock;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("`{address}` cannot be listened on")]
+#[error("cannot listen on `{address}`")]
 struct CannotListen {
     address: SocketAddr,
     #[source]
@@ -170,7 +170,8 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
         tracing::info!(url = format!("{scheme}://{}", running.address()), "listening");
         if arguments.create && !is_new {
             tracing::warn!(
-                "the store is not new: remove `--create`, or a store that gets lost is begun again"
+                "the store already exists: remove `--create`, so that a lost store is never silently \
+                 recreated"
             );
         }
         tokio::select! {
@@ -228,15 +229,15 @@ fn connections() -> usize {
 async fn reload_on_hangup(reloaded: Option<(Certificate, watch::Receiver<()>)>) -> Infallible {
     if let Some((certificate, mut hangups)) = reloaded {
         while hangups.changed().await.is_ok() {
-            tracing::info!("SIGHUP: the files of TLS are read again if they have changed");
+            tracing::info!("SIGHUP: the TLS files are reloaded if they have changed");
             certificate.reload().await;
         }
     }
     std::future::pending().await
 }
 
-/// Ready when the process is asked to stop: by the terminal or by whoever runs services.
+/// Ready when the process is asked to stop: by the terminal or by anyone who runs services.
 async fn asked_to_stop() {
     stop::requested().await;
-    tracing::info!("stopping: requests in flight finish");
+    tracing::info!("stopping after requests in flight have finished");
 }

@@ -1,5 +1,5 @@
-//! `settings`. In: a store, and a settings document from a file or standard input. Out: the settings in
-//! the store, or the document on standard output. It refuses a document that cannot be enforced.
+//! The command `settings`: the export and import of the settings of a store. A document that cannot be
+//! enforced is refused.
 
 use std::{
     io::Read,
@@ -28,13 +28,13 @@ pub(super) enum SettingsCommand {
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
-    /// Bring a store whose server is stopped back to the present, after the clock of that server was ahead
+    /// Reset the time of a store whose server is stopped, after the clock of that server was ahead
     ResetClock {
         /// Where the time is kept: `sqlite:FILE`
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
-    /// Put settings into a store; a server that runs on it obeys them at once
+    /// Import settings into a store; a running server applies them at once
     Import {
         /// The settings as JSON; `-` is standard input
         #[arg(default_value = "-")]

@@ -1,5 +1,5 @@
-//! `show`: what a saved plan says. In: the file. Out: the same reports that `plan` gives. It refuses to ask
-//! any server, and to vouch for the file: what it says is what was saved.
+//! The command `show`: the reports on a saved plan, as `plan` gives them. It asks no server, and shows what
+//! was saved without vouching for it.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{report::Run, run::Ending};
 
-/// Shows a saved plan
+/// Show a saved plan
 #[derive(Debug, Args)]
 pub(super) struct ShowCommand {
     /// The file that `plan --out` wrote

@@ -23,15 +23,15 @@ pub(super) enum StoreCommand {
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
-    /// Put a backup in the place of a store whose server is stopped; what was revoked since stays revoked
+    /// Replace a store whose server is stopped by a backup; tokens revoked since then stay revoked
     Restore {
         /// The backup
         file: PathBuf,
-        /// The store: `sqlite:FILE`; the present one is kept beside it
+        /// The store: `sqlite:FILE`; the current one is kept next to it
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
-    /// Look for damage in a store or a backup, which is not changed; exits with 1 when there is any
+    /// Check a store or a backup for damage, without changing it; exit with 1 if there is any
     Check {
         /// The store: `sqlite:FILE`
         #[arg(long, value_name = "URL")]
@@ -76,7 +76,7 @@ async fn restore(file: PathBuf, store: StoreUrl) -> CommandResult {
         }
         error => error.into(),
     })?;
-    let of = restored.of.map_or("an unknown moment".to_owned(), |at| format!("{at:.0}"));
+    let of = restored.of.map_or("an unknown time".to_owned(), |at| format!("{at:.0}"));
     output::note(&format!("restored {} from {}, of {of}", store.file.display(), file.display()));
     output::note(&told(&restored));
     Ok(Ending::Done)
@@ -87,8 +87,7 @@ fn told(restored: &Restored) -> String {
     let tokens = restored.tokens;
     let Some(revoked) = restored.stays_revoked else {
         return format!(
-            "{tokens} tokens are as they were in the backup: there was no store that could tell which of them were \
-             revoked or narrowed since, or what runs spent of their budget; look through them\n\
+            "{tokens} tokens are as they were in the backup: without the old store, revocations, narrowed scopes and budgets used since then are unknown; review the tokens\n\
              settings, users, groups and passwords are those of the backup: import the directory file and apply the \
              policy before others use the server"
         );
@@ -122,7 +121,7 @@ async fn check(store: StoreUrl) -> CommandResult {
     let mut problems = checked.problems;
     problems.extend(checked.ahead.map(|at| {
         format!(
-            "its clock is at {at:.0}, which is still to come; if that is wrong, stop the server and run `tokenwarden \
+            "its clock is ahead, at {at:.0}; if that is wrong, stop the server and run `tokenwarden \
              settings reset-clock`"
         )
     }));

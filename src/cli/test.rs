@@ -1,5 +1,5 @@
-//! `test`: does the policy do what its authors think? In: the config file, its policies and files of policy
-//! tests. Out: what came of every case on standard output. It knows no network.
+//! The command `test`: the result of every case of the policy tests on standard output. It needs no
+//! network.
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +37,7 @@ use super::{CommandResult, Global, files, output, run_files::RunFiles, terminal:
 /// The folder beside the config file in which policy tests are looked for.
 pub(super) const FOLDER: &str = "tests";
 
-/// Runs the policy tests, without a network
+/// Run the policy tests, without a network
 #[derive(Debug, Args)]
 pub(super) struct Test {
     /// Files of policy tests, or folders of them; `tests` beside the config file by default
@@ -64,7 +64,7 @@ enum Format {
 
 /// There is nothing to run.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no case in {0}; write one, as the schema `tests` describes")]
+#[error("no cases in {0}; write one as the schema `tests` describes")]
 struct NoCase(String);
 
 /// A folder of tests cannot be listed.
@@ -203,7 +203,7 @@ fn unknown_target(file: &TestFile, targets: &[&str]) -> Option<Diagnostic> {
         return None;
     }
     let known: Vec<_> = targets.iter().map(|name| format!("`{name}`")).collect();
-    let message = format!("there is no target `{}`", written.text);
+    let message = format!("unknown target `{}`", written.text);
     let diagnostic = Diagnostic::error(Code::UnknownTarget, &written.mark, written.key.as_str(), message)
         .help(format!("the config file has {}", known.join(", ")))
         .suggest(&written.text, targets.iter().copied());

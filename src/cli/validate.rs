@@ -1,5 +1,5 @@
-//! `validate`: is what was written a policy at all? In: the config file and its layers, or policy
-//! files by themselves. Out: every mistake in them on standard output. It knows no network.
+//! The command `validate`: every mistake in the config file and its layers, or in policy files on their
+//! own, on standard output. It needs no network.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
@@ -24,10 +24,10 @@ use super::{
     run_files::RunFiles,
 };
 
-/// Checks the config file and every policy layer, and shows all mistakes at once
+/// Check the config file and every policy layer, and show all mistakes at once
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// Policy files to check, each by itself and without a config file
+    /// Policy files to check, each on its own and without a config file
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Form of the report on standard output

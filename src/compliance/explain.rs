@@ -1,6 +1,5 @@
-//! In: the one token that somebody asks about, on its way through the fold. Out: every rule that was tried
-//! on it, what came of it and since when or until when. It refuses to judge by itself: it writes down what
-//! the fold decides, and asks the rules about later moments.
+//! Every rule that was tried on one token, with its result and since when or until when it holds. The fold
+//! judges; the rules are asked about later times.
 
 use std::sync::Arc;
 
@@ -35,7 +34,7 @@ pub struct Explanation {
 pub struct Trial {
     /// The rule.
     pub rule: Rule,
-    /// What came of it.
+    /// The result of it.
     pub verdict: Verdict,
     /// The line of the policy that it rests on: that of its parameter, otherwise that which says what
     /// happens on a finding.
@@ -45,7 +44,7 @@ pub struct Trial {
     /// The waiver that a finding of it falls under. It may have ended.
     pub waiver: Option<Arc<Waiver>>,
     /// The first moment, in whole seconds UTC, at which it will find something wrong when nothing but the
-    /// time changes; nothing when it does already, never will, or that cannot be known.
+    /// time changes; `None` when it does already, never will, or that cannot be known.
     pub fails_from: Option<Timestamp>,
     /// The moment from which on the token is narrowed for it, UTC, when that waits because a waiver ended.
     pub narrows_from: Option<Timestamp>,

@@ -13,7 +13,7 @@ use super::{
 
 impl Compliance<'_> {
     /// Adds to `findings` on the token of `subject` those that ask for something as soon as the others are
-    /// acted on, until nothing more comes of it. Where tokens are marked, what is gone once the token is
+    /// acted on, until nothing more results from it. Where tokens are marked, what is gone once the token is
     /// narrowed asks for nothing more: the mark would go again in the next run.
     pub(super) fn foresee(&mut self, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         if findings.is_empty() {

@@ -1,8 +1,8 @@
 //! Which tokens fail to comply, and why.
 //!
-//! In: a [`Policy`], the people of a target, the time, and every token one by one. Out: findings,
-//! each with its rule, its reason and the policy line that says so. It refuses to know what is done
-//! about a finding, and never holds all tokens: it is a fold.
+//! From a [`Policy`], the people of a target, the time and every token one by one to findings, each with
+//! its rule, its reason and the line of the policy that says so. It is a fold and never holds all tokens.
+//! What is done about a finding is decided elsewhere.
 
 mod explain;
 mod foresight;

@@ -1,5 +1,5 @@
-//! In: the policy and the people. Out: how an owner stands: present, permitted, and under which
-//! entry of the limits. It refuses to know tokens, and looks every owner up once.
+//! The standing of an owner under the policy: present, permitted, and under which entry of the limits.
+//! Every owner is looked up once.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     yaml::Place,
 };
 
-/// How an owner stands under the policy.
+/// The standing of an owner under the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// What the directory says of the user; nothing for projects and repositories.

@@ -1,5 +1,4 @@
-//! In: the tokens of one owner, one by one. Out: those that are too many. It refuses to know more
-//! of them than the owner may have: its memory is bounded by the limit.
+//! Tokens beyond the number that one owner may have. Memory is bounded by that limit.
 
 use std::{
     cmp::{Ordering, Reverse},

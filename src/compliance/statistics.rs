@@ -1,6 +1,5 @@
-//! In: every token of a target one by one, then the findings. Out: how many tokens there are of which
-//! kind, how old they are, when they end and whose do not comply. It refuses to keep a token: its size
-//! does not grow with them.
+//! Counts of the tokens of a target: how many of which kind, how old they are, when they end and whose do
+//! not comply. The size does not grow with the tokens.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +94,7 @@ impl Statistics {
     }
 
     /// What somebody tells of them, such as a saved plan, in the order of [`Self::counts`],
-    /// [`Self::ages`] and [`Self::expiries`]; nothing when there are more or fewer counts than these have.
+    /// [`Self::ages`] and [`Self::expiries`]; `None` when there are more or fewer counts than these have.
     #[must_use]
     pub fn told(
         now: Timestamp,

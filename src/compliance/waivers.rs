@@ -1,6 +1,5 @@
-//! In: the waivers of the policy, then each finding. Out: which waiver it falls under, in constant time
-//! by identifier and owner, and at the end what there is to say of the waivers. It refuses to know what
-//! the rules look at.
+//! The waiver that each finding falls under, looked up in constant time by identifier and owner, and
+//! warnings about the waivers themselves.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! In: the keys of one target. Out: how it is reached, and the mistakes in saying so.
+//! How one target is reached, read from its keys in the config file, with the mistakes in them.
 
 use std::num::NonZeroU32;
 
@@ -22,7 +22,7 @@ const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
     ("bitbucket", &["url", "auth", "tls_ca", "timeout_seconds", "areas", "projects", "self"]),
 ];
 
-/// How `target` is reached; nothing when that cannot be read.
+/// How `target` is reached; `None` when that cannot be read.
 pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
     // Checked whatever the kind: an unknown kind hides no secret in them.
     let url = target.get("url").and_then(|at| base_url(&at, out));
@@ -56,8 +56,9 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
 fn report_foreign_keys(target: &At<'_>, kind: &str, own: &[&str], out: &mut Diagnostics) {
     let of_other_kinds = |key: &str| KEYS_OF_KINDS.iter().any(|(_, keys)| keys.contains(&key));
     for (key, at) in target.entries().filter(|(key, _)| !own.contains(key) && of_other_kinds(key)) {
-        let message = format!("`{key}` does not go with `kind: {kind}`");
-        let help = format!("remove it; beside the keys of every target it takes {}", quoted_list(own));
+        let message = format!("`{key}` cannot be used with `kind: {kind}`");
+        let help =
+            format!("remove it; besides the keys of every target, this kind takes {}", quoted_list(own));
         out.push(Diagnostic::error(Code::KeyNotForKind, at.key, at.path, message).help(help));
     }
 }
@@ -84,7 +85,7 @@ fn list<'a>(target: &At<'a>, key: &str, out: &mut Diagnostics) -> Vec<&'a str> {
 fn areas(target: &At<'_>, out: &mut Diagnostics) -> Vec<OwnerKind> {
     let texts = target.get("areas").into_iter().flat_map(|at| at.texts().collect::<Vec<_>>());
     for (text, at) in texts.filter(|(_, at)| is_owner_kind_as_area(at)) {
-        let message = format!("`{text}` is a kind of owner and no area");
+        let message = format!("`{text}` is a kind of owner, not an area");
         out.push(
             Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)
                 .help("write `personal` for the tokens of users")
@@ -100,7 +101,7 @@ fn areas(target: &At<'_>, out: &mut Diagnostics) -> Vec<OwnerKind> {
     list(target, "areas", out).into_iter().filter_map(area).collect()
 }
 
-/// Whether `user` stands at `at`, in the place of an area: policies have that word for the owners of
+/// Whether `user` is at `at`, in the place of an area: policies have that word for the owners of
 /// personal tokens.
 pub(super) fn is_owner_kind_as_area(at: &At<'_>) -> bool {
     at.path.contains(".areas[") && at.text() == Some(OwnerKind::User.word())
@@ -142,7 +143,7 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     if secrets::has_user_info(text) {
         out.push(
             mistake(Code::LiteralSecret, "the address holds credentials")
-                .help("take them out, and name their environment variable in `auth`"),
+                .help("remove them, and name their environment variable in `auth`"),
         );
         return None;
     }
@@ -163,8 +164,8 @@ fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
             return Some(text.trim_end_matches('/').to_owned());
         }
     };
-    let message = format!("`{text}` is no address of a server: {problem}");
-    out.push(mistake(Code::BadUrl, &message).help("write something like `https://bitbucket.example.com`"));
+    let message = format!("`{text}` is not the URL of a server: {problem}");
+    out.push(mistake(Code::BadUrl, &message).help("write a URL, e.g. `https://bitbucket.example.com`"));
     None
 }
 
@@ -176,7 +177,7 @@ fn host(rest: &str) -> &str {
 }
 
 fn unencrypted(at: &At<'_>) -> Diagnostic {
-    let message = "the credential goes over the network unencrypted";
+    let message = "the credential is sent over the network unencrypted";
     Diagnostic::warning(Code::UnencryptedUrl, at.mark(), at.path.as_str(), message).help("use https")
 }
 
@@ -194,7 +195,7 @@ fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
         return None;
     };
     if let Some(user) = user.as_ref().filter(|_| !matches!(*way, "password_env" | "token_env")) {
-        let message = format!("`user` does not go with `{way}`");
+        let message = format!("`user` cannot be used with `{way}`");
         out.push(
             Diagnostic::error(Code::ConflictingKeys, user.key, user.path.as_str(), message)
                 .help("remove `user`"),
@@ -225,12 +226,12 @@ fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
 fn not_one_way(at: &At<'_>, ways: &[(&str, At<'_>)]) -> Diagnostic {
     let help = format!("write exactly one of {}", quoted_list(&WAYS));
     if let [(first, first_at), (second, second_at), ..] = ways {
-        let message = format!("`{second}` does not go with `{first}`");
+        let message = format!("`{second}` cannot be used with `{first}`");
         return Diagnostic::error(Code::ConflictingKeys, second_at.key, second_at.path.as_str(), message)
             .help(help)
             .relate(first_at.key, "the other key");
     }
-    let message = "nothing says where the credential comes from";
+    let message = "no credential source is configured";
     Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help)
 }
 
@@ -241,7 +242,7 @@ pub(super) fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     if starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Some(name.to_owned());
     }
-    let message = "this is no name of an environment variable";
+    let message = "invalid name of an environment variable";
     out.push(
         Diagnostic::error(Code::BadVariableName, at.mark(), at.path.as_str(), message)
             .help("write the name of the variable that holds the secret, such as `BITBUCKET_PASSWORD`"),

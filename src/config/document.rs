@@ -1,5 +1,5 @@
-//! In: nothing but the types below. Out: the JSON schema of the config file. It refuses to know
-//! which keys go with which kind of target: that is a matter of meaning.
+//! The types of the config file and its JSON schema. Which keys go with which kind of target is checked
+//! later.
 
 use std::collections::BTreeMap;
 
@@ -177,12 +177,12 @@ pub struct RailsDocument {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct RailDocument {
-    /// So many at most.
+    /// Most objects one run may change.
     pub amount: Option<u32>,
-    /// So many percent of the live objects of the class at most.
+    /// Most objects one run may change, in percent of the live objects of the class.
     #[schemars(range(min = 0, max = 100))]
     pub percent: Option<u8>,
-    /// So few are never refused.
+    /// Counts up to this are always allowed.
     pub floor: Option<u32>,
 }
 
@@ -193,11 +193,11 @@ pub struct LockoutDocument {
     /// Users whose way in stays open.
     #[schemars(length(min = 1))]
     pub break_glass: Option<Vec<String>>,
-    /// So many administrators must be left; `1` when left out.
+    /// How many administrators must keep access; `1` when left out.
     #[schemars(range(min = 1))]
     pub min_admins: Option<u32>,
     /// How long a way in must last to count, such as `2w`; `7d` when left out. A token that ends before that
-    /// is none.
+    /// does not count.
     #[schemars(regex(pattern = PERIOD_PATTERN))]
     pub horizon: Option<String>,
 }
@@ -222,7 +222,7 @@ pub struct SettingsMappingDocument {
     pub read: Option<ReadMethod>,
     /// The method that writes it; `PUT` when left out.
     pub write: Option<WriteMethod>,
-    /// Where in the document each setting stands, by its key in the policy, such as
+    /// Where in the document each setting is, by its key in the policy, such as
     /// `permissions.use` or `network.allow`.
     #[schemars(extend("minProperties" = 1))]
     pub fields: BTreeMap<String, FieldDocument>,
@@ -245,13 +245,13 @@ pub enum WriteMethod {
     Patch,
 }
 
-/// Where in the document a setting stands, and in which form.
+/// Where in the document a setting is, and in which form.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FieldDocument {
     /// JSON pointer, such as `/network/allowed`.
     pub pointer: String,
-    /// In which form the setting stands there: `flag` and `inverted-flag` for permissions and
+    /// The form of the setting there: `flag` and `inverted-flag` for permissions and
     /// `password_authentication`; `list`, `objects` and `comma-separated` for groups, networks and proxies,
     /// `text` for a single proxy; `months` and `days` for `tokens.limits`.
     pub kind: FieldKindWord,
@@ -261,7 +261,7 @@ pub struct FieldDocument {
     pub everyone: Option<String>,
     /// With `network.client_address`: JSON pointer of the name of the header.
     pub header: Option<String>,
-    /// With `tokens.limits`: the number that stands for a lifetime without limit.
+    /// With `tokens.limits`: the number that means a lifetime without limit.
     pub never: Option<u32>,
 }
 

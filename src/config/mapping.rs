@@ -1,5 +1,5 @@
-//! In: what the config file says of a foreign settings document. Out: where each setting stands in it,
-//! and the mistakes in saying so. It refuses to know the document.
+//! Where each setting is in a foreign settings document, read from the config file, with the mistakes in
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub(super) fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapp
 
 fn unknown(key: &str, at: &At<'_>) -> Diagnostic {
     let known: Vec<&str> = SettingKey::ALL.into_iter().map(SettingKey::path).collect();
-    let message = format!("`{key}` is no setting of the policy");
+    let message = format!("unknown setting `{key}`");
     Diagnostic::error(Code::UnknownKey, at.key, at.path.as_str(), message)
         .help(format!("the settings are {}", quoted_list(&known)))
         .suggest(key, known)
@@ -72,7 +72,7 @@ fn field(setting: SettingKey, at: &At<'_>, out: &mut Diagnostics) -> Option<Fiel
         return None;
     }
     if !kinds_of(setting).contains(&kind) {
-        let message = format!("`{setting}` cannot stand there as `{kind}`");
+        let message = format!("`{setting}` cannot be stored as `{kind}`");
         out.push(
             Diagnostic::error(Code::KeyNotForKind, kind_at.mark(), kind_at.path.as_str(), message)
                 .help(format!("write one of {}", quoted_list(kinds_of(setting)))),
@@ -88,7 +88,7 @@ fn field(setting: SettingKey, at: &At<'_>, out: &mut Diagnostics) -> Option<Fiel
     };
     for foreign in BESIDE.iter().filter(|key| !beside(key)).filter_map(|key| at.get(key)) {
         let key = foreign.path.rsplit('.').next().unwrap_or_default();
-        let message = format!("`{key}` does not go with `{setting}` as `{kind}`");
+        let message = format!("`{key}` cannot be used with `{setting}` as `{kind}`");
         out.push(
             Diagnostic::error(Code::KeyNotForKind, foreign.key, foreign.path.as_str(), message)
                 .help("remove it"),
@@ -138,10 +138,10 @@ fn pointer(at: &At<'_>, key: &str, out: &mut Diagnostics) -> Option<String> {
     if pointer.starts_with('/') {
         return Some(pointer.to_owned());
     }
-    let message = format!("`{pointer}` is no JSON pointer");
+    let message = format!("`{pointer}` is not a JSON pointer");
     out.push(
         Diagnostic::error(Code::BadPointer, at.mark(), at.path.as_str(), message)
-            .help("write the keys with `/` before each, such as `/network/allowed` (RFC 6901)"),
+            .help("write each key with a leading `/`, e.g. `/network/allowed` (RFC 6901)"),
     );
     None
 }
@@ -156,7 +156,7 @@ fn report_overlap(fields: &BTreeMap<SettingKey, Field>, field: &Field, at: &At<'
         .enumerate()
         .flat_map(|(index, first)| own.iter().skip(index + 1).map(move |second| (*first, *second)));
     if let Some((first, second)) = pairs.chain(within).find(|(first, second)| overlaps(first, second)) {
-        let message = format!("`{second}` overlaps `{first}`, where something else stands");
+        let message = format!("`{second}` overlaps `{first}`, which is already used");
         out.push(
             Diagnostic::error(Code::ConflictingKeys, at.key, at.path.as_str(), message)
                 .help("give every setting a place of its own"),

@@ -1,6 +1,6 @@
-//! In: the bytes of the config file `tokenwarden.yaml`. Out: which servers there are, how to reach
-//! them, which layers make up the policy of each and which limits a run keeps; or every mistake.
-//! It refuses to know files beside it, the environment and the network: what is named is not looked up.
+//! The config file `tokenwarden.yaml`: which servers there are, how to reach them, which layers make up the
+//! policy of each and which limits a run keeps; or every mistake in it. Files, environment variables and
+//! addresses that it names are not looked up here.
 
 use std::{net::IpAddr, num::NonZeroU32};
 
@@ -37,7 +37,7 @@ pub struct Config {
 /// Where runs are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
-    /// The folder, absolute or relative to that of the config file; nothing when only our own servers
+    /// The folder, absolute or relative to that of the config file; `None` when only our own servers
     /// keep a record.
     pub directory: Option<String>,
     /// How far back a run looks for what other runs did.
@@ -70,7 +70,7 @@ pub struct TargetDeclaration {
     pub ourselves: Ourselves,
 }
 
-/// What a server does not say of whoever calls it.
+/// What a server does not say of anyone who calls it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ourselves {
     /// The token that our credential is.
@@ -85,7 +85,7 @@ pub struct Ourselves {
 pub struct LayerPath {
     /// The path, with `/` between its parts.
     pub path: String,
-    /// Where it stands in the config file.
+    /// Where it is in the config file.
     pub mark: Mark,
     /// Path of its key there, such as `targets.prod.policy[0]`.
     pub key: String,
@@ -112,7 +112,7 @@ pub enum Connection {
         server: Server,
         /// Which product it is.
         product: Product,
-        /// Where its settings are; nothing when they cannot be managed.
+        /// Where its settings are; `None` when they cannot be managed.
         settings: Option<SettingsMapping>,
     },
     /// Bitbucket Data Center with its own HTTP access tokens.

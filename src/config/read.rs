@@ -1,5 +1,5 @@
-//! In: the bytes of the config file. Out: the valid [`Config`], or every mistake in it. Texts
-//! that are shown have every secret masked.
+//! The valid [`Config`] from the bytes of the config file, or every mistake in it. Texts that are shown
+//! have every secret masked.
 
 use std::sync::{Arc, LazyLock};
 
@@ -19,10 +19,10 @@ use crate::{
 
 use super::{Config, Journal, LayerPath, Ourselves, TargetDeclaration, connection, document, secrets, twins};
 
-/// What came of reading a config file.
+/// The result of reading a config file.
 #[derive(Clone, Debug)]
 pub struct ConfigReading {
-    /// The config; nothing when there is an error.
+    /// The config; `None` when there is an error.
     pub config: Option<Config>,
     /// The layers of each target, also when there is an error elsewhere, so that they can be checked.
     pub policies: Vec<Vec<LayerPath>>,
@@ -63,7 +63,7 @@ fn has_meaning(at: &At<'_>) -> bool {
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     let instead = secrets::instead_of(key)?;
-    let message = format!("`{key}` would hold a secret, and a config file must not");
+    let message = format!("`{key}` would put a secret into the config file");
     let help = format!(
         "put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`"
     );
@@ -127,16 +127,16 @@ fn target(
     })
 }
 
-/// The name of a target stands in addresses, on the command line and in reports.
+/// The name of a target is in addresses, on the command line and in reports.
 fn check_name(name: &str, at: &At<'_>, out: &mut Diagnostics) {
     let fits = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     if !fits {
-        let message = format!("`{name}` cannot name a target");
+        let message = format!("`{name}` is not a valid target name");
         out.push(
             Diagnostic::error(Code::BadTargetName, at.key, at.path.as_str(), message)
-                .help("use up to 64 letters, digits, `-`, `_` and `.`, a letter or digit first"),
+                .help("use up to 64 letters, digits, `-`, `_` and `.`, starting with a letter or digit"),
         );
     }
 }
@@ -162,7 +162,7 @@ fn stays_inside(path: &str, at: &At<'_>, out: &mut Diagnostics) -> bool {
     let message = if absolute {
         format!("`{path}` is an absolute path")
     } else if path.split(['/', '\\']).any(|part| part == "..") {
-        format!("`{path}` leaves the folder of the config file")
+        format!("`{path}` is outside the folder of the config file")
     } else {
         return true;
     };
@@ -193,7 +193,7 @@ fn lockout(at: &At<'_>, out: &mut Diagnostics) -> Lockout {
 }
 
 fn ourselves(at: &At<'_>, out: &mut Diagnostics) -> Ourselves {
-    let help = "write the one address that the server sees, such as `192.0.2.9`";
+    let help = "write the address that the server sees, such as `192.0.2.9`";
     let address = at.get("address").and_then(|at| values::address(&at, Code::BadNetwork, help, out));
     Ourselves { token_id: at.get("token_id").and_then(|at| at.text().map(TokenId::new)), address }
 }

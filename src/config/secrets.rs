@@ -1,6 +1,6 @@
-//! In: a config file in which somebody may have written a secret, anywhere. Out: its text, safe to
-//! show: every value is masked that does not stand under a key known to hold no secret. Byte
-//! positions stay. It refuses to guess what looks like a secret.
+//! The masking of secrets in a config file, which may hold one anywhere: every value is masked that is not
+//! under a key known to hold no secret. Byte positions stay. Nothing is guessed from what looks like a
+//! secret.
 
 use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
@@ -82,7 +82,7 @@ fn collect(text: &str, parent: &str, node: &Node, harmless: bool, ranges: &mut V
         Value::Map(map) => {
             for entry in map.iter().chain(map.repeated()) {
                 let key = entry.key.as_str();
-                // `user` stands below `auth`, and is no secret there either.
+                // `user` is below `auth`, and is not a secret there either.
                 let known = HARMLESS.contains(key) || NAMED.contains(&parent);
                 let harmless = (harmless && known) || (parent == "auth" && key == "user");
                 if !harmless {
@@ -98,7 +98,7 @@ fn collect(text: &str, parent: &str, node: &Node, harmless: bool, ranges: &mut V
     }
 }
 
-/// What stands between a key and its value, such as an anchor; the rest of the line when the value
+/// What is between a key and its value, such as an anchor; the rest of the line when the value
 /// is nothing or stands elsewhere.
 fn behind_key(text: &str, entry: &Entry) -> Range<usize> {
     let key_end = entry.mark.end;

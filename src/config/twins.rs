@@ -32,14 +32,14 @@ fn diagnostic(
 ) -> Option<Diagnostic> {
     let help = match (&target.connection, &twin.connection) {
         (one, other) if !may_share_tokens(one, other) => {
-            "nothing to do if that is meant: the rails count what both change together, and one run at a time \
-             applies to them"
+            "nothing to do if this is intended: their rails count together, and runs on them are applied \
+             one at a time"
         }
         (Connection::Bitbucket { .. }, Connection::Bitbucket { .. }) => {
-            "give them other `areas` or `projects`, or keep one of them: both look at the same tokens, and \
-             undo what the other does"
+            "give them other `areas` or `projects`, or keep one of them: both manage the same tokens, and \
+             would undo each other's changes"
         }
-        _ => "keep one of them: both look at all tokens, and undo what the other does",
+        _ => "keep one of them: both manage all tokens, and would undo each other's changes",
     };
     let (at, twin_at) = (place(target, at)?, place(twin, twin_at)?);
     let message = format!("`{}` is the same server as `{}`", target.name, twin.name);
@@ -96,7 +96,7 @@ fn patterns_meet(one: &str, other: &str) -> bool {
     match (one.split_once('*'), other.split_once('*')) {
         (None, _) => wildcard(&other, &one),
         (_, None) => wildcard(&one, &other),
-        // What stands between their ends fits behind each other into the text.
+        // What is between their ends fits behind each other into the text.
         (Some((begins, _)), Some((its_begins, _))) => {
             let ends = |pattern: &str| pattern.rsplit('*').next().unwrap_or_default().to_owned();
             let (ends, its_ends) = (ends(&one), ends(&other));

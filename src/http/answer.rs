@@ -1,5 +1,4 @@
-//! In: the head and the body of an answer. Out: what it comes to, as JSON or as an error. It refuses to
-//! take a page for an answer.
+//! A response as JSON or as an error, from its head and body. An HTML page is never taken for JSON.
 
 use reqwest::{Response, header};
 use serde::de::DeserializeOwned;

@@ -50,7 +50,7 @@ impl ClockOffset {
         least.abs().max(most.abs())
     }
 
-    /// Whether the clock of the server is ahead; nothing when the answers do not tell.
+    /// Whether the clock of the server is ahead; `None` when the answers do not tell.
     #[must_use]
     pub fn is_ahead(self) -> Option<bool> {
         let (least, most) = self.bounds();
@@ -101,7 +101,7 @@ pub(super) struct ServerClock(Mutex<Option<ClockOffset>>);
 
 impl ServerClock {
     /// Takes note of `response`, to a request that was sent at `sent`, and which begins to arrive now. Errors
-    /// of the server may come of something between us; an old answer of a cache has an old date.
+    /// of the server may result from something between us; an old answer of a cache has an old date.
     pub(super) fn note(&self, sent: Timestamp, response: &Response) {
         let received = system_time();
         let headers = response.headers();
@@ -114,7 +114,7 @@ impl ServerClock {
         *known = known.into_iter().chain(said).reduce(ClockOffset::and);
     }
 
-    /// What all answers say together; nothing when none had a date.
+    /// What all answers say together; `None` when none had a date.
     pub(super) fn offset(&self) -> Option<ClockOffset> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

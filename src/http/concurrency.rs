@@ -1,6 +1,5 @@
-//! In: calls that want to be made, and how they ended. Out: a turn for each, so many at once. Their
-//! number is halved when the server says that there are too many, and grows by one for each round
-//! without that, as TCP does. It refuses to know what the calls are.
+//! The limit on concurrent calls. It is halved when the server signals overload and grows by one for each
+//! round without that, as in TCP.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,6 +1,5 @@
-//! In: what went wrong with a call. Out: an error that names method and URL without query and
-//! credentials, and says whether the call may have taken effect. It refuses to show what a server says
-//! before control characters are taken out of it.
+//! The error of a call: it names method and URL without query and credentials, and says whether the call
+//! may have taken effect. What a server says is shown only without control characters.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -194,8 +193,8 @@ impl HttpError {
     }
 
     /// What is wrong with the resource that was asked for, in words of our own, so that it is the same for others
-    /// like it; nothing when calls of other resources would fare no better: the server does not answer, asks to be
-    /// left alone, or something between us answers in its place.
+    /// like it; `None` when calls of other resources would fare no better: the server does not answer, asks
+    /// to be left alone, or something between us answers in its place.
     #[must_use]
     pub fn of_one_resource(&self) -> Option<String> {
         match self {
@@ -300,7 +299,7 @@ impl Refusal {
 fn asked(retry_after: Option<Duration>) -> String {
     match retry_after.map(|wait| wait.as_secs()) {
         None | Some(0) => String::new(),
-        Some(seconds) => format!("; it asks to be left alone for {seconds} seconds"),
+        Some(seconds) => format!("; it asks to wait {seconds} seconds"),
     }
 }
 

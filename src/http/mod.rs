@@ -1,6 +1,6 @@
-//! In: methods, paths and JSON. Out: JSON, or an error that names the URL without secrets. It
-//! refuses to carry a credential to another origin, to read answers without an end, and to repeat a
-//! write of which it is not certain that nothing happened.
+//! The HTTP client: methods, paths and JSON to JSON, or to an error that names the URL without secrets. It
+//! never carries a credential to another origin, never reads a response without an end, and never repeats a
+//! write unless it is certain that nothing happened.
 
 mod answer;
 mod caller;
@@ -45,7 +45,7 @@ use redirect::Trail;
 use retry::Again;
 use statistics::Counters;
 
-/// Whoever has to wait so long is told why.
+/// Anyone who has to wait so long is told why.
 const NOTABLE: Duration = Duration::from_secs(5);
 
 /// What we present to a server.
@@ -131,7 +131,7 @@ impl HttpClient {
             .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
             .timeout(limits.call)
-            // Ours to follow: the library would carry on what is no read, and knows no reason why not.
+            // Ours to follow: the library would carry on what is not a read, and knows no reason why not.
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(base) {
             // A proxy has no business between us and a server on this machine, and would see the credential.
@@ -176,7 +176,7 @@ impl HttpClient {
         self.counters.statistics()
     }
 
-    /// How far the clock of the server is ahead of ours, as all its answers so far show; nothing when none
+    /// How far the clock of the server is ahead of ours, as all its answers so far show; `None` when none
     /// had a date.
     #[must_use]
     pub fn clock(&self) -> Option<ClockOffset> {
@@ -263,7 +263,7 @@ impl HttpClient {
     }
 
     /// Waits as long as before a call is repeated to a busy server for the time `tries`, from 1. For those
-    /// who begin a write anew.
+    /// who begin a write again.
     pub(crate) async fn pause(&self, tries: u32) {
         let wait = self.limits.retries.wait(Again::Busy(None), tries, Duration::ZERO, random());
         tokio::time::sleep(wait.unwrap_or(self.limits.retries.longest_wait)).await;

@@ -16,7 +16,7 @@ use crate::model::is_blank;
 pub enum PagingFault {
     /// It is not the last one and does not say where the next one begins, or not behind itself.
     LeadsNowhere,
-    /// It is not the last one and holds nothing.
+    /// It is not the last one but is empty.
     Empty,
     /// It holds nothing, and the one before it led to it. A list that gets shorter meanwhile does so once.
     NoMore,
@@ -38,10 +38,10 @@ impl fmt::Display for PagingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeadsNowhere => f.write_str("is not the last one and does not lead on to the next"),
-            Self::Empty => f.write_str("is not the last one and holds nothing"),
-            Self::NoMore => f.write_str("holds nothing, although the one before it said that there is more"),
+            Self::Empty => f.write_str("is not the last one but is empty"),
+            Self::NoMore => f.write_str("is empty, although the one before it said that there is more"),
             Self::Repeats => f.write_str("holds the same as an earlier one"),
-            Self::Unsteady => f.write_str("begins a list that is another one each time that it is read"),
+            Self::Unsteady => f.write_str("begins a list that differs each time it is read"),
             Self::TooMany(pages) => write!(f, "comes behind {pages} others: the list does not end"),
             Self::Contradicts(words) => f.write_str(words),
             Self::Miscounted => f.write_str("says that the list has another number of entries than it has"),

@@ -1,6 +1,5 @@
-//! In: an answer that leads elsewhere, and where the call was before. Out: where it goes on, or why it
-//! does not. It refuses to take a credential to another origin, to send on what may write, and to go
-//! round in circles.
+//! Where a redirect is followed to, or why it is not. Credentials never go to another origin, writes are
+//! not sent on, and loops are detected.
 
 use std::fmt;
 
@@ -58,10 +57,10 @@ impl fmt::Display for Obstacle {
             Self::OtherOrigin(here) => {
                 write!(f, "which is another origin than `{here}`: the credential must not go there")
             }
-            Self::Encryption => f.write_str("since the server wants to be called encrypted"),
+            Self::Encryption => f.write_str("since the server requires encryption"),
             Self::Write => f.write_str("where a call that may write does not follow: nothing was changed"),
             Self::AfterWrite => f.write_str("where a call that may write does not follow"),
-            Self::Circle => f.write_str("where the call was before: it is sent round in circles"),
+            Self::Circle => f.write_str("where the call was before: this is a redirect loop"),
             Self::TooOften(times) => write!(f, "after the call was sent on {times} times"),
             Self::Unclear => f.write_str("which is not followed"),
         }
@@ -153,11 +152,11 @@ pub(super) fn stopped(from: &Url, location: &str, path: &str, base: &str, obstac
 
 /// Where `location` leads from `from`, for people.
 fn destination(from: &Url, location: &str) -> String {
-    join(from, location).map_or_else(|| "somewhere that is no URL".to_owned(), |to| shown(&to))
+    join(from, location).map_or_else(|| "an invalid URL".to_owned(), |to| shown(&to))
 }
 
 /// The base to write in the place of `base`, where a call of `path` leads to `to`, as [`destination`] names
-/// it; nothing when that cannot be told.
+/// it; `None` when that cannot be told.
 fn other_base(to: &str, path: &str, base: &str) -> Option<String> {
     let other = to.strip_suffix(path).filter(|other| other.starts_with("http") && *other != base)?;
     Some(other.to_owned())
@@ -250,7 +249,7 @@ mod tests {
         let to = |location| destination(&url("https://bitbucket.example.com/rest/x"), location);
         assert_eq!(to("/login;jsessionid=5F2?next=%2Frest"), "https://bitbucket.example.com/login");
         assert_eq!(to("https://warden:hush@sso.example.com/in?ticket=1#t"), "https://sso.example.com/in");
-        assert_eq!(to("https://["), "somewhere that is no URL");
+        assert_eq!(to("https://["), "an invalid URL");
         assert!(!to("/a\u{1b}[31mb").contains('\u{1b}'));
     }
 

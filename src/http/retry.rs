@@ -1,5 +1,5 @@
-//! In: a call that failed, how often it was tried and since when, and randomness. Out: how long to wait
-//! before it is tried again, or that it is given up. It refuses to repeat what may have taken effect.
+//! How long to wait before a failed call is retried, or that it is given up. What may have taken effect is
+//! never repeated.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(super) enum Again {
 }
 
 impl Again {
-    /// Why a call that failed with `error` may be tried again; nothing when it must not be. What is no
+    /// Why a call that failed with `error` may be tried again; `None` when it must not be. What is no
     /// read is repeated only when it is certain that nothing happened: without a connection, and
     /// when the server counted it as one too many.
     pub(super) fn after(error: &HttpError, is_read: bool) -> Option<Self> {
@@ -93,7 +93,7 @@ fn share(whole: Duration, random: u64) -> Duration {
 }
 
 /// How long `value`, a `Retry-After` header (RFC 9110, section 10.2.3: seconds or an HTTP date), asks to
-/// wait when it is `now`; nothing when it is neither.
+/// wait when it is `now`; `None` when it is neither.
 pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {

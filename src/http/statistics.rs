@@ -1,5 +1,4 @@
-//! In: calls that were made. Out: how many, how often again, how long and how much. It refuses to know
-//! which.
+//! Statistics of calls: how many, how many retries, how long and how many bytes.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -1,5 +1,4 @@
-//! In: certificate authorities beside those of the system, as PEM. Out: how TLS connections are made that
-//! trust both. It refuses to know whom they are made to.
+//! The TLS trust of connections: the certificate authorities of the system and those of a PEM file.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +14,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier;
 
 /// What was made so far, by the authorities beside those of the system. The latter are more than a hundred
-/// files, which dozens of targets need not read anew.
+/// files, which dozens of targets need not read again.
 static MADE: Mutex<BTreeMap<Vec<u8>, ClientConfig>> = Mutex::new(BTreeMap::new());
 
 /// TLS that trusts the certificates in `extra_ca` (PEM) and those of the system, as they were when this

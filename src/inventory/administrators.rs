@@ -1,4 +1,4 @@
-//! In: what a server tells of its administrators. Out: who they are. It refuses to know what they may do.
+//! The administrators of a server, as far as it tells.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
-//! In: what a server says of who is calling it, and what is called. Out: our credential as the server
-//! sees it. It refuses to know the secret, and whether the server will let it in tomorrow.
+//! The credential of a run as the server sees it; never the secret.
 
 use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
 
@@ -33,17 +32,17 @@ pub enum Credential {
         id: TokenId,
         /// How far it reaches.
         scope: TokenScope,
-        /// The moment from which on it is refused, UTC; nothing when it never expires.
+        /// The moment from which on it is refused, UTC; `None` when it never expires.
         expires: Option<Timestamp>,
     },
     /// A token, sent as a password, which the server treats like one.
     TokenAsPassword {
-        /// Its identifier; nothing when nobody says which one it is.
+        /// Its identifier; `None` when nobody says which one it is.
         id: Option<TokenId>,
     },
     /// A bearer credential that may be a token, and of which nobody says which one.
     Unidentified,
-    /// A bearer credential that is no token of the server, since it may do what none of them may.
+    /// A bearer credential that is not a token of the server, since it may do what none of them may.
     NoToken,
     /// A password.
     Password,
@@ -78,7 +77,7 @@ impl Caller {
         }
     }
 
-    /// Whether our credential is `token`; nothing when that cannot be known.
+    /// Whether our credential is `token`; `None` when that cannot be known.
     #[must_use]
     pub fn is_using(&self, token: &Token) -> Option<bool> {
         let is_ours = |otherwise| match (&self.user, token.owner.user()) {
@@ -113,7 +112,7 @@ pub struct Call {
 
 impl Call {
     /// What stands for an identifier that the server gives: nobody knows beforehand which one, so that a
-    /// pattern of paths has it by a wildcard alone.
+    /// pattern of paths has it only by a wildcard.
     pub const ANY: &str = "\u{fffc}";
 
     /// The call of `path` by `method`.
@@ -121,7 +120,7 @@ impl Call {
         Self { method: method.into(), path: path.into() }
     }
 
-    /// Whether it changes nothing: whoever may make these calls can plan.
+    /// Whether it changes nothing: anyone who may make these calls can plan.
     #[must_use]
     pub fn reads(&self) -> bool {
         matches!(&*self.method, "GET" | "HEAD" | "OPTIONS")

@@ -1,5 +1,4 @@
-//! In: nothing but words. Out: what a server can do with tokens and passwords, so that a plan asks
-//! nothing of it that it cannot do. It refuses to know how the server is called.
+//! What a server can do with tokens and passwords, so that a plan asks for nothing that it cannot do.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! In: what could not be seen. Out: whether everything was. It refuses to know what follows from it.
+//! What could not be seen on a target, and whether everything was seen.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -25,7 +25,7 @@ pub enum Missing {
     Group(GroupName),
     /// The config file says not to look at it.
     LeftOut(LeftOut),
-    /// Something that is told in words alone, such as by a saved plan.
+    /// Something that is told only in words, such as by a saved plan.
     Told(String),
     /// The server does not show the tokens of some owners to our credential.
     Tokens {
@@ -57,7 +57,7 @@ pub enum Missing {
     /// Tokens that the server lists more than once, with different content: nothing is done about them. Never
     /// empty.
     Disputed(BTreeSet<TokenId>),
-    /// Several users have one slug, by which the server answers for one of them alone.
+    /// Several users have one slug, by which the server answers for only one of them.
     SharedSlug {
         /// The slug.
         slug: String,
@@ -128,7 +128,7 @@ impl TokenPart {
 }
 
 impl Missing {
-    /// Whether it is missed by somebody who asks for `groups` alone.
+    /// Whether it is missed by somebody who asks only for `groups`.
     #[must_use]
     pub fn matters_to(&self, groups: &BTreeSet<GroupName>) -> bool {
         match self {
@@ -217,7 +217,7 @@ fn named<T: fmt::Display>(tokens: &BTreeSet<T>) -> String {
 }
 
 impl Coverage {
-    /// What is missing; nothing when the coverage is complete.
+    /// What is missing; `None` when the coverage is complete.
     pub fn missing(&self) -> impl Iterator<Item = &Missing> + Clone {
         match self {
             Self::Complete => None,

@@ -1,5 +1,4 @@
-//! In: how a server keeps one of its settings. Out: whether a value that a policy asks for fits in there,
-//! and what of the limits does. It refuses to know where the setting stands.
+//! The form in which a server keeps a setting, and whether a value that a policy asks for fits into it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,7 +69,7 @@ impl Form {
     }
 }
 
-/// The longest lifetime that any user's token may have; nothing when some may live for ever.
+/// The longest lifetime that any user's token may have; `None` when some may live for ever.
 fn longest(limits: &[Limit]) -> Option<Period> {
     let mut longest = None;
     for limit in limits.iter().filter(|limit| limit.kinds().contains(&OwnerKind::User)) {

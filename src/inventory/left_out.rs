@@ -1,5 +1,4 @@
-//! In: what the config file says not to look at. Out: that, and what is looked at then, in words. It
-//! refuses to know why somebody chose so.
+//! What the config file says not to look at, and what is looked at then, in words.
 
 use std::fmt;
 
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Owner, OwnerKind, password::wildcard};
 
-/// Tokens that are not looked at because the config file says so. That is no failure of a run, but
+/// Tokens that are not looked at because the config file says so. That is not a failure of a run, but
 /// nothing is concluded from not having seen them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,8 +1,8 @@
 //! What was seen on a target, and when.
 //!
-//! In: what an [`InventoryReader`] answers. Out: settings, people and the reach of what was seen;
-//! tokens go by as a stream and are never all held. It refuses to know what should be, and has no
-//! way to change anything.
+//! From what an [`InventoryReader`] returns to the settings, the people and the coverage of a target;
+//! tokens pass as a stream and are never all held. Nothing here knows what should be, or can change
+//! anything.
 
 mod administrators;
 mod caller;
@@ -44,7 +44,7 @@ use crate::model::{GroupName, LastChange, SettingKey, Settings};
 /// What was seen on a target, all but its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
-    /// The moment that the reading is for, UTC.
+    /// The time that the reading is for, UTC.
     pub seen_at: Timestamp,
     /// The server and what it lets us do.
     pub server: Server,
@@ -67,7 +67,7 @@ pub struct Server {
     pub caller: Caller,
     /// Who administers it, where it tells.
     pub administrators: Option<Administrators>,
-    /// What a run calls on it: whoever may make all of these can plan and apply.
+    /// What a run calls on it: anyone who may make all of these can plan and apply.
     pub calls: Vec<Call>,
     /// The settings that it can hold.
     pub manageable: BTreeSet<SettingKey>,
@@ -133,7 +133,7 @@ impl Inventory {
         Ok(Self { seen_at: now, server, settings, people: Arc::new(people), coverage })
     }
 
-    /// The same, as somebody who asks for `groups` alone sees it at the moment `now`.
+    /// The same, as somebody who asks only for `groups` sees it at the moment `now`.
     #[must_use]
     pub fn seen_for(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Self {
         let matters = |missing: &&Missing| missing.matters_to(groups);

@@ -1,5 +1,4 @@
-//! In: how many calls a reading takes and how many a server lets us make. Out: how long that must take. It
-//! refuses to know how long it took.
+//! The least time a reading must take, from the number of its calls and the rate limit of the server.
 
 use crate::model::UserName;
 

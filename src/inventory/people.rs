@@ -1,5 +1,5 @@
-//! In: users and members as the directory lists them. Out: who is active and who is in which of
-//! the groups that matter. It refuses to know what a group is good for.
+//! Users and members as the directory lists them: who is active, and who is in which of the groups that
+//! matter.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -154,7 +154,7 @@ impl People {
         }
     }
 
-    /// The name of `user` as the directory writes it; nothing when it does not know the user.
+    /// The name of `user` as the directory writes it; `None` when it does not know the user.
     #[must_use]
     pub fn written(&self, user: &UserName) -> Option<&UserName> {
         self.active.get_key_value(user).map(|(name, _)| name)

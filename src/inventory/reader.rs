@@ -1,5 +1,4 @@
-//! In: nothing but questions. Out: the only way in which anything is read from a target. It
-//! refuses to know how: HTTP, a file and a test implement it alike.
+//! The trait through which a target is read. HTTP, a file and a test implement it alike.
 
 use std::{collections::BTreeSet, error::Error};
 
@@ -22,10 +21,10 @@ pub trait InventoryReader: Sync {
     ///
     /// # Errors
     ///
-    /// As for [`Self::overview`]. A group that the server does not know is no error.
+    /// As for [`Self::overview`]. A group that the server does not know is not an error.
     fn people(&self, groups: &BTreeSet<GroupName>) -> impl Future<Output = Result<People, ReadError>> + Send;
 
-    /// Every group that the server has; nothing when it does not list them.
+    /// Every group that the server has; `None` when it does not list them.
     ///
     /// # Errors
     ///
@@ -86,13 +85,14 @@ pub trait InventoryReader: Sync {
         None
     }
 
-    /// How far the server slows the reading of tokens down, once they were read; nothing when it does not,
+    /// How far the server slows the reading of tokens down, once they were read; `None` when it does not,
     /// or does not say so.
     fn pace(&self) -> Option<Pace> {
         None
     }
 
-    /// How late the date of anything that happened on the target can be by now, UTC; nothing when nobody knows.
+    /// How late the date of anything that happened on the target can be by now, UTC; `None` when nobody
+    /// knows.
     fn latest_date(&self) -> Option<Timestamp> {
         None
     }

@@ -1,5 +1,4 @@
-//! In: a reader, and the tokens that somebody wants to know more of. Out: the same reader, which keeps
-//! what goes by of them. It refuses to read anything that nobody else asks for.
+//! A reader that keeps what passes of some tokens. It causes no reads of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

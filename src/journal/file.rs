@@ -1,6 +1,5 @@
-//! In: the content of one journal file. Out: the run that it tells of, or the line that no run could have
-//! written. A last line without its end is what a crash leaves behind: it counts as not written. It
-//! refuses to know other files.
+//! The run that one journal file records, or the line that no run could have written. A last line without
+//! its end is what a crash leaves behind: it counts as not written.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +23,7 @@ pub struct JournalFile {
     pub deadlines: BTreeMap<TokenId, Timestamp>,
     /// What the run found out of an earlier one that was interrupted.
     pub settled: Vec<Settled>,
-    /// The file of the run before it on the server; nothing when there was none, or nobody noted it.
+    /// The file of the run before it on the server; `None` when there was none, or nobody noted it.
     pub before: Option<Before>,
 }
 
@@ -42,18 +41,17 @@ pub struct BadJournal {
 impl BadJournal {
     /// The file `name` does not even say which run it is of. No run that began leaves that behind.
     pub(super) fn without_run(name: &str) -> Self {
-        let problem =
-            "it is cut off before it says which run it is of; bring it back from a backup, or remove it";
+        let problem = "it is truncated before the record of its run; restore it from a backup, or remove it";
         Self { file: name.to_owned(), line: 1, problem, cause: None }
     }
 }
 
 impl JournalFile {
-    /// Reads `content`, that of the file `name`; nothing when the run had not even begun.
+    /// Reads `content`, that of the file `name`; `None` when the run had not even begun.
     ///
     /// # Errors
     ///
-    /// When a whole line is no record, or one that cannot stand there.
+    /// When a whole line is not a record, or one that cannot be there.
     pub fn read(name: &str, content: &[u8]) -> Result<Option<Self>, BadJournal> {
         let mut file: Option<Self> = None;
         for (index, line) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -61,7 +59,8 @@ impl JournalFile {
                 break;
             }
             let bad = |problem, cause| BadJournal { file: name.to_owned(), line: index + 1, problem, cause };
-            let record = serde_json::from_slice(line).map_err(|cause| bad("it is no record", Some(cause)))?;
+            let record =
+                serde_json::from_slice(line).map_err(|cause| bad("it is not a record", Some(cause)))?;
             match (&mut file, record) {
                 (None, Record::Begun(begun)) => {
                     file = Some(Self::begin(*begun).map_err(|problem| bad(problem, None))?);
@@ -114,7 +113,7 @@ impl JournalFile {
 
     fn change(&mut self, place: u32) -> Result<&mut RecordedChange, &'static str> {
         let change = usize::try_from(place).ok().and_then(|place| self.run.changes.get_mut(place));
-        change.ok_or("there is no such planned change")
+        change.ok_or("the planned change does not exist")
     }
 
     /// The deadlines that stand after the run: of a mark the one that it may have set, which is later than an
@@ -197,7 +196,7 @@ mod tests {
     #[test]
     fn a_line_that_no_run_could_have_written_is_named() {
         let cases = [
-            (RUN.replace("\"begun\",", "\"begin\","), "line 1: it is no record"),
+            (RUN.replace("\"begun\",", "\"begin\","), "line 1: it is not a record"),
             (RUN.replace("\"1.7\"", "\"2.0\""), "line 1: another version"),
             (
                 RUN.replace("\"planned\",\"change\":1", "\"planned\",\"change\":4"),
@@ -205,7 +204,7 @@ mod tests {
             ),
             (
                 RUN.replace("\"attempted\",\"change\":0", "\"attempted\",\"change\":9"),
-                "line 4: there is no such",
+                "line 4: the planned change does not exist",
             ),
             (
                 RUN.replace(
@@ -216,7 +215,7 @@ mod tests {
             ),
             (format!("{RUN}{RUN}"), "line 9: the run has ended"),
             (RUN.split_inclusive('\n').skip(1).collect(), "line 1: the run has not begun"),
-            (RUN.replacen('\n', "\nx\n", 1), "line 2: it is no record"),
+            (RUN.replacen('\n', "\nx\n", 1), "line 2: it is not a record"),
         ];
         for (text, words) in cases {
             let said = read(&text).unwrap_err();

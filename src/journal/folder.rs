@@ -306,7 +306,7 @@ impl JournalFolder {
     }
 
     /// What a look at the file `name`, at all of it when it is to be read `whole`, shows, and whether its run is
-    /// one that is `sought`; nothing when it cannot be used and is no matter of those who are.
+    /// one that is `sought`; `None` when it cannot be used and is not a matter of those who are.
     fn glance(
         &self,
         name: &str,
@@ -357,7 +357,7 @@ fn target_of(name: &str) -> &str {
     name.strip_suffix(".jsonl").and_then(|name| name.split_once('.')).map_or("", |(_, target)| target)
 }
 
-/// The run of the file `name`; nothing when it is no file of a run.
+/// The run of the file `name`; `None` when it is not a file of a run.
 fn run_of(name: &str) -> Option<RunId> {
     let (run, _) = name.strip_suffix(".jsonl")?.split_once('.')?;
     run.parse().ok()
@@ -394,7 +394,7 @@ impl RunFile {
         let mut write = || {
             // What is written into a file that was taken away, nobody reads.
             if !regular::stands_at(&self.file, &self.path)? {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "it was taken away while the run lasts"));
+                return Err(io::Error::new(io::ErrorKind::NotFound, "it was removed during the run"));
             }
             self.file.write_all(lines.as_bytes())?;
             self.file.sync_data()

@@ -35,7 +35,7 @@ pub(super) struct Glance {
     stamp: Stamp,
     /// What its first line tells.
     pub(super) begun: Arc<JournalFile>,
-    /// When its run ended in order, UTC; nothing when it did not, or nobody looked.
+    /// When its run ended in order, UTC; `None` when it did not, or nobody looked.
     pub(super) ended: Option<Timestamp>,
     /// Everything that it tells, once that was read.
     pub(super) whole: Option<Arc<JournalFile>>,
@@ -62,7 +62,7 @@ pub(super) struct Whose {
 /// A file cannot be used.
 pub(super) struct Unusable {
     pub(super) error: JournalError,
-    /// Whose run it tells of; nothing when only its name may say so.
+    /// Whose run it tells of; `None` when only its name may say so.
     pub(super) whose: Option<Whose>,
 }
 
@@ -109,7 +109,8 @@ impl Glance {
     }
 }
 
-/// When the run of `file`, which is `length` bytes long, ended; nothing when its last line does not say that it did.
+/// When the run of `file`, which is `length` bytes long, ended; `None` when its last line does not say that
+/// it did.
 fn end(file: &mut BufReader<impl io::Read + io::Seek>, length: u64) -> io::Result<Option<Timestamp>> {
     file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
     let mut tail = Vec::new();

@@ -1,5 +1,4 @@
-//! In: recorded runs on one target. Out: what the next run must know of them. It refuses to know where
-//! they were recorded.
+//! What the next run must know of the runs recorded on a target.
 
 use std::collections::HashMap;
 

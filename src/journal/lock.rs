@@ -9,7 +9,7 @@ use std::{
 
 use super::regular;
 
-/// How often a file that was replaced meanwhile is opened anew.
+/// How often a file that was replaced meanwhile is opened again.
 const TRIES: u32 = 16;
 /// How much of what a lock says is read, in bytes.
 const WORDS_AT_MOST: u64 = 1 << 12;
@@ -69,7 +69,7 @@ impl RunLock {
                 }
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            // INVARIANT: whoever comes next locks the file that stands there, so it must be this one.
+            // INVARIANT: anyone who comes next locks the file that is there, so it must be this one.
             if !regular::stands_at(&file, path).map_err(failed)? {
                 continue;
             }
@@ -88,14 +88,14 @@ impl RunLock {
         regular::stands_at(&self.file, &self.path).unwrap_or(false)
     }
 
-    /// What the one before said of itself, who is over; nothing when there was none.
+    /// What the one before said of itself, who is over; `None` when there was none.
     #[must_use]
     pub fn before(&self) -> &str {
         &self.before
     }
 }
 
-/// What stands in the file of a lock.
+/// What is in the file of a lock.
 fn said(file: &mut File) -> io::Result<String> {
     let content = regular::read(&mut BufReader::new(&*file), WORDS_AT_MOST)?;
     let text = String::from_utf8_lossy(&content);
@@ -142,7 +142,7 @@ mod tests {
         for name in ["link.lock", "dangling.lock", "folder.lock", "pipe.lock"] {
             let refused = RunLock::take(&at(name), "mary@ci").unwrap_err();
             let LockError::Io { source, .. } = refused else { panic!("{name}: {refused}") };
-            assert_eq!(source.to_string(), "it is no regular file", "{name}");
+            assert_eq!(source.to_string(), "it is not a regular file", "{name}");
         }
         fs::hard_link(at("precious"), at("twin.lock")).unwrap();
         let refused = RunLock::take(&at("twin.lock"), "mary@ci").unwrap_err();

@@ -1,8 +1,7 @@
 //! The journal: an append-only record of what runs did, one file a run.
 //!
-//! In: what a run is about to do, and what became of it. Out: files that survive a crash at any moment,
-//! and from them what later runs must know. It refuses to hold secrets, and to change a file once the
-//! run that wrote it is over.
+//! Files survive a crash at any moment, and tell later runs what they must know. They hold no secrets, and
+//! a file is never changed once the run that wrote it is over.
 
 mod file;
 mod folder;

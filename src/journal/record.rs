@@ -1,5 +1,4 @@
-//! In: nothing but the types below. Out: the lines of a journal file, and their JSON schema. It refuses
-//! to know where the lines are kept.
+//! The types of the lines of a journal file, and their JSON schema.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +56,8 @@ pub enum Record {
     },
 }
 
-/// The beginning of a run, with what later runs must still know of earlier ones: so that nobody ever has
-/// to read the files of years.
+/// The beginning of a run, with what later runs must still know of earlier ones: so that a run need not read
+/// the files of years.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Begun {
     /// Version of the form.

@@ -27,7 +27,7 @@ pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 }
 
 fn no_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// What is left of `file`, `at_most` bytes.
@@ -73,7 +73,7 @@ pub(super) fn has_other_names(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether `file` is still what stands at `path`, and not one that was deleted or moved away.
+/// Whether `file` is still what is at `path`, and not one that was deleted or moved away.
 pub(super) fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
     #[cfg(unix)]
     {

@@ -47,7 +47,7 @@ actions! {
     SettingsBegin "settings-begin",
     /// The settings were replaced over REST.
     SettingsReplace "settings-replace",
-    /// The settings were replaced by whoever has the file of the store.
+    /// The settings were replaced by anyone who has the file of the store.
     SettingsImport "settings-import",
     /// A backup was put in the place of the store.
     StoreRestore "store-restore",
@@ -69,7 +69,7 @@ actions! {
     AuditPrune "audit-prune",
 }
 
-/// The text is no action of the audit.
+/// The text is not an action of the audit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown action `{0}`; the actions are {actions}", actions = AuditAction::words())]
 pub struct BadAuditAction(String);
@@ -176,7 +176,7 @@ pub struct AuditEntry {
 /// Which entries of the audit are asked for; every part that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Done by whoever has this name, without regard to case.
+    /// Done by anyone who has this name, without regard to case.
     pub who: Option<String>,
     /// Done to a token of this owner.
     pub owner: Option<Owner>,

@@ -1,4 +1,4 @@
-//! A piece of a server's text, short enough to stand in one of our own sentences.
+//! A piece of a server's text, short enough to be in one of our own sentences.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! In: a header's name and the proxies that may be believed. Out: where the address of a client is
-//! to be looked for. It refuses to know requests: finding the address is the subject of `access`.
+//! Where the address of a client is looked for: the name of a header and the proxies that may be believed.
+//! Finding the address is the subject of `access`.
 
 use std::{fmt, net::IpAddr};
 
@@ -86,11 +86,11 @@ impl fmt::Display for HeaderName {
     }
 }
 
-/// The text is no header that can carry the address of a client.
+/// The text is not a header that can carry the address of a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHeaderName {
-    /// It is no field name.
-    #[error("`{0}` is no header name")]
+    /// It is not a field name.
+    #[error("`{0}` is not a valid header name")]
     NoFieldName(String),
     /// It is the header of RFC 7239.
     #[error("the header `Forwarded` (RFC 7239) is not supported; let the proxy send `X-Forwarded-For`")]

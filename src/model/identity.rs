@@ -1,5 +1,5 @@
-//! In: names as people wrote them. Out: names that compare without regard to case, as every
-//! directory behind Bitbucket does. It refuses to know who is in which group.
+//! Names of users, groups and owners, which compare without regard to case, as in every directory behind
+//! Bitbucket.
 
 use std::{
     borrow::Cow,
@@ -191,7 +191,7 @@ impl Owner {
 
 /// The text names no owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no owner; {forms}", forms = Owner::FORMS)]
+#[error("`{0}` is not an owner; {forms}", forms = Owner::FORMS)]
 pub struct BadOwner(pub String);
 
 impl FromStr for Owner {
@@ -231,7 +231,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Whether the name begins as an owner that is no user is shown: such a user is shown with the kind.
+/// Whether the name begins as an owner that is not a user is shown: such a user is shown with the kind.
 fn names_a_kind(user: &UserName) -> bool {
     let first = user.folded().split_once(' ').map(|(first, _)| first);
     OwnerKind::ALL.into_iter().any(|kind| first == Some(kind.word()))

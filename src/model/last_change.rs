@@ -1,5 +1,4 @@
-//! In: what a server remembers of the last change of its settings. Out: who made it and when. It refuses
-//! to know what was changed.
+//! The last change of the settings of a server: who made it and when.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Who changed the settings of a server last, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastChange {
-    /// A user, or what is no user in parentheses: `(operator)` for the process that runs the server for
+    /// A user, or what is not a user in parentheses: `(operator)` for the process that runs the server for
     /// itself, `(settings import)` for somebody at the machine. Text from the server.
     pub by: String,
     /// When, UTC, RFC 3339.

@@ -1,5 +1,5 @@
-//! In: `90d`, `6mo`, `1y`. Out: a length of calendar time in UTC. It refuses to know what time it
-//! is now: the moment it is counted from is always an argument.
+//! Lengths of calendar time in UTC, such as `90d`, `6mo` and `1y`. The time that they are counted from is
+//! always an argument.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -57,7 +57,7 @@ impl Period {
         u16::try_from(self.nominal_hours().div_ceil(hours)).unwrap_or(u16::MAX)
     }
 
-    /// The moment that lies this much later than `from`; the last one that can be written when
+    /// The time that lies this much later than `from`; the last one that can be written when
     /// that is beyond the calendar.
     #[must_use]
     pub fn after(self, from: Timestamp) -> Timestamp {
@@ -68,7 +68,7 @@ impl Period {
         then.unwrap_or(Timestamp::MAX)
     }
 
-    /// The moment that lies this much earlier than `from`; the first one that can be written when
+    /// The time that lies this much earlier than `from`; the first one that can be written when
     /// that is beyond the calendar.
     #[must_use]
     pub fn before(self, from: Timestamp) -> Timestamp {
@@ -144,17 +144,17 @@ impl fmt::Display for Period {
     }
 }
 
-/// The text is no length of time.
+/// The text is not a length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPeriod {
     /// It does not have the form number and unit.
-    #[error("`{0}` is no length of time; write a number and one of h, d, w, mo, y, such as `90d`")]
+    #[error("`{0}` is not a duration; use a number and a unit (h, d, w, mo, y), e.g. `90d`")]
     Form(String),
     /// Its number begins with a zero.
     #[error("{0}")]
     LeadingZero(LeadingZero),
     /// It is zero.
-    #[error("`{0}` is no time at all; write at least `1h`")]
+    #[error("`{0}` is too short: a duration must be at least `1h`")]
     Zero(String),
     /// It is longer than a hundred years.
     #[error("`{0}` is longer than 100 years")]

@@ -150,7 +150,7 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// When it is no regular expression, or one that would take more than 256 KiB.
+    /// When it is not a regular expression, or one that would take more than 256 KiB.
     pub fn new(text: &str) -> Result<Self, BadPattern> {
         RegexBuilder::new(text)
             .size_limit(PATTERN_BYTES)
@@ -186,9 +186,9 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The text is no regular expression that can be used.
+/// The text is not a regular expression that can be used.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("`{text}` is no regular expression")]
+#[error("`{text}` is not a valid regular expression")]
 pub struct BadPattern {
     /// As written.
     pub text: String,

@@ -1,5 +1,4 @@
-//! In: nothing but pointers and words. Out: where in a foreign document each setting stands, and in which
-//! form. It refuses to know the document itself, and how it is read and written.
+//! Where in a foreign document each setting is, and in which form.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ pub struct SettingsMapping {
     pub read: String,
     /// The method that writes it.
     pub write: String,
-    /// Where in the document each setting stands.
+    /// Where in the document each setting is.
     ///
     /// INVARIANT: no place lies inside another, and each field has the variant of its key.
     pub fields: BTreeMap<SettingKey, Field>,
@@ -40,14 +39,14 @@ pub enum Field {
     Flag {
         /// Its place.
         pointer: String,
-        /// Whether `true` stands for nobody, or disabled.
+        /// Whether `true` means nobody, or disabled.
         inverted: bool,
     },
     /// The groups that hold a permission.
     Groups {
         /// Their place.
         pointer: String,
-        /// In which form they stand there.
+        /// In which form they are there.
         entries: Entries,
         /// The place of the flag for everyone, where there is one.
         everyone: Option<String>,
@@ -56,14 +55,14 @@ pub enum Field {
     Networks {
         /// Their place.
         pointer: String,
-        /// In which form they stand there.
+        /// In which form they are there.
         entries: Entries,
     },
     /// The trusted proxies; none means that the address of a client is that of its connection.
     ClientAddress {
         /// Their place.
         pointer: String,
-        /// In which form they stand there.
+        /// In which form they are there.
         entries: Entries,
         /// The place of the name of the header.
         header: String,
@@ -74,12 +73,12 @@ pub enum Field {
         pointer: String,
         /// What it is counted in.
         unit: Unit,
-        /// The number that stands for none, where there is one.
+        /// The number that means none, where there is one.
         never: Option<u32>,
     },
 }
 
-/// In which form several texts stand in a document.
+/// In which form several texts are in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entries {
     /// A list of texts.

@@ -1,6 +1,5 @@
-//! In: the text that stands on a server as the description of a token. Out: the owner's words and the
-//! mark behind them, and the other way round. It refuses to believe a mark that it did not make, and to
-//! know why a token is marked.
+//! The mark in the description of a token, which is told from the owner's words and put behind them. A mark
+//! that was not made with the key is not believed.
 //!
 //! A mark is how a token is made to end on a server that cannot bring an expiry nearer: it says on which
 //! day a run will revoke the token. It is a suffix of the description, behind one space unless nothing
@@ -14,7 +13,7 @@
 //! HMAC-SHA-256 (RFC 2104, whose least length for a truncated code is 80 bits) over
 //! `tokenwarden mark 1`, the address of the server in its one form, the day and the identifier of the token,
 //! with a zero byte between them; marks of earlier versions have the name of the target in the place of the
-//! address. Whoever may rename a token can take its mark off, but can neither write a later day nor
+//! address. Anyone who may rename a token can take its mark off, but can neither write a later day nor
 //! carry a mark over from another token. White space behind it, or none before it, takes nothing from a mark;
 //! everything else that is not exactly such a suffix, or does not verify, is part of the owner's words.
 
@@ -45,7 +44,7 @@ const UNNAMED: &str = "unnamed";
 pub struct Mark {
     /// The moment from which on a run revokes the token, UTC midnight.
     pub until: Timestamp,
-    /// The day that stands in the description, UTC midnight. It is another one than `until`, or nothing,
+    /// The day written in the description, UTC midnight. It is another one than `until`, or nothing,
     /// when the record of an earlier run knows better, since somebody took that mark off.
     pub shown: Option<Timestamp>,
 }

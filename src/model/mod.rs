@@ -1,8 +1,8 @@
 //! The nouns of the whole program: values that cannot be wrong once they exist.
 //!
-//! In: text and numbers from outside. Out: types whose shape forbids the mistakes that token
-//! governance cannot afford, such as an empty list that means both "nobody" and "everybody".
-//! It refuses to know where a value came from: no file, no server, no clock.
+//! Types whose shape forbids the mistakes that token governance cannot afford, such as an empty list that
+//! means both "nobody" and "everybody". Where a value came from is not known here: no file, no server, no
+//! clock.
 
 pub mod action;
 pub mod audit;

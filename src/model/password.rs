@@ -1,5 +1,4 @@
-//! In: users and paths. Out: whether passwords still work, and for whom. It refuses to know
-//! requests and how a password is checked.
+//! Whether passwords still work, and for which users and paths.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -11,11 +10,11 @@ use super::{Reach, UserName};
 pub enum PasswordAuthentication {
     /// Passwords work for everybody.
     Allowed,
-    /// Passwords work for the exceptions alone.
+    /// Passwords work only for the exceptions.
     Disabled(PasswordExceptions),
 }
 
-/// Who may still use a password while passwords are disabled. `*` stands for any text.
+/// Who may still use a password while passwords are disabled. `*` matches any text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PasswordExceptions {
     /// Users, by name or by pattern.
@@ -86,7 +85,7 @@ impl fmt::Display for PasswordAuthentication {
     }
 }
 
-/// Whether `text` matches `pattern`, in which every `*` stands for any text. Time grows with the
+/// Whether `text` matches `pattern`, in which every `*` matches any text. Time grows with the
 /// product of both lengths at the most.
 #[must_use]
 pub fn wildcard(pattern: &str, text: &str) -> bool {

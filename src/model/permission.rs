@@ -1,4 +1,4 @@
-//! In: group names. Out: who holds a permission. It refuses to know who is in a group.
+//! The holders of a permission: everyone, nobody or groups.
 
 use std::{collections::BTreeSet, fmt};
 

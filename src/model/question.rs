@@ -1,5 +1,4 @@
-//! In: what somebody says of a request that nobody sent. Out: the same in one value. It refuses to know what
-//! a server would answer.
+//! A hypothetical request, as one value.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,4 @@
-//! In: what the config file says of limits on one run. Out: the limit of every class of change,
-//! with the defaults filled in. It refuses to know changes and how they are counted.
+//! The limits on one run, for every class of change, with the defaults filled in.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -77,11 +76,11 @@ impl fmt::Display for RailClass {
 /// over `percent` of the live objects of its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rail {
-    /// So many at most.
+    /// Most objects one run may change.
     pub amount: u64,
     /// So many percent of the live objects at most, 0 to 100.
     pub percent: u8,
-    /// So few are never refused.
+    /// Counts up to this are always allowed.
     pub floor: u64,
 }
 

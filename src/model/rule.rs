@@ -331,9 +331,9 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The text is no rule code.
+/// The text is not a rule code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no rule")]
+#[error("unknown rule `{0}`")]
 pub struct UnknownRule(pub String);
 
 impl FromStr for RuleCode {

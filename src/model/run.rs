@@ -1,5 +1,5 @@
-//! In: what a run did. Out: the same as a journal keeps it: identifiers, counts and moments. It refuses
-//! to hold secrets, names of owners and descriptions.
+//! A run as a journal keeps it: identifiers, counts and times. It holds no secrets, no names of owners and
+//! no descriptions.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -18,7 +18,7 @@ pub struct RunId(String);
 
 /// The text names no run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no run; the names of runs look like `20261123T120000Z-3f9a2c1d`")]
+#[error("`{0}` is not the name of a run, which looks like `20261123T120000Z-3f9a2c1d`")]
 pub struct BadRunId(String);
 
 impl RunId {
@@ -98,7 +98,7 @@ pub struct RunHead {
     pub run: RunId,
     /// The name of the target in the config file.
     pub target: String,
-    /// What its server is known by; nothing in records of versions that did not keep it.
+    /// What its server is known by; absent in records of versions that did not keep it.
     #[serde(default, skip_serializing_if = "ServerIdentity::is_empty")]
     pub server: ServerIdentity,
     /// When it began, UTC, RFC 3339, by the clock of the server where it tells.
@@ -212,11 +212,11 @@ pub struct RecordedChange {
     /// What it is.
     #[serde(flatten)]
     pub note: ChangeNote,
-    /// When it was about to be sent, UTC, RFC 3339; nothing when it was not tried.
+    /// When it was about to be sent, UTC, RFC 3339; absent when it was not tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub attempted: Option<Timestamp>,
-    /// What became of it; nothing when that was never recorded.
+    /// What became of it; absent when that was never recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ChangeResult>,
 }
@@ -251,7 +251,7 @@ pub struct RecordedRun {
     pub head: RunHead,
     /// Its changes, in the order of the plan.
     pub changes: Vec<RecordedChange>,
-    /// When it ended, UTC, RFC 3339; nothing when it was interrupted or is under way.
+    /// When it ended, UTC, RFC 3339; absent when it was interrupted or is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub ended: Option<Timestamp>,

@@ -1,5 +1,4 @@
-//! In: a document type. Out: its JSON schema, draft 2020-12, as editors and validators take it. It
-//! refuses to know any document in particular.
+//! JSON schemas of document types, draft 2020-12, in the form that editors and validators take.
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;

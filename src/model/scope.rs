@@ -1,5 +1,5 @@
-//! In: a word or an HTTP method. Out: how far a token reaches. It refuses to know paths: what a
-//! request means beyond its method is the subject of `access`.
+//! The scope of a token, and the HTTP methods that it covers. What a request means beyond its method is the
+//! subject of `access`.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// `GET`, `HEAD` and `OPTIONS` alone.
+    /// Only `GET`, `HEAD` and `OPTIONS`.
     ReadOnly,
     /// Every method.
     ReadWrite,
@@ -36,7 +36,7 @@ impl Scope {
         }
     }
 
-    /// The scope that has this number; nothing when none has.
+    /// The scope that has this number; `None` when none has.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         match number {
@@ -62,9 +62,9 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The text is no scope.
+/// The text is not a scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no scope; write `read-only` or `read-write`")]
+#[error("unknown scope `{0}`; write `read-only` or `read-write`")]
 pub struct UnknownScope(pub String);
 
 impl FromStr for Scope {

@@ -1,5 +1,5 @@
-//! In: random bytes, or what somebody presents as a token. Out: the secret of a token, which can
-//! be shown once and stored as a hash alone. It refuses to know whose token it is, and to be printed.
+//! The secret of a token, which can be shown once and stored only as a hash. It cannot be printed by
+//! accident.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;

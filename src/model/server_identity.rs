@@ -1,6 +1,6 @@
 //! What a server is known by, whatever a config file calls it.
 //!
-//! Several ways may lead to one server: an alias, another port of the same address, its store. Whoever has
+//! Several ways may lead to one server: an alias, another port of the same address, its store. Anyone who has
 //! one thing in common with a server that is known is taken for the same: that costs a run at most, while
 //! a server that is taken for two could be changed twice as much.
 

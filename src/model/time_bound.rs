@@ -24,7 +24,7 @@ pub enum TimeBound {
 pub struct BadTimeBound(String);
 
 impl TimeBound {
-    /// The moment that is meant at `now`, UTC.
+    /// The time that is meant at `now`, UTC.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Timestamp {
         match self {

@@ -1,5 +1,4 @@
-//! In: what a server says of a token. Out: a token as everything else sees it, without its secret.
-//! It refuses to know whether the token complies.
+//! A token as everything else sees it, without its secret.
 
 use std::{cmp::Ordering, fmt, net::IpAddr};
 
@@ -95,7 +94,7 @@ impl TokenScope {
         }
     }
 
-    /// The scope of a token that has this number; nothing when none has.
+    /// The scope of a token that has this number; `None` when none has.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         match number {
@@ -139,16 +138,16 @@ pub struct Token {
     pub created: Timestamp,
     /// Who made it, where the server tells.
     pub created_by: Option<UserName>,
-    /// Its last use; nothing when it was never used.
+    /// Its last use; `None` when it was never used.
     pub last_used: Option<LastUse>,
-    /// The moment from which on it is refused, UTC; nothing when it never expires.
+    /// The moment from which on it is refused, UTC; `None` when it never expires.
     pub expires: Option<Timestamp>,
     /// The deadline that an earlier run marked it with, where the server cannot set an expiry.
     pub mark: Option<Mark>,
 }
 
 impl Token {
-    /// The moment from which on it is refused or to be revoked, UTC; nothing when there is none.
+    /// The moment from which on it is refused or to be revoked, UTC; `None` when there is none.
     #[must_use]
     pub fn ends(&self) -> Option<Timestamp> {
         self.expires.into_iter().chain(self.mark.map(|mark| mark.until)).min()

@@ -1,6 +1,5 @@
-//! In: a policy, a target, and a day. Out: waivers under which the policy leaves every token of today alone
-//! until the end of that day. It refuses to waive more than it must: what is found of one token is waived
-//! for that token, and what is found of an owner for the owner.
+//! Waivers under which a policy leaves every existing token alone until the end of a day. No more is waived
+//! than necessary: a finding on one token for that token, a finding on an owner for the owner.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +38,8 @@ pub enum NotWaived {
     Invalid,
     /// The layer would be larger than a policy file may be.
     #[error(
-        "so many tokens do not comply that a policy file cannot hold waivers for them; begin with fewer rules"
+        "too many tokens do not comply for one policy file to hold waivers for all of them; begin with \
+         fewer rules"
     )]
     TooMany,
 }

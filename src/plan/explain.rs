@@ -1,5 +1,4 @@
-//! In: a plan, and one token with every rule that was tried on it. Out: what the plan does with that token,
-//! and the days on which something will happen to it. It refuses to know how that is shown.
+//! What a plan does with one token, and the days on which something will happen to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ use super::{HeldBack, Pending, Plan, PlannedChange, TokenStep};
 pub struct ExplainedToken {
     /// The name of the target in the config file.
     pub target: String,
-    /// The moment that the plan is for, UTC.
+    /// The time that the plan is for, UTC.
     pub made_for: Timestamp,
     /// The token and every rule that was tried on it.
     pub explanation: Explanation,
@@ -28,7 +27,7 @@ pub struct ExplainedToken {
     pub pending: Option<Pending>,
     /// What the policy wants and cannot be done for now.
     pub held_back: Vec<HeldBack>,
-    /// What is reported and nothing else.
+    /// What is only reported.
     pub reported: Vec<Finding>,
     /// What will happen to it, the nearest first, when nobody changes anything but what the plan does.
     pub upcoming: Vec<Upcoming>,

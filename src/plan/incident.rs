@@ -1,6 +1,5 @@
-//! In: the tokens that an incident is about, and a target. Out: a plan that revokes them. It refuses to
-//! know the policy: neither does it have to ask for this, nor does a waiver protect from it. The rails
-//! and the check on lockouts are those of every plan.
+//! A plan that revokes the tokens of an incident. The policy need not ask for it, and no waiver prevents
+//! it. The rails and the check on lockouts are those of every plan.
 //!
 //! Time matters: of the tokens of an owner, no others are read but those of the people who must keep a way
 //! in. And what could not be seen is not said to be absent.
@@ -35,7 +34,7 @@ pub(super) async fn plan(
     let mut findings = Findings::default();
     let mut statistics = Statistics::new(terms.now);
     let mut chosen = Vec::new();
-    // A refusal stands in nobody's way who has to be quick; what was interrupted may have been done.
+    // A refusal is in nobody's way who has to be quick; what was interrupted may have been done.
     let mut settle = SettleFold::new(terms.history.open.iter().filter(|open| !open.refused));
     let believed_until = believed_until(terms.now);
     let mut observe = |token: Token| {
@@ -114,7 +113,7 @@ fn revocation(token: Token, parent: Option<&TokenId>, incident: &Incident) -> Pl
     )
 }
 
-/// The owners whose tokens are read; nothing when those of all are, since a token can be anybody's.
+/// The owners whose tokens are read; `None` when those of all are, since a token can be anybody's.
 fn owners(
     incident: &Incident,
     before: Option<&Plan>,

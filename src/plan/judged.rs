@@ -55,7 +55,7 @@ impl fmt::Display for Doubt {
 impl Error for Doubt {}
 
 impl Judged {
-    /// How those stand in `people`, of whom `groups` were asked for, whose tokens `changes` revoke.
+    /// How those are in `people`, of whom `groups` were asked for, whose tokens `changes` revoke.
     pub(super) fn of(changes: &[PlannedChange], groups: BTreeSet<GroupName>, people: &People) -> Self {
         let concerned = revoked(changes).flat_map(concerned);
         let stood = concerned.map(|user| (user.clone(), Stood::of(user, &groups, people))).collect();

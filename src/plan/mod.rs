@@ -1,8 +1,8 @@
 //! What would be done to make a target comply.
 //!
-//! In: a [`Policy`], what an [`InventoryReader`] shows, and the time. Out: a [`Plan`]: ordered
-//! changes, what was held back and why. It refuses to change anything: it has a reader alone, and
-//! a plan becomes something that can be applied only by passing the rails and shutting nobody out.
+//! From a [`Policy`], what an [`InventoryReader`] shows, and the time to a [`Plan`]: ordered changes, what
+//! was held back and why. A plan has only a reader, and becomes something that can be applied only by
+//! passing the rails and shutting nobody out.
 
 mod change;
 mod existing;
@@ -120,8 +120,8 @@ pub struct PlannedChange {
     pub reasons: Vec<Reason>,
     /// Where it comes from, when the plan was compared with a baseline.
     pub origin: Option<Origin>,
-    /// How much time is left to whoever uses the token, at least and from when it is done, when the end that
-    /// it gets was not promised before.
+    /// How much time is left to anyone who uses the token, at least and from when it is done, when the end
+    /// that it gets was not promised before.
     pub grace: Option<Period>,
 }
 
@@ -160,8 +160,8 @@ pub struct HeldBack {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
-    /// Whether it makes no run fail: the target cannot do it at all and the config file says to go on all
-    /// the same, or it rests on somebody who is not in the directory.
+    /// Whether a run goes on without failing: the target cannot do it at all and the config file says to go
+    /// on anyway, or it rests on somebody who is not in the directory.
     pub tolerated: bool,
 }
 
@@ -185,12 +185,12 @@ impl Plan {
     /// # Errors
     ///
     /// When a part of the target could not be read at all. What is merely unknown, such as a group
-    /// that does not exist, is no error: what rests on it is held back.
+    /// that does not exist, is not an error: what rests on it is held back.
     pub async fn make(terms: &Terms<'_>, reader: &impl InventoryReader) -> Result<Self, ReadError> {
         Self::make_for(&Purpose::Comply, terms, reader).await
     }
 
-    /// As [`Self::make`], and explains what the plan does with `token`; nothing when the target has no
+    /// As [`Self::make`], and explains what the plan does with `token`; `None` when the target has no
     /// such token.
     ///
     /// # Errors
@@ -227,7 +227,7 @@ impl Plan {
         Ok(planner.finish(&seen).paced(reader))
     }
 
-    /// Reads the target anew once this plan was applied, and plans what is left of its purpose.
+    /// Reads the target again once this plan was applied, and plans what is left of its purpose.
     ///
     /// # Errors
     ///

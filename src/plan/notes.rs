@@ -1,5 +1,5 @@
-//! In: a plan. Out: what a journal keeps of each change, and what it counts against the rails of later
-//! runs. It refuses to take along names and descriptions.
+//! What a journal keeps of each change of a plan, and what it counts against the rails of later runs; no
+//! names and no descriptions.
 
 use crate::model::{
     Permission, SettingKey,
@@ -54,7 +54,7 @@ impl PlanView {
             }
             Some(RailClass::Cleanups) => Some((RailClass::Cleanups, 1)),
             Some(class) => {
-                // What has expired is refused anyway: ending or narrowing it is no loss.
+                // What has expired is refused anyway: ending or narrowing it is not a loss.
                 let live = change.token().is_some_and(|token| !token.is_expired(self.made_for));
                 live.then_some((class, 1))
             }

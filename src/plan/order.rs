@@ -1,5 +1,5 @@
-//! In: changes. Out: the order in which they are done, so that nobody is shut out half way: first
-//! what opens, then what must be seen to work, last what closes. It refuses to know any server.
+//! The order of changes, so that nobody is shut out half way: first what opens, then what must be seen to
+//! work, last what closes.
 
 use serde::{Deserialize, Serialize};
 

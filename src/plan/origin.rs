@@ -1,5 +1,5 @@
-//! In: what a policy asks for, what its baseline asks for, and what that asked for earlier. Out: where
-//! each change comes from. It refuses to know Git: a baseline is another policy.
+//! The origin of each change, found by comparing the policy with its baseline, now and at an earlier time.
+//! A baseline is another policy; Git is not known here.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -52,7 +52,7 @@ pub struct Baseline<'a> {
     /// The policy before the change under review; the policy at hand when none is.
     pub policy: &'a Policy,
     /// A moment at which the target was as it should be, UTC: what the same state did not need then
-    /// comes of a date that was reached. Without one nothing does.
+    /// results from a date that was reached. Without one nothing does.
     pub since: Option<Timestamp>,
 }
 

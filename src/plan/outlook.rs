@@ -1,6 +1,5 @@
-//! In: a policy, what a target shows, and requests that nobody sent. Out: what the target would answer
-//! under its settings as the plan would leave them, the line of the policy that makes it answer so, and
-//! what it answers today. It refuses to read tokens.
+//! What a target would answer to hypothetical requests under its settings as the plan would leave them, the
+//! line of the policy behind the answer, and what it answers today.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +45,7 @@ impl Forecast {
 pub struct Basis {
     /// The setting.
     pub key: SettingKey,
-    /// The line of the policy that says so; nothing when the target has it from elsewhere.
+    /// The line of the policy that says so; `None` when the target has it from elsewhere.
     pub place: Option<Place>,
     /// Why the policy's word on it does not count for now.
     pub held_back: Option<String>,
@@ -54,7 +53,7 @@ pub struct Basis {
 
 /// The directory of the target does not know the sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no user `{0}` in the directory of the target")]
+#[error("unknown user `{0}`: not in the directory of the target")]
 pub struct UnknownUser(pub UserName);
 
 impl<'a> Outlook<'a> {

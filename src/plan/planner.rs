@@ -1,5 +1,4 @@
-//! In: what a plan is made from, what was seen of the target, and every token one by one. Out: the plan.
-//! It refuses to read anything, and to keep tokens: it is a fold.
+//! The fold that makes a plan, from its terms, what was seen of the target, and every token one by one.
 
 use jiff::Timestamp;
 

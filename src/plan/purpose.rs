@@ -1,5 +1,4 @@
-//! In: what somebody wants done on a target. Out: that as one value, which a plan keeps, so that a second
-//! look afterwards asks the same. It refuses to know the target.
+//! The purpose of a plan as one value, kept in it so that a second look afterwards asks the same.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -15,7 +14,7 @@ pub enum Purpose {
     /// To make the target comply with the policy.
     #[default]
     Comply,
-    /// The same, but one part of it alone.
+    /// The same, but only one part of it.
     ComplyOnly(Part),
     /// The same, but what was reviewed alone.
     Reviewed(Arc<Review>),
@@ -38,7 +37,7 @@ pub enum Part {
 pub struct Incident {
     /// Which tokens.
     pub tokens: Selection,
-    /// Why, in the words of whoever wants it.
+    /// Why, in the words of the one who wants it.
     pub reason: String,
 }
 

@@ -1,7 +1,6 @@
-//! In: a plan and the rails. Out: the plan approved, or every rail and lockout that it runs into. It
-//! refuses to know who would override a rail: an exception is given by name and count, and is for
-//! this run. What earlier runs did within the window counts as if this run did it, so that cutting a
-//! large change into slices does not get past a rail.
+//! The approval of a plan, or every rail and lockout that it runs into. An exception is given by name and
+//! count, and is for this run. What earlier runs did within the window counts as if this run did it, so
+//! that cutting a large change into slices does not get past a rail.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -44,7 +43,7 @@ pub struct Refusal {
     pub earlier: Option<Earlier>,
 }
 
-/// What earlier runs did of one class, and until when that stands in the way.
+/// What earlier runs did of one class, and until when that is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Earlier {
     /// How many objects they changed.
@@ -53,7 +52,7 @@ pub struct Earlier {
     pub window: Period,
     /// Of how many objects, those included that they took away.
     pub of: u64,
-    /// From when on enough of them are forgotten for this plan to pass, UTC; nothing when it would be
+    /// From when on enough of them are forgotten for this plan to pass, UTC; `None` when it would be
     /// refused without them too.
     pub passes_from: Option<Timestamp>,
 }
@@ -148,7 +147,7 @@ impl Plan {
         }
     }
 
-    /// What earlier runs did of `class`, which stands in the way of `count` more.
+    /// What earlier runs did of `class`, which is in the way of `count` more.
     fn earlier(&self, class: RailClass, count: u64, live: u64, rail: Rail) -> Option<Earlier> {
         let spent = self.spent.as_ref()?;
         let all = spent.of(class);
@@ -169,7 +168,7 @@ impl Plan {
     }
 
     /// The tokens that the plan changes and that count for `class`. What has expired is refused anyway: ending
-    /// or narrowing it is no loss.
+    /// or narrowing it is not a loss.
     pub(super) fn counted_tokens(&self, class: RailClass) -> impl Iterator<Item = &Token> {
         let counts = move |token: &&Token| class == RailClass::Cleanups || !token.is_expired(self.made_for);
         self.of_class(class).filter_map(|planned| planned.change.token()).filter(counts)

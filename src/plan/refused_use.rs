@@ -1,7 +1,7 @@
 //! How many tokens were last used from each network that a plan would refuse, and how many owners of tokens
 //! used lately would no longer be let in.
 //!
-//! Whoever may be refused counts as refused: where it is not known from which address a token was used, or
+//! Anyone who may be refused counts as refused: where it is not known from which address a token was used, or
 //! where its user would be seen under another `network.client_address`, every address that is possible is one
 //! from which it may be used. A token that was not used lately, or never, has no user who would be refused.
 

@@ -1,5 +1,4 @@
-//! In: a plan's surroundings. Out: what a person should know beside the changes, and that holds nothing
-//! up. It refuses to know changes one by one.
+//! Remarks: what a person should know beside the changes of a plan, and that holds nothing up.
 
 use std::fmt;
 
@@ -19,7 +18,7 @@ pub enum Remark {
     WordsAreCut(TokenId),
     /// Something is not looked at, as the config file says.
     LeftOut(LeftOut),
-    /// Something that is told in words alone, such as by a saved plan.
+    /// Something that is told only in words, such as by a saved plan.
     Told(String),
     /// The server does not tell who administers it.
     AdministratorsUnknown,

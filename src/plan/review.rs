@@ -83,7 +83,7 @@ impl ReviewedChange {
         Some(TokenId::new(rest))
     }
 
-    /// The moment that `key` has after it.
+    /// The time that `key` has after it.
     #[must_use]
     pub fn moment(&self, key: &str) -> Option<Timestamp> {
         self.after.get(key)?.as_str()?.parse().ok()

@@ -1,5 +1,5 @@
-//! In: what a run that was interrupted had begun, and the target as it is. Out: what became of each of
-//! these changes. It refuses to guess: what cannot be seen stays unknown, and counts as done.
+//! The result of each change that an interrupted run had begun, judged by the live state. What cannot be
+//! seen stays unknown, and counts as done.
 
 use std::collections::{HashMap, HashSet};
 
@@ -65,7 +65,7 @@ impl<'a> SettleFold<'a> {
     }
 }
 
-/// What the token, as it is now, says about a change that was begun on it; nothing when it says nothing.
+/// What the token, as it is now, says about a change that was begun on it; `None` when it says nothing.
 fn fate_of(change: &OpenChange, token: &Token) -> Option<Fate> {
     let note = &change.note;
     let done = match (note.verb()?, note.deadline, note.scope) {

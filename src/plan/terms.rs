@@ -1,5 +1,4 @@
-//! In: what somebody who makes a plan knows beside the target itself. Out: that in one value. It
-//! refuses to look anything up: the time and what earlier runs did are told.
+//! The terms of a plan: what is known beside the target itself, such as the time and what earlier runs did.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -27,7 +26,7 @@ pub struct Terms<'a> {
     pub unsupported: Unsupported,
     /// What earlier runs did.
     pub history: &'a History,
-    /// The moment that the plan is for, UTC.
+    /// The time that the plan is for, UTC.
     pub now: Timestamp,
 }
 
@@ -37,7 +36,7 @@ pub struct History {
     /// The deadline, UTC, of every token that was marked and whose mark no run has taken off since: an owner
     /// who takes it off wins no time, and one who brings an older one back loses none.
     pub deadlines: BTreeMap<TokenId, Timestamp>,
-    /// What counts against the rails of this run already; nothing when no record is kept.
+    /// What counts against the rails of this run already; `None` when no record is kept.
     pub spent: Option<Spent>,
     /// What a run that was interrupted had begun without recording how it ended, and what was refused. Not
     /// among `spent`: the plan finds out.

@@ -1,5 +1,5 @@
-//! In: findings, and what the server can do. Out: the changes of tokens that they lead to, those that
-//! are held back, and those whose remedy is already in place. It refuses to know why a rule failed.
+//! The changes of tokens that findings lead to, those that are held back, and those whose remedy is already
+//! in place.
 
 use std::{collections::BTreeMap, mem::take};
 
@@ -197,7 +197,7 @@ impl<'a> TokenPlan<'a> {
         };
         let stands = token.mark.is_some_and(|mark| mark.stands() && mark.until == at);
         let ends = token.expires.filter(|expires| *expires <= at).or(stands.then_some(at));
-        // What was promised before is not promised anew.
+        // What was promised before is not promised again.
         let promised_now = expiring.iter().filter(|finding| finding.action.deadline(self.now) == Some(at));
         let grace = promised_now.filter_map(|finding| finding.action.grace()).min();
         let step = match (ends, self.server.capabilities.expiry) {

@@ -1,6 +1,5 @@
-//! In: nothing but the types below. Out: the JSON schema of the policy document, which checks its
-//! structure and is what editors show while one is written. It refuses to know what values mean:
-//! a document that has this shape can still be wrong.
+//! The types of the policy document and its JSON schema, which checks the structure and is what editors
+//! show. A document that has this shape can still be wrong.
 //!
 //! The first paragraph on a type that may be written in several ways says which ways these are; it
 //! is what errors answer with, too.
@@ -220,12 +219,12 @@ pub enum PasswordsWord {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct PasswordsKeys {
-    /// Whether passwords work; exceptions go with `disabled` alone.
+    /// Whether passwords work; exceptions go only with `disabled`.
     pub state: Option<PasswordsState>,
-    /// Users who may still use a password; `*` stands for any text.
+    /// Users who may still use a password; `*` matches any text.
     #[schemars(length(min = 1))]
     pub except_users: Option<Vec<String>>,
-    /// Paths on which a password still works; `*` stands for any text.
+    /// Paths on which a password still works; `*` matches any text.
     #[schemars(length(min = 1))]
     pub except_paths: Option<Vec<String>>,
 }
@@ -252,7 +251,7 @@ pub enum TokensSection {
 #[schemars(deny_unknown_fields)]
 pub struct TokensKeys {
     /// How far tokens may reach and how long they may live. The first entry that matches the owner
-    /// counts; an entry without groups is for the rest and stands last.
+    /// counts; an entry without groups is for everyone else and comes last.
     pub limits: Option<LimitsValue>,
     /// The policy's own rules. Those of a later layer are added to those of the earlier ones.
     pub rules: Option<RulesValue>,
@@ -318,7 +317,7 @@ pub struct WaiverDocument {
     /// Whose tokens it is for, as plans show owners: `mary`, `project PLAT`, `repository PLAT/app`. `user NAME` is always
     /// the user.
     pub owner: Option<String>,
-    /// With `owner`: only the tokens with such a description; `*` stands for any text.
+    /// With `owner`: only the tokens with such a description; `*` matches any text.
     pub description: Option<String>,
     /// The rules that it is for.
     #[schemars(length(min = 1))]
@@ -395,7 +394,8 @@ fn action(actions: &[&str], about: &str) -> Value {
                     "action": { "description": "What happens.", "type": "string", "enum": actions },
                     "grace": {
                         "description": format!(
-                            "With `expire` alone: how long the token still lives, such as `90d`; `{}` when left out.",
+                            "Only with `expire`: how long the token still lives, such as `90d`; `{}` when \
+                             left out.",
                             Period::to_string(&grace)
                         ),
                         "type": "string",

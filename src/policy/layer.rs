@@ -1,5 +1,5 @@
-//! In: the trees of the layers, the first one the most general. Out: one tree in which every value
-//! keeps the mark of the layer that it comes from. It refuses to know what the keys mean.
+//! The merging of policy layers, the first one the most general. Every value keeps the mark of the layer
+//! that it comes from.
 
 use std::collections::HashMap;
 
@@ -8,11 +8,11 @@ use crate::yaml::node::{Entry, Map, Node, Value, key_path};
 /// The word that un-sets a key of an earlier layer.
 pub(crate) const UNMANAGED: &str = "unmanaged";
 
-/// The lists that grow with every layer: what one layer says of single tokens is no word against what
+/// The lists that grow with every layer: what one layer says of single tokens is not a word against what
 /// another one says of others.
 const APPENDED: [&str; 2] = ["waivers", "tokens.rules"];
 
-/// Merges `layers`; nothing when there is none. Mappings merge key by key, the appended lists grow,
+/// Merges `layers`; `None` when there is none. Mappings merge key by key, the appended lists grow,
 /// everything else is replaced whole by the later layer, and `unmanaged` takes a key out. Takes linear
 /// time.
 pub(crate) fn merge(layers: impl IntoIterator<Item = Node>) -> Option<Node> {

@@ -1,8 +1,8 @@
 //! What should be: from the text of policy files to a `Policy`, or to every mistake in them.
 //!
-//! In: the text of one or more layers, with their paths. Out: a [`Policy`] in which every value
-//! remembers the file, line and column that it came from, or all diagnostics at once. It refuses
-//! to know files (it is given their bytes), servers and the time.
+//! From the text of one or more layers, with their paths, to a [`Policy`] in which every value remembers
+//! the file, line and column that it came from, or to all diagnostics at once. Files (only their bytes are
+//! given), servers and the time are not known here.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,5 +1,4 @@
-//! In: the bytes of policy files. Out: the valid [`Policy`] that they make together, or every mistake
-//! in them. It refuses to know where the bytes come from.
+//! The valid [`Policy`] that policy files make together, or every mistake in them.
 
 use std::sync::{Arc, LazyLock};
 
@@ -55,10 +54,10 @@ impl Layer {
     }
 }
 
-/// What came of reading.
+/// The result of reading.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The policy; nothing when there is an error.
+    /// The policy; `None` when there is an error.
     pub policy: Option<Policy>,
     /// Every mistake, and every warning.
     pub diagnostics: Diagnostics,
@@ -112,13 +111,13 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
     Structure::new(document::schema(), own_words)
 });
 
-/// Keys that stand in the config file, where a pull request against the policy cannot change them.
+/// Keys that are in the config file, where a pull request against the policy cannot change them.
 const OF_THE_SETTINGS_FILE: [&str; 3] = ["mark_key_env", "journal", "targets"];
 
 fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
     let elsewhere = parent.path.is_empty() && OF_THE_SETTINGS_FILE.contains(&key);
     elsewhere.then(|| {
-        let message = format!("`{key}` is no key of a policy");
+        let message = format!("`{key}` does not belong in a policy");
         Diagnostic::error(Code::UnknownKey, mark, key_path("", key), message)
             .help(format!("move `{key}` into the config file, `tokenwarden.yaml`"))
     })

@@ -1,5 +1,4 @@
-//! In: one valid entry of `tokens.rules`. Out: a rule of the policy's own. It refuses to know what
-//! happens on its finding.
+//! An own rule, from one valid entry of `tokens.rules`.
 
 use std::sync::Arc;
 

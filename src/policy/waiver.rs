@@ -1,5 +1,4 @@
-//! In: one valid entry of `waivers`. Out: which tokens and rules it is for, and until when. It refuses
-//! to know what follows from a finding that it holds, and what time it is.
+//! A waiver, from one valid entry of `waivers`: which tokens and rules it is for, and until when.
 
 use std::{collections::BTreeSet, fmt};
 

@@ -1,5 +1,5 @@
-//! In: a policy, and what came of every case on it. Out: its rules that act, its own rules and its entries
-//! of the limits, each with whether a case exercises it. It refuses to judge how much is enough.
+//! The coverage of policy tests: rules that act, own rules and entries of the limits, each with whether a
+//! case exercises it.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
 //! Does a policy do what its authors think?
 //!
-//! In: a policy, and files of policy tests. Out: for each case what must come of it and what does, and which
-//! rules and entries of the limits no case exercises. Each case is planned for and decided on by the same
-//! code as a real target, which is why this is a part of its own: it needs [`plan`](crate::plan) and
-//! [`access`](crate::access). It refuses to know a network, a clock and where the files come from.
+//! From a policy and files of policy tests to the expected and the actual results of each case, and the
+//! rules and entries of the limits that no case exercises. Each case is planned for and decided on by the
+//! same code as a real target, which is why this is a part of its own: it needs [`plan`](crate::plan) and
+//! [`access`](crate::access). It needs no network, no clock and no file system.
 
 mod coverage;
 pub mod file;
@@ -32,7 +32,7 @@ use crate::{
 
 use paper::{Paper, at_once};
 
-/// What came of all cases.
+/// The result of all cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TestRun {
     /// Each case, in the order of the files and of the cases in them.
@@ -49,7 +49,7 @@ impl TestRun {
     }
 }
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseResult {
     /// The file.
@@ -60,9 +60,9 @@ pub struct CaseResult {
     pub name: String,
     /// Where it begins.
     pub place: Place,
-    /// What must come of it, a line each, such as `finding lifetime`.
+    /// What is expected of it, a line each, such as `finding lifetime`.
     pub expected: Vec<String>,
-    /// What does, in the same form and order.
+    /// What the policy does, in the same form and order.
     pub actual: Vec<String>,
     /// Why, with the line of the policy.
     pub because: Vec<Because>,
@@ -72,7 +72,7 @@ pub struct CaseResult {
     pub limit: Option<usize>,
 }
 
-/// A reason for what came of a case.
+/// A reason for the result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Because {
     /// What there is to say.
@@ -82,14 +82,14 @@ pub struct Because {
 }
 
 impl CaseResult {
-    /// Whether what must come of the case does.
+    /// Whether what is expected of the case happens.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.expected == self.actual
     }
 }
 
-/// What comes of `case` of `file` under `policy`.
+/// The result of `case` of `file` under `policy`.
 #[must_use]
 pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
     let mut result = CaseResult {

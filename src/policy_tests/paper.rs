@@ -1,6 +1,5 @@
-//! In: the users of a file of policy tests, and the tokens of one case. Out: a target that is read like any
-//! other and has nothing but these, and the settings of a new server. It refuses to change anything, and
-//! never waits.
+//! A target on paper: the users of a file of policy tests, the tokens of one case, and the settings of a
+//! new server. It is read like any other, changes nothing and never waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +79,7 @@ impl InventoryReader for Paper<'_> {
     }
 }
 
-/// What comes of `work` that never waits, such as reading what is on paper.
+/// The result of `work` that never waits, such as reading what is on paper.
 #[expect(clippy::expect_used, reason = "nothing of a target on paper waits for anything")]
 pub(super) fn at_once<T>(work: impl Future<Output = T>) -> T {
     work.now_or_never().expect("work on paper does not wait")

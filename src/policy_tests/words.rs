@@ -1,5 +1,4 @@
-//! In: a file of policy tests and the policy that it tests. Out: every word in it that names a rule or a
-//! reason that there is not. It refuses to know structure: the file was read before.
+//! The check that every rule and reason named in a file of policy tests exists.
 
 use crate::{
     access::Reason,
@@ -39,7 +38,7 @@ fn unknown(word: &Written, known: &[&str], code: Code, noun: &str) -> Option<Dia
         return None;
     }
     let list: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
-    let message = format!("there is no {noun} `{}`", word.text);
+    let message = format!("unknown {noun} `{}`", word.text);
     let diagnostic = Diagnostic::error(code, &word.mark, word.key.as_str(), message)
         .help(format!("the {noun}s are {}", list.join(", ")))
         .suggest(&word.text, known.iter().copied());

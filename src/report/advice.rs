@@ -15,7 +15,7 @@ pub(super) fn advice(rule: &Rule) -> &'static str {
     match rule {
         Rule::BuiltIn(code) => code.facts().advice,
         Rule::Own(_) => {
-            "read the rule at the line of the policy, and replace the token by one that keeps to it"
+            "read the rule at the line of the policy, and replace the token with one that complies"
         }
     }
 }

@@ -1,5 +1,4 @@
-//! In: diagnostics and the texts that they point into. Out: the same as text with the source lines,
-//! in the manner of rustc, or as JSON. It refuses to judge: what is an error was decided before.
+//! Diagnostics as text with the source lines, in the manner of rustc, or as JSON.
 
 use std::{collections::HashMap, fmt::Write as _, ops::Range, sync::Arc};
 
@@ -72,7 +71,7 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
     text
 }
 
-/// Whether `line` is the `:::` that the renderer puts before a source line whose place stands above
+/// Whether `line` is the `:::` that the renderer puts before a source line whose place is above
 /// it already: the place is written by us, since it also names the key.
 fn is_bare_separator(line: &str) -> bool {
     let mut rest = line.to_owned();

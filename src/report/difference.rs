@@ -1,6 +1,5 @@
-//! In: the changes of one setting or of one token. Out: what will be different, line by line, as every
-//! report for people shows it. Nothing in a line can steer a terminal. It refuses to know how a report
-//! sets lines.
+//! The difference that changes of one setting or one token make, line by line, as every report for people
+//! shows it. Nothing in a line can steer a terminal.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -34,7 +33,7 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    /// What stands in front of the line.
+    /// What is in front of the line.
     pub(super) fn lead(self) -> &'static str {
         match self {
             Self::Added => "+ ",

@@ -1,6 +1,5 @@
-//! In: text from a server, a directory or a token's owner. Out: text that a terminal shows as it
-//! is: no control sequence, nothing that turns the direction of writing, no endless line. It
-//! refuses to know HTML and Markdown, whose reports escape on top of it.
+//! Escaping of foreign text for a terminal: no control sequence, nothing that turns the direction of
+//! writing, no endless line. The reports in HTML and Markdown escape on top of it.
 
 use std::fmt::Write;
 

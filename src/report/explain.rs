@@ -1,5 +1,5 @@
-//! In: a token with every rule that was tried on it, or the answer to a request that nobody sent. Out: what
-//! a person reads of it. It refuses to leave out a rule.
+//! The explanation of a token, with every rule that was tried on it, or of the answer to a hypothetical
+//! request, as text.
 
 use std::fmt::{self, Write};
 
@@ -39,7 +39,7 @@ pub fn token(explained: &ExplainedToken, paint: Paint, out: &mut impl Write) -> 
 struct TokenText<'a, W> {
     explained: &'a ExplainedToken,
     paint: Paint,
-    /// Column at which it stands what came of a rule.
+    /// Column at which the result of a rule begins.
     indent: usize,
     out: &'a mut W,
 }
@@ -137,7 +137,7 @@ impl<W: Write> TokenText<'_, W> {
         if upcoming.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "\nWhat happens next, when nobody does anything else:\n")?;
+        writeln!(self.out, "\nWhat happens next, if nobody intervenes:\n")?;
         for next in upcoming {
             writeln!(self.out, "  {:<23} {}", day(next.at), event(&next.event))?;
         }
@@ -213,7 +213,7 @@ pub fn forecast(target: &str, forecast: &Forecast, paint: Paint, out: &mut impl 
     writeln!(out, "{}: {word}, with the settings as the plan leaves them", paint.strong(target))?;
     match (forecast.answer.client, denied) {
         (Some(client), _) => writeln!(out, "\n  the client is {client}")?,
-        (None, _) => writeln!(out, "\n  a trusted proxy sends what is no address")?,
+        (None, _) => writeln!(out, "\n  a trusted proxy sends an invalid address")?,
     }
     for basis in &forecast.rests_on {
         let words = match basis.key {

@@ -1,5 +1,4 @@
-//! In: explained tokens and answers to requests that nobody sent. Out: JSON for programs. It refuses to
-//! hold anything secret: nothing it is given does.
+//! Explanations of tokens and of answers to hypothetical requests, as JSON.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -25,7 +24,7 @@ const FORMAT_VERSION: &str = "1.0";
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "tokenwarden explanation")]
 pub struct ExplanationDocument {
-    /// Version of this form.
+    /// Version of this format.
     pub format_version: &'static str,
     /// The token, on each target that has it.
     pub tokens: Vec<ExplanationEntry>,
@@ -38,7 +37,7 @@ pub struct ExplanationDocument {
 pub struct ExplanationEntry {
     /// `<target>/token/<id>`.
     pub address: String,
-    /// The moment that it is explained for, UTC, RFC 3339.
+    /// The time that it is explained for, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub planned_for: Timestamp,
     /// The token.
@@ -55,7 +54,7 @@ pub struct ExplanationEntry {
     pub pending_until: Option<Timestamp>,
     /// What the policy wants and cannot be done for now.
     pub held_back: Vec<HeldBackEntry>,
-    /// What is reported and nothing else.
+    /// What is only reported.
     pub reported: Vec<ReasonEntry>,
     /// What will happen to it, the nearest first, when nobody changes anything but what the plan does.
     pub upcoming: Vec<UpcomingEntry>,
@@ -100,7 +99,7 @@ pub struct UpcomingEntry {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "tokenwarden decision")]
 pub struct DecisionDocument {
-    /// Version of this form.
+    /// Version of this format.
     pub format_version: &'static str,
     /// The decision of each target.
     pub decisions: Vec<DecisionEntry>,

@@ -1,5 +1,4 @@
-//! In: a plan. Out: every finding in it, one by one, with what is done about it, wherever the plan keeps
-//! it. It refuses to know how a report shows one.
+//! Every finding of a plan, one by one, with what is done about it, wherever the plan keeps it.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,4 @@
-//! In: what is planned for several targets, or what became of them. Out: one line over all of them. It
-//! refuses to name any: each has its own lines.
+//! The one-line summary over several targets.
 
 use std::fmt::{self, Write};
 

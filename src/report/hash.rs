@@ -1,5 +1,4 @@
-//! In: texts that name something together. Out: a name for it that fits everywhere. It refuses to know
-//! what is named.
+//! A name for something that several texts name together, short enough to fit everywhere.
 
 use sha2::{Digest, Sha256};
 

@@ -1,5 +1,5 @@
-//! In: recorded runs. Out: a table of them, one run in full, or JSON for programs. It refuses to trust what
-//! a journal says: its text may come from a server or from whoever could write the file.
+//! Recorded runs as a table, one run in full, or JSON. The text of a journal is untrusted: it may come from
+//! a server, or from anyone who could write the file.
 
 use std::fmt::{self, Write};
 
@@ -25,7 +25,7 @@ pub const FORMAT_VERSION: &str = "1.0";
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "tokenwarden runs")]
 pub struct RunsDocument {
-    /// Version of this form.
+    /// Version of this format.
     pub format_version: &'static str,
     /// The runs, the latest first.
     pub runs: Vec<RecordedRun>,

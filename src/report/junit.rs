@@ -1,6 +1,6 @@
-//! In: a run. Out: JUnit XML, for the test view of a CI server: a suite for each rule, a failure for each
-//! finding, a skipped test for what a waiver holds. It refuses to count a rule that found nothing as a
-//! passed test: it may not have been tried.
+//! The JUnit XML report of a run, for the test view of a CI server: a suite for each rule, a failure for
+//! each finding, a skipped test for what is waived. A rule without findings is not counted as a passed
+//! test: it may not have been tried.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,7 +1,6 @@
-//! In: a run, and the metrics that the run before it wrote. Out: metrics in the text format of
-//! Prometheus, for a textfile collector or a push gateway. It refuses to name a single token or owner:
-//! labels must stay few. Every sample has the label `target`: runs on other targets that write into the
-//! same folder never say the same series twice.
+//! The metrics of a run in the text format of Prometheus, for a textfile collector or a push gateway. No
+//! token or owner is named: labels must stay few. Every sample has the label `target`, so that runs on
+//! other targets that write into the same folder never produce the same series twice.
 //!
 //! Source: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
@@ -62,7 +61,7 @@ impl Metrics {
         );
         self.gauge(
             "tokenwarden_tokens_ending",
-            "API tokens that end by themselves within so many days.",
+            "API tokens that end by themselves within the given number of days.",
             latest(run).flat_map(|(target, plan)| {
                 [("7", plan.statistics.ending_in_7_days()), ("30", plan.statistics.ending_in_30_days())]
                     .map(|(days, count)| (vec![("target", target), ("days", days)], count))
@@ -89,7 +88,7 @@ impl Metrics {
         ];
         self.gauge(
             "tokenwarden_waivers",
-            "Waivers that ended, end soon or hold nothing.",
+            "Waivers that ended, end soon or have no effect.",
             latest(run).flat_map(|(target, plan)| {
                 standings.map(|(word, standing)| {
                     let warnings = plan.waiver_warnings.iter();
@@ -154,7 +153,7 @@ impl Metrics {
         self.gauge(LAST_SUCCESS, "The last run that was a success, in seconds since 1970, UTC.", moments);
         self.gauge(
             "tokenwarden_run_timestamp_seconds",
-            "The moment that this run is for, in seconds since 1970, UTC.",
+            "The time that this run is for, in seconds since 1970, UTC.",
             run.targets.iter().map(|target| (vec![("target", target.name)], run.at.as_second())),
         );
         self.gauge(
@@ -197,7 +196,7 @@ fn series(name: &str, labels: &[(&str, &str)]) -> String {
     if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) }
 }
 
-/// A value of a label as it stands between quotes, whole, so that two of them never become one.
+/// A value of a label as it is between quotes, whole, so that two of them never become one.
 /// [`escape_whole`] leaves no line end in it.
 fn quoted(value: &str) -> String {
     escape_whole(value).replace('\\', "\\\\").replace('"', "\\\"")

@@ -1,8 +1,7 @@
 //! What people and programs read.
 //!
-//! In: plans, outcomes, diagnostics. Out: text for a terminal, JSON for programs, and one report a kind
-//! for whoever else asks. It refuses to know where its text goes, and trusts no text that came from a
-//! server.
+//! Text for a terminal, JSON for programs, and one report a kind for other readers, from plans, outcomes
+//! and diagnostics. Text from a server is never trusted. Where a report goes is not known here.
 
 mod advice;
 pub mod audit;

@@ -1,5 +1,5 @@
-//! In: what became of a run, and the plan that the state after it leads to. Out: what a person
-//! reads. It refuses to call anything done that was not read back.
+//! The outcome of a run as text, with the state that was read back afterwards. Nothing is called done that
+//! was not read back.
 
 use std::fmt::{self, Write};
 
@@ -98,11 +98,10 @@ pub fn outcome(
 
 /// How many calls were made.
 fn count(Calls { sent, repeated }: Calls, out: &mut impl Write) -> fmt::Result {
-    let verb = if sent == 1 { "was" } else { "were" };
-    let sent = counted(usize::try_from(sent).unwrap_or(usize::MAX), "call");
+    let sent = counted(usize::try_from(sent).unwrap_or(usize::MAX), "API call");
     match repeated {
-        0 => writeln!(out, "{sent} {verb} made."),
-        repeated => writeln!(out, "{sent} {verb} made, {} of them again.", thousands(repeated.into())),
+        0 => writeln!(out, "{sent}."),
+        repeated => writeln!(out, "{sent}, {} of them retries.", thousands(repeated.into())),
     }
 }
 

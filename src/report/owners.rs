@@ -1,6 +1,6 @@
-//! In: a run. Out: for each owner whose tokens end or lose something, or whose waivers end soon, a notice in
-//! Markdown that says which, when, why and what to do, and an index of the notices for the program that delivers them. It
-//! refuses to write to those who have nothing to expect.
+//! Notices in Markdown for owners whose tokens end or lose something, or whose waivers end soon: which,
+//! when, why and what to do; and an index of the notices for the program that delivers them. Owners who
+//! have nothing to expect get none.
 
 use std::{
     cmp::Reverse,
@@ -31,7 +31,7 @@ use super::{
 pub const INDEX: &str = "index.json";
 /// Version of the form of [`Index`].
 const FORMAT_VERSION: &str = "1.0";
-/// How much of an owner's name stands in the name of a file, in characters.
+/// How much of an owner's name is in the name of a file, in characters.
 const NAME: usize = 60;
 
 /// What one owner is told.
@@ -50,7 +50,7 @@ pub struct Notice {
 /// The notices of a folder, for the program that delivers them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Index {
-    /// Version of this form.
+    /// Version of this format.
     pub format_version: String,
     /// One for each notice, in the order of the owners.
     pub notices: Vec<IndexEntry>,
@@ -261,7 +261,7 @@ fn advices(one: &Coming<'_>) -> Vec<&'static str> {
     let waived = || one.waived().map(|(finding, _)| &finding.rule);
     let rules = || one.reasons.iter().filter_map(|reason| reason.rule.as_ref()).chain(waived());
     if one.is_revoked() && !rules().any(|rule| *rule == RuleCode::Expired) {
-        return vec!["where it is still needed, put another token that keeps to the policy"];
+        return vec!["where it is still needed, use another token that complies with the policy"];
     }
     let mut advices: Vec<&str> = Vec::new();
     for rule in rules() {

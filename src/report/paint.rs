@@ -1,5 +1,4 @@
-//! In: whether colour is wanted. Out: text in colour, or the same text plain. It refuses to know
-//! what the text means beyond four tones.
+//! Text in colour, or the same text plain.
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,4 +1,4 @@
-//! In: what a plan is for. Out: the words that differ with it. It refuses to know what else is in the plan.
+//! The words of a report that differ with the purpose of a plan.
 
 use crate::{
     inventory::{LeftOut, left_out::looked_at},
@@ -41,7 +41,7 @@ fn already_so(purpose: &Purpose, target: &str) -> String {
     match purpose {
         Purpose::Comply => format!("{target} is as the policy says."),
         Purpose::ComplyOnly(part) => format!("The {part} of {target} are as the policy says."),
-        Purpose::Reviewed(_) => format!("Nothing of the reviewed plan is to be done on {target}."),
+        Purpose::Reviewed(_) => format!("The reviewed plan has nothing left to do on {target}."),
         Purpose::Revoke(incident) => match &incident.tokens {
             Selection::Owner(owner) => {
                 format!("{} has no token on {target}.", escape(&owner.to_string()))

@@ -1,5 +1,5 @@
-//! In: what one run of `plan` or `apply` came to on each of its targets. Out: the one thing that every
-//! report is made from. It refuses to own it, and to know which reports are wanted.
+//! The one value that every report is made from: the results of a run of `plan` or `apply` on each of its
+//! targets.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,7 +18,7 @@ use super::{
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
-    /// The moment that it is for, UTC.
+    /// The time that it is for, UTC.
     pub at: Timestamp,
     /// How long it took, where that is known.
     pub took: Option<SignedDuration>,
@@ -67,7 +67,7 @@ pub struct TargetRun<'a> {
     pub reviewed: &'a [Reviewed],
 }
 
-/// What was called on a server. It depends on the network, and is no part of a plan.
+/// What was called on a server. It depends on the network, and is not a part of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// Requests that were sent, every try counted.

@@ -1,5 +1,4 @@
-//! In: what a change or a finding is about. Out: its name for people, and its address for
-//! programs. It refuses to know what happens to it.
+//! The name of what a change or a finding is about, for people, and its address for programs.
 
 use crate::{
     model::Token,

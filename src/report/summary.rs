@@ -1,5 +1,5 @@
-//! In: changes. Out: how many of what they come to, in one line, counted by what they are about: a
-//! setting that is changed in two steps is one setting. It refuses to know which of them were done.
+//! Counts of changes in one line, by what they are about: a setting that is changed in two steps is one
+//! setting.
 
 use std::{collections::BTreeSet, iter::Sum};
 

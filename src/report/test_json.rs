@@ -1,4 +1,4 @@
-//! In: what came of policy tests. Out: JSON for programs. It refuses to leave out what passed.
+//! The results of policy tests as JSON, passed cases included.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,15 +15,15 @@ use super::json::source;
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 const FORMAT_VERSION: &str = "1.0";
 
-/// What came of a run of policy tests.
+/// The results of a run of policy tests.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "tokenwarden test report")]
 pub struct TestReportDocument {
-    /// Version of this form.
+    /// Version of this format.
     pub format_version: &'static str,
-    /// How many cases came out as they must.
+    /// How many cases passed.
     pub passed: usize,
-    /// How many did not.
+    /// How many failed.
     pub failed: usize,
     /// The share of `coverage` that is exercised, in whole percent, rounded down.
     pub coverage_percent: u8,
@@ -42,17 +42,17 @@ pub struct CaseEntry {
     pub target: String,
     /// Where it begins.
     pub source: SourceEntry,
-    /// Whether it came out as it must.
+    /// Whether it passed.
     pub passed: bool,
-    /// What must come of it, such as `finding lifetime`, `action revoke` or `decision network`.
+    /// What is expected, such as `finding lifetime`, `action revoke` or `decision network`.
     pub expected: Vec<String>,
-    /// What does, in the same form and order.
+    /// What the policy does, in the same form and order.
     pub actual: Vec<String>,
     /// Why.
     pub because: Vec<BecauseEntry>,
 }
 
-/// A reason for what came of a case.
+/// A reason for the result of a case.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BecauseEntry {
     /// What there is to say.

@@ -1,5 +1,5 @@
-//! In: what came of policy tests. Out: JUnit XML, for the test view of a CI server: a suite for each file, a
-//! test for each case. It refuses to say what no case exercises: JUnit has no word for that.
+//! The results of policy tests as JUnit XML, for the test view of a CI server: a suite for each file, a
+//! test for each case. Coverage is left out: JUnit has no word for it.
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
@@ -7,7 +7,7 @@ use crate::policy_tests::{CaseResult, TestRun};
 
 use super::{escape::escape_whole, junit::tell_apart, test_text::difference};
 
-/// What came of `run` as JUnit XML.
+/// The result of `run` as JUnit XML.
 ///
 /// # Errors
 ///

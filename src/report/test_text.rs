@@ -1,5 +1,5 @@
-//! In: what came of policy tests. Out: what a person reads: each failure as a difference with its reasons,
-//! what no case exercises, and the counts. It refuses to list what passed.
+//! The results of policy tests as text: each failure as a difference with its reasons, what no case
+//! exercises, and the counts.
 
 use std::fmt::{self, Write};
 
@@ -16,7 +16,7 @@ use super::{
     text::PLACE_COLUMN,
 };
 
-/// Writes what came of `run` for a person.
+/// Writes the result of `run` for a person.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub(super) fn coverage(coverage: &Coverage) -> String {
     format!("{exercised} of {all} rules and entries of the limits exercised ({} %)", coverage.percent())
 }
 
-/// What differs, a line each: what must come of the case and does not with `-`, what does and must not
+/// What differs, a line each: what is expected of the case and does not with `-`, what does and must not
 /// with `+`.
 pub(super) fn difference(result: &CaseResult) -> Vec<(char, String)> {
     let of = |lines: &[String]| lines.iter().map(|line| escape_whole(line)).collect::<Vec<_>>();

@@ -1,6 +1,5 @@
-//! In: a plan. Out: what a person reads before saying yes. Everything about one setting or one
-//! token stands together, however many changes it takes. It refuses to leave out anything that
-//! would be done.
+//! The plan as text, which a person reads before approving it. Everything about one setting or one token is
+//! kept together, however many changes it takes, and no change is left out.
 
 use std::fmt::{self, Write};
 
@@ -42,7 +41,7 @@ pub fn plan(plan: &PlanView, paint: Paint, out: &mut impl Write) -> fmt::Result 
     text.summary()
 }
 
-/// What stands above the changes that come from `origin`.
+/// What is above the changes that come from `origin`.
 fn heading(origin: Origin) -> &'static str {
     match origin {
         Origin::Policy => "From the policy, which was changed:",
@@ -146,7 +145,7 @@ impl<W: Write> PlanText<'_, W> {
         if self.plan.pending.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "\nEnding already, the date is set:\n")?;
+        writeln!(self.out, "\nAlready scheduled to end:\n")?;
         for pending in &self.plan.pending {
             let place = pending.reasons.iter().find_map(|reason| reason.place.as_ref());
             self.line(" ", &token_name(&pending.token), place)?;
@@ -161,7 +160,7 @@ impl<W: Write> PlanText<'_, W> {
         if self.plan.reported.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "\nReported, nothing is done about it:\n")?;
+        writeln!(self.out, "\nReport only:\n")?;
         for found in &self.plan.reported {
             let place = found.findings.iter().find_map(|finding| finding.place.as_ref());
             let symbol = self.paint.changed("!");
@@ -177,7 +176,7 @@ impl<W: Write> PlanText<'_, W> {
         if self.plan.waived.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "\nWaived, nothing is done about it for now:\n")?;
+        writeln!(self.out, "\nWaived:\n")?;
         for found in &self.plan.waived {
             let waivers = || found.findings.iter().filter_map(|finding| finding.waiver.as_ref());
             self.line("-", &token_name(&found.token), waivers().next().map(|waiver| &waiver.place))?;
@@ -225,7 +224,7 @@ impl<W: Write> PlanText<'_, W> {
             let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
             writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
             if plan.spent.is_none() && plan.notes().iter().any(|note| !note.counts.is_empty()) {
-                let line = "There is no budget over time: without a journal, each run is judged by itself.";
+                let line = "No budget over time: without a journal, each run is judged on its own.";
                 writeln!(self.out, "{line}")?;
             }
         } else if !plan.left_out.is_empty()

@@ -1,5 +1,4 @@
-//! In: a plan. Out: what could not be seen of its target, in words. It refuses to say again what is held
-//! back for that very reason.
+//! What could not be seen of the target of a plan, in words, except what is held back for that very reason.
 
 use crate::plan::PlanView;
 

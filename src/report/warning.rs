@@ -1,5 +1,4 @@
-//! In: a waiver of which there is something to say. Out: what people read, and its stable code. It
-//! refuses to know where that goes.
+//! Warnings about waivers: the message for people, and the stable code.
 
 use crate::compliance::{WaiverStanding, WaiverWarning};
 

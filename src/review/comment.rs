@@ -1,5 +1,4 @@
-//! In: the text of a comment. Out: one comment of ours in the pull request, new or updated. It refuses to
-//! touch comments of others, whatever they hold.
+//! The comment on a pull request, new or updated. Comments of others are never touched, whatever they hold.
 
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use crate::{http::HttpClient, model::UserName};
 
 use super::{Cause, Publication, PullRequest, ReviewError, cannot};
 
-/// How often a comment is written anew when somebody changed it meanwhile.
+/// How often a comment is written again when somebody changed it meanwhile.
 const TRIES: u32 = 3;
 /// Activities on a page.
 const PAGE: &str = "100";

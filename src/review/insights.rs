@@ -1,5 +1,5 @@
-//! In: what was found. Out: a Code Insights report of the commit, with annotations on lines of the policy.
-//! It refuses more than Bitbucket takes: what there is no room for is counted.
+//! A Code Insights report of the commit, with annotations on lines of the policy. What exceeds the limits
+//! of Bitbucket is counted and left out.
 
 use std::fmt::Write;
 
@@ -104,7 +104,7 @@ pub(super) async fn publish(
     let mut details = shorten(&publication.summary, DETAILS - NO_ROOM);
     if left_out > 0 {
         // Writing into a `String` cannot fail.
-        let _ = write!(details, " {left_out} remarks have no room here.");
+        let _ = write!(details, " {left_out} remarks are left out for lack of room.");
     }
     let report = Report {
         title: "tokenwarden",

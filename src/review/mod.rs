@@ -1,9 +1,8 @@
 //! Publishing a plan into a pull request of Bitbucket Data Center.
 //!
-//! In: what was found, as [`Publication`], and a pull request. Out: one comment, which is found again and
-//! updated; a Code Insights report with annotations on lines of the policy; a build status. It refuses to
-//! know the policy and the targets of the plan: it runs no code of the pull request and needs none of
-//! their credentials.
+//! From a [`Publication`] and a pull request to one comment, which is found again and updated; a Code
+//! Insights report with annotations on lines of the policy; and a build status. It runs no code of the pull
+//! request and needs no credentials of the targets.
 //!
 //! The REST is that of Bitbucket 8.19 to 10.4 (its OpenAPI documents, modules `api` and `insights`). What
 //! is published a second time replaces what was there, so that a run that broke half way is finished by

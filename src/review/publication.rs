@@ -1,4 +1,4 @@
-//! In: the run of a saved plan. Out: what is published of it. It refuses to know where it goes.
+//! What is published of the run of a saved plan.
 
 use std::{collections::BTreeMap, fmt::Write};
 

@@ -143,7 +143,7 @@ pub(crate) async fn apply_all(approved: Approved<'_>) -> Result<(Vec<Applied>, E
     }
     let is_old = |one: &Ready<'_>| clock::is_old(one.approved.plan().made_for, one.session.latest());
     if approved.ready.iter().any(is_old) {
-        let message = "the plan has become old: nothing was changed; make it anew";
+        let message = "the plan became too old while it waited: nothing was changed; run it again";
         return Err(approved.give_up(Failure::new(Ending::Refused, message)).await);
     }
     let Approved { ready, mut ending } = approved;

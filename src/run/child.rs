@@ -1,5 +1,5 @@
-//! In: a program with its arguments, and how long it may take. Out: what it wrote. It refuses to wait
-//! longer: what takes too long is ended, with everything that it has started.
+//! A child process with a time limit, and what it wrote. After the limit it is terminated with everything
+//! that it started.
 
 use std::{
     io::{self, Read},
@@ -24,9 +24,9 @@ pub(crate) enum ChildError {
     Run(#[from] io::Error),
     #[error("it ended with an error")]
     Failed,
-    #[error("it did not end within {seconds} seconds, and was ended", seconds = .0.as_secs())]
+    #[error("it did not end within {seconds} seconds and was terminated", seconds = .0.as_secs())]
     TooSlow(Duration),
-    #[error("it was ended, since the run was interrupted")]
+    #[error("it was terminated because the run was interrupted")]
     Interrupted,
 }
 
@@ -74,7 +74,7 @@ fn finish(child: &mut Child, until: Instant) -> io::Result<Option<(Vec<u8>, bool
     }
 }
 
-/// Everything up to the end of `output`; nothing when that has not come at `until`.
+/// Everything up to the end of `output`; `None` when that has not come at `until`.
 fn read(output: ChildStdout, until: Instant) -> io::Result<Option<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
     // It ends with the program, at the latest when that is ended.

@@ -17,7 +17,7 @@ const MOST: SignedDuration = SignedDuration::from_mins(10);
 pub(crate) enum ClockStanding {
     /// Neither matters: the moment is given.
     Given,
-    /// Read from the dates of answers; nothing when none had one.
+    /// Read from the dates of answers; `None` when none had one.
     Read(Option<ClockOffset>),
 }
 
@@ -48,7 +48,7 @@ impl ClockStanding {
         match self {
             Self::Given => None,
             Self::Read(None) => Some(
-                "no answer of the server has a date: whether the clock of this machine is right is not known"
+                "no response of the server has a date: the clock of this machine cannot be checked"
                     .to_owned(),
             ),
             Self::Read(Some(offset)) => (offset.apart() > NOTABLE).then(|| {
@@ -67,13 +67,13 @@ impl ClockStanding {
         match self {
             Self::Given => None,
             Self::Read(None) => (allowed.is_none() && is_judged_by_time(plan)).then(|| {
-                "no answer of the server has a date, so that the clock of this machine would decide what becomes \
-                 of tokens; if it is right, say so with --allow-clock-skew 10m"
+                "no response of the server has a date, so the clock of this machine would decide what \
+                 happens to tokens; if it is right, pass --allow-clock-skew 10m"
                     .to_owned()
             }),
             Self::Read(Some(offset)) => (offset.apart() > allowed.unwrap_or(MOST).max(MOST)).then(|| {
                 format!(
-                    "{}; set the wrong one right, or let this run pass with --allow-clock-skew {}",
+                    "{}; correct the wrong one, or allow this run with --allow-clock-skew {}",
                     apart(offset),
                     to_write(offset.apart()),
                 )
@@ -147,8 +147,8 @@ pub(crate) enum TooEarly {
     Given { target: String, latest: Timestamp },
     /// It is the present one of the server.
     #[error(
-        "a token of `{target}` was made or used at {latest:.0}, and it is {now:.0} there{}: its clock is, or was, \
-         wrong; once it is right, let this run pass with --allow-clock-skew {allow}", others(*tokens)
+        "a token of `{target}` was made or used at {latest:.0}, and it is {now:.0} there{}: its clock is, \
+         or was, wrong; once it is right, allow this run with --allow-clock-skew {allow}", others(*tokens)
     )]
     Read { target: String, tokens: u64, latest: Timestamp, now: Timestamp, allow: String },
 }
@@ -196,7 +196,7 @@ fn unit_of(length: SignedDuration) -> (i64, &'static str) {
 
 /// A length of time of the command line, such as `15m`, `26h` or `121d`.
 pub(crate) fn parse_length(text: &str) -> Result<SignedDuration, String> {
-    let bad = || format!("`{text}` is no length of time; write a number and one of s, m, h, d, such as 15m");
+    let bad = || format!("`{text}` is not a duration; use a number and a unit (s, m, h, d), e.g. 15m");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(bad)?;
     let size = match unit {
         "s" => 1,

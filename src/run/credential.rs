@@ -1,5 +1,5 @@
-//! In: where the config file says that a credential comes from. Out: the credential, in memory
-//! alone. It refuses to show what it read, in errors too, and to run a program that nobody allowed.
+//! Credentials from where the config file says, kept only in memory. What was read is never shown, not even
+//! in errors, and no program runs that was not allowed.
 
 use std::{path::Path, time::Duration};
 
@@ -86,7 +86,7 @@ fn one_line(text: &str, place: impl Fn() -> String) -> Result<SecretString, NoCr
 pub(crate) enum NoCredential {
     #[error("the environment variable `{name}` is not set")]
     Variable { name: String },
-    #[error("the environment variable `{name}`, which `mark_key_env` names, holds no key")]
+    #[error("the environment variable `{name}`, which `mark_key_env` names, does not hold a key")]
     Key {
         name: String,
         #[source]
@@ -98,7 +98,7 @@ pub(crate) enum NoCredential {
         #[source]
         source: std::io::Error,
     },
-    #[error("{place} does not hold one line of text")]
+    #[error("{place} must hold exactly one line of text")]
     Empty { place: String },
     #[error("{place} holds a credential that is too long")]
     TooLong { place: String },

@@ -85,7 +85,7 @@ impl Embedded {
     /// outcome rests on was written before it was answered.
     pub(crate) async fn stop(self) {
         if let Err(error) = self.running.stop().await {
-            tracing::warn!(%error, "the embedded server did not end in order");
+            tracing::warn!(%error, "the embedded server did not shut down cleanly");
         }
     }
 }
@@ -93,7 +93,7 @@ impl Embedded {
 /// An embedded target whose store is missing.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there is no store at `{}`, and no tokens to judge; mind where `store` leads, restore a backup with `tokenwarden \
+    "there is no store at `{}`, and no tokens to judge; check the path in `store`, restore a backup with `tokenwarden \
      store restore`, or create a store: name a `seed` file, or run `tokenwarden directory import FILE --store \
      sqlite:{}`",
     .0.display(), .0.display()

@@ -87,7 +87,7 @@ pub(crate) async fn hold(sessions: &mut [&mut Session], patience: Duration) -> R
         if stop::is_requested() {
             return Err(Interrupted.into());
         }
-        // Named anew each time, one behind the other: the names are in the order in which runs begin.
+        // Named again each time, one behind the other: the names are in the order in which runs begin.
         let Some(first) = sessions.first() else { return Ok(()) };
         let (begun, mut latest) = (first.now(), first.records.latest_name()?);
         let mut names = Vec::with_capacity(sessions.len());
@@ -168,7 +168,7 @@ async fn try_hold(
     Ok(Ok((locks.into(), leases)))
 }
 
-/// Takes the lease, also when one of the runs that are `over` did not give it back: whoever had the lock
+/// Takes the lease, also when one of the runs that are `over` did not give it back: anyone who had the lock
 /// beside the store ran the server as well, and the system knows that this process is gone.
 async fn take_lease(
     gateway: &Gateway,

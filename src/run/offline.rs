@@ -69,7 +69,7 @@ pub(crate) async fn plan<'a>(
     let kind = declaration.connection.kind();
     if kind != snapshot.kind() {
         let message = format!(
-            "it is of a server of `kind: {}`, and `{}` is of `kind: {kind}` now",
+            "it is from a server of `kind: {}`, but `{}` is now of `kind: {kind}`",
             snapshot.kind(),
             declaration.name
         );
@@ -92,8 +92,8 @@ pub(crate) async fn plan<'a>(
 
 fn other_target(target: &str, chosen_names: &[String]) -> String {
     if chosen_names.is_empty() {
-        format!("it is of the target `{target}`, which the config file does not have")
+        format!("it is from the target `{target}`, which the config file does not have")
     } else {
-        format!("it is of the target `{target}`, which `--target` does not name")
+        format!("it is from the target `{target}`, which `--target` does not name")
     }
 }

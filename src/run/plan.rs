@@ -256,7 +256,7 @@ async fn plan_held(
     manner: &Manner,
     index: usize,
 ) -> Result<(History, Plan, Vec<Reviewed>), Failure> {
-    // Whoever waited plans for the moment at which the waiting ended.
+    // Anyone who waited plans for the moment at which the waiting ended.
     let now = session.now();
     let history = session.records.history(&session.target, now).await?;
     let terms = terms(declaration, policy, &history, now);

@@ -17,7 +17,7 @@ pub(crate) trait Source {
     ///
     /// # Errors
     ///
-    /// When it is no regular file or cannot be read.
+    /// When it is not a regular file or cannot be read.
     fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable>;
 
     /// The content of `layer`, which must lie below `folder`.
@@ -83,7 +83,7 @@ impl Unusable {
     pub(crate) fn at(&self, mark: &Mark, key: &str, path: &str) -> Diagnostic {
         match self {
             Self::Outside => Diagnostic::error(Code::PathOutside, mark, key, self.message(path))
-                .help("put the file itself below the folder of the config file"),
+                .help("put the file itself into the folder of the config file"),
             Self::NoRegularFile | Self::Elsewhere(_) => {
                 Diagnostic::error(Code::NoRegularFile, mark, key, self.message(path))
             }
@@ -94,9 +94,9 @@ impl Unusable {
     /// What is wrong with the file at `path`.
     pub(crate) fn message(&self, path: &str) -> String {
         match self {
-            Self::Outside => format!("`{path}` is a link that leads out of the folder of the config file"),
-            Self::NoRegularFile => format!("`{path}` is no regular file"),
-            Self::Elsewhere(why) => format!("`{path}` is no regular file: {why}"),
+            Self::Outside => format!("`{path}` is a link to a place outside the folder of the config file"),
+            Self::NoRegularFile => format!("`{path}` is not a regular file"),
+            Self::Elsewhere(why) => format!("`{path}` is not a regular file: {why}"),
             Self::Unreadable(error) => format!("`{path}` cannot be read: {}", reason(error)),
         }
     }
@@ -149,7 +149,7 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 ///
 /// # Errors
 ///
-/// When it is no regular file or cannot be read.
+/// When it is not a regular file or cannot be read.
 pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, Unusable> {
     let metadata = fs::metadata(path).map_err(Unusable::Unreadable)?;
     if !metadata.is_file() {

@@ -147,8 +147,7 @@ impl Records {
         }
         for run in past.lost.keys() {
             self.listener.note(&format!(
-                "warning: {}: the journal does not have the file of the run {run} any more, or not all of it: put it \
-                 back; until then what it did counts as more than any rail lets pass",
+                "warning: {}: the journal file of run {run} is missing or incomplete: put it back; until then what the run did counts as more than any rail allows",
                 self.sought.target
             ));
         }
@@ -158,7 +157,7 @@ impl Records {
         Ok(history(past, self.window, now))
     }
 
-    /// When the latest run of which all was done began, UTC, among the latest ones; nothing when none was.
+    /// When the latest run of which all was done began, UTC, among the latest ones; `None` when none was.
     ///
     /// # Errors
     ///
@@ -192,8 +191,7 @@ impl Records {
     pub(crate) fn say_alone(&self) {
         if self.run.as_ref().is_some_and(HeldRun::is_alone) {
             self.listener.note(&format!(
-                "warning: {}: nothing keeps another run from writing at the same time: name a folder with \
-                 `journal: {{ directory: .. }}` in the config file",
+                "warning: {}: another run could write at the same time: set `journal: {{ directory: .. }}` in the config file",
                 self.sought.target
             ));
         }
@@ -221,7 +219,7 @@ impl Records {
         let done = refused.iter().filter(|settled| settled.fate.counts()).count();
         if done > 0 {
             self.listener.note(&format!(
-                "{}: {done} changes that an earlier run was refused took effect all the same, or may have: they count",
+                "{}: {done} changes that were refused to an earlier run took effect anyway, or may have: they count",
                 self.sought.target
             ));
         }

@@ -68,7 +68,7 @@ impl Session {
         }
     }
 
-    /// How late the date of anything that happened on the server can be by now, UTC; nothing when it does not
+    /// How late the date of anything that happened on the server can be by now, UTC; `None` when it does not
     /// tell its time.
     pub(crate) fn latest_date(&self) -> Option<Timestamp> {
         self.clock().latest_date(system_time(), self.skew)
@@ -209,7 +209,7 @@ pub(crate) fn system_time() -> Timestamp {
     Timestamp::now()
 }
 
-/// The moment that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
+/// The time that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
 /// finer. What becomes of a target is never judged by it: see [`Session::now`].
 pub(crate) fn present(fixed: Option<Timestamp>) -> Timestamp {
     fixed.unwrap_or_else(|| whole_seconds(system_time()))
@@ -236,7 +236,7 @@ pub(crate) fn refuse_other_clock(
 ) -> Result<(), Failure> {
     if fixed.is_some() && targets.iter().any(|target| target.connection.server().is_some()) {
         let message = format!(
-            "--now goes with `{command}` only for embedded targets: other servers have their own clock"
+            "--now works with `{command}` only for embedded targets: other servers have their own clock"
         );
         return Err(Failure::new(Ending::Usage, message));
     }

@@ -54,7 +54,8 @@ pub(crate) async fn unless_requested<T>(work: impl Future<Output = T>) -> Result
 pub(crate) enum Hangup {
     /// It asks to stop, unless the program was started to survive it, as `nohup` does.
     Stops,
-    /// Whoever waits for [`hangups`] does something else, or nobody does: a server does not belong to a terminal.
+    /// Anyone who waits for [`hangups`] does something else, or nobody does: a server does not belong to a
+    /// terminal.
     Told,
 }
 
@@ -71,7 +72,7 @@ pub(crate) fn watch(hangup: Hangup, tell: fn(&str)) -> io::Result<()> {
     tokio::spawn(async move {
         signals.next().await;
         if hangup == Hangup::Stops {
-            tell("stopping: what is under way is finished; a second signal ends at once");
+            tell("stopping after changes under way have finished; a second signal ends at once");
         }
         REQUEST.send_replace(true);
         let number = signals.next().await;

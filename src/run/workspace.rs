@@ -104,7 +104,7 @@ impl Workspace {
         let known: Vec<&str> = self.config.targets.iter().map(|target| target.name.as_str()).collect();
         if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
             let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let error = format!("there is no target `{unknown}`; the config file has {known}");
+            let error = format!("unknown target `{unknown}`; the config file has {known}");
             return Err(Failure::new(Ending::Usage, error));
         }
         let wanted = |target: &&TargetDeclaration| names.is_empty() || names.contains(&target.name);
@@ -126,8 +126,10 @@ impl Workspace {
             [only] => Ok(*only),
             several => {
                 let names: Vec<_> = several.iter().map(|target| format!("`{}`", target.name)).collect();
-                let error =
-                    format!("this is about one target: choose one of {} with `--target`", names.join(", "));
+                let error = format!(
+                    "this needs exactly one target: choose one of {} with `--target`",
+                    names.join(", ")
+                );
                 Err(Failure::new(Ending::Usage, error))
             }
         }

@@ -28,7 +28,7 @@ pub const FORMAT_VERSION: &str = "2.0";
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "tokenwarden plan")]
 pub struct PlanDocument {
-    /// Version of this form.
+    /// Version of this format.
     pub format_version: Cow<'static, str>,
     /// When the plan was made, UTC, RFC 3339.
     #[schemars(with = "Option<String>")]
@@ -52,7 +52,7 @@ pub struct PlanDocument {
     pub errors: Vec<ErrorEntry>,
     /// Findings that waivers hold: nothing is done about them for now.
     pub waived: Vec<WaivedEntry>,
-    /// Waivers that ended, end soon or hold nothing.
+    /// Waivers that ended, end soon or have no effect.
     pub warnings: Vec<WarningEntry>,
     /// What else there is to know, and holds nothing up.
     pub remarks: Vec<RemarkEntry>,
@@ -74,7 +74,7 @@ pub struct TargetEntry {
     pub url: String,
     /// Its version, where it tells.
     pub version: Option<String>,
-    /// The moment that the plan is for, UTC, RFC 3339.
+    /// The time that the plan is for, UTC, RFC 3339.
     #[schemars(with = "String")]
     pub planned_for: Timestamp,
     /// SHA-256 of the merged policy, in hexadecimal; that of an empty text for `revoke`, which asks none.
@@ -138,7 +138,7 @@ pub enum CoverageWord {
     Partial,
 }
 
-/// What was called on a target. It depends on the network: it is no part of the plan.
+/// What was called on a target. It depends on the network: it is not a part of the plan.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct CallsEntry {
     /// Requests that were sent, every try counted.
@@ -263,8 +263,8 @@ pub struct HeldBackEntry {
     pub reason: String,
     /// How many tokens it is about, when it is about tokens.
     pub tokens: Option<u64>,
-    /// Whether it makes no run fail: the target cannot do it at all and the config file says to go on all
-    /// the same, or it rests on somebody who is not in the directory.
+    /// Whether a run goes on without failing: the target cannot do it at all and the config file says to go
+    /// on anyway, or it rests on somebody who is not in the directory.
     pub tolerated: bool,
     /// The line of the policy that wants it.
     pub source: Option<SourceEntry>,

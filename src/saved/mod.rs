@@ -4,7 +4,7 @@
 //! is made, so that a forged file can do nothing that the policy does not do anyway.
 //!
 //! The file is the JSON of [`PlanDocument`] with one more member at its end, `digest`: the SHA-256 of all
-//! bytes before the comma in front of it. It is there against damage, not against malice; whoever must be
+//! bytes before the comma in front of it. It is there against damage, not against malice; a person who must be
 //! sure that the file is the reviewed one gives `apply` the digest of the review.
 
 pub mod document;
@@ -31,9 +31,9 @@ use document::{FORMAT_VERSION, PlanDocument, TargetEntry};
 pub const VALID_FOR: Period = Period::days(7);
 /// How far the clock of the machine that saved a plan may be ahead of ours.
 const CLOCKS_APART: Period = Period::hours(1);
-/// What stands between the rest of the file and the digest itself.
+/// What is between the rest of the file and the digest itself.
 const DIGEST: &str = ",\n  \"digest\": \"sha256:";
-/// What stands behind it.
+/// What is behind it.
 const END: &str = "\"\n}\n";
 /// Hexadecimal digits of a digest.
 const DIGITS: usize = 64;
@@ -77,28 +77,28 @@ pub struct SavedPlan {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// It is something else than a saved plan, or was cut off.
-    #[error("this is no whole saved plan: it does not end with a digest")]
+    #[error("not a complete saved plan (digest missing)")]
     NoDigest,
     /// Its bytes are not those that were saved.
-    #[error("the saved plan was altered or damaged: its digest is another one")]
+    #[error("digest mismatch: the saved plan was altered or damaged")]
     Altered,
     /// It is whole, and not the one that was reviewed.
-    #[error("the saved plan has the digest {0}, not the expected one")]
+    #[error("digest mismatch: the saved plan has {0}, which is not the expected one")]
     Unexpected(String),
     /// It is of a later version of the program.
-    #[error("the saved plan has the format {0}, and this version reads {FORMAT_VERSION}")]
+    #[error("unsupported format {0} of the saved plan; this version reads {FORMAT_VERSION}")]
     Format(String),
     /// It has another form.
-    #[error("the saved plan has another form than expected")]
+    #[error("the saved plan does not have the expected form")]
     Form(#[source] serde_json::Error),
     /// A part of it has no meaning.
     #[error(transparent)]
     Meaning(BadPlan),
     /// It is too old.
-    #[error("the saved plan could be applied until {0:.0}: make a new one")]
+    #[error("the saved plan expired at {0:.0}; run `plan --out` again")]
     Expired(Timestamp),
     /// It says that it was made in the future.
-    #[error("the saved plan was made at {0:.0}, which is still to come")]
+    #[error("the saved plan is dated in the future ({0:.0}); check the clocks")]
     FromTheFuture(Timestamp),
 }
 

@@ -42,7 +42,7 @@ pub struct Shown {
 
 /// Something in a saved plan has no meaning.
 #[derive(Debug, thiserror::Error)]
-#[error("the saved plan says of {0} what has no meaning")]
+#[error("invalid entry for {0} in the saved plan")]
 pub struct BadPlan(String);
 
 /// What `read` makes of something at `at`, or that it has no meaning.

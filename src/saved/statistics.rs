@@ -1,5 +1,4 @@
-//! In: what the tokens of a target come to. Out: the same as JSON for programs, a part of the plan's. It
-//! refuses to count anything itself.
+//! The statistics of the tokens of a target as JSON, a part of the plan's.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +75,7 @@ impl StatisticsEntry {
         }
     }
 
-    /// The statistics that this was made from, at the moment `now`; nothing when it has no meaning.
+    /// The statistics that this was made from, at the moment `now`; `None` when it has no meaning.
     pub(super) fn read(&self, now: Timestamp) -> Option<Statistics> {
         let days = |entries: &[DaysEntry]| entries.iter().map(|entry| entry.count).collect::<Vec<_>>();
         let counts: Vec<u64> = self.tokens.iter().map(|entry| entry.count).collect();

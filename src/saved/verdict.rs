@@ -1,5 +1,4 @@
-//! In: what a saved plan has, and what is on the target now. Out: what becomes of each of its changes. It
-//! refuses to know why the policy asks for anything.
+//! The verdict on each change of a saved plan, from what is on the target now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

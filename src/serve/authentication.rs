@@ -1,5 +1,5 @@
-//! In: the `Authorization` header of a request whose client is let in. Out: who sends it. It refuses
-//! to accept a password that the settings do not accept, and to decide what follows.
+//! The sender of a request whose client is let in, from its `Authorization` header. A password that the
+//! settings do not accept is refused.
 //!
 //! While the settings accept no password at all, none is looked at. As soon as they accept one, all of them take
 //! as long and count as failed alike, so that nobody finds out whose or where that is.

@@ -45,7 +45,7 @@ impl Clock {
 ///
 /// The store keeps the latest moment that there was, and time goes on from there when the clock of the system
 /// is set back: what has expired stays expired, and no use of a token lies in the future. A moment that was
-/// given is no moment that there was. A clone is another handle on the same one.
+/// given is not a moment that there was. A clone is another handle on the same one.
 #[derive(Clone, Debug)]
 pub struct ServerClock {
     given: Option<Timestamp>,
@@ -154,7 +154,7 @@ impl ServerClock {
                 tracing::warn!(
                     %now,
                     %system,
-                    "the clock of this machine went back: time goes on from the latest moment that there was; if \
+                    "the clock of this machine went back: time continues from the latest known time; if \
                      that one was wrong, stop the server and run `tokenwarden settings reset-clock`"
                 );
             }

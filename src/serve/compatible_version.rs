@@ -6,11 +6,9 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompatibleVersion(Vec<u32>);
 
-/// The text is no version of Bitbucket.
+/// The text is not a version of Bitbucket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no version of Bitbucket; write two or three numbers with dots between them, such as `9.4.16`"
-)]
+#[error("`{0}` is not a version of Bitbucket; write two or three numbers separated by dots, e.g. `9.4.16`")]
 pub struct BadVersion(String);
 
 impl Default for CompatibleVersion {

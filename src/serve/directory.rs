@@ -1,5 +1,5 @@
-//! In: the text of a directory file. Out: users, groups and passwords in a store that are equal to it.
-//! It refuses a file with any mistake as a whole, and never deletes a user or a token.
+//! The import of a directory file: users, groups and passwords of a store become equal to it. A file with
+//! any mistake is refused as a whole, and no user or token is ever deleted.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -56,11 +56,12 @@ pub enum DirectoryError {
     Form(String),
     /// A name that cannot be one.
     #[error(
-        "`{0}` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`"
+        "invalid name `{0}`: it is empty, has a colon, a slash, a control character or surrounding space, \
+         or begins with `(`"
     )]
     Name(String),
     /// Two users, or two groups, with names that are the same but for case.
-    #[error("`{0}` is there twice; names are compared without regard to case")]
+    #[error("duplicate name `{0}`; names are not case-sensitive")]
     Twice(String),
     /// Two users with one `id`.
     #[error("`{first}` and `{second}` have the same `id`, which says who somebody is")]
@@ -85,12 +86,12 @@ pub enum DirectoryError {
     /// A personal project of no user.
     #[error("`{0}` is a personal project, and no user has the slug that follows the `~`")]
     NobodysProject(String),
-    /// A member who is no user.
+    /// A member who is not a user.
     #[error("group `{group}` has the member `{member}`, who is not among the users")]
     Member {
         /// The group.
         group: String,
-        /// Who is no user.
+        /// Who is not a user.
         member: String,
     },
     /// Two sources for one password.
@@ -105,7 +106,7 @@ pub enum DirectoryError {
         variable: String,
     },
     /// The hash is none.
-    #[error("`password_hash` of `{0}` is no argon2 hash, such as `$argon2id$v=19$m=19456,t=2,p=1$..`")]
+    #[error("`password_hash` of `{0}` is not an argon2 hash, e.g. `$argon2id$v=19$m=19456,t=2,p=1$..`")]
     Hash(String),
     /// The hash has other costs than those of this server.
     #[error(
@@ -287,7 +288,7 @@ fn groups(
     Ok(groups.into_iter().collect())
 }
 
-/// What separates names elsewhere, or stands for no user, can be no part of one.
+/// What separates names elsewhere, or means no user, can be no part of one.
 fn check_name(name: &str) -> Result<(), DirectoryError> {
     let bad = name.is_empty()
         || name.trim() != name

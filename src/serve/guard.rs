@@ -1,6 +1,6 @@
-//! In: every request. Out: the same with a [`Session`], when its client is let in and its sender is
-//! known; otherwise the refusal. Each leaves one line in the log, without secrets: no header, no query.
-//! It refuses to know what a request wants: the handler asks its session for the permit to do that.
+//! The guard of every request: a [`Session`] when its client is let in and its sender is known, otherwise
+//! the refusal. Each request leaves one line in the log, without secrets: no header, no query. What a
+//! request wants is not known here: the handler asks its session for the permit.
 //!
 //! A request is judged before its body is read, so that nobody who is refused sends one, and again when
 //! something that it was permitted on changes before its effect is committed.
@@ -34,7 +34,7 @@ use crate::{
     model::{ClientAddressSource, LastUse, Owner, Settings, network::canonical, percent},
 };
 
-/// How often a request is carried out when its right ends under way and is found anew.
+/// How often a request is carried out when its right ends under way and is found again.
 const ATTEMPTS: usize = 3;
 
 /// One request whose client is let in, and everything that a decision on it needs.

@@ -1,5 +1,5 @@
-//! What the head of a request must be like, whoever sends it: framing that every proxy reads alike, and nothing that
-//! a page of another site makes a browser send.
+//! What the head of a request must be like, no matter who sends it: framing that every proxy reads alike, and
+//! nothing that a page of another site makes a browser send.
 
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header, request::Parts, uri::Authority};
 
@@ -91,7 +91,7 @@ fn is_of_another_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
 }
 
 /// Refuses a body that says to be anything but JSON: a form of another site can send any other kind of text. A client
-/// that says nothing is no form.
+/// that says nothing is not a form.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! In: uses of tokens as they happen. Out: the last one of each, in the store, a few times a second:
-//! a request does not wait for the disk. It refuses to be the reason why a request fails.
+//! The last use of each token, written to the store a few times a second: a request does not wait for the
+//! disk, and never fails because of it.
 //!
-//! A crash loses what was used in the last [`DELAY`]. Whoever lists tokens flushes first, so that a
+//! A crash loses what was used in the last [`DELAY`]. Anyone who lists tokens flushes first, so that a
 //! use is seen from then on.
 
 use std::{

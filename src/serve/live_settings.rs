@@ -36,7 +36,7 @@ pub(super) enum SettingsError {
     Store(#[from] StoreError),
     #[error("the store has no settings")]
     Absent,
-    #[error("the settings in the store are no settings document")]
+    #[error("the settings in the store are not a settings document")]
     Document(#[from] serde_json::Error),
     #[error("the settings in the store cannot be enforced")]
     Meaning(#[from] BadSettings),

@@ -1,7 +1,7 @@
 //! They call us: the server that issues API tokens and obeys the settings that a policy gave it.
 //!
-//! In: a store, a socket, and requests. Out: answers, each after a decision by `access`. It refuses to
-//! know policy files and plans: it enforces settings, whoever made them.
+//! From a store, a socket and requests to answers, each after a decision by `access`. Policy files and
+//! plans are not known here: the server enforces settings, no matter who made them.
 //!
 //! A request goes through the guard (client address, network, credentials, log line), to the handler of
 //! its endpoint, which asks for the permit to do what the request wants and then does it on the store.

@@ -1,5 +1,5 @@
-//! In: a password, and what is kept of the right one. Out: whether it is right. An unknown user takes
-//! as long as a known one, and only so many are checked at a time. It refuses to keep passwords.
+//! Password verification. An unknown user takes as long as a known one, and only a limited number are
+//! checked at a time. Passwords are not kept.
 
 use std::{
     net::IpAddr,

@@ -1,6 +1,5 @@
-//! In: why a request is not answered with what it asked for. Out: a status and words for the client,
-//! and the reason for the log. It refuses to tell the client more than it may know: why somebody is
-//! refused stays in the log.
+//! The refusal or failure of a request: a status and words for the client, and the reason for the log. Why
+//! a sender is refused stays in the log.
 
 use std::{error::Error, sync::Arc};
 
@@ -83,14 +82,14 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "right-ended", format!("{RIGHT_ENDED}."))
     }
 
-    /// Whether the right that the request had may have ended: then it is to be judged anew.
+    /// Whether the right that the request had may have ended: then it is to be judged again.
     pub(super) fn is_right_ended(&self) -> bool {
         self.code == "right-ended"
     }
 
     /// The server has as much to do as it can.
     pub(super) fn busy() -> Self {
-        let message = "The server has too much to do at the moment.";
+        let message = "The server is too busy at the moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message)
     }
 

@@ -1,6 +1,5 @@
-//! In: the names of Bitbucket's project permissions, such as `REPO_READ`. Out: what a token was given,
-//! in the order in which it was given, and the scope that comes of it. It refuses names that a token
-//! cannot have.
+//! Bitbucket's project permissions of a token, such as `REPO_READ`, in the order in which they were given,
+//! and the scope that follows from them. Names that a token cannot have are refused.
 //!
 //! Names and their order are those of Atlassian's documentation of HTTP access tokens: a token's
 //! permission on repositories is at least as high as the one on projects.
@@ -154,7 +153,7 @@ impl ProjectPermissions {
         Self(lowered)
     }
 
-    /// The scope that comes of them: read-write when one allows more than reading.
+    /// The scope that results from them: read-write when one allows more than reading.
     pub(super) fn scope(&self) -> Scope {
         let reads = self.0.iter().all(|permission| permission.parts().1 == Level::Read);
         if reads { Scope::ReadOnly } else { Scope::ReadWrite }

@@ -1,4 +1,4 @@
-//! In: nothing. Out: bytes that nobody can guess, from the system. It refuses to know what for.
+//! Unpredictable bytes from the system.
 
 /// The system gives no random bytes.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
-//! In: the text of a seed file: tokens and settings for a demonstration. Out: the same in a store that
-//! is new. It refuses to touch a store that is in use, and to know the secrets of the tokens: they are
-//! random and thrown away.
+//! The import of a seed file: tokens and settings for a demonstration, in a new store only. The secrets of
+//! the tokens are random and thrown away.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -88,7 +87,7 @@ impl TryFrom<String> for ExpiryText {
         } else if let Some(rest) = text.strip_suffix(" ago") {
             period(rest).map(Self::Ago)
         } else {
-            Err(format!("`{text}` is no expiry; write `never`, `in 30d` or `10d ago`"))
+            Err(format!("`{text}` is not an expiry; write `never`, `in 30d` or `10d ago`"))
         }
     }
 }
@@ -130,10 +129,10 @@ pub enum SeedError {
     #[error("the seed file cannot be read: {0}")]
     Form(String),
     /// A token in it belongs to nobody.
-    #[error("the seed file has a token of nobody")]
+    #[error("the seed file has a token without a valid owner")]
     Owner(#[from] BadOwner),
     /// Its settings are no part of a settings document.
-    #[error("the settings in the seed file are no settings document")]
+    #[error("the settings in the seed file are not a settings document")]
     Document(#[from] serde_json::Error),
     /// Its settings say what cannot be enforced.
     #[error("the settings in the seed file cannot be enforced")]

@@ -1,6 +1,5 @@
-//! In: a settings document from a person, or a store. Out: the settings in the store, or the document,
-//! without a server in between: the way back in for administrators whom the settings keep out. It
-//! refuses a document that cannot be enforced.
+//! The export and import of settings without a running server: the way back in for administrators whom the
+//! settings keep out. A document that cannot be enforced is refused.
 
 use jiff::Timestamp;
 
@@ -24,8 +23,8 @@ pub enum TransferError {
         "the store has no settings yet; it gets them when the server first runs, or by `settings import`"
     )]
     Absent,
-    /// The text is no settings document.
-    #[error("the text is no settings document")]
+    /// The text is not a settings document.
+    #[error("the text is not a settings document")]
     Document(#[from] serde_json::Error),
     /// The document says what cannot be enforced.
     #[error(transparent)]
@@ -51,7 +50,7 @@ pub const IMPORT: &str = "(settings import)";
 ///
 /// # Errors
 ///
-/// When the text is no settings document, says what cannot be enforced, or the store fails.
+/// When the text is not a settings document, says what cannot be enforced, or the store fails.
 pub async fn import(store: &Store, text: &str, now: Timestamp) -> Result<(), TransferError> {
     let document: SettingsDocument = serde_json::from_str(text)?;
     let settings = Settings::try_from(&document)?;

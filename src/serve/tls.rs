@@ -149,7 +149,7 @@ impl Certificate {
         }
     }
 
-    /// Tells, once a day, when the certificate ends soon.
+    /// Tells, once a day, when the certificate expires soon.
     pub(super) fn tell_end(&self, now: Timestamp) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let left = state.end.duration_since(now);
@@ -160,9 +160,9 @@ impl Certificate {
         state.told = Some(now);
         let (certificate, end) = (self.source.tls.certificate.display(), state.end);
         if left.is_positive() {
-            tracing::warn!(%certificate, %end, days = left.as_hours() / 24, "the certificate ends soon");
+            tracing::warn!(%certificate, %end, days = left.as_hours() / 24, "the certificate expires soon");
         } else {
-            tracing::warn!(%certificate, %end, "the certificate has ended: clients refuse it");
+            tracing::warn!(%certificate, %end, "the certificate has expired: clients refuse it");
         }
     }
 

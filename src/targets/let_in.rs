@@ -1,5 +1,5 @@
-//! In: what came of the first call to a server, which a nobody may not make. Out: whether we are let in,
-//! and why not, with what to do about it. It refuses to know what the call was.
+//! Whether the server lets us in, from the first call, which is not open to anonymous users; otherwise why
+//! not, and what to do about it.
 
 use std::error::Error;
 
@@ -17,12 +17,12 @@ pub(super) enum NotLetIn {
     #[error("the server does not accept the credential: is it still valid?")]
     NotAccepted(#[source] HttpError),
     /// Some answer everybody, and say whom they take us for.
-    #[error("the server takes us for nobody: is the credential still valid?")]
+    #[error("the server treated the request as anonymous: is the credential still valid?")]
     Nobody,
 }
 
 /// What `error`, the answer to the first call, says of being let in. Anything else than a refusal of
-/// whoever we are stays what it is.
+/// no matter who we are stays what it is.
 pub(super) fn not_let_in(error: HttpError) -> Box<dyn Error + Send + Sync> {
     let words = error.words().unwrap_or_default();
     match error.refusal() {

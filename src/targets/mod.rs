@@ -1,7 +1,7 @@
 //! The servers that policy is applied to: we call out.
 //!
-//! In: an address and a credential. Out: a reader for anybody, and a writer against an approved
-//! plan. Nothing else of the program knows HTTP paths and JSON fields.
+//! From an address and a credential to a reader for anybody, and to a writer against an approved plan.
+//! Nothing else of the program knows HTTP paths and JSON fields.
 
 pub mod bitbucket;
 mod directory;
@@ -114,7 +114,7 @@ impl Target {
         }
     }
 
-    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// How far the clock of the server is ahead of ours, as its answers so far show; `None` when none had a
     /// date.
     #[must_use]
     pub fn clock(&self) -> Option<ClockOffset> {

@@ -25,7 +25,7 @@ pub(super) fn visible<'de, T: From<String>, D: Deserializer<'de>>(deserializer: 
     }
 }
 
-/// As [`visible`], where no name is told by whatever else stands there.
+/// As [`visible`], where no name is told by whatever else is there.
 pub(super) fn visible_or_none<'de, T: From<String>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

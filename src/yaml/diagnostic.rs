@@ -1,6 +1,5 @@
-//! In: mistakes as the stages of reading find them. Out: diagnostics, each with its place, a stable
-//! code and, where there is one, the literal text to write; sorted, each once. It refuses to know
-//! how they are shown.
+//! Diagnostics: mistakes that the stages of reading find, each with its place, a stable code and, where
+//! there is one, the literal text to write; sorted and without duplicates.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -73,7 +72,7 @@ codes! {
     UnreadableFile = "unreadable-file",
     /// The path of a layer leaves the folder of the config file.
     PathOutside = "path-outside",
-    /// A path names something that is no regular file.
+    /// A path names something that is not a regular file.
     NoRegularFile = "no-regular-file",
     /// The file is over a mebibyte.
     FileTooLarge = "file-too-large",
@@ -85,7 +84,7 @@ codes! {
     EmptyFile = "empty-file",
     /// There is more than one YAML document in the file.
     SeveralDocuments = "several-documents",
-    /// The file is no mapping.
+    /// The file is not a mapping.
     NoMapping = "no-mapping",
     /// The file is no YAML.
     Syntax = "syntax",
@@ -103,9 +102,9 @@ codes! {
     MissingKey = "missing-key",
     /// A key without a value.
     NullValue = "null-value",
-    /// A value of another type than can stand there.
+    /// A value of another type than can be there.
     WrongType = "wrong-type",
-    /// A word that cannot stand there.
+    /// A word that cannot be there.
     UnknownWord = "unknown-word",
     /// A number that is too small or too large.
     OutOfRange = "out-of-range",
@@ -129,7 +128,7 @@ codes! {
     DuplicateEntry = "duplicate-entry",
     /// `everyone` for managing the tokens of others.
     EveryoneManages = "everyone-manages",
-    /// Text that is no address, network or range.
+    /// Text that is not an address, network or range.
     BadNetwork = "bad-network",
     /// A network with bits set behind its length.
     HostBits = "host-bits",
@@ -137,7 +136,7 @@ codes! {
     ReversedRange = "reversed-range",
     /// Two entries of a list of networks hold the same addresses.
     OverlappingNetworks = "overlapping-networks",
-    /// Text that is no header name.
+    /// Text that is not a header name.
     BadHeader = "bad-header",
     /// The header `Forwarded`.
     ForwardedHeader = "forwarded-header",
@@ -151,13 +150,13 @@ codes! {
     ExceptionsWithoutState = "exceptions-without-state",
     /// A path that no request can have.
     BadPath = "bad-path",
-    /// Text that is no length of time.
+    /// Text that is not a length of time.
     BadDuration = "bad-duration",
-    /// Text that is no regular expression.
+    /// Text that is not a regular expression.
     BadPattern = "bad-pattern",
     /// An entry of `limits` that can never match.
     UnreachableLimit = "unreachable-limit",
-    /// `projects` on an entry of `limits` that is for users alone.
+    /// `projects` on an entry of `limits` that is only for users.
     ProjectsIgnored = "projects-ignored",
     /// A group may create read-write tokens, and no limit lets it.
     ReadWriteNeverAllowed = "read-write-never-allowed",
@@ -171,11 +170,11 @@ codes! {
     GraceWithoutExpire = "grace-without-expire",
     /// Text that cannot name a rule.
     BadRuleName = "bad-rule-name",
-    /// Text that is no expression, or names something that there is not.
+    /// Text that is not an expression, or names something that there is not.
     BadExpression = "bad-expression",
-    /// Text that is no day of the calendar.
+    /// Text that is not a day of the calendar.
     BadDate = "bad-date",
-    /// Text that is no address.
+    /// Text that is not an address.
     BadAddress = "bad-address",
     /// A target that the config file does not have.
     UnknownTarget = "unknown-target",
@@ -187,7 +186,7 @@ codes! {
     WaiverEndsSoon = "waiver-ends-soon",
     /// A secret in the config file itself.
     LiteralSecret = "literal-secret",
-    /// Text that is no name of an environment variable.
+    /// Text that is not a name of an environment variable.
     BadVariableName = "bad-variable-name",
     /// Text that is no URL of a server.
     BadUrl = "bad-url",
@@ -301,7 +300,7 @@ impl Diagnostic {
     }
 }
 
-/// The one of `known` that `written` most probably stands for.
+/// The one of `known` that `written` most probably means.
 fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const CLOSE_ENOUGH: f64 = 0.75;
     /// Longer words are nobody's misspelling, and comparing them takes time.

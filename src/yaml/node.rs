@@ -1,5 +1,5 @@
-//! In: a YAML tree. Out: the same tree with a mark on every key and value, and ways to walk it that
-//! know the path of where they are. It refuses to know what the keys mean.
+//! A YAML tree with a mark on every key and value, and ways to walk it that know the path of where they
+//! are.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,7 @@ pub(crate) struct Map {
 
 impl Map {
     /// Adds `entry`, or puts it aside when its key is there already: then the answer is where the
-    /// key stands for the first time.
+    /// key is there for the first time.
     pub(crate) fn insert(&mut self, entry: Entry) -> Option<Mark> {
         if let Some(first) = self.get(&entry.key) {
             let first = first.mark.clone();
@@ -59,7 +59,7 @@ impl Map {
         None
     }
 
-    /// The entries whose keys stand there for another time.
+    /// The entries whose keys are there for another time.
     pub(crate) fn repeated(&self) -> &[Entry] {
         &self.repeated
     }
@@ -188,7 +188,7 @@ impl<'a> At<'a> {
         items.iter().enumerate().map(|(index, node)| self.element(index, node))
     }
 
-    /// Each text of a list; what is no text is left out, since its type is reported already.
+    /// Each text of a list; what is not a text is left out, since its type is reported already.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&'a str, At<'a>)> {
         self.items().filter_map(|at| at.text().map(|text| (text, at)))
     }
@@ -222,7 +222,7 @@ impl<'a> At<'a> {
     }
 }
 
-/// The path of `key` below `parent`; a key that is no plain word stands in quotes.
+/// The path of `key` below `parent`; a key that is not a plain word is in quotes.
 pub(crate) fn key_path(parent: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key.chars().count() <= 64

@@ -1,5 +1,5 @@
-//! In: the text of a file that whoever runs the server wrote. Out: what it says, or what is wrong with it
-//! and where. It refuses to repeat lines of the file: there may be a secret in them.
+//! A plain YAML file of the operator of a server: its value, or what is wrong with it and where. Lines of
+//! the file are never repeated: there may be a secret in them.
 
 use serde::de::DeserializeOwned;
 

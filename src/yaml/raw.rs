@@ -1,5 +1,4 @@
-//! In: what the YAML parser finds. Out: its values, each with its place, whatever they are. It refuses
-//! to know which values are wanted.
+//! The values that the YAML parser finds, each with its place, whatever they are.
 
 use std::fmt;
 

@@ -1,7 +1,6 @@
-//! In: the bytes of one file. Out: its tree, in which every key and value is marked with file, line,
-//! column and bytes, or the one reason why it cannot be read; duplicate keys are reported beside the
-//! tree. It refuses to know what the document means. Nothing makes it panic, hang or grow without
-//! bound: size, depth, nodes and aliases are limited.
+//! The tree of one file, in which every key and value is marked with file, line, column and bytes, or the
+//! one reason why it cannot be read; duplicate keys are reported beside the tree. Nothing makes it panic,
+//! hang or grow without bound: size, depth, nodes and aliases are limited.
 
 use std::sync::Arc;
 
@@ -26,9 +25,9 @@ const ALIASED_AT_MOST: usize = 50_000;
 
 /// One file as it was read.
 pub(crate) struct Source {
-    /// The text, for showing lines of it; nothing when there is too much of it.
+    /// The text, for showing lines of it; `None` when there is too much of it.
     pub(crate) text: Option<String>,
-    /// The tree; nothing when the file cannot be read as one.
+    /// The tree; `None` when the file cannot be read as one.
     pub(crate) root: Option<Node>,
     /// What is wrong with the file as YAML.
     pub(crate) diagnostics: Diagnostics,
@@ -160,7 +159,7 @@ fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
             refuse(Code::Syntax, "a key must be text").help("write a plain word before the colon")
         }
         // What follows the `!` is not shown: it may be the beginning of a secret without quotes.
-        Error::UnsupportedTag { .. } => refuse(Code::Syntax, "a tag (`!`) means nothing here")
+        Error::UnsupportedTag { .. } => refuse(Code::Syntax, "a tag (`!`) has no meaning here")
             .help("remove the tag, or put the text into quotes"),
         other => syntax(file, text, &mark, &parser_words(other)),
     }
@@ -174,13 +173,16 @@ fn syntax(file: &Arc<str>, text: &str, mark: &Mark, message: &str) -> Diagnostic
         Diagnostic::error(Code::TabIndentation, &mark_at(file, text, tab), "", "a tab cannot indent a line")
             .help("indent with spaces")
     } else {
-        Diagnostic::error(Code::Syntax, mark, "", format!("this is no YAML: {message}"))
+        Diagnostic::error(Code::Syntax, mark, "", format!("invalid YAML: {message}"))
     }
 }
 
 fn too_deep(mark: &Mark) -> Diagnostic {
     let message = format!("lists and mappings are nested more than {DEPTH_AT_MOST} deep");
-    Diagnostic::error(Code::NestedTooDeeply, mark, "", message).help("no key of the format lies that deep")
+    Diagnostic::error(Code::NestedTooDeeply, mark, "", message).help(
+        "no key of this format is nested that \
+                                                                      deep",
+    )
 }
 
 /// The error at the root of one that happened behind an alias.
@@ -202,7 +204,7 @@ fn parser_words(error: &Error) -> String {
     line.trim_end_matches('.').to_owned()
 }
 
-/// Where, from the line of `mark` on, the first tab stands in the white space that begins a line.
+/// Where, from the line of `mark` on, the first tab is in the white space that begins a line.
 fn indenting_tab(text: &str, mark: &Mark) -> Option<usize> {
     let mut line_start = line_start(text, mark.start);
     for line in text.get(line_start..)?.split_inclusive('\n') {
@@ -285,12 +287,12 @@ impl Marker<'_> {
             let path = key_path(path, &key.value);
             let mark = mark_of(self.file, self.text, key.defined);
             let node = self.node(value, &path);
-            let message = format!("the key `{}` stands here for the second time", key.value);
+            let message = format!("duplicate key `{}`", key.value);
             if let Some(first) = map.insert(Entry { key: key.value, mark: mark.clone(), node }) {
                 self.diagnostics.push(
                     Diagnostic::error(Code::DuplicateKey, &mark, path, message)
                         .help("keep one of the two")
-                        .relate(&first, "the first time"),
+                        .relate(&first, "first given here"),
                 );
             }
         }
@@ -318,7 +320,7 @@ impl Marker<'_> {
                 None
             }
             _ => {
-                let message = "the file is not made of keys and values".to_owned();
+                let message = "the file is not a mapping of keys to values".to_owned();
                 self.diagnostics.push(refuse(Code::NoMapping, message));
                 None
             }

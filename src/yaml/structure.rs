@@ -1,5 +1,5 @@
-//! In: a tree and the JSON schema of its document. Out: every place where the tree does not have
-//! the shape of the document, in our words. It refuses to know what values mean.
+//! The check of a tree against the JSON schema of its document: every place where it does not have the
+//! shape of the document, in our words.
 
 use jsonschema::{
     ValidationError, Validator,
@@ -84,7 +84,7 @@ impl Structure {
                 out.push(Diagnostic::error(Code::OutOfRange, at.key, at.path.as_str(), message));
             }
             Kind::MinProperties { .. } => {
-                let message = "there is nothing below this key";
+                let message = "this section is empty";
                 out.push(Diagnostic::error(Code::EmptyMapping, at.key, at.path.as_str(), message));
             }
             Kind::Minimum { limit } => out.push(out_of_range(at, "less", limit)),
@@ -93,7 +93,7 @@ impl Structure {
         }
     }
 
-    /// A value of another type, or another word, than can stand at `at`.
+    /// A value of another type, or another word, than can be at `at`.
     fn wrong_value(&self, at: &At<'_>, error: &ValidationError<'_>) -> Option<Diagnostic> {
         let mut words = Vec::new();
         collect_words(error, &mut words);
@@ -110,7 +110,7 @@ impl Structure {
             }
             Value::Text(_) | Value::Number { .. } if (self.own_words.has_meaning)(at) => return None,
             Value::Text(text) if !words.is_empty() => {
-                let message = format!("`{text}` cannot stand here");
+                let message = format!("`{text}` is not allowed here");
                 Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)
                     .help(format!("write {expected}"))
                     .suggest(text, words.iter().copied())
@@ -163,7 +163,7 @@ impl Structure {
         }
         let path = child.map_or_else(|| parent.path.clone(), |at| at.path);
         let known = self.properties(error);
-        let diagnostic = Diagnostic::error(Code::UnknownKey, mark, path, format!("there is no key `{key}`"));
+        let diagnostic = Diagnostic::error(Code::UnknownKey, mark, path, format!("unknown key `{key}`"));
         let diagnostic = match known.as_slice() {
             [] => diagnostic,
             known => diagnostic.help(format!("the keys here are {}", quoted_list(known))),
@@ -185,7 +185,7 @@ impl Structure {
 }
 
 fn unknown_version(at: &At<'_>) -> Diagnostic {
-    let message = format!("this program knows version `1` of the format alone, found {}", at.node.describe());
+    let message = format!("only version `1` of the format is supported, found {}", at.node.describe());
     Diagnostic::error(Code::UnknownVersion, at.mark(), "version", message).replace_by("1")
 }
 

@@ -13,14 +13,14 @@ use super::{
     node::{At, Value},
 };
 
-/// Whether a length of time stands at `at`, by its key.
+/// Whether a length of time is at `at`, by its key.
 pub(crate) fn is_period(at: &At<'_>) -> bool {
     let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window", "horizon"];
     at.path == "waivers_warn"
         || keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
 }
 
-/// A length of time; nothing when there is none that can be read, which is reported, a number
+/// A length of time; `None` when there is none that can be read, which is reported, a number
 /// without its unit too.
 pub(crate) fn period(at: &At<'_>, out: &mut Diagnostics) -> Option<Period> {
     let written = match &at.node.value {
@@ -41,7 +41,7 @@ pub(crate) fn period(at: &At<'_>, out: &mut Diagnostics) -> Option<Period> {
     }
 }
 
-/// A whole number; nothing when there is none that can be read. Reports the numbers that the
+/// A whole number; `None` when there is none that can be read. Reports the numbers that the
 /// structure lets pass: JSON schema takes `1.0` for a whole number, and knows no largest one.
 pub(crate) fn whole_number(at: &At<'_>, out: &mut Diagnostics) -> Option<u32> {
     let Value::Number { number, written } = &at.node.value else {
@@ -50,7 +50,7 @@ pub(crate) fn whole_number(at: &At<'_>, out: &mut Diagnostics) -> Option<u32> {
     let whole = number.as_u64().and_then(|number| u32::try_from(number).ok());
     let passed = number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0);
     if whole.is_none() && passed {
-        let message = format!("`{written}` is no whole number of at most {}", u32::MAX);
+        let message = format!("`{written}` is not a whole number up to {}", u32::MAX);
         out.push(Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message));
     }
     whole
@@ -76,14 +76,14 @@ pub(crate) fn without_case(name: &str) -> String {
 pub(crate) fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
     if text.trim().is_empty() {
-        let message = "a text without a character";
+        let message = "empty text";
         out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
         return None;
     }
     Some(text.to_owned())
 }
 
-/// The texts of the list `at`, each of which must have a character and stand there once, by its
+/// The texts of the list `at`, each of which must have a character and be there once, by its
 /// form under `same`.
 pub(crate) fn names<'a>(
     at: &At<'a>,
@@ -95,14 +95,14 @@ pub(crate) fn names<'a>(
     let mut names = Vec::new();
     for (name, item) in at.texts() {
         if name.trim().is_empty() {
-            let message = "a name without a character";
+            let message = "empty name";
             out.push(Diagnostic::error(Code::BlankName, item.mark(), item.path.as_str(), message));
         } else if let Some(first) = seen.get(&same(name)) {
-            let message = format!("`{name}` stands here for the second time");
+            let message = format!("duplicate entry `{name}`");
             out.push(
                 Diagnostic::error(twice, item.mark(), item.path.as_str(), message)
                     .help("remove one of the two")
-                    .relate(first.mark(), "the first time"),
+                    .relate(first.mark(), "first given here"),
             );
         } else {
             seen.insert(same(name), item);
@@ -133,10 +133,10 @@ pub(crate) fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
             // A fraction and a negative number are no matter of meaning.
             let is_whole = number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0);
             if is_whole && !plain {
-                let message = format!("`{written}` is no identifier of a token");
+                let message = format!("`{written}` is not a token identifier");
                 out.push(
                     Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message)
-                        .help("write it as plans show it; in quotes when it is no plain number"),
+                        .help("write it as plans show it, in quotes unless it is a plain number"),
                 );
             }
             plain.then(|| TokenId::new(written))

@@ -55,7 +55,7 @@ fn what_a_target_cannot_hold_is_held_back_and_tolerated_only_where_the_config_fi
     insta::assert_snapshot!(shown(&lenient), @r#"
     No changes. world (memory) is as the policy says.
 
-    Reported, nothing is done about it:
+    Report only:
 
       ! token 7 "script" of mary                                         policy.yaml:4
           scope: read-write, limit read-only
@@ -96,7 +96,7 @@ fn without_a_key_for_marks_expiries_are_held_back_and_say_what_to_write() {
     insta::assert_snapshot!(shown(&plan), @r#"
     Nothing can be changed on world (memory), but not everything could be judged.
 
-    Reported, nothing is done about it:
+    Report only:
 
       ! token 7 "script" of mary                                         policy.yaml:2
           lifetime: no expiry, limit 90d

@@ -277,7 +277,7 @@ async fn on_bitbucket_it_is_the_date_of_the_answers_that_counts() {
     let (stub, repository) = dated(Some("yesterday".to_owned())).await;
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     assert_eq!(applied.code, Some(4), "{}{}", applied.stdout, applied.stderr);
-    assert!(applied.stderr.contains("no answer of the server has a date"), "{}", applied.stderr);
+    assert!(applied.stderr.contains("no response of the server has a date"), "{}", applied.stderr);
     assert!(stub.contents().writes.is_empty());
     let allowed = repository.run(&["apply", "--auto-approve", "--allow-clock-skew", "10m"]).await;
     assert_eq!(allowed.code, Some(0), "{}{}", allowed.stdout, allowed.stderr);

@@ -142,7 +142,7 @@ fn a_secret_in_the_file_is_refused_and_never_shown() {
 #[test]
 fn a_literal_secret_names_the_key_to_use_instead() {
     insta::assert_snapshot!(said("kind: gateway\n    url: https://h\n    auth: { user: me, password: hunter2 }"), @r"
-    error[literal-secret]: `password` would hold a secret, and a config file must not
+    error[literal-secret]: `password` would put a secret into the config file
      --> tokenwarden.yaml:7:23, at `targets.prod.auth.password`
       |
     7 |     auth: { user: me, password: ******* }
@@ -187,7 +187,7 @@ fn an_area_is_where_tokens_are_kept_and_no_kind_of_owner() {
     assert_eq!(codes(&areas("project, project")), ["duplicate-entry"]);
     assert_eq!(codes(&areas("")), ["empty-list"]);
     insta::assert_snapshot!(said(&areas("project, user")), @r"
-    error[unknown-word]: `user` is a kind of owner and no area
+    error[unknown-word]: `user` is a kind of owner, not an area
      --> tokenwarden.yaml:8:22, at `targets.prod.areas[1]`
       |
     8 |     areas: [project, user]
@@ -280,7 +280,7 @@ fn a_server_that_stands_there_twice_is_said_with_both_places() {
     assert_eq!(found(&stored("a/b.db"), &stored("./a//b.db")), warning);
     assert_eq!(found(&stored("a/b.db"), &stored("/a/b.db")), []);
     let bitbucket = |keys: &str| format!("{}, {keys}", at("bitbucket", urls.0));
-    let (meant, undo) = ("nothing to do if that is meant", "both look at the same tokens");
+    let (meant, undo) = ("nothing to do if this is intended", "both manage the same tokens");
     for (one, other, said) in [
         ("areas: [personal]", "areas: [project, repository]", meant),
         ("areas: [project], projects: ['A*']", "areas: [project], projects: [B, 'C*']", meant),
@@ -303,7 +303,7 @@ fn a_server_that_stands_there_twice_is_said_with_both_places() {
       |
     3 |   one: { policy: [p.yaml], kind: gateway, auth: { bearer_env: * }, url: 'http://localhost:80' }
       |                                                                         --------------------- the other target
-    help: keep one of them: both look at all tokens, and undo what the other does
+    help: keep one of them: both manage all tokens, and would undo each other's changes
     ");
 }
 

@@ -202,13 +202,13 @@ async fn a_parameter_that_a_list_does_not_know_is_refused_by_name() {
         let request = server.with_password("root", Method::GET, &format!("/rest/{path}"));
         let told = answer(request, StatusCode::BAD_REQUEST).await["errors"][0]["message"].clone();
         let name = path.split_once('?').unwrap().1.split_once('=').unwrap().0;
-        assert!(told.as_str().unwrap().starts_with(&format!("`{name}` is no parameter")), "{path}: {told}");
+        assert!(told.as_str().unwrap().starts_with(&format!("Unknown parameter `{name}`")), "{path}: {told}");
         let anonymous = server.request(Method::GET, &format!("/rest/{path}"));
         assert_eq!(status(anonymous).await, 401, "{path}");
     }
     let of_app = server.as_operator(Method::GET, &format!("{TOKENS}/tokensByFilter?userfilter=mary"));
     let told = answer(of_app, StatusCode::BAD_REQUEST).await;
-    assert!(told["errorMessage"].as_str().unwrap().starts_with("`userfilter`"), "{told}");
+    assert!(told["errorMessage"].as_str().unwrap().starts_with("Unknown parameter `userfilter`"), "{told}");
 }
 
 #[tokio::test]

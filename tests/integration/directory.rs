@@ -231,12 +231,12 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     insta::assert_snapshot!(told, @"
     the directory file cannot be read: unknown field `teams`, expected one of users, groups, projects at line 2, column 1
     the directory file cannot be read: unknown field `password`, expected one of name, id, display_name, email, active, password_env, password_hash at line 3, column 15
-    `A` is there twice; names are compared without regard to case
+    duplicate name `A`; names are not case-sensitive
     group `g` has the member `b`, who is not among the users
-    `G` is there twice; names are compared without regard to case
-    `a:b` cannot be a name: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`
+    duplicate name `G`; names are not case-sensitive
+    invalid name `a:b`: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`
     user `a` has both `password_env` and `password_hash`; write one of them
-    `password_hash` of `a` is no argon2 hash, such as `$argon2id$v=19$m=19456,t=2,p=1$..`
+    `password_hash` of `a` is not an argon2 hash, e.g. `$argon2id$v=19$m=19456,t=2,p=1$..`
     `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
     `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
     the directory file cannot be read: unexpected end of input at line 1, column 1

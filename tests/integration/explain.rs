@@ -240,7 +240,7 @@ fn a_token_that_no_target_has_is_an_error_that_names_the_targets() {
     assert_eq!(run.code, Some(1));
     assert_eq!(
         run.stderr,
-        "error: there is no token `4711` on quickstart; `plan` shows tokens with their identifiers\n"
+        "error: no token `4711` on quickstart; `plan` shows tokens with their identifiers\n"
     );
     assert_eq!(run.stdout, "");
 }
@@ -374,7 +374,7 @@ fn a_user_whom_no_directory_knows_is_an_error() {
     let run = quickstart.run(&["explain", "--owner", "nobody", "--from", "10.1.2.3", "--now", NOW]);
     assert_eq!(run.code, Some(1));
     assert!(
-        run.stderr.contains("there is no user `nobody` in the directory of the target"),
+        run.stderr.contains("unknown user `nobody`: not in the directory of the target"),
         "{}",
         run.stderr
     );

@@ -167,14 +167,14 @@ fn what_a_policy_cannot_ask_for_stands_in_a_comment() {
       allow: anywhere
       client_address: peer
 
-    # A policy cannot say this:
+    # A policy cannot express this:
     # password_authentication:
     #   state: disabled
     #   except_paths: [no/path]
 
     tokens:
       enforcement:
-        default: report                 # what is found is shown, and nothing is done about it
+        default: report                 # findings are reported, nothing is changed
     "#);
     let policy = policy(&text);
     assert!(policy.wanted(SettingKey::Permission(Permission::Create)).is_none());

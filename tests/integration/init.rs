@@ -96,8 +96,7 @@ fn a_file_that_says_something_else_stops_everything_before_anything_is_written()
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(4), ""));
     assert_eq!(
         refused.stderr,
-        "error: nothing was written, because this is there already and says something else: `policy/base.yaml`; \
-         move that away, or name an empty folder\n"
+        "error: nothing was written: these files exist with other content: `policy/base.yaml`; move them away, or name an empty folder\n"
     );
     assert_eq!(files(folder.path()), before);
 }

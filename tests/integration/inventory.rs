@@ -79,7 +79,7 @@ proptest! {
         let end = at.index(bytes.len());
         bytes.truncate(end);
         let error = mistake(bytes);
-        prop_assert!(error.contains("cut off") || error.contains("does not begin with a header"), "{error}");
+        prop_assert!(error.contains("truncated") || error.contains("does not begin with a header"), "{error}");
     }
 }
 
@@ -104,13 +104,13 @@ fn lines_that_are_missing_doubled_or_swapped_are_noticed() {
         mistake(changed.join("\n") + "\n")
     };
     assert!(without(token).contains("its trailer counts 12 users, 5 groups and 37 tokens"));
-    assert!(without(user).contains("it is not whole"));
+    assert!(without(user).contains("incomplete: "));
     assert!(with(&|lines| lines.insert(group, lines[group])).contains("does not belong there"));
     assert!(with(&|lines| lines.swap(user, group)).contains("does not belong there"));
     assert!(with(&|lines| lines.insert(token, lines[0])).contains("does not belong there"));
     assert!(with(&|lines| lines.push(lines[token])).contains(&format!("line {} does not", lines.len() + 1)));
     assert!(without(0).contains("does not begin with a header"));
-    assert!(with(&|lines| lines[token] = "{}").contains(&format!("line {} is no record", token + 1)));
+    assert!(with(&|lines| lines[token] = "{}").contains(&format!("line {} is not a record", token + 1)));
     let other = text.replacen(r#""format_version":"2.0""#, r#""format_version":"3.0""#, 1);
     assert!(mistake(other).contains("version `3.0`"));
     let other = text.replacen(r#""kind":"memory""#, r#""kind":"abacus""#, 1);
@@ -153,7 +153,7 @@ fn a_record_may_say_its_kind_anywhere_in_its_line_and_says_it_once() {
     for line in [r#"{"record":"user","record":"token","#, r#"{"record":"token","record":"token","#, "{"] {
         let changed = with(&|token| token.replace(first, line));
         let why = mistake(changed.join("\n") + "\n");
-        assert_eq!(why, format!("line {} is no record of an inventory", token + 1));
+        assert_eq!(why, format!("line {} is not a record of an inventory", token + 1));
     }
 }
 
@@ -243,17 +243,17 @@ fn a_snapshot_that_cannot_be_used_is_named_with_the_reason() {
     let plan = ["plan", "--inventory", "taken.jsonl"];
     refused(&["plan", "--inventory", "nowhere.jsonl"], "the inventory `nowhere.jsonl` cannot be used");
     quickstart.edit("taken.jsonl", r#""target":"quickstart""#, r#""target":"elsewhere""#);
-    refused(&plan, "it is of the target `elsewhere`, which the config file does not have");
+    refused(&plan, "it is from the target `elsewhere`, which the config file does not have");
     quickstart.edit(
         "taken.jsonl",
         r#""target":"elsewhere","kind":"embedded""#,
         r#""target":"quickstart","kind":"gateway""#,
     );
-    refused(&plan, "it is of a server of `kind: gateway`, and `quickstart` is of `kind: embedded` now");
+    refused(&plan, "it is from a server of `kind: gateway`, but `quickstart` is now of `kind: embedded`");
     quickstart.edit("taken.jsonl", r#""kind":"gateway""#, r#""kind":"embedded""#);
     let text = fs::read_to_string(quickstart.path("taken.jsonl")).unwrap();
     fs::write(quickstart.path("taken.jsonl"), text.split_at(text.len() - 90).0).unwrap();
-    refused(&plan, "cannot read tokens of taken.jsonl\n  because: it is cut off");
+    refused(&plan, "cannot read tokens of taken.jsonl\n  because: truncated after");
 }
 
 #[tokio::test(flavor = "multi_thread")]

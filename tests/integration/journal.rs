@@ -178,7 +178,7 @@ fn a_damaged_journal_is_named_and_nothing_is_written() {
     fs::write(&file, text.replacen("\"record\":\"attempted\"", "\"record\":\"tempted\"", 1)).unwrap();
     let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
     assert_eq!(run.code, Some(1), "{}", run.stdout);
-    assert!(run.stderr.contains("is damaged at line 31: it is no record"), "{}", run.stderr);
+    assert!(run.stderr.contains("is damaged at line 31: it is not a record"), "{}", run.stderr);
     assert_eq!(files(&quickstart.path("journal")).len(), 1);
 }
 
@@ -553,14 +553,14 @@ fn a_journal_file_that_is_a_link_a_pipe_or_a_device_is_named_and_not_read() {
         std::error::Error::source(&error).unwrap().to_string()
     };
     symlink("/dev/zero", &path).unwrap();
-    assert_eq!(refused(), "it is no regular file");
+    assert_eq!(refused(), "it is not a regular file");
     fs::remove_file(&path).unwrap();
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
-    assert_eq!(refused(), "it is no regular file");
+    assert_eq!(refused(), "it is not a regular file");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert_eq!(refused(), "it is no regular file");
+    assert_eq!(refused(), "it is not a regular file");
 }
 
 #[test]

@@ -141,8 +141,11 @@ async fn what_a_run_cannot_mean_is_refused_with_what_to_write() {
         refused(put, "`seconds` takes a whole number from 1 to 300").await;
     }
     for run in [json!(""), json!("a b"), json!("x".repeat(65)), json!("../x")] {
-        refused(server.as_operator(Method::PUT, LEASE).json(&with(&lease, "run", &run)), "names no run")
-            .await;
+        refused(
+            server.as_operator(Method::PUT, LEASE).json(&with(&lease, "run", &run)),
+            "is not the name of a run",
+        )
+        .await;
     }
     assert_eq!(
         status(server.as_operator(Method::PUT, LEASE).json(&with(&lease, "seconds", &json!(300)))).await,

@@ -93,7 +93,7 @@ fn a_token_is_marked_keeps_its_day_over_ten_runs_and_is_revoked_on_the_first_one
     Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
 
     Plan: 1 token to mark.
-    There is no budget over time: without a journal, each run is judged by itself.
+    No budget over time: without a journal, each run is judged on its own.
     0 of 1 token complies.
     "#);
     let marked = description(&world);
@@ -108,7 +108,7 @@ fn a_token_is_marked_keeps_its_day_over_ten_runs_and_is_revoked_on_the_first_one
     insta::assert_snapshot!(shown(&last_moment), @r#"
     No changes. world (memory) is as the policy says.
 
-    Ending already, the date is set:
+    Already scheduled to end:
 
         token 075905477751 "nightly build" of mary                       policy.yaml:3
           pending until 2026-12-08, then revoked         lifetime: no expiry, limit 90d
@@ -125,7 +125,7 @@ fn a_token_is_marked_keeps_its_day_over_ten_runs_and_is_revoked_on_the_first_one
           revoke, cannot be undone                       lifetime: no expiry, limit 90d; it was marked to end on 2026-12-08
 
     Plan: 1 token to revoke.
-    There is no budget over time: without a journal, each run is judged by itself.
+    No budget over time: without a journal, each run is judged on its own.
     0 of 1 token complies.
     "#);
     assert!(world.state().tokens.is_empty());

@@ -220,7 +220,7 @@ fn a_baseline_without_the_file_or_with_a_link_in_its_place_is_told() {
 
     change_by_hand(&quickstart);
     let link = quickstart.run(&["plan", "--baseline", "HEAD~1", "--now", NOW, "--format", "json"]);
-    assert_untold(&link, "HEAD~1", &["is no regular file"]);
+    assert_untold(&link, "HEAD~1", &["is not a regular file"]);
     let nothing = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
     assert_eq!(origins(&nothing), ["policy settings/password_authentication"]);
     assert!(nothing.stderr.contains("the baseline has no config file"), "{}", nothing.stderr);

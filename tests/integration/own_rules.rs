@@ -149,7 +149,7 @@ fn messages(when: &str) -> Vec<String> {
 #[test]
 fn an_unknown_member_is_shown_at_its_place_inside_the_expression() {
     insta::assert_snapshot!(shown("owner.name == \"grüße\" || token.scop == \"read-write\""), @r#"
-    error[bad-expression]: there is no member `scop` here
+    error[bad-expression]: unknown member `scop`
      --> policy.yaml:5:44, at `tokens.rules[0].when`
       |
     5 |       when: owner.name == "grüße" || token.scop == "read-write"
@@ -166,7 +166,7 @@ fn an_unknown_member_is_shown_at_its_place_inside_the_expression() {
     "#);
     let folded = ">-\n        token.scope == \"read-write\"\n        && token.last_use == null";
     insta::assert_snapshot!(shown(folded), @r#"
-    error[bad-expression]: there is no member `last_use` here, at character 38 of the expression
+    error[bad-expression]: unknown member `last_use`, at character 38 of the expression
      --> policy.yaml:6:9, at `tokens.rules[0].when`
       |
     6 |         token.scope == "read-write"
@@ -178,23 +178,26 @@ fn an_unknown_member_is_shown_at_its_place_inside_the_expression() {
 #[test]
 fn a_mistake_says_what_to_write() {
     for (when, message) in [
-        ("tokn.id == '1'", "there is no variable `tokn`"),
-        ("token == now", "`token` stands here without a member"),
+        ("tokn.id == '1'", "unknown variable `tokn`"),
+        ("token == now", "`token` needs a member here"),
         ("token.description", "the expression must be true or false"),
         ("now", "the expression must be true or false"),
         ("1 +", "the expression ends too early"),
-        ("token.id = '1'", "this is no expression: token recognition error at: '= '"),
-        ("token.id.name == '1'", "there is no member `name` here"),
-        ("has(token.expires)", "there is no function `has`"),
-        ("owner.groups.exists(g, g == 'x')", "there is no function `exists` with 2 arguments here"),
-        ("owner.groups == ['x']", "`owner.groups` stands behind `in` alone, with one name before it"),
+        ("token.id = '1'", "invalid expression: token recognition error at: '= '"),
+        ("token.id.name == '1'", "unknown member `name`"),
+        ("has(token.expires)", "unknown function `has`"),
+        ("owner.groups.exists(g, g == 'x')", "unknown function `exists` with 2 arguments"),
+        (
+            "owner.groups == ['x']",
+            "`owner.groups` works only on the right of `in`, with one name on the left",
+        ),
         (
             "token.id in owner.groups",
-            "a group is named by a text in quotes, so that its members can be asked for",
+            "a group must be named by a text in quotes, so that its members can be requested",
         ),
-        ("token['id'] == '1'", "nothing is looked up in brackets"),
+        ("token['id'] == '1'", "lookup in brackets is not supported"),
         ("duration(token.id) > duration('1h')", "`duration` takes one text in quotes"),
-        ("token.description.matches('(')", "`(` is no regular expression"),
+        ("token.description.matches('(')", "`(` is not a valid regular expression"),
         ("token.description.matches(token.id)", "`matches` takes a regular expression in quotes"),
         ("owner.kind == 'users'", "this is never `users`"),
         (

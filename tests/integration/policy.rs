@@ -147,7 +147,7 @@ fn a_diagnostic_shows_the_place_the_line_and_what_to_write() {
 #[test]
 fn a_diagnostic_shows_the_other_place_that_belongs_to_it() {
     insta::assert_snapshot!(rendered("version: 1\nversion: 1\n"), @r"
-    error[duplicate-key]: the key `version` stands here for the second time
+    error[duplicate-key]: duplicate key `version`
      --> policy.yaml:2:1, at `version`
       |
     2 | version: 1
@@ -155,7 +155,7 @@ fn a_diagnostic_shows_the_other_place_that_belongs_to_it() {
      ::: policy.yaml:1:1
       |
     1 | version: 1
-      | ------- the first time
+      | ------- first given here
     help: keep one of the two
     ");
 }

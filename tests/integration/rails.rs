@@ -221,7 +221,7 @@ fn a_plan_without_any_record_says_that_there_is_no_budget_over_time() {
     let plan = World::new(state()).plan(&policy("version: 1\npermissions: {use: nobody}\n"), time(NOW));
     let mut text = String::new();
     tokenwarden::report::text::plan(&plan, tokenwarden::report::Paint { colour: false }, &mut text).unwrap();
-    assert!(text.contains("\nThere is no budget over time: "), "{text}");
+    assert!(text.contains("\nNo budget over time: "), "{text}");
     let mut document = tokenwarden::saved::document::PlanDocument::new();
     document.add_plan(&plan);
     assert_eq!(document.targets.iter().filter(|target| target.budget.is_none()).count(), 1);

@@ -81,8 +81,8 @@ fn a_report_that_cannot_be_written_stops_the_run_before_anything_is_read_or_chan
     let quickstart = Quickstart::new();
     for (arguments, said) in [
         (&["--report", "html"][..], "KIND=FILE"),
-        (&["--report", "pdf=x"], "there is no report `pdf`"),
-        (&["--report", "html=missing/x.html"], "there is no folder"),
+        (&["--report", "pdf=x"], "unknown report `pdf`"),
+        (&["--report", "html=missing/x.html"], "the directory of `missing/x.html` does not exist"),
         (&["--report", "html=x", "--report", "sarif=x"], "two reports go to `x`"),
     ] {
         let run = quickstart.run(&[&["apply", "--auto-approve"], arguments].concat());
@@ -99,7 +99,11 @@ fn what_is_no_file_is_not_replaced_by_one() {
     let run =
         quickstart.run(&["plan", "--now", NOW, "--report", "html=folder", "--report", "json=plan.json"]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
-    assert!(run.stderr.contains("cannot write") && run.stderr.contains("no regular file"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("cannot write") && run.stderr.contains("not a regular file"),
+        "{}",
+        run.stderr
+    );
     assert!(quickstart.path("folder").is_dir());
     assert!(quickstart.path("plan.json").is_file(), "the other report is written all the same");
 }

@@ -87,7 +87,7 @@ async fn published_again_it_is_still_one_comment_whoever_writes_meanwhile() {
     let (server, quickstart) = (PullRequests::start().await, planned(&[]));
     publish(&quickstart, &server).await;
     let again = publish(&quickstart, &server).await;
-    assert!(again.stdout.contains("the comment says so already"), "{}{}", again.stdout, again.stderr);
+    assert!(again.stdout.contains("the comment is up to date"), "{}{}", again.stdout, again.stderr);
 
     quickstart.edit("policy/base.yaml", "\npassword_authentication: disabled", "\n");
     quickstart.run(&["plan", "--now", NOW, "--out", "plan.json"]);

@@ -470,7 +470,7 @@ async fn clients_are_told_the_version_of_bitbucket_that_the_command_line_names()
     let (code, _, told) =
         run(&folder, &["serve", "--store", "sqlite:store.db", "--compatible-version", "9.x"], "");
     assert_eq!(code, 64, "{told}");
-    assert!(told.contains("`9.x` is no version of Bitbucket"), "{told}");
+    assert!(told.contains("`9.x` is not a version of Bitbucket"), "{told}");
 }
 
 /// Reads the log up to a line that has `words`.

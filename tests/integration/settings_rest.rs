@@ -53,12 +53,12 @@ async fn a_document_that_cannot_be_enforced_is_refused_with_the_place_of_the_mis
     for (pointer, value, expected) in [
         ("/network/allow", json!([]), "`network.allow`: the list of networks is empty; write `anywhere`"),
         ("/permissions/manage_others", json!("everyone"), "`permissions.manage_others`: `everyone` cannot"),
-        ("/limits", json!([{"max_lifetime": "90"}]), "`limits[0].max_lifetime`: `90` is no length of time"),
+        ("/limits", json!([{"max_lifetime": "90"}]), "`limits[0].max_lifetime`: `90` is not a duration"),
         ("/password_authentication", json!("maybe"), "`password_authentication`: `maybe` is neither"),
         (
             "/network/client_address",
             json!({"header": "X-Forwarded-For", "trusted_proxies": ["10.0.0.5", "::/0"]}),
-            "`network.client_address`: `trusted_proxies` hold all addresses of IPv4 or IPv6",
+            "`network.client_address`: `trusted_proxies` trusts all of IPv4 or IPv6",
         ),
         ("/permissions/use", json!(7), "The body cannot be read"),
     ] {

@@ -100,17 +100,17 @@ fn a_certificate_that_ends_within_30_days_is_told_of() {
     let (folder, authority) = (folder(), authority());
     certify(&folder, &authority, 20);
     let mut process = serve(&folder, &[]);
-    let line = told(&mut process, "the certificate ends soon");
+    let line = told(&mut process, "the certificate expires soon");
     assert!(
         line.contains("server.pem") && (line.contains("\"days\":19") || line.contains("\"days\":20")),
         "{line}"
     );
     certify(&folder, &authority, -2);
-    told(&mut process, "the certificate has ended");
+    told(&mut process, "the certificate has expired");
     certify(&folder, &authority, 40);
     told(&mut process, "the certificate was read again");
     let (rest, _) = process.stop_and_read();
-    assert!(!rest.contains("ends soon"), "{rest}");
+    assert!(!rest.contains("expires soon"), "{rest}");
 }
 
 #[tokio::test]

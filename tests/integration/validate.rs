@@ -111,10 +111,10 @@ fn policy_files_are_checked_by_themselves_without_a_config_file() {
     let (code, text) = validate(folder.path(), &["missing.yaml", "."]);
     assert_eq!(code, 3);
     assert!(
-        text.contains("error[unreadable-file]: `missing.yaml` cannot be read: there is no such file"),
+        text.contains("error[unreadable-file]: `missing.yaml` cannot be read: the file does not exist"),
         "{text}"
     );
-    assert!(text.contains("error[no-regular-file]: `.` is no regular file"), "{text}");
+    assert!(text.contains("error[no-regular-file]: `.` is not a regular file"), "{text}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_missing_config_file_is_said_and_exits_with_3() {
     let folder = folder(&[]);
     let (code, text) = validate(folder.path(), &[]);
     assert_eq!(code, 3);
-    assert!(text.contains("`tokenwarden.yaml` cannot be read: there is no such file"), "{text}");
+    assert!(text.contains("`tokenwarden.yaml` cannot be read: the file does not exist"), "{text}");
 }
 
 #[cfg(unix)]

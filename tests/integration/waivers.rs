@@ -250,7 +250,7 @@ fn the_plan_counts_and_lists_what_is_waived() {
       ~ tokens.limits                                                    policy.yaml:2
           + - max_lifetime: 7d
 
-    Waived, nothing is done about it for now:
+    Waived:
 
       - token 1 "OPS-1 nightly" of mary                                  policy.yaml:4
           lifetime: lives from 2026-11-01 to 2026-12-24, limit 7d

@@ -69,7 +69,7 @@ fn targets_are_chosen_by_name_and_an_unknown_name_is_a_mistake_of_the_command_li
     };
     assert_eq!(names(&["--target", "a"]), Ok(vec!["a".to_owned()]));
     assert_eq!(names(&["--target", "a", "--target", "b"]), Ok(vec!["b".to_owned(), "a".to_owned()]));
-    let error = "there is no target `c`; the config file has `b`, `a`".to_owned();
+    let error = "unknown target `c`; the config file has `b`, `a`".to_owned();
     assert_eq!(names(&["--target", "c"]), Err((Ending::Usage, error)));
 }
 

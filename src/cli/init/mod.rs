@@ -16,13 +16,13 @@ use clap::{Args, ValueEnum};
 use super::{CommandResult, Global, atomic::CannotWrite, output, schema::Document};
 use crate::run::{Ending, Failure, reading::read_regular};
 
-/// Writes a policy repository that can be tried out at once, and the files that run it in CI
+/// Write a policy repository that can be tried out at once, and the files that run it in CI
 ///
 /// The one target in it is a server inside the program, with a few users and tokens to try things on.
-/// Files that are there already and say something else are never touched: nothing is written then.
+/// Existing files with other content are never touched: if there are any, nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// The folder to write to; made when it is missing. The present one by default
+    /// The folder to write to, created if missing [default: the current one]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Also write the files for this CI system
@@ -94,8 +94,7 @@ fn repository() -> Result<Vec<Template>, Failure> {
 /// Files of the repository are there and say something else.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "nothing was written, because this is there already and says something else: {}; \
-     move that away, or name an empty folder", .paths.join(", ")
+    "nothing was written: these files exist with other content: {}; move them away, or name an empty folder", .paths.join(", ")
 )]
 struct InTheWay {
     paths: Vec<String>,

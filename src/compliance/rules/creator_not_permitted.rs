@@ -1,6 +1,5 @@
-//! `creator-not-permitted`: somebody made the token for somebody else without being permitted to.
-//! In: who may manage the tokens of others. Out: a verdict. Where the server does not tell who made
-//! a token, it is not tried.
+//! The rule `creator-not-permitted`: the token was made for another person by a creator without the
+//! permission to. Not tried where the server does not tell who made a token.
 
 use super::{super::owner::holding, NotTried, Subject, Verdict};
 use crate::model::{Permission, brief};

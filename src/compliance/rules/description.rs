@@ -1,5 +1,5 @@
-//! `description`: the description does not match. In: the pattern of the limit. Out: a verdict. It
-//! refuses to show the description: that is the report's, which escapes it.
+//! The rule `description`: the description does not match the pattern of the limit. The description is
+//! shown only by the report, which escapes it.
 
 use super::{Subject, Verdict, words_not_known};
 use crate::model::LimitKey;

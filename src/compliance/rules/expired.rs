@@ -1,5 +1,5 @@
-//! `expired`: the token expired long ago and is still listed. In: its expiry. Out: a verdict. The
-//! server refuses such a token anyway; what is left is to tidy up, so that a month is waited.
+//! The rule `expired`: the token expired long ago and is still listed. The server refuses such a token
+//! anyway; what is left is to tidy up, so the rule waits a month.
 
 use super::{NotTried, Subject, Verdict, day};
 use crate::model::Period;

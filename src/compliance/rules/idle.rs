@@ -1,5 +1,5 @@
-//! `idle`: the last use lies longer ago than `max_idle`. In: the limit. Out: a verdict. A token that
-//! was never used is the subject of `never-used`.
+//! The rule `idle`: the last use lies longer ago than `max_idle`. A token that was never used is the
+//! subject of `never-used`.
 
 use super::{NotTried, Subject, Verdict, day};
 use crate::model::LimitKey;

@@ -1,5 +1,5 @@
-//! `lifetime`: the token never expires, or lives longer than `max_lifetime`. In: the limit. Out: a
-//! verdict. A day more than the limit is forgiven: servers round an expiry to the end of a day.
+//! The rule `lifetime`: the token never expires, or lives longer than `max_lifetime`. A day more than the
+//! limit is forgiven: servers round an expiry to the end of a day.
 
 use super::{Subject, Verdict, day};
 use crate::model::{LimitKey, Period};

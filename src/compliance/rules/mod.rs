@@ -1,7 +1,7 @@
 //! The rules: one rule, one file, one name.
 //!
-//! In: one token with its owner, the policy and the time. Out: a verdict. A rule refuses to know
-//! other tokens, and what is done about its finding.
+//! From one token with its owner, the policy and the time to a verdict. A rule knows neither other tokens
+//! nor what is done about its finding.
 
 mod creator_not_permitted;
 mod description;
@@ -144,7 +144,7 @@ impl fmt::Display for NotTried {
 
 /// Tries every rule on `subject`: the built-in ones in their order, then the policy's own ones.
 pub(super) fn check_all(subject: &Subject<'_>) -> impl Iterator<Item = (Rule, Verdict)> {
-    // `rule-error` comes of own rules.
+    // `rule-error` results from own rules.
     let built_in = RuleCode::ALL.into_iter().filter(|&rule| rule != RuleCode::RuleError);
     built_in.map(|rule| (rule.into(), check(rule, subject))).chain(own::check_all(subject))
 }
@@ -177,7 +177,7 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         RuleCode::CreatorNotPermitted => creator_not_permitted::check(subject),
         // It was tried above.
         RuleCode::Expired => Verdict::NotTried(NotTried::NotExpired),
-        // It comes of own rules.
+        // It results from own rules.
         RuleCode::RuleError => Verdict::NotTried(NotTried::NoError),
     }
 }
@@ -208,7 +208,7 @@ impl Subject<'_> {
         self.policy.limits.get().map_or(&[], |limits| &limits.value)
     }
 
-    /// The verdict of a rule whose parameter stands in the limits at `key`: `fails` is given the
+    /// The verdict of a rule whose parameter is in the limits at `key`: `fails` is given the
     /// parameter and answers what is wrong.
     fn limited<T>(
         &self,

@@ -1,5 +1,5 @@
-//! `never-used`: the token was never used and is older than `max_unused`. In: the limit. Out: a
-//! verdict. A token with any use is the subject of `idle`.
+//! The rule `never-used`: the token was never used and is older than `max_unused`. A token with any use is
+//! the subject of `idle`.
 
 use super::{NotTried, Subject, Verdict, day};
 use crate::model::LimitKey;

@@ -1,6 +1,6 @@
-//! The policy's own rules. In: their expressions. Out: a verdict for each; where an expression fails,
-//! the finding `rule-error`, which names the rule: that is never a crash, and never "complies". It
-//! refuses to guess what a group that the server does not know would say.
+//! The policy's own rules: a verdict for each. Where an expression fails, the finding is `rule-error`,
+//! which names the rule: that is never a crash, and never "complies". What a group that the server does not
+//! know would say is never guessed.
 
 use crate::{
     inventory::{People, Presence, Unsure},

@@ -1,5 +1,5 @@
-//! `owner-inactive`: the directory says that the owner is not active. In: what the directory says.
-//! Out: a verdict. An owner whom it does not know is another rule's subject.
+//! The rule `owner-inactive`: the directory says that the owner is not active. An owner whom it does not
+//! know is another rule's subject.
 
 use super::{NotTried, Subject, Verdict, undecided};
 use crate::{

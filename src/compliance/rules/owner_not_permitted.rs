@@ -1,5 +1,5 @@
-//! `owner-not-permitted`: the owner is outside `permissions.use`. In: who may use tokens. Out: a
-//! verdict. It says nothing of owners whom the directory does not know or who are not active.
+//! The rule `owner-not-permitted`: the owner is outside `permissions.use`. It says nothing of owners whom
+//! the directory does not know or who are not active.
 
 use super::{NotTried, Subject, Verdict};
 use crate::{

@@ -1,5 +1,5 @@
-//! `owner-unknown`: the owner is not in the directory. In: what the directory says. Out: a verdict.
-//! It refuses to guess why, and to take who is not in a part of the directory for unknown.
+//! The rule `owner-unknown`: the owner is not in the directory. An owner missing from a part of the
+//! directory is not taken for unknown.
 
 use super::{NotTried, Subject, Verdict, undecided};
 use crate::{

@@ -1,5 +1,4 @@
-//! `scope`: the token reaches further than `max_scope`. In: the limit. Out: a verdict. A token that
-//! is older than scopes counts as read-write.
+//! The rule `scope`: the token exceeds `max_scope`. A token that is older than scopes counts as read-write.
 
 use super::{Subject, Verdict, scope_not_known};
 use crate::model::{LimitKey, TokenScope};

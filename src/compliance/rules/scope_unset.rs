@@ -1,5 +1,5 @@
-//! `scope-unset`: the token is older than scopes. In: the token. Out: a verdict. It refuses to know
-//! the limit: that such a token reaches too far is what `scope` says.
+//! The rule `scope-unset`: the token is older than scopes. That such a token exceeds its limit is what
+//! `scope` says.
 
 use super::{Subject, Verdict, scope_not_known};
 use crate::model::TokenScope;

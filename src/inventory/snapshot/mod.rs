@@ -1,9 +1,8 @@
 //! What was seen on a target, kept in a file.
 //!
-//! In: a reader, and the place to write to; or what was written. Out: a snapshot: JSON, a record a line,
-//! first a header, then users, groups and tokens, and last a trailer with counts, so that a snapshot that was
-//! cut off is known for one; or a reader that answers as the target did. It refuses to know files, and never
-//! holds all tokens. There is no secret in it: what it is made from has none.
+//! A snapshot is JSON, a record a line: first a header, then users, groups and tokens, and last a trailer
+//! with counts, so that a truncated snapshot is recognised. It is written from a reader, and read back as a
+//! reader that answers as the target did. It never holds all tokens in memory, and contains no secret.
 
 mod names;
 mod read;

@@ -1,5 +1,5 @@
-//! In: the lines of a snapshot. Out: a reader that answers what the target answered then. It refuses to
-//! pass over anything: what is cut off, out of order or miscounted is an error.
+//! A reader over the lines of a snapshot, which answers what the target answered then. What is truncated,
+//! out of order or miscounted is an error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,16 +49,16 @@ pub enum SnapshotError {
     #[error("it cannot be read")]
     Unreadable(#[from] io::Error),
     /// It does not begin like one.
-    #[error("it is no inventory: it does not begin with a header; make one with `tokenwarden inventory`")]
+    #[error("not an inventory: it does not begin with a header; create one with `tokenwarden inventory`")]
     NoHeader,
     /// It has another form.
-    #[error("it has version `{0}` of the form, and this program reads {FORMAT_VERSION} alone; make it anew")]
+    #[error("unsupported version `{0}` of the format, this program reads {FORMAT_VERSION}; create it again")]
     Version(String),
     /// It is of a server that this program cannot plan for.
     #[error("it is of a server of `kind: {0}`, which this program does not know")]
     Kind(String),
-    /// A line is no record.
-    #[error("line {line} is no record of an inventory")]
+    /// A line is not a record.
+    #[error("line {line} is not a record of an inventory")]
     NoRecord {
         /// Its number, from 1.
         line: u64,
@@ -66,8 +66,8 @@ pub enum SnapshotError {
         #[source]
         cause: serde_json::Error,
     },
-    /// A line says something that means nothing.
-    #[error("line {line} means nothing")]
+    /// A line says something that is invalid.
+    #[error("line {line} is invalid")]
     BadRecord {
         /// Its number, from 1.
         line: u64,
@@ -82,14 +82,14 @@ pub enum SnapshotError {
         line: u64,
     },
     /// It ends before its trailer.
-    #[error("it is cut off: it ends after {lines} lines, without a trailer; make it anew")]
+    #[error("truncated after {lines} lines (no trailer); create it again")]
     CutOff {
         /// How many whole lines there are.
         lines: u64,
     },
     /// Its trailer counts other records than there are.
     #[error(
-        "it is not whole: its trailer counts {} users, {} groups and {} tokens, and there are {}, {} and {}",
+        "incomplete: its trailer counts {} users, {} groups and {} tokens, and there are {}, {} and {}",
         .told.users, .told.groups, .told.tokens, .found.users, .found.groups, .found.tokens
     )]
     Miscounted {
@@ -158,13 +158,13 @@ impl<R: BufRead + Seek> Snapshot<R> {
         &self.header.kind
     }
 
-    /// The moment that it shows, UTC.
+    /// The time that it shows, UTC.
     #[must_use]
     pub fn seen_at(&self) -> Timestamp {
         self.header.seen_at
     }
 
-    /// What runs had done lately then; nothing when nobody kept a record of it.
+    /// What runs had done lately then; `None` when nobody kept a record of it.
     #[must_use]
     pub fn budget(&self) -> Option<&Budget> {
         self.header.budget.as_ref()
@@ -180,7 +180,7 @@ impl<R: BufRead + Seek> Snapshot<R> {
     }
 
     /// Counts the tokens of each owner; `None` when something else is found than tokens and a trailer, which
-    /// whoever reads the tokens is told.
+    /// anyone who reads the tokens is told.
     fn count_tokens(&self) -> Option<Census> {
         let (mut lines, mut names, mut census) = (self.lines(), self.names(), Census::default());
         lines.go_to(self.tokens_at).ok()?;

@@ -1,5 +1,4 @@
-//! In: the nouns of an inventory. Out: the records of a snapshot, and the nouns again. It refuses to know in
-//! which order the records stand.
+//! The records of a snapshot, and their conversion from and to the types of an inventory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,7 +60,7 @@ impl<'a> Record<'a> {
 /// What was looked at, when, and everything but people and tokens.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Header {
-    /// Version of this form.
+    /// Version of this format.
     pub(super) format_version: String,
     /// Name of the target in the config file.
     pub(super) target: String,
@@ -188,7 +187,7 @@ enum CredentialRecord {
     },
     /// A bearer credential of which nobody says which token it is.
     Unidentified,
-    /// A bearer credential that is no token.
+    /// A bearer credential that is not a token.
     NoToken,
     /// A password.
     Password,
@@ -246,10 +245,10 @@ pub enum BadRecord {
     #[error(transparent)]
     Settings(#[from] BadSettings),
     /// There is no such setting.
-    #[error("there is no setting `{0}`")]
+    #[error("unknown setting `{0}`")]
     Setting(String),
     /// The name is not one of an owner of that kind.
-    #[error("`{0}` is no {word}", word = .1.word())]
+    #[error("`{0}` is not a valid {word}", word = .1.word())]
     Owner(String, OwnerKind),
 }
 

@@ -59,7 +59,7 @@ struct MarkRecord {
     /// From when on a run revokes it, UTC, RFC 3339.
     #[schemars(with = "String")]
     until: Timestamp,
-    /// The day that stands in the description, UTC, RFC 3339; null when somebody took it off.
+    /// The day written in the description, UTC, RFC 3339; null when somebody took it off.
     #[schemars(with = "Option<String>")]
     shown: Option<Timestamp>,
 }

@@ -1,5 +1,4 @@
-//! In: a reader, and a place for lines. Out: a snapshot of what the reader shows, written as it comes. It
-//! refuses to know where the lines go.
+//! The writing of a snapshot, record by record as the reader shows them.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +26,7 @@ pub struct About<'a> {
     pub kind: &'a str,
     /// The moment of the reading, UTC.
     pub seen_at: Timestamp,
-    /// What runs did lately; nothing when nobody keeps a record of it.
+    /// What runs did lately; `None` when nobody keeps a record of it.
     pub budget: Option<Budget>,
 }
 
@@ -65,8 +64,8 @@ pub enum SnapshotNotWritten {
 ///
 /// # Errors
 ///
-/// When something cannot be read or written. What was written until then is no whole snapshot, and is known
-/// for that.
+/// When something cannot be read or written. What was written until then is not a whole snapshot, and is
+/// known for that.
 pub async fn write(
     about: &About<'_>,
     asked: &Asked,

@@ -1,6 +1,5 @@
-//! In: the tree of an expression. Out: the same tree with names in lower case and the groups that it
-//! asks for, or every name, member, function and word in it that there is not. It refuses to evaluate
-//! anything.
+//! The check of the tree of an expression: the same tree with names in lower case and the groups that it
+//! asks for, or every unknown name, member, function and word in it. Nothing is evaluated.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -61,7 +60,7 @@ const METHODS: &[(&str, usize)] = &[
     ("getSeconds", 0),
 ];
 
-/// What comes of a check without a mistake.
+/// The result of a check without a mistake.
 pub(super) struct Checked {
     pub(super) tree: IdedExpr,
     pub(super) groups: BTreeSet<GroupName>,
@@ -76,7 +75,7 @@ pub(super) fn check(mut tree: IdedExpr, source: &SourceInfo) -> Result<Checked, 
     checker.part(&mut tree, 0);
     if checker.parts > PARTS_AT_MOST {
         let message = format!("the expression has more than {PARTS_AT_MOST} parts");
-        return Err(vec![BadExpression::whole(message, "make it several rules")]);
+        return Err(vec![BadExpression::whole(message, "split it into several rules")]);
     }
     if checker.mistakes.is_empty() {
         checker.mistakes = kinds::check(&tree, source);
@@ -124,7 +123,7 @@ impl Checker<'_> {
             Expr::Select(select) => self.select(id, select),
             Expr::Call(call) => self.call(id, call, depth),
             Expr::Map(_) | Expr::Struct(_) | Expr::Comprehension(_) | Expr::Unspecified => {
-                self.mistake(id, "", "this cannot stand here", "an expression is made of comparisons");
+                self.mistake(id, "", "this is not allowed here", "an expression consists of comparisons");
             }
         }
     }
@@ -134,11 +133,11 @@ impl Checker<'_> {
         match name {
             "now" => {}
             "token" | "owner" => {
-                let message = format!("`{name}` stands here without a member");
+                let message = format!("`{name}` needs a member here");
                 self.mistake(id, name, &message, &known("the members are", &facts::members(name)));
             }
             other => {
-                let message = format!("there is no variable `{other}`");
+                let message = format!("unknown variable `{other}`");
                 self.unknown(id, other, &message, "the variables are", &["token", "owner", "now"]);
             }
         }
@@ -152,11 +151,17 @@ impl Checker<'_> {
         };
         let field = select.field.as_str();
         if !members.contains(&field) {
-            let message = format!("there is no member `{field}` here");
+            let message = format!("unknown member `{field}`");
             self.unknown(id, field, &message, "the members are", &members);
         } else if field == "groups" {
             let help = "write `\"NAME\" in owner.groups`";
-            self.mistake(id, field, "`owner.groups` stands behind `in` alone, with one name before it", help);
+            self.mistake(
+                id,
+                field,
+                "`owner.groups` works only on the right of `in`, with one name on the \
+                                     left",
+                help,
+            );
         }
     }
 
@@ -208,19 +213,17 @@ impl Checker<'_> {
                 self.mistake(
                     id,
                     "[",
-                    "nothing is looked up in brackets",
+                    "lookup in brackets is not supported",
                     "write a member, such as `token.id`",
                 );
             }
             operators::HAS => {
-                let help =
-                    "every member is there, and null where it is absent: write `token.expires != null`";
-                self.mistake(id, function, "there is no function `has`", help);
+                let help = "every member exists, and is null when absent: write `token.expires != null`";
+                self.mistake(id, function, "unknown function `has`", help);
             }
             _ => {
                 let plural = if count == 1 { "" } else { "s" };
-                let message =
-                    format!("there is no function `{}` with {count} argument{plural} here", shown(function));
+                let message = format!("unknown function `{}` with {count} argument{plural}", shown(function));
                 let names: Vec<&str> =
                     OF_LITERAL.iter().copied().chain(METHODS.iter().map(|(name, _)| *name)).collect();
                 self.unknown(id, function, &message, "the functions are", &names);
@@ -235,7 +238,7 @@ impl Checker<'_> {
             return false;
         }
         let Some(group) = literal(name).map(GroupName::new) else {
-            let message = "a group is named by a text in quotes, so that its members can be asked for";
+            let message = "a group must be named by a text in quotes, so that its members can be requested";
             self.mistake(id, "in", message, "write `\"NAME\" in owner.groups`");
             return true;
         };

@@ -1,6 +1,5 @@
-//! In: a token and how its owner stands. Out: the variables `token`, `owner` and `now` of expressions.
-//! It refuses to know any expression. Names of users and groups are in lower case here, as expressions
-//! are read: names compare without regard to case.
+//! The variables `token`, `owner` and `now` of expressions. Names of users and groups are in lower case
+//! here, as expressions are read: names are not case-sensitive.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -353,7 +353,7 @@ fn instead(odd: &IdedExpr, wanted: Kinds, other: Option<&IdedExpr>) -> String {
         text.parse::<Timestamp>().ok().map(|moment| moment.to_string()).or_else(day)
     };
     let example = if literal == Some(&LiteralValue::Null) {
-        return "leave the comparison out: what it is compared with is always there".to_owned();
+        return "remove the comparison: the other side is never null".to_owned();
     } else if let Some(word) = other.and_then(word_of) {
         format!("\"{word}\"")
     } else if wanted.meets(Kinds::TEXT) {

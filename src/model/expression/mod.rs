@@ -1,7 +1,6 @@
-//! In: the text of a condition in the Common Expression Language (<https://cel.dev>). Out: a condition
-//! that can be tried on tokens, or what is wrong with it and where. It refuses to know what follows
-//! when it holds. Nothing makes it hang or overflow: length, depth and parts are limited, there are no
-//! loops, and a regular expression is a literal that was compiled before.
+//! A condition in the Common Expression Language (<https://cel.dev>) that can be tried on tokens, or what
+//! is wrong with its text and where. Nothing makes it hang or overflow: length, depth and parts are
+//! limited, there are no loops, and a regular expression is a literal that was compiled before.
 
 mod check;
 mod facts;
@@ -41,7 +40,7 @@ impl Expression {
         let length = text.chars().count();
         if length > CHARACTERS_AT_MOST {
             let message = format!("the expression has {length} characters, more than {CHARACTERS_AT_MOST}");
-            return Err(vec![BadExpression::whole(message, "make it several rules")]);
+            return Err(vec![BadExpression::whole(message, "split it into several rules")]);
         }
         let parser = facts::environment().parser().max_recursion_depth(DEPTH_AT_MOST).error_recovery_limit(1);
         let parsed = parser.parse_with_source_info(text);
@@ -99,7 +98,7 @@ impl Expression {
                 let message = format!("the expression fails on {whose}: {failed}");
                 (
                     message,
-                    "what may be absent is null: write `token.last_used != null && ..` before it is compared",
+                    "absent values are null: write `token.last_used != null && ..` before the comparison",
                 )
             };
             return Err(BadExpression::whole(message, help));
@@ -187,8 +186,11 @@ fn syntax(text: &str, errors: &ParseErrors) -> BadExpression {
     const HELP: &str = "the language is CEL, https://cel.dev";
     let Some(first) = errors.errors.first().filter(|first| first.source.is_none()) else {
         // What goes beyond its limits, the parser gives up without a place.
-        let message = format!("brackets are nested more than {DEPTH_AT_MOST} deep, or this is no expression");
-        return BadExpression::whole(message, "make it simpler, or several rules");
+        let message = format!(
+            "brackets are nested more than {DEPTH_AT_MOST} deep, or this is not an \
+                               expression"
+        );
+        return BadExpression::whole(message, "simplify it, or split it into several rules");
     };
     if first.msg.contains("'<EOF>'") {
         return BadExpression::whole("the expression ends too early".to_owned(), HELP);
@@ -203,6 +205,6 @@ fn syntax(text: &str, errors: &ParseErrors) -> BadExpression {
         let start = line_start + at;
         start..start + c.len_utf8()
     });
-    let message = format!("this is no expression: {words}");
+    let message = format!("invalid expression: {words}");
     BadExpression { at, message, help: Some(HELP.to_owned()), replacement: None }
 }

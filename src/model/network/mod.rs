@@ -142,7 +142,7 @@ impl AddressSet {
         self.difference(&self.difference(other))
     }
 
-    /// How many addresses it holds; `u128::MAX` stands for that many or more.
+    /// How many addresses it holds; `u128::MAX` means that many or more.
     #[must_use]
     pub fn count(&self) -> u128 {
         self.v4
@@ -318,7 +318,7 @@ impl fmt::Display for AddressRange {
 }
 
 impl AddressRange {
-    /// The addresses of `network`, an IPv4-mapped one as IPv4; nothing when it is one that also
+    /// The addresses of `network`, an IPv4-mapped one as IPv4; `None` when it is one that also
     /// holds other addresses than mapped ones, although its own address is mapped.
     fn of_network(network: IpNet) -> Option<Self> {
         match network {

@@ -9,20 +9,20 @@ use ipnet::IpNet;
 
 use super::{AddressRange, canonical};
 
-/// The text is no address, network or range.
+/// The text is not an address, network or range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRange {
-    /// It is no single address, where one was asked for.
-    #[error("`{0}` is no address")]
+    /// It is not a single address, where one was asked for.
+    #[error("`{0}` is not an IP address")]
     Address(String),
     /// It has none of the three forms.
-    #[error("`{0}` is no address, network (`10.0.0.0/8`) or range (`10.0.0.1-10.0.0.9`)")]
+    #[error("`{0}` is not an address, network (`10.0.0.0/8`) or range (`10.0.0.1-10.0.0.9`)")]
     Form(String),
     /// A number of it begins with a zero.
     #[error(transparent)]
     LeadingZero(LeadingZero),
     /// A network with bits set behind its length.
-    #[error("`{text}` has bits set behind its length; the network is `{meant}`")]
+    #[error("`{text}` has host bits set; the network is `{meant}`")]
     HostBits {
         /// As written.
         text: String,
@@ -38,10 +38,13 @@ pub enum BadRange {
         meant: String,
     },
     /// A range from one address family to the other.
-    #[error("`{0}` goes from one address family to the other")]
+    #[error("`{0}` mixes IPv4 and IPv6")]
     Mixed(String),
     /// An IPv4-mapped network that is wider than all of IPv4.
-    #[error("`{0}` holds more than the IPv4-mapped addresses; write the IPv4 and the IPv6 network apart")]
+    #[error(
+        "`{0}` holds more than the IPv4-mapped addresses; write the IPv4 and the IPv6 network \
+             separately"
+    )]
     WiderThanMapped(String),
 }
 
@@ -171,7 +174,7 @@ mod tests {
     fn a_mistake_in_a_network_says_what_was_meant() {
         assert_eq!(
             error("10.0.0.1/8"),
-            Err("`10.0.0.1/8` has bits set behind its length; the network is `10.0.0.0/8`".to_owned())
+            Err("`10.0.0.1/8` has host bits set; the network is `10.0.0.0/8`".to_owned())
         );
         assert_eq!(
             error("10.0.0.9-10.0.0.1"),

@@ -103,10 +103,10 @@ pub enum PasswordAuthenticationDocument {
 pub struct PasswordExceptionsDocument {
     /// `disabled`.
     pub state: String,
-    /// Users who may still use a password; `*` stands for any text.
+    /// Users who may still use a password; `*` matches any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except_users: Vec<String>,
-    /// Paths on which a password still works; `*` stands for any text.
+    /// Paths on which a password still works; `*` matches any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except_paths: Vec<String>,
 }
@@ -123,7 +123,7 @@ pub struct LimitDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub owner_kind: Option<Vec<OwnerKind>>,
-    /// Keys of projects; `*` stands for any text.
+    /// Keys of projects; `*` matches any text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub projects: Option<Vec<String>>,
@@ -306,7 +306,7 @@ pub(super) fn holders(written: &WordOrList, permission: Permission) -> Result<Ho
 
 fn group_list(names: &[String]) -> Result<Groups, String> {
     if names.iter().any(|name| name.trim().is_empty()) {
-        return Err("a group has no name".to_owned());
+        return Err("empty group name".to_owned());
     }
     Groups::new(names.iter().map(|name| GroupName::new(name.as_str())))
         .ok_or_else(|| "the list of groups is empty; write `nobody`".to_owned())
@@ -335,8 +335,8 @@ pub(super) fn client_address(written: &ClientAddressDocument) -> Result<ClientAd
                 return Err("a header needs `trusted_proxies`; without one write `peer`".to_owned());
             }
             if trusted_proxies.covers_a_family() {
-                let problem = "`trusted_proxies` hold all addresses of IPv4 or IPv6, so that anybody could \
-                               choose the address of a client; name the proxies";
+                let problem = "`trusted_proxies` trusts all of IPv4 or IPv6, so any client could spoof its \
+                               address; name the proxies";
                 return Err(problem.to_owned());
             }
             let name = HeaderName::new(written.header.as_str()).map_err(|error| error.to_string())?;
@@ -361,7 +361,7 @@ pub(super) fn password_authentication(
             }))
         }
         PasswordAuthenticationDocument::Exceptions(_) => {
-            Err("exceptions go with `state: disabled` alone".to_owned())
+            Err("exceptions work only with `state: disabled`".to_owned())
         }
     }
 }

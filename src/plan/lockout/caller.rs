@@ -1,5 +1,4 @@
-//! In: whom the server takes us for, and the changes of a plan. Out: whether we would be shut out by
-//! them. It refuses to know other people.
+//! The check whether the changes of a plan would shut out the credential of the run itself.
 
 use std::net::IpAddr;
 

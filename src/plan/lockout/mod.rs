@@ -1,9 +1,8 @@
 //! Who would no longer get in.
 //!
-//! In: the settings as they are and as a plan would leave them, whom the server takes us for, the people
-//! who must keep a way in, and their tokens one by one. Out: everybody whom the plan would shut out, on
-//! which axis, and what to change instead. It refuses to judge by itself: [`decide`](crate::access::decide) is asked what
-//! the server would answer.
+//! From the settings as they are and as a plan would leave them, the caller, the people who must keep a way
+//! in and their tokens one by one to everybody whom the plan would shut out, on which axis, and what to
+//! change instead. [`decide`](crate::access::decide) is asked what the server would answer.
 //!
 //! To get in is to be able to do what a run does: somebody who may make its reading calls can plan, and
 //! somebody who may make all of them can apply, and so mend the policy. Nobody is shut out who could not do
@@ -16,8 +15,8 @@
 //!   not expired and that the plan neither revokes nor makes to expire, or by a password. Every active user
 //!   is taken to have one, since no server tells. A token is judged from the address it was last used from;
 //!   where that is not known, and for passwords, the network does not count against them. When the source of
-//!   addresses changes, they are judged from every address at which the server may see them then, and whoever
-//!   may be seen anywhere is refused unless the networks are open.
+//!   addresses changes, they are judged from every address at which the server may see them then, and anyone
+//!   who may be seen anywhere is refused unless the networks are open.
 //! * A way in must last: people are judged twice, now and at the end of `lockout.horizon`, when a token that
 //!   expires before that, or whose mark is due, is none any more. A plan may make neither worse. What ends
 //!   within the horizon anyway stops no plan, and is warned of.
@@ -82,7 +81,7 @@ pub struct Loss {
     pub axis: Axis,
     /// An address that would be refused, when it is about addresses and one is known.
     pub address: Option<IpAddr>,
-    /// The setting whose change is to blame; nothing when it is the change of a token.
+    /// The setting whose change is to blame; `None` when it is the change of a token.
     pub setting: Option<SettingKey>,
     /// The line of the policy that asks for that change.
     pub place: Option<Place>,

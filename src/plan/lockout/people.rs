@@ -107,7 +107,7 @@ impl<'a> PeopleFold<'a> {
     }
 
     /// Of the groups that may use tokens now and that `person` may be in, unseen, those that no longer may
-    /// after the plan, or all when there are none: whoever is in these alone loses most.
+    /// after the plan, or all when there are none: anyone who is only in these loses most.
     fn unsure_groups(&self, person: &Person, is_seen: bool, people: &People) -> Vec<GroupName> {
         let is_partial = |group: &GroupName| matches!(people.unsure_about(group), Unsure::Members(_));
         let is_unsure =

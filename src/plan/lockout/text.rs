@@ -1,5 +1,4 @@
-//! In: somebody who would be shut out. Out: the words for it: who, on which axis, and what to change.
-//! It refuses to show text from a server.
+//! The words for a lockout: who, on which axis, and what to change. They hold no text from a server.
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
-//! In: settings, the calls of a run, a credential and an address. Out: how far one gets with them. It
-//! refuses to know who asks and why.
+//! How far a credential from an address gets with the calls of a run, under given settings.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -32,7 +31,7 @@ pub(super) struct Way {
 pub(super) struct Gate {
     pub(super) settings: Settings,
     calls: Vec<Call>,
-    /// An address that is let in, for whoever must not be judged by the address.
+    /// An address that is let in, for anyone who must not be judged by the address.
     welcome: IpAddr,
 }
 

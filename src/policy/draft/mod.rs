@@ -1,7 +1,7 @@
 //! A policy drafted from what is there.
 //!
-//! In: the settings of a server, or what waivers are to hold. Out: the text of a policy, as a person would
-//! write it. It refuses to write what it could not read back as the same: such a key stands in a comment.
+//! The text of a policy, as a person would write it, from the settings of a server or the waivers to
+//! declare. A key that could not be read back as the same is written as a comment.
 
 mod settings;
 mod waivers;

@@ -1,4 +1,4 @@
-//! In: the settings of a server. Out: a policy that asks for exactly them. It refuses to know tokens.
+//! A policy that asks for exactly the settings of a server.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,10 +13,8 @@ use super::{
 };
 
 /// What a new policy does about tokens.
-const REPORT: [&str; 2] = [
-    "enforcement:",
-    "  default: report                 # what is found is shown, and nothing is done about it",
-];
+const REPORT: [&str; 2] =
+    ["enforcement:", "  default: report                 # findings are reported, nothing is changed"];
 
 /// What a policy is drafted from.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +31,7 @@ pub struct Drafted<'a> {
 
 /// The text of a policy that asks for what the server has, and only reports what it finds on tokens.
 ///
-/// A key that cannot be asked for stands in a comment, with the reason.
+/// A key that cannot be asked for is in a comment, with the reason.
 #[must_use]
 pub fn settings(drafted: &Drafted<'_>) -> String {
     let mut lines = vec![format!("# {}", one_line(drafted.heading)), "version: 1".to_owned()];
@@ -59,7 +57,7 @@ impl Drafted<'_> {
         let unknown = self.settings.groups_of(key).find(|group| self.unknown.contains(*group));
         let obstacle = match unknown {
             Some(group) => format!("The server does not know the group {}:", quoted(group.as_str())),
-            None if !reads_back(self.settings, key, &lines) => "A policy cannot say this:".to_owned(),
+            None if !reads_back(self.settings, key, &lines) => "A policy cannot express this:".to_owned(),
             None => return lines,
         };
         [obstacle].into_iter().chain(lines).map(|line| format!("# {line}")).collect()

@@ -1,5 +1,4 @@
-//! In: what waivers are to hold. Out: the key `waivers` of a policy, an entry a line, so that each can be
-//! taken out by itself. It refuses to know why something needs a waiver.
+//! The key `waivers` of a policy, an entry a line, so that each can be removed on its own.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +31,7 @@ pub fn waivers(drafts: &[WaiverDraft], reason: &str, until: Date) -> String {
     }
     let reason = scalar(reason);
     let lines: String = drafts.iter().map(|draft| line(draft, &reason, until)).collect();
-    format!("\nwaivers:                            # each of these can be taken out by itself\n{lines}")
+    format!("\nwaivers:                            # each of these can be removed on its own\n{lines}")
 }
 
 fn line(draft: &WaiverDraft, reason: &str, until: Date) -> String {

@@ -1,5 +1,4 @@
-//! In: text from anywhere. Out: the same as a YAML scalar, on one line and with nothing in it that is not
-//! simply seen. It refuses to know which key it belongs to.
+//! Any text as a YAML scalar, on one line and without invisible characters.
 
 use std::fmt::Write;
 

@@ -1,6 +1,5 @@
-//! In: the section `tokens.enforcement`. Out: what happens on a finding of each rule, and the
-//! mistakes in it. Own rules may stand in another layer than what happens on their findings: whether
-//! there is such a rule is known once all layers are.
+//! The section `tokens.enforcement`: the action for each rule, and the mistakes in it. Own rules may be in
+//! another layer than their actions: whether such a rule exists is known once all layers are.
 
 use crate::{
     model::Action,
@@ -67,7 +66,7 @@ impl Actions<'_> {
         };
         let word = word_at.text()?;
         if let Some(grace_at) = grace_at.filter(|_| word != "expire") {
-            let message = format!("`grace` goes with `expire` alone, not with `{word}`");
+            let message = format!("`grace` works only with `expire`, not with `{word}`");
             out.push(
                 Diagnostic::error(Code::GraceWithoutExpire, grace_at.key, grace_at.path.as_str(), message)
                     .help("remove `grace`, or write `action: expire`"),
@@ -83,10 +82,10 @@ impl Actions<'_> {
         }
         let help = format!("write one of {}", quoted_list(self.admitted));
         let mistake = if EnforcementKeys::DEFAULT_ACTIONS.contains(&word) {
-            let message = format!("`{word}` is nothing that can happen on a finding of `{}`", self.of);
+            let message = format!("action `{word}` is not available for rule `{}`", self.of);
             Diagnostic::error(Code::ActionNotForRule, at.mark(), at.path.as_str(), message).help(help)
         } else {
-            let message = format!("there is no action `{word}`");
+            let message = format!("unknown action `{word}`");
             Diagnostic::error(Code::UnknownAction, at.mark(), at.path.as_str(), message)
                 .help(help)
                 .suggest(word, self.admitted.iter().copied())

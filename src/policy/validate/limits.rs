@@ -1,5 +1,5 @@
-//! In: the list `tokens.limits`. Out: its entries, each with the places of its keys, and the
-//! mistakes in it, also entries that no owner can ever reach. Linear in what is written.
+//! The list `tokens.limits`: its entries, each with the places of its keys, and the mistakes in it, also
+//! entries that no owner can ever reach. Linear in what is written.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -104,7 +104,7 @@ fn warn_of_ignored_projects(limit: &Limit, at: &At<'_>, out: &mut Diagnostics) {
     if let Some(projects) = at.get("projects")
         && limit.kinds() == BTreeSet::from([OwnerKind::User])
     {
-        let message = "`projects` says nothing about users, and this entry is for users alone";
+        let message = "`projects` has no effect on users, and this entry is for users only";
         out.push(
             Diagnostic::warning(Code::ProjectsIgnored, projects.key, projects.path.as_str(), message)
                 .help("make it an entry of its own, with `owner_kind: [project, repository]`"),
@@ -135,9 +135,9 @@ impl Reached {
         if kinds.iter().all(|kind| self.covers(*kind, limit)) {
             let message = "this entry never matches: the ones before it match all of its owners";
             let catch_all = kinds.iter().find_map(|kind| self.kinds.get(kind));
-            let warning = unreachable(at, message).help("put it before them, or remove it");
+            let warning = unreachable(at, message).help("move it above them, or remove it");
             out.push(match catch_all {
-                Some(entry) => warning.relate(entry, "this one is for everybody left"),
+                Some(entry) => warning.relate(entry, "this entry matches everyone else"),
                 None => warning,
             });
         }
@@ -151,7 +151,7 @@ impl Reached {
             return true;
         }
         match (kind, &limit.groups) {
-            // Groups are of users alone: an entry with groups is for no other kind.
+            // Groups are only of users: an entry with groups is for no other kind.
             (OwnerKind::User, Some(groups)) => {
                 groups.iter().all(|group| self.groups.contains(group.folded()))
             }
@@ -208,8 +208,10 @@ pub(super) fn warn_of_useless_grants(policy: &Policy, root: &At<'_>, out: &mut D
     for (name, item) in list.texts() {
         let group = GroupName::new(name);
         if groups.contains(&group) && fate.is_read_only(group.folded()) {
-            let message =
-                format!("`{name}` may create read-write tokens, and its members meet read-only limits alone");
+            let message = format!(
+                "`{name}` may create read-write tokens, but only read-only limits apply to its \
+                         members"
+            );
             out.push(
                 Diagnostic::warning(Code::ReadWriteNeverAllowed, item.mark(), item.path.as_str(), message)
                     .help("give the group an entry in `tokens.limits` with `max_scope: read-write`"),

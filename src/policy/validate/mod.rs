@@ -1,6 +1,5 @@
-//! In: the tree of one layer or of all layers merged. Out: what it means as a [`Policy`], and every
-//! mistake of meaning. It refuses to know structure: a value of the wrong type was reported before
-//! and is passed over here, so that it hides no mistake elsewhere.
+//! The meaning of one layer or of all layers merged, as a [`Policy`], and every mistake of meaning. A value
+//! of the wrong type was reported before and is skipped here, so that it hides no mistake elsewhere.
 
 mod enforcement;
 mod limits;
@@ -22,7 +21,7 @@ use super::{Managed, Policy, Sourced};
 /// How much of the policy the tree holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// One layer of several: keys that belong together may stand in another one.
+    /// One layer of several: keys that belong together may be in another one.
     Layer,
     /// All of it.
     Whole,

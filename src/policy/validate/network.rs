@@ -1,5 +1,5 @@
-//! In: the section `network`. Out: the allowed networks with their names, where the address of a
-//! client is found, and the mistakes in both.
+//! The section `network`: the allowed networks with their names, where the address of a client is found,
+//! and the mistakes in both.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -52,14 +52,14 @@ pub(super) fn allowed(
 
 fn check_name<'a>(name: &'a str, at: &At<'a>, taken: &mut HashMap<&'a str, At<'a>>, out: &mut Diagnostics) {
     if name.trim().is_empty() {
-        let message = "a name without a character";
+        let message = "empty name";
         out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
     } else if let Some(first) = taken.get(name) {
-        let message = format!("the name `{name}` is given for the second time");
+        let message = format!("duplicate name `{name}`");
         out.push(
             Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
-                .help("give the ranges of both in one entry")
-                .relate(first.mark(), "the first time"),
+                .help("put the ranges of both into one entry")
+                .relate(first.mark(), "first given here"),
         );
     } else {
         taken.insert(name, at.clone());
@@ -97,7 +97,7 @@ fn bad_range(at: &At<'_>, error: &BadRange) -> Diagnostic {
     match error {
         BadRange::HostBits { text, meant } => {
             let address = text.split('/').next().unwrap_or(text);
-            mistake(Code::HostBits, format!("`{text}` has bits set behind its length"))
+            mistake(Code::HostBits, format!("`{text}` has host bits set"))
                 .help(format!("write `{meant}` for the network, or `{address}` for the one address"))
                 .replace_by(meant)
         }
@@ -136,7 +136,7 @@ fn overlap(a: &At<'_>, b: &At<'_>) -> Diagnostic {
     let (earlier_text, text) = (earlier.text().unwrap_or_default(), later.text().unwrap_or_default());
     let message = format!("`{text}` shares addresses with `{earlier_text}`");
     Diagnostic::warning(Code::OverlappingNetworks, later.mark(), later.path.as_str(), message)
-        .help("one of the two is probably not what was meant; otherwise keep the wider one")
+        .help("remove one of the two; keep the wider one if both are intended")
         .relate(earlier.mark(), "the other one")
 }
 
@@ -170,12 +170,12 @@ fn report_half(at: &At<'_>, header: Option<&At<'_>>, proxies: Option<&At<'_>>, o
     let mistake = match (header, proxies) {
         (Some(_), Some(_)) => return,
         (Some(header), None) => {
-            let message = "a header without `trusted_proxies` would be believed from anybody";
+            let message = "without `trusted_proxies`, any client could spoof this header";
             Diagnostic::error(Code::HeaderWithoutProxies, header.key, header.path.as_str(), message)
                 .help("add `trusted_proxies`, or write `client_address: peer`")
         }
         (None, Some(proxies)) => {
-            let message = "`trusted_proxies` without `header` says nothing";
+            let message = "`trusted_proxies` has no effect without `header`";
             Diagnostic::error(Code::ProxiesWithoutHeader, proxies.key, proxies.path.as_str(), message)
                 .help("add `header: X-Forwarded-For`, or write `client_address: peer`")
         }
@@ -227,7 +227,7 @@ fn trusted_proxies(at: &At<'_>, out: &mut Diagnostics) -> Option<AddressSet> {
 fn unbounded(list: &At<'_>, ranges: &[(AddressRange, At<'_>)]) -> Diagnostic {
     let alone = |range: AddressRange| AddressSet::from_iter([range]).covers_a_family();
     let at = ranges.iter().find(|(range, _)| alone(*range)).map_or(list, |(_, at)| at);
-    let message = "with all addresses of IPv4 or IPv6 trusted, anybody can choose the address of a client";
+    let message = "trusting all of IPv4 or IPv6 lets any client spoof its address";
     Diagnostic::error(Code::UnboundedProxies, at.mark(), at.path.as_str(), message)
         .help("name the proxies, such as `10.0.0.5`, or write `client_address: peer`")
 }

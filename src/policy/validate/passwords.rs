@@ -1,4 +1,4 @@
-//! In: `password_authentication`. Out: whether passwords still work, and the mistakes in it.
+//! The section `password_authentication`: whether passwords still work, and the mistakes in it.
 
 use crate::{
     model::{PasswordAuthentication, UserName, password::PasswordExceptions},
@@ -67,7 +67,7 @@ fn with_exceptions(at: &At<'_>, extent: Extent, out: &mut Diagnostics) -> Option
 }
 
 fn without_disabled(exception: &At<'_>) -> Diagnostic {
-    let message = "exceptions go with `state: disabled` alone";
+    let message = "exceptions work only with `state: disabled`";
     Diagnostic::error(Code::ExceptionsWithoutState, exception.key, exception.path.as_str(), message)
         .help("write `state: disabled` beside it, or remove the exceptions")
 }
@@ -85,7 +85,7 @@ fn report_odd_paths(list: &At<'_>, out: &mut Diagnostics) {
     for (path, at) in
         list.texts().filter(|(path, _)| !path.trim().is_empty() && !path.starts_with(['/', '*']))
     {
-        let message = format!("no path of a request begins like `{path}`");
+        let message = format!("no request path can start like `{path}`");
         out.push(
             Diagnostic::error(Code::BadPath, at.mark(), at.path.as_str(), message)
                 .replace_by(format!("/{path}")),

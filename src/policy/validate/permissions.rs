@@ -1,4 +1,4 @@
-//! In: the section `permissions`. Out: who holds each permission, and the mistakes in it.
+//! The section `permissions`: who holds each permission, and the mistakes in it.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ fn holders_of(permission: Permission, at: &At<'_>, out: &mut Diagnostics) -> Opt
     }
 }
 
-/// The groups of a list; nothing when none of its entries can be read.
+/// The groups of a list; `None` when none of its entries can be read.
 pub(super) fn groups(at: &At<'_>, out: &mut Diagnostics) -> Option<Groups> {
     Groups::new(names(at, Code::DuplicateGroup, without_case, out).into_iter().map(GroupName::new))
 }

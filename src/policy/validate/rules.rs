@@ -1,5 +1,5 @@
-//! In: the list `tokens.rules`. Out: the policy's own rules, and the mistakes in them, each at its
-//! place inside the expression where that can be told. It refuses to know who else names them.
+//! The list `tokens.rules`: the policy's own rules, and the mistakes in them, each at its place inside the
+//! expression where that can be told.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -41,10 +41,10 @@ pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> (Vec<Ar
         if let Some((name, at)) = named
             && let Some(first) = known.own.insert(name.into(), at.mark().clone())
         {
-            let message = format!("there is a rule `{name}` already");
+            let message = format!("duplicate rule `{name}`");
             out.push(
                 Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
-                    .help("give one of the two another name")
+                    .help("rename one of the two")
                     .relate(&first, "the first one"),
             );
         }
@@ -65,12 +65,12 @@ impl Known {
         name.parse().map(Rule::BuiltIn).ok().or_else(own)
     }
 
-    /// Says that there is no rule `name` at `mark`; `also` are other words that can stand there.
+    /// Reports the unknown rule `name` at `mark`; `also` are other words that are allowed there.
     pub(super) fn unknown(&self, name: &str, mark: &Mark, path: &str, also: &[&str]) -> Diagnostic {
         let mut known: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).collect();
         known.extend(self.own.keys().map(AsRef::as_ref));
         known.extend(also);
-        Diagnostic::error(Code::UnknownRule, mark, path, format!("there is no rule `{name}`"))
+        Diagnostic::error(Code::UnknownRule, mark, path, format!("unknown rule `{name}`"))
             .help(format!("the rules are {}", quoted_list(&known)))
             .suggest(name, known)
     }
@@ -94,15 +94,15 @@ fn name<'a>(at: &At<'a>, out: &mut Diagnostics) -> Option<&'a str> {
         Diagnostic::error(Code::BadRuleName, at.mark(), at.path.as_str(), message).help(help)
     };
     if !kebab {
-        let message = format!("`{name}` cannot name a rule");
+        let message = format!("`{name}` is not a valid rule name");
         out.push(refuse(
             message,
-            "write small letters and digits with hyphens between, such as `admins-read-only`; 64 at most",
+            "use at most 64 lower-case letters and digits, with hyphens in between, e.g. `admins-read-only`",
         ));
         return None;
     }
     if name.parse::<RuleCode>().is_ok() || name == EnforcementKeys::DEFAULT {
-        out.push(refuse(format!("`{name}` is taken by the program"), "give the rule another name"));
+        out.push(refuse(format!("`{name}` is a reserved name"), "give the rule another name"));
         return None;
     }
     Some(name)
@@ -151,7 +151,7 @@ fn bad_expression(at: &At<'_>, text: &str, mistake: BadExpression) -> Diagnostic
     }
 }
 
-/// The mark of the bytes `range` of `text`, which is what `whole` marks; nothing when the
+/// The mark of the bytes `range` of `text`, which is what `whole` marks; `None` when the
 /// file has it in another form, with escapes or over several lines.
 fn inside(whole: &Mark, text: &str, range: Range<usize>) -> Option<Mark> {
     let quote = match whole.end.checked_sub(whole.start)?.checked_sub(text.len())? {

@@ -1,6 +1,6 @@
-//! In: the list `waivers`, and at the end the time. Out: the declared exceptions, the mistakes in them,
-//! and those that ended or soon will. Rules may be named by another layer than the waiver: whether
-//! there is such a rule is known once all layers are.
+//! The list `waivers`: the declared exceptions, the mistakes in them, and those that ended or soon will.
+//! Rules may be named by another layer than the waiver: whether such a rule exists is known once all layers
+//! are.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -49,7 +49,7 @@ pub(crate) fn judge(waivers: &Waivers, now: Timestamp, out: &mut Diagnostics) {
             let message = format!("the waiver for {} ends on {}", waiver.subject, waiver.until);
             out.push(
                 Diagnostic::warning(Code::WaiverEndsSoon, mark, path, message)
-                    .help("mend the token until then, or have the waiver approved again"),
+                    .help("fix the token by then, or have the waiver approved again"),
             );
         }
     }
@@ -78,7 +78,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
     let description = at.get("description");
     match (at.get("token"), at.get("owner")) {
         (Some(token), Some(_)) => {
-            let message = "`token` and `owner` exclude each other";
+            let message = "`token` and `owner` cannot be used together";
             out.push(
                 Diagnostic::error(Code::ConflictingKeys, token.key, token.path.as_str(), message)
                     .help("keep `token` for one token, or `owner` for the tokens of an owner"),
@@ -95,7 +95,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
         }
         (Some(token), None) => {
             if let Some(description) = description {
-                let message = "`description` goes with `owner` alone: `token` is one token already";
+                let message = "`description` works only with `owner`: `token` already names one token";
                 out.push(
                     Diagnostic::error(
                         Code::ConflictingKeys,
@@ -111,7 +111,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
         (None, Some(owner)) => {
             let text = owner.text()?;
             let Ok(named) = text.parse::<Owner>() else {
-                let message = format!("`{text}` is no owner");
+                let message = format!("`{text}` is not an owner");
                 out.push(
                     Diagnostic::error(Code::BlankName, owner.mark(), owner.path.as_str(), message)
                         .help(Owner::FORMS),
@@ -152,7 +152,7 @@ fn date(at: &At<'_>, out: &mut Diagnostics) -> Option<Date> {
     };
     let date = written.parse::<Date>().ok().filter(|date| date.to_string() == *written);
     if date.is_none() {
-        let message = format!("`{written}` is no day of the calendar");
+        let message = format!("`{written}` is not a valid date");
         out.push(Diagnostic::error(Code::BadDate, at.mark(), at.path.as_str(), message).help(
             "write year, month and day, such as `2027-01-31`; it holds through the end of that day, UTC",
         ));

@@ -1,5 +1,5 @@
-//! In: one entry of `cases`, and what all cases of its file have in common. Out: the case, or every mistake
-//! in it. It refuses to know which rules and reasons there are.
+//! One entry of `cases`, read as a case, or every mistake in it. Which rules and reasons there are is
+//! checked later.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use super::{
     read::{Common, written},
 };
 
-/// The case at `at`; nothing when it has a mistake.
+/// The case at `at`; `None` when it has a mistake.
 pub(super) fn read(at: &At<'_>, common: &Common<'_>, out: &mut Diagnostics) -> Option<Case> {
     let name = at.get("name").and_then(|at| values::said(&at, out));
     let now = match at.get("now") {
@@ -43,7 +43,7 @@ impl Reader<'_> {
         let expected = |key: &str| expect.as_ref().and_then(|at| at.get(key));
         let mut misplaced = |keys: &[Option<At<'_>>], with: &str| {
             for at in keys.iter().flatten() {
-                let message = format!("this goes with `{with}` alone");
+                let message = format!("this works only with `{with}`");
                 out.push(
                     Diagnostic::error(Code::ConflictingKeys, at.key, at.path.as_str(), message)
                         .help("remove it"),
@@ -74,10 +74,10 @@ impl Reader<'_> {
                 Some(CaseSubject::Request { request: Box::new(request?), decision: written(&decision?)? })
             }
             (Some(_), Some(_)) => {
-                let message = "`token` and `request` exclude each other";
+                let message = "`token` and `request` cannot be used together";
                 out.push(
                     Diagnostic::error(Code::ConflictingKeys, at.key, at.path.as_str(), message)
-                        .help("make two cases of it"),
+                        .help("split it into two cases"),
                 );
                 None
             }
@@ -118,7 +118,7 @@ impl Reader<'_> {
         let others: Vec<Token> = others.into_iter().collect::<Option<_>>()?;
         let token = judged?;
         if let Some(same) = others.iter().find(|other| other.id == token.id) {
-            let message = format!("another token of this case has the identifier `{}` as well", same.id);
+            let message = format!("duplicate token identifier `{}` in this case", same.id);
             out.push(
                 Diagnostic::error(Code::DuplicateEntry, case.key, case.path.as_str(), message)
                     .help("give one of them another `id`"),
@@ -178,7 +178,7 @@ impl Reader<'_> {
         let name = at.text()?;
         let owner = self.common.owner(name);
         if owner.is_none() {
-            let message = format!("`{name}` is no owner");
+            let message = format!("`{name}` is not an owner");
             out.push(
                 Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message).help(Owner::FORMS),
             );
@@ -203,7 +203,7 @@ impl Reader<'_> {
             _ => None,
         };
         if action.is_none() {
-            let message = format!("`{text}` is nothing that a plan does with a token");
+            let message = format!("unknown action `{text}`");
             let diagnostic = Diagnostic::error(Code::UnknownAction, at.mark(), at.path.as_str(), message)
                 .help("write `narrow`, `expire 2026-12-15`, `revoke`, `pending 2026-12-15` or `held-back`");
             let misspelt = !WORDS.contains(&word) && rest.is_empty();
@@ -217,7 +217,7 @@ impl Reader<'_> {
         let scope = |key: &str| text(key).and_then(|word| word.parse::<Scope>().ok());
         let by_password = at.get("password").is_some_and(|at| matches!(at.node.value, Value::Bool(true)));
         if let Some(scope) = at.get("scope").filter(|_| by_password) {
-            let message = "`scope` goes with a token: a password has none";
+            let message = "`scope` works only with a token: a password has none";
             out.push(
                 Diagnostic::error(Code::ConflictingKeys, scope.key, scope.path.as_str(), message)
                     .help("remove it"),
@@ -247,10 +247,10 @@ impl Reader<'_> {
         {
             return owner;
         }
-        let message = format!("there is no user `{name}` in `owners`");
+        let message = format!("unknown user `{name}`: not in `owners`");
         out.push(
             Diagnostic::error(Code::UnknownName, at.mark(), at.path.as_str(), message)
-                .help("requests come from users whom the directory knows: add the user to `owners`")
+                .help("add the user to `owners`: requests come from users in the directory")
                 .suggest(name, self.common.names()),
         );
         None
@@ -264,7 +264,7 @@ fn headers(at: &At<'_>, out: &mut Diagnostics) -> Vec<(String, String)> {
         if let Some((name, value)) = line.split_once(':') {
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
         } else {
-            let message = format!("`{line}` is no header line");
+            let message = format!("`{line}` is not a header line");
             out.push(
                 Diagnostic::error(Code::BadHeader, item.mark(), item.path.as_str(), message)
                     .help("write name and value, such as `X-Forwarded-For: 192.0.2.7`"),

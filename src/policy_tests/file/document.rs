@@ -1,5 +1,5 @@
-//! In: nothing but the types below. Out: the JSON schema of a file of policy tests. It refuses to know
-//! which rules and reasons there are: those of the policy and of the server count.
+//! The types of a file of policy tests and its JSON schema. Which rules and reasons there are is checked
+//! later.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct TestFileDocument {
     /// Version of the format of this file: `1`.
     #[schemars(schema_with = "version_one")]
     pub version: u32,
-    /// The moment that the cases are judged at, UTC: `2026-12-01` or `2026-12-01T08:00:00Z`.
+    /// The time that the cases are judged at, UTC: `2026-12-01` or `2026-12-01T08:00:00Z`.
     pub now: String,
     /// The target of the config file whose policy is tested.
     pub target: String,
@@ -92,7 +92,7 @@ pub enum ScopeWord {
 pub struct CaseDocument {
     /// What it shows, as a sentence; another one for each case of the file.
     pub name: String,
-    /// The moment that it is judged at, when it is not that of the file.
+    /// The time that it is judged at, when it is not that of the file.
     pub now: Option<String>,
     /// The token that is judged.
     pub token: Option<TokenDocument>,
@@ -102,7 +102,7 @@ pub struct CaseDocument {
     /// The request that is decided on, under the settings as the policy wants them. What the policy does not manage is
     /// as on a new server.
     pub request: Option<RequestDocument>,
-    /// What must come of it. What is left out must be nothing.
+    /// The expected results. What is left out is expected to be empty.
     pub expect: ExpectDocument,
 }
 
@@ -129,7 +129,7 @@ pub struct RequestDocument {
     pub creates: Option<Scope>,
 }
 
-/// What must come of a case.
+/// The expected results of a case.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ExpectDocument {

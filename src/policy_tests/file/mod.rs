@@ -1,5 +1,5 @@
-//! In: the bytes of a file of policy tests. Out: its cases, each with what must come of it; or every mistake
-//! in the file. It refuses to run them, and to know which rules, reasons and targets there are.
+//! Files of policy tests: their cases, each with its expected results, or every mistake in the file. Which
+//! rules, reasons and targets there are is checked later.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -57,13 +57,13 @@ pub struct Case {
     pub name: String,
     /// Where it begins.
     pub place: Place,
-    /// The moment that it is judged at, UTC.
+    /// The time that it is judged at, UTC.
     pub now: Timestamp,
-    /// What it is about, and what must come of it.
+    /// What it is about, and what is expected of it.
     pub subject: CaseSubject,
 }
 
-/// What a case is about, and what must come of it.
+/// What a case is about, and what is expected of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CaseSubject {
     /// A token.
@@ -104,7 +104,7 @@ pub enum TokenAction {
 }
 
 impl fmt::Display for TokenAction {
-    /// As it is written in a file, with the day alone when the moment is its first one.
+    /// As it is written in a file, only with the day when the moment is its first one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Narrow => f.write_str("narrow"),

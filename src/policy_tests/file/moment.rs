@@ -1,5 +1,5 @@
-//! In: `2026-01-31`, `2026-01-31T08:00:00Z`, `30d ago`, `in 30d`, `never`. Out: a moment, UTC. It refuses
-//! to know what time it is: relative ones count from the moment it is given.
+//! Times as policy tests write them: `2026-01-31`, `2026-01-31T08:00:00Z`, `30d ago`, `in 30d`, `never`.
+//! Relative ones count from a time that is given.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -41,7 +41,7 @@ pub(super) enum Form {
     OrNever,
 }
 
-/// What is written at `at`; nothing when it cannot be read, which is reported. Relative times count from
+/// What is written at `at`; `None` when it cannot be read, which is reported. Relative times count from
 /// `now`.
 pub(super) fn read(at: &At<'_>, form: Form, now: Timestamp, out: &mut Diagnostics) -> Option<Moment> {
     let written = match &at.node.value {
@@ -59,13 +59,13 @@ pub(super) fn read(at: &At<'_>, form: Form, now: Timestamp, out: &mut Diagnostic
             }
             Form::OrNever => "write a day such as `2026-12-01`, `30d ago`, `in 30d` or `never`",
         };
-        let message = format!("`{written}` is no moment");
+        let message = format!("`{written}` is not a valid time");
         out.push(Diagnostic::error(Code::BadDate, at.mark(), at.path.as_str(), message).help(ways));
     }
     moment
 }
 
-/// The moment that `text` is, with the form that it takes.
+/// The time that `text` is, with the form that it takes.
 fn parse(text: &str, now: Timestamp) -> Option<(Form, Moment)> {
     let absolute = |at| Some((Form::Absolute, Moment::At(at)));
     if text == "never" {

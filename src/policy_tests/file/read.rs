@@ -1,4 +1,4 @@
-//! In: the bytes of a file of policy tests. Out: the valid [`TestFile`], or every mistake in it.
+//! The valid [`TestFile`] from the bytes of a file of policy tests, or every mistake in it.
 
 use std::{
     collections::BTreeMap,
@@ -23,10 +23,10 @@ use super::{
     moment::{self, Form, Moment},
 };
 
-/// What came of reading a file of policy tests.
+/// The result of reading a file of policy tests.
 #[derive(Clone, Debug)]
 pub struct TestReading {
-    /// The file; nothing when there is an error.
+    /// The file; `None` when there is an error.
     pub file: Option<TestFile>,
     /// Every mistake, and every warning.
     pub diagnostics: Diagnostics,
@@ -60,7 +60,7 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
     Structure::new(document::schema(), own_words)
 });
 
-/// Whether a moment stands at `at`.
+/// Whether a moment is at `at`.
 fn has_meaning(at: &At<'_>) -> bool {
     let key = at.path.rsplit('.').next().unwrap_or_default();
     ["now", "created", "expires", "last_used"].contains(&key)
@@ -76,7 +76,7 @@ pub(super) struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// The owner that `name` stands for: one of the file, otherwise what plans show as that.
+    /// The owner that `name` means: one of the file, otherwise what plans show as that.
     pub(super) fn owner(&self, name: &str) -> Option<Owner> {
         let declared = self.owners.get(&values::without_case(name)).map(|(_, owner)| owner.clone());
         declared.or_else(|| name.parse().ok())
@@ -97,7 +97,7 @@ fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile>
         Common { now: now.unwrap_or(Timestamp::UNIX_EPOCH), owners, users, token: root.get("token") };
     let cases_at = root.get("cases")?;
     if cases_at.is_empty_list() {
-        let message = "there is no case";
+        let message = "the file has no cases";
         out.push(
             Diagnostic::error(Code::EmptyList, cases_at.mark(), cases_at.path.as_str(), message)
                 .help("write at least one, with `name`, `token` or `request`, and `expect`"),
@@ -120,10 +120,10 @@ fn report_names_that_stand_twice(cases: &At<'_>, out: &mut Diagnostics) {
     for at in cases.items().collect::<Vec<_>>().iter().filter_map(|case| case.get("name")) {
         let Some(name) = at.text() else { continue };
         if let Some(earlier) = first.get(name) {
-            let message = format!("there is a case `{name}` already");
+            let message = format!("duplicate case `{name}`");
             out.push(
                 Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
-                    .help("give one of the two another name")
+                    .help("rename one of the two")
                     .relate(earlier, "the first one"),
             );
         } else {
@@ -149,8 +149,7 @@ fn owners<'a>(root: &At<'a>, out: &mut Diagnostics) -> Owners<'a> {
             users.insert(user.clone(), User { groups: groups.unwrap_or_default(), active });
         }
         if owners.insert(values::without_case(name), (name, owner)).is_some() {
-            let message =
-                format!("`{name}` stands here for the second time: names compare without regard to case");
+            let message = format!("duplicate entry `{name}`: names are not case-sensitive");
             out.push(Diagnostic::error(Code::DuplicateEntry, at.key, at.path.as_str(), message));
         }
     }
@@ -170,7 +169,7 @@ fn owner(name: &str, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
         },
     };
     if owner.is_none() {
-        let message = format!("`{name}` is no owner of this kind");
+        let message = format!("`{name}` is not an owner of this kind");
         out.push(
             Diagnostic::error(Code::BlankName, at.key, at.path.as_str(), message)
                 .help("write the name of a user, the key of a project, or `PROJECT/slug` for a repository"),
@@ -178,7 +177,7 @@ fn owner(name: &str, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
     }
     if kind.is_some() {
         for at in [at.get("groups"), at.get("active")].into_iter().flatten() {
-            let message = "this is for users alone";
+            let message = "this is for users only";
             out.push(
                 Diagnostic::error(Code::ConflictingKeys, at.key, at.path.as_str(), message).help("remove it"),
             );

@@ -1,5 +1,4 @@
-//! In: named numbers. Out: a chart of them as SVG inside HTML, with a title that can be read aloud, and
-//! the table behind it. It refuses to know what the numbers count.
+//! A chart of named numbers as SVG inside HTML, with a title for screen readers and the table behind it.
 
 use maud::{Markup, html};
 
@@ -23,7 +22,7 @@ const LABELS: u64 = 185;
 /// Room for the number behind the longest bar.
 const NUMBER: u64 = 55;
 const HEIGHT: u64 = 200;
-/// How much of a name stands beside a bar, in characters; the table has it whole.
+/// How much of a name is beside a bar, in characters; the table has it whole.
 const NAME: usize = 24;
 /// How many bars a chart has at most.
 const BARS: usize = 15;

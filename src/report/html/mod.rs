@@ -1,6 +1,6 @@
-//! In: a run. Out: one HTML page that stands by itself: what is so, what changes, what was found, how old
-//! the tokens are and when they end. It refuses everything that is not text, tables and drawings: its
-//! content security policy lets a browser run and load nothing.
+//! The HTML report of a run, one self-contained page: what is so, what changes, what was found, how old the
+//! tokens are and when they end. It has only text, tables and drawings: its content security policy lets a
+//! browser run and load nothing.
 
 mod chart;
 mod target;
@@ -46,7 +46,8 @@ pub fn report(run: &Run<'_>) -> String {
                         (target::section(run, one, index))
                     }
                 }
-                footer { "Made by tokenwarden " (env!("CARGO_PKG_VERSION")) ". This page runs nothing and loads nothing." }
+                footer { "Made by tokenwarden " (env!("CARGO_PKG_VERSION")) ". This page runs no scripts \
+                                                                             and loads nothing from elsewhere." }
             }
         }
     };

@@ -1,5 +1,4 @@
-//! In: a run on one target. Out: the part of the page that is about it. It refuses to know the rest of the
-//! page.
+//! The part of the HTML report that is about one target.
 
 use std::{
     cmp::Reverse,
@@ -40,8 +39,8 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Ma
                 (settings(target, plan))
                 (tokens(target))
                 (pending(latest))
-                (told("Reported, nothing is done about it", &latest.reported))
-                (told("Waived, nothing is done about it for now", &latest.waived))
+                (told("Report only", &latest.reported))
+                (told("Waived", &latest.waived))
             }
             (Err(why), _) => div.alert { p { "Could not be read." } p { (escape_whole(why.kept())) } },
             (Ok(_), None) => {}
@@ -103,8 +102,8 @@ fn alerts(target: &TargetRun<'_>, latest: &PlanView) -> Markup {
         (alert("alert", "apply is refused", &refusals))
         (alert("alert", "Not done", &failures.collect::<Vec<_>>()))
         (alert("alert mild", "Held back", &held_back.collect::<Vec<_>>()))
-        (alert("alert mild", "Not looked at, as the config file says", &left_out.collect::<Vec<_>>()))
-        (alert("alert mild", "Waivers to look after", &warnings.collect::<Vec<_>>()))
+        (alert("alert mild", "Left out by the config file", &left_out.collect::<Vec<_>>()))
+        (alert("alert mild", "Waivers to review", &warnings.collect::<Vec<_>>()))
     }
 }
 
@@ -260,7 +259,7 @@ fn pending(plan: &PlanView) -> Markup {
     html! {
         @if !plan.pending.is_empty() {
             section.card {
-                h3 { "Ending by themselves, the date is already set" }
+                h3 { "Already scheduled to end" }
                 div.scroll { table {
                     thead { tr { th scope="col" { "token" } th scope="col" { "ends on" } th scope="col" { "why" } th scope="col" { "policy" } } }
                     tbody {

@@ -1,4 +1,4 @@
-//! What came of a run, as JSON for programs.
+//! The result of a run, as JSON for programs.
 
 mod of_plan;
 

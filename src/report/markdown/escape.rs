@@ -1,5 +1,5 @@
-//! In: text from anywhere. Out: Markdown that shows it and does nothing else: no link, mention, image,
-//! HTML, emphasis or end of a table cell comes of it. It refuses to know what the text is about.
+//! Escaping of foreign text for Markdown: it cannot make a link, mention, image, HTML, emphasis or the end
+//! of a table cell.
 
 use crate::report::escape::escape_whole;
 

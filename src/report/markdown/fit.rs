@@ -1,11 +1,10 @@
-//! In: sections in the order in which they are read, each with how important it is. Out: one text that is
-//! no longer than it may be, and says what it leaves out. It refuses to know what the sections are about.
+//! The fitting of sections into a maximum length, by how important they are; what is left out is named.
 
 /// One part of a report.
 pub(super) struct Section<'a> {
     /// Its heading.
     pub(super) title: &'static str,
-    /// What stands before the entries, such as the head of a table.
+    /// What is before the entries, such as the head of a table.
     pub(super) lead: &'static str,
     /// Its place among all sections when it comes to cutting: the one with the lowest is cut last.
     pub(super) rank: u8,

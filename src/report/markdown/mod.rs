@@ -1,5 +1,5 @@
-//! In: a run, and how long its report may be. Out: Markdown for a comment on a pull request: one line
-//! that says it all, then what matters most. It refuses to be longer, and cuts the least important first.
+//! The Markdown report of a run for a comment on a pull request: one line that says it all, then what
+//! matters most. It never exceeds its length, and cuts the least important first.
 
 mod escape;
 mod fit;

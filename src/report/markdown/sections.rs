@@ -1,5 +1,4 @@
-//! In: a run. Out: the sections of its report, in the order in which they are read, with their ranks. It
-//! refuses to know how much of them fits.
+//! The sections of the Markdown report, in the order in which they are read, with their ranks.
 
 use crate::{
     apply::ChangeResult,
@@ -43,14 +42,14 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
         changes(run, Verb::Revoke, tense("Tokens revoked", "Tokens to revoke"), 4),
         changes(run, Verb::Expire, tense("Tokens made to expire", "Tokens to expire"), 6),
         changes(run, Verb::Mark, tense("Tokens marked", "Tokens to mark"), 6),
-        changes(run, Verb::Unmark, tense("Marks taken off", "Marks to take off"), 7),
+        changes(run, Verb::Unmark, tense("Marks removed", "Marks to remove"), 7),
         changes(run, Verb::Narrow, tense("Tokens narrowed", "Tokens to narrow"), 7),
         list("Held back", 5, held_back(run)),
-        list("Not looked at, as the config file says", 8, left_out(run)),
-        list("Waivers to look after", 8, warnings(run)),
+        list("Left out by the config file", 8, left_out(run)),
+        list("Waivers to review", 8, warnings(run)),
         pending(run),
-        findings(run, "Reported, nothing is done about it", 9, |plan| &plan.reported),
-        findings(run, "Waived, nothing is done about it for now", 10, |plan| &plan.waived),
+        findings(run, "Report only", 9, |plan| &plan.reported),
+        findings(run, "Waived", 10, |plan| &plan.waived),
     ];
     sections.into_iter().filter(|section| section.count > 0).collect()
 }
@@ -191,7 +190,7 @@ fn pending<'a>(run: &'a Run<'a>) -> Section<'a> {
         let (until, why) = (day(pending.until), reasons(&pending.reasons));
         format!("| {target}{token} | ends on {until} | {why} | {place} |\n")
     });
-    let title = "Ending by themselves, the date is already set";
+    let title = "Already scheduled to end";
     Section { title, lead: TABLE, rank: 11, count, entries: Box::new(entries) }
 }
 

@@ -1,6 +1,5 @@
-//! In: a run. Out: its findings as SARIF 2.1.0, each at the line of the policy that demands it, for what
-//! shows findings beside the code. It refuses to hold anything but findings: what will be done about them
-//! is another report's subject.
+//! The findings of a run as SARIF 2.1.0, each at the line of the policy that demands it, for tools that
+//! show findings beside the code. What will be done about them is another report's subject.
 //!
 //! Source: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
 

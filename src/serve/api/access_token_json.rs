@@ -1,5 +1,4 @@
-//! In: tokens, and what clients ask of them. Out: the JSON of Bitbucket's HTTP access tokens. It refuses
-//! to know what is allowed.
+//! The JSON of Bitbucket's HTTP access tokens. What is allowed is decided elsewhere.
 //!
 //! Fields are those of Bitbucket's specifications 8.19 to 10.3 and of Atlassian's knowledge base article
 //! 1044088271, which shows that an identifier is text of 12 digits and a date is a number.

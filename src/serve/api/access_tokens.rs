@@ -1,9 +1,9 @@
-//! In: requests on tokens in Bitbucket's own REST. Out: the answers of its HTTP access tokens, about the
-//! same tokens as those of the app's REST. It refuses what Bitbucket refuses too: to create tokens for
-//! other users, to create one with a token, to manage those of others with a token, and to change an expiry.
+//! The endpoints of Bitbucket's HTTP access tokens, over the same tokens as the app's REST. They refuse
+//! what Bitbucket refuses too: to create tokens for other users, to create one with a token, to manage
+//! those of others with a token, and to change an expiry.
 //!
 //! Who lacks a permission gets 401, as Bitbucket says it. Where Bitbucket asks for an administrator of the
-//! project or repository, this server, which knows no project permissions, asks for whoever may manage the
+//! project or repository, this server, which knows no project permissions, asks for anyone who may manage the
 //! tokens of others.
 
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl Place {
         Ok(found)
     }
 
-    /// The number of the token; nothing when no token has such an identifier.
+    /// The number of the token; `None` when no token has such an identifier.
     fn id(&self) -> Option<i64> {
         self.id.as_deref().and_then(id_number)
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const FILTER: &[Parameter] = &[
-    Parameter::text("who", "Only what this user did; `(operator)` and `(host)` stand for no user"),
+    Parameter::text("who", "Only what this user did; `(operator)` and `(host)` are not users"),
     Parameter::text(
         "owner",
         "Only what was done to tokens of this owner: `mary`, `project PLAT` or `repository PLAT/app`",
@@ -31,7 +31,7 @@ const FILTER: &[Parameter] = &[
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let path = "/rest/tokenwarden/1/audit";
-    let summary = "Who did what, in the order in which it was done; takes an administrator";
+    let summary = "Who did what, in the order in which it was done; requires an administrator";
     vec![
         Endpoint::get::<Page<AuditEntry>, _, _>(path, summary, list)
             .query(&[FILTER, PAGING])

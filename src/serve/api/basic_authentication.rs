@@ -1,6 +1,5 @@
-//! In: Bitbucket's configuration of basic authentication. Out: the same, which is the setting
-//! `password_authentication` and a little beside. It refuses to lose what that setting does not hold: the
-//! exceptions while passwords work for everybody, and whether a warning is shown.
+//! Bitbucket's configuration of basic authentication, which is the setting `password_authentication` and a
+//! little beside: the exceptions while passwords work for everybody, and whether a warning is shown.
 //!
 //! Paths and fields are those of Atlassian's documentation of basic authentication, which names 409 for
 //! an update while another one runs.
@@ -20,7 +19,7 @@ use crate::{
     serve::{App, guard::Session, problem::Problem},
 };
 
-/// Who may still send passwords over REST. `*` stands for any text in both lists.
+/// Who may still send passwords over REST. `*` matches any text in both lists.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, expecting = "an object")]
 struct BasicAuthentication {
@@ -66,12 +65,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             [
                 Endpoint::get::<BasicAuthentication, _, _>(
                     path,
-                    "Whether passwords still work; takes an administrator",
+                    "Whether passwords still work; requires an administrator",
                     read,
                 ),
                 Endpoint::put::<(), _, _>(
                     path,
-                    "Say whether passwords still work; takes an administrator",
+                    "Set whether passwords still work; requires an administrator",
                     replace,
                 )
                 .body::<BasicAuthentication>()

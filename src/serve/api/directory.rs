@@ -1,5 +1,5 @@
-//! In: questions on users, groups and members. Out: the answers of Bitbucket's REST, as far as readers
-//! of a directory need it. It refuses to change anything: the directory comes from its file.
+//! Users, groups and members in Bitbucket's REST, as far as readers of a directory need it. It is
+//! read-only: the directory comes from its file.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,5 +1,4 @@
-//! In: one method of one path. Out: the handler and the description of it, side by side. It refuses
-//! to know what the handler does.
+//! An endpoint: the handler of one method of one path, and its description, side by side.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ pub(in crate::serve) enum Entry {
     Outside,
     /// Everybody from an allowed network.
     Open,
-    /// Whoever has a permit.
+    /// Anyone who has a permit.
     Permitted,
 }
 
@@ -105,7 +104,7 @@ pub(super) struct Endpoint {
     pub(super) body: Option<MakeSchema>,
     /// The fields of the body that must be given, beside those that its schema says.
     pub(super) needs: &'static [&'static str],
-    /// What a good answer holds; nothing when it is empty.
+    /// What a good answer holds; `None` when it is empty.
     pub(super) answer: Option<MakeSchema>,
     /// The statuses that it answers beside the good one and those of the guard.
     pub(super) statuses: &'static [(u16, &'static str)],

@@ -15,7 +15,7 @@ use crate::{
     serve::{App, guard::Session},
 };
 
-/// Where the client reached this server: scheme, host and port; nothing when it does not say so.
+/// Where the client reached this server: scheme, host and port; `None` when it does not say so.
 #[derive(Clone)]
 pub(super) struct Base(String);
 
@@ -79,7 +79,7 @@ struct Link {
 }
 
 impl Base {
-    /// The links of what stands at the path of these `segments`, such as `users` and `mary`.
+    /// The links of what is at the path of these `segments`, such as `users` and `mary`.
     pub(super) fn links(&self, segments: &[&str]) -> Links {
         let path: String =
             segments.iter().flat_map(|segment| ["/".to_owned(), percent::encode(segment)]).collect();

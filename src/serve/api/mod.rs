@@ -1,8 +1,7 @@
 //! Everything the server answers.
 //!
-//! In: requests with their session. Out: answers. One table of endpoints makes both the router and
-//! the OpenAPI document, so that none can have what the other lacks. It refuses to do anything
-//! without the permit for it.
+//! One table of endpoints makes both the router and the OpenAPI document, so that neither can have what the
+//! other lacks. Nothing is done without the permit for it.
 
 mod access_token_json;
 mod access_tokens;

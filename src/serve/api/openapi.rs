@@ -1,5 +1,4 @@
-//! In: the table of endpoints. Out: the OpenAPI document that describes them. It refuses to describe
-//! what the router does not have.
+//! The OpenAPI document, from the table of endpoints. It describes nothing that the router does not have.
 
 use std::sync::OnceLock;
 
@@ -210,7 +209,7 @@ fn usual(endpoint: &Endpoint) -> Vec<(u16, &'static str)> {
         usual.push((415, "The body is not JSON"));
     }
     if endpoint.method != "get" {
-        usual.push((409, "What the sender may do changed under way"));
+        usual.push((409, "The permissions of the sender changed during the request"));
     }
     usual
 }

@@ -1,6 +1,5 @@
-//! In: questions for one page of a listing in Bitbucket's REST, and the rows from its beginning on. Out:
-//! the page. It refuses to count: a page begins at a number that the page before names as
-//! `nextPageStart`, so that every page takes the same time.
+//! Pages of a listing in Bitbucket's REST. Nothing is counted: a page begins at a number that the page
+//! before names as `nextPageStart`, so that every page takes the same time.
 
 use std::sync::Arc;
 

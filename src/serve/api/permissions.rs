@@ -1,6 +1,6 @@
 //! Who holds which permission, in the words of Bitbucket's REST, as far as this server knows any: administrators are
-//! the members of one group, whoever is active is licensed, and all of these read every project. It refuses to grant
-//! anything: the directory comes from its file.
+//! the members of one group, anyone who is active is licensed, and all of these read every project. It
+//! refuses to grant anything: the directory comes from its file.
 //!
 //! Paths, parameters and fields are those of Bitbucket's specification 9.4.
 
@@ -48,7 +48,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// The permission with this name; nothing when Bitbucket has none.
+    /// The permission with this name; `None` when Bitbucket has none.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (about, administrators_alone) = match name {
             "LICENSED_USER" => (About::Global, false),
@@ -113,25 +113,25 @@ fn below(base: &str) -> Vec<Endpoint> {
     let mut all = vec![
         Endpoint::get::<Page<PermittedGroup>, _, _>(
             &format!("{global}/groups"),
-            "Groups and their highest global permission; takes an administrator",
+            "Groups and their highest global permission; requires an administrator",
             groups,
         )
         .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<Group>, _, _>(
             &format!("{global}/groups/none"),
-            "Groups without a global permission; takes an administrator",
+            "Groups without a global permission; requires an administrator",
             other_groups,
         )
         .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<PermittedUser>, _, _>(
             &format!("{global}/users"),
-            "Users and their highest global permission; takes an administrator",
+            "Users and their highest global permission; requires an administrator",
             users,
         )
         .query(&[FILTER, PAGING]),
         Endpoint::get::<Page<User>, _, _>(
             &format!("{global}/users/none"),
-            "Users without a global permission; takes an administrator",
+            "Users without a global permission; requires an administrator",
             other_users,
         )
         .query(&[FILTER, PAGING]),
@@ -233,8 +233,8 @@ struct Place {
 }
 
 impl Place {
-    /// Lets whoever may see the permissions here pass. Where Bitbucket asks for an administrator of the project, that
-    /// is whoever may manage the tokens of others.
+    /// Lets anyone who may see the permissions here pass. Where Bitbucket asks for an administrator of the
+    /// project, that is anyone who may manage the tokens of others.
     async fn enter(&self, session: &Session, app: &App) -> Result<(), Problem> {
         session.permit(Operation::ListAll).map_err(not_permitted)?;
         match &self.slug {

@@ -1,5 +1,5 @@
-//! In: questions on projects and repositories. Out: the answers of Bitbucket's REST, as far as it takes to
-//! know which there are. It refuses to know what is in them: they come from the directory file.
+//! Projects and repositories in Bitbucket's REST, as far as it takes to list them. They come from the
+//! directory file.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,5 +1,4 @@
-//! In: query strings as clients send them. Out: their parts, or words on what is wrong with
-//! them. It refuses to know what the parts mean.
+//! Query strings as clients send them, taken apart, or words on what is wrong with them.
 
 use axum::{
     extract::{FromRequestParts, Query},
@@ -28,7 +27,7 @@ impl Parameters {
         self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| &**value)
     }
 
-    /// The value of `name`; nothing when it is not given.
+    /// The value of `name`; `None` when it is not given.
     pub(super) fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
@@ -53,7 +52,7 @@ impl Parameters {
             .transpose()
     }
 
-    /// Refuses names that are not among `known`, in which `N` between dots stands for any number.
+    /// Refuses names that are not among `known`, in which `N` between dots matches any number.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Problem> {
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         for (given, _) in &self.0 {
@@ -61,7 +60,7 @@ impl Parameters {
                 given.split('.').map(|part| if is_number(part) { "N" } else { part }).collect();
             if !known.contains(&&*parts.join(".")) {
                 let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                let message = format!("`{given}` is no parameter of this list, which takes {known}.");
+                let message = format!("Unknown parameter `{given}`; this list takes {known}.");
                 return Err(Problem::bad_request(message));
             }
         }

@@ -1,6 +1,6 @@
-//! In: runs that apply policies. Out: the lease that one of them holds at a time, and the ledger of what
-//! each did, so that the next one can tell how much was done lately. All of it takes an administrator. It
-//! refuses writes of a run whose lease another one has.
+//! The lease that one run holds at a time, and the ledger of what each did, so that the next one can tell
+//! how much was done lately. All of it requires an administrator. Writes of a run whose lease another one
+//! has are refused.
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,7 +62,7 @@ pub(super) const NAMED: &[Parameter; 1] =
 
 const LISTING: &[Parameter] = &[
     Parameter::moment("since", "Only runs that did something at this moment or later, in milliseconds"),
-    Parameter::number("limit", "So many of the latest at most; 1000 when it is left out", 1),
+    Parameter::number("limit", "Most runs to return, the latest ones; 1000 when it is left out", 1),
 ];
 
 /// What asks for the lease.
@@ -156,27 +156,28 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::put::<LeaseItem, _, _>(
             LEASE,
-            "Take the lease that keeps other runs away, or prolong it; takes an administrator",
+            "Take the lease that keeps other runs away, or prolong it; requires an administrator",
             take_lease,
         )
         .body::<AskForLease>()
         .statuses(&[(400, "The body cannot be read"), (409, "Another run holds it; the message names it")]),
         Endpoint::delete::<bool, _, _>(
             "/rest/tokenwarden/1/lease/{run}",
-            "Give the lease of a run back; takes an administrator",
+            "Give the lease of a run back; requires an administrator",
             give_back_lease,
         )
-        .statuses(&[(400, "The path names no run")]),
-        Endpoint::get::<RunList, _, _>(RUNS, "What runs did; takes an administrator", list).query(&[LISTING]),
-        Endpoint::post::<bool, _, _>(RUNS, "Begin a run; takes an administrator", begin)
+        .statuses(&[(400, "The path does not name a run")]),
+        Endpoint::get::<RunList, _, _>(RUNS, "What runs did; requires an administrator", list)
+            .query(&[LISTING]),
+        Endpoint::post::<bool, _, _>(RUNS, "Begin a run; requires an administrator", begin)
             .body::<BeginRun>()
             .statuses(&[(400, "The body cannot be read")]),
         Endpoint::post::<RunEnd, _, _>(
             "/rest/tokenwarden/1/runs/{run}/end",
-            "End a run, and tell what went along with its changes; takes an administrator",
+            "End a run, and tell what went along with its changes; requires an administrator",
             end,
         )
-        .statuses(&[(400, "The path names no run"), (404, "There is no such run")]),
+        .statuses(&[(400, "The path does not name a run"), (404, "There is no such run")]),
     ]
 }
 
@@ -277,7 +278,7 @@ impl<S: Sync> FromRequestParts<S> for UnderRun {
             |name: &str, takes: &str| Problem::bad_request(format!("The header `{name}` takes {takes}."));
         let header = |name: &'static str| {
             let value = parts.headers.get(name);
-            value.map(|value| value.to_str().map_err(|_| bad(name, "ASCII alone"))).transpose()
+            value.map(|value| value.to_str().map_err(|_| bad(name, "only ASCII"))).transpose()
         };
         let bad_lease = || bad(HEADER_LEASE, "the number of a lease, from 1 on");
         let lease = header(HEADER_LEASE)?

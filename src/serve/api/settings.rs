@@ -1,5 +1,5 @@
-//! In: settings documents. Out: the one that is enforced, with a strong entity tag, and who changed it
-//! last. It refuses to replace settings that somebody else has changed meanwhile.
+//! The settings that are enforced, with a strong entity tag, and who changed them last. Settings that were
+//! changed meanwhile are not replaced.
 
 use std::sync::Arc;
 
@@ -42,18 +42,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get::<SettingsDocument, _, _>(
             PATH,
-            "The settings that are enforced; takes an administrator",
+            "The settings that are enforced; requires an administrator",
             read,
         ),
         Endpoint::get::<LastChange, _, _>(
             "/rest/tokenwarden/1/settings/last-change",
-            "Who changed the settings last, and when; takes an administrator",
+            "Who changed the settings last, and when; requires an administrator",
             last_change,
         )
         .statuses(&[(404, "The settings are those of a new server")]),
         Endpoint::put::<SettingsDocument, _, _>(
             PATH,
-            "Replace the settings; takes an administrator",
+            "Replace the settings; requires an administrator",
             replace,
         )
         .headers(HEADERS)
@@ -99,7 +99,7 @@ async fn replace(
 
 /// Puts `settings` in the place of those that the session began with, and what Bitbucket's configuration
 /// holds beside them where it is given. When a run does it, that is kept with it. Answers the new entity
-/// tag; nothing when they have changed meanwhile.
+/// tag; `None` when they have changed meanwhile.
 pub(super) async fn write(
     session: &Session,
     app: &App,

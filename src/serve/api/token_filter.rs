@@ -1,5 +1,4 @@
-//! In: the query of a listing of tokens. Out: which tokens are asked for, and which page of them. It
-//! refuses to know whether they may be shown.
+//! The query of a listing of tokens: which tokens are asked for, and which page of them.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! In: tokens, and what clients ask of them. Out: the JSON of the app "API Token Authentication", so
-//! that scripts written for it work. It refuses to know what is allowed.
+//! The JSON of the app "API Token Authentication", so that scripts written for it work. What is allowed is
+//! decided elsewhere.
 
 use jiff::{Span, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-/// The name of `caller` wherever a user is named. For whoever is no user it is one that no user can have:
+/// The name of `caller` wherever a user is named. For anyone who is not a user it is one that no user can
+/// have:
 /// `(operator)` for the process that runs the server for itself, `(project PLAT)` for a token of a project.
 pub(super) fn name_of(caller: &Caller) -> UserName {
     match caller {
@@ -136,7 +137,7 @@ impl PatchToken {
     pub(super) fn narrowing(&self) -> Result<Narrowing, Problem> {
         if self.months.is_some() {
             return Err(Problem::bad_request(
-                "`tokenValidityTimeInMonths` is for new tokens alone; give `tokenExpirationDateTime`.",
+                "`tokenValidityTimeInMonths` is for new tokens only; give `tokenExpirationDateTime`.",
             ));
         }
         Ok(Narrowing {
@@ -161,7 +162,7 @@ fn scope(number: i64) -> Result<Scope, Problem> {
         .ok_or_else(|| Problem::bad_request("`tokenScope` takes 1 (read-only) or 2 (read-write)."))
 }
 
-/// A moment that an expiry can be; 0, which stands for never in answers, cannot be asked for.
+/// A moment that an expiry can be; 0, which means never in answers, cannot be asked for.
 fn moment(millis: i64, field: &str) -> Result<Timestamp, Problem> {
     let bad = || Problem::bad_request(format!("`{field}` takes a moment after 1970-01-01T00:00:00Z."));
     if millis <= 0 {
@@ -184,7 +185,7 @@ pub(super) struct CreatedToken {
     pub(super) user_name: String,
     /// As it was asked for; 0 when it was not.
     pub(super) token_validity_time_in_months: i64,
-    /// When it expires, ISO 8601; nothing when it never does.
+    /// When it expires, ISO 8601; absent when it never does.
     pub(super) token_expiration_date_time: Option<String>,
     /// The same in milliseconds since 1970-01-01T00:00:00Z; 0 when it never does.
     pub(super) token_expiration_date_time_millis: i64,
@@ -276,8 +277,8 @@ pub(super) struct TokenList {
     pub(super) total_elements: Option<i64>,
     /// The highest id of a token on the server; 0 when there is none.
     pub(super) last_id: i64,
-    /// On the first page by id: tokens that are gone while something that came of them may be there, each with the
-    /// token that it was made with.
+    /// On the first page by id: tokens that are gone while something that resulted from them may be there,
+    /// each with the token that it was made with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ancestors: Vec<(i64, i64)>,
 }

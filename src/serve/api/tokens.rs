@@ -1,5 +1,4 @@
-//! In: requests on tokens. Out: the answers of the app "API Token Authentication", whose paths these
-//! are. It refuses to show a secret a second time.
+//! The endpoints of the app "API Token Authentication". A secret is shown once only.
 
 use std::{convert::Infallible, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! In: a session. Out: who is behind it, as the server sees it. It refuses to tell that to anybody else.
+//! The current user, as the server sees it. It is told to nobody else.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -35,7 +35,7 @@ struct WhoAmI {
     token_id: Option<i64>,
     /// How far the token reaches: `read-only`, or `read-write`, also when it was never set.
     scope: Option<Scope>,
-    /// When the token expires; nothing when it never does.
+    /// When the token expires; absent when it never does.
     #[schemars(with = "Option<String>")]
     expires: Option<Timestamp>,
     /// The address of the client, found as the settings say.
@@ -64,7 +64,7 @@ enum Credential {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::get::<WhoAmI, _, _>(
         "/rest/tokenwarden/1/whoami",
-        "Who one is, as the server sees it",
+        "The current user, as the server sees it",
         whoami,
     )]
 }

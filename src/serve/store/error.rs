@@ -1,4 +1,4 @@
-//! Why a store cannot do its work, in the words of whoever runs it.
+//! Why a store cannot do its work, in the words of the operator.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("`{}` is not a store of tokenwarden but another SQLite database; name another file", .0.display())]
     NotAStore(PathBuf),
     /// What is left of another store would be read as a part of the backup that is put beside it.
-    #[error("`{}` is left of the store that was there; move it away too", .0.display())]
+    #[error("`{}` is a leftover of the earlier store; move it away too", .0.display())]
     LeftBehind(PathBuf),
     /// What is there is no store, and is not replaced by one.
     #[error("an empty file or a broken link is in the way at `{}`; remove it first", .0.display())]
@@ -81,7 +81,7 @@ pub enum StoreError {
         #[source]
         cause: Box<MigrateError>,
     },
-    /// It was written by an earlier version, and whoever reads it does not change it.
+    /// It was written by an earlier version, and anyone who reads it does not change it.
     #[error(
         "the store `{}` was written by an older version of tokenwarden: its schema has version {version}, and tokenwarden \
          {} reads {}; upgrade it first by starting `tokenwarden serve` on it, which keeps a copy of it",

@@ -1,7 +1,7 @@
 //! Where the server keeps users, groups, settings and tokens.
 //!
-//! In: what is to be kept, and questions. Out: what was kept, one look-up a question. It refuses to
-//! know who asks and whether that one may. All SQL is in the submodule of the database.
+//! One look-up a question. Who asks and whether that is permitted is not known here. All SQL is in the
+//! submodule of the database.
 
 mod audit;
 mod error;
@@ -63,7 +63,7 @@ impl StoreUrl {
 
 /// The text names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no store; write `sqlite:` and the path of a file, such as `sqlite:tokenwarden.db`")]
+#[error("invalid store `{0}`; write `sqlite:` and the path of a file, e.g. `sqlite:tokenwarden.db`")]
 pub struct BadStoreUrl(pub String);
 
 /// What was found in a store.
@@ -181,7 +181,7 @@ pub struct Account {
     pub active: bool,
     /// The groups the user is in.
     pub groups: BTreeSet<GroupName>,
-    /// The hash of the password, as argon2 writes it; nothing when the user has none.
+    /// The hash of the password, as argon2 writes it; `None` when the user has none.
     pub password_hash: Option<String>,
 }
 
@@ -202,9 +202,9 @@ pub struct TokenRow {
     pub created_by: Option<UserName>,
     /// Its last use.
     pub last_used: Option<LastUse>,
-    /// The moment from which on it is refused, UTC; nothing when it never expires.
+    /// The moment from which on it is refused, UTC; `None` when it never expires.
     pub expires: Option<Timestamp>,
-    /// The project permissions that it was given, of which its scope may have left less; nothing when
+    /// The project permissions that it was given, of which its scope may have left less; `None` when
     /// none were named.
     pub permissions: Option<ProjectPermissions>,
     /// The number of the token that it was made with, which may be gone.
@@ -245,7 +245,7 @@ pub struct NewToken {
     pub parent: Option<i64>,
     /// Its last use.
     pub last_used: Option<LastUse>,
-    /// The moment from which on it is refused, UTC; nothing when it never expires.
+    /// The moment from which on it is refused, UTC; `None` when it never expires.
     pub expires: Option<Timestamp>,
     /// What is kept of its secret.
     pub secret_hash: SecretHash,
@@ -404,7 +404,7 @@ pub struct NewUser {
 pub struct SettingsRow {
     /// Counts the changes.
     pub revision: i64,
-    /// The document as JSON; nothing when the revision is the one that was known already.
+    /// The document as JSON; `None` when the revision is the one that was known already.
     pub document: Option<String>,
 }
 
@@ -439,7 +439,7 @@ pub enum LeaseAnswer {
 pub struct Under {
     /// The run.
     pub run: RunId,
-    /// The number of its lease; nothing when something else keeps other runs away.
+    /// The number of its lease; `None` when something else keeps other runs away.
     pub lease: Option<i64>,
     /// What it does with this write.
     pub note: ChangeNote,

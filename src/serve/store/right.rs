@@ -7,7 +7,8 @@ use crate::{model::Owner, serve::ServerClock};
 /// On what a change is permitted.
 #[derive(Clone)]
 pub enum Right {
-    /// Whoever has the file of the store, or the server on its own account, changes it: nobody needs to be asked.
+    /// Anyone who has the file of the store, or the server on its own account, changes it: nobody needs to be
+    /// asked.
     Host,
     /// A request was permitted to, on these grounds.
     Request(Box<Grounds>),
@@ -20,8 +21,8 @@ pub struct Grounds {
     pub settings: i64,
     /// Who sends it.
     pub sender: Sender,
-    /// The owner of the tokens that it is about, as the store knew that one; nothing when no other owner than the
-    /// sender was looked at.
+    /// The owner of the tokens that it is about, as the store knew that one; `None` when no other owner than
+    /// the sender was looked at.
     pub owner: Option<(Owner, Option<KnownOwner>)>,
     /// Tells when the sender's token expires.
     pub clock: ServerClock,

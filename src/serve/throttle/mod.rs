@@ -194,8 +194,8 @@ impl Ledger {
     }
 }
 
-/// The networks around `address`, and how many times as many attempts may fail from each as from one address. Whoever
-/// has one IPv6 address has the 2^64 of its network, and often many of those.
+/// The networks around `address`, and how many times as many attempts may fail from each as from one address.
+/// Anyone who has one IPv6 address has the 2^64 of its network, and often many of those.
 fn networks(address: IpAddr) -> Vec<(Count<'static>, u32)> {
     let sizes: &[(u8, u32)] = match address.to_canonical() {
         IpAddr::V4(_) => &[(32, 1), (24, 4)],

@@ -1,5 +1,5 @@
-//! In: a client of a Bitbucket. Out: its users, and the members of a group. It refuses to take silence for
-//! an answer: an empty group is looked for by its name.
+//! The users of a Bitbucket, and the members of a group. An empty group is looked for by its name: silence
+//! is not taken for an answer.
 
 use crate::{
     http::{HttpClient, HttpError, Listing},
@@ -18,7 +18,7 @@ pub(in crate::targets) async fn users(client: &HttpClient) -> Result<Listing<Use
     client.list_twice(USERS, &[], PAGE).await
 }
 
-/// Those who administer the server, system administrators and members of groups among them; nothing when
+/// Those who administer the server, system administrators and members of groups among them; `None` when
 /// it does not tell us. A permission alone is held by accounts without a licence too, who get nowhere.
 pub(super) async fn administrators(client: &HttpClient) -> Result<Option<Vec<UserName>>, HttpError> {
     let both = [("permission.1", "LICENSED_USER"), ("permission.2", "ADMIN")];

@@ -1,9 +1,9 @@
 //! The target `bitbucket`: Bitbucket Data Center's own HTTP access tokens of users, projects and
 //! repositories, and its switch for passwords.
 //!
-//! In: a client of the server, and what the config file says of it. Out: a reader, and against an
-//! approved plan a writer. It refuses to create tokens and to change an expiry, which the server refuses
-//! too: tokens are marked instead.
+//! From a client of the server and the config file to a reader, and against an approved plan to a writer.
+//! Tokens are never created, and no expiry is changed, which the server refuses too: tokens are marked
+//! instead.
 //!
 //! The server has no list of all tokens: users, projects and repositories are walked, and each is asked
 //! for its own. Personal projects have tokens in their repositories alone.
@@ -110,7 +110,7 @@ impl Bitbucket {
         self.client.statistics()
     }
 
-    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// How far the clock of the server is ahead of ours, as its answers so far show; `None` when none had a
     /// date.
     #[must_use]
     pub fn clock(&self) -> Option<ClockOffset> {

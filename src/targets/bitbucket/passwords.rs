@@ -1,5 +1,5 @@
-//! In: the configuration of basic authentication. Out: whether passwords work, and the configuration with
-//! that changed. It refuses to touch fields that it does not know.
+//! The configuration of basic authentication: whether passwords work, and the same with that changed.
+//! Fields that are not known stay untouched.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,10 +1,10 @@
-//! In: a client. Out: how many calls Bitbucket lets us make, where it says so. It refuses to fail: a server
-//! that does not tell, does not limit us as far as anybody knows.
+//! The rate limit of Bitbucket for a client, where it tells. It never fails: a server that does not tell
+//! does not limit us as far as anybody knows.
 //!
 //! Bitbucket counts the calls of every user in a bucket of tokens, 60 at once and 5 a second unless an
-//! administrator says something else. Whoever is signed in may read the limit of all; that of one user, and
-//! whether it is exempt, is for administrators. Paths and fields are those of the REST specifications 8.19
-//! to 10.3.
+//! administrator says something else. Anyone who is signed in may read the limit of all; that of one user,
+//! and whether it is exempt, is for administrators. Paths and fields are those of the REST specifications
+//! 8.19 to 10.3.
 
 use serde::Deserialize;
 
@@ -49,7 +49,7 @@ struct OfUser {
 
 impl Bitbucket {
     /// The limit that our calls are under, and whom the server takes us for. The users must have been
-    /// read, whose slugs stand in paths.
+    /// read, whose slugs are in paths.
     pub(super) async fn read_rate_limit(&self) -> Option<(RateLimit, Option<UserName>)> {
         let answer = self.client.get::<Limits>(LIMITS, &[]).await.ok()?;
         let limits = Some(answer.body).filter(|limits| limits.enabled)?;

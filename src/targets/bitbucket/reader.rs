@@ -1,5 +1,5 @@
-//! In: questions. Out: what Bitbucket answers, as an inventory. It refuses to take silence for an answer:
-//! what the server does not show us is missing, and an empty group is looked for by its name.
+//! The reader of Bitbucket. Silence is not taken for an answer: what the server does not show us is
+//! missing, and an empty group is looked for by its name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -100,7 +100,8 @@ impl Bitbucket {
         .await?;
         let (credential, user) = self.credential();
         let user = told.or(user);
-        // Whoever may read the switch for passwords administers the server, which no token does, whosever it is.
+        // Anyone who may read the switch for passwords administers the server, which no token does, whosever
+        // it is.
         let reads_switch = matches!(passwords, Passwords::Known(_));
         let credential = match credential {
             Credential::Unidentified if reads_switch => Credential::NoToken,

@@ -1,5 +1,5 @@
-//! In: users, projects and repositories. Out: the tokens of each, and whose tokens could not be seen. It
-//! refuses to hold more than the tokens of a few owners at once, and to ask an owner twice.
+//! The walk over users, projects and repositories: the tokens of each, and whose tokens could not be seen.
+//! It holds only the tokens of a few owners at once, and asks no owner twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,8 +71,8 @@ impl Bitbucket {
         Ok(self.walk_of(owners.into_iter(), each).await?.and(&lacking))
     }
 
-    /// The kinds of owners of which there may be more than the server lists: projects and repositories, for whoever
-    /// is not known to administer it.
+    /// The kinds of owners of which there may be more than the server lists: projects and repositories, for
+    /// anyone who is not known to administer it.
     fn hidden(&self) -> Coverage {
         let administers = *self.administers.lock().unwrap_or_else(PoisonError::into_inner);
         let kinds = [OwnerKind::Project, OwnerKind::Repository].into_iter();

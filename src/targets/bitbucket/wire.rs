@@ -1,6 +1,5 @@
-//! In: JSON of Bitbucket's REST. Out: the nouns of the program, and the other way round. It refuses to
-//! know when which call is made. Tolerant in reading: numbers may come as text, what is absent may be
-//! null. Strict in writing.
+//! The JSON of Bitbucket's REST. Knows shapes and paths; the reader and writer decide which calls to make.
+//! Tolerant in reading: numbers may come as text, what is absent may be null. Strict in writing.
 //!
 //! Paths and fields are those of the REST specifications 8.19 to 10.3 and of Atlassian's knowledge base
 //! article 1044088271, which shows what a list of tokens really holds.
@@ -28,7 +27,7 @@ use crate::{
 pub(in crate::targets) const PROBE: &str = "/rest/api/1.0/users";
 pub(in crate::targets) const PROPERTIES: &str = "/rest/api/latest/application-properties";
 pub(in crate::targets) const USERS: &str = "/rest/api/latest/admin/users";
-/// Users who fit a filter, shown to whoever is signed in.
+/// Users who fit a filter, shown to anyone who is signed in.
 pub(super) const FILTERED_USERS: &str = "/rest/api/latest/users";
 pub(in crate::targets) const GROUPS: &str = "/rest/api/latest/admin/groups";
 pub(in crate::targets) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
@@ -140,7 +139,7 @@ pub(in crate::targets) fn beside_revocations(
     run.map(|run| (HeaderName::from_static("tokenwarden-run"), run.to_string())).into_iter().collect()
 }
 
-/// A user. The slug stands in paths, and is another text than the name.
+/// A user. The slug is in paths, and is another text than the name.
 #[derive(Clone, Deserialize, Hash)]
 pub(in crate::targets) struct User {
     #[serde(deserialize_with = "visible")]
@@ -160,7 +159,7 @@ pub(in crate::targets) struct Named {
     pub(in crate::targets) name: UserName,
 }
 
-/// A value that another one than expected stands for as well as none: it is not told.
+/// A value that another one than expected means as well as none: it is not told.
 pub(in crate::targets) fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -191,7 +190,7 @@ pub(super) struct Repository {
 
 /// A token in a list or by itself. Times are milliseconds since the epoch.
 ///
-/// Its identifier is one of the whole server, whoever owns the token: every secret begins with it, and
+/// Its identifier is one of the whole server, no matter who owns the token: every secret begins with it, and
 /// says nothing of the owner. Paths name the owner all the same.
 #[derive(Debug, Deserialize, Hash)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
-//! In: changes of an approved plan. Out: calls that take effect once. It refuses to write what it has not
-//! read just before, and to repeat a call whose answer was lost before it has read back what happened.
+//! The writer of Bitbucket: changes of an approved plan as calls that take effect once. Nothing is written
+//! that was not read just before, and a call whose answer was lost is not repeated before reading back what
+//! happened.
 
 use std::{error::Error, sync::Arc};
 
@@ -80,7 +81,7 @@ impl BitbucketWriter {
     }
 
     /// Reads a token and writes what `wanted` makes of it, unless that is nothing. When the answer is
-    /// lost, it begins anew. What its owner wrote meanwhile stays.
+    /// lost, it begins again. What its owner wrote meanwhile stays.
     async fn update(
         &self,
         token: &Token,
@@ -108,7 +109,7 @@ impl BitbucketWriter {
         Err(WriteError::Moved)
     }
 
-    /// The token as it is; nothing when it is gone. With `lost`, an answer to a write was lost before.
+    /// The token as it is; `None` when it is gone. With `lost`, an answer to a write was lost before.
     async fn read(&self, token: &Token, lost: bool) -> Result<Option<TokenItem>, WriteError> {
         let (tokens, path) = self.paths(token)?;
         let unread = |cause: Cause| if lost { WriteError::Unknown(cause) } else { failed(cause) };
@@ -174,7 +175,7 @@ impl BitbucketWriter {
     }
 
     /// Reads the configuration, compares what the change is about, and writes it with everything else as
-    /// it was; begins anew when another update runs (409) or the answer was lost.
+    /// it was; begins again when another update runs (409) or the answer was lost.
     async fn passwords(&self, change: &Change) -> Result<Effect, WriteError> {
         let mut lost = None;
         // The last time it only reads back.

@@ -1,5 +1,5 @@
-//! In: a run on a gateway. Out: the lease that keeps other runs away while this one lasts, and the ledger
-//! that the server keeps of runs. It refuses to write anything more once the lease was lost.
+//! The lease that keeps other runs away while this one lasts, and the ledger that the server keeps of runs.
+//! Nothing more is written once the lease was lost.
 
 use std::{
     collections::HashMap,
@@ -179,7 +179,7 @@ impl Keeper {
                     self.lost.store(true, Ordering::Release);
                     return;
                 }
-                // Whoever may still do something is still asked next time.
+                // Anyone who may still do something is still asked next time.
                 Err(error) => tracing::warn!(error = %one_line(&error), "the lease could not be prolonged"),
             }
         }

@@ -1,7 +1,7 @@
 //! The target `gateway`: our own server, over HTTP, whether it runs elsewhere or embedded.
 //!
-//! In: a client of the server. Out: a reader, and against an approved plan a writer. It refuses to
-//! know what the server enforces: it speaks the same REST as everybody else.
+//! From a client of the server to a reader, and against an approved plan to a writer. It speaks the same
+//! REST as everybody else.
 
 mod audit;
 mod descent;
@@ -83,7 +83,7 @@ impl Gateway {
         self.client.statistics()
     }
 
-    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// How far the clock of the server is ahead of ours, as its answers so far show; `None` when none had a
     /// date.
     #[must_use]
     pub fn clock(&self) -> Option<ClockOffset> {

@@ -1,5 +1,5 @@
-//! In: questions. Out: what the gateway answers, as an inventory. Pages of tokens are fetched on
-//! several chains at once, each by key, so that the work grows with the number of tokens alone.
+//! The reader of a gateway. Pages of tokens are fetched on several chains at once, each by key, so that the
+//! work grows only with the number of tokens.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -119,7 +119,7 @@ impl Gateway {
         })
     }
 
-    /// Who changed the settings last, and when; nothing when nobody did, or the server does not tell.
+    /// Who changed the settings last, and when; `None` when nobody did, or the server does not tell.
     async fn last_change(&self) -> Result<Option<LastChange>, HttpError> {
         match self.client.get::<LastChange>(LAST_CHANGE, &[]).await {
             Ok(told) => Ok(Some(told.body)),
@@ -208,7 +208,7 @@ impl Gateway {
         Ok(page)
     }
 
-    /// The token `id` as it is now; nothing when there is none.
+    /// The token `id` as it is now; `None` when there is none.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! In: JSON of the gateway's REST. Out: the nouns of the program, and the other way round. It
-//! refuses to know when which call is made.
+//! The JSON of the gateway's REST. Knows shapes and paths; the reader and writer decide which calls to
+//! make.
 
 use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
 
@@ -178,7 +178,7 @@ pub(super) struct TokenItem {
 
 /// A token of which this field cannot be understood.
 #[derive(Debug, thiserror::Error)]
-#[error("token {id}: `{field}` has a value that means nothing")]
+#[error("token {id}: invalid value of `{field}`")]
 pub(super) struct BadItem {
     pub(super) id: TokenId,
     pub(super) field: &'static str,

@@ -1,5 +1,6 @@
-//! In: changes of an approved plan. Out: calls that take effect once. It refuses to repeat a call
-//! whose answer was lost before it has read back what happened, and to revoke what it has not just read.
+//! The writer of a gateway: changes of an approved plan as calls that take effect once. A call whose answer
+//! was lost is not repeated before reading back what happened, and nothing is revoked that was not just
+//! read.
 
 use std::{collections::BTreeSet, error::Error, sync::Arc};
 
@@ -66,7 +67,7 @@ impl GatewayWriter {
     }
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
-    /// was read; begins anew when somebody else was faster or the answer was lost.
+    /// was read; begins again when somebody else was faster or the answer was lost.
     async fn settings(&self, change: &Change, headers: &Headers) -> Result<Effect, WriteError> {
         let mut lost = None;
         for _ in 0..TRIES {
@@ -183,8 +184,8 @@ impl GatewayWriter {
         }
     }
 
-    /// Why the server did not do it; that the lease was lost ends the run, a right that ended is judged anew by
-    /// the next write.
+    /// Why the server did not do it; that the lease was lost ends the run, a right that ended is judged again
+    /// by the next write.
     fn refused(&self, error: HttpError) -> WriteError {
         match &self.signature {
             _ if is_right_ended(&error) => WriteError::RightEnded,

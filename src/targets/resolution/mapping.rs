@@ -1,6 +1,6 @@
-//! In: the document in which a foreign server keeps its settings, and where each stands in it. Out: the
-//! settings, and the document with one of them changed. It refuses to touch anything else of the document,
-//! to make a place that is not there, and to guess what a value means.
+//! The settings in the document of a foreign server, and the document with one of them changed. Nothing
+//! else of the document is touched, no place is made that is not there, and the meaning of a value is never
+//! guessed.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! The target `resolution`: the app "API Token Authentication" in Bitbucket, Jira or Confluence.
 //!
-//! In: a client of the product, and what the config file says of it. Out: a reader, and against an
-//! approved plan a writer. It refuses to know the app's own settings, whose REST is not public: where they
-//! are, and where in them each setting stands, the operator says. It refuses as well to change the scope
-//! or the expiry of a token, for which the app has no call: tokens are marked instead.
+//! From a client of the product and the config file to a reader, and against an approved plan to a writer.
+//! The REST of the app's own settings is not public: where they are, and where in them each setting is, the
+//! operator says. The scope and the expiry of a token are never changed, for which the app has no call:
+//! tokens are marked instead.
 
 mod directory;
 mod mapping;
@@ -98,7 +98,7 @@ impl Resolution {
         self.client.statistics()
     }
 
-    /// How far the clock of the server is ahead of ours, as its answers so far show; nothing when none had a
+    /// How far the clock of the server is ahead of ours, as its answers so far show; `None` when none had a
     /// date.
     #[must_use]
     pub fn clock(&self) -> Option<ClockOffset> {

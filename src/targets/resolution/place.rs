@@ -1,6 +1,5 @@
-//! In: a JSON document and a place in it. Out: the flag, number or texts that stand there, and the document
-//! with others there. It refuses to make a place, to write over what it does not understand, and to know
-//! what anything is for.
+//! The flag, number or texts at a place of a JSON document, and the document with others there. No place is
+//! made, and nothing is overwritten that is not understood.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
-//! In: questions. Out: what the app and its product answer, as an inventory. It refuses to take silence for
-//! an answer.
+//! The reader of the app and its product. Silence is not taken for an answer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -164,7 +163,7 @@ impl Resolution {
         }
     }
 
-    /// The users, read anew.
+    /// The users, read again.
     pub(super) async fn read_people(&self) -> Result<Listing<Person>, Cause> {
         directory::people(&self.client, self.options.product).await
     }
@@ -189,7 +188,7 @@ impl Resolution {
     }
 }
 
-/// Why the document of the settings is not shown to us, in words; nothing when `error` says more than that.
+/// Why the document of the settings is not shown to us, in words; `None` when `error` says more than that.
 fn why_unreadable(error: &HttpError, mapping: &SettingsMapping) -> Option<String> {
     let said = error.status()?;
     match error.refusal()? {

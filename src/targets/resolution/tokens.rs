@@ -1,12 +1,12 @@
-//! In: the app's listing of tokens. Out: every token once, with its owner and scope, and what the server
-//! does not say. It refuses to guess: what two answers say differently is not known.
+//! Every token of the app's listing once, with its owner and scope, and what the server does not say. What
+//! two answers say differently is unknown.
 //!
 //! The size of a page is what the server makes it: the first page shows it, whatever was asked for, and a
 //! page that is shorter or empty is the last one.
 //!
 //! Where a list does not say whose a token is, the list of each user's tokens does; where it does not say
 //! how far a token reaches, the lists of each scope do. A server that takes no notice of such a filter
-//! answers the same to all of them, which is no answer.
+//! answers the same to all of them, which is not an answer.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -90,7 +90,7 @@ impl<'a> Pages<'a> {
             Ok(says_last) => (says_last, None),
             Err(fault) => (None, Some(fault)),
         };
-        // What the page itself says of its end is no reason to stop: only a page that is not full is.
+        // What the page itself says of its end is not a reason to stop: only a page that is not full is.
         self.ended = entries.is_empty()
             || (entries.len() < *self.full.get_or_insert(entries.len()) && says_last != Some(false));
         let is_behind_the_last = std::mem::replace(&mut self.said_last, says_last == Some(true));
@@ -130,7 +130,7 @@ impl<'a> Pages<'a> {
         Ok(had_entries.then_some(items))
     }
 
-    /// The identifiers of all tokens; nothing when the list is not to be believed.
+    /// The identifiers of all tokens; `None` when the list is not to be believed.
     async fn ids(mut self) -> Result<Option<HashSet<TokenId>>, HttpError> {
         while self.next().await?.is_some() {}
         Ok(self.fault.is_none().then(|| self.versions.into_ids()))

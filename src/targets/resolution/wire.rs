@@ -1,6 +1,6 @@
-//! In: JSON of the app's token REST. Out: the nouns of the program, and the other way round. It refuses to
-//! know when which call is made, and to guess what the server does not say. Tolerant in reading: what
-//! older and newer versions write differently is read alike.
+//! The JSON of the app's token REST. Knows shapes and paths; the reader and writer decide which calls to
+//! make. What the server does not say is never guessed. Tolerant in reading: what older and newer versions
+//! write differently is read alike.
 //!
 //! Paths and fields are those of the vendor's documentation from 1.0 to 2.7 and of answers of live servers.
 
@@ -118,7 +118,7 @@ pub(super) struct TokenItem {
 
 /// What no token has, in the field of this name.
 #[derive(Debug, thiserror::Error)]
-#[error("token {id}: `{field}` has a value that means nothing")]
+#[error("token {id}: invalid value of `{field}`")]
 pub(super) struct BadItem {
     id: TokenId,
     pub(super) field: &'static str,
@@ -181,7 +181,7 @@ impl TokenItem {
         self.user_name.clone().or_else(by_key)
     }
 
-    /// The words with what a mark may stand behind them.
+    /// The words with what a mark may be behind them.
     pub(super) fn words(&self) -> &str {
         self.token_description.as_deref().or(self.description.as_deref()).unwrap_or_default()
     }
@@ -250,7 +250,7 @@ pub(super) struct TokenPatch {
     pub(super) token_description: String,
 }
 
-/// The path of the token `id`; nothing when that is no number and would lead elsewhere.
+/// The path of the token `id`; `None` when that is not a number and would lead elsewhere.
 pub(super) fn token_path(id: &TokenId) -> Option<String> {
     let digits = !id.as_str().is_empty() && id.as_str().bytes().all(|c| c.is_ascii_digit());
     digits.then(|| format!("{TOKEN}/{id}"))

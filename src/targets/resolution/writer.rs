@@ -1,5 +1,6 @@
-//! In: changes of an approved plan. Out: calls that take effect once. It refuses to write what it has not
-//! read just before, and to repeat a call whose answer was lost before it has read back what happened.
+//! The writer of the app: changes of an approved plan as calls that take effect once. Nothing is written
+//! that was not read just before, and a call whose answer was lost is not repeated before reading back what
+//! happened.
 
 use std::{collections::HashMap, error::Error, sync::Arc};
 
@@ -88,8 +89,8 @@ impl ResolutionWriter {
     }
 
     /// Reads the settings, compares what the change touches, writes them with everything else as it was, and
-    /// reads them back; begins anew when the answer was lost, and when somebody else was faster, as far as the
-    /// server tells versions apart.
+    /// reads them back; begins again when the answer was lost, and when somebody else was faster, as far as
+    /// the server tells versions apart.
     async fn setting(&self, change: &Change, key: SettingKey) -> Result<Effect, WriteError> {
         let (mapping, field) = self.field(key)?;
         let method: Method = mapping.write.parse().map_err(|error| failed(Cause::from(error)))?;
@@ -135,7 +136,7 @@ impl ResolutionWriter {
     }
 
     /// Reads a token and writes the words that `wanted` makes of its own, unless that is nothing. When the
-    /// answer is lost, it begins anew. What its owner wrote meanwhile stays.
+    /// answer is lost, it begins again. What its owner wrote meanwhile stays.
     async fn describe(
         &self,
         token: &Token,
@@ -218,7 +219,7 @@ impl ResolutionWriter {
         }
     }
 
-    /// The token as it is listed now; nothing when it is not. No call shows a single token: its owner's are
+    /// The token as it is listed now; `None` when it is not. No call shows a single token: its owner's are
     /// looked through, and only when it is not among them, all.
     async fn find(&self, token: &Token) -> Result<Option<TokenItem>, HttpError> {
         if let Some(user) = token.owner.user() {

@@ -189,7 +189,7 @@ async fn a_write_that_was_refused_and_done_all_the_same_counts_and_one_that_was_
         assert_eq!((next.code, left(&stub)), (Some(code), tokens), "{is_done}: {}", next.stderr);
         if is_done {
             assert!(
-                next.stderr.contains("6 changes that an earlier run was refused took effect all the same, or may have: they count"),
+                next.stderr.contains("6 changes that were refused to an earlier run took effect anyway, or may have: they count"),
                 "{}",
                 next.stderr
             );
@@ -249,7 +249,7 @@ async fn a_run_whose_lock_is_deleted_or_made_a_link_meanwhile_writes_nothing_mor
         if link {
             let next = slices.apply().await;
             assert_eq!((next.code, left(&stub)), (Some(1), kept), "{}{}", next.stdout, next.stderr);
-            assert!(next.stderr.contains("it is no regular file"), "{}", next.stderr);
+            assert!(next.stderr.contains("it is not a regular file"), "{}", next.stderr);
         }
         assert_eq!(fs::read_to_string(&precious).unwrap(), "words");
     }
@@ -424,7 +424,7 @@ async fn a_record_that_is_gone_or_shorter_than_it_was_is_missed_and_what_it_said
         let refused = slices.apply().await;
         assert_eq!((refused.code, left(&stub)), (Some(4), 6), "{how}: {}", refused.stderr);
         for said in [
-            "warning: renamed: the journal does not have the file of the run",
+            "warning: renamed: the journal file of run",
             "what earlier runs of the last 1d did is not known",
             "these pass from ",
             "--allow revocations=6",

@@ -27,11 +27,7 @@ async fn a_run_says_what_it_looked_at_and_succeeds() {
     0 of 1 token looked at complies.
     ");
     let explained = repository.run(&["explain", "4711"]).await;
-    assert!(
-        explained.stderr.contains("on prod, where `areas` and `projects` let it be looked for"),
-        "{}",
-        explained.stderr
-    );
+    assert!(explained.stderr.contains("on prod, within `areas` and `projects`"), "{}", explained.stderr);
     let shown = repository.run(&["show", "plan.json"]).await;
     assert!(shown.stdout.contains(planned.stdout.trim_end()), "{}", shown.stdout);
     let tokens = repository.run(&["plan", "--only", "tokens"]).await;

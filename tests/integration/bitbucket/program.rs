@@ -93,7 +93,7 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
     Note: no journal is kept: a token whose owner takes the mark off is marked anew, and wins that time
 
     Plan: 1 token to narrow, 1 token to mark, 1 token to revoke.
-    There is no budget over time: without a journal, each run is judged by itself.
+    No budget over time: without a journal, each run is judged on its own.
     0 of 2 tokens comply.
     "#);
     let taken = repository.run(&["inventory", "--out", "taken.jsonl"]).await;
@@ -110,7 +110,7 @@ async fn what_a_plan_says_is_what_the_server_has_afterwards() {
         applied.stdout
     );
     assert_eq!(stub.contents().writes.len(), 3);
-    assert!(applied.stderr.contains("prod: nothing keeps another run from writing"), "{}", applied.stderr);
+    assert!(applied.stderr.contains("prod: another run could write at the same time"), "{}", applied.stderr);
     assert!(!planned.stderr.contains("another run"), "a plan writes nothing: {}", planned.stderr);
     let again = repository.run(&["apply", "--auto-approve"]).await;
     assert!(again.stdout.starts_with("No changes."), "{}", again.stdout);
@@ -168,11 +168,7 @@ async fn the_number_of_calls_is_said_and_is_what_the_server_counted() {
     assert!(loud.stderr.contains(&format!("calls={calls} ")), "{calls}: {}", loud.stderr);
     let applied = repository.run(&["apply", "--auto-approve"]).await;
     let calls = made_since();
-    assert!(
-        applied.stdout.ends_with(&format!("\n{calls} calls were made.\n")),
-        "{calls}: {}",
-        applied.stdout
-    );
+    assert!(applied.stdout.ends_with(&format!("\n{calls} API calls.\n")), "{calls}: {}", applied.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

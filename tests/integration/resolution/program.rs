@@ -77,7 +77,7 @@ async fn what_a_plan_says_is_what_the_app_has_afterwards() {
           revoke, cannot be undone                       owner-inactive: gone is not active
                                                          lifetime: no expiry, limit 1y
 
-    Reported, nothing is done about it:
+    Report only:
 
       ! token 1 "Automation token" of mary                               policy.yaml:5
           scope: read-write, limit read-only
@@ -93,7 +93,7 @@ async fn what_a_plan_says_is_what_the_app_has_afterwards() {
     Note: the server does not tell who administers it, so that `min_admins` is not kept: name those who must keep a way in as `break_glass`
 
     Plan: 3 settings to change, 4 tokens to mark, 1 token to revoke.
-    There is no budget over time: without a journal, each run is judged by itself.
+    No budget over time: without a journal, each run is judged on its own.
     0 of 5 tokens comply.
     "#);
     let taken = run(&folder, &["inventory", "--out", "taken.jsonl"]).await;

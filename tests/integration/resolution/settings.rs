@@ -176,7 +176,7 @@ async fn a_field_that_is_not_there_or_is_something_else_is_held_back_and_never_m
     permissions.use: it could not be read: the settings of the server have nothing at `/use/groups`
     permissions.create: it could not be read: `/create` holds no list of texts
     permissions.create_read_write: it could not be read: `/readOnlyTokens` is neither `true` nor `false`
-    network.allow: it could not be read: `/ips`: `10.*` is no address, network (`10.0.0.0/8`) or range (`10.0.0.1-10.0.0.9`)
+    network.allow: it could not be read: `/ips`: `10.*` is not an address, network (`10.0.0.0/8`) or range (`10.0.0.1-10.0.0.9`)
     password_authentication: it could not be read: `/passwordsOff` is neither `true` nor `false`
     tokens.limits: it could not be read: `/months` holds no whole number
     ");
@@ -203,7 +203,7 @@ async fn networks_of_the_app_that_can_be_read_in_two_ways_are_held_back() {
     for (written, words) in [
         ("010.0.0.0/8", "write `10.0.0.0/8` (read as decimal) or `8.0.0.0/8` (read as octal)"),
         ("10.0.0.0/08", "write `10.0.0.0/8`"),
-        ("10.0.0.5/8", "has bits set behind its length"),
+        ("10.0.0.5/8", "has host bits set"),
     ] {
         stub.contents().settings["ips"] = json!(written);
         let plan = plan(&target(&stub), &policy("version: 1\nnetwork: {allow: [10.0.0.0/8]}\n"), NOW).await;

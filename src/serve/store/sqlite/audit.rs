@@ -1,4 +1,5 @@
-//! The audit: entries are added with the effects that they tell of, read page by page, and deleted by retention alone.
+//! The audit: entries are added with the effects that they tell of, read page by page, and deleted only by
+//! retention.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -111,7 +112,7 @@ pub(super) async fn add(
 ) -> Result<(), StoreError> {
     let owner = effect.token.as_ref().map(|(_, owner)| owner);
     let whence = author.whence.as_ref();
-    // Whoever has the file has the clock of the system alone, which may be behind that of the store.
+    // Anyone who has the file has only the clock of the system, which may be behind that of the store.
     sqlx::query(
         "INSERT INTO audit (at, action, who, who_folded, credential, credential_token, token, owner_kind, owner, \
          owner_folded, client, request, run, through, details, with_token, pruned_before, who_person, owner_person) \

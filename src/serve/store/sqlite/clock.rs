@@ -44,7 +44,7 @@ fn proven(
 }
 
 impl Store {
-    /// The latest moment that was kept, UTC; nothing when none was.
+    /// The latest moment that was kept, UTC; `None` when none was.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Store {
 
     /// Goes back to `now`, UTC, after the clock of a server was ahead: what is said to have been later was
     /// now, and nobody holds the lease any more. What was to expire then does. Entries of the audit keep their
-    /// moments, and the one that tells of this stands behind them.
+    /// moments, and the one that tells of this is behind them.
     ///
     /// # Errors
     ///

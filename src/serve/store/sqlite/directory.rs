@@ -1,6 +1,5 @@
-//! In: users, groups and who is in which. Out: the same, one by one or page by page. A page begins
-//! at a number, so that every page takes the same time wherever it lies. It refuses to know how
-//! passwords are hashed.
+//! Users, groups and their members, one by one or page by page. A page begins at a number, so that every
+//! page takes the same time wherever it lies.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -81,5 +81,5 @@ impl Store {
 /// The moment that is kept as `milliseconds`.
 fn moment(milliseconds: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(milliseconds)
-        .map_err(|_| StoreError::Damaged(format!("{milliseconds} is no moment")))
+        .map_err(|_| StoreError::Damaged(format!("{milliseconds} is not a valid time")))
 }

@@ -52,7 +52,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the file cannot be created or opened, is no store, or is the store of a later version.
+    /// When the file cannot be created or opened, is not a store, or is the store of a later version.
     pub async fn open_or_create(url: &StoreUrl) -> Result<Self, StoreError> {
         create(&url.file)?;
         open(&url.file, Copies::Kept).await
@@ -68,12 +68,12 @@ impl Store {
         open(&url.file, Copies::Kept).await
     }
 
-    /// As [`Self::open`], for reading alone: neither is the store of an earlier version brought to another form, nor can
-    /// anything be written.
+    /// As [`Self::open`], only for reading: neither is the store of an earlier version brought to another
+    /// form, nor can anything be written.
     ///
     /// # Errors
     ///
-    /// When there is no file or an empty one, it is no store of this version, or it cannot be opened.
+    /// When there is no file or an empty one, it is not a store of this version, or it cannot be opened.
     pub async fn open_to_read(url: &StoreUrl) -> Result<Self, StoreError> {
         url.is_there()?;
         let file = &url.file;
@@ -100,7 +100,7 @@ pub(super) enum Copies {
 
 pub(super) async fn open(file: &Path, copies: Copies) -> Result<Store, StoreError> {
     let opening = |cause| StoreError::of_opening(file, cause);
-    // Before anything is changed: what is no store stays as it is.
+    // Before anything is changed: what is not a store stays as it is.
     version(file, &plain(file)).await?;
     let options = plain(file)
         .journal_mode(SqliteJournalMode::Wal)
@@ -158,8 +158,8 @@ pub(super) fn plain(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(file).busy_timeout(BUSY).disable_statement_logging()
 }
 
-/// Opens `file` so that no statement can change what is in it. To open it for reading alone would leave a write-ahead log
-/// beside it that nobody takes away.
+/// Opens `file` so that no statement can change what is in it. To open it only for reading would leave a
+/// write-ahead log beside it that nobody takes away.
 pub(super) fn read_only(file: &Path) -> SqliteConnectOptions {
     plain(file).pragma("query_only", "on")
 }

@@ -1,4 +1,4 @@
-//! Which person a name stands for: tokens belong to people, and a name that left the directory may come back as
+//! Which person a name means: tokens belong to people, and a name that left the directory may come back as
 //! somebody else's.
 
 use sqlx::SqliteConnection;

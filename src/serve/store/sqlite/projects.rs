@@ -1,5 +1,4 @@
-//! In: projects and their repositories. Out: the same, one by one or page by page. Keys and slugs are
-//! compared without regard to case. It refuses to know what is in a repository.
+//! Projects and their repositories, one by one or page by page. Keys and slugs are not case-sensitive.
 
 use std::collections::BTreeSet;
 

@@ -48,7 +48,8 @@ impl Store {
         Ok(true)
     }
 
-    /// The tokens that are gone while something that came of them may be there, each with the one it was made with.
+    /// The tokens that are gone while something that resulted from them may be there, each with the one it
+    /// was made with.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ async fn delete(
     Ok(gone.collect())
 }
 
-/// The root that each of `family` came of, by the shortest way; every member comes with its parent.
+/// The root that each of `family` resulted from, by the shortest way; every member comes with its parent.
 fn roots_of(roots: &BTreeSet<i64>, family: &[(i64, Option<i64>)]) -> BTreeMap<i64, i64> {
     let mut children: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for (id, parent) in family {

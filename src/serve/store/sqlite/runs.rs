@@ -1,5 +1,4 @@
-//! In: runs that apply policies, and what they do. Out: the one that holds the lease, and the ledger of
-//! what was done, kept in the transaction that did it. It refuses to know what a rail is.
+//! The run that holds the lease, and the ledger of what was done, kept in the transaction that did it.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,4 @@
-//! In: settings documents, as text. Out: the one that is kept, its revision, and who wrote it when. It
-//! refuses to know what they say.
+//! The settings document that is kept, as text, with its revision and who wrote it when.
 
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
@@ -60,7 +59,7 @@ impl Store {
         writing.finish([effect]).await
     }
 
-    /// Who changed the settings last, and when; nothing when they are those of a new server, or were
+    /// Who changed the settings last, and when; `None` when they are those of a new server, or were
     /// changed by a version that did not remember it.
     ///
     /// # Errors
@@ -88,7 +87,7 @@ impl Store {
         Ok(row.flatten())
     }
 
-    /// Keeps `document` and answers its revision; nothing, when the present revision is not `expected`
+    /// Keeps `document` and answers its revision; `None` when the present revision is not `expected`
     /// any more. `basic_authentication` is kept with it when it is given. When a run does it, that is kept
     /// with it.
     ///

@@ -1,5 +1,4 @@
-//! In: tokens, and what is asked of them. Out: their rows, by hash, by number or page by page. It
-//! refuses to know secrets: their hashes are all it sees.
+//! The rows of tokens, by hash, by number or page by page. Only hashes of secrets get here.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -68,7 +67,7 @@ impl Store {
         by_id(&mut *self.readers.acquire().await?, id).await
     }
 
-    /// Keeps `new` and answers its number; nothing, when its owner already has `max_per_owner`
+    /// Keeps `new` and answers its number; `None` when its owner already has `max_per_owner`
     /// tokens that have not expired when it is made.
     ///
     /// # Errors
@@ -100,7 +99,7 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// Changes the token with this number as `narrowing` says and answers it; nothing, when there is
+    /// Changes the token with this number as `narrowing` says and answers it; `None` when there is
     /// none, or the change would make it reach farther or live longer, or its project permissions are not
     /// those that are to be replaced. What came of it is narrowed with it, so that none reaches farther or lives longer
     /// than it does. The same change may be made twice. When a run does it, that is kept with it.
@@ -370,7 +369,7 @@ fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &TokenFilter) {
     }
 }
 
-/// NULL stands for unset, also when nobody knows it.
+/// NULL means unset, also when nobody knows it.
 fn scope_column(scope: TokenScope) -> Option<u8> {
     match scope {
         TokenScope::Unset | TokenScope::Unknown => None,
@@ -400,7 +399,7 @@ pub(super) fn owner(kind: &str, text: String) -> Result<Owner, StoreError> {
         ("repository", Some((project, slug))) => {
             Ok(Owner::Repository { project: project.to_owned(), slug: slug.to_owned() })
         }
-        _ => Err(StoreError::Damaged(format!("`{text}` is no owner of the kind `{kind}`"))),
+        _ => Err(StoreError::Damaged(format!("`{text}` is not an owner of the kind `{kind}`"))),
     }
 }
 
@@ -410,7 +409,7 @@ fn permissions_column(permissions: &ProjectPermissions) -> Result<String, StoreE
 }
 
 fn permissions(text: &str) -> Result<ProjectPermissions, StoreError> {
-    serde_json::from_str(text).map_err(|_| StoreError::Damaged(format!("`{text}` are no permissions")))
+    serde_json::from_str(text).map_err(|_| StoreError::Damaged(format!("`{text}` are not permissions")))
 }
 
 /// A row with the columns of `columns!`, before they are believed.
@@ -432,14 +431,14 @@ struct Raw {
 
 fn scope(number: i64) -> Result<TokenScope, StoreError> {
     let scope = Scope::from_number(number).map(TokenScope::Set);
-    scope.ok_or_else(|| StoreError::Damaged(format!("{number} is no scope")))
+    scope.ok_or_else(|| StoreError::Damaged(format!("{number} is not a scope")))
 }
 
 /// The token in a row with the columns of `columns!`.
 pub(super) fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
     let raw = Raw::from_row(row)?;
     let address = |text: &String| {
-        text.parse::<IpAddr>().map_err(|_| StoreError::Damaged(format!("`{text}` is no address")))
+        text.parse::<IpAddr>().map_err(|_| StoreError::Damaged(format!("`{text}` is not an address")))
     };
     let from = raw.last_used_from.as_ref().map(address).transpose()?;
     Ok(TokenRow {

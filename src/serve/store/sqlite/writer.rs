@@ -86,7 +86,7 @@ impl Writer {
 
     pub(super) async fn close(&self) {
         if let Some(connection) = self.idle.lock().await.take() {
-            // The file is whole either way: whoever opens it next reads the write-ahead log.
+            // The file is whole either way: anyone who opens it next reads the write-ahead log.
             let _ = connection.close().await;
         }
     }

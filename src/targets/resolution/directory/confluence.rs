@@ -137,7 +137,7 @@ pub(super) fn members_path(segment: &str) -> String {
 }
 
 pub(super) async fn members(client: &HttpClient, group: &GroupName) -> Result<Members, HttpError> {
-    // A name that cannot stand in a path is none that the server can be asked for.
+    // A name that cannot be in a path is none that the server can be asked for.
     let Ok(name) = segment(group.as_str()) else { return Ok(Members::Unknown) };
     let path = members_path(&name);
     let answer = client.list_as_twice::<Results<User>, User>(&path, &[], PAGE).await;

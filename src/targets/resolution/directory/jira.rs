@@ -1,7 +1,7 @@
 //! Jira Data Center, REST version 2, as <https://developer.atlassian.com/server/jira/platform/rest/> has it.
 //!
 //! All users are listed by `user/list`, since Jira 11.0 and in 10.3 LTS. Before that there is `user/search`
-//! alone, where `.` stands for any name (JRASERVER-29069), and which shows 1000 users at most
+//! alone, where `.` matches any name (JRASERVER-29069), and which shows 1000 users at most
 //! (JRASERVER-65089), in Jira 10 no more than 100 (JRASERVER-78660).
 
 use serde::{Deserialize, de::IgnoredAny};

@@ -1,5 +1,4 @@
-//! In: a product and a client of it. Out: who we are, the users, and the members of groups. It refuses to
-//! know tokens.
+//! The directory of a product: who we are, the users, and the members of groups.
 
 mod bitbucket;
 mod confluence;
@@ -69,7 +68,7 @@ pub(super) async fn people(client: &HttpClient, product: Product) -> Result<List
         Product::Jira => jira::people(client).await?,
         Product::Confluence => confluence::people(client).await?,
     };
-    // One who moves to the next page meanwhile stands there again. With other words it is kept: nobody knows
+    // One who moves to the next page meanwhile is there again. With other words it is kept: nobody knows
     // which of them are true.
     let mut seen = HashSet::with_capacity(people.values.len());
     people.values.retain(|person| seen.insert(person.clone()));
