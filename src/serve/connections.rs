@@ -25,18 +25,32 @@ use tokio::{
 
 use super::throttle::network;
 
-/// How long a connection may take to say in which version of HTTP it speaks.
-pub(super) const BEGIN_WITHIN: Duration = Duration::from_secs(10);
-/// How long a connection may be without a request, whatever else it sends, unless it still takes an answer.
-const ASK_WITHIN: Duration = Duration::from_secs(30);
-/// How long the other end may take none of what it is sent.
-const TAKE_WITHIN: Duration = Duration::from_secs(30);
 /// How long the door stays closed when the system gives no connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The log tells of connections that are not taken once in this time.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 /// What a connection in HTTP/2 begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long the other end of a connection is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// Until it has said in which version of HTTP it speaks.
+    pub begin: Duration,
+    /// Until the head of a request has arrived.
+    pub head: Duration,
+    /// Until there is a request, whatever else it sends, unless it still takes an answer.
+    pub ask: Duration,
+    /// Until it takes some of what it is sent.
+    pub take: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let [begin, head, ask, take] = [10, 15, 30, 30].map(Duration::from_secs);
+        Self { begin, head, ask, take }
+    }
+}
 
 /// Whether connections from an address are not counted: those of a proxy are of many clients.
 type Exempt = Box<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -47,18 +61,21 @@ pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
     per_address: usize,
+    ask: Duration,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     exempt: Exempt,
     told: Mutex<Option<Instant>>,
 }
 
 impl Door {
-    /// At most `most` connections in all, a quarter of them from one address unless it is `exempt`.
-    pub(super) fn new(listener: TcpListener, most: usize, exempt: Exempt) -> Self {
+    /// At most `most` connections in all, a quarter of them from one address unless it is `exempt`; each ends when it
+    /// is without a request for as long as `ask`.
+    pub(super) fn new(listener: TcpListener, most: usize, ask: Duration, exempt: Exempt) -> Self {
         Self {
             listener,
             places: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))),
             per_address: most.div_ceil(4),
+            ask,
             by_address: Arc::default(),
             exempt,
             told: Mutex::default(),
@@ -108,7 +125,7 @@ impl AddrListener<Placed, Peer> for Door {
             };
             match self.listener.accept().await {
                 Ok((stream, peer)) => match self.place(peer.ip(), permit) {
-                    Some(place) => return Ok(Placed::new(stream, place, peer)),
+                    Some(place) => return Ok(Placed::new(stream, place, peer, self.ask)),
                     None => self.tell("one address has as many as it may have", Some(peer.ip()), None),
                 },
                 Err(error) => {
@@ -162,9 +179,9 @@ impl Requests {
         shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the connection ends, unless there is a request before.
-    fn end(&self, now: Instant) -> Instant {
-        (if self.under_way > 0 { now } else { self.since }) + ASK_WITHIN
+    /// When the connection ends, which may be without a request for as long as `ask`, unless there is one before.
+    fn end(&self, now: Instant, ask: Duration) -> Instant {
+        (if self.under_way > 0 { now } else { self.since }) + ask
     }
 }
 
@@ -214,17 +231,18 @@ pub(super) struct Placed {
     stream: TcpStream,
     _place: Place,
     requests: Arc<Mutex<Requests>>,
+    ask: Duration,
     end: Pin<Box<Sleep>>,
     /// Whether there was more to send than the other end took.
     is_behind: bool,
 }
 
 impl Placed {
-    fn new(stream: TcpStream, place: Place, address: SocketAddr) -> (Self, Peer) {
+    fn new(stream: TcpStream, place: Place, address: SocketAddr, ask: Duration) -> (Self, Peer) {
         let requests = Arc::<Mutex<Requests>>::default();
-        let end = Box::pin(sleep(ASK_WITHIN));
+        let end = Box::pin(sleep(ask));
         (
-            Self { stream, _place: place, requests: Arc::clone(&requests), end, is_behind: false },
+            Self { stream, _place: place, requests: Arc::clone(&requests), ask, end, is_behind: false },
             Peer { address, requests },
         )
     }
@@ -248,7 +266,7 @@ impl Placed {
         loop {
             ready!(self.end.as_mut().poll(cx));
             let now = Instant::now();
-            let end = Requests::of(&self.requests).end(now);
+            let end = Requests::of(&self.requests).end(now, self.ask);
             if end <= now {
                 return Poll::Ready(());
             }
@@ -288,7 +306,12 @@ impl AsyncWrite for Placed {
 /// Makes the streams of `A` end when they are silent for too long. `A` itself limits what comes before, such as
 /// the handshake of TLS.
 #[derive(Clone, Debug)]
-pub(super) struct Patience<A>(pub(super) A);
+pub(super) struct Patience<A> {
+    /// What takes the connection.
+    pub(super) inner: A,
+    /// How long the other end is waited for.
+    pub(super) waits: Waits,
+}
 
 impl<A, I, S> Accept<I, S> for Patience<A>
 where
@@ -302,8 +325,8 @@ where
     type Future = BoxFuture<'static, io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
-        let accepted = self.0.accept(stream, service);
-        async { accepted.await.map(|(stream, service)| (Patient::new(stream), service)) }.boxed()
+        let (accepted, waits) = (self.inner.accept(stream, service), self.waits);
+        async move { accepted.await.map(|(stream, service)| (Patient::new(stream, waits), service)) }.boxed()
     }
 }
 
@@ -311,6 +334,7 @@ where
 pub(super) struct Patient<S> {
     stream: S,
     beginning: Option<Beginning>,
+    take: Duration,
     /// Until when the other end must take something; nothing while it does.
     stuck: Option<Pin<Box<Sleep>>>,
 }
@@ -333,9 +357,9 @@ impl Beginning {
 }
 
 impl<S> Patient<S> {
-    fn new(stream: S) -> Self {
-        let beginning = Beginning { seen: 0, until: Box::pin(sleep(BEGIN_WITHIN)) };
-        Self { stream, beginning: Some(beginning), stuck: None }
+    fn new(stream: S, waits: Waits) -> Self {
+        let beginning = Beginning { seen: 0, until: Box::pin(sleep(waits.begin)) };
+        Self { stream, beginning: Some(beginning), take: waits.take, stuck: None }
     }
 
     /// `written`, or an error when the other end has taken nothing for too long.
@@ -344,7 +368,8 @@ impl<S> Patient<S> {
             self.stuck = None;
             return written;
         }
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(TAKE_WITHIN)));
+        let take = self.take;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(take)));
         ready!(stuck.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -397,19 +422,19 @@ mod tests {
     async fn connection() -> (Placed, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Door::new(listener, 4, Box::new(|_| false));
+        let door = Door::new(listener, 4, Waits::default().ask, Box::new(|_| false));
         let (placed, client) = tokio::join!(door.accept_stream(), TcpStream::connect(address));
         (placed.unwrap().0, client.unwrap())
     }
 
     /// Makes it so long ago that there was a request.
     fn grow_old(placed: &Placed) {
-        Requests::of(&placed.requests).since = Instant::now().checked_sub(ASK_WITHIN).unwrap();
+        Requests::of(&placed.requests).since = Instant::now().checked_sub(placed.ask).unwrap();
     }
 
     fn is_over(placed: &Placed) -> bool {
         let now = Instant::now();
-        Requests::of(&placed.requests).end(now) <= now
+        Requests::of(&placed.requests).end(now, placed.ask) <= now
     }
 
     #[tokio::test]

@@ -52,6 +52,7 @@ use callers::Callers;
 use clock::system_time;
 pub use clock::{Clock, ServerClock};
 pub use compatible_version::CompatibleVersion;
+pub use connections::Waits;
 use connections::{Door, Patience, Peer};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
@@ -63,8 +64,6 @@ use request_log::Strangers;
 use store::{Store, StoreError};
 pub use tls::{Certificate, Tls, TlsVersion};
 
-/// How long the head of a request may take to arrive.
-const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// The most bytes that the head of a request in HTTP/2 takes.
 const HEAD_BYTES: u32 = 128 * 1024;
 /// So many requests of one connection in HTTP/2 are under way at a time.
@@ -97,6 +96,8 @@ pub struct Options {
     pub password_failures_per_minute: u32,
     /// How many connections there may be at a time; one address has a quarter of them at most.
     pub connections: usize,
+    /// How long the other end of a connection is waited for.
+    pub waits: Waits,
     /// How long entries of the audit are kept; `None` for ever.
     pub audit_retention: Option<Period>,
     /// The version of Bitbucket that clients are told.
@@ -124,6 +125,7 @@ impl Options {
             tls_min_version: TlsVersion::default(),
             password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
             connections: Self::CONNECTIONS,
+            waits: Waits::default(),
             audit_retention: None,
             compatible_version: CompatibleVersion::default(),
             public_url: None,
@@ -245,10 +247,10 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let handle = Handle::new();
-    let door = door(listener, options.connections, &app)?;
+    let door = door(listener, options.connections, options.waits.ask, &app)?;
     let read = |tls| Certificate::read(tls, options.tls_client_ca, options.tls_min_version);
     let certificate = options.tls.map(read).transpose()?;
-    let serving = serve(door, handle.clone(), certificate.as_ref(), &app);
+    let serving = serve(door, handle.clone(), certificate.as_ref(), options.waits, &app);
     let (for_writing, current) = (Arc::clone(&app), certificate.clone());
     let retention = options.audit_retention;
     let writing = tokio::spawn(async move {
@@ -283,44 +285,43 @@ async fn begin_settings(store: &Store, administrators: GroupName) -> Result<(), 
     Ok(store.begin_settings(&text).await?)
 }
 
-/// Takes the connections to `listener`, `most` at a time. Those of a proxy that is trusted are of many clients.
-fn door(listener: TcpListener, most: usize, app: &Arc<App>) -> io::Result<Door> {
+/// Takes the connections to `listener`, `most` at a time; each has a request within `ask`. Those of a proxy that is
+/// trusted are of many clients.
+fn door(listener: TcpListener, most: usize, ask: Duration, app: &Arc<App>) -> io::Result<Door> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let app = Arc::clone(app);
     let is_proxy = move |peer: IpAddr| {
         app.settings.last().is_some_and(|revision| revision.settings.client_address.trusts(peer))
     };
-    Ok(Door::new(listener, most, Box::new(is_proxy)))
+    Ok(Door::new(listener, most, ask, Box::new(is_proxy)))
 }
 
 fn serve(
     door: Door,
     handle: Handle<Peer>,
     certificate: Option<&Certificate>,
+    waits: Waits,
     app: &Arc<App>,
 ) -> JoinHandle<io::Result<()>> {
     let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<Peer>();
     let mut server = Server::<Peer>::from_listener(door).handle(handle);
-    limit_heads(server.http_builder());
+    limit_heads(server.http_builder(), waits.head);
     let Some(certificate) = certificate else {
-        return tokio::spawn(server.acceptor(Patience(DefaultAcceptor::new())).serve(service));
+        return tokio::spawn(
+            server.acceptor(Patience { inner: DefaultAcceptor::new(), waits }).serve(service),
+        );
     };
-    let acceptor = RustlsAcceptor::new(certificate.config());
-    let acceptor = Patience(acceptor.handshake_timeout(connections::BEGIN_WITHIN));
-    tokio::spawn(server.acceptor(acceptor).serve(service))
+    let inner = RustlsAcceptor::new(certificate.config()).handshake_timeout(waits.begin);
+    tokio::spawn(server.acceptor(Patience { inner, waits }).serve(service))
 }
 
-fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>) {
+fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>, within: Duration) {
     // Wider than what `head` lets pass: what it refuses is answered in the form of the path.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_headers(4 * head::LINES_AT_MOST);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_headers(4 * head::LINES_AT_MOST);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD_WITHIN)
+        .keep_alive_interval(within)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEAD_BYTES);
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -13,6 +13,8 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
+use tokenwarden::serve::Waits;
+
 use crate::support::{Setup, TOKENS, TestServer, WHOAMI, status};
 
 /// A connection from 127.0.0.`last`.
@@ -20,6 +22,18 @@ async fn connect_from(last: u8, server: &TestServer) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0)).unwrap();
     socket.connect(server.address()).await.unwrap()
+}
+
+/// How long a server waits here.
+const WAITS: Waits = Waits {
+    begin: Duration::from_secs(1),
+    head: Duration::from_secs(2),
+    ask: Duration::from_secs(3),
+    take: Duration::from_secs(3),
+};
+
+async fn impatient() -> TestServer {
+    TestServer::start(Setup { waits: WAITS, ..Setup::default() }).await
 }
 
 /// Whether a request on `stream` is answered.
@@ -33,7 +47,7 @@ async fn is_served(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn a_connection_that_does_not_begin_ends() {
-    let server = TestServer::new().await;
+    let (server, begun) = (impatient().await, Instant::now());
     let beginnings: [&[u8]; 5] = [b"", b"P", b"G", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n"];
     let ends = beginnings.map(async |beginning| {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
@@ -41,6 +55,7 @@ async fn a_connection_that_does_not_begin_ends() {
         let mut told = Vec::new();
         // An error is an end too.
         let _ = stream.read_to_end(&mut told).await;
+        assert!(begun.elapsed() >= WAITS.begin, "it had its time");
     });
     let end = tokio::time::timeout(Duration::from_secs(40), futures_util::future::join_all(ends));
     end.await.expect("each of them ends");
@@ -54,13 +69,13 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_connection_that_only_pings_ends() {
-    let server = TestServer::new().await;
+    let (server, begun) = (impatient().await, Instant::now());
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(4, 0, &[])).await.unwrap();
     let (mut reading, mut writing) = stream.into_split();
     let mut told = Vec::new();
-    let mut pace = tokio::time::interval(Duration::from_millis(200));
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
     let pings = async {
         while writing.write_all(&frame(6, 0, b"are you?")).await.is_ok() {
             pace.tick().await;
@@ -71,17 +86,19 @@ async fn a_connection_that_only_pings_ends() {
     });
     // An error is an end too.
     let (_, ()) = end.await.expect("it ends");
+    assert!(begun.elapsed() >= WAITS.ask, "it had its time");
     let answered = told.windows(17).filter(|window| *window == frame(6, 1, b"are you?")).count();
     assert!(answered > 10, "it was a connection in HTTP/2, whose pings were answered");
 }
 
 #[tokio::test]
 async fn a_client_that_asks_without_end_and_takes_no_answer_loses_its_connection() {
-    let server = TestServer::new().await;
+    let (server, begun) = (impatient().await, Instant::now());
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let request = b"GET /rest/tokenwarden/1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
     let asking = async { while stream.write_all(&request).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(50), asking).await.expect("it cannot go on for ever");
+    assert!(begun.elapsed() >= WAITS.take, "it had its time");
 }
 
 /// Both ends of all connections are files of the same process.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokenwarden::{
     model::{GroupName, TokenSecret},
     serve::{
-        self, Clock, Options, Running,
+        self, Clock, Options, Running, Waits,
         directory::{self, DirectoryError},
         random_bytes, seed,
         store::{Store, StoreUrl},
@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) password_failures_per_minute: u32,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// How long the other end of a connection is waited for.
+    pub(crate) waits: Waits,
 }
 
 impl Default for Setup {
@@ -75,6 +77,7 @@ impl Default for Setup {
             clock: Clock::Fixed(NOW.parse().unwrap()),
             password_failures_per_minute: u32::MAX,
             connections: Options::CONNECTIONS,
+            waits: Waits::default(),
         }
     }
 }
@@ -123,6 +126,7 @@ impl TestServer {
             operator: Some(secret),
             password_failures_per_minute: setup.password_failures_per_minute,
             connections: setup.connections,
+            waits: setup.waits,
             ..Options::new(administrators)
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
