@@ -1,5 +1,5 @@
-//! `explain`: why is it so? In: a token, or a request that nobody sent, and the targets as they are. Out:
-//! every rule tried on that token, or the decision on that request, on standard output. It changes nothing.
+//! `explain`: every rule that is tried on a token, or the decision on a request that nobody sent. It changes
+//! nothing.
 
 use std::{error::Error, net::IpAddr};
 

@@ -1,5 +1,4 @@
-//! `plan`: what would be done? In: the policy and the targets as they are, or as an inventory shows one. Out:
-//! the plan of each on standard output. It changes nothing.
+//! `plan`: what would be done on each target, as it is or as an inventory shows it. It changes nothing.
 
 use std::{
     path::{Path, PathBuf},
@@ -41,7 +40,7 @@ pub(super) struct PlanCommand {
     /// Form of the plan on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Text)]
     format: Format,
-    /// Ending with 2 when changes are pending
+    /// Exit with 2 when changes are pending
     #[arg(long)]
     detailed_exitcode: bool,
     /// Save the plan to this file, for `show` and `apply`; `-` is standard output, instead of the report
@@ -89,14 +88,9 @@ impl PlanCommand {
         let against = self.baseline.against(Against::Nothing, &chosen, global)?;
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
-            let planned = Box::pin(offline::plan(
-                &workspace,
-                &global.resolve(file),
-                manner,
-                &global.target,
-                global.now,
-            ))
-            .await?;
+            let planned =
+                Box::pin(offline::plan(&workspace, &global.base(), file, manner, &global.target, global.now))
+                    .await?;
             return self.show(&workspace, &[planned], global, started);
         }
         let planned =

@@ -127,7 +127,7 @@ pub struct ChangeNote {
     /// The scope that the token is to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
-    /// The token that this one came of and whose change took it along; `None` for a change of its own.
+    /// The token that this one came of and whose change took it along; null for a change of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_token: Option<i64>,
 }

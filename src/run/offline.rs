@@ -16,7 +16,7 @@ use crate::{
     targets::Sight,
 };
 
-use super::{Failure, clock::ClockStanding};
+use super::{Base, Failure, clock::ClockStanding};
 
 /// How many bytes of a snapshot are read at once.
 const READ_AT_ONCE: usize = 256 << 10;
@@ -38,6 +38,7 @@ struct UnusableInventory {
 /// When the file is no snapshot of a target of the config file, or the policy is invalid.
 pub(crate) async fn plan<'a>(
     workspace: &'a Workspace,
+    base: &Base,
     file: &Path,
     manner: Manner,
     chosen_names: &[String],
@@ -45,7 +46,7 @@ pub(crate) async fn plan<'a>(
 ) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
     let unusable =
         |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
-    let input = open_regular(file).map_err(|error| unusable(error.into()))?;
+    let input = open_regular(&base.directory.join(file)).map_err(|error| unusable(error.into()))?;
     let chosen = workspace.targets(chosen_names)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
     let calls = |target: &str, kind: &str| {

@@ -151,7 +151,7 @@ fn keep(name: &str, text: &str) {
 #[test]
 fn who_changed_the_settings_is_one_line_of_text_above_the_drift() {
     let mut plan = hostile();
-    plan.server.settings_changed = Some(LastChange { by: HOSTILE.concat(), at: time(NOW) });
+    plan.settings_changed = Some(LastChange { by: HOSTILE.concat(), at: time(NOW) });
     plan.changes.iter_mut().for_each(|planned| planned.origin = Some(Origin::Drift));
     let mut shown = String::new();
     text::plan(&plan, Paint { colour: false }, &mut shown).unwrap();

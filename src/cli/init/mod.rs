@@ -1,6 +1,5 @@
-//! `init`: a policy repository to start from. In: a folder and the CI system that will run it. Out:
-//! files that validate, plan and apply as they stand. It refuses to touch a file that says something
-//! else.
+//! `init`: a policy repository to start from, with the files of a CI system. A file that says something else is
+//! never touched.
 //!
 //! The files lie beside this one as they will lie in the repository.
 
