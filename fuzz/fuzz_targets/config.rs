@@ -10,10 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
     let file: Arc<str> = Arc::from("tokenwarden.yaml");
     let reading = config::read(&file, bytes);
     fuzz::diagnostics_hold(&file, &reading.diagnostics, &reading.sources);
-    assert_eq!(reading.settings.is_some(), !reading.diagnostics.have_errors());
-    let Some(settings) = reading.settings else { return };
-    assert_eq!(reading.policies.len(), settings.targets.len());
-    for target in &settings.targets {
+    assert_eq!(reading.config.is_some(), !reading.diagnostics.have_errors());
+    let Some(read) = reading.config else { return };
+    assert_eq!(reading.policies.len(), read.targets.len());
+    for target in &read.targets {
         assert!(!target.policy.iter().any(|layer| layer.path.split('/').any(|part| part == "..")));
     }
 });

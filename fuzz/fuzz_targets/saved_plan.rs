@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn save(shown: &Shown) -> String {
-    saved::write(&PlanDocument::of(&Run::of_shown(&shown))).expect("a plan is JSON")
+    saved::write(&PlanDocument::of(&Run::of_shown(shown))).expect("a plan is JSON")
 }
 
 fn read(text: &str) -> Shown {
@@ -37,7 +37,7 @@ fn read(text: &str) -> Shown {
 }
 
 fn show(shown: &Shown) {
-    let run = Run::of_shown(&shown);
+    let run = Run::of_shown(shown);
     let mut told = html::report(&run) + &metrics::report(&run, "") + &markdown::report(&run, 4096);
     told += &junit::report(&run).expect("JUnit");
     for plan in &shown.plans {
