@@ -13,11 +13,11 @@
 //!
 //! The modules below are in the order of the data. The pure ones know no clock, no file, no socket and no
 //! environment: [`model`], [`yaml`], [`policy`], [`config`], [`inventory`], [`access`], [`compliance`], [`plan`],
-//! [`policy_tests`], [`apply`], [`saved`], [`report`]. The world: [`journal`] (what runs did, on disk), [`http`] (one
-//! client), [`targets`] (we call out), [`review`] (we publish), [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`]
-//! (a person calls us). Who may use whom is held by `tests/architecture.rs`; what matters most is that nothing that plans has a type in
-//! reach with which it could write, and that a target hands out its writer against an
-//! [`ApprovedPlan`](plan::ApprovedPlan) alone.
+//! [`policy_tests`], [`apply`], [`saved`], [`report`]. The others: [`world`] (clock, environment, files of others),
+//! [`journal`] (what runs did, on disk), [`http`] (one client), [`targets`] (we call out), [`review`] (we publish),
+//! [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`] (a person calls us). Who may use whom is held
+//! by `tests/architecture.rs`; what matters most is that nothing that plans has a type in reach with which it could
+//! write, and that a target hands out its writer against an [`ApprovedPlan`](plan::ApprovedPlan) alone.
 //!
 //! # Words
 //!
@@ -66,6 +66,8 @@ pub mod plan;
 pub mod policy_tests;
 
 pub mod apply;
+
+pub mod world;
 
 pub mod journal;
 

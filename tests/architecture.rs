@@ -25,7 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["model", "yaml", "compliance", "policy", "inventory", "access"]),
     ("policy_tests", &["model", "yaml", "policy", "inventory", "access", "compliance", "plan"]),
     ("apply", &["model", "plan", "inventory"]),
-    ("journal", &["model", "plan", "apply"]),
+    ("world", &[]),
+    ("journal", &["model", "plan", "apply", "world"]),
     ("saved", &["model", "yaml", "policy", "inventory", "compliance", "plan"]),
     (
         "report",
@@ -42,10 +43,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "saved",
         ],
     ),
-    ("http", &["model"]),
+    ("http", &["model", "world"]),
     ("targets", &["model", "apply", "plan", "inventory", "http"]),
     ("review", &["model", "yaml", "policy", "plan", "report", "http"]),
-    ("serve", &["model", "yaml", "access"]),
+    ("serve", &["model", "yaml", "access", "world"]),
     (
         "run",
         &[
@@ -62,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http",
             "targets",
             "serve",
+            "world",
         ],
     ),
 ];

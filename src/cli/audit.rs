@@ -17,12 +17,10 @@ use crate::{
         run::RunId,
     },
     report::{self, Paint},
-    run::{
-        Ending, Failure, redact,
-        session::{self, system_time},
-    },
+    run::{Ending, Failure, redact, session},
     serve::store::{PageRequest, Store, StoreError, StoreUrl},
     targets::gateway::Gateway,
+    world::system_time,
 };
 
 use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::RunFiles, runtime};

@@ -7,11 +7,12 @@ use clap::Subcommand;
 use tracing::Level;
 
 use crate::{
-    run::{Ending, Failure, environment, reading::read_text},
+    run::{Ending, Failure, reading::read_text},
     serve::{
         directory,
         store::{Store, StoreError, StoreUrl},
     },
+    world::environment,
 };
 
 use super::{CommandResult, Global, log, output, runtime};

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::run::environment;
+use crate::world::environment;
 
 /// The variables of Git that are kept: they say where it is installed, what its configuration of the user and
 /// of the machine is, and how far up it looks for a repository.

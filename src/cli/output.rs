@@ -6,7 +6,8 @@ use clap::ValueEnum;
 
 use crate::{
     report::escape_whole,
-    run::{Failure, environment, redact::redact},
+    run::{Failure, redact::redact},
+    world::environment,
 };
 
 use super::ColorChoice;

@@ -10,11 +10,12 @@ use clap::Subcommand;
 use tracing::Level;
 
 use crate::{
-    run::{Ending, Failure, reading::read_text, session::system_time},
+    run::{Ending, Failure, reading::read_text},
     serve::{
         settings::{self, TransferError},
         store::{Store, StoreUrl},
     },
+    world::system_time,
 };
 
 use super::{CommandResult, Global, directory::CannotRead, log, output, run_files::RunFiles, runtime};

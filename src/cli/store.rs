@@ -6,8 +6,9 @@ use clap::Subcommand;
 use tracing::Level;
 
 use crate::{
-    run::{Ending, Failure, session::system_time},
+    run::{Ending, Failure},
     serve::store::{Renumbered, Restored, Store, StoreError, StoreUrl},
+    world::system_time,
 };
 
 use super::{CommandResult, Global, log, output, runtime};

@@ -3,14 +3,9 @@
 use reqwest::{Response, header};
 use serde::de::DeserializeOwned;
 
-use crate::model::UserName;
+use crate::{model::UserName, world::system_time};
 
-use super::{
-    Called, Credential, HttpError, Refusal,
-    caller::caller,
-    clock::{self, system_time},
-    error, retry,
-};
+use super::{Called, Credential, HttpError, Refusal, caller::caller, clock, error, retry};
 
 /// The answer to a call that reads or writes a resource with a version.
 pub struct Versioned<T> {

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Response, header};
 
+use crate::world::system_time;
+
 /// Dates of answers have whole seconds: what they say holds for one more.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 
@@ -87,12 +89,6 @@ fn moved(moment: Timestamp, by: SignedDuration) -> Timestamp {
 pub(super) fn dates(response: &Response) -> impl Iterator<Item = Timestamp> + '_ {
     let dates = response.headers().get_all(header::DATE).iter().filter_map(|date| date.to_str().ok());
     dates.filter_map(|date| Timestamp::try_from(httpdate::parse_http_date(date.trim()).ok()?).ok())
-}
-
-/// What the clock of the system says, UTC.
-#[expect(clippy::disallowed_methods, reason = "the clock that answers are compared with is read here")]
-pub(super) fn system_time() -> Timestamp {
-    Timestamp::now()
 }
 
 /// Gathers what answers say of the clock.

@@ -26,7 +26,7 @@ use reqwest::{Method, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::model::is_loopback;
+use crate::{model::is_loopback, world::system_time};
 
 pub use answer::Versioned;
 pub use clock::ClockOffset;
@@ -39,7 +39,7 @@ pub use retry::Retries;
 pub use statistics::CallStatistics;
 
 use answer::{Answer, judge, location};
-use clock::{ServerClock, system_time};
+use clock::ServerClock;
 use concurrency::Concurrency;
 use redirect::Trail;
 use retry::Again;

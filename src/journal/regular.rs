@@ -6,28 +6,15 @@ use std::{
     path::Path,
 };
 
+use crate::world::regular_file::{self, Links};
+
 /// Opens the file at `path` as `options` say, readable by its owner alone when it is made.
 ///
 /// # Errors
 ///
 /// When it is a link, a pipe, a device or a folder, or the system refuses it.
 pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
-    let file = match options.open(path) {
-        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => return Err(no_file()),
-        opened => opened?,
-    };
-    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
-}
-
-fn no_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+    regular_file::open_as(options, path, Links::Refuse)
 }
 
 /// What is left of `file`, `at_most` bytes.
@@ -36,9 +23,7 @@ fn no_file() -> io::Error {
 ///
 /// When there are more, or it cannot be read.
 pub(super) fn read(file: &mut impl io::BufRead, at_most: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    file.take(at_most.saturating_add(1)).read_to_end(&mut content)?;
-    within(content, at_most)
+    regular_file::read(file, at_most)?.ok_or_else(|| too_long(at_most))
 }
 
 /// The next line of `file` with its end, `at_most` bytes; the last one may have none.
@@ -49,14 +34,15 @@ pub(super) fn read(file: &mut impl io::BufRead, at_most: u64) -> io::Result<Vec<
 pub(super) fn read_line(file: &mut impl io::BufRead, at_most: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     io::BufRead::read_until(&mut file.take(at_most.saturating_add(1)), b'\n', &mut line)?;
-    within(line, at_most)
+    if u64::try_from(line.len()).is_ok_and(|length| length <= at_most) {
+        Ok(line)
+    } else {
+        Err(too_long(at_most))
+    }
 }
 
-fn within(content: Vec<u8>, at_most: u64) -> io::Result<Vec<u8>> {
-    if u64::try_from(content.len()).is_ok_and(|length| length <= at_most) {
-        return Ok(content);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {at_most} bytes")))
+fn too_long(at_most: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {at_most} bytes"))
 }
 
 /// Whether the system knows `file` by more than one name.

@@ -17,14 +17,14 @@
 //! carry a mark over from another token. White space behind it, or none before it, takes nothing from a mark;
 //! everything else that is not exactly such a suffix, or does not verify, is part of the owner's words.
 
-use std::{fmt::Write, iter};
+use std::iter;
 
 use hmac::{Hmac, Mac};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::{Token, TokenId, is_blank};
+use super::{Token, TokenId, digest::hex, is_blank};
 
 /// What every mark begins with.
 const HEAD: &str = "[tokenwarden: ends ";
@@ -189,11 +189,7 @@ impl Marker {
         };
         mac.update(format!("tokenwarden mark 1\0{server}\0{day}\0{id}").as_bytes());
         let code = mac.finalize().into_bytes();
-        code.iter().take(CODE / 2).fold(String::with_capacity(CODE), |mut text, byte| {
-            // Writing into a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(code.get(..CODE / 2).unwrap_or_default())
     }
 }
 

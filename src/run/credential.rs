@@ -10,11 +10,12 @@ use crate::{
     http::Credential,
     model::{MarkKey, mark::ShortKey},
     run::reading::read_text,
+    world::environment,
 };
 
 use super::{
     child::{self, ChildError},
-    environment, redact,
+    redact,
 };
 
 /// The credential that `auth` leads to. Files are looked for below `folder`; a program is run only

@@ -20,9 +20,10 @@ use crate::{
         self, Clock, Options, Running, random_bytes,
         store::{Store, StoreError, StoreUrl},
     },
+    world::environment,
 };
 
-use super::{Ending, Failure, environment, redact};
+use super::{Ending, Failure, redact};
 
 /// The group whose members administer an embedded server.
 const ADMINISTRATORS: &str = "administrators";

@@ -9,7 +9,6 @@ pub mod clock;
 pub mod credential;
 mod embedded;
 mod ending;
-pub mod environment;
 mod hold;
 mod listener;
 pub mod offline;

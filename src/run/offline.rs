@@ -10,10 +10,10 @@ use crate::{
     plan::{History, Spent},
     run::{
         plan::{Manner, Planned, plan_one, terms},
-        reading::open_regular,
         workspace::Workspace,
     },
     targets::Sight,
+    world::regular_file,
 };
 
 use super::{Base, Failure, clock::ClockStanding};
@@ -46,7 +46,7 @@ pub(crate) async fn plan<'a>(
 ) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
     let unusable =
         |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
-    let input = open_regular(&base.directory.join(file)).map_err(|error| unusable(error.into()))?;
+    let input = regular_file::open(&base.directory.join(file)).map_err(|error| unusable(error.into()))?;
     let chosen = workspace.targets(chosen_names)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
     let calls = |target: &str, kind: &str| {

@@ -1,13 +1,13 @@
 //! Files of others, read with care: regular ones alone, of bounded length, below the folder that they must lie in.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    serve::regular_file,
+    world::regular_file,
     yaml::{Code, Diagnostic, FILE_BYTES_AT_MOST, Mark},
 };
 
@@ -110,16 +110,6 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The file at `path`, open for reading. A pipe or a device could keep the program waiting for ever, or
-/// never end.
-///
-/// # Errors
-///
-/// When it is not a regular file, or cannot be opened.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    regular_file::open(path)
-}
-
 /// The content of a regular file of up to 1 GiB.
 ///
 /// # Errors
@@ -127,12 +117,8 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
 /// When it is not a regular file, is longer, or cannot be read.
 pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     const AT_MOST: u64 = 1 << 30;
-    let mut bytes = Vec::new();
-    let read = open_regular(path)?.take(AT_MOST + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(read).unwrap_or(u64::MAX) > AT_MOST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 GiB"));
-    }
-    Ok(bytes)
+    let too_long = || io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 1 GiB");
+    regular_file::read(regular_file::open(path)?, AT_MOST)?.ok_or_else(too_long)
 }
 
 /// As [`read_whole`], for text in UTF-8.
@@ -157,7 +143,7 @@ pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, Unusable> {
     }
     let limit = u64::try_from(FILE_BYTES_AT_MOST).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Unusable::Unreadable)?;
+    let file = regular_file::open(path).map_err(Unusable::Unreadable)?;
     file.take(limit).read_to_end(&mut bytes).map_err(Unusable::Unreadable)?;
     Ok(bytes)
 }

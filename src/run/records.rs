@@ -24,9 +24,10 @@ use crate::{
         Target, Writer,
         gateway::{Gateway, Tenure},
     },
+    world::environment,
 };
 
-use super::{Ending, Failure, environment, hold::HeldRun};
+use super::{Ending, Failure, hold::HeldRun};
 
 /// The records of runs on the server of one target.
 pub(crate) struct Records {

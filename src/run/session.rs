@@ -15,6 +15,7 @@ use crate::{
         gateway::Gateway,
         resolution::{self, Resolution},
     },
+    world::system_time,
 };
 
 use super::{Ending, Failure, clock::ClockStanding, credential, embedded::Embedded, records::Records};
@@ -201,12 +202,6 @@ async fn client(workspace: &Workspace, server: &Server, command: AuthCommand) ->
         Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
     };
     tokio::task::spawn_blocking(make).await?
-}
-
-/// What the clock of the system says, UTC.
-#[expect(clippy::disallowed_methods, reason = "the clock of whoever calls us is read here")]
-pub(crate) fn system_time() -> Timestamp {
-    Timestamp::now()
 }
 
 /// The time that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is

@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::store::{Store, StoreError};
 
+use crate::world::system_time;
+
 /// How often the latest moment is kept.
 const KEPT_EVERY: Duration = Duration::from_secs(15);
 /// A clock that jumps further than this is spoken of.
@@ -22,12 +24,6 @@ pub enum Clock {
     System,
     /// Always this moment.
     Fixed(Timestamp),
-}
-
-/// What the clock of the system says, UTC.
-#[expect(clippy::disallowed_methods, reason = "the clock of the server is read here")]
-pub(super) fn system_time() -> Timestamp {
-    Timestamp::now()
 }
 
 impl Clock {

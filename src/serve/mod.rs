@@ -25,7 +25,6 @@ mod problem;
 mod project_permissions;
 mod public_url;
 mod random;
-pub(crate) mod regular_file;
 mod request_log;
 mod retention;
 pub mod seed;
@@ -46,10 +45,12 @@ use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcc
 use hyper_util::rt::TokioTimer;
 use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
-use crate::model::{GroupName, Owner, Period, Settings, TokenSecret, secret::SecretHash};
+use crate::{
+    model::{GroupName, Owner, Period, Settings, TokenSecret, secret::SecretHash},
+    world::system_time,
+};
 use body::Bodies;
 use callers::Callers;
-use clock::system_time;
 pub use clock::{Clock, ServerClock};
 pub use compatible_version::CompatibleVersion;
 pub use connections::Waits;

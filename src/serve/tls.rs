@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,8 +19,12 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{ServeError, certificate_end, clock::system_time, regular_file};
+use crate::world::{regular_file, system_time};
 
+use super::{ServeError, certificate_end};
+
+/// The most bytes of a file.
+const BYTES_AT_MOST: u64 = 4 << 20;
 /// How often the files are looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 /// How often the end of the certificate is told.
@@ -176,6 +180,14 @@ impl Certificate {
     }
 }
 
+/// The content of the file at `path`. The error names the file.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+    let too_long = || io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 4 MiB");
+    let read = regular_file::open(path).and_then(|file| regular_file::read(file, BYTES_AT_MOST));
+    read.and_then(|content| content.ok_or_else(too_long)).map_err(named)
+}
+
 /// What is in the files: certificate chain, key, and authorities of clients.
 struct Bytes {
     certificate: Vec<u8>,
@@ -186,9 +198,9 @@ struct Bytes {
 impl Source {
     fn bytes(&self) -> io::Result<Bytes> {
         Ok(Bytes {
-            certificate: regular_file::read(&self.tls.certificate)?,
-            key: regular_file::read(&self.tls.key)?,
-            client_ca: self.client_ca.as_deref().map(regular_file::read).transpose()?,
+            certificate: content(&self.tls.certificate)?,
+            key: content(&self.tls.key)?,
+            client_ca: self.client_ca.as_deref().map(content).transpose()?,
         })
     }
 
@@ -235,4 +247,35 @@ fn digest(bytes: &Bytes) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_of_a_sensible_length_is_refused_at_once_and_by_name() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        let refused = |path: &Path| content(path).unwrap_err().to_string();
+        std::fs::write(&path, "key").unwrap();
+        assert_eq!(content(&path).unwrap(), b"key");
+        File::create(&path).unwrap().set_len(BYTES_AT_MOST + 1).unwrap();
+        assert!(refused(&path).ends_with("/file`: it is longer than 4 MiB"), "{}", refused(&path));
+        assert!(refused(folder.path()).ends_with("it is not a regular file"));
+        #[cfg(unix)]
+        {
+            use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+            let pipe = folder.path().join("pipe");
+            mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&pipe, &link).unwrap();
+            for no_file in [&*pipe, &link, Path::new("/dev/zero")] {
+                assert!(refused(no_file).ends_with("it is not a regular file"), "{}", refused(no_file));
+            }
+        }
+    }
 }

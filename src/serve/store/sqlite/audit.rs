@@ -12,13 +12,11 @@ use crate::{
         audit::{AuditAction, AuditCredential, AuditEntry, AuditFilter},
         run::RunId,
     },
-    serve::{
-        clock::system_time,
-        store::{
-            PageRequest, StoreError,
-            audit::{Author, Effect},
-        },
+    serve::store::{
+        PageRequest, StoreError,
+        audit::{Author, Effect},
     },
+    world::system_time,
 };
 
 /// The most entries that are deleted at a time, so that no change waits long for it.

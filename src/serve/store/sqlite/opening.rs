@@ -19,9 +19,9 @@ use super::{
     ACQUIRE, BUSY, Store, Writer, copy,
     place::{self, Place, with_ending},
 };
-use crate::serve::{
-    clock::system_time,
-    store::{StoreError, StoreUrl, error::is_busy},
+use crate::{
+    serve::store::{StoreError, StoreUrl, error::is_busy},
+    world::system_time,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/serve/store/migrations");
