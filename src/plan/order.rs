@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{SettingKey, TokenId};
 
-use super::{Change, PlannedChange, TokenStep, change::Object};
+use super::{Change, PlannedChange, TokenStep};
 
 /// The parts of a run. A failure in one stops before the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,16 +40,12 @@ pub(super) fn sort(changes: &mut [PlannedChange]) {
     changes.sort_by(|a, b| key(&a.change).cmp(&key(&b.change)));
 }
 
-fn key(change: &Change) -> (Phase, u8, Option<SettingKey>, Option<&TokenId>) {
-    let rank = match change {
-        Change::Setting { .. } => 0,
-        Change::Token { step: TokenStep::Expire { .. } | TokenStep::Mark { .. }, .. } => 1,
-        Change::Token { step: TokenStep::Unmark, .. } => 2,
-        Change::Token { step: TokenStep::Narrow { .. }, .. } => 3,
-        Change::Token { step: TokenStep::Revoke, .. } => 4,
-    };
-    match change.object() {
-        Object::Setting(setting) => (change.phase(), rank, Some(setting), None),
-        Object::Token(token) => (change.phase(), rank, None, Some(&token.id)),
+fn key(change: &Change) -> (Phase, Option<usize>, Option<SettingKey>, Option<&TokenId>) {
+    match change {
+        Change::Setting { before, .. } => (change.phase(), None, Some(before.key()), None),
+        Change::Token { token, step } => {
+            let place = TokenStep::VERBS.iter().position(|verb| *verb == step.verb());
+            (change.phase(), place, None, Some(&token.id))
+        }
     }
 }
