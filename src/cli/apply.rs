@@ -24,10 +24,11 @@ use crate::{
         apply::Applied,
         clock,
         plan::Manner,
-        session,
+        reviewed, session,
         stop::{self, Hangup},
         workspace::Workspace,
     },
+    saved::{Reviewed, Verdict},
 };
 
 use super::{
@@ -36,7 +37,6 @@ use super::{
     output, plan,
     reach::Reach,
     reports::{self, Format, Reports},
-    reviewed,
     run_files::RunFiles,
     runtime,
 };
@@ -124,7 +124,7 @@ impl ApplyCommand {
                 .carry_out(&workspace, &chosen, Manner::of(self.only.into()), global, started)
                 .await;
         };
-        let saved = Arc::new(reviewed::read(file, self.expect_digest.as_deref(), global)?);
+        let saved = Arc::new(reviewed::read(file, self.expect_digest.as_deref(), &global.base())?);
         let chosen = reviewed::targets(&saved, &workspace, &chosen)?;
         self.run.carry_out(&workspace, &chosen, Manner::reviewed(saved), global, started).await
     }
@@ -167,7 +167,9 @@ impl RunArgs {
         let foretold = self.foretell(&run, asks, global);
         let skew = self.allow_clock_skew;
         plan::show_obstacles(&planned, &allowed, skew);
-        let checked = saved.as_ref().map_or(Ok(()), |saved| reviewed::check_servers(saved, &planned));
+        let checked = saved
+            .as_ref()
+            .map_or(Ok(()), |saved| reviewed::check_servers(saved, &planned, &*workspace.listener));
         let shown = match foretold.and_then(|shown| checked.map(|()| shown)) {
             Ok(shown) => shown,
             Err(failure) => {
@@ -204,7 +206,7 @@ impl RunArgs {
             Err(failure) => output::failure(&failure, None),
         }
         for one in &applied {
-            reviewed::show(&one.reviewed);
+            show_reviewed(&one.reviewed);
         }
         self.reports.write_outcome(&run, global);
         if stop::is_requested() {
@@ -286,5 +288,13 @@ fn told(applied: &Applied) -> TargetRun<'_> {
         calls: Some(applied.calls),
         layers: applied.layers.clone(),
         reviewed: &applied.reviewed,
+    }
+}
+
+/// Writes to standard error what was reviewed and not made, and why.
+fn show_reviewed(reviewed: &[Reviewed]) {
+    for one in reviewed.iter().filter(|one| one.verdict != Verdict::Made) {
+        let label = if one.verdict.is_refused() { "refused" } else { "note" };
+        output::note(&format!("{label}: {} {}: {}", one.change.verb, one.change.address, one.verdict));
     }
 }

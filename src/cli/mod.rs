@@ -33,7 +33,6 @@ mod plan;
 mod reach;
 mod reports;
 mod review;
-mod reviewed;
 mod revision;
 mod revoke;
 mod run_files;

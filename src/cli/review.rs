@@ -12,10 +12,10 @@ use crate::{
     http::HttpClient,
     report::Run,
     review::{self, Publication, PullRequest, Written},
-    run::{Ending, Failure, credential, reading::read_whole, redact::redact},
+    run::{Ending, Failure, credential, reading::read_whole, redact::redact, reviewed},
 };
 
-use super::{CommandResult, Global, log, output, reviewed, run_files::RunFiles, runtime};
+use super::{CommandResult, Global, log, output, run_files::RunFiles, runtime};
 
 /// Publish a saved plan in a pull request of Bitbucket Data Center
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ impl ReviewCommand {
     }
 
     async fn work(&self, global: &Global) -> CommandResult {
-        let saved = reviewed::open(&self.plan, global)?;
+        let saved = reviewed::open(&self.plan, &global.base())?;
         let shown = saved.shown().map_err(reviewed::refused)?;
         let base = self.url.trim_end_matches('/');
         let client = self.client(base, global)?;

@@ -9,10 +9,12 @@ use tracing::Level;
 use super::{
     CommandResult, Global, log, output,
     reports::{self, Format, Reports},
-    reviewed,
     run_files::RunFiles,
 };
-use crate::{report::Run, run::Ending};
+use crate::{
+    report::Run,
+    run::{Ending, reviewed},
+};
 
 /// Show a saved plan
 #[derive(Debug, Args)]
@@ -40,7 +42,7 @@ impl ShowCommand {
     /// When the file cannot be read, is not whole, or a report cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);
-        let saved = reviewed::open(&self.plan, global)?;
+        let saved = reviewed::open(&self.plan, &global.base())?;
         let shown = saved.shown().map_err(reviewed::refused)?;
         let run = Run::of_shown(&shown);
         match self.format {

@@ -16,6 +16,7 @@ pub mod plan;
 pub mod reading;
 pub mod records;
 pub mod redact;
+pub mod reviewed;
 pub mod session;
 pub mod stop;
 pub mod workspace;

@@ -1,23 +1,19 @@
-//! The check whether a saved and reviewed plan may be applied here and now, and the report on those of its
-//! changes that were not made. Nothing is taken from the file but what was reviewed.
+//! The check whether a saved and reviewed plan may be applied here and now. Nothing is taken from the file but what
+//! was reviewed.
 
 use std::path::Path;
 
-use crate::{
-    config::TargetDeclaration,
-    run::{Ending, Failure, plan::Planned, reading::read_whole, workspace::Workspace},
-    saved::{Reviewed, SavedPlan, Verdict},
-};
+use crate::{config::TargetDeclaration, saved::SavedPlan};
 
-use super::{Global, output};
+use super::{Base, Ending, Failure, Listener, Workspace, plan::Planned, reading::read_whole};
 
 /// Reads the saved plan at `file`. How old it is tells the clock of its server: see [`check_servers`].
 ///
 /// # Errors
 ///
 /// When it cannot be read, is not whole, or not the expected one.
-pub(super) fn read(file: &Path, expected: Option<&str>, global: &Global) -> Result<SavedPlan, Failure> {
-    let saved = open(file, global)?;
+pub(crate) fn read(file: &Path, expected: Option<&str>, base: &Base) -> Result<SavedPlan, Failure> {
+    let saved = open(file, base)?;
     saved.check_digest(expected).map_err(refused)?;
     Ok(saved)
 }
@@ -27,15 +23,15 @@ pub(super) fn read(file: &Path, expected: Option<&str>, global: &Global) -> Resu
 /// # Errors
 ///
 /// When it cannot be read or is not whole.
-pub(super) fn open(file: &Path, global: &Global) -> Result<SavedPlan, Failure> {
-    let bytes = read_whole(&global.resolve(file)).map_err(|error| {
+pub(crate) fn open(file: &Path, base: &Base) -> Result<SavedPlan, Failure> {
+    let bytes = read_whole(&base.directory.join(file)).map_err(|error| {
         Failure::new(Ending::Refused, Unreadable { file: file.display().to_string(), source: error })
     })?;
     SavedPlan::read(&bytes).map_err(refused)
 }
 
 /// Something is wrong with a saved plan.
-pub(super) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+pub(crate) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::new(Ending::Refused, Box::<dyn std::error::Error + Send + Sync>::from(error))
 }
 
@@ -52,7 +48,7 @@ struct Unreadable {
 /// # Errors
 ///
 /// When it was made for a target that the config file does not have, or for none of the chosen ones.
-pub(super) fn targets<'a>(
+pub(crate) fn targets<'a>(
     saved: &SavedPlan,
     workspace: &Workspace,
     chosen: &[&'a TargetDeclaration],
@@ -72,12 +68,17 @@ pub(super) fn targets<'a>(
     Ok(targets)
 }
 
-/// Whether the servers are those that `saved` was made for, and it is not too old by their clocks.
+/// Whether the servers are those that `saved` was made for, and it is not too old by their clocks. The listener is told
+/// of policies that have changed.
 ///
 /// # Errors
 ///
 /// When one has another address, or the plan is too old.
-pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Result<(), Failure> {
+pub(crate) fn check_servers(
+    saved: &SavedPlan,
+    planned: &[Planned<'_>],
+    listener: &dyn Listener,
+) -> Result<(), Failure> {
     for (_, plan) in planned.iter().filter_map(|one| one.plan.as_ref().ok()) {
         saved.check_age(plan.made_for).map_err(refused)?;
         let reviewed = saved.targets().iter().find(|target| target.name == plan.target);
@@ -87,7 +88,7 @@ pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Resul
             return Err(Failure::new(Ending::Refused, message));
         }
         if reviewed.is_some_and(|target| target.policy_sha256 != plan.policy_fingerprint) {
-            output::note(&format!(
+            listener.note(&format!(
                 "note: the policy of {} has changed since the saved plan was made: only changes that both \
                  ask for are applied",
                 plan.target
@@ -95,12 +96,4 @@ pub(super) fn check_servers(saved: &SavedPlan, planned: &[Planned<'_>]) -> Resul
         }
     }
     Ok(())
-}
-
-/// Writes to standard error what was reviewed and not made, and why.
-pub(super) fn show(reviewed: &[Reviewed]) {
-    for one in reviewed.iter().filter(|one| one.verdict != Verdict::Made) {
-        let label = if one.verdict.is_refused() { "refused" } else { "note" };
-        output::note(&format!("{label}: {} {}: {}", one.change.verb, one.change.address, one.verdict));
-    }
 }
