@@ -9,107 +9,34 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, HttpBody},
-    extract::{ConnectInfo, FromRequestParts, Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::{
-    App, ServerClock,
-    api::{Entry, error_body},
+    App,
     authentication::{Presented, Recognised},
     body::Arrived,
     connections::Peer,
+    dialect::error_body,
+    entry::Entry,
     head,
-    live_settings::Revision,
     problem::Problem,
     random::random_bytes,
     request_log::shown,
-    store::{Grounds, Right, Sender, Use, Whence},
+    session::{Known, Session},
+    store::{Sender, Use, Whence},
     throttle::network,
 };
 use crate::{
-    access::{self, Credentials, Decision, Operation, Origin, Permit},
-    model::{ClientAddressSource, LastUse, Owner, Settings, network::canonical, percent},
+    access::{self, Credentials, Operation, Origin, Permit},
+    model::{ClientAddressSource, LastUse, Owner, Settings, percent},
 };
 
 /// How often a request is carried out when its right ends under way and is found again.
 const ATTEMPTS: usize = 3;
-
-/// One request whose client is let in, and everything that a decision on it needs.
-#[derive(Clone)]
-pub(super) struct Session {
-    /// The settings that hold for this request from its beginning to its end.
-    pub(super) revision: Arc<Revision>,
-    request: Arc<Known>,
-}
-
-struct Known {
-    origin: Origin,
-    method: String,
-    path: String,
-    credentials: Credentials,
-    sender: Sender,
-    clock: ServerClock,
-    whence: Whence,
-}
-
-impl Session {
-    /// The permit to do `operation`, or the refusal.
-    pub(super) fn permit(&self, operation: Operation) -> Result<Permit, Problem> {
-        let request = access::Request {
-            origin: self.request.origin.clone(),
-            method: &self.request.method,
-            path: &self.request.path,
-            credentials: self.request.credentials.clone(),
-            operation,
-        };
-        match access::decide(&self.revision.settings, &request) {
-            Decision::Permit(permit) => Ok(permit),
-            Decision::Denied(reason) => Err(reason.into()),
-        }
-    }
-
-    /// The right to change what was permitted, which ends when something ends that it was permitted on.
-    pub(super) fn right(&self, _: &Permit) -> Right {
-        self.grounds()
-    }
-
-    fn grounds(&self) -> Right {
-        Right::Request(Box::new(Grounds {
-            settings: self.revision.number,
-            sender: self.request.sender.clone(),
-            owner: None,
-            clock: self.request.clock.clone(),
-            whence: self.request.whence.clone(),
-        }))
-    }
-
-    /// Whether the other end of the connection is a proxy that is trusted.
-    pub(super) fn is_proxied(&self) -> bool {
-        self.peer().is_some_and(|peer| self.revision.settings.client_address.trusts(peer))
-    }
-
-    /// The other end of the connection.
-    pub(super) fn peer(&self) -> Option<IpAddr> {
-        match self.request.origin {
-            Origin::Connection { peer, .. } => Some(canonical(peer)),
-            Origin::Client(_) => None,
-        }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Session {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every route that asks for a session lies behind the guard.
-        let missing =
-            || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-session", "Something went wrong.");
-        parts.extensions.get::<Self>().cloned().ok_or_else(missing)
-    }
-}
 
 /// What the log tells of a request, as far as it got.
 #[derive(Default)]
@@ -248,7 +175,7 @@ async fn enter(
     let method = request.method.as_str().to_owned();
     let whence = Whence { client: seen.client, request: id.to_owned() };
     let known = Known { origin, method, path, credentials, sender, clock: app.clock.clone(), whence };
-    let session = Session { revision, request: Arc::new(known) };
+    let session = Session::new(revision, known);
     if entry == Entry::Permitted {
         // What would be refused whatever it wants is refused before its body is read.
         let permit = session.permit(Operation::Enter)?;

@@ -30,15 +30,14 @@ use crate::{
     model::Owner,
     serve::{
         App,
-        guard::Session,
+        dialect::TOKEN,
         problem::Problem,
         project_permissions::ProjectPermissions,
+        session::Session,
         store::{KnownOwner, Narrowing, NewPermissions, Right, TokenFilter, TokenPage, TokenRow, UserRow},
     },
 };
 
-/// The reason why somebody with a token is refused what only takes a password.
-pub(super) const TOKEN: &str = "token";
 /// Bitbucket's words: no token carries the global permission that it takes to manage those of others.
 pub(super) const NO_GLOBAL_PERMISSION: &str = "Tokens may not have the following permission: ADMIN";
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     access::Operation,
     model::audit::{AuditEntry, AuditFilter},
-    serve::{App, guard::Session, problem::Problem},
+    serve::{App, problem::Problem, session::Session},
 };
 
 const FILTER: &[Parameter] = &[

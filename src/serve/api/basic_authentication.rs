@@ -16,7 +16,7 @@ use crate::{
     model::{
         PasswordAuthentication, Settings, UserName, password::PasswordExceptions, settings::SettingsDocument,
     },
-    serve::{App, guard::Session, problem::Problem},
+    serve::{App, problem::Problem, session::Session},
 };
 
 /// Who may still send passwords over REST. `*` matches any text in both lists.

@@ -25,8 +25,8 @@ use crate::{
     model::{GroupName, UserName},
     serve::{
         App,
-        guard::Session,
         problem::Problem,
+        session::Session,
         store::{GroupFilter, GroupRow, UserFilter, UserRow},
     },
 };

@@ -12,30 +12,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::query::Parameters;
 use crate::serve::{App, problem::Problem};
 
-/// Who gets to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Entry {
-    /// Everybody from everywhere: what load balancers ask.
-    Outside,
-    /// Everybody from an allowed network.
-    Open,
-    /// Anyone who has a permit.
-    Permitted,
-}
-
-impl Entry {
-    /// Who gets to `path`.
-    pub(in crate::serve) fn of(path: &str) -> Self {
-        match path.strip_suffix('/').unwrap_or(path) {
-            "/healthz" | "/readyz" => Self::Outside,
-            "/rest/tokenwarden/1/openapi.json"
-            | "/rest/api/1.0/application-properties"
-            | "/rest/api/latest/application-properties" => Self::Open,
-            _ => Self::Permitted,
-        }
-    }
-}
-
 /// What makes a schema when it is given the generator that collects those it refers to.
 pub(super) type MakeSchema = fn(&mut SchemaGenerator) -> Schema;
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     model::percent,
-    serve::{App, guard::Session},
+    serve::{App, session::Session},
 };
 
 /// Where the client reached this server: scheme, host and port; `None` when it does not say so.

@@ -13,13 +13,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Dialect,
-    endpoint::{Endpoint, Entry, MakeSchema, Parameter, schema_of},
+    endpoint::{Endpoint, MakeSchema, Parameter, schema_of},
     endpoints as all_endpoints,
 };
 use crate::{
     access::Operation,
-    serve::{guard::Session, problem::Problem},
+    serve::{dialect::Dialect, entry::Entry, problem::Problem, session::Session},
 };
 
 /// An error of the token and settings resources.

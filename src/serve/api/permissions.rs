@@ -25,8 +25,8 @@ use crate::{
     model::Scope,
     serve::{
         App,
-        guard::Session,
         problem::Problem,
+        session::Session,
         store::{GroupFilter, GroupRow, UserFilter, UserRow},
     },
 };

@@ -22,8 +22,8 @@ use crate::{
     access::Operation,
     serve::{
         App,
-        guard::Session,
         problem::Problem,
+        session::Session,
         store::{ProjectRow, RepositoryFilter, RepositoryRow, UserRow},
     },
 };

@@ -28,8 +28,8 @@ use crate::{
     },
     serve::{
         App,
-        guard::Session,
         problem::Problem,
+        session::Session,
         store::{Lease, LeaseAnswer, Under},
     },
 };

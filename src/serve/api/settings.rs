@@ -22,9 +22,9 @@ use crate::{
     model::{LastChange, Settings, settings::SettingsDocument},
     serve::{
         App,
-        guard::Session,
         live_settings::{etag, settings_text},
         problem::Problem,
+        session::Session,
         store::Under,
     },
 };

@@ -25,10 +25,10 @@ use crate::{
     model::{Owner, TokenScope, TokenSecret, UserName},
     serve::{
         App,
-        guard::Session,
         problem::Problem,
         project_permissions::ProjectPermissions,
         random::random_bytes,
+        session::Session,
         store::{Children, KnownOwner, Narrowing, NewToken, Right, TokenFilter, TokenPage, TokenRow},
     },
 };

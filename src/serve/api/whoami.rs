@@ -14,7 +14,7 @@ use super::{
 use crate::{
     access::{Caller, Operation},
     model::Scope,
-    serve::{App, guard::Session, problem::Problem},
+    serve::{App, problem::Problem, session::Session},
 };
 
 /// Who sends a request, as the server sees it.

@@ -1,0 +1,25 @@
+//! Who gets to a path at all, before anything is asked of a sender.
+
+/// Who gets to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Everybody from everywhere: what load balancers ask.
+    Outside,
+    /// Everybody from an allowed network.
+    Open,
+    /// Anyone who has a permit.
+    Permitted,
+}
+
+impl Entry {
+    /// Who gets to `path`.
+    pub(super) fn of(path: &str) -> Self {
+        match path.strip_suffix('/').unwrap_or(path) {
+            "/healthz" | "/readyz" => Self::Outside,
+            "/rest/tokenwarden/1/openapi.json"
+            | "/rest/api/1.0/application-properties"
+            | "/rest/api/latest/application-properties" => Self::Open,
+            _ => Self::Permitted,
+        }
+    }
+}
