@@ -8,8 +8,7 @@ use crate::{
         mapping::Product,
         network::{self, BadRange},
     },
-    yaml::values,
-    yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list},
+    yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, values},
 };
 
 use super::{Auth, Connection, Server, mapping, secrets};

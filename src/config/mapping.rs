@@ -9,8 +9,7 @@ use crate::{
         lifetime::Unit,
         mapping::{Entries, Field, SettingsMapping},
     },
-    yaml::values,
-    yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list},
+    yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, values},
 };
 
 /// The keys of a field beside `pointer` and `kind`.

@@ -8,12 +8,12 @@ use crate::{
         TokenId, UserName,
         rails::{Lockout, RailClass, Rails, Unsupported},
     },
-    yaml::values,
     yaml::{
         Code, Diagnostic, Diagnostics, Mark, Sources,
         node::{At, Node, key_path},
         source,
         structure::{OwnWords, Structure},
+        values,
     },
 };
 

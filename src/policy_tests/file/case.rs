@@ -7,17 +7,17 @@ use jiff::Timestamp;
 
 use crate::{
     model::{LastUse, Owner, Question, Scope, Token, TokenId, TokenScope, UserName},
-    yaml::values,
     yaml::{
         Code, Diagnostic, Diagnostics,
         node::{At, Value},
+        values,
     },
 };
 
 use super::{
     Case, CaseSubject, TokenAction, Written,
+    common::{Common, written},
     moment::{self, Form, Moment},
-    read::{Common, written},
 };
 
 /// The case at `at`; `None` when it has a mistake.

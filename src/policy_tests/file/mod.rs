@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod case;
+mod common;
 pub mod document;
 mod moment;
 mod read;

@@ -9,17 +9,19 @@ use jiff::Timestamp;
 
 use crate::{
     model::{Owner, OwnerKind, UserName},
-    yaml::values,
     yaml::{
         Code, Diagnostic, Diagnostics, Mark, Sources,
         node::{At, Node, Value},
         source,
         structure::{OwnWords, Structure},
+        values,
     },
 };
 
 use super::{
-    TestFile, User, Written, case, document,
+    TestFile, User, case,
+    common::{Common, written},
+    document,
     moment::{self, Form, Moment},
 };
 
@@ -64,28 +66,6 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
 fn has_meaning(at: &At<'_>) -> bool {
     let key = at.path.rsplit('.').next().unwrap_or_default();
     ["now", "created", "expires", "last_used"].contains(&key)
-}
-
-/// What all cases of a file have in common.
-pub(super) struct Common<'a> {
-    pub(super) now: Timestamp,
-    /// By name, in the form in which names compare.
-    owners: BTreeMap<String, (&'a str, Owner)>,
-    pub(super) users: BTreeMap<UserName, User>,
-    pub(super) token: Option<At<'a>>,
-}
-
-impl Common<'_> {
-    /// The owner that `name` means: one of the file, otherwise what plans show as that.
-    pub(super) fn owner(&self, name: &str) -> Option<Owner> {
-        let declared = self.owners.get(&values::without_case(name)).map(|(_, owner)| owner.clone());
-        declared.or_else(|| name.parse().ok())
-    }
-
-    /// The names of the file, as they are written there.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.owners.values().map(|(written, _)| *written)
-    }
 }
 
 fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile> {
@@ -184,9 +164,4 @@ fn owner(name: &str, at: &At<'_>, out: &mut Diagnostics) -> Option<Owner> {
         }
     }
     owner
-}
-
-/// The word at `at`, with its place.
-pub(super) fn written(at: &At<'_>) -> Option<Written> {
-    Some(Written { text: at.text()?.to_owned(), mark: at.mark().clone(), key: at.path.clone() })
 }

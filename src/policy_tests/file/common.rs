@@ -1,0 +1,39 @@
+//! What the cases of a file of policy tests have in common.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{Owner, UserName},
+    yaml::{node::At, values},
+};
+
+use super::{User, Written};
+
+/// What all cases of a file have in common.
+pub(super) struct Common<'a> {
+    pub(super) now: Timestamp,
+    /// By name, in the form in which names compare.
+    pub(super) owners: BTreeMap<String, (&'a str, Owner)>,
+    pub(super) users: BTreeMap<UserName, User>,
+    pub(super) token: Option<At<'a>>,
+}
+
+impl Common<'_> {
+    /// The owner that `name` means: one of the file, otherwise what plans show as that.
+    pub(super) fn owner(&self, name: &str) -> Option<Owner> {
+        let declared = self.owners.get(&values::without_case(name)).map(|(_, owner)| owner.clone());
+        declared.or_else(|| name.parse().ok())
+    }
+
+    /// The names of the file, as they are written there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.owners.values().map(|(written, _)| *written)
+    }
+}
+
+/// The word at `at`, with its place.
+pub(super) fn written(at: &At<'_>) -> Option<Written> {
+    Some(Written { text: at.text()?.to_owned(), mark: at.mark().clone(), key: at.path.clone() })
+}
