@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     compliance::{Finding, TokenFindings},
     inventory::Coverage,
-    model::{AddressSet, Token, network::AddressRange, rails::RailClass},
+    model::{AddressSet, Token, TokenScope, network::AddressRange, rails::RailClass},
     plan::{
         Change, HeldBack, Object, Pending, PlanView, PlannedChange, Purpose, Reason, RefusedUse, TokenStep,
     },
@@ -139,29 +139,19 @@ pub(in crate::report) fn resource_change(target: &str, planned: &PlannedChange) 
 }
 
 fn before_and_after(change: &Change) -> (Value, Value) {
-    let (token, step) = match change {
+    let (before, step) = match change {
         Change::Setting { before, after } => return (before.to_json(), after.to_json()),
-        Change::Token { token, step } => (json!(self::token(token)), *step),
+        Change::Token { token, step } => (self::token(token), *step),
     };
-    let with = |key: &str, value: Value| {
-        let mut after = token.clone();
-        replace(&mut after, key, value);
-        after
-    };
-    let after = match step {
-        TokenStep::Narrow { to } => with("scope", json!(to)),
-        TokenStep::Expire { at } => with("expires", json!(at)),
-        TokenStep::Mark { until } => with("marked_to_end", json!(until)),
-        TokenStep::Unmark => with("marked_to_end", Value::Null),
-        TokenStep::Revoke => Value::Null,
-    };
-    (token, after)
-}
-
-fn replace(object: &mut Value, key: &str, value: Value) {
-    if let Some(place) = object.get_mut(key) {
-        *place = value;
+    let mut after = before.clone();
+    match step {
+        TokenStep::Narrow { to } => after.scope = TokenScope::Set(to).into(),
+        TokenStep::Expire { at } => after.expires = Some(at),
+        TokenStep::Mark { until } => after.marked_to_end = Some(until),
+        TokenStep::Unmark => after.marked_to_end = None,
+        TokenStep::Revoke => return (json!(before), Value::Null),
     }
+    (json!(before), json!(after))
 }
 
 pub(in crate::report) fn token(token: &Token) -> TokenEntry {
