@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
+
 use super::{Credentials, Decision, Held, Operation, Origin, Reason, Request, TokenOwner, decide};
 use crate::model::{
-    ClientAddressSource, Permission, Question, Scope, SettingKey, Settings, TokenId, TokenScope,
+    ClientAddressSource, Permission, Question, Restriction, Scope, SettingKey, Settings, TokenId, TokenScope,
 };
 
 /// What a server would answer.
@@ -34,6 +36,8 @@ pub fn answer(settings: &Settings, sender: &TokenOwner, question: &Question) -> 
         path: &question.path,
         credentials: credentials(sender, question.token),
         operation: question.creates.map_or(Operation::Enter, |scope| Operation::CreateOwn { scope }),
+        // The token never expires.
+        at: Timestamp::MIN,
     };
     let denied = match decide(settings, &request) {
         Decision::Permit(_) => None,
@@ -60,6 +64,7 @@ fn credentials(sender: &TokenOwner, token: Option<Scope>) -> Credentials {
             owner: sender.clone(),
             scope: TokenScope::Set(scope),
             expires: None,
+            restriction: Restriction::default(),
         }),
     }
 }

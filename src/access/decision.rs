@@ -3,8 +3,10 @@
 
 use std::{fmt, net::IpAddr};
 
+use jiff::Timestamp;
+
 use super::{
-    Credentials, Held, Operation, Origin, Person, Request,
+    Credentials, Held, Operation, Origin, Passed, PassedKind, Person, Request,
     operation::{self, require},
 };
 use crate::model::{PasswordAuthentication, Permission, SettingKey, Settings, UserName};
@@ -49,6 +51,8 @@ pub enum Caller {
     Password(Person),
     /// A person with a token.
     Token(Held),
+    /// Whoever the server behind a gateway says that it is; the person where that is known.
+    Passed(Option<Person>),
     /// The process that runs the server for itself.
     Operator,
 }
@@ -60,6 +64,7 @@ impl Caller {
         match self {
             Self::Password(person) => Some(person),
             Self::Token(held) => held.owner.person(),
+            Self::Passed(person) => person.as_ref(),
             Self::Anybody | Self::Operator => None,
         }
     }
@@ -69,7 +74,7 @@ impl Caller {
     pub fn token(&self) -> Option<&Held> {
         match self {
             Self::Token(held) => Some(held),
-            Self::Anybody | Self::Password(_) | Self::Operator => None,
+            Self::Anybody | Self::Password(_) | Self::Passed(_) | Self::Operator => None,
         }
     }
 }
@@ -87,12 +92,18 @@ pub enum Reason {
     InvalidCredentials,
     /// Passwords are disabled.
     PasswordDisabled,
+    /// The token has expired.
+    Expired,
+    /// The token is restricted, and the restriction has ended it.
+    RestrictedExpiry,
     /// The owner of the token is not active.
     OwnerInactive,
     /// The user may not use tokens.
     Use,
-    /// The token's scope does not allow the method.
+    /// The token's scope does not cover the request.
     Scope,
+    /// The token is restricted to a scope that does not cover the request.
+    RestrictedScope,
     /// The user may not create tokens.
     Create,
     /// The user who is to own a read-write token may not have one.
@@ -103,24 +114,33 @@ pub enum Reason {
     Administrator,
     /// It is about the caller's own tokens, and the caller is not a user.
     NoUser,
+    /// It is about tokens, and nobody knows whose credentials these are.
+    UnknownSender,
+    /// It is about the tokens of an owner whom nobody knows.
+    UnknownOwner,
 }
 
 impl Reason {
     /// All of them, in the order in which they are found.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::ClientAddress,
         Self::Network,
         Self::NoCredentials,
         Self::InvalidCredentials,
         Self::PasswordDisabled,
+        Self::Expired,
+        Self::RestrictedExpiry,
         Self::OwnerInactive,
         Self::Use,
         Self::Scope,
+        Self::RestrictedScope,
         Self::Create,
         Self::CreateReadWrite,
         Self::ManageOthers,
         Self::Administrator,
         Self::NoUser,
+        Self::UnknownSender,
+        Self::UnknownOwner,
     ];
 
     /// Its code in logs and explanations.
@@ -132,14 +152,19 @@ impl Reason {
             Self::NoCredentials => "no-credentials",
             Self::InvalidCredentials => "invalid-credentials",
             Self::PasswordDisabled => "password-disabled",
+            Self::Expired => "expired",
+            Self::RestrictedExpiry => "restricted-expiry",
             Self::OwnerInactive => "owner-inactive",
             Self::Use => "use",
             Self::Scope => "scope",
+            Self::RestrictedScope => "restricted-scope",
             Self::Create => "create",
             Self::CreateReadWrite => "create-read-write",
             Self::ManageOthers => "manage-others",
             Self::Administrator => "administrator",
             Self::NoUser => "no-user",
+            Self::UnknownSender => "unknown-sender",
+            Self::UnknownOwner => "unknown-owner",
         }
     }
 
@@ -157,10 +182,15 @@ impl Reason {
             Self::ManageOthers => &[SettingKey::Permission(Permission::ManageOthers)],
             Self::NoCredentials
             | Self::InvalidCredentials
+            | Self::Expired
+            | Self::RestrictedExpiry
             | Self::OwnerInactive
             | Self::Scope
+            | Self::RestrictedScope
             | Self::Administrator
-            | Self::NoUser => &[],
+            | Self::NoUser
+            | Self::UnknownSender
+            | Self::UnknownOwner => &[],
         }
     }
 
@@ -168,7 +198,7 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::NoCredentials | Self::InvalidCredentials => 401,
+            Self::NoCredentials | Self::InvalidCredentials | Self::Expired | Self::RestrictedExpiry => 401,
             _ => 403,
         }
     }
@@ -199,7 +229,7 @@ pub fn looks_at_password(settings: &Settings, user: &UserName, path: &str) -> bo
     settings.password_authentication.accepts(user, path)
 }
 
-/// The whole decision on `request`: client address, network, credentials, for a token whether its
+/// The whole decision on `request`: client address, network, credentials, for a token its expiry, whether its
 /// owner is active, the permission to use tokens and the scope, and the operation's own permission, in
 /// this order. The password of a user who is not active counts as wrong. It always agrees with the
 /// stages.
@@ -213,7 +243,7 @@ pub fn decide(settings: &Settings, request: &Request<'_>) -> Decision {
 
 fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> {
     let client = match admit(settings, &request.origin) {
-        Err(_) if request.credentials == Credentials::Operator => None,
+        Err(_) if request.credentials.pass_anywhere() => None,
         admitted => Some(admitted?),
     };
     let caller = match request.operation {
@@ -222,9 +252,14 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
         _ => identify(settings, request)?,
     };
     if let Caller::Token(held) = &caller {
+        let has_ended = |end: Option<Timestamp>| end.is_some_and(|end| end <= request.at);
+        require(!has_ended(held.expires), Reason::Expired)?;
+        require(!has_ended(held.restriction.not_after), Reason::RestrictedExpiry)?;
         require(held.owner.person().is_none_or(|owner| owner.active), Reason::OwnerInactive)?;
         require(operation::may_use(settings, &held.owner), Reason::Use)?;
-        require(held.scope.effective().allows(request.method), Reason::Scope)?;
+        let needs = request.operation.needs(request.method);
+        require(held.scope.effective() >= needs, Reason::Scope)?;
+        require(held.restriction.max_scope.is_none_or(|most| most >= needs), Reason::RestrictedScope)?;
     }
     operation::permit(settings, &caller, &request.operation)?;
     Ok(Permit { caller, client })
@@ -247,6 +282,10 @@ fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason
             })
         }
         Credentials::Token(held) => Ok(Caller::Token(held.clone())),
+        Credentials::Passed(Passed { kind: PassedKind::Password { user }, .. }) if !password_counts(user) => {
+            Err(Reason::PasswordDisabled)
+        }
+        Credentials::Passed(passed) => Ok(Caller::Passed(passed.person.clone())),
         Credentials::Operator => Ok(Caller::Operator),
     }
 }
@@ -259,8 +298,8 @@ mod tests {
     use crate::{
         access::{Target, TokenOwner},
         model::{
-            AllowedNetworks, GroupName, Holders, PasswordAuthentication, Scope, TokenId, TokenScope,
-            network::AddressRange, password::PasswordExceptions,
+            AllowedNetworks, GroupName, Holders, PasswordAuthentication, Restriction, Scope, TokenId,
+            TokenScope, network::AddressRange, password::PasswordExceptions,
         },
     };
 
@@ -275,7 +314,13 @@ mod tests {
 
     fn token(owner: Person, scope: Scope) -> Credentials {
         let scope = TokenScope::Set(scope);
-        Credentials::Token(Held { id: TokenId::new("1"), owner: owner.into(), scope, expires: None })
+        Credentials::Token(Held {
+            id: TokenId::new("1"),
+            owner: owner.into(),
+            scope,
+            expires: None,
+            restriction: Restriction::default(),
+        })
     }
 
     fn of_project(scope: Scope) -> Credentials {
@@ -285,6 +330,7 @@ mod tests {
             owner,
             scope: TokenScope::Set(scope),
             expires: None,
+            restriction: Restriction::default(),
         })
     }
 
@@ -313,6 +359,7 @@ mod tests {
             path: "/rest",
             credentials: credentials.clone(),
             operation,
+            at: Timestamp::UNIX_EPOCH,
         };
         match decide(settings, &request) {
             Decision::Permit(_) => None,

@@ -49,6 +49,9 @@ pub enum LimitBroken {
          You need to provide a date within the next {0}."
     )]
     Lifetime(Words),
+    /// It would never expire.
+    #[error("You need to provide an expiration, with a date within the next {0}.")]
+    Endless(Words),
     /// It would outlive the token that it is made with.
     #[error(
         "A token made with another token cannot expire later than that one. You need to provide a date until {0}."
@@ -118,10 +121,7 @@ pub fn grant(
     now: Timestamp,
 ) -> Result<Granted, LimitBroken> {
     let limit = limit_for(limits, owner);
-    let of = |part: fn(&Limit) -> Option<Scope>| limit.and_then(part);
-    if let Some(max) = of(|limit| limit.max_scope).filter(|&max| asked.scope > max) {
-        return Err(LimitBroken::Scope(max));
-    }
+    rescope(limits, owner, asked.scope)?;
     if let Some(parent) = parent.filter(|parent| asked.scope > parent.scope) {
         return Err(LimitBroken::ParentScope(parent.scope));
     }
@@ -133,6 +133,34 @@ pub fn grant(
         expires: expiry(asked.expires, max_lifetime, parent_expires, now)?,
         max_per_owner: limit.and_then(|limit| limit.max_per_owner),
     })
+}
+
+/// Whether a server that makes at `now` what is `asked` for, and nothing else, keeps the limits by that.
+///
+/// # Errors
+///
+/// The limit that it would break.
+pub fn keeps(
+    limits: &[Limit],
+    owner: &TokenOwner,
+    asked: Asked<'_>,
+    now: Timestamp,
+) -> Result<(), LimitBroken> {
+    grant(limits, owner, asked, None, now)?;
+    match limit_for(limits, owner).and_then(|limit| limit.max_lifetime) {
+        Some(period) if asked.expires.is_none() => Err(LimitBroken::Endless(Words(period))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a token of `owner` may have `scope` from now on.
+///
+/// # Errors
+///
+/// [`LimitBroken::Scope`].
+pub fn rescope(limits: &[Limit], owner: &TokenOwner, scope: Scope) -> Result<(), LimitBroken> {
+    let max = limit_for(limits, owner).and_then(|limit| limit.max_scope);
+    max.filter(|max| scope > *max).map_or(Ok(()), |max| Err(LimitBroken::Scope(max)))
 }
 
 /// Whether a token of `owner` may have `description` from now on.

@@ -23,4 +23,4 @@ pub use client_address::{BadClientAddress, client_address};
 pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
 pub use operation::{Operation, Target};
 pub use relocation::Relocation;
-pub use request::{Credentials, Held, Origin, Person, Request, TokenOwner};
+pub use request::{Credentials, Held, Origin, Passed, PassedKind, Person, Request, TokenOwner};

@@ -10,6 +10,11 @@ pub enum Operation {
     ReadOpen,
     /// To go where there is no permission beside being let in.
     Enter,
+    /// To use Git on a repository, which takes a scope of its own, whatever the HTTP method is.
+    Git {
+        /// That scope.
+        needs: Scope,
+    },
     /// To learn who one is.
     WhoAmI,
     /// To read users, groups and members.
@@ -32,6 +37,15 @@ pub enum Operation {
     },
     /// To rename a token, lower its scope or bring its expiry nearer.
     Narrow(Target),
+    /// To give a token another scope, which can be a wider one.
+    Rescope {
+        /// Whose it is, seen from the caller.
+        target: Target,
+        /// Whose it is; `None` when that is not known.
+        owner: Option<TokenOwner>,
+        /// The scope it is to have.
+        scope: Scope,
+    },
     /// To revoke a token.
     Revoke(Target),
     /// To revoke all tokens of a user.
@@ -40,6 +54,18 @@ pub enum Operation {
     ReadSettings,
     /// To change the settings.
     WriteSettings,
+}
+
+impl Operation {
+    /// How far a token must reach for it, when the HTTP method is `method`.
+    #[must_use]
+    pub fn needs(&self, method: &str) -> Scope {
+        match self {
+            Self::Git { needs } => *needs,
+            _ if Scope::ReadOnly.allows(method) => Scope::ReadOnly,
+            _ => Scope::ReadWrite,
+        }
+    }
 }
 
 /// Whose token an operation is about.
@@ -65,7 +91,10 @@ pub(super) fn permit(settings: &Settings, caller: &Caller, operation: &Operation
     // For a project, which is in no group, it is anyone who makes it.
     let (scope, accountable) = match operation {
         Operation::CreateOwn { scope } => (*scope, caller.person()),
-        Operation::CreateFor { owner: Some(owner), scope } => (*scope, owner.person().or(caller.person())),
+        Operation::CreateFor { owner: Some(owner), scope }
+        | Operation::Rescope { owner: Some(owner), scope, .. } => {
+            (*scope, owner.person().or(caller.person()))
+        }
         _ => return Ok(()),
     };
     let may_write = accountable.is_none_or(|person| holds(settings, person, Permission::CreateReadWrite));
@@ -76,7 +105,8 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
     let person = match caller {
         Caller::Anybody => return require(*operation == Operation::ReadOpen, Reason::NoCredentials),
         Caller::Operator => return require(!needs_user(operation), Reason::NoUser),
-        Caller::Password(person) => person,
+        Caller::Passed(None) => return permit_unknown(operation),
+        Caller::Password(person) | Caller::Passed(Some(person)) => person,
         Caller::Token(held) => match &held.owner {
             TokenOwner::User(person) => person,
             TokenOwner::Project(_) | TokenOwner::Repository { .. } => return permit_no_user(operation),
@@ -86,10 +116,12 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
     match operation {
         Operation::ReadOpen
         | Operation::Enter
+        | Operation::Git { .. }
         | Operation::WhoAmI
         | Operation::ReadDirectory
         | Operation::ListOwn
         | Operation::Narrow(Target::Own)
+        | Operation::Rescope { target: Target::Own, .. }
         | Operation::Revoke(Target::Own) => Ok(()),
         Operation::CreateOwn { .. } => require(holds(Permission::Create), Reason::Create),
         Operation::CreateFor { owner, .. } => {
@@ -103,6 +135,7 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
             require(person.administrator || holds(Permission::ManageOthers), Reason::ManageOthers)
         }
         Operation::Narrow(Target::Others { owner_is_administrator })
+        | Operation::Rescope { target: Target::Others { owner_is_administrator }, .. }
         | Operation::Revoke(Target::Others { owner_is_administrator }) => {
             require(person.administrator || holds(Permission::ManageOthers), Reason::ManageOthers)?;
             require(person.administrator || !owner_is_administrator, Reason::Administrator)
@@ -117,13 +150,23 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
 /// manages nobody's tokens, not even those of its own project.
 fn permit_no_user(operation: &Operation) -> Result<(), Reason> {
     match operation {
-        Operation::ReadOpen | Operation::Enter | Operation::WhoAmI | Operation::ReadDirectory => Ok(()),
+        Operation::ReadOpen
+        | Operation::Enter
+        | Operation::Git { .. }
+        | Operation::WhoAmI
+        | Operation::ReadDirectory => Ok(()),
         operation if needs_user(operation) => Err(Reason::NoUser),
         Operation::RevokeAllFor | Operation::ReadSettings | Operation::WriteSettings => {
             Err(Reason::Administrator)
         }
         _ => Err(Reason::ManageOthers),
     }
+}
+
+/// Whether somebody may do `operation` whom only the server behind a gateway knows: what takes no permission here.
+fn permit_unknown(operation: &Operation) -> Result<(), Reason> {
+    let takes_none = matches!(operation, Operation::ReadOpen | Operation::Enter | Operation::Git { .. });
+    require(takes_none, Reason::UnknownSender)
 }
 
 /// Whether tokens of `owner` may be used. Projects and repositories are in no group, so that a list of groups
@@ -148,6 +191,7 @@ fn needs_user(operation: &Operation) -> bool {
         Operation::ListOwn
             | Operation::CreateOwn { .. }
             | Operation::Narrow(Target::Own)
+            | Operation::Rescope { target: Target::Own, .. }
             | Operation::Revoke(Target::Own)
     )
 }

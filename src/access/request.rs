@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{BadClientAddress, Operation, client_address};
 use crate::model::{
-    ClientAddressSource, GroupName, Owner, TokenId, TokenScope, UserName, network::canonical,
+    ClientAddressSource, GroupName, Owner, Restriction, TokenId, TokenScope, UserName, network::canonical,
 };
 
 /// One request as far as a decision needs it.
@@ -22,6 +22,8 @@ pub struct Request<'a> {
     pub credentials: Credentials,
     /// What it wants.
     pub operation: Operation,
+    /// When it is decided on, UTC: from its expiry on a token is refused.
+    pub at: Timestamp,
 }
 
 /// Where a request comes from.
@@ -69,8 +71,10 @@ pub enum Credentials {
     },
     /// The password of a person.
     Password(Person),
-    /// A token that is valid.
+    /// A token that is valid, apart from its expiry.
     Token(Held),
+    /// What the server behind a gateway verifies by itself.
+    Passed(Passed),
     /// The credential of the process that runs the server for itself. It is exempt from the rules
     /// on networks and passwords, and may do whatever does not need a user.
     Operator,
@@ -87,6 +91,35 @@ pub struct Held {
     pub scope: TokenScope,
     /// The moment from which on it is refused, UTC.
     pub expires: Option<Timestamp>,
+    /// What the gateway takes from it beside that.
+    pub restriction: Restriction,
+}
+
+/// Credentials that the server behind a gateway verifies by itself, so that here it is only decided what is taken
+/// away from them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// What they are.
+    pub kind: PassedKind,
+    /// Whose they are; `None` where that is not known.
+    pub person: Option<Person>,
+}
+
+/// What the server behind a gateway verifies by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassedKind {
+    /// A password.
+    Password {
+        /// The user that was named with it.
+        user: UserName,
+    },
+    /// What a program sends that is neither a token nor a password, such as a token of OAuth.
+    Bearer,
+    /// The session of a browser, or nothing.
+    Browser {
+        /// Whether it is let in from anywhere.
+        anywhere: bool,
+    },
 }
 
 /// Whose a valid token is, with what a decision needs to know of that one.
@@ -130,6 +163,12 @@ impl TokenOwner {
         }
     }
 
+    /// Whether it is the user of this name.
+    #[must_use]
+    pub fn is_user(&self, name: &UserName) -> bool {
+        self.person().is_some_and(|person| person.name == *name)
+    }
+
     /// The same owner, only by name.
     #[must_use]
     pub fn name(&self) -> Owner {
@@ -163,13 +202,28 @@ pub struct Person {
 }
 
 impl Credentials {
+    /// Whether the rules on networks do not hold for them.
+    pub(super) fn pass_anywhere(&self) -> bool {
+        let is_browser_from_anywhere =
+            |passed: &Passed| passed.kind == PassedKind::Browser { anywhere: true };
+        match self {
+            Self::Operator => true,
+            Self::Passed(passed) => is_browser_from_anywhere(passed),
+            _ => false,
+        }
+    }
+
     /// Who or what sends verified credentials; nothing for the operator's.
     #[must_use]
     pub fn sender(&self) -> Option<Owner> {
         match self {
             Self::Password(person) => Some(Owner::User(person.name.clone())),
             Self::Token(held) => Some(held.owner.name()),
-            Self::None | Self::Invalid | Self::UnverifiedPassword { .. } | Self::Operator => None,
+            Self::None
+            | Self::Invalid
+            | Self::UnverifiedPassword { .. }
+            | Self::Passed(_)
+            | Self::Operator => None,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::{Credentials, Held, Person, TokenOwner, looks_at_password},
-    model::{Settings, TokenId, TokenSecret, UserName},
+    model::{Restriction, Settings, TokenId, TokenSecret, UserName},
 };
 
 /// What a request carries, before anything is verified.
@@ -126,6 +126,7 @@ impl App {
             owner,
             scope: token.scope,
             expires: token.expires,
+            restriction: Restriction::default(),
         };
         let sender = Sender::Token { token: Box::new(token), owner: known };
         Ok(Recognised { credentials: Credentials::Token(held), sender })

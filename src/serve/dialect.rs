@@ -44,10 +44,10 @@ impl Dialect {
 /// What Bitbucket 10.4 answers to whom it does not know, and to who lacks a permission; measured.
 const NOT_PERMITTED: &str = "You are not permitted to access this resource";
 /// What Bitbucket 10.4 answers to a password while these are disabled, in the form of a module; measured.
-const NO_PASSWORDS: &str = "Basic Authentication has been disabled on this instance.";
+pub(super) const NO_PASSWORDS: &str = "Basic Authentication has been disabled on this instance.";
 
 /// The name of Bitbucket's exception for a refusal, by which clients tell it from others: those of recorded answers.
-fn exception(problem: &Problem) -> Option<&'static str> {
+pub(super) fn exception(problem: &Problem) -> Option<&'static str> {
     Some(match problem.code {
         "no-such-user" => "com.atlassian.bitbucket.user.NoSuchUserException",
         "no-such-project" => "com.atlassian.bitbucket.project.NoSuchProjectException",
@@ -62,7 +62,7 @@ fn exception(problem: &Problem) -> Option<&'static str> {
 
 /// Whether a refusal with this code is one of somebody who is not signed in.
 fn is_unknown_sender(code: &str) -> bool {
-    [Reason::NoCredentials, Reason::InvalidCredentials].iter().any(|reason| reason.code() == code)
+    Reason::ALL.iter().any(|reason| reason.status() == StatusCode::UNAUTHORIZED && reason.code() == code)
 }
 
 /// `problem` in the form that clients of `path` read, with `message`.

@@ -52,6 +52,7 @@ impl Session {
             path: &self.request.path,
             credentials: self.request.credentials.clone(),
             operation,
+            at: self.request.clock.now(),
         };
         match access::decide(&self.revision.settings, &request) {
             Decision::Permit(permit) => Ok(permit),

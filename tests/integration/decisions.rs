@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+use jiff::Timestamp;
 use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner, contextualize_config},
@@ -14,7 +15,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokenwarden::{
     access::{self, Credentials, Decision, Held, Operation, Origin, Person, Request, Target, TokenOwner},
-    model::{GroupName, Scope, Settings, TokenId, TokenScope, UserName, settings::SettingsDocument},
+    model::{
+        GroupName, Restriction, Scope, Settings, TokenId, TokenScope, UserName, settings::SettingsDocument,
+    },
 };
 
 use crate::support::{DIRECTORY, Made, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, lay_over, status};
@@ -351,6 +354,7 @@ impl World {
                 path: path.split('?').next().unwrap(),
                 credentials,
                 operation,
+                at: Timestamp::UNIX_EPOCH,
             },
         );
         let expected = match &decision {
@@ -386,6 +390,7 @@ fn held(id: i64, owner: TokenOwner, scope: u8) -> Credentials {
         owner,
         scope: TokenScope::Set(scope),
         expires: None,
+        restriction: Restriction::default(),
     })
 }
 

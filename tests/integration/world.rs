@@ -16,8 +16,8 @@ use tokenwarden::{
         ReadError, Server,
     },
     model::{
-        AddressSet, AllowedNetworks, GroupName, LastUse, MarkKey, Marker, Owner, Scope, SettingKey, Settings,
-        Token, TokenId, TokenScope, UserName,
+        AddressSet, AllowedNetworks, GroupName, LastUse, MarkKey, Marker, Owner, Restriction, Scope,
+        SettingKey, Settings, Token, TokenId, TokenScope, UserName,
         rails::{Lockout, RailClass, Rails, Unsupported},
     },
     plan::{Change, History, Plan, Standing, Terms, TokenStep, WaysIn},
@@ -173,11 +173,19 @@ fn token_of(token: &Token, owner: Person) -> Credentials {
         owner: owner.into(),
         scope: token.scope,
         expires: token.expires,
+        restriction: Restriction::default(),
     })
 }
 
 fn permits(settings: &Settings, credentials: Credentials, origin: Origin, method: &str) -> bool {
-    let request = Request { origin, method, path: "/settings", credentials, operation: Operation::Enter };
+    let request = Request {
+        origin,
+        method,
+        path: "/settings",
+        credentials,
+        operation: Operation::Enter,
+        at: Timestamp::MIN,
+    };
     matches!(decide(settings, &request), Decision::Permit(_))
 }
 

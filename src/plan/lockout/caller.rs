@@ -6,7 +6,7 @@ use crate::{
     access::{self, Credentials, Held, Person, Relocation},
     inventory::{Caller, Credential, Server},
     model::{
-        AllowedNetworks, ClientAddressSource, Scope, Settings, TokenId, TokenScope, UserName,
+        AllowedNetworks, ClientAddressSource, Restriction, Scope, Settings, TokenId, TokenScope, UserName,
         network::canonical,
     },
     plan::TokenStep,
@@ -84,12 +84,14 @@ fn credentials(caller: &Caller, narrowed: Option<Scope>) -> Credentials {
             owner: person.into(),
             scope: TokenScope::Unset,
             expires: None,
+            restriction: Restriction::default(),
         }),
         Credential::Token { id, scope, expires } => Credentials::Token(Held {
             id: id.clone(),
             owner: person.into(),
             scope: narrowed.map_or(*scope, TokenScope::Set),
             expires: *expires,
+            restriction: Restriction::default(),
         }),
     }
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     access::{Credentials, Held, Person, Reason, Relocation},
     inventory::{Caller, Capabilities, Credential, Inventory, People, Presence, Unsure},
-    model::{AddressSet, GroupName, Mark, Token, TokenId, TokenScope, UserName, rails::Lockout},
+    model::{AddressSet, GroupName, Mark, Restriction, Token, TokenId, TokenScope, UserName, rails::Lockout},
     plan::TokenStep,
 };
 
@@ -285,7 +285,13 @@ impl<'a> PeopleFold<'a> {
 /// What somebody is for the server with `token`, were its scope `scope`.
 fn holding(person: &Person, token: &Token, scope: TokenScope) -> Credentials {
     let owner = person.clone().into();
-    Credentials::Token(Held { id: token.id.clone(), owner, scope, expires: token.expires })
+    Credentials::Token(Held {
+        id: token.id.clone(),
+        owner,
+        scope,
+        expires: token.expires,
+        restriction: Restriction::default(),
+    })
 }
 
 /// Whether the credential of a run is a way in at `moment` that is neither a password nor one of the tokens

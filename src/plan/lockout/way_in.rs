@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use jiff::Timestamp;
+
 use crate::{
     access::{Credentials, Decision, Operation, Origin, Reason, Request, decide},
     inventory::Call,
@@ -51,6 +53,8 @@ impl Gate {
             path: "",
             credentials,
             operation: Operation::Enter,
+            // When credentials end is looked at by those who ask.
+            at: Timestamp::MIN,
         };
         let mut way = Way { level: Level::Writing, obstacle: None };
         for call in &self.calls {

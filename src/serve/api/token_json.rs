@@ -25,7 +25,7 @@ pub(super) fn name_of(caller: &Caller) -> UserName {
             place => UserName::new(format!("({place})")),
         },
         Caller::Operator => UserName::new("(operator)"),
-        Caller::Anybody => UserName::new("(anybody)"),
+        Caller::Anybody | Caller::Passed(_) => UserName::new("(anybody)"),
     }
 }
 

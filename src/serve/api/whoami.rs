@@ -82,7 +82,7 @@ async fn whoami(State(app): State<Arc<App>>, session: Session) -> Result<Json<Wh
             Caller::Token(_) => Credential::Token,
             Caller::Password(_) => Credential::Password,
             Caller::Operator => Credential::Operator,
-            Caller::Anybody => Credential::None,
+            Caller::Anybody | Caller::Passed(_) => Credential::None,
         },
         token_id: token.and_then(number_of),
         scope: token.map(|held| held.scope.effective()),
