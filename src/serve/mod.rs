@@ -17,6 +17,7 @@ mod connections;
 mod dialect;
 pub mod directory;
 mod entry;
+pub mod front;
 mod guard;
 mod head;
 mod last_uses;
