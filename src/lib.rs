@@ -13,7 +13,7 @@
 //!
 //! The modules below are in the order of the data. The pure ones know no clock, no file, no socket and no
 //! environment: [`model`], [`yaml`], [`policy`], [`config`], [`inventory`], [`access`], [`compliance`], [`plan`],
-//! [`policy_tests`], [`apply`], [`saved`], [`report`]. The others: [`world`] (clock, environment, files of others),
+//! [`policy_tests`], [`apply`], [`saved`], [`report`], [`protocol`]. The others: [`world`] (clock, environment, files of others),
 //! [`journal`] (what runs did, on disk), [`http`] (one client), [`targets`] (we call out), [`review`] (we publish),
 //! [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`] (a person calls us). Who may use whom is held
 //! by `tests/architecture.rs`; what matters most is that nothing that plans has a type in reach with which it could
@@ -74,6 +74,8 @@ pub mod journal;
 pub mod saved;
 
 pub mod report;
+
+pub mod protocol;
 
 pub mod http;
 

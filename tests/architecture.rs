@@ -43,10 +43,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "saved",
         ],
     ),
+    ("protocol", &["model"]),
     ("http", &["model", "world"]),
-    ("targets", &["model", "apply", "plan", "inventory", "http"]),
+    ("targets", &["model", "apply", "plan", "inventory", "protocol", "http"]),
     ("review", &["model", "yaml", "policy", "plan", "report", "http"]),
-    ("serve", &["model", "yaml", "access", "world"]),
+    ("serve", &["model", "yaml", "access", "protocol", "world"]),
     (
         "run",
         &[
@@ -82,6 +83,7 @@ const PURE: &[&str] = &[
     "apply",
     "saved",
     "report",
+    "protocol",
 ];
 
 /// What only the world has.

@@ -237,7 +237,7 @@ impl HttpClient {
         &self,
         method: Method,
         path: &str,
-        headers: &[(header::HeaderName, String)],
+        headers: &[Header],
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
         self.call(&Call { method, path, query: &[], headers }, body).await.map(|_| ())
@@ -248,11 +248,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// As for [`Self::send`].
-    pub async fn delete(
-        &self,
-        path: &str,
-        headers: &[(header::HeaderName, String)],
-    ) -> Result<bool, HttpError> {
+    pub async fn delete(&self, path: &str, headers: &[Header]) -> Result<bool, HttpError> {
         let call = Call { method: Method::DELETE, path, query: &[], headers };
         let answer = self.call(&call, None::<&()>).await?;
         Ok(answer.body.trim_ascii() != b"false")
@@ -380,7 +376,7 @@ impl HttpClient {
             Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
         };
         for (name, value) in call.headers {
-            request = request.header(name, value);
+            request = request.header(*name, value);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -398,11 +394,17 @@ impl HttpClient {
     }
 }
 
+/// Name and value of a header beside the usual ones.
+pub type Header = (&'static str, String);
+
+/// The name of the header with the version that a write is to replace (RFC 9110, section 13.1.1).
+pub const IF_MATCH: &str = "If-Match";
+
 struct Call<'a> {
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
-    headers: &'a [(header::HeaderName, String)],
+    headers: &'a [Header],
 }
 
 /// Any number, each as likely; the middle one when the system has none to give.

@@ -1,5 +1,7 @@
 //! Who gets to a path at all, before anything is asked of a sender.
 
+use crate::protocol::OPENAPI;
+
 /// Who gets to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -16,9 +18,9 @@ impl Entry {
     pub(super) fn of(path: &str) -> Self {
         match path.strip_suffix('/').unwrap_or(path) {
             "/healthz" | "/readyz" => Self::Outside,
-            "/rest/tokenwarden/1/openapi.json"
-            | "/rest/api/1.0/application-properties"
-            | "/rest/api/latest/application-properties" => Self::Open,
+            OPENAPI | "/rest/api/1.0/application-properties" | "/rest/api/latest/application-properties" => {
+                Self::Open
+            }
             _ => Self::Permitted,
         }
     }

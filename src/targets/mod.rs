@@ -3,6 +3,7 @@
 //! From an address and a credential to a reader for anybody, and to a writer against an approved plan.
 //! Nothing else of the program knows HTTP paths and JSON fields.
 
+mod atlassian;
 pub mod bitbucket;
 mod directory;
 pub mod gateway;
@@ -10,6 +11,7 @@ mod grounds;
 mod let_in;
 mod millis;
 mod odd;
+mod ours;
 pub mod resolution;
 
 use std::collections::BTreeSet;

@@ -13,27 +13,30 @@ use super::{
 use crate::{
     access::Operation,
     model::audit::{AuditEntry, AuditFilter},
+    protocol::{
+        AUDIT,
+        audit::{ACTION, OWNER, RUN, SINCE, TOKEN, UNTIL, WHO},
+    },
     serve::{App, problem::Problem, session::Session},
 };
 
 const FILTER: &[Parameter] = &[
-    Parameter::text("who", "Only what this user did; `(operator)` and `(host)` are not users"),
+    Parameter::text(WHO, "Only what this user did; `(operator)` and `(host)` are not users"),
     Parameter::text(
-        "owner",
+        OWNER,
         "Only what was done to tokens of this owner: `mary`, `project PLAT` or `repository PLAT/app`",
     ),
-    Parameter::number("token", "Only what was done to this token, with it, or along with its revocation", 0),
-    Parameter::text("action", "Only this action, such as `token-revoke`"),
-    Parameter::moment("since", "Only at this moment or later, in milliseconds since 1970-01-01T00:00:00Z"),
-    Parameter::moment("until", "Only before this moment, in milliseconds since 1970-01-01T00:00:00Z"),
-    Parameter::text("run", "Only what this run did"),
+    Parameter::number(TOKEN, "Only what was done to this token, with it, or along with its revocation", 0),
+    Parameter::text(ACTION, "Only this action, such as `token-revoke`"),
+    Parameter::moment(SINCE, "Only at this moment or later, in milliseconds since 1970-01-01T00:00:00Z"),
+    Parameter::moment(UNTIL, "Only before this moment, in milliseconds since 1970-01-01T00:00:00Z"),
+    Parameter::text(RUN, "Only what this run did"),
 ];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let path = "/rest/tokenwarden/1/audit";
     let summary = "Who did what, in the order in which it was done; requires an administrator";
     vec![
-        Endpoint::get::<Page<AuditEntry>, _, _>(path, summary, list)
+        Endpoint::get::<Page<AuditEntry>, _, _>(AUDIT, summary, list)
             .query(&[FILTER, PAGING])
             .statuses(&[(400, "The query cannot be read; an unknown parameter is refused")]),
     ]
@@ -48,13 +51,13 @@ async fn list(
     session.permit(Operation::ReadSettings)?;
     // A filter that is not understood would answer more than was asked for.
     let filter = AuditFilter {
-        who: parameters.one("who")?.map(str::to_owned),
-        owner: parsed(&parameters, "owner")?,
-        token: parameters.number("token", 0)?,
-        action: parsed(&parameters, "action")?,
-        since: parameters.moment("since")?,
-        until: parameters.moment("until")?,
-        run: parsed(&parameters, "run")?,
+        who: parameters.one(WHO)?.map(str::to_owned),
+        owner: parsed(&parameters, OWNER)?,
+        token: parameters.number(TOKEN, 0)?,
+        action: parsed(&parameters, ACTION)?,
+        since: parameters.moment(SINCE)?,
+        until: parameters.moment(UNTIL)?,
+        run: parsed(&parameters, RUN)?,
     };
     let entries = app.store.audit(&filter, paging.one_more()).await?;
     Ok(paging.page(entries, |entry| entry.id, |entry| entry))

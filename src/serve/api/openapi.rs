@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     access::Operation,
+    protocol::OPENAPI,
     serve::{dialect::Dialect, entry::Entry, problem::Problem, session::Session},
 };
 
@@ -52,8 +53,7 @@ struct BitbucketError {
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let path = "/rest/tokenwarden/1/openapi.json";
-    vec![Endpoint::get::<Map<String, Value>, _, _>(path, "This document", document)]
+    vec![Endpoint::get::<Map<String, Value>, _, _>(OPENAPI, "This document", document)]
 }
 
 async fn document(session: Session, headers: HeaderMap) -> Result<Response, Problem> {

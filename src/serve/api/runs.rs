@@ -10,9 +10,6 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     endpoint::{Endpoint, Parameter},
@@ -22,9 +19,10 @@ use super::{
 };
 use crate::{
     access::Operation,
-    model::{
-        ServerIdentity,
-        run::{ChangeNote, RecordedRun, RunHead, RunId},
+    model::run::{ChangeNote, RunHead, RunId},
+    protocol::{
+        AskForLease, BeginRun, HEADER_CHANGE, HEADER_LEASE, HEADER_RUN, LEASE, LeaseItem, RUNS, RunEnd,
+        RunList, end_path, lease_path,
     },
     serve::{
         App,
@@ -34,8 +32,8 @@ use crate::{
     },
 };
 
-const LEASE: &str = "/rest/tokenwarden/1/lease";
-const RUNS: &str = "/rest/tokenwarden/1/runs";
+/// Stands in a path for the name of a run.
+const ANY_RUN: &str = "{run}";
 
 /// The longest that a lease lasts without being prolonged, in seconds: so long others may wait for a run
 /// that was killed.
@@ -44,10 +42,6 @@ const LEASE_AT_MOST: u64 = 300;
 const COUNT_AT_MOST: u64 = 1_000_000_000;
 /// Runs of an answer, when nobody says how many.
 const RUNS_OF_ANSWER: i64 = 1000;
-
-const HEADER_RUN: &str = "Tokenwarden-Run";
-const HEADER_LEASE: &str = "Tokenwarden-Lease";
-const HEADER_CHANGE: &str = "Tokenwarden-Change";
 
 /// The headers of what a run writes.
 pub(super) const UNDER: &[Parameter; 3] = &[
@@ -65,91 +59,13 @@ const LISTING: &[Parameter] = &[
     Parameter::number("limit", "Most runs to return, the latest ones; 1000 when it is left out", 1),
 ];
 
-/// What asks for the lease.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AskForLease {
-    /// The run that wants it, or holds it and prolongs it.
-    run: RunId,
-    /// Who runs it and where.
-    #[schemars(length(min = 1, max = 255))]
-    holder: String,
-    /// How long it lasts without being prolonged, in seconds.
-    #[schemars(with = "u64", range(min = 1, max = 300))]
-    seconds: Value,
-}
-
-/// A lease.
-#[derive(Serialize, JsonSchema)]
-struct LeaseItem {
-    /// Grows each time that another run gets it.
-    number: i64,
-    /// The run that holds it.
-    run: RunId,
-    /// Who runs it and where.
-    holder: String,
-    /// Since when, UTC, RFC 3339.
-    #[schemars(with = "String")]
-    since: Timestamp,
-    /// From when on others may have it, UTC, RFC 3339.
-    #[schemars(with = "String")]
-    expires: Timestamp,
-}
-
-/// A run that begins.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "an object")]
-struct BeginRun {
-    /// Its name.
-    run: RunId,
-    /// The name of the target in the config file.
-    #[schemars(length(min = 1, max = 255))]
-    target: String,
-    /// What its server is known by.
-    #[serde(default)]
-    server: ServerIdentity,
-    /// When it began, UTC, RFC 3339, by the clock of the server where it tells.
-    #[schemars(with = "String")]
-    begun: Timestamp,
-    /// Who ran it and where, as `user@host`.
-    #[schemars(length(min = 1, max = 255))]
-    by: String,
-    /// SHA-256 of the merged policy, in hexadecimal; empty where there is none.
-    #[schemars(length(max = 64))]
-    policy_sha256: String,
-}
-
-impl BeginRun {
-    /// Makes sure that it can be meant at `now`.
-    fn check(&self, now: Timestamp) -> Result<(), Problem> {
-        values::name("target", &self.target)?;
-        values::name("by", &self.by)?;
-        values::beginning("begun", self.begun, now)?;
-        values::digest("policy_sha256", &self.policy_sha256)?;
-        self.server.names().try_for_each(|name| values::name("server", name))
-    }
-}
-
-impl From<BeginRun> for RunHead {
-    fn from(BeginRun { run, target, server, begun, by, policy_sha256 }: BeginRun) -> Self {
-        Self { run, target, server, begun, by, policy_sha256 }
-    }
-}
-
-/// A run that ended.
-#[derive(Serialize, JsonSchema)]
-struct RunEnd {
-    /// What it did to tokens only because they came of others that it changed.
-    along: Vec<ChangeNote>,
-}
-
-/// Recorded runs.
-#[derive(Serialize, JsonSchema)]
-struct RunList {
-    /// By what the store is known: the same for every server over it.
-    store: String,
-    /// The latest first.
-    runs: Vec<RecordedRun>,
+/// Makes sure that `begun` can be meant at `now`.
+fn check_begun(begun: &BeginRun, now: Timestamp) -> Result<(), Problem> {
+    values::name("target", &begun.target)?;
+    values::name("by", &begun.by)?;
+    values::beginning("begun", begun.begun, now)?;
+    values::digest("policy_sha256", &begun.policy_sha256)?;
+    begun.server.names().try_for_each(|name| values::name("server", name))
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -162,7 +78,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .body::<AskForLease>()
         .statuses(&[(400, "The body cannot be read"), (409, "Another run holds it; the message names it")]),
         Endpoint::delete::<bool, _, _>(
-            "/rest/tokenwarden/1/lease/{run}",
+            &lease_path(ANY_RUN),
             "Give the lease of a run back; requires an administrator",
             give_back_lease,
         )
@@ -173,7 +89,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<BeginRun>()
             .statuses(&[(400, "The body cannot be read")]),
         Endpoint::post::<RunEnd, _, _>(
-            "/rest/tokenwarden/1/runs/{run}/end",
+            &end_path(ANY_RUN),
             "End a run, and tell what went along with its changes; requires an administrator",
             end,
         )
@@ -234,13 +150,13 @@ async fn list(
     session.permit(Operation::ReadSettings)?;
     let since = parameters.moment("since")?.unwrap_or(Timestamp::UNIX_EPOCH);
     let limit = parameters.number("limit", 1)?.unwrap_or(RUNS_OF_ANSWER);
-    Ok(Json(RunList { store: app.store.identity().await?, runs: app.store.runs(since, limit).await? }))
+    Ok(Json(RunList { store: Some(app.store.identity().await?), runs: app.store.runs(since, limit).await? }))
 }
 
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
     let right = session.right(&session.permit(Operation::WriteSettings)?);
     let begun: BeginRun = body.json()?;
-    begun.check(app.clock.now())?;
+    check_begun(&begun, app.clock.now())?;
     let head = RunHead::from(begun);
     app.clock.keep(&app.store).await?;
     app.store.begin_run(&right, &head).await?;

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     access::{Operation, Permit},
     model::{LastChange, Settings, settings::SettingsDocument},
+    protocol::{LAST_CHANGE, SETTINGS},
     serve::{
         App,
         live_settings::{etag, settings_text},
@@ -28,8 +29,6 @@ use crate::{
         store::Under,
     },
 };
-
-const PATH: &str = "/rest/tokenwarden/1/settings";
 
 const HEADERS: &[Parameter] = &[
     Parameter::text("If-Match", "The entity tag of the settings that are to be replaced").required(),
@@ -41,18 +40,18 @@ const HEADERS: &[Parameter] = &[
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get::<SettingsDocument, _, _>(
-            PATH,
+            SETTINGS,
             "The settings that are enforced; requires an administrator",
             read,
         ),
         Endpoint::get::<LastChange, _, _>(
-            "/rest/tokenwarden/1/settings/last-change",
+            LAST_CHANGE,
             "Who changed the settings last, and when; requires an administrator",
             last_change,
         )
         .statuses(&[(404, "The settings are those of a new server")]),
         Endpoint::put::<SettingsDocument, _, _>(
-            PATH,
+            SETTINGS,
             "Replace the settings; requires an administrator",
             replace,
         )

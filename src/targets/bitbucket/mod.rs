@@ -29,10 +29,10 @@ use crate::{
     inventory::{Call, Coverage, Credential, LeftOut, Missing, Pace, left_out},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName},
     plan::ApprovedPlan,
-    targets::directory::Named,
+    targets::{atlassian::BadSegment, directory::Named},
 };
 
-use wire::{BadSegment, User};
+use wire::User;
 
 pub use writer::BitbucketWriter;
 

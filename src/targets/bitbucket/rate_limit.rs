@@ -8,12 +8,13 @@
 
 use serde::Deserialize;
 
-use crate::{inventory::RateLimit, model::UserName};
-
-use super::{
-    Bitbucket,
-    wire::{Number, segment},
+use crate::{
+    inventory::RateLimit,
+    model::UserName,
+    targets::atlassian::{Number, segment},
 };
+
+use super::Bitbucket;
 
 const LIMITS: &str = "/rest/api/latest/admin/rate-limit/settings";
 

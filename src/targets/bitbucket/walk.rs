@@ -12,13 +12,16 @@ use crate::{
     http::{HttpError, Listing},
     inventory::{Coverage, List, Missing, Pace},
     model::{Owner, OwnerKind, Token},
-    targets::odd::{OddTokens, Versions},
+    targets::{
+        atlassian::BadSegment,
+        odd::{OddTokens, Versions},
+    },
 };
 
 use super::{
     Bitbucket,
     directory::PAGE,
-    wire::{BadSegment, PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
+    wire::{PROJECTS, Project, REPOSITORIES, Repository, TokenItem},
 };
 
 /// How many owners are asked for their tokens at once. The client lowers that for a busy server.

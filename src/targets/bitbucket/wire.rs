@@ -5,21 +5,18 @@
 //! article 1044088271, which shows what a list of tokens really holds.
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::HeaderName;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     http::{HttpClient, HttpError},
     inventory::Call,
-    model::{
-        GroupName, LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName, percent,
-        run::RunId,
-    },
-    plan::{Plan, Purpose},
+    model::{GroupName, LastUse, Marker, Owner, OwnerKind, Scope, Token, TokenId, TokenScope, UserName},
     targets::{
+        atlassian::{BadSegment, Number, or_none, segment},
         millis::{Millis, NoMoment},
         odd::{visible, visible_or_none},
+        ours,
     },
 };
 
@@ -82,30 +79,6 @@ fn owners(kind: OwnerKind, projects: &[String]) -> Vec<Owner> {
 /// How long the name of a token can be: the column in the database has 255 characters.
 pub(super) const NAME: usize = 255;
 
-/// A number, also one that is written as text.
-#[derive(Clone, Debug, Deserialize, Hash, PartialEq)]
-#[serde(untagged)]
-pub(in crate::targets) enum Number {
-    Number(i64),
-    Text(String),
-}
-
-impl Number {
-    pub(in crate::targets) fn value(&self) -> Option<i64> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Text(text) => text.trim().parse().ok(),
-        }
-    }
-
-    pub(in crate::targets) fn text(self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
-    }
-}
-
 /// Version and name of the server.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -115,28 +88,13 @@ struct Properties {
     display_name: Option<String>,
 }
 
-/// What our own server calls itself where Bitbucket says `Bitbucket`.
-const OURS: &str = "tokenwarden";
-
 /// The version of the server, where it says so. Takes note whether it is our own, which speaks this dialect as well.
 pub(in crate::targets) async fn version(client: &HttpClient) -> Result<Option<String>, HttpError> {
     let told = client.get::<Properties>(PROPERTIES, &[]).await?.body;
-    if told.display_name.as_deref() == Some(OURS) {
+    if told.display_name.as_deref() == Some(ours::NAME) {
         client.note_ours();
     }
     Ok(told.version.map(Number::text))
-}
-
-/// What goes with the revocations of `plan`, which `run` makes. To our own server it names itself, which would take along
-/// what was made with a token otherwise: a plan in this dialect knows nothing of that. In an incident it is to go.
-pub(in crate::targets) fn beside_revocations(
-    client: &HttpClient,
-    plan: &Plan,
-    run: Option<&RunId>,
-) -> Vec<(HeaderName, String)> {
-    let is_incident = matches!(plan.purpose, Purpose::Revoke(_));
-    let run = run.filter(|_| client.is_ours() && !is_incident);
-    run.map(|run| (HeaderName::from_static("tokenwarden-run"), run.to_string())).into_iter().collect()
 }
 
 /// A user. The slug is in paths, and is another text than the name.
@@ -157,13 +115,6 @@ pub(in crate::targets) struct User {
 pub(in crate::targets) struct Named {
     #[serde(deserialize_with = "visible")]
     pub(in crate::targets) name: UserName,
-}
-
-/// A value that another one than expected means as well as none: it is not told.
-pub(in crate::targets) fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
 }
 
 /// A group.
@@ -329,11 +280,6 @@ pub(super) struct TokenUpdate {
     pub(super) permissions: Vec<String>,
 }
 
-/// A slug or key that would lead to another place of the REST.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` cannot stand in a path")]
-pub(in crate::targets) struct BadSegment(String);
-
 /// The path of the tokens of `owner`; `slug` is that of a user.
 pub(super) fn tokens_path(owner: &Owner, slug: Option<&str>) -> Result<String, BadSegment> {
     Ok(match owner {
@@ -348,14 +294,6 @@ pub(super) fn tokens_path(owner: &Owner, slug: Option<&str>) -> Result<String, B
 /// The path of the token `id` among those at `tokens`.
 pub(super) fn token_path(tokens: &str, id: &TokenId) -> Result<String, BadSegment> {
     Ok(format!("{tokens}/{}", segment(id.as_str())?))
-}
-
-/// `text` as one segment of a path (RFC 3986): text from a server never leads anywhere else.
-pub(in crate::targets) fn segment(text: &str) -> Result<String, BadSegment> {
-    if matches!(text, "" | "." | "..") {
-        return Err(BadSegment(text.to_owned()));
-    }
-    Ok(percent::encode(text))
 }
 
 /// What newer servers begin a secret with, by which scanners for secrets know one.

@@ -5,21 +5,21 @@
 use std::{error::Error, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, StatusCode};
 use serde::de::IgnoredAny;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{HttpClient, HttpError, Refusal},
+    http::{Header, HttpClient, HttpError, Refusal},
     model::{Marker, Owner, Scope, SettingValue, Token, TokenId, run::RunId},
     plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
-    targets::grounds::Grounds,
+    targets::{grounds::Grounds, ours::beside_revocations},
 };
 
 use super::{
     Slugs,
     passwords::{self, PasswordConfiguration},
-    wire::{PASSWORDS, TokenItem, TokenUpdate, beside_revocations, read_only, token_path},
+    wire::{PASSWORDS, TokenItem, TokenUpdate, read_only, token_path},
 };
 
 /// How often a call is made when its answer is lost, or others write at the same time.
@@ -31,7 +31,7 @@ pub struct BitbucketWriter {
     slugs: Arc<Slugs>,
     marker: Option<Marker>,
     grounds: Grounds,
-    beside_revocations: Vec<(header::HeaderName, String)>,
+    beside_revocations: Vec<Header>,
 }
 
 /// The server knows neither a token nor its owner.

@@ -6,9 +6,10 @@ use crate::{
     http::{HttpError, PagingFault},
     inventory::ReadError,
     model::audit::{AuditEntry, AuditFilter},
+    protocol::{self, AUDIT},
 };
 
-use super::{Gateway, wire::AUDIT};
+use super::Gateway;
 
 /// Entries on a page.
 const PAGE: &str = "1000";
@@ -42,16 +43,7 @@ impl Gateway {
         start: i64,
     ) -> Result<(Vec<AuditEntry>, Option<i64>), HttpError> {
         let mut query = vec![("start", start.to_string()), ("limit", PAGE.to_owned())];
-        let parts = [
-            ("who", filter.who.clone()),
-            ("owner", filter.owner.as_ref().map(ToString::to_string)),
-            ("token", filter.token.map(|token| token.to_string())),
-            ("action", filter.action.map(|action| action.word().to_owned())),
-            ("since", filter.since.map(|since| since.as_millisecond().to_string())),
-            ("until", filter.until.map(|until| until.as_millisecond().to_string())),
-            ("run", filter.run.as_ref().map(ToString::to_string)),
-        ];
-        query.extend(parts.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        query.extend(protocol::audit::query(filter));
         let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let page: AuditPage = self.client.get(AUDIT, &query).await?.body;
         // Entries ascend from `start` on: others were asked for before.

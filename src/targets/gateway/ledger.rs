@@ -11,21 +11,24 @@ use std::{
 };
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode, header::HeaderName};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     apply::{WriteError, one_line},
-    http::{HttpClient, HttpError},
+    http::{Header, HttpClient, HttpError},
     inventory::ReadError,
     model::run::{ChangeNote, RIGHT_ENDED, RecordedRun, RunHead, RunId},
     plan::{Change, Plan},
+    protocol::{
+        AskForLease, BeginRun, HEADER_CHANGE, HEADER_LEASE, HEADER_RUN, LEASE, LeaseItem, RUNS, RunEnd,
+        RunList, end_path, lease_path,
+    },
 };
 
-use super::{
-    Gateway,
-    wire::{AskForLease, LEASE, LeaseItem, RUNS, RunList, along, end_path, lease_path},
-};
+use super::Gateway;
 
 /// How long a lease lasts without being prolonged: so long others wait for a run that was killed.
 const LASTS: Duration = Duration::from_secs(15);
@@ -100,7 +103,7 @@ impl Gateway {
     ///
     /// When the server does not take it.
     pub async fn begin_run(&self, head: &RunHead) -> Result<(), HttpError> {
-        self.client.send(Method::POST, RUNS, &[], Some(head)).await
+        self.client.send(Method::POST, RUNS, &[], Some(&BeginRun::from(head.clone()))).await
     }
 
     /// Tells the server that `run` ended in order. Returns what it did to tokens only because they came of others.
@@ -109,7 +112,9 @@ impl Gateway {
     ///
     /// When the server does not take it.
     pub async fn end_run(&self, run: &RunId) -> Result<Vec<ChangeNote>, HttpError> {
-        Ok(along(&self.client.read(Method::POST, &end_path(run), &[]).await?.body))
+        let told: Value = self.client.read(Method::POST, &end_path(run), &[]).await?.body;
+        // Older servers do not tell.
+        Ok(RunEnd::deserialize(told).map(|end| end.along).unwrap_or_default())
     }
 
     /// Takes the lease back from `run`, which is known to be over although it did not give it back.
@@ -141,7 +146,7 @@ impl Gateway {
 }
 
 async fn ask(client: &HttpClient, run: &RunId, holder: &str) -> Result<i64, LeaseError> {
-    let body = AskForLease { run, holder, seconds: LASTS.as_secs() };
+    let body = AskForLease { run: run.clone(), holder: holder.to_owned(), seconds: LASTS.as_secs().into() };
     match client.exchange::<LeaseItem>(Method::PUT, LEASE, &body).await {
         Ok(lease) => Ok(lease.number),
         Err(error) if is_right_ended(&error) => Err(LeaseError::RightEnded),
@@ -229,18 +234,18 @@ impl Signature {
     /// # Errors
     ///
     /// When the lease was lost, so that it must not be sent.
-    pub(super) fn headers(&self, change: &Change) -> Result<Vec<(HeaderName, String)>, WriteError> {
-        let mut headers = vec![(HeaderName::from_static("tokenwarden-run"), self.tenure.run.to_string())];
+    pub(super) fn headers(&self, change: &Change) -> Result<Vec<Header>, WriteError> {
+        let mut headers = vec![(HEADER_RUN, self.tenure.run.to_string())];
         if let Some((number, lost)) = &self.tenure.lease {
             if lost.load(Ordering::Acquire) {
                 return Err(WriteError::LeaseLost);
             }
-            headers.push((HeaderName::from_static("tokenwarden-lease"), number.to_string()));
+            headers.push((HEADER_LEASE, number.to_string()));
         }
         let key = (change.object().address(), change.verb().to_string());
         let note = self.notes.get(&key).map(serde_json::to_string).transpose();
         let note = note.map_err(|error| WriteError::Failed(error.into()))?;
-        headers.extend(note.map(|note| (HeaderName::from_static("tokenwarden-change"), note)));
+        headers.extend(note.map(|note| (HEADER_CHANGE, note)));
         Ok(headers)
     }
 }

@@ -18,18 +18,18 @@ use crate::{
     model::{
         GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, settings::SettingsDocument,
     },
+    protocol::{LAST_CHANGE, SETTINGS, WHOAMI, WhoAmI},
     targets::{
+        bitbucket::wire::{GROUPS, MEMBERS, PROPERTIES, USERS},
         directory::{Members, Role, people},
         odd::OddTokens,
+        resolution::wire::TOKENS,
     },
 };
 
 use super::{
     Gateway,
-    wire::{
-        GROUPS, Group, LAST_CHANGE, MEMBERS, Member, PROPERTIES, Properties, SETTINGS, TOKENS, TokenItem,
-        TokenPage, USERS, User, WHOAMI, WhoAmI,
-    },
+    wire::{Group, Member, Properties, TokenItem, TokenPage, User},
 };
 
 /// Tokens or users on a page.
@@ -98,7 +98,7 @@ impl Gateway {
         )
         .await?;
         let (caller, properties) = (caller.body, properties.body);
-        let administrators = Administrators::Group(caller.administrators.clone());
+        let administrators = Administrators::Group(GroupName::new(caller.administrators.as_str()));
         let caller = Caller::try_from(caller)?;
         self.named.note(Role::Caller, caller.user.clone());
         Ok(Overview {

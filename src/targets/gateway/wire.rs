@@ -1,50 +1,25 @@
 //! The JSON of the gateway's REST. Knows shapes and paths; the reader and writer decide which calls to
 //! make.
 
-use std::{collections::BTreeSet, fmt::Display, net::IpAddr};
+use std::fmt::Display;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
     inventory::{Call, Caller, Credential},
-    model::{
-        GroupName, LastUse, Owner, Scope, Token, TokenId, TokenScope, UserName,
-        run::{ChangeNote, RecordedRun, RunId},
-    },
+    model::{GroupName, LastUse, Owner, Token, TokenId, TokenScope, UserName},
+    protocol::{CredentialKind, LEASE, RUNS, SETTINGS, WHOAMI, WhoAmI, end_path, lease_path},
     targets::{
+        bitbucket::wire::{MEMBERS, USERS},
         millis::Millis,
         odd::{visible, visible_or_none},
+        resolution::wire::{TOKEN, TOKENS},
     },
 };
-
-pub(super) const SETTINGS: &str = "/rest/tokenwarden/1/settings";
-pub(super) const LEASE: &str = "/rest/tokenwarden/1/lease";
-pub(super) const AUDIT: &str = "/rest/tokenwarden/1/audit";
-pub(super) const RUNS: &str = "/rest/tokenwarden/1/runs";
-pub(super) const LAST_CHANGE: &str = "/rest/tokenwarden/1/settings/last-change";
-pub(super) const WHOAMI: &str = "/rest/tokenwarden/1/whoami";
-pub(super) const PROPERTIES: &str = "/rest/api/latest/application-properties";
-pub(super) const USERS: &str = "/rest/api/latest/admin/users";
-pub(super) const GROUPS: &str = "/rest/api/latest/admin/groups";
-pub(super) const MEMBERS: &str = "/rest/api/latest/admin/groups/more-members";
-const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
-pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
 
 /// The path of the token `id`.
 pub(super) fn token_path(id: impl Display) -> String {
     format!("{TOKEN}/{id}")
-}
-
-/// The path of the lease of `run`.
-pub(super) fn lease_path(run: impl Display) -> String {
-    format!("{LEASE}/{run}")
-}
-
-/// The path to tell the end of `run` at.
-pub(super) fn end_path(run: impl Display) -> String {
-    format!("{RUNS}/{run}/end")
 }
 
 /// What a run calls that must be answered: the version is told to anybody, and a run does without knowing who
@@ -63,52 +38,35 @@ pub(super) fn calls() -> Vec<Call> {
     reads.into_iter().chain(writes).collect()
 }
 
-/// Whom the server takes us for.
-#[derive(Deserialize)]
-pub(super) struct WhoAmI {
-    user: UserName,
-    groups: BTreeSet<GroupName>,
-    administrator: bool,
-    pub(super) administrators: GroupName,
-    credential: CredentialKind,
-    token_id: Option<i64>,
-    scope: Option<Scope>,
-    expires: Option<Timestamp>,
-    client_address: Option<IpAddr>,
-    peer: Option<IpAddr>,
-}
-
-/// What the server says that we proved to be who we are with.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum CredentialKind {
-    Token,
-    Password,
-    Operator,
-}
-
-/// The server says that our credential is a token, and not which.
+/// The server does not say who we are.
 #[derive(Debug, thiserror::Error)]
-#[error("the server does not say which token it was given")]
-pub(super) struct UnknownToken;
+pub enum NobodyTold {
+    /// It says that our credential is a token, and not which.
+    #[error("the server does not say which token it was given")]
+    UnknownToken,
+    /// It takes us for nobody.
+    #[error("the server treated the request as anonymous")]
+    Anonymous,
+}
 
 impl TryFrom<WhoAmI> for Caller {
-    type Error = UnknownToken;
+    type Error = NobodyTold;
 
-    fn try_from(told: WhoAmI) -> Result<Self, UnknownToken> {
+    fn try_from(told: WhoAmI) -> Result<Self, NobodyTold> {
         let credential = match (told.credential, told.token_id, told.scope) {
             (CredentialKind::Token, Some(id), Some(scope)) => Credential::Token {
                 id: TokenId::new(id.to_string()),
                 scope: TokenScope::Set(scope),
                 expires: told.expires,
             },
-            (CredentialKind::Token, ..) => return Err(UnknownToken),
+            (CredentialKind::Token, ..) => return Err(NobodyTold::UnknownToken),
             (CredentialKind::Password, ..) => Credential::Password,
             (CredentialKind::Operator, ..) => Credential::Operator,
+            (CredentialKind::None, ..) => return Err(NobodyTold::Anonymous),
         };
         Ok(Self {
-            user: (credential != Credential::Operator).then_some(told.user),
-            groups: told.groups,
+            user: (credential != Credential::Operator).then(|| UserName::new(told.user)),
+            groups: told.groups.into_iter().map(GroupName::new).collect(),
             administrator: told.administrator,
             credential,
             address: told.client_address,
@@ -225,31 +183,4 @@ pub(super) struct TokenPatch {
     pub(super) token_scope: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) token_expiration_date_time_millis: Option<i64>,
-}
-
-/// Asks for the lease.
-#[derive(Serialize)]
-pub(super) struct AskForLease<'a> {
-    pub(super) run: &'a RunId,
-    pub(super) holder: &'a str,
-    pub(super) seconds: u64,
-}
-
-/// A lease that was given.
-#[derive(Deserialize)]
-pub(super) struct LeaseItem {
-    pub(super) number: i64,
-}
-
-/// What went along with the changes of a run, as `told` at its end; older servers do not tell.
-pub(super) fn along(told: &Value) -> Vec<ChangeNote> {
-    told.get("along").and_then(|along| Vec::deserialize(along).ok()).unwrap_or_default()
-}
-
-/// Recorded runs.
-#[derive(Deserialize)]
-pub(super) struct RunList {
-    pub(super) runs: Vec<RecordedRun>,
-    /// By what the store is known; older servers do not tell.
-    pub(super) store: Option<String>,
 }

@@ -5,27 +5,27 @@
 use std::{collections::BTreeSet, error::Error, sync::Arc};
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, StatusCode};
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{HttpClient, HttpError},
+    http::{Header, HttpClient, HttpError, IF_MATCH},
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, Standing, TokenStep},
+    protocol::SETTINGS,
     targets::grounds::Grounds,
 };
 
 use super::{
     Gateway,
     ledger::{Signature, is_right_ended},
-    wire::{SETTINGS, TokenPatch, token_path},
+    wire::{TokenPatch, token_path},
 };
 
 /// How often a write is begun when others write at the same time, or answers are lost.
 const TRIES: u32 = 5;
 
 type Cause = Box<dyn Error + Send + Sync>;
-type Headers = Vec<(header::HeaderName, String)>;
 
 /// Changes a gateway.
 pub struct GatewayWriter {
@@ -68,7 +68,7 @@ impl GatewayWriter {
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
     /// was read; begins again when somebody else was faster or the answer was lost.
-    async fn settings(&self, change: &Change, headers: &Headers) -> Result<Effect, WriteError> {
+    async fn settings(&self, change: &Change, headers: &[Header]) -> Result<Effect, WriteError> {
         let mut lost = None;
         for _ in 0..TRIES {
             let (mut settings, etag) = match self.read_settings().await {
@@ -83,8 +83,8 @@ impl GatewayWriter {
             }
             change.write_into(&mut settings);
             let body = SettingsDocument::from(&settings);
-            let mut headers = headers.clone();
-            headers.extend(etag.map(|etag| (header::IF_MATCH, etag)));
+            let mut headers = headers.to_vec();
+            headers.extend(etag.map(|etag| (IF_MATCH, etag)));
             match self.client.send(Method::PUT, SETTINGS, &headers, Some(&body)).await {
                 Ok(()) => return Ok(Effect::Made),
                 Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {}
@@ -113,7 +113,7 @@ impl GatewayWriter {
         }
     }
 
-    async fn narrow(&self, id: &TokenId, to: Scope, headers: &Headers) -> Result<Effect, WriteError> {
+    async fn narrow(&self, id: &TokenId, to: Scope, headers: &[Header]) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
         self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| match token.scope {
             TokenScope::Unset | TokenScope::Unknown => false,
@@ -122,7 +122,7 @@ impl GatewayWriter {
         .await
     }
 
-    async fn expire(&self, id: &TokenId, at: Timestamp, headers: &Headers) -> Result<Effect, WriteError> {
+    async fn expire(&self, id: &TokenId, at: Timestamp, headers: &[Header]) -> Result<Effect, WriteError> {
         let patch = TokenPatch {
             token_expiration_date_time_millis: Some(at.as_millisecond()),
             ..TokenPatch::default()
@@ -134,7 +134,7 @@ impl GatewayWriter {
     }
 
     /// Reads a token and revokes it, when what the plan found still holds.
-    async fn revoke(&self, planned: &Token, headers: &Headers) -> Result<Effect, WriteError> {
+    async fn revoke(&self, planned: &Token, headers: &[Header]) -> Result<Effect, WriteError> {
         let now = Gateway::token(&self.client, &planned.id).await.map_err(WriteError::Failed)?;
         if now.is_some_and(|now| !self.grounds.hold(planned, &now)) {
             return Err(WriteError::Moved);
@@ -155,7 +155,7 @@ impl GatewayWriter {
         &self,
         (id, query): (&TokenId, &str),
         method: Method,
-        headers: &Headers,
+        headers: &[Header],
         body: Option<&TokenPatch>,
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {

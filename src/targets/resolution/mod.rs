@@ -10,7 +10,7 @@ mod mapping;
 mod place;
 mod reader;
 mod tokens;
-mod wire;
+pub(in crate::targets) mod wire;
 mod writer;
 
 use std::{

@@ -12,14 +12,14 @@ use crate::{
     inventory::{Call, TokenPart},
     model::{LastUse, Marker, Owner, Token, TokenId, TokenScope, UserName},
     targets::{
-        bitbucket::wire::{Number, or_none},
+        atlassian::{Number, or_none},
         millis::Millis,
         odd::{visible_if_told, visible_or_none},
     },
 };
 
-pub(super) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
-pub(super) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
+pub(in crate::targets) const TOKEN: &str = "/rest/de.resolution.apitokenauth/latest/user/token";
+pub(in crate::targets) const TOKENS: &str = "/rest/de.resolution.apitokenauth/latest/user/tokensByFilter";
 
 /// What a run calls of the app.
 pub(super) fn calls() -> [Call; 3] {

@@ -4,19 +4,19 @@
 
 use std::{collections::HashMap, error::Error, sync::Arc};
 
-use reqwest::{Method, StatusCode, header};
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{HttpClient, HttpError, PagingFault},
+    http::{Header, HttpClient, HttpError, IF_MATCH, PagingFault},
     model::{
         Marker, SettingKey, Settings, Token, TokenId, UserName,
         mapping::{Field, SettingsMapping},
         run::RunId,
     },
     plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
-    targets::{bitbucket::wire::beside_revocations, grounds::Grounds},
+    targets::{grounds::Grounds, ours::beside_revocations},
 };
 
 use super::{
@@ -45,7 +45,7 @@ pub struct ResolutionWriter {
     settings: Option<SettingsMapping>,
     keys: HashMap<UserName, String>,
     grounds: Grounds,
-    beside_revocations: Vec<(header::HeaderName, String)>,
+    beside_revocations: Vec<Header>,
 }
 
 impl TargetWriter for ResolutionWriter {
@@ -117,7 +117,7 @@ impl ResolutionWriter {
             mapping::write(key, field, &settings, &mut document).map_err(failed)?;
             // A weak version never matches (RFC 9110, 13.1.1): proxies make them when they compress.
             let strong = etag.filter(|etag| !etag.starts_with("W/"));
-            let version: Vec<_> = strong.into_iter().map(|etag| (header::IF_MATCH, etag)).collect();
+            let version: Vec<_> = strong.into_iter().map(|etag| (IF_MATCH, etag)).collect();
             match self.client.send(method.clone(), &mapping.path, &version, Some(&document)).await {
                 Ok(()) => wrote = Some(Ok(())),
                 // Somebody else was faster.

@@ -7,9 +7,10 @@ use crate::{
     http::{HttpClient, HttpError, Listing},
     model::{GroupName, UserName, brief},
     targets::{
+        atlassian::Number,
         bitbucket::{
             directory,
-            wire::{GROUPS, GROUPS_OF, MEMBERS, Number, PROBE, PROPERTIES, USERS},
+            wire::{GROUPS, GROUPS_OF, MEMBERS, PROBE, PROPERTIES, USERS},
         },
         directory::Members,
     },

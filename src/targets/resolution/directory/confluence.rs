@@ -11,7 +11,7 @@ use crate::{
     http::{Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, Told, next_by_count, told},
     model::{GroupName, UserName},
     targets::{
-        bitbucket::wire::{or_none, segment},
+        atlassian::{or_none, segment},
         directory::Members,
         odd::{visible, visible_or_none},
     },

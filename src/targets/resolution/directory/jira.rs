@@ -14,7 +14,7 @@ use crate::{
     },
     model::{GroupName, UserName},
     targets::{
-        bitbucket::wire::or_none,
+        atlassian::or_none,
         directory::Members,
         odd::{visible, visible_or_none},
     },
