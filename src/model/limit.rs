@@ -1,116 +1,162 @@
 //! One entry of `limits`: whose tokens it is for, and how far they may reach.
+//!
+//! One table has every key that says what tokens may be. The entry, its JSON, the reading of it and the comparison of
+//! two entries are made from the table, and nobody else names all keys.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
-use regex::{Regex, RegexBuilder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Owner, OwnerKind, Period, Scope, password::wildcard, permission::Groups};
+use super::{
+    Owner, OwnerKind, Pattern, Period, Scope,
+    lifetime::PERIOD_PATTERN,
+    limit_value::{LimitReader, LimitText, LimitValue, is_no_narrower},
+    password::wildcard,
+    permission::Groups,
+};
 
-/// One entry of the limits on tokens: a selection of owners, and what their tokens may be.
-/// The first entry that matches the owner counts.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Limit {
-    /// The owner is in one of these groups; users alone.
-    pub groups: Option<Groups>,
-    /// The owner is of one of these kinds; empty means users when there are groups or no
-    /// projects, and projects and repositories when there are projects.
-    pub owner_kinds: BTreeSet<OwnerKind>,
-    /// The owner lies in a project whose key matches one of these patterns (`*` is any text,
-    /// case does not count); empty means any.
-    pub projects: BTreeSet<String>,
-    /// The largest scope a token may have.
-    pub max_scope: Option<Scope>,
-    /// The longest time from creation to expiry.
-    pub max_lifetime: Option<Period>,
-    /// The longest time since the last use.
-    pub max_idle: Option<Period>,
-    /// The longest time since creation without any use.
-    pub max_unused: Option<Period>,
-    /// The most tokens one owner may have; at least one.
-    pub max_per_owner: Option<u32>,
-    /// What the description must match.
-    pub description: Option<Pattern>,
-}
-
-/// A key of an entry that says what tokens may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitKey {
-    /// `max_scope`.
-    MaxScope,
-    /// `max_lifetime`.
-    MaxLifetime,
-    /// `max_idle`.
-    MaxIdle,
-    /// `max_unused`.
-    MaxUnused,
-    /// `max_per_owner`.
-    MaxPerOwner,
-    /// `description`.
-    Description,
-}
-
-impl LimitKey {
-    /// As it is written.
-    #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::MaxScope => "max_scope",
-            Self::MaxLifetime => "max_lifetime",
-            Self::MaxIdle => "max_idle",
-            Self::MaxUnused => "max_unused",
-            Self::MaxPerOwner => "max_per_owner",
-            Self::Description => "description",
+macro_rules! limits {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $(#[schemars($($schema:tt)+)])?
+        $field:ident $name:ident: $kind:ident $type:ty;
+    )+) => {
+        /// One entry of the limits on tokens: a selection of owners, and what their tokens may be.
+        /// The first entry that matches the owner counts.
+        #[derive(Clone, Debug, PartialEq, Eq, Default)]
+        pub struct Limit {
+            /// The owner is in one of these groups; users alone.
+            pub groups: Option<Groups>,
+            /// The owner is of one of these kinds; empty means users when there are groups or no
+            /// projects, and projects and repositories when there are projects.
+            pub owner_kinds: BTreeSet<OwnerKind>,
+            /// The owner lies in a project whose key matches one of these patterns (`*` is any text,
+            /// case does not count); empty means any.
+            pub projects: BTreeSet<String>,
+            $($(#[doc = $meaning])+ pub $field: Option<$type>,)+
         }
-    }
+
+        /// One entry of the limits, as JSON and in the policy.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct LimitDocument {
+            /// The owner is in one of these groups; without groups the entry is for the rest.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1))]
+            pub groups: Option<Vec<String>>,
+            /// Kinds of owner: `user` (the default), `project`, `repository`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1))]
+            pub owner_kind: Option<Vec<OwnerKind>>,
+            /// Keys of projects; `*` matches any text.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1))]
+            pub projects: Option<Vec<String>>,
+            $(
+                $(#[doc = $meaning])+
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                $(#[schemars($($schema)+)])?
+                pub $field: Option<<$type as LimitValue>::Written>,
+            )+
+        }
+
+        /// A key of an entry that says what tokens may be.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum LimitKey {
+            $(#[doc = concat!("`", stringify!($field), "`.")] $name,)+
+        }
+
+        impl LimitKey {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// As it is written.
+            #[must_use]
+            pub const fn key(self) -> &'static str {
+                match self { $(Self::$name => stringify!($field),)+ }
+            }
+
+            /// Whether a length of time is at this key.
+            #[must_use]
+            pub const fn is_period(self) -> bool {
+                match self { $(Self::$name => <$type as LimitValue>::IS_PERIOD,)+ }
+            }
+        }
+
+        impl Limit {
+            /// Whether it says something of `key`.
+            #[must_use]
+            pub const fn sets(&self, key: LimitKey) -> bool {
+                match key { $(LimitKey::$name => self.$field.is_some(),)+ }
+            }
+
+            /// The same owners, and what `reader` finds for their tokens.
+            #[must_use]
+            pub fn with(self, reader: &mut impl LimitReader) -> Self {
+                Self { $($field: reader.$kind(stringify!($field)),)+ ..self }
+            }
+
+            /// What it says of tokens, by key.
+            pub fn texts(&self) -> impl Iterator<Item = (&'static str, LimitText)> {
+                let texts = [$((stringify!($field), self.$field.as_ref().map(LimitValue::text))),+];
+                texts.into_iter().filter_map(|(key, text)| Some((key, text?)))
+            }
+
+            /// Whether it is for the same owners as `before`, and admits every token of theirs that `before` does.
+            #[must_use]
+            pub fn is_no_narrower_than(&self, before: &Self) -> bool {
+                // Every field by name: a new one must be compared too. The kinds are compared as `kinds` has them.
+                let Self { groups, owner_kinds: _, projects, $($field),+ } = self;
+                *groups == before.groups
+                    && self.kinds() == before.kinds()
+                    && *projects == before.projects
+                    $(&& is_no_narrower($field.as_ref(), before.$field.as_ref()))+
+            }
+        }
+
+        impl LimitDocument {
+            /// What `limit` says of tokens, and nothing of whom it is for.
+            pub(super) fn of_tokens(limit: &Limit) -> Self {
+                Self { $($field: limit.$field.as_ref().map(LimitValue::written),)+ ..Self::default() }
+            }
+
+            /// The entry for the owners of `limit`, with what this says of tokens.
+            ///
+            /// # Errors
+            ///
+            /// The key with a value that cannot be enforced, and why.
+            pub(super) fn with_owners_of(&self, limit: Limit) -> Result<Limit, (&'static str, String)> {
+                Ok(Limit {
+                    $($field: self.$field.as_ref().map(LimitValue::read).transpose()
+                        .map_err(|problem| (stringify!($field), problem))?,)+
+                    ..limit
+                })
+            }
+        }
+    };
+}
+
+limits! {
+    /// The largest scope a token may have.
+    max_scope MaxScope: scope Scope;
+    /// The longest time from creation to expiry, such as `180d`.
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
+    max_lifetime MaxLifetime: period Period;
+    /// The longest time since the last use, such as `90d`.
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
+    max_idle MaxIdle: period Period;
+    /// The longest time since creation without any use, such as `30d`.
+    #[schemars(regex(pattern = PERIOD_PATTERN))]
+    max_unused MaxUnused: period Period;
+    /// The most tokens one owner may have.
+    #[schemars(range(min = 1))]
+    max_per_owner MaxPerOwner: count u32;
+    /// A regular expression that the description must match.
+    description Description: pattern Pattern;
 }
 
 impl Limit {
-    /// Whether it says something of `key`.
-    #[must_use]
-    pub fn sets(&self, key: LimitKey) -> bool {
-        match key {
-            LimitKey::MaxScope => self.max_scope.is_some(),
-            LimitKey::MaxLifetime => self.max_lifetime.is_some(),
-            LimitKey::MaxIdle => self.max_idle.is_some(),
-            LimitKey::MaxUnused => self.max_unused.is_some(),
-            LimitKey::MaxPerOwner => self.max_per_owner.is_some(),
-            LimitKey::Description => self.description.is_some(),
-        }
-    }
-
-    /// Whether it is for the same owners as `before`, and admits every token of theirs that `before` does.
-    #[must_use]
-    pub fn is_no_narrower_than(&self, before: &Self) -> bool {
-        fn at_least<T: PartialOrd>(now: Option<T>, before: Option<T>) -> bool {
-            match (now, before) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(now), Some(before)) => now >= before,
-            }
-        }
-        // Every field by name: a new one must be compared too.
-        let Self {
-            groups,
-            owner_kinds: _, // as `kinds`
-            projects,
-            max_scope,
-            max_lifetime,
-            max_idle,
-            max_unused,
-            max_per_owner,
-            description,
-        } = self;
-        *groups == before.groups
-            && self.kinds() == before.kinds()
-            && *projects == before.projects
-            && at_least(*max_scope, before.max_scope)
-            && at_least(*max_lifetime, before.max_lifetime)
-            && at_least(*max_idle, before.max_idle)
-            && at_least(*max_unused, before.max_unused)
-            && at_least(*max_per_owner, before.max_per_owner)
-            && (description.is_none() || *description == before.description)
-    }
-
     /// The kinds of owner it is for.
     #[must_use]
     pub fn kinds(&self) -> BTreeSet<OwnerKind> {
@@ -134,65 +180,4 @@ impl Limit {
                     || self.projects.iter().any(|pattern| wildcard(&pattern.to_lowercase(), &project))
             })
     }
-}
-
-/// A regular expression (syntax of the `regex` crate, linear time), equal to another when the
-/// text is.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
-
-/// Compiled form of one pattern, at most, in bytes: thousands of characters that match one another,
-/// and few enough that a document full of patterns is still read in no time.
-const PATTERN_BYTES: usize = 1 << 18;
-
-impl Pattern {
-    /// Compiles `text`.
-    ///
-    /// # Errors
-    ///
-    /// When it is not a regular expression, or one that would take more than 256 KiB.
-    pub fn new(text: &str) -> Result<Self, BadPattern> {
-        RegexBuilder::new(text)
-            .size_limit(PATTERN_BYTES)
-            .build()
-            .map(Self)
-            .map_err(|error| BadPattern { text: text.to_owned(), cause: Box::new(error) })
-    }
-
-    /// As it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// Whether `text` matches somewhere.
-    #[must_use]
-    pub fn matches(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Pattern {}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The text is not a regular expression that can be used.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("`{text}` is not a valid regular expression")]
-pub struct BadPattern {
-    /// As written.
-    pub text: String,
-    /// What the regular expression engine says of it.
-    #[source]
-    pub cause: Box<regex::Error>,
 }

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    Action, Period, RuleCode, lifetime::PERIOD_PATTERN, schema::schema_of, settings::LimitDocument,
+    Action, Period, RuleCode, lifetime::PERIOD_PATTERN, limit::LimitDocument, schema::schema_of,
 };
 
 /// The JSON schema of a policy document, draft 2020-12.

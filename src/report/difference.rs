@@ -9,7 +9,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::{
     model::{
         AddressSet, AllowedNetworks, Holders, Limit, SettingKey, SettingValue, Token, brief,
-        settings::LimitDocument,
+        limit::LimitDocument,
     },
     plan::{Change, Object, PlanView, PlannedChange, TokenStep},
 };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::model::{
-    Period, TokenId,
+    LimitKey, Period, TokenId,
     lifetime::BadPeriod,
     network::{self, LeadingZero},
 };
@@ -15,9 +15,11 @@ use super::{
 
 /// Whether a length of time is at `at`, by its key.
 pub(crate) fn is_period(at: &At<'_>) -> bool {
-    let keys = ["max_lifetime", "max_idle", "max_unused", "grace", "window", "horizon"];
+    let of_limits = LimitKey::ALL.iter().filter(|key| key.is_period()).map(|key| key.key());
     at.path == "waivers_warn"
-        || keys.iter().any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
+        || of_limits
+            .chain(["grace", "window", "horizon"])
+            .any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))
 }
 
 /// A length of time; `None` when there is none that can be read, which is reported, a number

@@ -1,14 +1,12 @@
 //! The settings document that servers exchange, and its parts: settings to JSON and back.
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Holders, Limit, OwnerKind,
-    PasswordAuthentication, Pattern, Period, Permission, Scope, UserName,
-    lifetime::PERIOD_PATTERN,
+    AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Holders, Limit,
+    PasswordAuthentication, Permission, UserName,
+    limit::LimitDocument,
     network::{AddressRange, network_text},
     password::PasswordExceptions,
     permission::Groups,
@@ -111,46 +109,6 @@ pub struct PasswordExceptionsDocument {
     pub except_paths: Vec<String>,
 }
 
-/// One entry of the limits, as JSON and in the policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LimitDocument {
-    /// The owner is in one of these groups; without groups the entry is for the rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub groups: Option<Vec<String>>,
-    /// Kinds of owner: `user` (the default), `project`, `repository`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub owner_kind: Option<Vec<OwnerKind>>,
-    /// Keys of projects; `*` matches any text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub projects: Option<Vec<String>>,
-    /// The largest scope a token may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_scope: Option<Scope>,
-    /// The longest time from creation to expiry, such as `180d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = PERIOD_PATTERN))]
-    pub max_lifetime: Option<String>,
-    /// The longest time since the last use, such as `90d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = PERIOD_PATTERN))]
-    pub max_idle: Option<String>,
-    /// The longest time since creation without any use, such as `30d`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = PERIOD_PATTERN))]
-    pub max_unused: Option<String>,
-    /// The most tokens one owner may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub max_per_owner: Option<u32>,
-    /// A regular expression that the description must match.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
 impl From<&Settings> for SettingsDocument {
     fn from(settings: &Settings) -> Self {
         let permissions = &settings.permissions;
@@ -229,12 +187,7 @@ impl From<&Limit> for LimitDocument {
                 .map(|groups| groups.iter().map(|group| group.as_str().to_owned()).collect()),
             owner_kind: (!limit.owner_kinds.is_empty()).then(|| limit.owner_kinds.iter().copied().collect()),
             projects: list(limit.projects.iter().cloned().collect()),
-            max_scope: limit.max_scope,
-            max_lifetime: limit.max_lifetime.map(String::from),
-            max_idle: limit.max_idle.map(String::from),
-            max_unused: limit.max_unused.map(String::from),
-            max_per_owner: limit.max_per_owner,
-            description: limit.description.as_ref().map(|pattern| pattern.as_str().to_owned()),
+            ..Self::of_tokens(limit)
         }
     }
 }
@@ -368,26 +321,11 @@ pub(super) fn password_authentication(
 
 pub(super) fn limit(written: &LimitDocument, index: usize) -> Result<Limit, BadSettings> {
     let at = |key: &str| BadSettings::at(format!("limits[{index}].{key}"));
-    let period = |text: &Option<String>, key: &str| {
-        text.as_deref().map(str::parse::<Period>).transpose().map_err(|error| at(key)(error.to_string()))
-    };
-    if written.max_per_owner == Some(0) {
-        return Err(at("max_per_owner")("`0` lets nobody have a token; use `permissions.use`".to_owned()));
-    }
-    Ok(Limit {
+    let owners = Limit {
         groups: written.groups.as_deref().map(group_list).transpose().map_err(at("groups"))?,
-        owner_kinds: written.owner_kind.iter().flatten().copied().collect::<BTreeSet<OwnerKind>>(),
+        owner_kinds: written.owner_kind.iter().flatten().copied().collect(),
         projects: written.projects.iter().flatten().cloned().collect(),
-        max_scope: written.max_scope,
-        max_lifetime: period(&written.max_lifetime, "max_lifetime")?,
-        max_idle: period(&written.max_idle, "max_idle")?,
-        max_unused: period(&written.max_unused, "max_unused")?,
-        max_per_owner: written.max_per_owner,
-        description: written
-            .description
-            .as_deref()
-            .map(Pattern::new)
-            .transpose()
-            .map_err(|error| at("description")(error.to_string()))?,
-    })
+        ..Limit::default()
+    };
+    written.with_owners_of(owners).map_err(|(key, problem)| at(key)(problem))
 }

@@ -10,9 +10,8 @@ use super::{
 };
 
 pub use document::{
-    BadSettings, ClientAddressDocument, HeaderDocument, LimitDocument, NetworkDocument,
-    PasswordAuthenticationDocument, PasswordExceptionsDocument, PermissionsDocument, SettingsDocument,
-    WordOrList,
+    BadSettings, ClientAddressDocument, HeaderDocument, NetworkDocument, PasswordAuthenticationDocument,
+    PasswordExceptionsDocument, PermissionsDocument, SettingsDocument, WordOrList,
 };
 pub use value::{SettingValue, Step};
 

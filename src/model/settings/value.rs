@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::model::{
     AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, PasswordAuthentication, Permission,
-    Reach, Verb, permission::Groups,
+    Reach, Verb, limit::LimitDocument, permission::Groups,
 };
 
 use super::{
     SettingKey, Settings,
     document::{
-        ClientAddressDocument, LimitDocument, PasswordAuthenticationDocument, WordOrList, client_address,
-        holders, limit, networks, password_authentication,
+        ClientAddressDocument, PasswordAuthenticationDocument, WordOrList, client_address, holders, limit,
+        networks, password_authentication,
     },
 };
 

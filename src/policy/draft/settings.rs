@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::model::{
-    AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, PasswordAuthentication, SettingKey,
-    Settings, UserName, network::AddressRange, settings::LimitDocument,
+    AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, LimitText, PasswordAuthentication,
+    SettingKey, Settings, UserName, limit::LimitDocument, network::AddressRange,
 };
 
 use super::{
@@ -152,32 +152,18 @@ fn passwords(passwords: &PasswordAuthentication) -> Vec<String> {
 
 /// One entry of the limits, as an item of a list.
 fn limit(limit: &Limit) -> Vec<String> {
-    // Every field by name: one that is forgotten would be lost to `import`.
-    let LimitDocument {
-        groups,
-        owner_kind,
-        projects,
-        max_scope,
-        max_lifetime,
-        max_idle,
-        max_unused,
-        max_per_owner,
-        description,
-    } = LimitDocument::from(limit);
+    let LimitDocument { groups, owner_kind, projects, .. } = LimitDocument::from(limit);
     let texts = |key: &str, texts: Option<&Vec<String>>| {
         texts.map_or_else(Vec::new, |texts| list(key, &scalars(texts.iter().map(String::as_str))))
     };
-    let one = |key: &str, value: Option<String>| value.map(|value| format!("{key}: {value}"));
     let kinds = owner_kind.map(|kinds| kinds.iter().map(|kind| kind.word().to_owned()).collect());
     let mut keys = texts("groups", groups.as_ref());
     keys.extend(texts("owner_kind", kinds.as_ref()));
     keys.extend(texts("projects", projects.as_ref()));
-    keys.extend(one("max_scope", max_scope.map(|scope| scope.to_string())));
-    keys.extend(one("max_lifetime", max_lifetime));
-    keys.extend(one("max_idle", max_idle));
-    keys.extend(one("max_unused", max_unused));
-    keys.extend(one("max_per_owner", max_per_owner.map(|count| count.to_string())));
-    keys.extend(one("description", description.as_deref().map(scalar)));
+    keys.extend(limit.texts().map(|(key, text)| match text {
+        LimitText::Plain(text) => format!("{key}: {text}"),
+        LimitText::Written(text) => format!("{key}: {}", scalar(&text)),
+    }));
     if keys.is_empty() {
         keys.push("{}".to_owned());
     }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
-    model::{GroupName, Holders, Limit, OwnerKind, Pattern, Permission, Scope, limit::BadPattern},
+    model::{
+        BadPattern, GroupName, Holders, Limit, LimitReader, OwnerKind, Pattern, Period, Permission, Scope,
+    },
     yaml::{
         Code, Diagnostic, Diagnostics, Mark, Severity,
         node::At,
@@ -50,7 +52,7 @@ fn entry(at: &At<'_>, out: &mut Diagnostics) -> LimitEntry {
         refuse_empty(&list, key, out);
         Some(list)
     };
-    let limit = Limit {
+    let owners = Limit {
         groups: list("groups", out).and_then(|at| groups(&at, out)),
         owner_kinds: list("owner_kind", out).map(|at| owner_kinds(&at, out)).unwrap_or_default(),
         projects: list("projects", out)
@@ -58,15 +60,35 @@ fn entry(at: &At<'_>, out: &mut Diagnostics) -> LimitEntry {
                 names(&at, Code::DuplicateEntry, without_case, out).into_iter().map(str::to_owned).collect()
             })
             .unwrap_or_default(),
-        max_scope: at.get("max_scope").and_then(|at| at.text()?.parse::<Scope>().ok()),
-        max_lifetime: at.get("max_lifetime").and_then(|at| period(&at, out)),
-        max_idle: at.get("max_idle").and_then(|at| period(&at, out)),
-        max_unused: at.get("max_unused").and_then(|at| period(&at, out)),
-        max_per_owner: at.get("max_per_owner").and_then(|at| whole_number(&at, out)),
-        description: at.get("description").and_then(|at| pattern(&at, out)),
+        ..Limit::default()
     };
+    let limit = owners.with(&mut Reader { at, out });
     let keys = at.entries().map(|(key, value)| (key.to_owned(), value.key.place.clone())).collect();
     LimitEntry { limit, place: at.key.place.clone(), keys }
+}
+
+/// Reads what an entry at `at` says of tokens.
+struct Reader<'a, 'b> {
+    at: &'a At<'b>,
+    out: &'a mut Diagnostics,
+}
+
+impl LimitReader for Reader<'_, '_> {
+    fn scope(&mut self, key: &'static str) -> Option<Scope> {
+        self.at.get(key)?.text()?.parse().ok()
+    }
+
+    fn period(&mut self, key: &'static str) -> Option<Period> {
+        period(&self.at.get(key)?, self.out)
+    }
+
+    fn count(&mut self, key: &'static str) -> Option<u32> {
+        whole_number(&self.at.get(key)?, self.out)
+    }
+
+    fn pattern(&mut self, key: &'static str) -> Option<Pattern> {
+        pattern(&self.at.get(key)?, self.out)
+    }
 }
 
 /// Whether everything that says whom the entry is for could be read: otherwise what it seems to

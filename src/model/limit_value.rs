@@ -1,0 +1,143 @@
+//! The kinds of values that limits have: how one is written, read, shown and compared.
+
+use super::{Pattern, Period, Scope, lifetime::BadPeriod};
+
+/// A value of a limit.
+pub trait LimitValue: Sized {
+    /// Its form in JSON.
+    type Written;
+    /// Whether it is a length of time.
+    const IS_PERIOD: bool = false;
+
+    /// As it is written.
+    fn written(&self) -> Self::Written;
+
+    /// The value that is `written`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be enforced.
+    fn read(written: &Self::Written) -> Result<Self, String>;
+
+    /// As it is shown.
+    fn text(&self) -> LimitText;
+
+    /// Whether every token that `before` admits is admitted by this.
+    fn admits_all_of(&self, before: &Self) -> bool;
+}
+
+/// A value of a limit as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitText {
+    /// A word of a policy or a number, which can be written without quotes.
+    Plain(String),
+    /// What somebody wrote.
+    Written(String),
+}
+
+/// What reads the values of one entry, each by its key.
+pub trait LimitReader {
+    /// A scope.
+    fn scope(&mut self, key: &'static str) -> Option<Scope>;
+    /// A length of time.
+    fn period(&mut self, key: &'static str) -> Option<Period>;
+    /// A count of at least one.
+    fn count(&mut self, key: &'static str) -> Option<u32>;
+    /// A regular expression.
+    fn pattern(&mut self, key: &'static str) -> Option<Pattern>;
+}
+
+/// Whether the limit `now` admits every token that `before` does; `None` admits all.
+pub(super) fn is_no_narrower<T: LimitValue>(now: Option<&T>, before: Option<&T>) -> bool {
+    match (now, before) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(now), Some(before)) => now.admits_all_of(before),
+    }
+}
+
+impl LimitValue for Scope {
+    type Written = Self;
+
+    fn written(&self) -> Self {
+        *self
+    }
+
+    fn read(written: &Self) -> Result<Self, String> {
+        Ok(*written)
+    }
+
+    fn text(&self) -> LimitText {
+        LimitText::Plain(self.to_string())
+    }
+
+    fn admits_all_of(&self, before: &Self) -> bool {
+        self >= before
+    }
+}
+
+impl LimitValue for Period {
+    type Written = String;
+    const IS_PERIOD: bool = true;
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(written: &String) -> Result<Self, String> {
+        written.parse().map_err(|error: BadPeriod| error.to_string())
+    }
+
+    fn text(&self) -> LimitText {
+        LimitText::Plain(self.to_string())
+    }
+
+    fn admits_all_of(&self, before: &Self) -> bool {
+        self >= before
+    }
+}
+
+/// How many tokens an owner may have.
+impl LimitValue for u32 {
+    type Written = Self;
+
+    fn written(&self) -> Self {
+        *self
+    }
+
+    fn read(written: &Self) -> Result<Self, String> {
+        match written {
+            0 => Err("`0` lets nobody have a token; use `permissions.use`".to_owned()),
+            count => Ok(*count),
+        }
+    }
+
+    fn text(&self) -> LimitText {
+        LimitText::Plain(self.to_string())
+    }
+
+    fn admits_all_of(&self, before: &Self) -> bool {
+        self >= before
+    }
+}
+
+impl LimitValue for Pattern {
+    type Written = String;
+
+    fn written(&self) -> String {
+        self.as_str().to_owned()
+    }
+
+    fn read(written: &String) -> Result<Self, String> {
+        Self::new(written).map_err(|error| error.to_string())
+    }
+
+    fn text(&self) -> LimitText {
+        LimitText::Written(self.as_str().to_owned())
+    }
+
+    /// Nobody can tell which of two patterns matches more.
+    fn admits_all_of(&self, before: &Self) -> bool {
+        self == before
+    }
+}
