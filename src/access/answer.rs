@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{Credentials, Decision, Held, Operation, Origin, Reason, Request, TokenOwner, decide};
+use super::{
+    Credentials, Decision, GitRequest, Held, Operation, Origin, Reason, Request, TokenOwner, decide,
+};
 use crate::model::{
     ClientAddressSource, Permission, Question, Restriction, Scope, SettingKey, Settings, TokenId, TokenScope,
 };
@@ -30,12 +32,15 @@ pub fn answer(settings: &Settings, sender: &TokenOwner, question: &Question) -> 
         ClientAddressSource::Peer => Vec::new(),
         ClientAddressSource::Header { name, .. } => lines_of(name.as_str(), &question.headers),
     };
+    let (path, query) = question.path.split_once('?').unwrap_or((&question.path, ""));
     let request = Request {
         origin: Origin::Connection { peer: question.from, header_lines },
         method: &question.method,
-        path: &question.path,
+        path,
         credentials: credentials(sender, question.token),
-        operation: question.creates.map_or(Operation::Enter, |scope| Operation::CreateOwn { scope }),
+        operation: question
+            .creates
+            .map_or_else(|| entering(&question.method, path, query), |scope| Operation::CreateOwn { scope }),
         // The token never expires.
         at: Timestamp::MIN,
     };
@@ -48,6 +53,14 @@ pub fn answer(settings: &Settings, sender: &TokenOwner, question: &Question) -> 
         client: request.origin.client(&settings.client_address).ok(),
         rests_on: rests_on(question, denied, settings),
     }
+}
+
+/// What a request is that creates nothing: one of Git, or what its method says.
+fn entering(method: &str, path: &str, query: &str) -> Operation {
+    let segments: Vec<&str> = path.split('/').collect();
+    let service = query.split('&').find_map(|pair| pair.strip_prefix("service="));
+    let request = GitRequest::of(method, &segments, service);
+    request.map_or(Operation::Enter, |request| Operation::Git { needs: request.needs() })
 }
 
 fn lines_of(header: &str, headers: &[(String, String)]) -> Vec<String> {
@@ -126,6 +139,35 @@ mod tests {
         assert_eq!(denied(None), Some(Reason::InvalidCredentials));
         assert_eq!(denied(Some(Scope::ReadWrite)), None);
         assert_eq!(denied(Some(Scope::ReadOnly)), Some(Reason::Scope));
+    }
+
+    #[test]
+    fn git_reads_and_writes_by_what_it_asks_for_and_not_by_its_method() {
+        let settings = Settings::initial(GroupName::new("administrators"));
+        let denied = |method: &str, path: &str| {
+            let (method, path) = (method.to_owned(), format!("/scm/PLAT/app.git/{path}"));
+            let question =
+                Question { token: Some(Scope::ReadOnly), method, path, creates: None, ..question() };
+            answer(&settings, &sender(), &question).denied
+        };
+        for (method, path) in [
+            ("GET", "info/refs?service=git-upload-pack"),
+            ("POST", "git-upload-pack"),
+            ("GET", "info/lfs/locks"),
+            ("GET", "HEAD"),
+        ] {
+            assert_eq!(denied(method, path), None, "{method} {path}");
+        }
+        for (method, path) in [
+            ("GET", "info/refs?service=git-receive-pack"),
+            ("GET", "info/refs?a=b&service=git-receive-pack"),
+            ("POST", "git-receive-pack"),
+            ("POST", "info/lfs/objects/batch"),
+            ("POST", "info/lfs/locks/verify"),
+            ("POST", "anything"),
+        ] {
+            assert_eq!(denied(method, path), Some(Reason::Scope), "{method} {path}");
+        }
     }
 
     type Refusal<'a> = (SettingKey, &'a Question, fn(&mut Settings));

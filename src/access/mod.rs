@@ -11,6 +11,7 @@
 mod answer;
 mod client_address;
 mod decision;
+mod git;
 pub mod limits;
 mod operation;
 mod relocation;
@@ -21,6 +22,7 @@ pub(crate) mod samples;
 pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};
 pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
+pub use git::GitRequest;
 pub use operation::{Operation, Target};
 pub use relocation::Relocation;
 pub use request::{Credentials, Held, Origin, Passed, PassedKind, Person, Request, TokenOwner};

@@ -62,8 +62,7 @@ impl Operation {
     pub fn needs(&self, method: &str) -> Scope {
         match self {
             Self::Git { needs } => *needs,
-            _ if Scope::ReadOnly.allows(method) => Scope::ReadOnly,
-            _ => Scope::ReadWrite,
+            _ => Scope::needed_for(method),
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct Question {
     pub token: Option<Scope>,
     /// The HTTP method, upper case.
     pub method: String,
-    /// The path, without the query.
+    /// The path; behind a `?` the query, which Git asks with.
     pub path: String,
     /// The address that it would come from: the other end of the connection.
     pub from: IpAddr,

@@ -27,6 +27,12 @@ impl Scope {
         }
     }
 
+    /// The scope that `method` takes.
+    #[must_use]
+    pub fn needed_for(method: &str) -> Self {
+        if Self::ReadOnly.allows(method) { Self::ReadOnly } else { Self::ReadWrite }
+    }
+
     /// The number for it in the token REST and in stores: 1 read-only, 2 read-write.
     #[must_use]
     pub fn number(self) -> u8 {

@@ -121,8 +121,3 @@ fn beside_git(method: &str, segments: &[&str], target: &Target) -> Result<Kind, 
     }
     Ok(Kind::Rest)
 }
-
-/// What a method takes that means what it says.
-fn by_verb(method: &str) -> Scope {
-    if Scope::ReadOnly.allows(method) { Scope::ReadOnly } else { Scope::ReadWrite }
-}

@@ -1,10 +1,10 @@
-//! The requests of Git and LFS over HTTP, by the end of their path (`gitprotocol-http`, `git-lfs` `docs/api`).
+//! The requests of Git and LFS over HTTP.
 
 use super::{
-    Ambiguous, Kind, by_verb,
+    Ambiguous, Kind,
     target::{Target, is_word},
 };
-use crate::model::Scope;
+use crate::{access::GitRequest, model::Scope};
 
 /// What a path of Git ends with.
 const WORDS: [&str; 8] =
@@ -18,32 +18,19 @@ pub(super) fn below_prefix(method: &str, segments: &[&str], target: &Target) -> 
             is_word(Some(segment), word)?;
         }
     }
-    Ok(kind(method, segments, target)?.unwrap_or_else(|| Kind::Git(by_verb(method))))
+    Ok(kind(method, segments, target)?.unwrap_or_else(|| Kind::Git(Scope::needed_for(method))))
 }
 
 /// What a request of Git or LFS does, wherever it is sent to; `None` when it is none.
 pub(super) fn kind(method: &str, segments: &[&str], target: &Target) -> Result<Option<Kind>, Ambiguous> {
-    let segments = segments.strip_suffix(&[""]).unwrap_or(segments);
-    Ok(match segments {
-        [.., "info", "lfs", "objects", "batch"] if method == "POST" => Some(Kind::LfsBatch),
-        // Who may verify locks may push.
-        [.., "info", "lfs", "locks", "verify"] => Some(Kind::Lfs(Scope::ReadWrite)),
-        [.., "info", "lfs", _] | [.., "info", "lfs", _, _] | [.., "info", "lfs", _, _, _] => {
-            Some(Kind::Lfs(by_verb(method)))
-        }
-        [.., "info", "refs"] => Some(Kind::Git(advertised(target)?.max(by_verb(method)))),
-        [.., "git-receive-pack"] => Some(Kind::Git(Scope::ReadWrite)),
-        [.., "git-upload-pack"] if method == "POST" => Some(Kind::Git(Scope::ReadOnly)),
-        _ => None,
-    })
-}
-
-/// What the service takes that `info/refs` is asked about. Without one it is Git of long ago, which only reads.
-fn advertised(target: &Target) -> Result<Scope, Ambiguous> {
     let mut services = target.values("service");
-    match (services.next(), services.next()) {
-        (_, Some(_)) => Err(Ambiguous::Service),
-        (None | Some("git-upload-pack"), None) => Ok(Scope::ReadOnly),
-        (Some(_), None) => Ok(Scope::ReadWrite),
+    let request = GitRequest::of(method, segments, services.next());
+    if request.is_some() && services.next().is_some() {
+        return Err(Ambiguous::Service);
     }
+    Ok(request.map(|request| match request {
+        GitRequest::Git(needs) => Kind::Git(needs),
+        GitRequest::Lfs(needs) => Kind::Lfs(needs),
+        GitRequest::LfsBatch => Kind::LfsBatch,
+    }))
 }
