@@ -64,6 +64,8 @@ pub struct Known {
     pub sender: Option<Person>,
     /// Whose tokens it is about; `None` when that one is not known.
     pub owner: Option<TokenOwner>,
+    /// Whose the token is that it changes or revokes; `None` when nobody knows. A path can name another owner.
+    pub holder: Option<Owner>,
 }
 
 /// What has to be found out before a request is judged.
@@ -75,6 +77,8 @@ pub struct Wanted<'a> {
     pub sender: Sender<'a>,
     /// The owner at this place.
     pub owner: Option<&'a OwnerPath>,
+    /// Whose the token with this identifier is.
+    pub holder: Option<&'a TokenId>,
 }
 
 /// How to find out who sends a request.
@@ -180,7 +184,12 @@ pub fn wanted<'a>(class: &'a Class, presented: &'a Presented) -> Wanted<'a> {
         Presented::Session | Presented::OtherBearer { .. } => Sender::Asked,
         Presented::None | Presented::Bitbucket { .. } | Presented::Ours | Presented::Unknown => Sender::Any,
     };
-    Wanted { token, sender, owner: request.and_then(|request| request.owner()) }
+    Wanted {
+        token,
+        sender,
+        owner: request.and_then(|request| request.owner()),
+        holder: request.and_then(|request| request.token()),
+    }
 }
 
 /// What becomes of the request in `case`.

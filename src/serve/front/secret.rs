@@ -52,16 +52,21 @@ pub enum Presented {
     Unknown,
 }
 
-/// Credentials that could be read in two ways, so that nobody is asked which one was meant.
+/// A head that could be read in two ways, so that nobody is asked which one was meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Odd {
     /// There are several.
     #[error("a request has one `Authorization`, and nothing of the kind in its query beside that")]
     Several,
+    /// A header says that the method is another one than the request has.
+    #[error("a request has one method, and no header that says another one")]
+    Method,
 }
 
 /// The schemes of what servers and apps sign for one another.
 const SIGNED: [&str; 3] = ["oauth", "jwt", "negotiate"];
+/// Headers that some servers take the method from.
+const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-method-override", "x-http-method"];
 /// The user that stands for whoever the token is of that comes with it.
 const ANY_USER: &str = "x-token-auth";
 
@@ -70,8 +75,11 @@ impl Presented {
     ///
     /// # Errors
     ///
-    /// When that are several credentials.
+    /// When that are several credentials, or a header says that the method is another one.
     pub fn of(headers: &HeaderMap, class: &Class) -> Result<Self, Odd> {
+        if headers.keys().any(|name| OVERRIDES.contains(&name.as_str().replace('_', "-").as_str())) {
+            return Err(Odd::Method);
+        }
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let in_query = class.has_credentials_in_query;
         match (lines.next(), lines.next(), lines.next()) {

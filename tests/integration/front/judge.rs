@@ -94,6 +94,10 @@ fn known(class: &Class, presented: &Presented, sent: Sent) -> Known {
             Sender::Asked => sent.answers_to(),
         },
         owner: wanted.owner.and_then(place),
+        holder: wanted
+            .holder
+            .and_then(|id| TOKENS.iter().find(|token| token.id == id.as_str()))
+            .map(|token| token.owner.parse().unwrap()),
     }
 }
 

@@ -4,7 +4,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD},
 };
-use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use tokenwarden::{
     model::{TokenId, TokenSecret, UserName},
     serve::front::{
@@ -229,6 +229,17 @@ fn what_oauth_sends_in_a_query_is_a_credential_and_none_beside_another() {
         let found = asked(&target, &HeaderMap::new());
         assert_eq!(found, Ok(Presented::OtherBearer { authorization: None }), "{query}");
         assert_eq!(asked(&target, &both), Err(Odd::Several), "{query}");
+    }
+}
+
+#[test]
+fn a_header_that_says_another_method_is_refused() {
+    for name in ["X-HTTP-Method-Override", "x_http_method_override", "X-Method-Override", "X-HTTP-Method"] {
+        let mut headers = headers(&[basic("mary", "pw").as_bytes()]);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("PUT"));
+        for target in ["/rest/api/latest/users", "/projects", "/scm/P/r.git/HEAD"] {
+            assert_eq!(Presented::of(&headers, &class("GET", target)), Err(Odd::Method), "{name} {target}");
+        }
     }
 }
 

@@ -94,9 +94,11 @@ const CREATE_FOR_REPOSITORY: (&str, &str) = ("PUT", "/rest/access-tokens/1.0/pro
 const CHANGE: (&str, &str) = ("POST", "/rest/access-tokens/latest/users/mary/100000000001");
 const CHANGE_OF_BOB: (&str, &str) = ("POST", "/rest/access-tokens/latest/users/bob/100000000010");
 const REVOKE: (&str, &str) = ("DELETE", "/rest/access-tokens/latest/users/mary/100000000001");
+const REVOKE_OF_BOB_AS_OWN: (&str, &str) = ("DELETE", "/rest/access-tokens/latest/users/mary/100000000010");
+const CHANGE_OF_ROOT_AS_OF_BOB: (&str, &str) = ("POST", "/rest/access-tokens/latest/users/bob/100000000009");
 const REVOKE_OF_BOB: (&str, &str) = ("DELETE", "/rest/access-tokens/latest/users/bob/100000000010");
 const REVOKE_OF_ROOT: (&str, &str) = ("DELETE", "/rest/access-tokens/latest/users/root/100000000009");
-const REVOKE_OF_NOBODY: (&str, &str) = ("DELETE", "/rest/access-tokens/latest/users/nobody/100000000009");
+const REVOKE_OF_NOBODY: (&str, &str) = ("DELETE", "/rest/access-tokens/latest/users/nobody/199999999999");
 const ADMINISTER: (&str, &str) = ("PUT", "/rest/access-tokens/latest/settings");
 
 // Bodies.
@@ -116,6 +118,7 @@ const RENAME_BADLY: &str = r#"{"name": "mine"}"#;
 const TO_READ: &str = r#"{"permissions": ["REPO_READ"]}"#;
 const TO_WRITE: &str = r#"{"permissions": ["REPO_ADMIN"]}"#;
 const PROLONG: &str = r#"{"permissions": ["REPO_READ"], "expiryDays": 900}"#;
+const LISTED: &str = r#"["OPS-1", ["REPO_READ"], 30]"#;
 const TWICE: &str =
     r#"{"name": "OPS-1", "permissions": ["REPO_READ"], "expiryDays": 30, "expiryDays": 9000}"#;
 const OTHER_CASE: &str = r#"{"name": "OPS-1", "permissions": ["REPO_READ"], "ExpiryDays": 9000}"#;
@@ -341,6 +344,7 @@ pub(crate) const ROWS: &[Row] = &[
     with(RENAME, row(CREATE, Session("mary"), BOTS_WRITE, "create-read-write")),
     with("", row(CREATE, Session("mary"), OPEN, "bad-request")),
     with("[]", row(CREATE, Session("mary"), OPEN, "bad-request")),
+    with(LISTED, row(CREATE, Session("mary"), LIMITS, "bad-request")),
     with(TWICE, row(CREATE, Session("mary"), LIMITS, "bad-request")),
     with(OTHER_CASE, row(CREATE, Session("mary"), LIMITS, "bad-request")),
     with(READS, row(CREATE, Session("mary"), LIMITS, PASS)),
@@ -389,6 +393,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(REVOKE_OF_ROOT, Session("root"), OPEN, PASS),
     row(REVOKE_OF_NOBODY, Session("sam"), ADMINS, "administrator"),
     row(REVOKE_OF_NOBODY, Session("root"), OPEN, PASS),
+    row(REVOKE_OF_BOB_AS_OWN, Session("mary"), ADMINS, "unknown-owner"),
+    with(TO_READ, row(CHANGE_OF_ROOT_AS_OF_BOB, Session("sam"), ADMINS, "unknown-owner")),
     row(ADMINISTER, Session("mary"), OPEN, "administrator"),
     row(ADMINISTER, Session("root"), OPEN, PASS),
     row(ADMINISTER, DeadSession, OPEN, "unknown-sender"),

@@ -90,7 +90,8 @@ fn begins_with(segments: &[&str], words: &[String]) -> Result<bool, Ambiguous> {
 pub(super) fn is_word(segment: Option<&str>, word: &str) -> Result<bool, Ambiguous> {
     match segment {
         Some(segment) if segment == word => Ok(true),
-        Some(segment) if folded(segment) == folded(word) => Err(Ambiguous::Case),
+        Some(segment) if segment.eq_ignore_ascii_case(word) => Err(Ambiguous::Case),
+        Some(segment) if !segment.is_ascii() && folded(segment) == folded(word) => Err(Ambiguous::Case),
         _ => Ok(false),
     }
 }

@@ -20,6 +20,15 @@ pub enum TokenRequest {
 }
 
 impl TokenRequest {
+    /// The token that is to be changed or revoked; `None` when it is about no one token.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenId> {
+        match self {
+            Self::Change(_, id) | Self::Revoke(_, id) => Some(id),
+            Self::Create(_) | Self::Administer => None,
+        }
+    }
+
     /// Whose tokens it is about; `None` when it is about all.
     #[must_use]
     pub fn owner(&self) -> Option<&OwnerPath> {

@@ -59,7 +59,9 @@ pub(super) struct TokenBody {
 
 impl TokenBody {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, BadBody> {
-        serde_json::from_slice(bytes).map_err(|_| BadBody::Form)
+        // A list of the values would be read as well.
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
+        serde_json::from_slice(bytes).ok().filter(|_| is_object).ok_or(BadBody::Form)
     }
 
     /// How far it is to reach; `None` when that is left open. A permission that nobody knows is not for reading.

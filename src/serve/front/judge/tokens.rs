@@ -21,6 +21,12 @@ pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, 
     let entered = permit(case, &Operation::Enter)?;
     let sender = entered.caller().person();
     let owner = case.known.owner.as_ref();
+    if let (Some(owner), Some(holder)) = (owner, &case.known.holder)
+        && owner.name().folded() != holder.folded()
+    {
+        // Whose rights would count, those of the one in the path or of the other, the server behind alone knows.
+        return Err(Reason::UnknownOwner.into());
+    }
     match request {
         TokenRequest::Administer => pass(case, &Operation::WriteSettings),
         TokenRequest::Revoke(..) => pass(case, &Operation::Revoke(target(sender, owner))),

@@ -65,10 +65,9 @@ fn begins_as_one(text: &[u8], (standard, urls): (bool, bool)) -> bool {
         byte if byte.is_ascii_alphanumeric() => Some(*byte),
         _ => None,
     });
-    let head: Vec<u8> = kept.take(HEAD).collect();
-    // Whole groups of four, so that nothing is padded.
-    let whole = head.get(..head.len() / 4 * 4).unwrap_or_default();
-    let bytes = SecretSlice::from(STANDARD.decode(whole).unwrap_or_default());
+    // Filled up, so that a text of any length has a reading.
+    let head: Vec<u8> = kept.chain(std::iter::repeat(b'A')).take(HEAD).collect();
+    let bytes = SecretSlice::from(STANDARD.decode(head).unwrap_or_default());
     let bytes = bytes.expose_secret().trim_ascii_start();
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits >= DIGITS_AT_LEAST && bytes.get(digits) == Some(&b':')
