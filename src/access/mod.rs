@@ -14,6 +14,7 @@ mod decision;
 mod git;
 pub mod limits;
 mod operation;
+mod reason;
 mod relocation;
 mod request;
 #[cfg(test)]
@@ -21,8 +22,9 @@ pub(crate) mod samples;
 
 pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};
-pub use decision::{Caller, Decision, Permit, Reason, admit, decide, looks_at_password};
+pub use decision::{Caller, Decision, Permit, admit, decide, looks_at_password};
 pub use git::GitRequest;
 pub use operation::{Operation, Target};
+pub use reason::Reason;
 pub use relocation::Relocation;
 pub use request::{Credentials, Held, Origin, Passed, PassedKind, Person, Request, TokenOwner};
