@@ -67,14 +67,6 @@ impl PlanView {
 /// Whether it is one of the changes for which callers are refused.
 fn refuses_callers(change: &Change) -> bool {
     let Change::Setting { before, after } = change else { return false };
-    let closes = before.step_to(after) == Step::Close;
-    match before.key() {
-        SettingKey::Permission(Permission::Use) | SettingKey::Networks => closes,
-        SettingKey::ClientAddress => true,
-        SettingKey::Permission(
-            Permission::Create | Permission::CreateReadWrite | Permission::ManageOthers,
-        )
-        | SettingKey::PasswordAuthentication
-        | SettingKey::Limits => false,
-    }
+    before.rail_to(after) == Some(RailClass::RefusedCallers)
+        || before.key() == SettingKey::Permission(Permission::Use) && before.step_to(after) == Step::Close
 }

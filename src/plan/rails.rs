@@ -7,9 +7,8 @@ use std::{collections::BTreeMap, fmt};
 use jiff::Timestamp;
 
 use crate::model::{
-    AllowedNetworks, Holders, Period, SettingKey, SettingValue, Token,
+    AllowedNetworks, Holders, Period, SettingValue, Token,
     rails::{Rail, RailClass, Rails},
-    settings::Step,
 };
 
 use super::{ApprovedPlan, Change, Phase, Plan, PlannedChange, Purpose, Spent, TokenStep};
@@ -224,14 +223,7 @@ pub(super) fn rail_of(change: &Change, now: Timestamp) -> Option<RailClass> {
             TokenStep::Narrow { .. } => Some(RailClass::Narrowings),
             TokenStep::Unmark => None,
         },
-        Change::Setting { before, after } => match (before.key(), before.step_to(after)) {
-            (SettingKey::Permission(_), Step::Close | Step::Replace) => Some(RailClass::WithdrawnGroups),
-            (SettingKey::Networks, Step::Close | Step::Replace) | (SettingKey::ClientAddress, _) => {
-                Some(RailClass::RefusedCallers)
-            }
-            (SettingKey::Permission(_) | SettingKey::Networks, Step::Open)
-            | (SettingKey::PasswordAuthentication | SettingKey::Limits, _) => None,
-        },
+        Change::Setting { before, after } => before.rail_to(after),
     }
 }
 

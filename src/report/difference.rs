@@ -67,27 +67,18 @@ pub(super) fn of_setting(plan: &PlanView, group: &[&PlannedChange]) -> Vec<Line>
     match (before, after) {
         (SettingValue::Holders(_, before), SettingValue::Holders(_, after)) => holders(before, after),
         (SettingValue::Networks(before), SettingValue::Networks(after)) => networks(plan, before, after),
-        (SettingValue::ClientAddress(before), SettingValue::ClientAddress(after)) => {
-            let moved = plan.refused_use.of_unknown_address;
+        (SettingValue::Limits(before), SettingValue::Limits(after)) => limits(before, after),
+        (before, after) => {
+            let moved = match before {
+                SettingValue::ClientAddress(_) => plan.refused_use.of_unknown_address,
+                _ => 0,
+            };
             let unknown = format!(
                 "{moved} owners who used tokens lately may be refused: where they are seen then is not known"
             );
             let lines = [note(escape_whole(&format!("{before} -> {after}")))];
             lines.into_iter().chain((moved > 0).then(|| note(unknown))).collect()
         }
-        (SettingValue::PasswordAuthentication(before), SettingValue::PasswordAuthentication(after)) => {
-            vec![note(escape_whole(&format!("{before} -> {after}")))]
-        }
-        (SettingValue::Limits(before), SettingValue::Limits(after)) => limits(before, after),
-        // Changes of one setting have values of one setting.
-        (
-            SettingValue::Holders(..)
-            | SettingValue::Networks(_)
-            | SettingValue::ClientAddress(_)
-            | SettingValue::PasswordAuthentication(_)
-            | SettingValue::Limits(_),
-            _,
-        ) => Vec::new(),
     }
 }
 

@@ -71,12 +71,21 @@ impl Settings {
     /// `administrators` manage those of others, and nothing else is restricted.
     #[must_use]
     pub fn initial(administrators: GroupName) -> Self {
+        let mut settings = Self::unrestricted();
+        settings.permissions.manage_others = Holders::of([administrators]);
+        settings
+    }
+
+    /// Those of a server that has none: everyone may use and create tokens from everywhere, and nobody manages those
+    /// of others.
+    #[must_use]
+    pub fn unrestricted() -> Self {
         Self {
             permissions: Permissions {
                 use_tokens: Holders::Everyone,
                 create: Holders::Everyone,
                 create_read_write: Holders::Everyone,
-                manage_others: Holders::of([administrators]),
+                manage_others: Holders::Nobody,
             },
             networks: AllowedNetworks::Anywhere,
             client_address: ClientAddressSource::Peer,

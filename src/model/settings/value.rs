@@ -1,13 +1,13 @@
 //! The value of one setting, whichever it is: what changes, plans and servers do with all settings alike.
 
-use std::iter;
+use std::{fmt, iter};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{
     AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, PasswordAuthentication, Permission,
-    Reach, Verb, limit::LimitDocument, permission::Groups,
+    Reach, Verb, limit::LimitDocument, permission::Groups, rails::RailClass,
 };
 
 use super::{
@@ -93,6 +93,19 @@ impl SettingValue {
         }
     }
 
+    /// The rail that going from `self` to `after` counts for; `None` for what only opens or can be set back at once.
+    #[must_use]
+    pub fn rail_to(&self, after: &Self) -> Option<RailClass> {
+        match (self, self.step_to(after)) {
+            (Self::Holders(..), Step::Close | Step::Replace) => Some(RailClass::WithdrawnGroups),
+            (Self::Networks(_), Step::Close | Step::Replace) | (Self::ClientAddress(_), _) => {
+                Some(RailClass::RefusedCallers)
+            }
+            (Self::Holders(..) | Self::Networks(_), Step::Open)
+            | (Self::PasswordAuthentication(_) | Self::Limits(_), _) => None,
+        }
+    }
+
     /// What is open when both are; `None` when there is no such value.
     fn union(&self, other: &Self) -> Option<Self> {
         match (self, other) {
@@ -154,6 +167,18 @@ impl SettingValue {
                 let limits = entries.iter().enumerate().map(|(index, entry)| limit(entry, index).ok());
                 limits.collect::<Option<_>>().map(Self::Limits)
             }
+        }
+    }
+}
+
+impl fmt::Display for SettingValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Holders(_, holders) => holders.fmt(f),
+            Self::Networks(networks) => networks.fmt(f),
+            Self::ClientAddress(source) => source.fmt(f),
+            Self::PasswordAuthentication(passwords) => passwords.fmt(f),
+            Self::Limits(limits) => write!(f, "{} limits", limits.len()),
         }
     }
 }

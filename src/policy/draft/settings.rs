@@ -188,24 +188,7 @@ fn reads_back(settings: &Settings, key: SettingKey, lines: &[String]) -> bool {
 }
 
 fn asks_for(policy: &Policy, settings: &Settings, key: SettingKey) -> bool {
-    match key {
-        SettingKey::Permission(permission) => {
-            let asked = policy.permissions.get(&permission).map(|set| &set.value);
-            asked == Some(settings.permissions.of(permission))
-        }
-        SettingKey::Networks => policy.networks.get().map(|set| &set.value) == Some(&settings.networks),
-        SettingKey::ClientAddress => {
-            policy.client_address.get().map(|set| &set.value) == Some(&settings.client_address)
-        }
-        SettingKey::PasswordAuthentication => {
-            let asked = policy.password_authentication.get().map(|set| &set.value);
-            asked == Some(&settings.password_authentication)
-        }
-        SettingKey::Limits => policy.limits.get().is_some_and(|set| {
-            let asked = set.value.iter().map(|entry| &entry.limit);
-            asked.eq(&settings.limits)
-        }),
-    }
+    policy.wanted(key).is_some_and(|wanted| wanted.value == settings.value(key))
 }
 
 /// `text` without line ends and other characters that a comment should not have.

@@ -4,10 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::{
-    AllowedNetworks, ClientAddressSource, Holders, PasswordAuthentication, Settings, UserName,
-    password::PasswordExceptions, settings::Permissions,
-};
+use crate::model::{PasswordAuthentication, Settings, UserName, password::PasswordExceptions};
 
 /// The configuration as the server has it. Fields that are not known survive the round trip.
 #[derive(Clone, Deserialize, Serialize)]
@@ -45,21 +42,9 @@ impl PasswordConfiguration {
     }
 }
 
-/// The settings of a server that has no other one than `password_authentication`: everybody may use
-/// tokens, from everywhere.
-pub(in crate::targets) fn settings(password_authentication: PasswordAuthentication) -> Settings {
-    Settings {
-        permissions: Permissions {
-            use_tokens: Holders::Everyone,
-            create: Holders::Everyone,
-            create_read_write: Holders::Everyone,
-            manage_others: Holders::Nobody,
-        },
-        networks: AllowedNetworks::Anywhere,
-        client_address: ClientAddressSource::Peer,
-        password_authentication,
-        limits: Vec::new(),
-    }
+/// The settings of a server that has no other one than `password_authentication`.
+pub(super) fn settings(password_authentication: PasswordAuthentication) -> Settings {
+    Settings { password_authentication, ..Settings::unrestricted() }
 }
 
 #[cfg(test)]

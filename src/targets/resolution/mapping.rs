@@ -14,7 +14,6 @@ use crate::{
         mapping::{Entries, Field},
         network::{AddressRange, network_text},
     },
-    targets::bitbucket::passwords,
 };
 
 use super::place::{flag, number, place, put, put_texts, texts};
@@ -24,7 +23,7 @@ type Fields = BTreeMap<SettingKey, Field>;
 /// The settings in `document`, and why some of `fields` could not be read. Those that could not, and those
 /// without a field, are as a server has them that restricts nothing.
 pub(super) fn read(fields: &Fields, document: &Value) -> (Settings, BTreeMap<SettingKey, String>) {
-    let mut settings = unrestricted();
+    let mut settings = Settings::unrestricted();
     let mut unreadable = BTreeMap::new();
     for (key, field) in fields {
         if let Err(problem) = read_one(*key, field, document, &mut settings) {
@@ -32,11 +31,6 @@ pub(super) fn read(fields: &Fields, document: &Value) -> (Settings, BTreeMap<Set
         }
     }
     (settings, unreadable)
-}
-
-/// The settings of a server that restricts nothing.
-pub(super) fn unrestricted() -> Settings {
-    passwords::settings(PasswordAuthentication::Allowed)
 }
 
 /// The forms of those of `fields` that cannot hold everything.
@@ -281,7 +275,7 @@ mod tests {
             |(everyone, groups, addresses, months, passwords)| {
                 let addresses: AddressSet =
                     addresses.iter().map(|text| text.parse::<AddressRange>().unwrap()).collect();
-                let mut settings = unrestricted();
+                let mut settings = Settings::unrestricted();
                 settings.permissions.create = if everyone {
                     Holders::Everyone
                 } else {
@@ -378,7 +372,7 @@ mod tests {
         };
         let key = SettingKey::Permission(Permission::Use);
         let mut document = json!({"use": {"everyone": true, "groups": [{"name": "Devs", "id": 4}, {"name": "old"}]}, "v": 3});
-        let mut settings = unrestricted();
+        let mut settings = Settings::unrestricted();
         settings.permissions.use_tokens = Holders::of(["ci-bots", "devs"].map(GroupName::from));
         write(key, &field, &settings, &mut document).unwrap();
         let groups = json!([{"name": "Devs", "id": 4}, {"name": "ci-bots"}]);
@@ -397,10 +391,10 @@ mod tests {
             let (settings, unreadable) = read(&fields, &document);
             let problem = &unreadable[&SettingKey::Networks];
             assert!(problem.contains(words), "{problem}");
-            assert_eq!(settings, unrestricted());
+            assert_eq!(settings, Settings::unrestricted());
         }
         let mut document = json!({"allowed": {"10.0.0.1": true}});
-        assert!(write(SettingKey::Networks, &field, &unrestricted(), &mut document).is_err());
+        assert!(write(SettingKey::Networks, &field, &Settings::unrestricted(), &mut document).is_err());
         assert_eq!(document, json!({"allowed": {"10.0.0.1": true}}));
     }
 }

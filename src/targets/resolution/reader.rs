@@ -147,7 +147,7 @@ impl Resolution {
 
     async fn read_settings(&self) -> Result<Known, Cause> {
         let Some(mapping) = &self.options.settings else {
-            return Ok(Known { settings: mapping::unrestricted(), unreadable: BTreeMap::new() });
+            return Ok(Known { settings: Settings::unrestricted(), unreadable: BTreeMap::new() });
         };
         match document(&self.client, mapping).await {
             Ok(document) => {
@@ -158,7 +158,7 @@ impl Resolution {
                 let reason = cause.downcast_ref().and_then(|error| why_unreadable(error, mapping));
                 let Some(reason) = reason else { return Err(cause) };
                 let unreadable = mapping.fields.keys().map(|key| (*key, reason.clone())).collect();
-                Ok(Known { settings: mapping::unrestricted(), unreadable })
+                Ok(Known { settings: Settings::unrestricted(), unreadable })
             }
         }
     }
