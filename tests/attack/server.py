@@ -89,9 +89,18 @@ class Server:
             # Python ignores SIGXFSZ, and so does what it starts: a file over its limit is an error, not the end.
             restore_signals=False,
         )
-        first = json.loads(await self.process.stderr.readline())
-        self.port = int(first["url"].rsplit(":", 1)[1])
+        self.port = int((await self.listening())["url"].rsplit(":", 1)[1])
         self.reading = asyncio.create_task(self.read_log(self.process.stderr))
+
+    async def listening(self) -> dict:
+        """The line of the log that says where the process listens; others may come before it."""
+        before = []
+        while line := await self.process.stderr.readline():
+            told = json.loads(line)
+            if "url" in told:
+                return told
+            before.append(told)
+        raise AssertionError(f"the server did not start: {before}")
 
     async def read_log(self, log: asyncio.StreamReader) -> None:
         """Reads the log as long as somebody is to read it."""
