@@ -185,9 +185,9 @@ impl<R: BufRead + Seek> Snapshot<R> {
         let (mut lines, mut names, mut census) = (self.lines(), self.names(), Census::default());
         lines.go_to(self.tokens_at).ok()?;
         while lines.read().ok()? {
-            match serde_json::from_slice::<OwnerRecord<'_>>(&lines.line) {
-                Ok(token) => census.add(token.owner(&mut names)?),
-                Err(_) => return matches!(lines.record(), Ok(Record::Trailer(_))).then_some(census),
+            match OwnerRecord::read(&lines.line) {
+                Some(token) => census.add(token.owner(&mut names)?),
+                None => return matches!(lines.record(), Ok(Record::Trailer(_))).then_some(census),
             }
         }
         None

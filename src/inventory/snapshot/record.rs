@@ -50,8 +50,11 @@ impl<'a> Record<'a> {
     /// The record that `line` is. Nearly all are of tokens, which are read right away; others once their kind is
     /// known.
     pub(super) fn read(line: &'a [u8]) -> serde_json::Result<Self> {
-        match serde_json::from_slice::<TokenRecord<'_>>(line) {
-            Ok(token) if token.says_its_kind() => Ok(Self::Token(Box::new(token))),
+        // Whether it is UTF-8 is found out once for the line, not for each text in it.
+        let token =
+            str::from_utf8(line).ok().and_then(|line| serde_json::from_str::<TokenRecord<'_>>(line).ok());
+        match token {
+            Some(token) if token.says_its_kind() => Ok(Self::Token(Box::new(token))),
             _ => serde_json::from_slice(line),
         }
     }

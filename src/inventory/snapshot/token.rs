@@ -164,16 +164,75 @@ pub(super) struct OwnerRecord<'a> {
     owner_kind: OwnerKind,
 }
 
-impl OwnerRecord<'_> {
+impl<'a> OwnerRecord<'a> {
+    /// Whose token the record in `line` is of; `None` when it is no record of a token.
+    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+        Self::of_beginning(line).or_else(|| serde_json::from_slice(line).ok())
+    }
+
+    /// What the beginning of `line` says when it is written as this program writes one. Whoever reads the rest
+    /// finds no other owner there: a line with a key twice is no record.
+    fn of_beginning(line: &'a [u8]) -> Option<Self> {
+        let (_, rest) = plain_text(line.strip_prefix(br#"{"record":"token","id":""#)?)?;
+        let (owner, rest) = plain_text(rest.strip_prefix(br#","owner":""#)?)?;
+        rest.strip_prefix(br#","owner_kind":"user","#)?;
+        let owner = Text(Cow::Borrowed(str::from_utf8(owner).ok()?));
+        Some(Self { _record: TokenKind::Token, owner, owner_kind: OwnerKind::User })
+    }
+
     /// The owner, with the names of users from `names`; `None` when it is none of its kind.
     pub(super) fn owner(&self, names: &mut Names) -> Option<Owner> {
         owner(self.owner_kind, &self.owner.0, names)
     }
 }
 
+/// The text before the next quotation mark, and what comes after that; `None` when it has escapes.
+fn plain_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    let (text, rest) = bytes.split_at(end);
+    Some((text, rest.strip_prefix(b"\"")?))
+}
+
 fn owner(kind: OwnerKind, recorded: &str, names: &mut Names) -> Option<Owner> {
     match kind {
         OwnerKind::User => Some(Owner::User(names.user(recorded))),
         kind => Owner::of_record(kind, recorded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OwnerRecord;
+
+    #[test]
+    fn the_beginning_of_a_line_tells_the_owner_whom_the_whole_line_tells() {
+        let beginning = r#"{"record":"token","id":"#;
+        let ends = [
+            r#""1","owner":"mary","owner_kind":"user","description":"x"}"#,
+            r#""1","owner":"m\u0061ry","owner_kind":"user","description":"x"}"#,
+            r#""\"","owner":"\"mary","owner_kind":"user","description":"\"owner\":\"sam\""}"#,
+            r#""","owner":"","owner_kind":"user","description":""}"#,
+            r#""1","owner":"project PLAT","owner_kind":"project","description":"x"}"#,
+            r#""1" , "owner":"mary","owner_kind":"user"}"#,
+            r#""1","owner_kind":"user","owner":"mary"}"#,
+            r#""1","owner":"Ülrich 💡","owner_kind":"user","created_by":"sam"}"#,
+            r#""1","owner":"mary"}"#,
+            r#""1","owner":7,"owner_kind":"user"}"#,
+        ];
+        for end in ends {
+            let line = format!("{beginning}{end}");
+            let told = |record: Option<OwnerRecord<'_>>| {
+                record.map(|record| (record.owner.0.into_owned(), record.owner_kind))
+            };
+            let whole = told(serde_json::from_str(&line).ok());
+            assert_eq!(told(OwnerRecord::read(line.as_bytes())), whole, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_is_enough_as_this_program_writes_it() {
+        let line =
+            br#"{"record":"token","id":"000000000007","owner":"mary","owner_kind":"user","description":"x"}"#;
+        assert!(OwnerRecord::of_beginning(line).is_some());
     }
 }
