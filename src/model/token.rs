@@ -9,28 +9,35 @@ use super::{Mark, Owner, Scope, UserName};
 /// The identifier of a token on its server. Text, since Bitbucket's have leading zeros; numbers
 /// come in the order of their value, before other text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TokenId(String);
+pub struct TokenId {
+    text: Box<str>,
+    /// How many zeros a number begins with; `None` for other text.
+    zeros: Option<u32>,
+}
 
 impl TokenId {
     /// The identifier `text`.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let text: Box<str> = text.into().into();
+        let is_number = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        let zeros = is_number.then(|| text.bytes().take_while(|c| *c == b'0').count());
+        Self { zeros: zeros.map(|zeros| u32::try_from(zeros).unwrap_or(u32::MAX)), text }
     }
 
     /// As the server writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     fn order(&self) -> (bool, usize, &str, &str) {
-        let is_text = self.0.is_empty() || !self.0.bytes().all(|c| c.is_ascii_digit());
-        if is_text {
-            (true, 0, &self.0, "")
-        } else {
-            let value = self.0.trim_start_matches('0');
-            (false, value.len(), value, &self.0)
+        match self.zeros {
+            None => (true, 0, &self.text, ""),
+            Some(zeros) => {
+                let value = self.text.get(zeros as usize..).unwrap_or_default();
+                (false, value.len(), value, &self.text)
+            }
         }
     }
 }
@@ -49,7 +56,7 @@ impl Ord for TokenId {
 
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
