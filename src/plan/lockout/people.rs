@@ -127,8 +127,8 @@ impl<'a> PeopleFold<'a> {
 
     /// Looks at one token.
     pub(in crate::plan) fn observe(&mut self, token: &Token) {
-        let open = self.is_open(token);
         let Some(watched) = token.owner.user().and_then(|owner| self.watched.get(owner)) else { return };
+        let open = self.is_open(token);
         let (credentials, from) = (holding(&watched.person, token, token.scope), last_address(token));
         let before = self.before.way_in(credentials.clone(), from);
         let then = self.way_then(credentials, from);
