@@ -47,7 +47,11 @@ fn main() -> io::Result<()> {
         eprintln!("{USAGE}");
         return Ok(());
     };
-    let folder = Path::new(folder);
+    write(Path::new(folder), tokens, percent)
+}
+
+/// Writes the instance into `folder`.
+pub(crate) fn write(folder: &Path, tokens: usize, percent: usize) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("tokenwarden.yaml"), SETTINGS)?;
     fs::write(folder.join("policy.yaml"), policy())?;

@@ -1,0 +1,162 @@
+//! How the work of a plan grows, in instructions, which are the same on a busy machine and an idle one: a step that
+//! looks at every token for every token, or copies something for each, shows at once.
+//!
+//! `cargo bench --bench growth` needs Valgrind and ends with 1 when something grew. What is recorded here is what it
+//! told of `main`; a change that is meant to cost more, or saves much, records anew what it tells.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking and prints its result"
+)]
+
+use std::{
+    env,
+    fmt::Write,
+    hint::black_box,
+    path::Path,
+    process::{Command, ExitCode},
+    sync::Arc,
+};
+
+#[expect(dead_code, reason = "it is a program of its own too")]
+#[path = "instance.rs"]
+mod instance;
+
+use tokenwarden::{
+    access::{self, Credentials, Held, Operation, Origin, Person, Request},
+    model::{
+        AllowedNetworks, GroupName, Holders, Restriction, Scope, Settings, TokenId, TokenScope, UserName,
+        network::AddressRange,
+    },
+    policy,
+};
+
+/// A plan of so many tokens, of which ten in a hundred have a finding, and of four times as many.
+const TOKENS: [usize; 2] = [10_000, 40_000];
+/// How much more the larger plan may take.
+const GROWTH_AT_MOST: f64 = 4.3;
+/// How far a part may be from what is recorded.
+const TOLERANCE: f64 = 0.1;
+
+/// A part of the work, how many times it is done, and the instructions that one time took when that was recorded.
+struct Part {
+    name: &'static str,
+    times: [usize; 2],
+    recorded: f64,
+}
+
+const PARTS: [Part; 2] = [
+    Part { name: "decide", times: [1_000, 5_000], recorded: 3_658.0 },
+    Part { name: "parse", times: [200, 1_000], recorded: 199_310.0 },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [part, times] = arguments.as_slice() {
+        let times = times.parse().unwrap();
+        match part.as_str() {
+            "decide" => decide(times),
+            _ => parse(times),
+        }
+        return ExitCode::SUCCESS;
+    }
+    let mut held = true;
+    let [base, larger] = TOKENS.map(plan);
+    let growth = larger / base;
+    held &= growth <= GROWTH_AT_MOST;
+    println!("plan, 4 times the tokens   x{growth:.2}, at most x{GROWTH_AT_MOST}");
+    let each = (larger - base) / difference(TOKENS);
+    held &= is_as_recorded("plan, a token", each, PLAN_OF_A_TOKEN);
+    let own = env::current_exe().unwrap();
+    for part in PARTS {
+        let [base, larger] =
+            part.times.map(|times| instructions(Command::new(&own).arg(part.name).arg(times.to_string())));
+        held &= is_as_recorded(part.name, (larger - base) / difference(part.times), part.recorded);
+    }
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The instructions that a token more in a plan took when that was recorded.
+const PLAN_OF_A_TOKEN: f64 = 24_360.0;
+
+#[expect(clippy::cast_precision_loss, reason = "they are small")]
+fn difference([few, many]: [usize; 2]) -> f64 {
+    (many - few) as f64
+}
+
+fn is_as_recorded(name: &str, found: f64, recorded: f64) -> bool {
+    println!("{name:<26} {found:.0} instructions, recorded {recorded:.0}");
+    (found - recorded).abs() <= recorded * TOLERANCE
+}
+
+/// The instructions that the plan of an instance with so many tokens takes.
+fn plan(tokens: usize) -> f64 {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("growth-{tokens}"));
+    instance::write(&folder, tokens, 10).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tokenwarden"));
+    instructions(command.arg("-C").arg(&folder).args(["plan", "--inventory", "snapshot.jsonl"]))
+}
+
+/// The instructions that `command` takes, in all of its threads.
+fn instructions(command: &Command) -> f64 {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    let ran = valgrind.arg(command.get_program()).args(command.get_args()).output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    let count = told.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, count) = count.unwrap_or_else(|| panic!("Valgrind counted nothing: {told}"));
+    count.trim().parse().unwrap()
+}
+
+/// Decides so many times on a request that is permitted, under a policy of 1,000 networks, of somebody in five groups.
+fn decide(times: usize) {
+    let mut settings = Settings::initial(GroupName::new("administrators"));
+    let networks = (0..1_000).map(|network| {
+        format!("10.{}.{}.0/24", network / 250, network % 250).parse::<AddressRange>().unwrap()
+    });
+    settings.networks = AllowedNetworks::only(networks.collect()).unwrap();
+    settings.permissions.use_tokens =
+        Holders::of((0..5).map(|group| GroupName::new(format!("group-{group}"))));
+    let owner = Person {
+        name: UserName::new("mary"),
+        groups: (4..9).map(|group| GroupName::new(format!("group-{group}"))).collect(),
+        active: true,
+        administrator: false,
+    };
+    let held = Held {
+        id: TokenId::new("1"),
+        owner: owner.into(),
+        scope: TokenScope::Set(Scope::ReadOnly),
+        expires: None,
+        restriction: Restriction::default(),
+    };
+    for _ in 0..times {
+        let request = Request {
+            origin: Origin::Client("10.3.7.9".parse().unwrap()),
+            method: "GET",
+            path: "/rest/api/1.0/projects",
+            credentials: Credentials::Token(held.clone()),
+            operation: Operation::Enter,
+            at: "2026-11-23T12:00:00Z".parse().unwrap(),
+        };
+        let decision = access::decide(&settings, black_box(&request));
+        assert!(matches!(decision, access::Decision::Permit(_)));
+    }
+}
+
+/// Reads a policy with so many networks and waivers.
+fn parse(times: usize) {
+    let mut text = "version: 1\nnetwork:\n  allow:\n".to_owned();
+    for network in 0..times {
+        writeln!(text, "    - 10.{}.{}.0/24", network / 250, network % 250).unwrap();
+    }
+    text.push_str("waivers:\n");
+    for token in 0..times {
+        let waiver = "rules: [idle], reason: it waits for the yearly audit, until: 2027-06-30";
+        writeln!(text, "  - {{token: \"{token}\", {waiver}}}").unwrap();
+    }
+    let reading = policy::read(&[(Arc::from("policy.yaml"), text.into_bytes())]);
+    assert!(reading.policy.is_some(), "{:?}", reading.diagnostics);
+}
