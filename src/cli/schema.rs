@@ -31,6 +31,8 @@ pub(super) enum Document {
     Policy,
     /// The config file `tokenwarden.yaml`
     Settings,
+    /// The gateway file of `serve --config`
+    Gateway,
     /// What `validate --format json` writes
     Diagnostics,
     /// What `plan` and `apply` write with `--format json`
@@ -56,6 +58,7 @@ impl Document {
         match self {
             Self::Policy => policy::document::schema(),
             Self::Settings => config::document::schema(),
+            Self::Gateway => config::gateway::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => saved::document::schema(),
             Self::Inventory => inventory::snapshot::schema(),

@@ -136,7 +136,7 @@ fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
 }
 
 /// A base address: `http` or `https`, a host, no credentials, no query.
-fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
+pub(super) fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
     let mistake = |code, message: &str| Diagnostic::error(code, at.mark(), at.path.as_str(), message);
     if secrets::has_user_info(text) {
@@ -183,7 +183,7 @@ fn unencrypted(at: &At<'_>) -> Diagnostic {
 /// The keys of which `auth` has exactly one.
 const WAYS: [&str; 5] = ["password_env", "token_env", "bearer_env", "bearer_file", "command"];
 
-fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
+pub(super) fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth> {
     let ways: Vec<(&str, At<'_>)> = WAYS.iter().filter_map(|way| Some((*way, at.get(way)?))).collect();
     let user = at.get("user");
     let [(way, value)] = ways.as_slice() else {

@@ -15,6 +15,7 @@ use crate::{
 
 mod connection;
 pub mod document;
+pub mod gateway;
 mod mapping;
 mod read;
 mod secrets;

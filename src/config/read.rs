@@ -1,7 +1,10 @@
 //! The valid [`Config`] from the bytes of the config file, or every mistake in it. Texts that are shown
 //! have every secret masked.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{
     model::{
@@ -36,7 +39,7 @@ pub struct ConfigReading {
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> ConfigReading {
     let source::Source { text, root, mut diagnostics } = source::parse(path, bytes);
-    let shown = text.map(|text| secrets::masked(&text, root.as_ref()));
+    let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &HARMLESS));
     let mut policies = Vec::new();
     let config = root.map(|root| {
         STRUCTURE.check(&root, &mut diagnostics);
@@ -54,6 +57,8 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
     let own_words = OwnWords { unknown_key, has_meaning, is_secret, has_blanks };
     Structure::new(document::schema(), own_words)
 });
+
+static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(&document::schema()));
 
 /// Whether [`config`] says more of a wrong word or number here.
 fn has_meaning(at: &At<'_>) -> bool {

@@ -9,8 +9,6 @@ use serde_json::Value as Json;
 
 use crate::yaml::node::{Entry, Node, Value};
 
-use super::document;
-
 /// Keys under which people write a secret itself, with the key to use instead.
 const LITERALS: [(&str, &str); 10] = [
     ("password", "password_env"),
@@ -40,26 +38,28 @@ pub(super) fn has_user_info(text: &str) -> bool {
 
 /// `text`, the document `root` unless it could not be read, with every value masked that may be a
 /// secret.
-pub(super) fn masked(text: &str, root: Option<&Node>) -> String {
+///
+/// `harmless` are the keys whose values may be shown.
+pub(super) fn masked(text: &str, root: Option<&Node>, harmless: &HashSet<String>) -> String {
     let mut ranges = Vec::new();
     match root {
-        Some(root) => collect(text, "", root, true, &mut ranges),
-        None => collect_lines(text, &mut ranges),
+        Some(root) => Masking { text, harmless }.collect("", root, true, &mut ranges),
+        None => collect_lines(text, harmless, &mut ranges),
     }
     mask(text, &ranges)
 }
 
-/// The keys of the document whose values may be shown: all but those that say where a credential
+/// The keys of the document with this `schema` whose values may be shown: all but those that say where a credential
 /// comes from, under which somebody may have written the credential itself.
-static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+pub(super) fn harmless(schema: &Json) -> HashSet<String> {
     let mut keys = HashSet::new();
-    collect_keys(&document::schema(), &mut keys);
+    collect_keys(schema, &mut keys);
     keys.retain(|key| {
         !["auth", "mark_key_env", "password_env", "token_env", "bearer_env", "bearer_file", "command"]
             .contains(&key.as_str())
     });
     keys
-});
+}
 
 fn collect_keys(schema: &Json, keys: &mut HashSet<String>) {
     if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
@@ -75,26 +75,34 @@ fn collect_keys(schema: &Json, keys: &mut HashSet<String>) {
 /// Mappings whose keys are names that people choose.
 const NAMED: [&str; 2] = ["targets", "fields"];
 
-/// The bytes of every value in `node`, the value of the key `parent`, that may be a secret; of all
-/// of them unless `harmless`.
-fn collect(text: &str, parent: &str, node: &Node, harmless: bool, ranges: &mut Vec<Range<usize>>) {
-    match &node.value {
-        Value::Map(map) => {
-            for entry in map.iter().chain(map.repeated()) {
-                let key = entry.key.as_str();
-                // `user` is below `auth`, and is not a secret there either.
-                let known = HARMLESS.contains(key) || NAMED.contains(&parent);
-                let harmless = (harmless && known) || (parent == "auth" && key == "user");
-                if !harmless {
-                    ranges.push(behind_key(text, entry));
+/// The masking of one text that could be read.
+struct Masking<'a> {
+    text: &'a str,
+    harmless: &'a HashSet<String>,
+}
+
+impl Masking<'_> {
+    /// The bytes of every value in `node`, the value of the key `parent`, that may be a secret; of all
+    /// of them unless `harmless`.
+    fn collect(&self, parent: &str, node: &Node, harmless: bool, ranges: &mut Vec<Range<usize>>) {
+        match &node.value {
+            Value::Map(map) => {
+                for entry in map.iter().chain(map.repeated()) {
+                    let key = entry.key.as_str();
+                    // `user` is below `auth`, and is not a secret there either.
+                    let known = self.harmless.contains(key) || NAMED.contains(&parent);
+                    let harmless = (harmless && known) || (parent == "auth" && key == "user");
+                    if !harmless {
+                        ranges.push(behind_key(self.text, entry));
+                    }
+                    self.collect(key, &entry.node, harmless, ranges);
                 }
-                collect(text, key, &entry.node, harmless, ranges);
             }
+            Value::List(items) => items.iter().for_each(|item| self.collect(parent, item, harmless, ranges)),
+            Value::Text(value) if harmless && !has_user_info(value) => {}
+            Value::Null | Value::Bool(_) | Value::Number { .. } if harmless => {}
+            _ => ranges.push(node.mark.start..node.mark.end),
         }
-        Value::List(items) => items.iter().for_each(|item| collect(text, parent, item, harmless, ranges)),
-        Value::Text(value) if harmless && !has_user_info(value) => {}
-        Value::Null | Value::Bool(_) | Value::Number { .. } if harmless => {}
-        _ => ranges.push(node.mark.start..node.mark.end),
     }
 }
 
@@ -116,13 +124,13 @@ static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The bytes of every line of `text`, which could not be read, that may hold a secret: all but
 /// those that are a harmless key with its value and nothing else.
-fn collect_lines(text: &str, ranges: &mut Vec<Range<usize>>) {
+fn collect_lines(text: &str, harmless: &HashSet<String>, ranges: &mut Vec<Range<usize>>) {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let end = start + line.trim_end().len();
         let found = KEY_AND_VALUE.captures(line.trim_end());
         match found.as_ref().and_then(|found| Some((found.name("key")?, found.name("value")?))) {
-            Some((key, _)) if HARMLESS.contains(key.as_str()) => {}
+            Some((key, _)) if harmless.contains(key.as_str()) => {}
             Some((_, value)) => ranges.push(start + value.start()..end),
             None => ranges.push(start..end),
         }

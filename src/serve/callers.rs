@@ -64,6 +64,13 @@ pub(super) fn of_addresses() -> Callers<IpAddr> {
     Callers::new(Limits { most: OF_ONE + WAITING, turns: OF_ONE, patience: STRANGERS_PATIENCE })
 }
 
+/// The networks of clients whose requests are forwarded: each has a quarter of the `connections` to the upstream at a
+/// time, and as many again wait as long as `patience`.
+pub(super) fn of_clients(connections: usize, patience: Duration) -> Callers<IpAddr> {
+    let turns = connections.div_ceil(4);
+    Callers::new(Limits { most: 4 * turns, turns, patience })
+}
+
 /// A request of a caller that is under way.
 #[derive(Debug)]
 pub(super) struct Present<K: Eq + Hash> {

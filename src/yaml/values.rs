@@ -16,7 +16,7 @@ use super::{
 /// Whether a length of time is at `at`, by its key.
 pub(crate) fn is_period(at: &At<'_>) -> bool {
     let of_limits = LimitKey::ALL.iter().filter(|key| key.is_period()).map(|key| key.key());
-    at.path == "waivers_warn"
+    ["waivers_warn", "audit_retention"].contains(&at.path.as_str())
         || of_limits
             .chain(["grace", "window", "horizon"])
             .any(|key| at.path.strip_suffix(key).is_some_and(|parent| parent.ends_with('.')))

@@ -4,8 +4,14 @@
 //! credentials is what was read: the server behind sees no byte that was not looked at. Nothing here adds to what
 //! that server permits by itself.
 
+mod body;
 pub mod classify;
+pub mod forward;
+mod headers;
 pub mod judge;
 #[cfg_attr(not(test), expect(dead_code, reason = "what answers requests comes with the forwarder"))]
 mod refusal;
 pub mod secret;
+mod upstream;
+
+pub use upstream::{BadUpstream, Limits, UpstreamUrl};

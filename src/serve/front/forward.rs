@@ -1,0 +1,236 @@
+//! The forwarder: one request to the upstream, and the answer back, both as they come.
+//!
+//! Connections to the upstream are pooled and bounded, in all and for one client; HTTP/1.1 is spoken on them. No
+//! redirect is followed, nothing is unpacked, and no request that was written is sent again.
+
+use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, uri},
+};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::{
+    body::{Exchange, Silent},
+    headers::{self, Up},
+    upstream::{Limits, UpstreamUrl},
+};
+use crate::serve::{
+    callers::{self, Callers},
+    throttle::network,
+};
+
+/// How long an idle connection is kept: less than servers do, which would close it under the next request.
+const IDLE: Duration = Duration::from_secs(4);
+/// How often TCP asks whether the upstream is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long a request waits for others to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Forwards requests to one upstream.
+pub struct Forwarder {
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+    upstream: UpstreamUrl,
+    /// A permit for each connection that may be in use.
+    room: Arc<Semaphore>,
+    /// The connections of each client's network.
+    clients: Callers<IpAddr>,
+    silence: Duration,
+}
+
+/// What a request is forwarded with, beside what it is itself.
+pub struct Outgoing<'a, H> {
+    /// The one credential, written out again by us.
+    pub authorization: Option<&'a HeaderValue>,
+    /// Whether no cookie crosses, in either direction.
+    pub drops_cookies: bool,
+    /// The address of the client; `None` when nobody can tell.
+    pub client: Option<IpAddr>,
+    /// The id of the request in the log.
+    pub id: &'a str,
+    /// Whether the other end of the connection is a trusted proxy.
+    pub is_proxied: bool,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// What is kept until the answer has ended.
+    pub held: H,
+}
+
+/// The upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection could be made.
+    #[error("the upstream cannot be reached")]
+    Unreachable(#[source] legacy::Error),
+    /// The connection ended before there was an answer.
+    #[error("the upstream broke off")]
+    BrokeOff(#[source] legacy::Error),
+    /// It took too long.
+    #[error("the upstream did not answer in time")]
+    Silent,
+    /// As many requests are under way as there may be.
+    #[error("all connections to the upstream are in use")]
+    Busy,
+    /// The answer is one that no request asked for.
+    #[error("the upstream switched protocols without being asked to")]
+    Switched,
+    /// The client did not send the request to its end.
+    #[error("the client broke off")]
+    ClientBrokeOff,
+    /// The client took too long to send it.
+    #[error("the client did not send its request in time")]
+    ClientSilent,
+    /// The request has no path to forward.
+    #[error("the target of the request is not a path")]
+    NoPath,
+}
+
+impl Forwarder {
+    /// A forwarder to `upstream`, which over TLS trusts as `tls` says.
+    ///
+    /// # Errors
+    ///
+    /// When TLS cannot be set up.
+    pub fn new(
+        upstream: UpstreamUrl,
+        tls: Option<ClientConfig>,
+        limits: Limits,
+    ) -> Result<Self, rustls::Error> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(limits.connect));
+        http.set_keepalive(Some(KEEPALIVE));
+        let tls = tls.map_or_else(trusting_nobody, Ok)?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(limits.connections)
+            .build(connector);
+        Ok(Self {
+            client,
+            upstream,
+            room: Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS))),
+            clients: callers::of_clients(limits.connections, PATIENCE),
+            silence: limits.silence,
+        })
+    }
+
+    /// Sends `request` on, and answers what the upstream answers as soon as it begins to. What is held until the
+    /// answer has ended is a connection.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn send<H: Send + 'static>(
+        &self,
+        request: Request<Body>,
+        out: Outgoing<'_, H>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let turn = self.clients.enter(&network(out.client.unwrap_or(out.peer)), true).await;
+        let turn = turn.map_err(|_| UpstreamError::Busy)?;
+        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_owned()).await;
+        let Ok(Ok(room)) = room else { return Err(UpstreamError::Busy) };
+        let (mut parts, body) = request.into_parts();
+        let host = self.host(&parts.headers, &parts.uri);
+        parts.uri = self.target(&parts.uri, &parts.method)?;
+        parts.version = Version::HTTP_11;
+        parts.extensions.clear();
+        let up = Up {
+            authorization: out.authorization,
+            drops_cookies: out.drops_cookies,
+            client: out.client,
+            host,
+            id: out.id,
+            is_proxied: out.is_proxied,
+        };
+        headers::to_upstream(&mut parts.headers, up);
+        let exchange = Exchange::new(self.silence);
+        let request = Request::from_parts(parts, exchange.up(body));
+        let answered = tokio::select! {
+            answered = self.client.request(request) => answered,
+            silent = exchange.silent() => return Err(match silent {
+                Silent::Client => UpstreamError::ClientSilent,
+                Silent::Upstream => UpstreamError::Silent,
+            }),
+        };
+        let (mut parts, body) = answered.map_err(|error| failure(error, &exchange))?.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Switched);
+        }
+        if !parts.status.is_success() {
+            exchange.stop_upload();
+        }
+        headers::to_client(&mut parts.headers, out.drops_cookies);
+        parts.version = Version::default();
+        Ok(Response::from_parts(parts, exchange.down(body, (turn, room, out.held))))
+    }
+
+    /// The path below which everything of the upstream is.
+    #[must_use]
+    pub fn context_path(&self) -> &str {
+        self.upstream.context_path()
+    }
+
+    /// The same path and query, byte for byte, at the upstream.
+    fn target(&self, uri: &Uri, method: &Method) -> Result<Uri, UpstreamError> {
+        let path = uri.path_and_query().filter(|_| method != Method::CONNECT);
+        let path = path.filter(|path| path.as_str().starts_with('/')).ok_or(UpstreamError::NoPath)?;
+        let mut target = uri::Parts::default();
+        target.scheme = Some(self.upstream.scheme.clone());
+        target.authority = Some(self.upstream.authority.clone());
+        target.path_and_query = Some(path.clone());
+        Uri::from_parts(target).map_err(|_| UpstreamError::NoPath)
+    }
+
+    /// The host that the client called, which links in answers lead to.
+    fn host(&self, headers: &axum::http::HeaderMap, uri: &Uri) -> HeaderValue {
+        let in_target = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
+        let host = headers.get(axum::http::header::HOST).cloned().or_else(in_target);
+        let upstream = || HeaderValue::from_str(self.upstream.authority.as_str()).ok();
+        host.or_else(upstream).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+fn failure(error: legacy::Error, exchange: &Exchange) -> UpstreamError {
+    if exchange.client_broke_off() {
+        UpstreamError::ClientBrokeOff
+    } else if !error.is_connect() {
+        UpstreamError::BrokeOff(error)
+    } else if is_late(&error) {
+        UpstreamError::Silent
+    } else {
+        UpstreamError::Unreachable(error)
+    }
+}
+
+/// Whether no connection was made because nothing answered at all.
+fn is_late(error: &legacy::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// TLS for an upstream without: no certificate of the machine is needed, and none is trusted.
+fn trusting_nobody() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}

@@ -1,0 +1,222 @@
+//! The headers that cross the gateway: what a request carries to the upstream, and what an answer carries back.
+//!
+//! Names are compared with `_` and `-` as the same letter, as servers behind proxies do.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Headers of one connection, not of the request (RFC 9110, section 7.6.1), beside those that `Connection` names.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Headers by which an upstream may be told who or where a client is. Only a proxy says that, never a client.
+const IDENTITY: [&str; 7] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "remote-user",
+    "x-remote-user",
+];
+const IDENTITY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-tokenwarden-"];
+/// What a trusted proxy in front tells of the address that the client called.
+const OF_THE_ADDRESS: [&str; 3] = ["x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The id under which a request is in the log, at the upstream and here.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a request says of itself to the upstream in place of what its client said.
+pub(super) struct Up<'a> {
+    /// The one credential, written out again by us.
+    pub(super) authorization: Option<&'a HeaderValue>,
+    /// Whether the request carries a session cookie no further.
+    pub(super) drops_cookies: bool,
+    /// The address of the client.
+    pub(super) client: Option<IpAddr>,
+    /// The host that the client called.
+    pub(super) host: HeaderValue,
+    /// The id of the request.
+    pub(super) id: &'a str,
+    /// Whether a trusted proxy is the other end of the connection.
+    pub(super) is_proxied: bool,
+}
+
+/// Makes `headers`, of a client, those of the request to the upstream.
+pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
+    drop_hop_by_hop(headers);
+    remove(headers, |name| {
+        let is_of_the_address = up.is_proxied && OF_THE_ADDRESS.contains(&name);
+        IDENTITY.contains(&name)
+            || (IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_of_the_address)
+            || ["authorization", "expect", "host", "x-request-id"].contains(&name)
+            || (up.drops_cookies && name == "cookie")
+    });
+    if let Some(authorization) = up.authorization {
+        let mut authorization = authorization.clone();
+        authorization.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, authorization);
+    }
+    headers.insert(header::HOST, up.host);
+    let client = up.client.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
+    if let Some(client) = client {
+        headers.insert(X_FORWARDED_FOR, client);
+    }
+    if let Some(id) = HeaderValue::from_str(up.id).ok().filter(|id| !id.is_empty()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+/// Makes `headers`, of the upstream, those of the answer to the client. A session that a token opened would outlive
+/// it, so none is.
+pub(super) fn to_client(headers: &mut HeaderMap, drops_cookies: bool) {
+    drop_hop_by_hop(headers);
+    if drops_cookies {
+        remove(headers, |name| name == "set-cookie" || name == "set-cookie2");
+    }
+}
+
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let lines: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(|name| folded(name.trim()))
+        // The framing of the body and where it goes are not for a client to take away.
+        .filter(|name| !["content-length", "host", "authorization", "cookie"].contains(&name.as_str()))
+        .collect();
+    remove(headers, |name| HOP_BY_HOP.contains(&name) || lines.iter().any(|named| named == name));
+}
+
+/// Takes out the headers whose folded name is one of `which`.
+fn remove(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
+    let gone: Vec<HeaderName> =
+        headers.keys().filter(|name| which(&folded(name.as_str()))).cloned().collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// `name` as it is compared.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let lines = lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        lines.collect()
+    }
+
+    fn sent(lines: &[(&'static str, &'static str)], is_proxied: bool, drops_cookies: bool) -> Vec<String> {
+        let mut headers = headers(lines);
+        let authorization = HeaderValue::from_static("Bearer ours");
+        let up = Up {
+            authorization: Some(&authorization),
+            drops_cookies,
+            client: Some(IpAddr::from([192, 0, 2, 7])),
+            host: HeaderValue::from_static("bitbucket.example.com"),
+            id: "1f",
+            is_proxied,
+        };
+        to_upstream(&mut headers, up);
+        let line =
+            |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        let mut lines: Vec<String> = headers.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    const OURS: [&str; 4] = [
+        "authorization: Bearer ours",
+        "host: bitbucket.example.com",
+        "x-forwarded-for: 192.0.2.7",
+        "x-request-id: 1f",
+    ];
+
+    #[test]
+    fn whatever_a_client_says_of_itself_is_replaced_by_what_is_known_of_it() {
+        let lines = [
+            ("authorization", "Bearer theirs"),
+            ("host", "evil"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-forwarded-user", "root"),
+            ("x_forwarded_user", "root"),
+            ("x-forwarded-prefix", "/x"),
+            ("x-forwarded-proto", "https"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x_real_ip", "10.0.0.1"),
+            ("remote_user", "root"),
+            ("x-tokenwarden-token", "7"),
+            ("x-request-id", "forged"),
+        ];
+        assert_eq!(sent(&lines, false, false), OURS);
+        let mut kept = OURS.to_vec();
+        kept.insert(3, "x-forwarded-proto: https");
+        assert_eq!(sent(&lines, true, false), kept, "a trusted proxy may say how it was called");
+    }
+
+    #[test]
+    fn headers_of_one_connection_and_those_that_it_names_stay_on_it() {
+        let lines = [
+            ("connection", "close, X-Hop, content-length, Host, Authorization"),
+            ("x-hop", "1"),
+            ("content-length", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic x"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers, deflate"),
+            ("trailer", "expires"),
+            ("transfer-encoding", "gzip, chunked"),
+            ("upgrade", "websocket"),
+            ("expect", "100-continue"),
+        ];
+        let mut kept = OURS.to_vec();
+        kept.insert(1, "content-length: 3");
+        assert_eq!(sent(&lines, false, false), kept);
+    }
+
+    #[test]
+    fn cookies_are_dropped_around_requests_with_a_token_and_no_others() {
+        assert_eq!(sent(&[("cookie", "BITBUCKETSESSIONID=1")], false, true), OURS);
+        assert_eq!(sent(&[("cookie", "a=1")], false, false).len(), OURS.len() + 1);
+        let answered = |drops| {
+            let mut headers = headers(&[("set-cookie", "a=1"), ("connection", "x-hop"), ("x-hop", "1")]);
+            to_client(&mut headers, drops);
+            headers.len()
+        };
+        assert_eq!((answered(true), answered(false)), (0, 1));
+    }
+
+    #[test]
+    fn what_git_and_its_servers_agree_on_passes() {
+        let lines = [
+            ("git-protocol", "version=2"),
+            ("content-encoding", "gzip"),
+            ("content-type", "application/x-git-upload-pack-request"),
+            ("accept-encoding", "deflate, gzip"),
+            ("accept-language", "en"),
+            ("x-atlassian-token", "no-check"),
+        ];
+        assert_eq!(sent(&lines, false, true).len(), OURS.len() + lines.len());
+    }
+}
