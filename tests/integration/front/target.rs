@@ -5,6 +5,8 @@ use tokenwarden::{
     serve::front::classify::{Ambiguous, Class, Kind, OwnerPath, Prefixes, TokenRequest, classify},
 };
 
+use super::secret::Random;
+
 fn read(method: &str, target: &str) -> Result<Class, Ambiguous> {
     classify(method, target, &Prefixes::new("", "/scm"))
 }
@@ -273,4 +275,113 @@ fn a_method_that_nobody_knows_writes() {
         assert_eq!(word(method, "/scm/P/r.git/HEAD"), "git-write", "{method}");
         assert_eq!(read(method, "/rest/access-tokens/latest/users/mary"), Err(Ambiguous::Tokens), "{method}");
     }
+}
+
+/// The path of a target as somebody reads it who forgives everything: encoded several times, with parameters, other
+/// slashes, dots, white space, letters in any case.
+fn forgiven(target: &str) -> String {
+    let mut text = target.split(['?', '#']).next().unwrap().as_bytes().to_vec();
+    for _ in 0..3 {
+        text = decoded(&text);
+    }
+    let text = String::from_utf8_lossy(&text).replace('\\', "/").to_uppercase().to_lowercase();
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.split('/') {
+        let segment = segment.split([';', '\0']).next().unwrap();
+        match segment.trim_matches(|c: char| c.is_whitespace() || c.is_control()) {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let path = format!("/{}", segments.join("/"));
+    // The form that is wanted.
+    path.strip_suffix(".json").map(str::to_owned).unwrap_or(path)
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    while let Some(byte) = text.get(at) {
+        if let (b'%', Some(high), Some(low)) = (byte, digit(at + 1), digit(at + 2)) {
+            bytes.push(u8::try_from(high * 16 + low).unwrap());
+            at += 3;
+        } else {
+            bytes.push(*byte);
+            at += 1;
+        }
+    }
+    bytes
+}
+
+/// A target that was one of those that matter.
+fn hostile(random: &mut Random) -> String {
+    const BASES: [&str; 7] = [
+        "/scm/PLAT/app.git/git-receive-pack",
+        "/rest/access-tokens/latest/users/mary",
+        "/rest/access-tokens/1.0/projects/PLAT/repos/app",
+        "/rest/access-tokens/1.0/users/mary/075905477751",
+        "/rest/api/latest/projects",
+        "/scm/PLAT/app.git/git-upload-pack",
+        "/projects/PLAT",
+    ];
+    const PARTS: [&str; 24] = [
+        "/", "//", "/./", "/../", "/x/../", ";", ";a=b", "%2f", "%2F", "%5c", "\\", "%2e", "%2e%2e/", "%00",
+        "%20", "%09", "%25", "%252f", "%3b", "#", ".json", "%C5%BF", "\u{17f}", "/s/a/_",
+    ];
+    let mut text = BASES[random.below(BASES.len())].to_owned();
+    for _ in 0..=random.below(3) {
+        let places: Vec<usize> = text.char_indices().map(|(place, _)| place).chain([text.len()]).collect();
+        let place = places[random.below(places.len())];
+        let letter = text[place..].chars().next().filter(char::is_ascii_alphanumeric);
+        match (random.below(4), letter) {
+            (0, Some(letter)) => {
+                let code = format!("%{:02x}", u32::from(letter));
+                text.replace_range(place..=place, &code);
+            }
+            (1, Some(letter)) => {
+                let other = if letter.is_ascii_lowercase() { letter.to_ascii_uppercase() } else { letter };
+                text.replace_range(place..=place, &other.to_string());
+            }
+            (2, Some(letter)) => {
+                let code = format!("%25{:02x}", u32::from(letter));
+                text.replace_range(place..=place, &code);
+            }
+            _ => text.insert_str(place, PARTS[random.below(PARTS.len())]),
+        }
+    }
+    text
+}
+
+#[test]
+fn of_100_000_hostile_targets_none_pushes_or_makes_tokens_for_who_forgives_more() {
+    let mut random = Random(0x5851_f42d_4c95_7f2d);
+    let (mut pushes, mut tokens, mut refused) = (0, 0, 0);
+    for _ in 0..100_000 {
+        let target = hostile(&mut random);
+        let method = ["PUT", "POST", "DELETE"][random.below(3)];
+        let Ok(class) = read(method, &target) else {
+            refused += 1;
+            continue;
+        };
+        let path = forgiven(&target);
+        if path.starts_with("/rest/access-tokens/") {
+            assert!(
+                matches!(class.kind, Kind::Tokens(_)),
+                "{method} {target} is {path}, not {:?}",
+                class.kind
+            );
+            tokens += 1;
+        } else if path.ends_with("/git-receive-pack")
+            && path.starts_with("/scm/")
+            && path.split('/').count() > 4
+        {
+            assert_eq!(class.kind, Kind::Git(Scope::ReadWrite), "{method} {target} is {path}");
+            pushes += 1;
+        }
+    }
+    assert!(
+        pushes > 500 && tokens > 500 && refused > 50_000,
+        "{pushes} push, {tokens} make tokens, {refused} refused"
+    );
 }
