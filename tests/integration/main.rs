@@ -33,6 +33,7 @@ mod explain;
 mod faked_clocks;
 mod fault_proxy;
 mod fleet;
+mod forwarder;
 mod front;
 mod full_disk;
 mod gateway;
