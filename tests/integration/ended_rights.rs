@@ -498,7 +498,7 @@ async fn holds_to_the_end(events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::world::cases(24))]
 
     #[test]
     fn whatever_is_interleaved_no_effect_is_committed_whose_right_had_ended(events in events()) {

@@ -73,7 +73,7 @@ fn agrees(explained: &ExplainedToken, plan: &Plan) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(world::cases(128))]
 
     #[test]
     fn what_is_explained_is_what_the_plan_does(text in laws::policies(), state in laws::states()) {
@@ -87,7 +87,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(world::cases(64))]
 
     #[test]
     fn a_rule_fails_from_the_very_second_that_was_foretold(text in laws::policies(), state in laws::states()) {

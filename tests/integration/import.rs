@@ -60,7 +60,7 @@ fn changes_of_tokens(plan: &Plan) -> Vec<&'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::world::cases(128))]
 
     #[test]
     fn what_is_imported_plans_to_nothing(state in states()) {

@@ -52,7 +52,7 @@ fn mistake(bytes: impl Into<Vec<u8>>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::world::cases(128))]
 
     #[test]
     fn a_plan_from_a_snapshot_is_the_plan_from_what_it_was_taken_of(text in policies(), state in states()) {

@@ -341,7 +341,7 @@ fn text_of(plan: &PlanView) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::world::cases(512))]
 
     #[test]
     fn applying_and_then_planning_gives_no_change(text in policies(), state in states()) {

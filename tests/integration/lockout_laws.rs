@@ -71,7 +71,7 @@ fn states_with_a_caller() -> impl Strategy<Value = State> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(world::cases(512))]
 
     #[test]
     fn a_plan_that_shuts_us_out_is_known_and_every_other_one_leaves_us_in_all_the_way(

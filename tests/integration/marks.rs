@@ -500,7 +500,7 @@ fn run_on_record(world: &World, policy: &Policy, history: &History, now: Timesta
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(world::cases(128))]
 
     #[test]
     fn on_the_record_no_owner_wins_or_loses_time_by_taking_marks_off_or_putting_old_ones_back(
@@ -548,7 +548,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(world::cases(128))]
 
     #[test]
     fn no_run_ever_moves_a_deadline_later_or_leaves_one_that_is_due(

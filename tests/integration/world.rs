@@ -8,6 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use proptest::test_runner::Config as ProptestConfig;
 use tokenwarden::{
     access::{Credentials, Decision, Held, Operation, Origin, Person, Request, client_address, decide},
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
@@ -271,6 +272,14 @@ pub(crate) fn approve(mut plan: Plan) -> tokenwarden::plan::ApprovedPlan {
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The configuration of a law that is tried with so many cases, unless `PROPTEST_CASES` says otherwise.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(cases),
+    }
 }
 
 /// The policy that `yaml` is; panics with its mistakes.
