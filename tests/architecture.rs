@@ -47,7 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["model", "world"]),
     ("targets", &["model", "apply", "plan", "inventory", "protocol", "http"]),
     ("review", &["model", "yaml", "policy", "plan", "report", "http"]),
-    ("serve", &["model", "yaml", "access", "protocol", "world"]),
+    ("serve", &["model", "yaml", "inventory", "access", "protocol", "targets", "world"]),
     (
         "run",
         &[

@@ -117,7 +117,7 @@ impl AuditCommand {
         let workspace = files::load_workspace(global)?;
         let declaration = workspace.target(&global.target)?;
         match &declaration.connection {
-            Connection::Gateway(_) => {}
+            own if own.own_server().is_some() => {}
             // Its server would bring the store up to date before it answers.
             Connection::Embedded { store, .. } => {
                 return self.work_on(workspace.folder.join(store), global).await;

@@ -18,7 +18,7 @@ const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
     ("gateway", &["url", "auth", "tls_ca", "timeout_seconds"]),
     ("embedded", &["store", "directory", "seed"]),
     ("resolution", &["url", "auth", "tls_ca", "timeout_seconds", "product", "settings", "self"]),
-    ("bitbucket", &["url", "auth", "tls_ca", "timeout_seconds", "areas", "projects", "self"]),
+    ("bitbucket", &["url", "auth", "tls_ca", "timeout_seconds", "areas", "projects", "self", "gateway"]),
 ];
 
 /// How `target` is reached; `None` when that cannot be read.
@@ -46,10 +46,25 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
         _ => {
             let areas = areas(target, out);
             let projects = list(target, "projects", out).into_iter().map(str::to_owned).collect();
-            Connection::Bitbucket { server: server?, areas, projects }
+            let gateway = target.get("gateway").map(|at| gateway(&at, out));
+            Connection::Bitbucket {
+                server: server?,
+                areas,
+                projects,
+                gateway: gateway.map_or(Some(None), |read| read.map(Some))?,
+            }
         }
     };
     Some(connection)
+}
+
+/// Our gateway in front of a target; `None` when it cannot be read.
+fn gateway(at: &At<'_>, out: &mut Diagnostics) -> Option<Server> {
+    let url = at.get("url").and_then(|at| base_url(&at, out));
+    let auth = at.get("auth").and_then(|at| authentication(&at, out));
+    let timeout_seconds =
+        at.get("timeout_seconds").and_then(|at| values::whole_number(&at, out)).and_then(NonZeroU32::new);
+    Some(Server { url: url?, auth: auth?, tls_ca: owned(at, "tls_ca"), timeout_seconds })
 }
 
 fn report_foreign_keys(target: &At<'_>, kind: &str, own: &[&str], out: &mut Diagnostics) {

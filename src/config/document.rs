@@ -87,10 +87,27 @@ pub struct TargetDocument {
     /// With `bitbucket`: keys of the projects that are looked at, `*` is any text; all when left out.
     #[schemars(length(min = 1))]
     pub projects: Option<Vec<String>>,
+    /// With `bitbucket`: our gateway in front of it, which enforces what Bitbucket cannot.
+    pub gateway: Option<GatewayDocument>,
     /// With `resolution`: which product the app is in; `bitbucket` when left out.
     pub product: Option<ProductWord>,
     /// With `resolution`: where the app's settings are. Without it they are not managed.
     pub settings: Option<SettingsMappingDocument>,
+}
+
+/// Our gateway in front of a server.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct GatewayDocument {
+    /// Base address, `http` or `https`, without credentials.
+    pub url: String,
+    /// How we prove who we are.
+    pub auth: AuthDocument,
+    /// A PEM file with certificate authorities to trust beside the usual ones.
+    pub tls_ca: Option<String>,
+    /// How many seconds one call may take, its answer included; `60` when left out.
+    #[schemars(range(min = 1, max = 3600))]
+    pub timeout_seconds: Option<u32>,
 }
 
 #[derive(Debug, JsonSchema)]

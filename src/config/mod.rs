@@ -124,6 +124,8 @@ pub enum Connection {
         areas: Vec<OwnerKind>,
         /// Keys of the projects that are looked at, `*` is any text; all when empty.
         projects: Vec<String>,
+        /// Our gateway in front of it; `None` when there is none.
+        gateway: Option<Server>,
     },
 }
 
@@ -148,6 +150,25 @@ impl Connection {
             }
             Self::Embedded { .. } => None,
         }
+    }
+
+    /// Our own server that is called: the target itself, or the gateway in front of it; nothing for an embedded one.
+    #[must_use]
+    pub fn own_server(&self) -> Option<&Server> {
+        match self {
+            Self::Gateway(server) => Some(server),
+            Self::Bitbucket { gateway, .. } => gateway.as_ref(),
+            Self::Embedded { .. } | Self::Resolution { .. } => None,
+        }
+    }
+
+    /// Every server that is called.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        let gateway = match self {
+            Self::Bitbucket { gateway, .. } => gateway.as_ref(),
+            _ => None,
+        };
+        self.server().into_iter().chain(gateway)
     }
 }
 

@@ -16,13 +16,17 @@ use super::{Connection, TargetDeclaration};
 pub(super) fn report(targets: &[(TargetDeclaration, At<'_>)], out: &mut Diagnostics) {
     let mut earlier: HashMap<_, Vec<(&TargetDeclaration, &At<'_>)>> = HashMap::new();
     for (target, at) in targets {
-        let twins = earlier.entry(server(&target.connection)).or_default();
+        let servers = servers(&target.connection);
+        let twins: Vec<_> =
+            servers.iter().filter_map(|server| earlier.get(server)).flatten().copied().collect();
         let meets =
             |(twin, _): &&(&TargetDeclaration, _)| may_share_tokens(&twin.connection, &target.connection);
         if let Some((twin, twin_at)) = twins.iter().find(meets).or_else(|| twins.first()) {
             out.extend_some(diagnostic((target, at), (twin, twin_at)));
         }
-        twins.push((target, at));
+        for server in servers {
+            earlier.entry(server).or_default().push((target, at));
+        }
     }
 }
 
@@ -52,19 +56,17 @@ fn place<'a>(target: &TargetDeclaration, at: &At<'a>) -> Option<At<'a>> {
     at.get(if matches!(target.connection, Connection::Embedded { .. }) { "store" } else { "url" })
 }
 
-/// The server behind a connection, in one form for all ways to write it.
-fn server(connection: &Connection) -> (bool, String) {
+/// The servers behind a connection, each in one form for all ways to write it.
+fn servers(connection: &Connection) -> Vec<(bool, String)> {
     match connection {
         Connection::Embedded { store, .. } => {
             let parts = store
                 .split('/')
                 .enumerate()
                 .filter(|(index, part)| *part != "." && (*index == 0 || !part.is_empty()));
-            (true, parts.map(|(_, part)| part).collect::<Vec<_>>().join("/"))
+            vec![(true, parts.map(|(_, part)| part).collect::<Vec<_>>().join("/"))]
         }
-        Connection::Gateway(server)
-        | Connection::Resolution { server, .. }
-        | Connection::Bitbucket { server, .. } => (false, canonical_address(&server.url)),
+        called => called.servers().map(|server| (false, canonical_address(&server.url))).collect(),
     }
 }
 

@@ -19,12 +19,20 @@ pub(super) fn caller(headers: &HeaderMap, presented: &Credential) -> Option<User
     let decoded = decoded(written);
     if let Credential::Basic { user, .. } = presented {
         let user = UserName::new(user.as_str());
-        let readings = [Some(written.to_owned()), percent::decode(written), decoded.clone()];
-        if readings.into_iter().flatten().any(|reading| user == reading.into()) {
+        if names(headers, &user) == Some(true) {
             return Some(user);
         }
     }
     decoded.filter(|name| !name.trim().is_empty() && !name.contains(char::is_control)).map(UserName::new)
+}
+
+/// Whether an answer with these `headers` names `user`, in whichever way it writes the name; `None` where it names
+/// nobody.
+pub(crate) fn names(headers: &HeaderMap, user: &UserName) -> Option<bool> {
+    let written = headers.get(USER_NAME)?;
+    let text = std::str::from_utf8(written.as_bytes()).unwrap_or_default();
+    let readings = [Some(text.to_owned()), percent::decode(text), decoded(text)];
+    Some(readings.into_iter().flatten().any(|reading| *user == reading.into()))
 }
 
 fn decoded(written: &str) -> Option<String> {

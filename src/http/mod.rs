@@ -29,6 +29,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{model::is_loopback, world::system_time};
 
 pub use answer::Versioned;
+pub(crate) use caller::names;
 pub use clock::ClockOffset;
 pub use error::{Called, HttpError, Refusal, Words};
 pub use page::PagingFault;
@@ -207,8 +208,32 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
-        let call = Call { method, path, query, headers: &[] };
+        let call = self.as_ourselves(method, path, query);
         self.call(&call, None::<&()>).await?.json()
+    }
+
+    /// As [`Self::get`], on behalf of somebody else, who presents `credential`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub(crate) async fn get_as<T: DeserializeOwned>(
+        &self,
+        credential: &Credential,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        let call = Call { credential, ..self.as_ourselves(Method::GET, path, query) };
+        self.call(&call, None::<&()>).await?.json()
+    }
+
+    fn as_ourselves<'a>(
+        &'a self,
+        method: Method,
+        path: &'a str,
+        query: &'a [(&'a str, &'a str)],
+    ) -> Call<'a> {
+        Call { method, path, query, headers: &[], credential: &self.credential }
     }
 
     /// Sends `body` to `path` and answers what the server does. Repeated only when it is certain that
@@ -223,7 +248,7 @@ impl HttpClient {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, HttpError> {
-        let call = Call { method, path, query: &[], headers: &[] };
+        let call = self.as_ourselves(method, path, &[]);
         Ok(self.call(&call, Some(body)).await?.json()?.body)
     }
 
@@ -240,7 +265,8 @@ impl HttpClient {
         headers: &[Header],
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
-        self.call(&Call { method, path, query: &[], headers }, body).await.map(|_| ())
+        let call = Call { headers, ..self.as_ourselves(method, path, &[]) };
+        self.call(&call, body).await.map(|_| ())
     }
 
     /// `DELETE path`, with `headers` beside the usual ones. Whether the server says that it did, which it does by a 2xx without the body `false`.
@@ -249,7 +275,7 @@ impl HttpClient {
     ///
     /// As for [`Self::send`].
     pub async fn delete(&self, path: &str, headers: &[Header]) -> Result<bool, HttpError> {
-        let call = Call { method: Method::DELETE, path, query: &[], headers };
+        let call = Call { headers, ..self.as_ourselves(Method::DELETE, path, &[]) };
         let answer = self.call(&call, None::<&()>).await?;
         Ok(answer.body.trim_ascii() != b"false")
     }
@@ -309,7 +335,7 @@ impl HttpClient {
         loop {
             let (response, read) = self.request(call, onward.as_ref(), body, &called).await?;
             let Some(location) = location(&response) else {
-                return judge(&response, called, read, &self.credential);
+                return judge(&response, called, read, call.credential);
             };
             let (status, from) = (response.status(), response.url());
             match trail.onward(&call.method, status, from, location) {
@@ -371,7 +397,7 @@ impl HttpClient {
             .header(header::ACCEPT, "application/json")
             // Atlassian's products take a write without it for one that a page in a browser was tricked into.
             .header("X-Atlassian-Token", "no-check");
-        request = match &self.credential {
+        request = match call.credential {
             Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
             Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
         };
@@ -405,6 +431,7 @@ struct Call<'a> {
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
     headers: &'a [Header],
+    credential: &'a Credential,
 }
 
 /// Any number, each as likely; the middle one when the system has none to give.

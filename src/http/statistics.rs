@@ -18,6 +18,19 @@ pub struct CallStatistics {
     pub time: Duration,
 }
 
+impl CallStatistics {
+    /// These calls, and `other` ones.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            retries: self.retries + other.retries,
+            bytes: self.bytes + other.bytes,
+            time: self.time + other.time,
+        }
+    }
+}
+
 /// Counts calls, from wherever they are made.
 #[derive(Default)]
 pub(super) struct Counters {

@@ -21,6 +21,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The other end of the connection as the server sees it, where it tells: us, or a proxy between.
     pub peer: Option<IpAddr>,
+    /// Whom the server behind a gateway takes us for, whose tokens are looked at; `None` where there is no gateway.
+    pub behind: Option<Box<Caller>>,
 }
 
 /// What a caller proves to be somebody with; never the secret.
@@ -62,10 +64,11 @@ impl Caller {
             credential: Credential::Operator,
             address: None,
             peer: None,
+            behind: None,
         }
     }
 
-    /// The token that our credential is, when it is one.
+    /// The token that our credential is, when it is one; for the gateway, where there is one.
     #[must_use]
     pub fn token(&self) -> Option<&TokenId> {
         match &self.credential {
@@ -80,6 +83,9 @@ impl Caller {
     /// Whether our credential is `token`; `None` when that cannot be known.
     #[must_use]
     pub fn is_using(&self, token: &Token) -> Option<bool> {
+        if let Some(behind) = &self.behind {
+            return behind.is_using(token);
+        }
         let is_ours = |otherwise| match (&self.user, token.owner.user()) {
             (Some(user), Some(owner)) => user == owner,
             (None, _) => true,
@@ -97,7 +103,10 @@ impl Caller {
     /// Whether `other` is the same user with the same credential, from wherever it calls.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.user == other.user && self.credential == other.credential
+        let behind = |caller: &Self| {
+            caller.behind.as_ref().map(|behind| (behind.user.clone(), behind.credential.clone()))
+        };
+        self.user == other.user && self.credential == other.credential && behind(self) == behind(other)
     }
 }
 

@@ -65,6 +65,12 @@ actions! {
     RunBegin "run-begin",
     /// A run ended.
     RunEnd "run-end",
+    /// A token of the server behind a gateway was restricted, or restricted in another way.
+    RestrictionSet "restriction-set",
+    /// The restriction of such a token was taken off.
+    RestrictionRemove "restriction-remove",
+    /// A token of the server behind a gateway was revoked there, as whoever revoked it told.
+    UpstreamRevoke "upstream-revoke",
     /// Old entries of the audit were deleted.
     AuditPrune "audit-prune",
 }

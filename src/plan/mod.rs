@@ -315,7 +315,7 @@ impl Plan {
             .filter(|token| tokens::disputed(&inventory.coverage, token).is_none())
             .partition(|token| token.mark.is_some_and(|mark| mark.shown.is_some()));
         for token in shown {
-            token_plan.unmark(token);
+            token_plan.unmark(token, "nothing asks for its end any more");
         }
         let token_plan = token_plan.finish(terms.unsupported == Unsupported::Warn);
         changes.extend(token_plan.changes);

@@ -128,10 +128,9 @@ impl<'a> TokenPlan<'a> {
         }
     }
 
-    /// Takes the mark off a token that nothing asks to end any more.
-    pub(super) fn unmark(&mut self, token: Token) {
-        let text = "nothing asks for its end any more".to_owned();
-        let reasons = vec![Reason { rule: None, text, place: None }];
+    /// Takes the mark off a token, for the reason `why`.
+    pub(super) fn unmark(&mut self, token: Token, why: &str) {
+        let reasons = vec![Reason { rule: None, text: why.to_owned(), place: None }];
         self.lists.changes.push(PlannedChange::new(Change::of_token(token, TokenStep::Unmark), reasons));
     }
 
@@ -195,14 +194,18 @@ impl<'a> TokenPlan<'a> {
         let Some(at) = expiring.iter().filter_map(|finding| finding.ends(token, self.now)).min() else {
             return expiring;
         };
-        let stands = token.mark.is_some_and(|mark| mark.stands() && mark.until == at);
+        let marks = matches!(self.server.capabilities.expiry, Expiry::Mark { .. });
+        let stands = marks && token.mark.is_some_and(|mark| mark.stands() && mark.until == at);
         let ends = token.expires.filter(|expires| *expires <= at).or(stands.then_some(at));
         // What was promised before is not promised again.
         let promised_now = expiring.iter().filter(|finding| finding.action.deadline(self.now) == Some(at));
         let grace = promised_now.filter_map(|finding| finding.action.grace()).min();
         let step = match (ends, self.server.capabilities.expiry) {
-            (Some(until), _) => {
+            (Some(until), expiry) => {
                 self.pend(token, until, expiring);
+                if expiry == Expiry::Set && token.mark.is_some() {
+                    self.unmark(token.clone(), "its end is set, and needs no mark any more");
+                }
                 return Vec::new();
             }
             (None, Expiry::Set) => TokenStep::Expire { at },

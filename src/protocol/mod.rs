@@ -7,11 +7,13 @@
 
 pub mod audit;
 mod runs;
+mod upstream;
 mod whoami;
 
 use std::fmt::Display;
 
 pub use runs::{AskForLease, BeginRun, LeaseItem, RunEnd, RunList};
+pub use upstream::{MirrorItem, RestrictionItem, UseItem, WantedRestriction};
 pub use whoami::{CredentialKind, WhoAmI};
 
 macro_rules! paths {
@@ -33,6 +35,14 @@ paths! {
     AUDIT "audit";
     /// Whom the server takes the sender for.
     WHOAMI "whoami";
+    /// How tokens of the server behind are restricted.
+    RESTRICTIONS "restrictions";
+    /// The last uses of tokens that the server behind confirmed.
+    USES "uses";
+    /// What is held of the server behind.
+    MIRROR "mirror";
+    /// The tokens that are held of it.
+    MIRROR_TOKENS "mirror/tokens";
     /// The description of everything that the server answers.
     OPENAPI "openapi.json";
 }

@@ -54,8 +54,8 @@ pub(crate) async fn plan<'a>(
             Some(Connection::Resolution { product, settings, .. }) => {
                 Sight { product: *product, settings: settings.as_ref(), ..Sight::default() }
             }
-            Some(Connection::Bitbucket { areas, projects, .. }) => {
-                Sight { areas, projects, ..Sight::default() }
+            Some(Connection::Bitbucket { areas, projects, gateway, .. }) => {
+                Sight { areas, projects, has_gateway: gateway.is_some(), ..Sight::default() }
             }
             // They matter to no other kind, and of a target that is not found nothing is planned.
             _ => Sight::default(),

@@ -51,13 +51,11 @@ pub(crate) fn sought(workspace: &Workspace, declaration: &TargetDeclaration) -> 
             false => ItsTokens::OtherKind,
         }
     };
+    let mut server = ServerIdentity::default();
+    declaration.connection.servers().for_each(|of| server.add(&ServerIdentity::at(&of.url)));
     Sought {
         target: declaration.name.clone(),
-        server: declaration
-            .connection
-            .server()
-            .map(|server| ServerIdentity::at(&server.url))
-            .unwrap_or_default(),
+        server,
         others: others.map(|other| (other.name.clone(), its_tokens(other))).collect(),
     }
 }

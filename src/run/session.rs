@@ -12,6 +12,7 @@ use crate::{
     targets::{
         Target,
         bitbucket::{self, Bitbucket},
+        fronted::Fronted,
         gateway::Gateway,
         resolution::{self, Resolution},
     },
@@ -157,7 +158,7 @@ async fn reach_target(
             let target = Target::Gateway(Gateway::new(client, format!("embedded {store}")));
             Ok((target, Some(embedded)))
         }
-        Connection::Bitbucket { server, areas, projects } => {
+        Connection::Bitbucket { server, areas, projects, gateway } => {
             let key = workspace.config.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
             let options = bitbucket::Options {
                 areas: areas.clone(),
@@ -168,8 +169,11 @@ async fn reach_target(
                 address: declaration.ourselves.address,
             };
             let client = client(workspace, server, command).await?;
-            let target = Target::Bitbucket(Bitbucket::new(client, server.url.as_str(), options));
-            Ok((target, None))
+            let bitbucket = Bitbucket::new(client, server.url.as_str(), options);
+            let Some(gateway) = gateway else { return Ok((Target::Bitbucket(bitbucket), None)) };
+            let client = self::client(workspace, gateway, command).await?;
+            let gateway = Gateway::new(client, gateway.url.as_str());
+            Ok((Target::Fronted(Box::new(Fronted::new(bitbucket, gateway))), None))
         }
         Connection::Resolution { server, product, settings } => {
             let key = workspace.config.mark_key_env.as_deref().map(credential::mark_key).transpose()?;

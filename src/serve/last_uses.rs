@@ -26,6 +26,8 @@ const MOST: usize = 10_000;
 /// Uses that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct LastUses {
+    /// Whether the tokens are those of the server behind this one.
+    of_upstream: bool,
     waiting: Mutex<HashMap<i64, LastUse>>,
     /// When users signed in with their passwords.
     sign_ins: Mutex<BTreeMap<UserName, Timestamp>>,
@@ -35,6 +37,11 @@ pub(super) struct LastUses {
 }
 
 impl LastUses {
+    /// Those of tokens of the server behind this one.
+    pub(super) fn of_upstream() -> Self {
+        Self { of_upstream: true, ..Self::default() }
+    }
+
     /// Takes note of `used`.
     pub(super) async fn record(&self, store: &Store, used: Use) {
         let count = {
@@ -64,7 +71,11 @@ impl LastUses {
         let batch = self.waiting().clone();
         if !batch.is_empty() {
             let uses: Vec<Use> = batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
-            store.record_uses(&uses).await?;
+            if self.of_upstream {
+                store.record_upstream_uses(&uses).await?;
+            } else {
+                store.record_uses(&uses).await?;
+            }
             self.waiting().retain(|token, last_use| batch.get(token) != Some(last_use));
         }
         let batch = self.sign_ins().clone();

@@ -59,6 +59,7 @@ pub use clock::{Clock, ServerClock};
 pub use compatible_version::CompatibleVersion;
 pub use connections::Waits;
 use connections::{Door, Patience, Peer};
+use front::mirror::{Mirror, Source};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
@@ -109,6 +110,8 @@ pub struct Options {
     pub compatible_version: CompatibleVersion,
     /// Where clients reach it, for links in answers; `None` to go by each request.
     pub public_url: Option<PublicUrl>,
+    /// What the mirror of the server behind is filled from; `None` for a server that stands in front of no other.
+    pub mirror: Option<Source>,
 }
 
 impl Options {
@@ -134,6 +137,7 @@ impl Options {
             audit_retention: None,
             compatible_version: CompatibleVersion::default(),
             public_url: None,
+            mirror: None,
         }
     }
 }
@@ -191,6 +195,7 @@ struct App {
     strangers: Strangers,
     compatible_version: CompatibleVersion,
     public_url: Option<PublicUrl>,
+    mirror: Option<Mirror>,
 }
 
 /// A server that runs.
@@ -231,7 +236,9 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     if keeps_time {
         clock.keep(&store).await?;
     }
+    let mirror = options.mirror.map(|source| Mirror::new(source, store.clone(), clock.passing()));
     let app = Arc::new(App {
+        mirror,
         store,
         clock,
         administrators: options.administrators,
@@ -275,9 +282,26 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
                 retention::keep_pruning(store, clock, period).await;
             }
         };
-        tokio::join!(uses.keep_writing(store), strangers.keep_telling(), keeping, current, pruning);
+        let mirroring = async {
+            if let Some(mirror) = &for_writing.mirror {
+                mirror_on(mirror, &for_writing).await;
+            }
+        };
+        tokio::join!(
+            uses.keep_writing(store),
+            strangers.keep_telling(),
+            keeping,
+            current,
+            pruning,
+            mirroring
+        );
     });
     Ok(Running { address, handle, serving, writing, keeps_time, certificate, app })
+}
+
+/// Keeps `mirror` current and writes the uses that it took note of, until it is dropped.
+async fn mirror_on(mirror: &Mirror, app: &App) {
+    tokio::join!(mirror.keep_current(&app.settings, &app.clock), mirror.uses.keep_writing(&app.store));
 }
 
 /// Gives a new store the settings of a new server.
@@ -362,9 +386,12 @@ impl Running {
             }
         };
         self.writing.abort();
-        let App { store, clock, uses, .. } = &*self.app;
+        let App { store, clock, uses, mirror, .. } = &*self.app;
         let ended = timeout(END_WITHIN, async {
-            let flushed = uses.flush(store).await;
+            let mut flushed = uses.flush(store).await;
+            if let Some(mirror) = mirror {
+                flushed = flushed.and(mirror.uses.flush(store).await);
+            }
             let kept = if self.keeps_time { clock.keep(store).await } else { Ok(()) };
             store.close().await;
             flushed.and(kept)

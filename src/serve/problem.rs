@@ -9,7 +9,8 @@ use axum::{
 };
 
 use super::{
-    live_settings::SettingsError, passwords::PasswordError, random::NoRandomness, store::StoreError, throttle,
+    front::mirror::Unanswered, live_settings::SettingsError, passwords::PasswordError, random::NoRandomness,
+    store::StoreError, throttle,
 };
 use crate::{
     access::{Reason, limits::LimitBroken},
@@ -18,6 +19,7 @@ use crate::{
 
 const BUSY: &str = "busy";
 const LOCKED: &str = "store-locked";
+const STALE: &str = "mirror-stale";
 
 /// A request that is not answered with what it asked for. What a handler answers becomes a body in
 /// the middleware, which knows the form that the path's clients read.
@@ -169,6 +171,21 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Stale(cause) => {
+                let message = "The server behind this one does not answer.";
+                let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, STALE, message);
+                problem.cause = cause.map(|cause| Arc::new(cause) as Arc<_>);
+                problem
+            }
+            Unanswered::Busy => Self::busy(),
+            Unanswered::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<SettingsError> for Problem {
     fn from(error: SettingsError) -> Self {
         match error {
@@ -204,6 +221,9 @@ impl IntoResponse for Problem {
         }
         if [BUSY, LOCKED].contains(&self.code) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
+        }
+        if self.code == STALE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(5));
         }
         response.extensions_mut().insert(self);
         response

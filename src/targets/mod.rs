@@ -6,6 +6,7 @@
 mod atlassian;
 pub mod bitbucket;
 mod directory;
+pub mod fronted;
 pub mod gateway;
 mod grounds;
 mod let_in;
@@ -30,6 +31,7 @@ use crate::{
 };
 
 use bitbucket::{Bitbucket, BitbucketWriter};
+use fronted::{Fronted, FrontedWriter};
 use gateway::{Gateway, GatewayWriter, Tenure};
 use resolution::{Resolution, ResolutionWriter};
 
@@ -39,6 +41,8 @@ pub enum Target {
     Gateway(Gateway),
     /// Bitbucket Data Center with its own tokens.
     Bitbucket(Bitbucket),
+    /// The same with our gateway in front of it.
+    Fronted(Box<Fronted>),
     /// A product with the app "API Token Authentication".
     Resolution(Resolution),
 }
@@ -54,6 +58,8 @@ pub struct Sight<'a> {
     pub areas: &'a [OwnerKind],
     /// With `bitbucket`: the keys of the projects, `*` is any text; all when empty.
     pub projects: &'a [String],
+    /// With `bitbucket`: whether our gateway stands in front of it.
+    pub has_gateway: bool,
 }
 
 /// What a run calls on a server of `kind`, as the config file writes it, for what it looks at there; `None`
@@ -62,6 +68,7 @@ pub struct Sight<'a> {
 pub fn calls_of(kind: &str, sight: Sight<'_>) -> Option<Vec<Call>> {
     match kind {
         "gateway" | "embedded" => Some(gateway::calls()),
+        "bitbucket" if sight.has_gateway => Some(gateway::calls_in_front()),
         "bitbucket" => Some(bitbucket::calls(sight.areas, sight.projects)),
         "resolution" => Some(resolution::calls(sight.product, sight.settings)),
         _ => None,
@@ -78,17 +85,19 @@ impl Target {
             Self::Bitbucket(bitbucket) => Writer::Bitbucket(
                 bitbucket.writer(approved).named(approved, tenure.map(|held| held.run).as_ref()),
             ),
+            Self::Fronted(fronted) => Writer::Fronted(Box::new(fronted.writer(approved, tenure))),
             Self::Resolution(resolution) => Writer::Resolution(
                 resolution.writer(approved).named(approved, tenure.map(|held| held.run).as_ref()),
             ),
         }
     }
 
-    /// Our own server, which keeps a ledger of runs and has a lease; nothing for any other.
+    /// Our own server, which keeps a ledger of runs and has a lease, by itself or in front; nothing for any other.
     #[must_use]
     pub fn gateway(&self) -> Option<&Gateway> {
         match self {
             Self::Gateway(gateway) => Some(gateway),
+            Self::Fronted(fronted) => Some(fronted.gateway()),
             Self::Bitbucket(_) | Self::Resolution(_) => None,
         }
     }
@@ -99,6 +108,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => gateway.calls(),
             Self::Bitbucket(bitbucket) => bitbucket.calls(),
+            Self::Fronted(fronted) => fronted.calls(),
             Self::Resolution(resolution) => resolution.calls(),
         }
     }
@@ -112,6 +122,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => gateway.greet().await,
             Self::Bitbucket(bitbucket) => bitbucket.greet().await,
+            Self::Fronted(fronted) => fronted.greet().await,
             Self::Resolution(resolution) => resolution.greet().await,
         }
     }
@@ -123,6 +134,7 @@ impl Target {
         match self {
             Self::Gateway(gateway) => gateway.clock(),
             Self::Bitbucket(bitbucket) => bitbucket.clock(),
+            Self::Fronted(fronted) => fronted.clock(),
             Self::Resolution(resolution) => resolution.clock(),
         }
     }
@@ -133,6 +145,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.overview().await,
             Self::Bitbucket(bitbucket) => bitbucket.overview().await,
+            Self::Fronted(fronted) => fronted.overview().await,
             Self::Resolution(resolution) => resolution.overview().await,
         }
     }
@@ -141,6 +154,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.people(groups).await,
             Self::Bitbucket(bitbucket) => bitbucket.people(groups).await,
+            Self::Fronted(fronted) => fronted.people(groups).await,
             Self::Resolution(resolution) => resolution.people(groups).await,
         }
     }
@@ -149,6 +163,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.groups().await,
             Self::Bitbucket(bitbucket) => bitbucket.groups().await,
+            Self::Fronted(fronted) => fronted.groups().await,
             Self::Resolution(resolution) => resolution.groups().await,
         }
     }
@@ -157,6 +172,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.tokens(each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
+            Self::Fronted(fronted) => fronted.tokens(each).await,
             Self::Resolution(resolution) => resolution.tokens(each).await,
         }
     }
@@ -165,6 +181,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.offspring_of(ids).await,
             Self::Bitbucket(bitbucket) => bitbucket.offspring_of(ids).await,
+            Self::Fronted(fronted) => fronted.offspring_of(ids).await,
             Self::Resolution(resolution) => resolution.offspring_of(ids).await,
         }
     }
@@ -177,6 +194,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.tokens_of(owners, each).await,
             Self::Bitbucket(bitbucket) => bitbucket.tokens_of(owners, each).await,
+            Self::Fronted(fronted) => fronted.tokens_of(owners, each).await,
             Self::Resolution(resolution) => resolution.tokens_of(owners, each).await,
         }
     }
@@ -185,6 +203,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.census(),
             Self::Bitbucket(bitbucket) => bitbucket.census(),
+            Self::Fronted(fronted) => fronted.census(),
             Self::Resolution(resolution) => resolution.census(),
         }
     }
@@ -193,6 +212,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.pace(),
             Self::Bitbucket(bitbucket) => bitbucket.pace(),
+            Self::Fronted(fronted) => fronted.pace(),
             Self::Resolution(resolution) => resolution.pace(),
         }
     }
@@ -201,6 +221,7 @@ impl InventoryReader for Target {
         match self {
             Self::Gateway(gateway) => gateway.latest_date(),
             Self::Bitbucket(bitbucket) => bitbucket.latest_date(),
+            Self::Fronted(fronted) => fronted.latest_date(),
             Self::Resolution(resolution) => resolution.latest_date(),
         }
     }
@@ -212,6 +233,8 @@ pub enum Writer {
     Gateway(GatewayWriter),
     /// That of Bitbucket Data Center.
     Bitbucket(BitbucketWriter),
+    /// That of Bitbucket with our gateway in front of it.
+    Fronted(Box<FrontedWriter>),
     /// That of the app.
     Resolution(ResolutionWriter),
 }
@@ -221,6 +244,7 @@ impl TargetWriter for Writer {
         match self {
             Self::Gateway(writer) => writer.make(change).await,
             Self::Bitbucket(writer) => writer.make(change).await,
+            Self::Fronted(writer) => writer.make(change).await,
             Self::Resolution(writer) => writer.make(change).await,
         }
     }

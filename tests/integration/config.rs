@@ -59,6 +59,7 @@ fn the_complete_config_file_is_valid_and_means_what_it_says() {
             },
             areas: vec![OwnerKind::User, OwnerKind::Project],
             projects: vec!["PLAT*".to_owned()],
+            gateway: None,
         }
     );
     let layers: Vec<_> = prod.policy.iter().map(|layer| layer.path.as_str()).collect();

@@ -63,6 +63,7 @@ fn states_with_a_caller() -> impl Strategy<Value = State> {
                 user: Some(user),
                 address: None,
                 peer: None,
+                behind: None,
             };
             state.connection = Some((peer.parse().unwrap(), line.map(str::to_owned).into_iter().collect()));
             state

@@ -167,6 +167,9 @@ pub(super) struct CallerRecord {
     /// The other end of the connection, where the server tells.
     #[schemars(with = "Option<String>")]
     peer: Option<IpAddr>,
+    /// Whom the server behind a gateway took it for; left out where there is no gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    behind: Option<Box<CallerRecord>>,
 }
 
 /// What a caller proved to be somebody with; never the secret.
@@ -367,6 +370,7 @@ impl From<&Caller> for CallerRecord {
             credential,
             address: caller.address,
             peer: caller.peer,
+            behind: caller.behind.as_deref().map(|behind| Box::new(Self::from(behind))),
         }
     }
 }
@@ -392,6 +396,7 @@ impl From<&CallerRecord> for Caller {
             credential,
             address: record.address,
             peer: record.peer,
+            behind: record.behind.as_deref().map(|behind| Box::new(Self::from(behind))),
         }
     }
 }

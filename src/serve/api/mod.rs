@@ -17,11 +17,13 @@ mod pages;
 mod permissions;
 mod projects;
 mod query;
+mod restrictions;
 mod runs;
 mod settings;
 mod token_filter;
 mod token_json;
 mod tokens;
+mod upstream;
 mod values;
 mod whoami;
 
@@ -46,6 +48,8 @@ fn endpoints() -> Vec<Endpoint> {
     all.extend(tokens::endpoints());
     all.extend(settings::endpoints());
     all.extend(runs::endpoints());
+    all.extend(restrictions::endpoints());
+    all.extend(upstream::endpoints());
     all.extend(audit::endpoints());
     all.extend(whoami::endpoints());
     all.extend(directory::endpoints());

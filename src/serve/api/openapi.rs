@@ -164,7 +164,8 @@ fn operation_id(endpoint: &Endpoint) -> String {
 /// What a parameter of this name in `path` looks like.
 fn path_schema(path: &str, name: &str) -> Value {
     match name {
-        "id" if Dialect::of(path) == Dialect::Bitbucket => {
+        // Those of the server behind are Bitbucket's.
+        "id" if Dialect::of(path) == Dialect::Bitbucket || path.starts_with("/rest/tokenwarden/") => {
             json!({"type": "string", "pattern": "^[0-9]{12,}$"})
         }
         "id" => json!({"type": "integer", "minimum": 1}),

@@ -123,10 +123,10 @@ async fn last_change(session: Session, State(app): State<Arc<App>>) -> Result<Js
 }
 
 /// Whether `If-Match` names `etag`, by strong comparison (RFC 9110, section 13.1.1).
-fn matches(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
+pub(super) fn matches(headers: &HeaderMap, etag: &str) -> Result<bool, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter().peekable();
     if values.peek().is_none() {
-        let message = "Send the entity tag of the settings you read as `If-Match`.";
+        let message = "Send the entity tag of what you read as `If-Match`.";
         return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition", message));
     }
     // No entity tag of this server has a comma in it.

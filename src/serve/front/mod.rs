@@ -9,9 +9,11 @@ pub mod classify;
 pub mod forward;
 mod headers;
 pub mod judge;
+pub mod mirror;
 #[cfg_attr(not(test), expect(dead_code, reason = "what answers requests comes with the forwarder"))]
 mod refusal;
 pub mod secret;
 mod upstream;
+mod uses;
 
 pub use upstream::{BadUpstream, Limits, UpstreamUrl};

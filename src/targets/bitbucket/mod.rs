@@ -10,6 +10,7 @@
 
 pub(in crate::targets) mod directory;
 pub(in crate::targets) mod passwords;
+mod questions;
 mod rate_limit;
 mod reader;
 mod walk;
@@ -34,6 +35,7 @@ use crate::{
 
 use wire::User;
 
+pub use questions::{Found, confirms};
 pub use writer::BitbucketWriter;
 
 /// What the config file says of a server beside its address.
@@ -63,6 +65,8 @@ pub fn calls(areas: &[OwnerKind], projects: &[String]) -> Vec<Call> {
 /// Bitbucket Data Center.
 pub struct Bitbucket {
     client: Arc<HttpClient>,
+    /// For questions that must not wait for a walk; `None` for the client of the walk.
+    questions: Option<Box<HttpClient>>,
     shown: String,
     options: Options,
     slugs: Arc<Slugs>,
@@ -81,6 +85,7 @@ impl Bitbucket {
     pub fn new(client: HttpClient, shown: impl Into<String>, options: Options) -> Self {
         Self {
             client: Arc::new(client),
+            questions: None,
             shown: shown.into(),
             options,
             slugs: Arc::default(),
@@ -89,6 +94,18 @@ impl Bitbucket {
             pace: Mutex::default(),
             administers: Mutex::default(),
         }
+    }
+
+    /// The same, whose questions about one token or user go through `questions`, and so wait for no walk.
+    #[must_use]
+    pub fn with_questions(self, questions: HttpClient) -> Self {
+        Self { questions: Some(Box::new(questions)), ..self }
+    }
+
+    /// How people know the server: its address.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 
     /// What makes and reads the marks of the server known as `server` with `key`.
@@ -178,6 +195,13 @@ impl Slugs {
         }
         shared.retain(|_, users| users.len() > 1);
         *self.learned() = Learned { by_name: slugs.collect(), shared };
+    }
+
+    /// Adds what is known of one user to what the last list said.
+    fn learn_one(&self, user: &User) {
+        if let Some(slug) = user.slug.clone().filter(|slug| slug != user.name.as_str()) {
+            self.learned().by_name.insert(user.name.clone(), slug);
+        }
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {

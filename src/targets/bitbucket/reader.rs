@@ -79,7 +79,7 @@ impl InventoryReader for Bitbucket {
 }
 
 impl Bitbucket {
-    fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
+    pub(super) fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
         let server = self.shown.clone();
         move |cause| ReadError { what, server, cause: cause.into() }
     }
@@ -133,6 +133,7 @@ impl Bitbucket {
                     credential,
                     address: self.options.address,
                     peer: None,
+                    behind: None,
                 },
                 administrators: administrators
                     .map(|users| Administrators::Users(users.into_iter().collect())),

@@ -141,7 +141,7 @@ impl Bitbucket {
 
     /// Whether `item`, which the server lists for `owner`, is a token of that one: of users with one slug it may
     /// be another's. `None` where it is not told.
-    fn is_theirs(&self, item: &TokenItem, owner: &Owner) -> Option<bool> {
+    pub(super) fn is_theirs(&self, item: &TokenItem, owner: &Owner) -> Option<bool> {
         match (&item.user, owner.user()) {
             (told, Some(user)) if self.slugs.is_shared(user) => told.as_ref().map(|told| told.name == *user),
             (Some(told), Some(user)) if told.name != *user => None,

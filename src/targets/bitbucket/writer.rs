@@ -52,7 +52,7 @@ impl TargetWriter for BitbucketWriter {
                 TokenStep::Narrow { to } => self.update(token, |now| narrowed(now, to)).await,
                 TokenStep::Mark { until } => self.update(token, |now| self.marked(token, now, until)).await,
                 TokenStep::Unmark => self.update(token, |now| self.unmarked(&token.id, now)).await,
-                TokenStep::Revoke => self.revoke(token).await,
+                TokenStep::Revoke => self.revoke(token, |now| now).await,
                 // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
                 TokenStep::Expire { .. } => refused(),
             },
@@ -143,9 +143,13 @@ impl BitbucketWriter {
         self.marker.as_ref().ok_or_else(|| "there is no key for marks".into())
     }
 
-    /// Reads a token and revokes it, when what the plan found still holds. One that is gone after a lost
-    /// answer was revoked by us.
-    async fn revoke(&self, token: &Token) -> Result<Effect, WriteError> {
+    /// Reads a token and revokes it, when what the plan found still holds of what `seen` makes of it: the plan may have
+    /// known more of it than the server tells. One that is gone after a lost answer was revoked by us.
+    pub(in crate::targets) async fn revoke(
+        &self,
+        token: &Token,
+        seen: impl Fn(Token) -> Token + Send + Sync,
+    ) -> Result<Effect, WriteError> {
         let (_, path) = self.paths(token)?;
         let (mut lost, mut failure) = (false, None);
         // The last time it only reads back.
@@ -153,7 +157,7 @@ impl BitbucketWriter {
             let Some(now) = self.read(token, lost).await? else {
                 return Ok(if lost { Effect::Made } else { Effect::AlreadySo });
             };
-            let now = now.token(token.owner.clone(), self.marker.as_ref()).map_err(failed)?;
+            let now = seen(now.token(token.owner.clone(), self.marker.as_ref()).map_err(failed)?);
             if !self.grounds.hold(token, &now) {
                 return Err(WriteError::Moved);
             }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod descent;
+mod front;
 mod ledger;
 mod reader;
 mod wire;
@@ -20,7 +21,8 @@ use crate::{
     inventory::Call,
     model::TokenId,
     plan::{ApprovedPlan, Plan, Purpose},
-    targets::{directory::Named, grounds::Grounds},
+    protocol::{MIRROR, MIRROR_TOKENS, RESTRICTIONS, USES},
+    targets::{bitbucket::wire::MEMBERS, directory::Named, grounds::Grounds},
 };
 
 use descent::Descent;
@@ -31,6 +33,18 @@ pub use writer::GatewayWriter;
 #[must_use]
 pub fn calls() -> Vec<Call> {
     wire::calls()
+}
+
+/// What a run calls on a gateway in front of a server whose tokens it applies a policy to.
+#[must_use]
+pub(in crate::targets) fn calls_in_front() -> Vec<Call> {
+    let mut calls = wire::calls();
+    calls.retain(|call| call.path.starts_with("/rest/tokenwarden/") || call.path == MEMBERS);
+    let below = |path: &str| format!("{path}/{}", Call::ANY);
+    calls.extend([RESTRICTIONS, USES, MIRROR].map(|path| Call::new("GET", path)));
+    calls.extend(["GET", "PUT"].map(|method| Call::new(method, below(RESTRICTIONS))));
+    calls.push(Call::new("DELETE", below(MIRROR_TOKENS)));
+    calls
 }
 
 /// A gateway that policy is applied to.

@@ -78,7 +78,10 @@ impl InventoryReader for Gateway {
 }
 
 impl Gateway {
-    pub(super) fn cannot_read<E: Into<Cause>>(&self, what: &'static str) -> impl FnOnce(E) -> ReadError {
+    pub(in crate::targets) fn cannot_read<E: Into<Cause>>(
+        &self,
+        what: &'static str,
+    ) -> impl FnOnce(E) -> ReadError {
         let server = self.shown.clone();
         move |cause| ReadError { what, server, cause: cause.into() }
     }

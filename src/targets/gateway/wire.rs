@@ -71,6 +71,7 @@ impl TryFrom<WhoAmI> for Caller {
             credential,
             address: told.client_address,
             peer: told.peer,
+            behind: None,
         })
     }
 }

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How often a write is begun when others write at the same time, or answers are lost.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -39,10 +39,7 @@ pub struct GatewayWriter {
 
 impl TargetWriter for GatewayWriter {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
-        let headers = match &self.signature {
-            Some(signature) => signature.headers(change)?,
-            None => Vec::new(),
-        };
+        let headers = self.headers(change)?;
         match change {
             Change::Setting { .. } => self.settings(change, &headers).await,
             Change::Token { token, step } => match *step {
@@ -64,6 +61,14 @@ impl GatewayWriter {
         alone: Option<BTreeSet<TokenId>>,
     ) -> Self {
         Self { client, signature, grounds, alone }
+    }
+
+    pub(super) fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
+    pub(super) fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
     }
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
@@ -186,7 +191,7 @@ impl GatewayWriter {
 
     /// Why the server did not do it; that the lease was lost ends the run, a right that ended is judged again
     /// by the next write.
-    fn refused(&self, error: HttpError) -> WriteError {
+    pub(super) fn refused(&self, error: HttpError) -> WriteError {
         match &self.signature {
             _ if is_right_ended(&error) => WriteError::RightEnded,
             Some(signature) if error.status() == Some(StatusCode::CONFLICT) => signature.lost(),
@@ -195,6 +200,6 @@ impl GatewayWriter {
     }
 }
 
-fn failed(error: impl Into<Cause>) -> WriteError {
+pub(super) fn failed(error: impl Into<Cause>) -> WriteError {
     WriteError::Failed(error.into())
 }

@@ -94,6 +94,7 @@ impl Resolution {
                     credential,
                     address: self.options.address,
                     peer: None,
+                    behind: None,
                 },
                 administrators: None,
                 calls: super::calls(product, self.options.settings.as_ref()),

@@ -15,6 +15,7 @@ use tokenwarden::{
     serve::{
         self, Clock, Options, Running, Waits,
         directory::{self, DirectoryError},
+        front::mirror::Source,
         random_bytes, seed,
         store::{Store, StoreUrl},
     },
@@ -65,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) connections: usize,
     /// How long the other end of a connection is waited for.
     pub(crate) waits: Waits,
+    /// What the mirror of the server behind is filled from; `None` without one.
+    pub(crate) mirror: Option<Source>,
 }
 
 impl Default for Setup {
@@ -78,6 +81,7 @@ impl Default for Setup {
             password_failures_per_minute: u32::MAX,
             connections: Options::CONNECTIONS,
             waits: Waits::default(),
+            mirror: None,
         }
     }
 }
@@ -127,6 +131,7 @@ impl TestServer {
             password_failures_per_minute: setup.password_failures_per_minute,
             connections: setup.connections,
             waits: setup.waits,
+            mirror: setup.mirror,
             ..Options::new(administrators)
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

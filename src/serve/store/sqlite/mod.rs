@@ -13,6 +13,7 @@ mod people;
 mod place;
 mod projects;
 mod restore;
+mod restrictions;
 mod revocation;
 mod right;
 mod runs;
@@ -20,6 +21,7 @@ mod schema;
 mod settings;
 mod snapshot;
 mod tokens;
+mod upstream_uses;
 mod writer;
 
 use std::time::Duration;
