@@ -15,6 +15,7 @@ mod baseline;
 mod completions;
 mod core_dumps;
 mod directory;
+mod doctor;
 mod drift;
 mod exit;
 mod explain;
@@ -143,6 +144,7 @@ enum Command {
     #[command(subcommand)]
     Journal(journal::JournalCommand),
     Audit(audit::AuditCommand),
+    Doctor(doctor::DoctorCommand),
     Schema(schema::Schema),
     /// Run the server that issues API tokens and enforces the applied settings
     Serve(serve::ServeArgs),
@@ -175,6 +177,7 @@ impl Command {
             Self::Test(command) => command.files(global),
             Self::Explain(_) | Self::Journal(_) => RunFiles::of_config(global),
             Self::Audit(command) => command.files(global),
+            Self::Doctor(command) => command.files(global),
             Self::Settings(command) => settings::files(global, command),
             Self::Init(_)
             | Self::Schema(_)
@@ -202,6 +205,7 @@ impl Command {
             Self::Test(command) => command.run(global),
             Self::Journal(command) => command.run(global),
             Self::Audit(command) => command.run(global),
+            Self::Doctor(command) => command.run(global),
             Self::Schema(command) => command.run(global),
             Self::Serve(arguments) => serve::run(global, arguments),
             Self::Directory(command) => directory::run(global, command),

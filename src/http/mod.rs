@@ -16,7 +16,7 @@ mod trust;
 
 use std::{
     sync::{
-        Once,
+        Mutex, Once, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -102,6 +102,7 @@ pub struct HttpClient {
     counters: Counters,
     clock: ServerClock,
     is_ours: AtomicBool,
+    certificate: Mutex<Option<Vec<u8>>>,
 }
 
 impl HttpClient {
@@ -132,6 +133,7 @@ impl HttpClient {
             .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
             .timeout(limits.call)
+            .tls_info(true)
             // Ours to follow: the library would carry on what is not a read, and knows no reason why not.
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(base) {
@@ -153,6 +155,7 @@ impl HttpClient {
             counters: Counters::default(),
             clock: ServerClock::default(),
             is_ours: AtomicBool::new(false),
+            certificate: Mutex::default(),
         })
     }
 
@@ -210,6 +213,26 @@ impl HttpClient {
     ) -> Result<Versioned<T>, HttpError> {
         let call = self.as_ourselves(method, path, query);
         self.call(&call, None::<&()>).await?.json()
+    }
+
+    /// As [`Self::get`], with `headers` beside the usual ones.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`].
+    pub(crate) async fn get_beside<T: DeserializeOwned>(
+        &self,
+        headers: &[Header],
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Versioned<T>, HttpError> {
+        let call = Call { headers, ..self.as_ourselves(Method::GET, path, query) };
+        self.call(&call, None::<&()>).await?.json()
+    }
+
+    /// The certificate that the server showed last, as DER; `None` without TLS.
+    pub(crate) fn certificate(&self) -> Option<Vec<u8>> {
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// As [`Self::get`], on behalf of somebody else, who presents `credential`.
@@ -410,6 +433,11 @@ impl HttpClient {
         let sent = system_time();
         let mut response = request.send().await.map_err(unreachable)?;
         self.clock.note(sent, &response);
+        let shown =
+            response.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| tls.peer_certificate());
+        if let Some(shown) = shown {
+            *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.to_vec());
+        }
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if read.len() + chunk.len() > self.limits.answer {
                 return Err(HttpError::TooLarge { call: called.clone(), bytes: self.limits.answer });

@@ -16,6 +16,15 @@ pub enum Administrators {
 }
 
 impl Administrators {
+    /// The users, when the server names them.
+    #[must_use]
+    pub fn users(&self) -> Option<&BTreeSet<UserName>> {
+        match self {
+            Self::Group(_) => None,
+            Self::Users(users) => Some(users),
+        }
+    }
+
     /// The group that makes administrators, when it is one.
     #[must_use]
     pub fn group(&self) -> Option<&GroupName> {

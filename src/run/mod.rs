@@ -7,6 +7,7 @@ mod base;
 mod child;
 pub mod clock;
 pub mod credential;
+pub mod doctor;
 mod embedded;
 mod ending;
 mod hold;

@@ -81,6 +81,12 @@ const FINISH_WITHIN: Duration = Duration::from_secs(10);
 /// How long the store may take to end after that.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
+/// When the certificate `der` ends, UTC; `None` when it is not written as certificates are.
+#[must_use]
+pub fn certificate_end(der: &[u8]) -> Option<jiff::Timestamp> {
+    certificate_end::end(der)
+}
+
 /// How a server is to be run.
 pub struct Options {
     /// The group whose members administer the server.

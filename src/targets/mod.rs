@@ -14,6 +14,7 @@ mod millis;
 mod odd;
 mod ours;
 pub mod resolution;
+mod side;
 
 use std::collections::BTreeSet;
 
@@ -34,6 +35,7 @@ use bitbucket::{Bitbucket, BitbucketWriter};
 use fronted::{Fronted, FrontedWriter};
 use gateway::{Gateway, GatewayWriter, Tenure};
 use resolution::{Resolution, ResolutionWriter};
+pub use side::{FORGED_ADDRESS, Forged, Side};
 
 /// A server of whatever kind.
 pub enum Target {
@@ -99,6 +101,16 @@ impl Target {
             Self::Gateway(gateway) => Some(gateway),
             Self::Fronted(fronted) => Some(fronted.gateway()),
             Self::Bitbucket(_) | Self::Resolution(_) => None,
+        }
+    }
+
+    /// Bitbucket, by itself or behind our gateway; nothing for any other server.
+    #[must_use]
+    pub fn bitbucket(&self) -> Option<&Bitbucket> {
+        match self {
+            Self::Bitbucket(bitbucket) => Some(bitbucket),
+            Self::Fronted(fronted) => Some(fronted.bitbucket()),
+            Self::Gateway(_) | Self::Resolution(_) => None,
         }
     }
 

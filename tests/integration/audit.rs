@@ -16,7 +16,9 @@ use tokenwarden::{
 };
 
 use crate::{
+    bitbucket::stub::Stub,
     program::{NOW as RUN_NOW, Quickstart, Run, program},
+    restrictions::source,
     serve_process::{Process, folder},
     support::{
         DIRECTORY, NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, client, lay_over, status,
@@ -48,6 +50,12 @@ async fn actions(store: &Store) -> Vec<String> {
     let page = PageRequest { start: 0, limit: 1000 };
     let entries = store.audit(&AuditFilter::default(), page).await.unwrap();
     entries.iter().map(|entry| entry.action.to_string()).collect()
+}
+
+/// A server in front of a Bitbucket.
+async fn in_front() -> TestServer {
+    let stub = Stub::start().await;
+    TestServer::start(Setup { mirror: Some(source(&stub)), ..Setup::default() }).await
 }
 
 /// A write that takes effect, and the action that its entry has.
@@ -90,6 +98,20 @@ async fn write(server: &TestServer, method: &str, path: &str) -> (RequestBuilder
         ("delete", "/rest/tokenwarden/1/lease/{run}") => {
             (as_root(Method::DELETE, &path.replace("{run}", "run-a")), "lease-give-back")
         }
+        ("put", "/rest/tokenwarden/1/restrictions/{id}") => {
+            let request = as_root(Method::PUT, &path.replace("{id}", "000000000001"));
+            (request.header("if-none-match", "*").json(&json!({"max_scope": "read-only"})), "restriction-set")
+        }
+        ("delete", "/rest/tokenwarden/1/restrictions/{id}") => {
+            let path = path.replace("{id}", "000000000002");
+            let request = server.as_operator(Method::PUT, &path).header("if-none-match", "*");
+            let made = request.json(&json!({"max_scope": "read-only"})).send().await.unwrap();
+            let etag = made.headers()["etag"].clone();
+            (as_root(Method::DELETE, &path).header("if-match", etag), "restriction-remove")
+        }
+        ("delete", "/rest/tokenwarden/1/mirror/tokens/{id}") => {
+            (as_root(Method::DELETE, &path.replace("{id}", "000000000003")), "upstream-revoke")
+        }
         ("post", "/rest/tokenwarden/1/runs") => {
             let head = json!({
                 "run": "run-a", "target": "prod", "begun": NOW, "by": "root@ci", "policy_sha256": "00",
@@ -129,7 +151,7 @@ async fn write(server: &TestServer, method: &str, path: &str) -> (RequestBuilder
 
 #[tokio::test]
 async fn every_endpoint_that_writes_leaves_one_entry_that_says_who_from_where_and_in_which_request() {
-    let server = TestServer::new().await;
+    let server = in_front().await;
     let document = answer(server.request(Method::GET, OPENAPI), StatusCode::OK).await;
     let mut writes: Vec<(String, String)> = Vec::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -262,7 +284,7 @@ async fn an_update_tells_what_changed_and_its_repetition_leaves_no_second_entry(
 
 #[tokio::test]
 async fn an_entry_that_cannot_be_kept_takes_the_effect_back() {
-    let server = TestServer::new().await;
+    let server = in_front().await;
     let document = answer(server.request(Method::GET, OPENAPI), StatusCode::OK).await;
     let mut failing = raw(&server.store_file()).await;
     for (path, operations) in document["paths"].as_object().unwrap() {
@@ -748,6 +770,8 @@ async fn a_store_of_an_earlier_version_gets_an_audit() {
     for statement in [
         "DROP TABLE audit",
         "DROP TABLE ancestors",
+        "DROP TABLE restrictions",
+        "DROP TABLE upstream_uses",
         "DROP INDEX tokens_by_parent",
         "DELETE FROM _sqlx_migrations WHERE version >= 7",
     ] {

@@ -133,6 +133,8 @@ impl Fixture {
 /// A Bitbucket with a token that reaches too far and never ends, and one of somebody who left.
 async fn bitbucket() -> Stub {
     let stub = Stub::start().await;
+    // The settings of a new gateway name it.
+    stub.contents().groups.insert("administrators", vec!["warden"]);
     let mary = "users/mary_example.com";
     stub.add(mary, token("075905477751", "nightly", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
     stub.add("users/gone", token("000000000002", "laptop", "2026-11-01T00:00:00Z", &["REPO_READ"]));
@@ -168,10 +170,15 @@ async fn narrow_and_expire_become_restrictions_that_the_next_request_feels_and_n
     let again = fixture.apply().await;
     assert!(again.stdout.starts_with("No changes."), "{}{}", again.stdout, again.stderr);
     let ledger = fixture.get("/rest/tokenwarden/1/runs").await;
-    let changes = ledger["runs"][0]["changes"].as_array().unwrap().iter();
+    let runs = ledger["runs"].as_array().unwrap().iter();
+    let changes = runs.flat_map(|run| run["changes"].as_array().unwrap());
     let mut actions: Vec<_> = changes.map(|change| change["action"].as_str().unwrap().to_owned()).collect();
     actions.sort();
-    assert_eq!(actions, ["expire", "narrow", "refuse", "revoke"], "the gateway keeps the ledger: {ledger}");
+    assert_eq!(
+        actions,
+        ["expire", "narrow", "refuse", "revoke", "set"],
+        "the gateway keeps the ledger: {ledger}"
+    );
     let told = fixture.get("/rest/tokenwarden/1/audit?action=upstream-revoke").await;
     assert_eq!(told["values"][0]["details"]["upstream_token"], "000000000002");
     assert!(fixture.get("/rest/tokenwarden/1/mirror").await["tokens"] == 1, "the mirror forgot it");
@@ -236,8 +243,9 @@ async fn the_policy_of_the_quickstart_is_wholly_enforced_in_front_of_bitbucket()
     let policy = fs::read_to_string(&base).unwrap();
     fs::write(&base, policy.replace("    - 10.0.0.0/8\n", "    - 10.0.0.0/8\n    - 127.0.0.0/8\n")).unwrap();
     fixture.configure(
-        "policy: [policy/base.yaml, policy/platform.yaml]\n    rails: { revocations: { percent: 100 }, expiries: { \
-         percent: 100 }, withdrawn_groups: { percent: 100 } }",
+        "policy: [policy/base.yaml, policy/platform.yaml]\n    rails:\n      revocations: { amount: 9, percent: 100 }\n      \
+         expiries: { amount: 9, percent: 100 }\n      withdrawn_groups: { amount: 9, percent: 100 }\n      \
+         refused_callers: { amount: 9, percent: 100 }\n      withdrawn_networks: { amount: 99, percent: 100 }",
     );
     let applied = fixture.apply().await;
     assert_eq!(applied.code, Some(0), "{}{}", applied.stdout, applied.stderr);

@@ -27,6 +27,7 @@ mod decisions;
 mod dialect_answers;
 mod directory;
 mod docs;
+mod doctor;
 mod earlier_formats;
 mod ended_rights;
 mod explain;

@@ -5,6 +5,7 @@
 
 mod audit;
 mod error;
+mod restriction;
 mod right;
 mod sqlite;
 
@@ -15,13 +16,14 @@ use serde::Serialize;
 
 use super::project_permissions::ProjectPermissions;
 use crate::model::{
-    GroupName, LastChange, LastUse, Owner, OwnerKind, Restriction, Scope, TokenScope, UserName,
+    GroupName, LastUse, Owner, OwnerKind, Scope, TokenScope, UserName,
     run::{ChangeNote, RunId},
     secret::SecretHash,
 };
 
 pub use audit::Whence;
 pub use error::StoreError;
+pub use restriction::{Restricted, RestrictionRow};
 pub use right::{Grounds, Right, Sender};
 pub use sqlite::Store;
 
@@ -445,28 +447,6 @@ pub struct Under {
     pub note: ChangeNote,
     /// When, UTC.
     pub at: Timestamp,
-}
-
-/// How a token of the server behind a gateway is restricted, as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RestrictionRow {
-    /// The number of the token on its server.
-    pub token: i64,
-    /// What is taken from it; never nothing.
-    pub restriction: Restriction,
-    /// Another one each time that it changes, also after it was taken off.
-    pub number: i64,
-    /// Who restricted it so, and when.
-    pub change: LastChange,
-}
-
-/// What restricting a token came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Restricted {
-    /// It is restricted so now, or not at all.
-    Now(Option<RestrictionRow>),
-    /// It was restricted in another way meanwhile.
-    Moved,
 }
 
 /// A project as the store keeps one.

@@ -102,6 +102,10 @@ impl Bitbucket {
         Self { questions: Some(Box::new(questions)), ..self }
     }
 
+    pub(in crate::targets) fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
     /// How people know the server: its address.
     #[must_use]
     pub fn shown(&self) -> &str {

@@ -49,6 +49,11 @@ struct OfUser {
 }
 
 impl Bitbucket {
+    /// The limit that our calls are under; `None` where the server does not tell of one.
+    pub async fn rate_limit(&self) -> Option<RateLimit> {
+        self.read_rate_limit().await.map(|(limit, _)| limit)
+    }
+
     /// The limit that our calls are under, and whom the server takes us for. The users must have been
     /// read, whose slugs are in paths.
     pub(super) async fn read_rate_limit(&self) -> Option<(RateLimit, Option<UserName>)> {

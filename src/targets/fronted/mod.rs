@@ -56,6 +56,22 @@ impl Fronted {
         &self.gateway
     }
 
+    /// The server behind the gateway.
+    #[must_use]
+    pub fn bitbucket(&self) -> &Bitbucket {
+        &self.bitbucket
+    }
+
+    /// Where the server is that the gateway stands in front of.
+    ///
+    /// # Errors
+    ///
+    /// When it stands in front of none, or cannot see it.
+    pub async fn stands_in_front(&self) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let mirror = self.gateway.mirror().await?.ok_or(NotInFront::NoUpstream)?;
+        if mirror.current { Ok(mirror.upstream) } else { Err(NotInFront::Stale(mirror.upstream).into()) }
+    }
+
     /// A writer, for doing what `approved` says: without an approved plan there is none.
     #[must_use]
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> FrontedWriter {
@@ -86,10 +102,7 @@ impl Fronted {
 
     /// Makes sure that the gateway stands in front of a server. Returns who administers the gateway.
     async fn front(&self) -> Result<BTreeSet<UserName>, Box<dyn Error + Send + Sync>> {
-        let mirror = self.gateway.mirror().await?.ok_or(NotInFront::NoUpstream)?;
-        if !mirror.current {
-            return Err(NotInFront::Stale(mirror.upstream).into());
-        }
+        self.stands_in_front().await?;
         Ok(self.gateway.own_administrators().await?)
     }
 

@@ -85,6 +85,10 @@ impl Gateway {
         Some(above.into_iter().map(|id| TokenId::new(id.to_string())).collect())
     }
 
+    pub(in crate::targets) fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
     /// By what its store is known, whatever leads to it, once an answer told it; older servers do not.
     #[must_use]
     pub fn store(&self) -> Option<&str> {

@@ -83,6 +83,10 @@ impl Resolution {
         Marker::new(key, server, wire::DESCRIPTION)
     }
 
+    pub(in crate::targets) fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
     /// A writer, for doing what `approved` says: without an approved plan there is none.
     #[must_use]
     pub fn writer(&self, approved: &ApprovedPlan) -> ResolutionWriter {
