@@ -52,13 +52,13 @@ impl BaselineArgs {
         targets: &[&TargetDeclaration],
         global: &Global,
     ) -> Result<Against, Failure> {
-        let path = global.directory.join(&global.config);
+        let path = global.directory.join(global.config());
         let (name, policies) = match (&self.baseline, &self.baseline_dir) {
             (None, None) => return Ok(otherwise),
             (Some(name), _) => {
                 let folder = folder_of(&path);
                 let revision = Revision::find(name, &folder)?;
-                let config = name_of(&global.config);
+                let config = name_of(global.config());
                 if !revision.may_have(config) {
                     output::note(
                         "note: the baseline has no config file: every change is attributed to the \
@@ -66,15 +66,15 @@ impl BaselineArgs {
                     );
                     return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
                 }
-                let there = Global { config: config.to_path_buf(), ..global.clone() };
+                let there = Global { config: Some(config.to_path_buf()), ..global.clone() };
                 let policies = policies_of(files::load_workspace_from(&there, &revision), targets);
                 (name.clone(), policies)
             }
             (None, Some(folder)) => {
                 let there = in_folder(folder, global);
                 // A link that leads nowhere is there.
-                if global.resolve(&there.config).symlink_metadata().is_err() {
-                    let message = format!("the baseline has no config file `{}`", there.config.display());
+                if global.resolve(there.config()).symlink_metadata().is_err() {
+                    let message = format!("the baseline has no config file `{}`", there.config().display());
                     return Err(Failure::new(Ending::Invalid, message));
                 }
                 let policies = policies_of(files::load_workspace_from(&there, &Disk), targets);
@@ -97,8 +97,8 @@ impl BaselineArgs {
 
 /// The config file of the baseline in `folder`: it is in the same place, seen from there.
 fn in_folder(folder: &Path, global: &Global) -> Global {
-    let config = if global.config.is_absolute() { name_of(&global.config) } else { &global.config };
-    Global { config: folder.join(config), ..global.clone() }
+    let config = if global.config().is_absolute() { name_of(global.config()) } else { global.config() };
+    Global { config: Some(folder.join(config)), ..global.clone() }
 }
 
 fn policies_of(

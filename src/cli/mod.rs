@@ -3,7 +3,11 @@
 //! Data goes to standard output, everything else to standard error. Every other part of the program is
 //! wired here.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -70,9 +74,9 @@ pub struct Global {
     /// Run as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
     pub directory: PathBuf,
-    /// The config file
-    #[arg(long, value_name = "FILE", global = true, default_value = "tokenwarden.yaml")]
-    pub config: PathBuf,
+    /// The config file [default: tokenwarden.yaml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     /// Use only this target; may be repeated [default: all targets]
     #[arg(long, value_name = "NAME", global = true)]
     pub target: Vec<String>,
@@ -115,13 +119,18 @@ impl Global {
     fn base(&self) -> Base {
         Base {
             directory: self.directory.clone(),
-            config: self.config.clone(),
+            config: self.config().to_owned(),
             listener: Arc::new(Terminal { color: self.color }),
         }
     }
 
+    /// The config file.
+    fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("tokenwarden.yaml"))
+    }
+
     /// The path `written`, which counts from the folder that the program works in.
-    fn resolve(&self, written: &std::path::Path) -> PathBuf {
+    fn resolve(&self, written: &Path) -> PathBuf {
         self.directory.join(written)
     }
 }

@@ -82,9 +82,9 @@ impl Format {
 }
 
 fn sarif_of(run: &Run<'_>, global: &Global) -> String {
-    let folder = folder_of(&global.directory.join(&global.config));
+    let folder = folder_of(&global.directory.join(global.config()));
     let in_repository = git::paths_in_repository(&folder, &global.directory);
-    let settings = global.config.display().to_string();
+    let settings = global.config().display().to_string();
     let sarif = sarif::report_of(run, Files { settings: &settings, in_repository: &in_repository });
     for what in &sarif.left_out {
         output::note(&format!("warning: the SARIF report is incomplete: {what}"));

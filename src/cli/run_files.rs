@@ -115,10 +115,10 @@ impl<'a> RunFiles<'a> {
     }
 
     fn reading_config(mut self, there: &Global, layers: Layers) -> Self {
-        let folder = folder_of(&there.config);
+        let folder = folder_of(there.config());
         let at = |written: &str| beside(&folder, written);
         let tests = at(test::FOLDER);
-        self = self.reading("the config file", &there.config);
+        self = self.reading("the config file", there.config());
         self = self.reading_from("the policy tests in", &tests, Some(Names::Tests));
         let Loaded { config, policies, .. } = load_without_layers(&there.base(), &Disk);
         for layer in policies.iter().flatten().filter(|_| layers == Layers::Read) {

@@ -6,8 +6,9 @@
 use std::{
     convert::Infallible,
     io,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::{Args, ValueEnum};
@@ -15,15 +16,23 @@ use tokio::sync::watch;
 use tracing::Level;
 
 use crate::{
-    model::{GroupName, Period},
+    config::{
+        Auth,
+        gateway::{self, GatewayConfig, GatewayReading, Upstream},
+    },
+    model::{AddressSet, GroupName, Period},
     run::{
-        Ending, Failure,
+        Ending, Failure, front,
+        reading::{folder_of, read_regular},
         stop::{self, Hangup},
+        workspace::invalid,
     },
     serve::{
         self, Certificate, CompatibleVersion, Options, PublicUrl, ServeError, Tls, TlsVersion,
+        front::UpstreamUrl,
         store::{Store, StoreError, StoreUrl},
     },
+    yaml::{Diagnostics, Mark, Sources},
 };
 
 use super::{CommandResult, Global, directory, log, runtime};
@@ -31,18 +40,19 @@ use super::{CommandResult, Global, directory, log, runtime};
 /// What `serve` understands.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where users, groups, settings and tokens are kept: `sqlite:FILE`
+    /// Where users, groups, settings and tokens are kept: `sqlite:FILE`. Not with `--config FILE`, which names a
+    /// gateway file that says this and the rest
     #[arg(long, value_name = "URL")]
-    store: StoreUrl,
+    store: Option<StoreUrl>,
     /// Create the store; on the first start only. Without it, a missing store is an error
     #[arg(long)]
     create: bool,
-    /// Address and port to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7991")]
-    listen: SocketAddr,
-    /// The group whose members administer the server
-    #[arg(long, value_name = "GROUP", default_value = "administrators")]
-    admin_group: String,
+    /// Address and port to listen on [default: 127.0.0.1:7991]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The group whose members administer the server [default: administrators]
+    #[arg(long, value_name = "GROUP")]
+    admin_group: Option<String>,
     /// Import this directory file before the start: users and groups become equal to it
     #[arg(long = "directory", value_name = "FILE")]
     directory_file: Option<PathBuf>,
@@ -55,9 +65,9 @@ pub(super) struct ServeArgs {
     /// Accept only clients with a certificate of these authorities, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
-    /// The lowest version of TLS to accept
-    #[arg(long, value_name = "VERSION", requires = "tls_cert", default_value = "1.2")]
-    tls_min_version: MinVersion,
+    /// The lowest version of TLS to accept [default: 1.2]
+    #[arg(long, value_name = "VERSION", requires = "tls_cert")]
+    tls_min_version: Option<MinVersion>,
     /// Delete audit entries older than this, e.g. `400d` [default: keep them forever]
     #[arg(long, value_name = "PERIOD")]
     audit_retention: Option<Period>,
@@ -71,6 +81,18 @@ pub(super) struct ServeArgs {
     /// Listen without TLS although traffic can be intercepted
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
+    /// Stand in front of this Bitbucket: judge every request by the settings and forward what passes
+    #[arg(long, value_name = "URL", requires = "upstream_auth")]
+    upstream: Option<UpstreamUrl>,
+    /// The user who reads users, groups and tokens of the upstream
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    upstream_user: Option<String>,
+    /// The environment variable with the password of `--upstream-user`
+    #[arg(long, value_name = "NAME", requires = "upstream_user", group = "upstream_auth")]
+    upstream_password_env: Option<String>,
+    /// The environment variable with an access token that reads the upstream
+    #[arg(long, value_name = "NAME", requires = "upstream", group = "upstream_auth")]
+    upstream_token_env: Option<String>,
 }
 
 /// The lowest version of TLS.
@@ -135,32 +157,40 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     if global.now.is_some() {
         return Err(Failure::new(Ending::Usage, StoppedClock));
     }
-    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
-        (Some(certificate), Some(key)) => {
-            Some(Tls { certificate: global.resolve(certificate), key: global.resolve(key) })
-        }
-        _ => None,
+    let (served, folder) = match &global.config {
+        Some(file) => (arguments.of_file(global, file)?, folder_of(&global.resolve(file))),
+        None => (arguments.served()?, global.directory.clone()),
     };
-    if tls.is_none() && !arguments.insecure_http && !arguments.listen.ip().to_canonical().is_loopback() {
-        return Err(Failure::new(Ending::Usage, Unencrypted(arguments.listen)));
+    let listen = served.listen.unwrap_or(LISTEN);
+    if served.tls.is_none()
+        && !arguments.insecure_http
+        && !served.insecure
+        && !listen.ip().to_canonical().is_loopback()
+    {
+        return Err(Failure::new(Ending::Usage, Unencrypted(listen)));
     }
     runtime::block_on_to_the_end(Hangup::Told, async {
-        let listening = |cause| CannotListen { address: arguments.listen, cause };
-        let listener = TcpListener::bind(arguments.listen).map_err(listening)?;
-        let (store, is_new) = open(global, arguments).await?;
+        let listening = |cause| CannotListen { address: listen, cause };
+        let listener = TcpListener::bind(listen).map_err(listening)?;
+        let (store, is_new) = open(&folder.join(&served.config.store), arguments.create).await?;
         if let Some(file) = &arguments.directory_file {
             directory::import(&store, &global.resolve(file)).await?;
         }
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let scheme = if served.tls.is_some() { "https" } else { "http" };
+        let (mirror, front) = front::front(&served.config, &folder).await?.unzip();
+        let group = served.config.admin_group.as_deref().unwrap_or("administrators");
+        let at = |file: &PathBuf| folder.join(file);
         let options = Options {
-            tls,
-            tls_client_ca: arguments.tls_client_ca.as_deref().map(|file| global.resolve(file)),
-            tls_min_version: arguments.tls_min_version.into(),
+            tls: served.tls.as_ref().map(|tls| Tls { certificate: at(&tls.certificate), key: at(&tls.key) }),
+            tls_client_ca: served.tls_client_ca.as_ref().map(at),
+            tls_min_version: served.tls_min_version,
             connections: connections(),
-            audit_retention: arguments.audit_retention,
+            audit_retention: served.config.audit_retention,
             compatible_version: arguments.compatible_version.clone(),
-            public_url: arguments.public_url.clone(),
-            ..Options::new(GroupName::new(arguments.admin_group.as_str()))
+            public_url: served.public_url.clone(),
+            mirror,
+            front,
+            ..Options::new(GroupName::new(group))
         };
         let running = serve::start(store, listener, options).await.map_err(|error| match error {
             ServeError::Store(StoreError::SettingsLost) => Failure::new(Ending::Usage, error),
@@ -183,21 +213,134 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     })
 }
 
+/// Where a server listens when nothing is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7991);
+
+/// How a server is run, from the command line or a gateway file.
+struct Served {
+    config: GatewayConfig,
+    listen: Option<SocketAddr>,
+    insecure: bool,
+    tls: Option<Tls>,
+    tls_client_ca: Option<PathBuf>,
+    tls_min_version: TlsVersion,
+    public_url: Option<PublicUrl>,
+}
+
+/// Nothing says where the store is.
+#[derive(Debug, thiserror::Error)]
+#[error("pass `--store sqlite:FILE`, or `--config FILE` with a gateway file that says it")]
+struct NoStore;
+
+/// A flag says what the gateway file says.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot be used with `--config`: write it into the gateway file")]
+struct AlsoInFile(&'static str);
+
+impl ServeArgs {
+    /// What the flags say.
+    fn served(&self) -> Result<Served, Failure> {
+        let store = self.store.as_ref().ok_or_else(|| Failure::new(Ending::Usage, NoStore))?;
+        let auth = match (&self.upstream_password_env, &self.upstream_token_env) {
+            (Some(variable), _) => Some(Auth::Password {
+                user: self.upstream_user.clone().unwrap_or_default(),
+                password_env: variable.clone(),
+            }),
+            (None, Some(variable)) => {
+                Some(Auth::Token { user: self.upstream_user.clone(), token_env: variable.clone() })
+            }
+            (None, None) => None,
+        };
+        let upstream = self.upstream.as_ref().zip(auth);
+        let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        Ok(Served {
+            config: GatewayConfig {
+                listen: self.listen,
+                tls: None,
+                insecure_http: self.insecure_http,
+                store: store.file.to_string_lossy().into_owned(),
+                admin_group: self.admin_group.clone(),
+                public_url: None,
+                audit_retention: self.audit_retention,
+                upstream: upstream.map(|(url, auth)| Upstream::new(url.to_string(), auth)),
+                authz_peers: AddressSet::default(),
+            },
+            listen: self.listen,
+            insecure: self.insecure_http,
+            tls: tls.map(|(certificate, key)| Tls { certificate, key }),
+            tls_client_ca: self.tls_client_ca.clone(),
+            tls_min_version: self.tls_min_version.map(TlsVersion::from).unwrap_or_default(),
+            public_url: self.public_url.clone(),
+        })
+    }
+
+    /// What the gateway file at `path` says.
+    fn of_file(&self, global: &Global, path: &Path) -> Result<Served, Failure> {
+        if let Some(flag) = self.flag_of_file() {
+            return Err(Failure::new(Ending::Usage, AlsoInFile(flag)));
+        }
+        let shown: Arc<str> = path.display().to_string().into();
+        let listener = global.base().listener;
+        let bytes = read_regular(&global.resolve(path)).map_err(|problem| {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown));
+            listener.mistakes(&diagnostics, &Sources::new());
+            invalid(&diagnostics, 1)
+        })?;
+        let GatewayReading { config, diagnostics, sources } = gateway::read(&shown, &bytes);
+        listener.mistakes(&diagnostics, &sources);
+        let config = config.ok_or_else(|| invalid(&diagnostics, 1))?;
+        let tls = config.tls.clone();
+        let public_url = config.public_url.as_ref().map(|url| url.parse()).transpose();
+        Ok(Served {
+            listen: config.listen,
+            insecure: config.insecure_http,
+            tls: tls
+                .as_ref()
+                .map(|tls| Tls { certificate: tls.cert.clone().into(), key: tls.key.clone().into() }),
+            tls_client_ca: tls.as_ref().and_then(|tls| tls.client_ca.clone()).map(PathBuf::from),
+            tls_min_version: if tls.is_some_and(|tls| tls.only_1_3) {
+                TlsVersion::V1_3
+            } else {
+                TlsVersion::V1_2
+            },
+            public_url: public_url.map_err(|error| Failure::new(Ending::Usage, error))?,
+            config,
+        })
+    }
+
+    /// A flag that was given and is a matter of the gateway file.
+    fn flag_of_file(&self) -> Option<&'static str> {
+        let given = [
+            ("--store", self.store.is_some()),
+            ("--listen", self.listen.is_some()),
+            ("--admin-group", self.admin_group.is_some()),
+            ("--tls-cert", self.tls_cert.is_some()),
+            ("--tls-min-version", self.tls_min_version.is_some()),
+            ("--audit-retention", self.audit_retention.is_some()),
+            ("--public-url", self.public_url.is_some()),
+            ("--insecure-http", self.insecure_http),
+            ("--upstream", self.upstream.is_some()),
+        ];
+        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
+}
+
 /// The store, and whether it is new.
 ///
 /// # Errors
 ///
 /// When the store is new and nobody asked for that (exit 64), or cannot be opened.
-async fn open(global: &Global, arguments: &ServeArgs) -> Result<(Store, bool), Failure> {
-    let url = StoreUrl { file: global.resolve(&arguments.store.file) };
+async fn open(file: &Path, create: bool) -> Result<(Store, bool), Failure> {
+    let url = StoreUrl { file: file.to_owned() };
     let not_begun = || Failure::new(Ending::Usage, NotBegun(url.file.clone()));
-    let opened = if arguments.create { Store::open_or_create(&url).await } else { Store::open(&url).await };
+    let opened = if create { Store::open_or_create(&url).await } else { Store::open(&url).await };
     let store = match opened {
         Err(StoreError::Missing(_)) => return Err(not_begun()),
         opened => opened?,
     };
     let is_new = store.settings(None).await?.is_none();
-    if is_new && !arguments.create {
+    if is_new && !create {
         store.close().await;
         return Err(not_begun());
     }

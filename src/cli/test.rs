@@ -133,7 +133,7 @@ impl Test {
     fn paths(&self, global: &Global, workspace: &Workspace) -> Result<Vec<TestPath>, Failure> {
         if self.paths.is_empty() {
             let folder = workspace.folder.join(FOLDER);
-            let shown = global.config.parent().unwrap_or(Path::new("")).join(FOLDER);
+            let shown = global.config().parent().unwrap_or(Path::new("")).join(FOLDER);
             return if folder.is_dir() { listed(&folder, &shown) } else { Ok(Vec::new()) };
         }
         let mut paths = Vec::new();

@@ -38,6 +38,7 @@ pub(crate) use pages::{Listing, Opened, Page};
 pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
+pub(crate) use trust::trusting;
 
 use answer::{Answer, judge, location};
 use clock::ServerClock;
@@ -144,7 +145,7 @@ impl HttpClient {
             // A certificate is of no use then, and a small container has none.
             builder.tls_certs_only([])
         } else {
-            builder.tls_backend_preconfigured(trust::trusting(extra_ca.unwrap_or_default()).map_err(setup)?)
+            builder.tls_backend_preconfigured(trusting(extra_ca.unwrap_or_default()).map_err(setup)?)
         };
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),

@@ -19,7 +19,7 @@ static MADE: Mutex<BTreeMap<Vec<u8>, ClientConfig>> = Mutex::new(BTreeMap::new()
 
 /// TLS that trusts the certificates in `extra_ca` (PEM) and those of the system, as they were when this
 /// was asked for the first time.
-pub(super) fn trusting(extra_ca: &[u8]) -> Result<ClientConfig, Box<dyn Error + Send + Sync>> {
+pub(crate) fn trusting(extra_ca: &[u8]) -> Result<ClientConfig, Box<dyn Error + Send + Sync>> {
     // Who comes meanwhile waits, and finds it made.
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(config) = made.get(extra_ca) {

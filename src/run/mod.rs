@@ -10,6 +10,7 @@ pub mod credential;
 pub mod doctor;
 mod embedded;
 mod ending;
+pub mod front;
 mod hold;
 mod listener;
 pub mod offline;

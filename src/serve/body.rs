@@ -42,24 +42,34 @@ impl Default for Bodies {
 impl Bodies {
     /// Reads the `body` of a request with these `headers`.
     pub(super) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Arrived, Problem> {
-        let declared =
-            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if declared.is_some_and(|length: u64| length > BODY_AT_MOST as u64) {
-            return Err(too_large());
-        }
-        let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "The body did not arrive in time.");
-        timeout(BODY_WITHIN, self.collect(body)).await.map_err(late)?
+        self.read_at_most(headers, body, BODY_AT_MOST).await
     }
 
-    async fn collect(&self, body: Body) -> Result<Arrived, Problem> {
+    /// Reads the `body` of a request with these `headers`, which has `most` bytes at most.
+    pub(super) async fn read_at_most(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        most: usize,
+    ) -> Result<Arrived, Problem> {
+        let declared =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: u64| length > most as u64) {
+            return Err(too_large(most));
+        }
+        let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "The body did not arrive in time.");
+        timeout(BODY_WITHIN, self.collect(body, most)).await.map_err(late)?
+    }
+
+    async fn collect(&self, body: Body, most: usize) -> Result<Arrived, Problem> {
         let mut chunks = body.into_data_stream();
         let mut bytes = Vec::new();
         let mut room: Option<OwnedSemaphorePermit> = None;
         while let Some(chunk) = chunks.next().await {
             let chunk =
                 chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "body", "The body broke off."))?;
-            if bytes.len() + chunk.len() > BODY_AT_MOST {
-                return Err(too_large());
+            if bytes.len() + chunk.len() > most {
+                return Err(too_large(most));
             }
             // Waiting for room would keep the room that others wait for.
             let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
@@ -74,8 +84,9 @@ impl Bodies {
     }
 }
 
-fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", "The body is larger than 1 MiB.")
+fn too_large(most: usize) -> Problem {
+    let message = format!("The body is larger than {} KiB.", most >> 10);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", message)
 }
 
 #[cfg(test)]

@@ -18,9 +18,10 @@ impl Entry {
     pub(super) fn of(path: &str) -> Self {
         match path.strip_suffix('/').unwrap_or(path) {
             "/healthz" | "/readyz" => Self::Outside,
-            OPENAPI | "/rest/api/1.0/application-properties" | "/rest/api/latest/application-properties" => {
-                Self::Open
-            }
+            "/metrics"
+            | OPENAPI
+            | "/rest/api/1.0/application-properties"
+            | "/rest/api/latest/application-properties" => Self::Open,
             _ => Self::Permitted,
         }
     }

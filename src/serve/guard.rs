@@ -22,7 +22,7 @@ use super::{
     connections::Peer,
     dialect::error_body,
     entry::Entry,
-    head,
+    front, head,
     problem::Problem,
     random::random_bytes,
     request_log::shown,
@@ -50,7 +50,7 @@ struct Seen {
 pub(super) async fn guard(
     State(app): State<Arc<App>>,
     ConnectInfo(connection): ConnectInfo<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let _request = connection.request();
@@ -58,6 +58,16 @@ pub(super) async fn guard(
     let began = Instant::now();
     let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
     let id = format!("{id:016x}");
+    if let Some(upstream) = &app.front {
+        if let Some(class) = front::class(upstream, &request) {
+            return front::pass(&app, upstream, &connection, &id, request, class).await;
+        }
+        let (parts, body) = request.into_parts();
+        if let Some(answer) = front::ask(&app, upstream, peer, &id, &parts).await {
+            return answer;
+        }
+        request = Request::from_parts(parts, body);
+    }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut seen = Seen::default();
     let answered = answer(&app, (peer, &id), request, next, &mut seen).await;
@@ -194,7 +204,7 @@ async fn record_use(app: &App, permit: &Permit) {
 
 /// The address that a request counts for before anything is read for it: that of the client behind a proxy that is
 /// trusted, by the settings that were read last.
-fn counted_address(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+pub(super) fn counted_address(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     let client = app.settings.last().and_then(|revision| {
         let settings = &revision.settings;
         origin(settings, peer, headers).client(&settings.client_address).ok()
@@ -202,7 +212,7 @@ fn counted_address(app: &App, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     client.unwrap_or(peer)
 }
 
-fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Origin {
+pub(super) fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Origin {
     let header_lines = match &settings.client_address {
         ClientAddressSource::Peer => Vec::new(),
         ClientAddressSource::Header { name, .. } => headers

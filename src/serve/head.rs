@@ -16,6 +16,21 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The refusal.
 pub(super) fn check(head: &Parts) -> Result<(), Problem> {
     check_target(&head.uri)?;
+    let host = check_framing(head)?;
+    if !head.method.is_safe() && is_of_another_site(&head.headers, host.as_ref()) {
+        let message = "A page of another site cannot change anything here.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", message));
+    }
+    Ok(())
+}
+
+/// Refuses a head whose end, host or body two servers could read differently, and one that is too long. Answers the
+/// host that it is for.
+///
+/// # Errors
+///
+/// The refusal.
+pub(super) fn check_framing(head: &Parts) -> Result<Option<Authority>, Problem> {
     check_length(&head.headers)?;
     let host = host(head)?;
     let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -24,11 +39,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
     {
         return Err(Problem::bad_request("The only transfer coding is `chunked`."));
     }
-    if !head.method.is_safe() && is_of_another_site(&head.headers, host.as_ref()) {
-        let message = "A page of another site cannot change anything here.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", message));
-    }
-    Ok(())
+    Ok(host)
 }
 
 /// The longest path with its query, in bytes: a little less than what can be read at all.

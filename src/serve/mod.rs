@@ -59,7 +59,10 @@ pub use clock::{Clock, ServerClock};
 pub use compatible_version::CompatibleVersion;
 pub use connections::Waits;
 use connections::{Door, Patience, Peer};
-use front::mirror::{Mirror, Source};
+use front::{
+    Front,
+    mirror::{Mirror, Source},
+};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
@@ -118,6 +121,8 @@ pub struct Options {
     pub public_url: Option<PublicUrl>,
     /// What the mirror of the server behind is filled from; `None` for a server that stands in front of no other.
     pub mirror: Option<Source>,
+    /// What requests to the server behind go through; `None` for a server that stands in front of no other.
+    pub front: Option<Front>,
 }
 
 impl Options {
@@ -144,6 +149,7 @@ impl Options {
             compatible_version: CompatibleVersion::default(),
             public_url: None,
             mirror: None,
+            front: None,
         }
     }
 }
@@ -202,6 +208,7 @@ struct App {
     compatible_version: CompatibleVersion,
     public_url: Option<PublicUrl>,
     mirror: Option<Mirror>,
+    front: Option<Front>,
 }
 
 /// A server that runs.
@@ -245,6 +252,7 @@ pub async fn start(store: Store, listener: TcpListener, options: Options) -> Res
     let mirror = options.mirror.map(|source| Mirror::new(source, store.clone(), clock.passing()));
     let app = Arc::new(App {
         mirror,
+        front: options.front,
         store,
         clock,
         administrators: options.administrators,

@@ -20,6 +20,8 @@ use crate::{
 const BUSY: &str = "busy";
 const LOCKED: &str = "store-locked";
 const STALE: &str = "mirror-stale";
+/// How the codes begin of what is wrong with the server behind.
+const UPSTREAM: &str = "upstream-";
 
 /// A request that is not answered with what it asked for. What a handler answers becomes a body in
 /// the middleware, which knows the form that the path's clients read.
@@ -222,7 +224,7 @@ impl IntoResponse for Problem {
         if [BUSY, LOCKED].contains(&self.code) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(1));
         }
-        if self.code == STALE {
+        if self.code == STALE || self.code.starts_with(UPSTREAM) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(5));
         }
         response.extensions_mut().insert(self);

@@ -201,6 +201,11 @@ fn every_policy_and_config_file_in_the_pages_is_valid() {
     for page in pages().into_iter().filter(|page| page != "docs/rules.md") {
         for block in blocks(&page, "yaml").into_iter().filter(|block| !block.contains("\ncases:")) {
             assert!(block.starts_with("version: 1\n"), "{page}: an example is a whole file\n{block}");
+            if block.contains("\nstore: ") {
+                let reading = tokenwarden::config::gateway::read(&page.as_str().into(), block.as_bytes());
+                assert!(reading.config.is_some(), "{page}\n{block}{:?}", reading.diagnostics);
+                continue;
+            }
             let run = if block.contains("\ntargets:\n") {
                 checked[0] += 1;
                 let folder = with_config(&block);

@@ -38,6 +38,7 @@ mod forwarder;
 mod front;
 mod fronted;
 mod full_disk;
+mod gate;
 mod gateway;
 mod help;
 mod hiding_gateway;

@@ -4,16 +4,51 @@
 //! credentials is what was read: the server behind sees no byte that was not looked at. Nothing here adds to what
 //! that server permits by itself.
 
+mod authz;
 mod body;
 pub mod classify;
+mod figures;
 pub mod forward;
+mod gate;
 mod headers;
 pub mod judge;
 pub mod mirror;
-#[cfg_attr(not(test), expect(dead_code, reason = "what answers requests comes with the forwarder"))]
 mod refusal;
 pub mod secret;
 mod upstream;
 mod uses;
 
+use crate::model::AddressSet;
+
+use classify::Prefixes;
+use figures::Figures;
+use forward::Forwarder;
+use judge::Browsers;
+
+pub(super) use authz::answer as ask;
+pub(super) use gate::{Forwarded, class, pass};
 pub use upstream::{BadUpstream, Limits, UpstreamUrl};
+
+/// What requests to the server behind go through.
+pub struct Front {
+    forwarder: Forwarder,
+    prefixes: Prefixes,
+    browsers: Browsers,
+    /// Proxies that ask before they forward by themselves.
+    peers: AddressSet,
+    figures: Figures,
+}
+
+impl Front {
+    /// A front before the server that `forwarder` leads to, where everything is below `prefixes`. Proxies at `peers` may
+    /// ask what would become of a request.
+    #[must_use]
+    pub fn new(forwarder: Forwarder, prefixes: Prefixes, browsers: Browsers, peers: AddressSet) -> Self {
+        Self { forwarder, prefixes, browsers, peers, figures: Figures::default() }
+    }
+
+    /// Its figures.
+    pub(super) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+}

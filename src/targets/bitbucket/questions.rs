@@ -82,6 +82,18 @@ impl Bitbucket {
         read.await.map_err(self.cannot_read("users"))
     }
 
+    /// The user with this slug, as far as slugs were learned; the name itself where nothing else was. `None` when it is
+    /// that of several.
+    #[must_use]
+    pub fn user_of_slug(&self, slug: &str) -> Option<UserName> {
+        let learned = self.slugs.learned();
+        if learned.shared.contains_key(&slug.to_lowercase()) {
+            return None;
+        }
+        let named = learned.by_name.iter().find(|(_, of)| of.eq_ignore_ascii_case(slug));
+        Some(named.map_or_else(|| UserName::new(slug), |(name, _)| name.clone()))
+    }
+
     /// The client that questions go through.
     fn asking(&self) -> &HttpClient {
         self.questions.as_deref().unwrap_or(&self.client)

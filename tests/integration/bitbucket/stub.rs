@@ -307,6 +307,11 @@ impl Contents {
                 let is_member = |user: &&(&str, &str, bool)| members.contains(&user.0);
                 self.users.iter().filter(is_member).map(user).collect()
             }
+            "/rest/api/latest/admin/users/more-members" => {
+                let has = |members: &[&'static str]| members.contains(&&*query["context"]);
+                let groups = self.groups.iter().filter(|(_, members)| has(members));
+                groups.map(|(name, _)| json!({"name": name, "deletable": true})).collect()
+            }
             "/rest/basicauth/latest/config" if *method == Method::GET => {
                 return axum::Json(self.passwords.clone()).into_response();
             }

@@ -15,7 +15,7 @@ use tokenwarden::{
     serve::{
         self, Clock, Options, Running, Waits,
         directory::{self, DirectoryError},
-        front::mirror::Source,
+        front::{Front, mirror::Source},
         random_bytes, seed,
         store::{Store, StoreUrl},
     },
@@ -68,6 +68,8 @@ pub(crate) struct Setup {
     pub(crate) waits: Waits,
     /// What the mirror of the server behind is filled from; `None` without one.
     pub(crate) mirror: Option<Source>,
+    /// What requests to the server behind go through; `None` without one.
+    pub(crate) front: Option<Front>,
 }
 
 impl Default for Setup {
@@ -82,6 +84,7 @@ impl Default for Setup {
             connections: Options::CONNECTIONS,
             waits: Waits::default(),
             mirror: None,
+            front: None,
         }
     }
 }
@@ -132,6 +135,7 @@ impl TestServer {
             connections: setup.connections,
             waits: setup.waits,
             mirror: setup.mirror,
+            front: setup.front,
             ..Options::new(administrators)
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,0 +1,62 @@
+//! What a server that stands in front of another one is made of, from its gateway file.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    config::gateway::{GatewayConfig, Upstream},
+    http::{self, HttpClient, HttpError},
+    serve::front::{
+        Front, Limits, UpstreamUrl,
+        classify::Prefixes,
+        forward::Forwarder,
+        judge::Browsers,
+        mirror::{Source, UnknownTokens},
+    },
+    targets::bitbucket::{self, Bitbucket},
+};
+
+use super::{Ending, Failure, credential, reading::read_whole};
+
+/// What fills the mirror of the upstream in `config`, and what requests to it go through; `None` without one. Files are
+/// looked for below `folder`.
+///
+/// # Errors
+///
+/// When the credential is not there, or the certificates cannot be read.
+pub(crate) async fn front(config: &GatewayConfig, folder: &Path) -> Result<Option<(Source, Front)>, Failure> {
+    let Some(upstream) = config.upstream.clone() else { return Ok(None) };
+    let (peers, folder) = (config.authz_peers.clone(), folder.to_owned());
+    let make = move || -> Result<(Source, Front), Failure> {
+        let url: UpstreamUrl = upstream.url.parse().map_err(|error| Failure::new(Ending::Usage, error))?;
+        let ca = upstream.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
+        let setup = |source| HttpError::Setup { base: upstream.url.clone(), source };
+        let tls = url.has_tls().then(|| http::trusting(ca.as_deref().unwrap_or_default()).map_err(setup));
+        let source = source(&upstream, &folder, ca.as_deref())?;
+        let limits = Limits {
+            connections: usize::try_from(upstream.connections).unwrap_or(usize::MAX),
+            silence: Duration::from_secs(upstream.idle_seconds.into()),
+            ..Limits::default()
+        };
+        let prefixes = Prefixes::new(url.context_path(), &upstream.git_prefix);
+        let forwarder = Forwarder::new(url, tls.transpose()?, limits)
+            .map_err(|error| HttpError::Setup { base: upstream.url.clone(), source: error.into() })?;
+        let browsers = if upstream.mirrored.restricts_browsers { Browsers::Network } else { Browsers::Pass };
+        Ok((source, Front::new(forwarder, prefixes, browsers, peers)))
+    };
+    tokio::task::spawn_blocking(make).await?.map(Some)
+}
+
+fn source(upstream: &Upstream, folder: &Path, ca: Option<&[u8]>) -> Result<Source, Failure> {
+    let mirrored = &upstream.mirrored;
+    let client = || -> Result<HttpClient, Failure> {
+        let credential = credential::find(&mirrored.auth, folder, None)?;
+        Ok(HttpClient::new(&upstream.url, credential, ca)?)
+    };
+    let bitbucket = Bitbucket::new(client()?, upstream.url.as_str(), bitbucket::Options::default());
+    Ok(Source {
+        bitbucket: bitbucket.with_questions(client()?),
+        refresh: Duration::from_secs(mirrored.refresh_seconds.into()),
+        max_age: Duration::from_secs(mirrored.max_age_seconds.into()),
+        unknown_tokens: if mirrored.asks_unknown { UnknownTokens::Ask } else { UnknownTokens::Refuse },
+    })
+}

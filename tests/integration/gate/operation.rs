@@ -1,0 +1,74 @@
+//! What operators see of the gateway: figures, readiness, confirmed uses, and the file that it is started with.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Gate, MARY, READS, secret, upstream::Upstream};
+use crate::{
+    serve_process::{folder, run},
+    support::{answer, status},
+};
+
+#[tokio::test]
+async fn figures_tell_requests_by_class_and_reason_without_a_word_of_a_client() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::before(upstream.address).await;
+    let path = "/rest/api/latest/projects/sekrit";
+    assert_eq!(status(gate.with_token(READS, Method::GET, path)).await, 200);
+    assert_eq!(status(gate.with_token(READS, Method::POST, path)).await, 403);
+    assert_eq!(status(gate.server.request(Method::GET, "/a//b")).await, 400);
+    let text = gate.server.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    for line in [
+        "tokenwarden_requests_total{class=\"rest\",decision=\"permit\",reason=\"permit\",status=\"200\"} 1",
+        "tokenwarden_requests_total{class=\"rest\",decision=\"refuse\",reason=\"scope\",status=\"403\"} 1",
+        "tokenwarden_requests_total{class=\"ambiguous\",decision=\"refuse\",reason=\"ambiguous\",status=\"400\"} 1",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} in {text}");
+    }
+    assert!(!text.contains("sekrit") && !text.contains(&secret(READS)) && !text.contains(MARY));
+}
+
+#[tokio::test]
+async fn a_use_is_recorded_once_the_upstream_confirmed_it_with_where_it_came_from() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::before(upstream.address).await;
+    let wrong = format!("BBDC-{}", STANDARD.encode(format!("{READS}:tsrqponmlkjihgfedcba")));
+    let guessed = gate.server.request(Method::GET, "/rest/api/latest/projects").bearer_auth(wrong);
+    assert_eq!(status(guessed).await, 401);
+    let uses = || async {
+        let request = gate.server.as_operator(Method::GET, "/rest/tokenwarden/1/uses");
+        answer(request, StatusCode::OK).await["values"].clone()
+    };
+    assert_eq!(uses().await, json!([]), "whoever knows an id does not keep a token in use");
+    assert_eq!(status(gate.with_token(READS, Method::GET, "/rest/api/latest/projects")).await, 200);
+    let Value::Array(listed) = uses().await else { panic!("a list") };
+    assert_eq!((listed.len(), &listed[0]["id"], &listed[0]["from"]), (1, &json!(READS), &json!("127.0.0.1")));
+}
+
+#[test]
+fn a_gateway_file_with_mistakes_is_told_of_all_of_them_and_flags_cannot_say_the_same() {
+    let folder = folder();
+    let file = folder.path().join("gateway.yaml");
+    std::fs::write(&file, "version: 1\nlisten: here\nupstream:\n  url: bitbucket\n  refresh: 5\n").unwrap();
+    let (code, _, told) = run(&folder, &["serve", "--config", "gateway.yaml"], "");
+    assert_eq!(code, 3, "{told}");
+    for place in ["gateway.yaml:2", "gateway.yaml:4", "gateway.yaml:5", "`store`", "`auth`"] {
+        assert!(told.contains(place), "{place} in {told}");
+    }
+    let (code, _, told) = run(&folder, &["serve", "--config", "gateway.yaml", "--store", "sqlite:a.db"], "");
+    assert_eq!(code, 64, "{told}");
+    assert!(told.contains("`--store` cannot be used with `--config`"), "{told}");
+    let (code, _, told) = run(&folder, &["serve"], "");
+    assert_eq!(code, 64, "{told}");
+    let (code, _, told) =
+        run(&folder, &["serve", "--store", "sqlite:a.db", "--upstream", "http://127.0.0.1:1"], "");
+    assert_eq!(code, 64, "{told}");
+}
+
+#[test]
+fn the_gateway_file_of_the_examples_is_valid() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/front/gateway.yaml");
+    let reading = tokenwarden::config::gateway::read(&path.into(), &std::fs::read(path).unwrap());
+    assert!(reading.config.is_some(), "{:?}", reading.diagnostics);
+}
