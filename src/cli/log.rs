@@ -5,6 +5,7 @@ use std::io;
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry,
+    filter::Targets,
     fmt::{
         self, MakeWriter,
         format::Writer,
@@ -78,6 +79,9 @@ where
         (Level::WARN, 2) | (_, 1) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
+    // A server in front of another reads that one again and again: that is not what it is asked.
+    let calls = if (usual, global.verbose) == (Level::INFO, 0) { LevelFilter::WARN } else { level };
+    let shown = Targets::new().with_default(level).with_target("tokenwarden::http", calls);
     let colored = output::colour(global.color, &io::stderr());
     let lines = fmt::layer().with_writer(writer);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match global.log_format {
@@ -85,5 +89,5 @@ where
         LogFormat::Text => lines.with_ansi(colored).boxed(),
     };
     // It fails only when a log is there already, as in tests that run several commands.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(level)).try_init();
+    let _ = tracing_subscriber::registry().with(layer.with_filter(shown)).try_init();
 }

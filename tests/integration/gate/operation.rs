@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Gate, MARY, READS, secret, upstream::Upstream};
 use crate::{
-    serve_process::{folder, run},
-    support::{answer, status},
+    serve_process::{Process, folder, run},
+    support::{answer, client, status},
 };
 
 #[tokio::test]
@@ -44,6 +44,33 @@ async fn a_use_is_recorded_once_the_upstream_confirmed_it_with_where_it_came_fro
     assert_eq!(status(gate.with_token(READS, Method::GET, "/rest/api/latest/projects")).await, 200);
     let Value::Array(listed) = uses().await else { panic!("a list") };
     assert_eq!((listed.len(), &listed[0]["id"], &listed[0]["from"]), (1, &json!(READS), &json!("127.0.0.1")));
+}
+
+#[tokio::test]
+async fn a_process_stands_in_front_of_another_and_logs_what_it_decided_alone() {
+    let (folder_behind, folder) = (folder(), folder());
+    let behind = Process::start(&folder_behind);
+    let upstream = behind.url("");
+    let flags = ["--upstream", &upstream, "--upstream-user", "root", "--upstream-password-env", "root"];
+    let mut gate = Process::start_with(&folder, "127.0.0.1:0", &flags);
+    let tokens = "/rest/access-tokens/latest/users/mary";
+    let body = json!({"name": "nightly", "permissions": ["REPO_READ"]});
+    // Whoever makes a token is looked up behind.
+    let create = client().put(gate.url(tokens)).basic_auth("mary", Some("mary")).json(&body);
+    answer(create, StatusCode::OK).await;
+    let listed = client().get(behind.url(tokens)).basic_auth("mary", Some("mary"));
+    assert_eq!(answer(listed, StatusCode::OK).await["values"][0]["name"], "nightly");
+    let line: Value = serde_json::from_str(&gate.next_log_line()).unwrap();
+    assert_eq!(
+        (&line["message"], &line["class"], &line["reason"]),
+        (&json!("decision"), &json!("tokens"), &json!("permit"))
+    );
+    behind.stop();
+    let away = client().get(gate.url(tokens)).basic_auth("mary", Some("mary"));
+    assert_eq!(status(away).await, 502);
+    let (log, code) = gate.stopped();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("nightly"), "{log}");
 }
 
 #[test]
