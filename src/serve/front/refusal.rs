@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     super::{dialect, problem::Problem},
     classify::{Ambiguous, Class, Kind},
+    headers::X_REQUEST_ID,
     judge::Refused,
     secret::Odd,
 };
@@ -20,8 +21,6 @@ use crate::access::Reason;
 
 /// Where a proxy finds why it was told no.
 pub(super) const REASON: HeaderName = HeaderName::from_static("x-tokenwarden-reason");
-/// By which a request is found in the log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How clients read a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +137,7 @@ pub(super) fn response(problem: Problem, form: Form, id: &str) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
+        headers.insert(X_REQUEST_ID, id);
     }
     if form == Form::Bare {
         headers.insert(REASON, HeaderValue::from_static(code));
@@ -394,7 +393,7 @@ mod tests {
                 let is_basic = challenges.iter().any(|value| value.as_bytes().starts_with(b"Basic realm="));
                 assert_eq!(is_basic, reason.status() == 401, "{reason} {form:?}");
                 assert_eq!(response.status().as_u16(), reason.status());
-                assert!(response.headers().contains_key(REQUEST_ID));
+                assert!(response.headers().contains_key(X_REQUEST_ID));
             }
         }
     }
