@@ -18,7 +18,7 @@ use tracing::Level;
 use crate::{
     config::{
         Auth,
-        gateway::{self, GatewayConfig, GatewayReading, Upstream},
+        gateway::{self, GatewayConfig, GatewayReading, GatewayTls, Upstream},
     },
     model::{AddressSet, GroupName, Period},
     run::{
@@ -106,15 +106,6 @@ enum MinVersion {
     V1_3,
 }
 
-impl From<MinVersion> for TlsVersion {
-    fn from(version: MinVersion) -> Self {
-        match version {
-            MinVersion::V1_2 => Self::V1_2,
-            MinVersion::V1_3 => Self::V1_3,
-        }
-    }
-}
-
 /// The server would send tokens and passwords over a network for everybody to read.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -157,37 +148,39 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     if global.now.is_some() {
         return Err(Failure::new(Ending::Usage, StoppedClock));
     }
-    let (served, folder) = match &global.config {
+    let (config, folder) = match &global.config {
         Some(file) => (arguments.of_file(global, file)?, folder_of(&global.resolve(file))),
-        None => (arguments.served()?, global.directory.clone()),
+        None => (arguments.of_flags()?, global.directory.clone()),
     };
-    let listen = served.listen.unwrap_or(LISTEN);
-    if served.tls.is_none()
-        && !arguments.insecure_http
-        && !served.insecure
-        && !listen.ip().to_canonical().is_loopback()
-    {
+    let listen = config.listen.unwrap_or(LISTEN);
+    if config.tls.is_none() && !config.insecure_http && !listen.ip().to_canonical().is_loopback() {
         return Err(Failure::new(Ending::Usage, Unencrypted(listen)));
     }
+    let public_url = config.public_url.as_ref().map(|url| url.parse::<PublicUrl>()).transpose();
+    let public_url = public_url.map_err(|error| Failure::new(Ending::Usage, error))?;
     runtime::block_on_to_the_end(Hangup::Told, async {
         let listening = |cause| CannotListen { address: listen, cause };
         let listener = TcpListener::bind(listen).map_err(listening)?;
-        let (store, is_new) = open(&folder.join(&served.config.store), arguments.create).await?;
+        let (store, is_new) = open(&folder.join(&config.store), arguments.create).await?;
         if let Some(file) = &arguments.directory_file {
             directory::import(&store, &global.resolve(file)).await?;
         }
-        let scheme = if served.tls.is_some() { "https" } else { "http" };
-        let (mirror, front) = front::front(&served.config, &folder).await?.unzip();
-        let group = served.config.admin_group.as_deref().unwrap_or("administrators");
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let (mirror, front) = front::front(&config, &folder).await?.unzip();
+        let group = config.admin_group.as_deref().unwrap_or("administrators");
         let at = |file: &PathBuf| folder.join(file);
+        let tls = config.tls.as_ref();
         let options = Options {
-            tls: served.tls.as_ref().map(|tls| Tls { certificate: at(&tls.certificate), key: at(&tls.key) }),
-            tls_client_ca: served.tls_client_ca.as_ref().map(at),
-            tls_min_version: served.tls_min_version,
+            tls: tls.map(|tls| Tls { certificate: at(&tls.cert), key: at(&tls.key) }),
+            tls_client_ca: tls.and_then(|tls| tls.client_ca.as_ref()).map(at),
+            tls_min_version: match tls {
+                Some(GatewayTls { only_1_3: true, .. }) => TlsVersion::V1_3,
+                _ => TlsVersion::V1_2,
+            },
             connections: connections(),
-            audit_retention: served.config.audit_retention,
+            audit_retention: config.audit_retention,
             compatible_version: arguments.compatible_version.clone(),
-            public_url: served.public_url.clone(),
+            public_url,
             mirror,
             front,
             ..Options::new(GroupName::new(group))
@@ -216,17 +209,6 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
 /// Where a server listens when nothing is said.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7991);
 
-/// How a server is run, from the command line or a gateway file.
-struct Served {
-    config: GatewayConfig,
-    listen: Option<SocketAddr>,
-    insecure: bool,
-    tls: Option<Tls>,
-    tls_client_ca: Option<PathBuf>,
-    tls_min_version: TlsVersion,
-    public_url: Option<PublicUrl>,
-}
-
 /// Nothing says where the store is.
 #[derive(Debug, thiserror::Error)]
 #[error("pass `--store sqlite:FILE`, or `--config FILE` with a gateway file that says it")]
@@ -239,7 +221,7 @@ struct AlsoInFile(&'static str);
 
 impl ServeArgs {
     /// What the flags say.
-    fn served(&self) -> Result<Served, Failure> {
+    fn of_flags(&self) -> Result<GatewayConfig, Failure> {
         let store = self.store.as_ref().ok_or_else(|| Failure::new(Ending::Usage, NoStore))?;
         let auth = match (&self.upstream_password_env, &self.upstream_token_env) {
             (Some(variable), _) => Some(Auth::Password {
@@ -253,29 +235,26 @@ impl ServeArgs {
         };
         let upstream = self.upstream.as_ref().zip(auth);
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
-        Ok(Served {
-            config: GatewayConfig {
-                listen: self.listen,
-                tls: None,
-                insecure_http: self.insecure_http,
-                store: store.file.to_string_lossy().into_owned(),
-                admin_group: self.admin_group.clone(),
-                public_url: None,
-                audit_retention: self.audit_retention,
-                upstream: upstream.map(|(url, auth)| Upstream::new(url.to_string(), auth)),
-                authz_peers: AddressSet::default(),
-            },
+        Ok(GatewayConfig {
             listen: self.listen,
-            insecure: self.insecure_http,
-            tls: tls.map(|(certificate, key)| Tls { certificate, key }),
-            tls_client_ca: self.tls_client_ca.clone(),
-            tls_min_version: self.tls_min_version.map(TlsVersion::from).unwrap_or_default(),
-            public_url: self.public_url.clone(),
+            tls: tls.map(|(cert, key)| GatewayTls {
+                cert,
+                key,
+                client_ca: self.tls_client_ca.clone(),
+                only_1_3: matches!(self.tls_min_version, Some(MinVersion::V1_3)),
+            }),
+            insecure_http: self.insecure_http,
+            store: store.file.clone(),
+            admin_group: self.admin_group.clone(),
+            public_url: self.public_url.as_ref().map(ToString::to_string),
+            audit_retention: self.audit_retention,
+            upstream: upstream.map(|(url, auth)| Upstream::new(url.to_string(), auth)),
+            authz_peers: AddressSet::default(),
         })
     }
 
     /// What the gateway file at `path` says.
-    fn of_file(&self, global: &Global, path: &Path) -> Result<Served, Failure> {
+    fn of_file(&self, global: &Global, path: &Path) -> Result<GatewayConfig, Failure> {
         if let Some(flag) = self.flag_of_file() {
             return Err(Failure::new(Ending::Usage, AlsoInFile(flag)));
         }
@@ -289,24 +268,7 @@ impl ServeArgs {
         })?;
         let GatewayReading { config, diagnostics, sources } = gateway::read(&shown, &bytes);
         listener.mistakes(&diagnostics, &sources);
-        let config = config.ok_or_else(|| invalid(&diagnostics, 1))?;
-        let tls = config.tls.clone();
-        let public_url = config.public_url.as_ref().map(|url| url.parse()).transpose();
-        Ok(Served {
-            listen: config.listen,
-            insecure: config.insecure_http,
-            tls: tls
-                .as_ref()
-                .map(|tls| Tls { certificate: tls.cert.clone().into(), key: tls.key.clone().into() }),
-            tls_client_ca: tls.as_ref().and_then(|tls| tls.client_ca.clone()).map(PathBuf::from),
-            tls_min_version: if tls.is_some_and(|tls| tls.only_1_3) {
-                TlsVersion::V1_3
-            } else {
-                TlsVersion::V1_2
-            },
-            public_url: public_url.map_err(|error| Failure::new(Ending::Usage, error))?,
-            config,
-        })
+        config.ok_or_else(|| invalid(&diagnostics, 1))
     }
 
     /// A flag that was given and is a matter of the gateway file.

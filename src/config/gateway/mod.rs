@@ -1,7 +1,7 @@
 //! The gateway's own file, `gateway.yaml`: where the server listens and what it stands in front of; or every mistake in
 //! it. Files, environment variables and addresses that it names are not looked up here.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use crate::model::{AddressSet, Period};
 
@@ -22,7 +22,7 @@ pub struct GatewayConfig {
     /// Whether it may listen without TLS on any address.
     pub insecure_http: bool,
     /// The SQLite file of the store.
-    pub store: String,
+    pub store: PathBuf,
     /// The group whose members administer it.
     pub admin_group: Option<String>,
     /// Where clients reach it.
@@ -39,11 +39,11 @@ pub struct GatewayConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayTls {
     /// Certificate chain.
-    pub cert: String,
+    pub cert: PathBuf,
     /// Private key.
-    pub key: String,
+    pub key: PathBuf,
     /// Authorities of clients.
-    pub client_ca: Option<String>,
+    pub client_ca: Option<PathBuf>,
     /// Whether TLS 1.2 is refused.
     pub only_1_3: bool,
 }

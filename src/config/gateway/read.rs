@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, LazyLock},
 };
 
@@ -96,7 +97,7 @@ fn gateway(root: &Node, out: &mut Diagnostics) -> Option<GatewayConfig> {
         listen,
         tls,
         insecure_http,
-        store: store?,
+        store: store?.into(),
         admin_group,
         public_url,
         audit_retention,
@@ -124,9 +125,9 @@ fn listen(at: &At<'_>, out: &mut Diagnostics) -> Option<SocketAddr> {
 fn tls(at: &At<'_>) -> Option<GatewayTls> {
     let text = |key: &str| at.get(key).and_then(|at| at.text().map(str::to_owned));
     Some(GatewayTls {
-        cert: text("cert")?,
-        key: text("key")?,
-        client_ca: text("client_ca"),
+        cert: text("cert")?.into(),
+        key: text("key")?.into(),
+        client_ca: text("client_ca").map(PathBuf::from),
         only_1_3: text("min_version").as_deref() == Some("1.3"),
     })
 }
@@ -297,7 +298,7 @@ mod tests {
                     auth: { user: warden, password_env: BITBUCKET_PASSWORD }\n";
         let GatewayReading { config, diagnostics, .. } = reading(text);
         let config = config.unwrap_or_else(|| panic!("{diagnostics:?}"));
-        assert_eq!((config.store.as_str(), config.listen, config.tls), ("gateway.db", None, None));
+        assert_eq!((config.store, config.listen, config.tls), ("gateway.db".into(), None, None));
         let upstream = config.upstream.unwrap();
         assert_eq!(
             (upstream.git_prefix.as_str(), upstream.idle_seconds, upstream.connections),
