@@ -1,6 +1,8 @@
 //! What the tests stand on: the real server on a port of the system's choice, over a SQLite file in a
 //! folder of its own, reached over HTTP.
 
+mod passwords;
+
 use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -120,7 +122,7 @@ impl TestServer {
         }
         let store = Store::open_or_create(&store_url(&folder)).await.unwrap();
         if setup.store.is_none() {
-            import(&store, &setup.directory).await.unwrap();
+            import(&store, &passwords::hashed(&setup.directory)).await.unwrap();
         }
         let now = setup.clock.now();
         if let Some(text) = &setup.seed {
