@@ -20,7 +20,10 @@ use tokenwarden::{
     },
 };
 
-use crate::support::{DIRECTORY, Made, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, lay_over, status};
+use crate::{
+    support::{DIRECTORY, Made, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, lay_over, status},
+    world::cases,
+};
 
 const USERS: [(&str, &[&str], bool); 5] = [
     ("root", &["administrators"], true),
@@ -398,10 +401,8 @@ fn held(id: i64, owner: TokenOwner, scope: u8) -> Credentials {
 fn the_server_answers_what_access_decides() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let world = runtime.block_on(World::new());
-    let mut runner = TestRunner::new(contextualize_config(Config {
-        failure_persistence: None,
-        ..Config::with_cases(300)
-    }));
+    let mut runner =
+        TestRunner::new(contextualize_config(Config { failure_persistence: None, ..cases(300) }));
     let cases = (settings(), carried(), wanted(), header_lines());
     runner
         .run(&cases, |(document, carried, wanted, lines)| {

@@ -21,6 +21,7 @@ use super::{
     table::{OPEN, PASS, ROWS, Row, Sent},
     world::{AT, NO_TOKEN, TOKENS, TokenRow, USERS, owner, person, settings},
 };
+use crate::world::cases;
 
 impl Sent {
     /// The header lines that carry it.
@@ -303,7 +304,7 @@ fn any_row() -> impl Strategy<Value = Row> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(cases(10_000))]
 
     #[test]
     fn whatever_is_asked_the_gateway_decides_as_access_and_takes_away_alone(row in any_row()) {
