@@ -59,14 +59,15 @@ pub(super) async fn guard(
     let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
     let id = format!("{id:016x}");
     if let Some(upstream) = &app.front {
-        if let Some(class) = front::class(upstream, &request) {
-            return front::pass(&app, upstream, &connection, &id, request, class).await;
-        }
+        // A proxy may ask with the query of its client, which is no part of the question.
         let (parts, body) = request.into_parts();
         if let Some(answer) = front::ask(&app, upstream, peer, &id, &parts).await {
             return answer;
         }
         request = Request::from_parts(parts, body);
+        if let Some(class) = front::class(upstream, &request) {
+            return front::pass(&app, upstream, &connection, &id, request, class).await;
+        }
     }
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut seen = Seen::default();

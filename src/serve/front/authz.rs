@@ -32,6 +32,8 @@ const FORWARDED_METHOD: &str = "x-forwarded-method";
 const FORWARDED_URI: &str = "x-forwarded-uri";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const ENVOY: &str = "/authz/envoy";
+/// The code of a question that a proxy asks in a way that it should not, which its operator is to see.
+const MISCONFIGURED: &str = "authz-contract";
 
 /// Identity that a proxy may copy to its upstream. A yes names all of them, so that none of a client's own stays.
 const IDENTITY: [&str; 3] = ["x-tokenwarden-owner", "x-tokenwarden-token", "x-forwarded-user"];
@@ -101,8 +103,8 @@ impl Contract {
     /// `problem` as the proxy can pass it on.
     fn no(self, problem: Problem, form: Form, id: &str) -> Response {
         let code = problem.code;
-        let is_understood = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST]
-            .contains(&problem.status);
+        let is_understood = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&problem.status)
+            || code == MISCONFIGURED;
         let mut response = match self {
             Self::Nginx if is_understood => refusal::response(problem, Form::Bare, id),
             // nginx makes a 500 of any other status; a 401 would make Git forget what it has stored.
@@ -128,7 +130,7 @@ fn one(headers: &HeaderMap, name: &str) -> Result<String, Problem> {
 }
 
 fn misconfigured(message: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "authz-contract", message)
+    Problem::new(StatusCode::BAD_REQUEST, MISCONFIGURED, message)
 }
 
 /// What a proxy at `peer` is answered whose question is `request`; `None` when nothing is asked at its path.

@@ -42,6 +42,8 @@ pub(crate) struct Contents {
     pub(crate) administrators: Vec<&'static str>,
     /// Whose the bearer secrets are.
     pub(crate) bearer: &'static str,
+    /// Whose each of them is, when they are told apart: others are nobody's.
+    pub(crate) bearers: Option<BTreeMap<String, &'static str>>,
     pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
     pub(crate) projects: Vec<&'static str>,
     pub(crate) repositories: Vec<(&'static str, &'static str)>,
@@ -105,6 +107,7 @@ impl Stub {
             ],
             administrators: vec!["warden"],
             bearer: "warden",
+            bearers: None,
             groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("empty", vec![])]),
             projects: vec!["PLAT", "DOCS"],
             repositories: vec![("PLAT", "app"), ("DOCS", "site"), ("~mary", "dotfiles")],
@@ -198,11 +201,15 @@ fn refusal(status: StatusCode, message: &str) -> Response {
 }
 
 /// Who calls: the user, and whether it is by `Basic`.
-fn caller(headers: &HeaderMap, bearer: &str) -> Option<(String, bool)> {
+fn caller(headers: &HeaderMap, contents: &Contents) -> Option<(String, bool)> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     if let Some(secret) = text.strip_prefix("Bearer ") {
-        // Of every bearer secret the server knows the owner; those of nobody are anonymous.
-        return (!secret.contains("revoked")).then(|| (bearer.to_owned(), false));
+        let owner = match &contents.bearers {
+            Some(owners) => owners.get(secret).copied(),
+            // Of every bearer secret the server knows the owner; those of nobody are anonymous.
+            None => (!secret.contains("revoked")).then_some(contents.bearer),
+        };
+        return owner.map(|owner| (owner.to_owned(), false));
     }
     let decoded = String::from_utf8(STANDARD.decode(text.strip_prefix("Basic ")?).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
@@ -230,7 +237,7 @@ async fn answer(
             .into_response();
     }
     let anonymous = "You are not permitted to access this resource";
-    let Some((user, basic)) = caller(&headers, contents.bearer) else {
+    let Some((user, basic)) = caller(&headers, &contents) else {
         return refusal(StatusCode::UNAUTHORIZED, anonymous);
     };
     let excepted = contents.passwords["allowed-users"].as_array().unwrap().contains(&json!(user))

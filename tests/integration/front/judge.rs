@@ -2,7 +2,6 @@
 //! permits by itself.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jiff::Timestamp;
 use proptest::prelude::*;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use tokenwarden::{
@@ -16,10 +15,11 @@ use tokenwarden::{
 };
 
 use super::{
+    behind::alone,
     decoder,
     secret::secret,
-    table::{OPEN, PASS, ROWS, Row, Sent},
-    world::{AT, NO_TOKEN, TOKENS, TokenRow, USERS, owner, person, settings},
+    table::{Asked, OPEN, PASS, ROWS, Row, Sent},
+    world::{AT, NO_TOKEN, TOKENS, TokenRow, owner, person, settings},
 };
 use crate::world::cases;
 
@@ -71,6 +71,11 @@ impl Row {
 
     fn settings(&self) -> Settings {
         settings(self.settings)
+    }
+
+    /// What the gateway makes of it: `pass`, or the code of the refusal.
+    pub(crate) fn decided(&self) -> &'static str {
+        gateway(self, &self.settings()).map_or_else(|code| code, |_| PASS)
     }
 }
 
@@ -137,7 +142,7 @@ fn the_table_of_requests_holds() {
     assert!(ROWS.len() >= 150, "{}", ROWS.len());
     let mut wrong = Vec::new();
     for row in ROWS {
-        let decided = gateway(row, &row.settings()).map_or_else(|code| code, |_| PASS);
+        let decided = row.decided();
         if decided != row.expected {
             wrong.push(format!("{decided}: {row:?}"));
         }
@@ -200,60 +205,6 @@ fn asked(row: &Row, settings: &Settings) -> Option<Result<(), Reason>> {
     })
 }
 
-/// What the server behind answers by itself: its own rules on what it is sent, without the gateway's. Only what
-/// it refuses matters here.
-fn alone(headers: &HeaderMap, method: &str, target: &str) -> u16 {
-    let lines: Vec<&HeaderValue> = headers.get_all(AUTHORIZATION).iter().collect();
-    let writes = !["GET", "HEAD", "OPTIONS"].contains(&method);
-    let pushes = target.contains("git-receive-pack") || (writes && !target.ends_with("git-upload-pack"));
-    let user_of_session =
-        headers.get(COOKIE).and_then(|cookie| cookie.to_str().unwrap().strip_prefix("BITBUCKETSESSIONID="));
-    let [line] = lines[..] else {
-        return if lines.is_empty() { user_of_session.map_or(401, |user| may(user, pushes)) } else { 400 };
-    };
-    let line = line.to_str().unwrap();
-    let ids = decoder::ids(line.as_bytes());
-    if let Some(token) = TOKENS.iter().find(|token| ids.contains(token.id)) {
-        // The whole secret is compared.
-        let is_right = line.ends_with(&token.secret())
-            || line.split(' ').next_back().and_then(|encoded| STANDARD.decode(encoded).ok()).is_some_and(
-                |pair| String::from_utf8_lossy(&pair).ends_with(&format!(":{}", token.secret())),
-            );
-        let has_expired = token
-            .expires
-            .is_some_and(|expires| expires.parse::<Timestamp>().unwrap() <= AT.parse::<Timestamp>().unwrap());
-        return match (is_right && !has_expired, token.scope) {
-            (false, _) => 401,
-            (true, 1) if pushes => 403,
-            (true, _) => may(token.owner, pushes),
-        };
-    }
-    match line.split_once(' ') {
-        Some(("Basic", encoded)) => {
-            let pair = String::from_utf8(STANDARD.decode(encoded).unwrap_or_default()).unwrap_or_default();
-            match pair.split_once(':') {
-                Some((user, password)) if password == format!("pw-{user}") => may(user, pushes),
-                _ => 401,
-            }
-        }
-        Some(("Bearer", secret)) => secret.strip_prefix("oauth2.").map_or(401, |user| may(user, pushes)),
-        Some(("JWT" | "OAuth", _)) => 200,
-        _ => 401,
-    }
-}
-
-/// Whether `user` is one, and may push: contractors may not.
-fn may(user: &str, pushes: bool) -> u16 {
-    let known = USERS.iter().find(|(name, ..)| *name == user);
-    match known {
-        Some((.., false)) => 401,
-        Some((name, ..)) if pushes && *name == "bob" => 403,
-        Some(_) => 200,
-        None if user.contains(' ') => 200,
-        None => 401,
-    }
-}
-
 #[test]
 fn nothing_passes_the_table_that_the_server_behind_refuses_by_itself() {
     for row in ROWS {
@@ -287,7 +238,7 @@ fn upper_bound(row: &Row, settings: &Settings) {
     assert_eq!(carried, confirmed.into_iter().collect(), "{row:?}");
 }
 
-fn any_row() -> impl Strategy<Value = Row> {
+pub(crate) fn any_row() -> impl Strategy<Value = Row> {
     let index = || 0..ROWS.len();
     (index(), index(), index(), index(), any::<bool>()).prop_map(
         |(request, sent, origin, settings, browsers_by_network)| Row {
@@ -299,6 +250,7 @@ fn any_row() -> impl Strategy<Value = Row> {
             settings: ROWS[settings].settings,
             browsers_by_network,
             expected: "",
+            asked: Asked::Alike,
         },
     )
 }

@@ -1,8 +1,12 @@
 //! The gateway in front of another server.
 
+mod addresses;
+mod behind;
 mod decoder;
 mod judge;
+mod proxies;
 mod secret;
+mod served;
 mod table;
 mod target;
 mod world;

@@ -38,7 +38,7 @@ pub(crate) struct TokenRow {
     pub(crate) id: &'static str,
     /// Its owner, as plans write one.
     pub(crate) owner: &'static str,
-    /// 1 reads, 2 writes, 0 is not told.
+    /// 1 reads, 2 writes, 0 is not told by the server behind.
     pub(crate) scope: u8,
     /// When it expires.
     pub(crate) expires: Option<&'static str>,
@@ -95,7 +95,8 @@ impl TokenRow {
             scope: match self.scope {
                 1 => TokenScope::Set(Scope::ReadOnly),
                 2 => TokenScope::Set(Scope::ReadWrite),
-                _ => TokenScope::Unknown,
+                // What the server behind does not say is for that server to judge.
+                _ => TokenScope::Unset,
             },
             expires: time(self.expires),
             restriction: Restriction {
