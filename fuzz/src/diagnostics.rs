@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokenwarden::{
     report,
-    yaml::{Diagnostics, Mark, Sources},
+    yaml::{Diagnostics, Sources, Span},
 };
 
 /// Every mistake has a place in the file, all can be shown, and an error says what is wrong in one line.
@@ -12,8 +12,8 @@ use tokenwarden::{
 pub fn hold(file: &Arc<str>, diagnostics: &Diagnostics, sources: &Sources) -> String {
     let text = sources.get(file).map(|text| &**text);
     for diagnostic in diagnostics.iter() {
-        has_place(file, text, &diagnostic.mark);
-        diagnostic.related.iter().for_each(|related| has_place(file, text, &related.mark));
+        has_place(file, text, &diagnostic.span);
+        diagnostic.related.iter().for_each(|related| has_place(file, text, &related.span));
         assert!(!diagnostic.message.is_empty());
     }
     let shown = report::diagnostics::text(diagnostics, sources, false);
@@ -23,12 +23,12 @@ pub fn hold(file: &Arc<str>, diagnostics: &Diagnostics, sources: &Sources) -> St
     shown + &serde_json::to_string(&document).expect("diagnostics are JSON")
 }
 
-fn has_place(file: &Arc<str>, text: Option<&str>, mark: &Mark) {
-    assert_eq!(mark.place.file, *file);
-    assert!(mark.place.line >= 1 && mark.place.column >= 1, "{mark:?}");
-    assert!(mark.start <= mark.end, "{mark:?}");
+fn has_place(file: &Arc<str>, text: Option<&str>, span: &Span) {
+    assert_eq!(span.place.file, *file);
+    assert!(span.place.line >= 1 && span.place.column >= 1, "{span:?}");
+    assert!(span.start <= span.end, "{span:?}");
     if let Some(text) = text {
-        assert!(text.get(mark.start..mark.end).is_some(), "{mark:?} in {} bytes", text.len());
-        assert!(mark.place.line as usize <= text.split(['\n', '\r']).count(), "{mark:?}");
+        assert!(text.get(span.start..span.end).is_some(), "{span:?} in {} bytes", text.len());
+        assert!(span.place.line as usize <= text.split(['\n', '\r']).count(), "{span:?}");
     }
 }

@@ -32,10 +32,11 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Global, files, log,
+    CommandResult, Global,
+    auth_command::AuthCommandFlag,
+    files, log,
     only::Only,
     output, plan,
-    reach::Reach,
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
@@ -79,7 +80,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) reports: Reports,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 fn allowance(text: &str) -> Result<(RailClass, u64), String> {
@@ -156,7 +157,7 @@ impl RunArgs {
             workspace,
             chosen,
             manner,
-            self.reach.command(),
+            self.auth_command.said(),
             global.now,
             patience,
         )

@@ -23,7 +23,9 @@ use crate::{
     world::system_time,
 };
 
-use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::RunFiles, runtime};
+use super::{
+    CommandResult, Global, auth_command::AuthCommandFlag, files, log, output, run_files::RunFiles, runtime,
+};
 
 /// Entries that are read at a time.
 const PAGE: i64 = 1_000;
@@ -60,7 +62,7 @@ pub(super) struct AuditCommand {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -127,7 +129,7 @@ impl AuditCommand {
                 return Err(Failure::new(Ending::Usage, error));
             }
         }
-        let session = session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
+        let session = session::connect(&workspace, declaration, self.auth_command.said(), global.now).await?;
         let done = match session.target.gateway() {
             Some(gateway) => self.print(&Source::Gateway(gateway), global, session.now()).await,
             None => Ok(Ending::Done),

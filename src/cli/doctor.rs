@@ -15,9 +15,10 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Global, files, log,
+    CommandResult, Global,
+    auth_command::AuthCommandFlag,
+    files, log,
     output::{self, Form},
-    reach::Reach,
     run_files::RunFiles,
     runtime,
 };
@@ -32,7 +33,7 @@ pub(super) struct DoctorCommand {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 /// What was found about one target.
@@ -69,7 +70,8 @@ impl DoctorCommand {
         let workspace = files::load_workspace(global)?;
         let mut targets = Vec::new();
         for declaration in workspace.targets(&global.target)? {
-            let checks = Box::pin(examine(&workspace, declaration, self.reach.command(), &self.around)).await;
+            let checks =
+                Box::pin(examine(&workspace, declaration, self.auth_command.said(), &self.around)).await;
             targets.push(Examined { target: &declaration.name, checks });
         }
         let worst = targets.iter().flat_map(|one| &one.checks).map(|check| check.state).max();

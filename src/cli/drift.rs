@@ -18,9 +18,9 @@ use crate::{
 
 use super::{
     CommandResult, Global,
+    auth_command::AuthCommandFlag,
     baseline::BaselineArgs,
     files, log, output, plan,
-    reach::Reach,
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
@@ -43,7 +43,7 @@ pub(super) struct DriftCommand {
     #[command(flatten)]
     baseline: BaselineArgs,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 /// Also exit with 2 for these origins.
@@ -76,7 +76,7 @@ impl DriftCommand {
         let against = self.baseline.against(Against::AtHand, &chosen, global)?;
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
         let planned =
-            crate::run::plan::plan(&workspace, &chosen, manner, self.reach.command(), global.now).await?;
+            crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;
         let shown = self.show(&workspace, &planned, global, started);
         crate::run::plan::close(planned).await;
         shown

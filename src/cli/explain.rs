@@ -27,9 +27,10 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Global, files, log,
+    CommandResult, Global,
+    auth_command::AuthCommandFlag,
+    files, log,
     output::{self, Form},
-    reach::Reach,
     runtime,
 };
 
@@ -68,7 +69,7 @@ pub(super) struct Explain {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 fn header_line(line: &str) -> Result<(String, String), String> {
@@ -127,7 +128,7 @@ impl Explain {
     ) -> CommandResult {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let explained = async {
-                let session = connect(workspace, declaration, self.reach.command(), global.now).await?;
+                let session = connect(workspace, declaration, self.auth_command.said(), global.now).await?;
                 session.say_clock();
                 let explained = async {
                     let now = session.now();
@@ -168,7 +169,7 @@ impl Explain {
     ) -> CommandResult {
         let answers = stream::iter(targets).map(|&(declaration, policy)| async move {
             let answer = async {
-                let session = connect(workspace, declaration, self.reach.command(), global.now).await?;
+                let session = connect(workspace, declaration, self.auth_command.said(), global.now).await?;
                 // No setting rests on what earlier runs did.
                 let history = History::default();
                 let terms = terms(declaration, policy, &history, session.now());

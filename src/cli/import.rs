@@ -15,7 +15,9 @@ use crate::{
     targets::Target,
 };
 
-use super::{CommandResult, Global, files, log, output, reach::Reach, run_files::RunFiles, runtime};
+use super::{
+    CommandResult, Global, auth_command::AuthCommandFlag, files, log, output, run_files::RunFiles, runtime,
+};
 
 /// Write a policy that describes the live state of a target: planned against that state, it changes nothing
 #[derive(Debug, Args)]
@@ -27,7 +29,7 @@ pub(super) struct ImportCommand {
     #[arg(long, requires = "waive_existing")]
     only_waivers: bool,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 impl ImportCommand {
@@ -56,7 +58,7 @@ impl ImportCommand {
         if self.only_waivers {
             workspace.load_policies(&[declaration])?;
         }
-        let session = session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
+        let session = session::connect(&workspace, declaration, self.auth_command.said(), global.now).await?;
         session.say_clock();
         let text = self.text(&workspace, declaration, &session.target, session.now()).await;
         session.close().await;

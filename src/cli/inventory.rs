@@ -28,8 +28,8 @@ use crate::{
 use super::{
     CommandResult, Global,
     atomic::{AtomicFile, CannotWrite},
+    auth_command::AuthCommandFlag,
     files, log, output,
-    reach::Reach,
     run_files::RunFiles,
     runtime,
 };
@@ -41,7 +41,7 @@ pub(super) struct InventoryCommand {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 impl InventoryCommand {
@@ -64,7 +64,7 @@ impl InventoryCommand {
         let workspace = files::load_workspace(global)?;
         let declaration = workspace.target(&global.target)?;
         session::refuse_other_clock("inventory", &[declaration], global.now)?;
-        let session = session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
+        let session = session::connect(&workspace, declaration, self.auth_command.said(), global.now).await?;
         session.say_clock();
         let written = self.write(&workspace, declaration, &session, global).await;
         session.close().await;

@@ -17,9 +17,10 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Global, files, log,
+    CommandResult, Global,
+    auth_command::AuthCommandFlag,
+    files, log,
     output::{self, Form},
-    reach::Reach,
     runtime,
 };
 
@@ -42,7 +43,7 @@ pub(super) struct Show {
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 impl JournalCommand {
@@ -90,7 +91,7 @@ impl Show {
             let mut of_server = Vec::new();
             if keeps_ledger {
                 let session =
-                    session::connect(&workspace, declaration, self.reach.command(), global.now).await?;
+                    session::connect(&workspace, declaration, self.auth_command.said(), global.now).await?;
                 if let Some(gateway) = session.target.gateway() {
                     let asked = gateway.runs(Timestamp::UNIX_EPOCH, Some(limit)).await;
                     session.close().await;

@@ -24,11 +24,11 @@ use crate::{
 
 use super::{
     CommandResult, Global, atomic,
+    auth_command::AuthCommandFlag,
     baseline::BaselineArgs,
     files, log,
     only::Only,
     output,
-    reach::Reach,
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
@@ -57,7 +57,7 @@ pub(super) struct PlanCommand {
     #[command(flatten)]
     reports: Reports,
     #[command(flatten)]
-    reach: Reach,
+    auth_command: AuthCommandFlag,
 }
 
 impl PlanCommand {
@@ -94,7 +94,7 @@ impl PlanCommand {
             return self.show(&workspace, &[planned], global, started);
         }
         let planned =
-            crate::run::plan::plan(&workspace, &chosen, manner, self.reach.command(), global.now).await?;
+            crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;
         let shown = self.show(&workspace, &planned, global, started);
         crate::run::plan::close(planned).await;
         shown

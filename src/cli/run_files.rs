@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    config::{Auth, Connection, Server},
+    config::{Auth, Connection, Endpoint},
     journal,
     report::owners,
     run::{
@@ -190,7 +190,7 @@ fn beside(folder: &Path, written: &str) -> PathBuf {
 }
 
 /// The files that the config file names for `server`, with what they are.
-fn named_by(server: &Server) -> impl Iterator<Item = (&'static str, &str)> {
+fn named_by(server: &Endpoint) -> impl Iterator<Item = (&'static str, &str)> {
     let of_auth: Vec<(&str, &str)> = match &server.auth {
         Auth::BearerFile(path) => vec![("the secret in", path)],
         // Whatever of it is not a path is the name of no file that anybody writes.

@@ -32,7 +32,7 @@ use crate::{
         front::UpstreamUrl,
         store::{Store, StoreError, StoreUrl},
     },
-    yaml::{Diagnostics, Mark, Sources},
+    yaml::{Diagnostics, Sources, Span},
 };
 
 use super::{CommandResult, Global, directory, log, runtime};
@@ -262,7 +262,7 @@ impl ServeArgs {
         let listener = global.base().listener;
         let bytes = read_regular(&global.resolve(path)).map_err(|problem| {
             let mut diagnostics = Diagnostics::default();
-            diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown));
+            diagnostics.push(problem.at(&Span::of_file(&shown), "", &shown));
             listener.mistakes(&diagnostics, &Sources::new());
             invalid(&diagnostics, 1)
         })?;

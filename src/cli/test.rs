@@ -29,7 +29,7 @@ use crate::{
         reading::read_regular,
         workspace::{Workspace, invalid},
     },
-    yaml::{Code, Diagnostic, Diagnostics, Mark, Sources},
+    yaml::{Code, Diagnostic, Diagnostics, Sources, Span},
 };
 
 use super::{CommandResult, Global, files, output, run_files::RunFiles, terminal::Terminal};
@@ -190,7 +190,7 @@ fn read(paths: &[TestPath], targets: &[&str], global: &Global) -> Result<(Vec<Te
                 diagnostics.append(reading.diagnostics);
                 sources.extend(reading.sources);
             }
-            Err(problem) => diagnostics.push(problem.at(&Mark::of_file(shown), "", shown)),
+            Err(problem) => diagnostics.push(problem.at(&Span::of_file(shown), "", shown)),
         }
     }
     Terminal { color: global.color }.mistakes(&diagnostics, &sources);
@@ -204,7 +204,7 @@ fn unknown_target(file: &TestFile, targets: &[&str]) -> Option<Diagnostic> {
     }
     let known: Vec<_> = targets.iter().map(|name| format!("`{name}`")).collect();
     let message = format!("unknown target `{}`", written.text);
-    let diagnostic = Diagnostic::error(Code::UnknownTarget, &written.mark, written.key.as_str(), message)
+    let diagnostic = Diagnostic::error(Code::UnknownTarget, &written.span, written.key.as_str(), message)
         .help(format!("the config file has {}", known.join(", ")))
         .suggest(&written.text, targets.iter().copied());
     Some(diagnostic)

@@ -15,7 +15,7 @@ use crate::{
         session::present,
         workspace::{Loaded, load},
     },
-    yaml::{Diagnostics, Mark, Sources},
+    yaml::{Diagnostics, Sources, Span},
 };
 
 use super::{
@@ -96,7 +96,7 @@ impl Validate {
                     checked.add(read_layers(&[&layer]));
                 }
                 Err(problem) => {
-                    let whole = Mark::of_file(&Arc::from(shown.as_str()));
+                    let whole = Span::of_file(&Arc::from(shown.as_str()));
                     checked.diagnostics.push(problem.at(&whole, "", &shown));
                 }
             }

@@ -11,7 +11,7 @@ use crate::{
     yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, values},
 };
 
-use super::{Auth, Connection, Server, mapping, secrets};
+use super::{Auth, Connection, Endpoint, mapping, secrets};
 
 /// The keys of each kind beside those of every target.
 const KEYS_OF_KINDS: [(&str, &[&str]); 4] = [
@@ -36,7 +36,7 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
     let timeout_seconds =
         target.get("timeout_seconds").and_then(|at| values::whole_number(&at, out)).and_then(NonZeroU32::new);
     let tls_ca = owned(target, "tls_ca");
-    let server = url.zip(auth).map(|(url, auth)| Server { url, auth, tls_ca, timeout_seconds });
+    let server = url.zip(auth).map(|(url, auth)| Endpoint { url, auth, tls_ca, timeout_seconds });
     let connection = match kind {
         "gateway" => Connection::Gateway(server?),
         "resolution" => {
@@ -59,12 +59,12 @@ pub(super) fn connection(target: &At<'_>, out: &mut Diagnostics) -> Option<Conne
 }
 
 /// Our gateway in front of a target; `None` when it cannot be read.
-fn gateway(at: &At<'_>, out: &mut Diagnostics) -> Option<Server> {
+fn gateway(at: &At<'_>, out: &mut Diagnostics) -> Option<Endpoint> {
     let url = at.get("url").and_then(|at| base_url(&at, out));
     let auth = at.get("auth").and_then(|at| authentication(&at, out));
     let timeout_seconds =
         at.get("timeout_seconds").and_then(|at| values::whole_number(&at, out)).and_then(NonZeroU32::new);
-    Some(Server { url: url?, auth: auth?, tls_ca: owned(at, "tls_ca"), timeout_seconds })
+    Some(Endpoint { url: url?, auth: auth?, tls_ca: owned(at, "tls_ca"), timeout_seconds })
 }
 
 fn report_foreign_keys(target: &At<'_>, kind: &str, own: &[&str], out: &mut Diagnostics) {
@@ -101,7 +101,7 @@ fn areas(target: &At<'_>, out: &mut Diagnostics) -> Vec<OwnerKind> {
     for (text, at) in texts.filter(|(_, at)| is_owner_kind_as_area(at)) {
         let message = format!("`{text}` is a kind of owner, not an area");
         out.push(
-            Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::UnknownWord, at.span(), at.path.as_str(), message)
                 .help("write `personal` for the tokens of users")
                 .replace_by("personal"),
         );
@@ -153,7 +153,7 @@ fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
 /// A base address: `http` or `https`, a host, no credentials, no query.
 pub(super) fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
-    let mistake = |code, message: &str| Diagnostic::error(code, at.mark(), at.path.as_str(), message);
+    let mistake = |code, message: &str| Diagnostic::error(code, at.span(), at.path.as_str(), message);
     if secrets::has_user_info(text) {
         out.push(
             mistake(Code::LiteralSecret, "the address holds credentials")
@@ -192,7 +192,7 @@ fn host(rest: &str) -> &str {
 
 fn unencrypted(at: &At<'_>) -> Diagnostic {
     let message = "the credential is sent over the network unencrypted";
-    Diagnostic::warning(Code::UnencryptedUrl, at.mark(), at.path.as_str(), message).help("use https")
+    Diagnostic::warning(Code::UnencryptedUrl, at.span(), at.path.as_str(), message).help("use https")
 }
 
 /// The keys of which `auth` has exactly one.
@@ -258,7 +258,7 @@ pub(super) fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     }
     let message = "invalid name of an environment variable";
     out.push(
-        Diagnostic::error(Code::BadVariableName, at.mark(), at.path.as_str(), message)
+        Diagnostic::error(Code::BadVariableName, at.span(), at.path.as_str(), message)
             .help("write the name of the variable that holds the secret, such as `BITBUCKET_PASSWORD`"),
     );
     None

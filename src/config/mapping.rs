@@ -20,7 +20,7 @@ pub(super) fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapp
     let path = at.get("path")?;
     if path.text().is_some_and(|text| !text.starts_with('/')) {
         let message = "the path of the settings does not begin with `/`";
-        out.push(Diagnostic::error(Code::BadUrl, path.mark(), path.path.as_str(), message));
+        out.push(Diagnostic::error(Code::BadUrl, path.span(), path.path.as_str(), message));
     }
     let method = |key: &str, default: &str| {
         at.get(key).map_or_else(|| Some(default.to_owned()), |at| at.text().map(str::to_owned))
@@ -73,7 +73,7 @@ fn field(setting: SettingKey, at: &At<'_>, out: &mut Diagnostics) -> Option<Fiel
     if !kinds_of(setting).contains(&kind) {
         let message = format!("`{setting}` cannot be stored as `{kind}`");
         out.push(
-            Diagnostic::error(Code::KeyNotForKind, kind_at.mark(), kind_at.path.as_str(), message)
+            Diagnostic::error(Code::KeyNotForKind, kind_at.span(), kind_at.path.as_str(), message)
                 .help(format!("write one of {}", quoted_list(kinds_of(setting)))),
         );
         return None;
@@ -139,7 +139,7 @@ fn pointer(at: &At<'_>, key: &str, out: &mut Diagnostics) -> Option<String> {
     }
     let message = format!("`{pointer}` is not a JSON pointer");
     out.push(
-        Diagnostic::error(Code::BadPointer, at.mark(), at.path.as_str(), message)
+        Diagnostic::error(Code::BadPointer, at.span(), at.path.as_str(), message)
             .help("write each key with a leading `/`, e.g. `/network/allowed` (RFC 6901)"),
     );
     None

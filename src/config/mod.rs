@@ -10,7 +10,7 @@ use crate::{
         mapping::{Product, SettingsMapping},
         rails::{Lockout, Rails, Unsupported},
     },
-    yaml::{Mark, Place},
+    yaml::{Place, Span},
 };
 
 mod connection;
@@ -87,7 +87,7 @@ pub struct LayerPath {
     /// The path, with `/` between its parts.
     pub path: String,
     /// Where it is in the config file.
-    pub mark: Mark,
+    pub span: Span,
     /// Path of its key there, such as `targets.prod.policy[0]`.
     pub key: String,
 }
@@ -96,7 +96,7 @@ pub struct LayerPath {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {
     /// A `tokenwarden serve` somewhere else.
-    Gateway(Server),
+    Gateway(Endpoint),
     /// The same server inside this process, on a file. Paths are relative to the folder of the
     /// config file.
     Embedded {
@@ -110,7 +110,7 @@ pub enum Connection {
     /// A product with the app "API Token Authentication".
     Resolution {
         /// The product.
-        server: Server,
+        server: Endpoint,
         /// Which product it is.
         product: Product,
         /// Where its settings are; `None` when they cannot be managed.
@@ -119,13 +119,13 @@ pub enum Connection {
     /// Bitbucket Data Center with its own HTTP access tokens.
     Bitbucket {
         /// The product.
-        server: Server,
+        server: Endpoint,
         /// Whose tokens are looked at; all when empty.
         areas: Vec<OwnerKind>,
         /// Keys of the projects that are looked at, `*` is any text; all when empty.
         projects: Vec<String>,
         /// Our gateway in front of it; `None` when there is none.
-        gateway: Option<Server>,
+        gateway: Option<Endpoint>,
     },
 }
 
@@ -143,7 +143,7 @@ impl Connection {
 
     /// The server that is called; nothing for the embedded one.
     #[must_use]
-    pub fn server(&self) -> Option<&Server> {
+    pub fn server(&self) -> Option<&Endpoint> {
         match self {
             Self::Gateway(server) | Self::Resolution { server, .. } | Self::Bitbucket { server, .. } => {
                 Some(server)
@@ -154,7 +154,7 @@ impl Connection {
 
     /// Our own server that is called: the target itself, or the gateway in front of it; nothing for an embedded one.
     #[must_use]
-    pub fn own_server(&self) -> Option<&Server> {
+    pub fn own_server(&self) -> Option<&Endpoint> {
         match self {
             Self::Gateway(server) => Some(server),
             Self::Bitbucket { gateway, .. } => gateway.as_ref(),
@@ -163,7 +163,7 @@ impl Connection {
     }
 
     /// Every server that is called.
-    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+    pub fn servers(&self) -> impl Iterator<Item = &Endpoint> {
         let gateway = match self {
             Self::Bitbucket { gateway, .. } => gateway.as_ref(),
             _ => None,
@@ -174,7 +174,7 @@ impl Connection {
 
 /// A server that is called over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct Endpoint {
     /// Its base, `http` or `https`, without credentials, query and trailing slash.
     pub url: String,
     /// How we prove who we are.

@@ -12,7 +12,7 @@ use crate::{
         rails::{Lockout, RailClass, Rails, Unsupported},
     },
     yaml::{
-        Code, Diagnostic, Diagnostics, Mark, Sources,
+        Code, Diagnostic, Diagnostics, Sources, Span,
         node::{At, Node, key_path},
         source,
         structure::{OwnWords, Structure},
@@ -66,13 +66,13 @@ fn has_meaning(at: &At<'_>) -> bool {
 }
 
 /// A secret itself where the name of a variable should be.
-fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
+fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
     let instead = secrets::instead_of(key)?;
     let message = format!("`{key}` would put a secret into the config file");
     let help = format!(
         "put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`"
     );
-    Some(Diagnostic::error(Code::LiteralSecret, mark, key_path(&parent.path, key), message).help(help))
+    Some(Diagnostic::error(Code::LiteralSecret, span, key_path(&parent.path, key), message).help(help))
 }
 
 /// Whether a wrong value may be a secret and is better not shown.
@@ -150,14 +150,14 @@ fn layers(at: &At<'_>, out: &mut Diagnostics) -> Vec<LayerPath> {
     if at.is_empty_list() {
         let message = "the list of policy layers is empty";
         out.push(
-            Diagnostic::error(Code::EmptyList, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::EmptyList, at.span(), at.path.as_str(), message)
                 .help("list at least one file, such as `policy/base.yaml`"),
         );
     }
     values::names(at, Code::DuplicateEntry, str::to_owned, out);
     at.texts()
         .filter(|(text, item)| stays_inside(text, item, out))
-        .map(|(text, item)| LayerPath { path: text.to_owned(), mark: item.mark().clone(), key: item.path })
+        .map(|(text, item)| LayerPath { path: text.to_owned(), span: item.span().clone(), key: item.path })
         .collect()
 }
 
@@ -172,7 +172,7 @@ fn stays_inside(path: &str, at: &At<'_>, out: &mut Diagnostics) -> bool {
         return true;
     };
     out.push(
-        Diagnostic::error(Code::PathOutside, at.mark(), at.path.as_str(), message)
+        Diagnostic::error(Code::PathOutside, at.span(), at.path.as_str(), message)
             .help("write a path below the folder of the config file, without `..`"),
     );
     false

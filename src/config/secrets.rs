@@ -101,7 +101,7 @@ impl Masking<'_> {
             Value::List(items) => items.iter().for_each(|item| self.collect(parent, item, harmless, ranges)),
             Value::Text(value) if harmless && !has_user_info(value) => {}
             Value::Null | Value::Bool(_) | Value::Number { .. } if harmless => {}
-            _ => ranges.push(node.mark.start..node.mark.end),
+            _ => ranges.push(node.span.start..node.span.end),
         }
     }
 }
@@ -109,12 +109,12 @@ impl Masking<'_> {
 /// What is between a key and its value, such as an anchor; the rest of the line when the value
 /// is nothing or stands elsewhere.
 fn behind_key(text: &str, entry: &Entry) -> Range<usize> {
-    let key_end = entry.mark.end;
+    let key_end = entry.span.end;
     let rest = text.get(key_end..).unwrap_or_default();
     let start = if rest.starts_with(':') { key_end + 1 } else { key_end };
-    let follows = entry.node.mark.start >= start && !matches!(entry.node.value, Value::Null);
+    let follows = entry.node.span.start >= start && !matches!(entry.node.value, Value::Null);
     let line = rest.lines().next().map_or(0, str::len);
-    start..if follows { entry.node.mark.start } else { (key_end + line).max(start) }
+    start..if follows { entry.node.span.start } else { (key_end + line).max(start) }
 }
 
 #[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of an unreadable file")]

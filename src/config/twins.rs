@@ -47,8 +47,8 @@ fn diagnostic(
     };
     let (at, twin_at) = (place(target, at)?, place(twin, twin_at)?);
     let message = format!("`{}` is the same server as `{}`", target.name, twin.name);
-    let found = Diagnostic::warning(Code::SameServer, at.mark(), at.path.as_str(), message);
-    Some(found.help(help).relate(twin_at.mark(), "the other target"))
+    let found = Diagnostic::warning(Code::SameServer, at.span(), at.path.as_str(), message);
+    Some(found.help(help).relate(twin_at.span(), "the other target"))
 }
 
 /// Where a target says which server it is.

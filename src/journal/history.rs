@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     model::{
         Period,
-        run::{ChangeNote, ChangeResult, Fate, RecordedRun},
+        run::{ChangeNote, Fate, RecordedResult, RecordedRun},
     },
     plan::{History, OpenChange, Spent},
 };
@@ -70,7 +70,7 @@ fn learn(run: &mut RecordedRun, told: RecordedRun) {
         known.any(|known| (&known.address, &known.action) == (&note.address, &note.action))
     };
     let (known, new): (Vec<_>, Vec<_>) = along.into_iter().partition(|change| is_known(&change.note));
-    let done: HashMap<(String, String), ChangeResult> = own
+    let done: HashMap<(String, String), RecordedResult> = own
         .into_iter()
         .chain(known)
         .filter_map(|change| Some(((change.note.address, change.note.action), change.result?)))
@@ -107,7 +107,7 @@ mod tests {
             scope: None,
             with_token: None,
         };
-        let result = fate.map(|fate| ChangeResult { fate, at, reason: None });
+        let result = fate.map(|fate| RecordedResult { fate, at, reason: None });
         RecordedChange { note, attempted: attempted.then_some(at), result }
     }
 

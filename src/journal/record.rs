@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::{
-    run::{ChangeNote, ChangeResult, RunHead, RunId, Settled},
+    run::{ChangeNote, RecordedResult, RunHead, RunId, Settled},
     schema::schema_of_output,
 };
 
@@ -46,7 +46,7 @@ pub enum Record {
         change: u32,
         /// What became of it.
         #[serde(flatten)]
-        result: ChangeResult,
+        result: RecordedResult,
     },
     /// The run ended in order, whatever became of its changes.
     Ended {

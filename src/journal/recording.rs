@@ -12,7 +12,7 @@ use crate::{
     apply::{Effect, TargetWriter, WriteError, one_line},
     model::{
         Verb, Why,
-        run::{ChangeResult, Fate},
+        run::{Fate, RecordedResult},
     },
     plan::{ApprovedPlan, Change, Phase, PlannedChange},
 };
@@ -89,7 +89,7 @@ impl<W: TargetWriter> TargetWriter for Recording<'_, W> {
             Err(error) => (Fate::Failed, Some(Why::of(error))),
         };
         let reason = reason.map(|why| why.kept().to_owned());
-        let result = ChangeResult { fate, at: (self.clock)(), reason };
+        let result = RecordedResult { fate, at: (self.clock)(), reason };
         if let Err(error) = self.add(&Record::Result { change: place, result }) {
             // The next run reads back what became of it, as after a crash.
             tracing::warn!(error = %one_line(&error), "the journal could not record a result");

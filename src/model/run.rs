@@ -194,7 +194,7 @@ impl Fate {
 
 /// What became of a change, when, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ChangeResult {
+pub struct RecordedResult {
     /// What became of it.
     pub fate: Fate,
     /// When that was known, UTC, RFC 3339.
@@ -218,7 +218,7 @@ pub struct RecordedChange {
     pub attempted: Option<Timestamp>,
     /// What became of it; absent when that was never recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ChangeResult>,
+    pub result: Option<RecordedResult>,
 }
 
 impl RecordedChange {
@@ -238,7 +238,7 @@ impl RecordedChange {
     pub fn settle(&mut self, fate: Fate) {
         if let Some(at) = self.attempted {
             let reason = self.result.take().and_then(|result| result.reason);
-            self.result = Some(ChangeResult { fate, at, reason });
+            self.result = Some(RecordedResult { fate, at, reason });
         }
     }
 }

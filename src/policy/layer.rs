@@ -1,4 +1,4 @@
-//! The merging of policy layers, the first one the most general. Every value keeps the mark of the layer
+//! The merging of policy layers, the first one the most general. Every value keeps the span of the layer
 //! that it comes from.
 
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ fn over(path: &str, earlier: Node, later: Node) -> Node {
         }
         (_, value) => value,
     };
-    Node { value, mark: later.mark }
+    Node { value, span: later.span }
 }
 
 /// The keys of `earlier` in their order, each with what `later` makes of it, then the new ones.
@@ -64,7 +64,7 @@ fn without_unmanaged(node: Node) -> Node {
         ),
         value => value,
     };
-    Node { value, mark: node.mark }
+    Node { value, span: node.span }
 }
 
 fn is_unmanaged(node: &Node) -> bool {
@@ -128,7 +128,7 @@ mod tests {
         let second = tree("\n\na:\n  c: 3\n");
         let merged = merge([first, second]).unwrap();
         let at = crate::yaml::node::At::root(&merged);
-        let line = |key: &str| at.find(&["a", key]).unwrap().mark().place.line;
+        let line = |key: &str| at.find(&["a", key]).unwrap().span().place.line;
         assert_eq!((line("b"), line("c")), (2, 4));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 
 use crate::yaml::{
-    Code, Diagnostic, Diagnostics, Mark, Sources,
+    Code, Diagnostic, Diagnostics, Sources, Span,
     node::{At, Node, key_path},
     source,
     structure::{OwnWords, Structure},
@@ -114,11 +114,11 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
 /// Keys that are in the config file, where a pull request against the policy cannot change them.
 const OF_THE_SETTINGS_FILE: [&str; 3] = ["mark_key_env", "journal", "targets"];
 
-fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
+fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
     let elsewhere = parent.path.is_empty() && OF_THE_SETTINGS_FILE.contains(&key);
     elsewhere.then(|| {
         let message = format!("`{key}` does not belong in a policy");
-        Diagnostic::error(Code::UnknownKey, mark, key_path("", key), message)
+        Diagnostic::error(Code::UnknownKey, span, key_path("", key), message)
             .help(format!("move `{key}` into the config file, `tokenwarden.yaml`"))
     })
 }

@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, password::wildcard},
-    yaml::{Mark, Place},
+    yaml::{Place, Span},
 };
 
 /// A declared exception: findings of these rules on these tokens are shown, and nothing is done about
@@ -26,7 +26,7 @@ pub struct Waiver {
     /// Where the entry begins.
     pub place: Place,
     /// Where `until` stands, for what there is to say of the day.
-    pub(super) until_mark: Mark,
+    pub(super) until_span: Span,
     /// The path of the entry in its file, such as `waivers[0]`.
     pub(super) path: String,
 }
@@ -57,8 +57,8 @@ impl Waiver {
         until: Date,
         place: Place,
     ) -> Self {
-        let until_mark = Mark { place: place.clone(), start: 0, end: 0 };
-        Self { subject, rules, reason, approved_by, until, place, until_mark, path: String::new() }
+        let until_span = Span { place: place.clone(), start: 0, end: 0 };
+        Self { subject, rules, reason, approved_by, until, place, until_span, path: String::new() }
     }
 
     /// How long a token still lives at least when its waiver ended: nobody looks at a waiver every day.
@@ -140,8 +140,8 @@ mod tests {
             reason: "a reason".to_owned(),
             approved_by: None,
             until: day.parse().unwrap(),
-            place: Mark::of_file(&file).place,
-            until_mark: Mark::of_file(&file),
+            place: Span::of_file(&file).place,
+            until_span: Span::of_file(&file),
             path: "waivers[0]".to_owned(),
         }
     }

@@ -39,7 +39,7 @@ fn unknown(word: &Written, known: &[&str], code: Code, noun: &str) -> Option<Dia
     }
     let list: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
     let message = format!("unknown {noun} `{}`", word.text);
-    let diagnostic = Diagnostic::error(code, &word.mark, word.key.as_str(), message)
+    let diagnostic = Diagnostic::error(code, &word.span, word.key.as_str(), message)
         .help(format!("the {noun}s are {}", list.join(", ")))
         .suggest(&word.text, known.iter().copied());
     Some(diagnostic)

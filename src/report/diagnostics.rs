@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     model::schema::schema_of,
-    yaml::{Diagnostic, Diagnostics, Mark, Severity, Sources},
+    yaml::{Diagnostic, Diagnostics, Severity, Sources, Span},
 };
 
 /// The longest part of a source line that is shown, in characters.
@@ -42,15 +42,15 @@ fn one(diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> Strin
     let mut group = level
         .primary_title(sentence(&diagnostic.message))
         .id(diagnostic.code.as_str())
-        .element(origin(&diagnostic.mark, &diagnostic.path));
-    if let Some((line, span)) = lines.excerpt(&diagnostic.mark) {
-        group = group.element(snippet(&diagnostic.mark, line, AnnotationKind::Primary.span(span)));
+        .element(origin(&diagnostic.span, &diagnostic.path));
+    if let Some((line, span)) = lines.excerpt(&diagnostic.span) {
+        group = group.element(snippet(&diagnostic.span, line, AnnotationKind::Primary.span(span)));
     }
     for related in &diagnostic.related {
-        if let Some((line, span)) = lines.excerpt(&related.mark) {
+        if let Some((line, span)) = lines.excerpt(&related.span) {
             let label = sentence(&related.message);
-            group = group.element(origin(&related.mark, "")).element(snippet(
-                &related.mark,
+            group = group.element(origin(&related.span, "")).element(snippet(
+                &related.span,
                 line,
                 AnnotationKind::Context.span(span).label(label),
             ));
@@ -83,8 +83,8 @@ fn is_bare_separator(line: &str) -> bool {
 }
 
 /// `file:line:column`, and the path of the key when there is one.
-fn origin<'a>(mark: &Mark, path: &str) -> Origin<'a> {
-    let place = &mark.place;
+fn origin<'a>(span: &Span, path: &str) -> Origin<'a> {
+    let place = &span.place;
     let mut text = format!("{}:{}:{}", escape(&place.file, MESSAGE_AT_MOST), place.line, place.column);
     if !path.is_empty() {
         // Writing into a `String` cannot fail.
@@ -93,8 +93,8 @@ fn origin<'a>(mark: &Mark, path: &str) -> Origin<'a> {
     Origin::path(text)
 }
 
-fn snippet<'a>(mark: &Mark, line: String, part: Annotation<'a>) -> Snippet<'a, Annotation<'a>> {
-    let number = usize::try_from(mark.place.line).unwrap_or(usize::MAX);
+fn snippet<'a>(span: &Span, line: String, part: Annotation<'a>) -> Snippet<'a, Annotation<'a>> {
+    let number = usize::try_from(span.place.line).unwrap_or(usize::MAX);
     Snippet::source(line).line_start(number).fold(false).annotation(part)
 }
 
@@ -108,14 +108,14 @@ impl<'a> Lines<'a> {
         Self(sources.iter().map(|(path, text)| (path, (text.as_ref(), starts(text)))).collect())
     }
 
-    /// The line in which `mark` begins, safe to show, and the part of it that is marked.
-    fn excerpt(&self, mark: &Mark) -> Option<(String, Range<usize>)> {
-        let (text, starts) = self.0.get(&mark.place.file)?;
-        let start = starts.partition_point(|&start| start <= mark.start).checked_sub(1);
+    /// The line in which `span` begins, safe to show, and the part of it that is marked.
+    fn excerpt(&self, span: &Span) -> Option<(String, Range<usize>)> {
+        let (text, starts) = self.0.get(&span.place.file)?;
+        let start = starts.partition_point(|&start| start <= span.start).checked_sub(1);
         let line_start = start.and_then(|index| starts.get(index)).copied().unwrap_or(0);
         let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let from = floor(line, mark.start.saturating_sub(line_start));
-        let to = floor(line, mark.end.saturating_sub(line_start)).max(from);
+        let from = floor(line, span.start.saturating_sub(line_start));
+        let to = floor(line, span.end.saturating_sub(line_start)).max(from);
         Some(cut(line, from..to))
     }
 }
@@ -291,7 +291,7 @@ fn diagnostic_document(diagnostic: &Diagnostic) -> DiagnosticDocument {
         severity: diagnostic.severity.word().to_owned(),
         code: diagnostic.code.as_str().to_owned(),
         message: diagnostic.message.clone(),
-        place: place_document(&diagnostic.mark),
+        place: place_document(&diagnostic.span),
         path: diagnostic.path.clone(),
         help: diagnostic.help.clone(),
         replacement: diagnostic.replacement.clone(),
@@ -299,19 +299,19 @@ fn diagnostic_document(diagnostic: &Diagnostic) -> DiagnosticDocument {
             .related
             .iter()
             .map(|related| RelatedDocument {
-                place: place_document(&related.mark),
+                place: place_document(&related.span),
                 message: related.message.clone(),
             })
             .collect(),
     }
 }
 
-fn place_document(mark: &Mark) -> PlaceDocument {
+fn place_document(span: &Span) -> PlaceDocument {
     PlaceDocument {
-        file: mark.place.file.to_string(),
-        line: mark.place.line,
-        column: mark.place.column,
-        bytes: [mark.start, mark.end],
+        file: span.place.file.to_string(),
+        line: span.place.line,
+        column: span.place.column,
+        bytes: [span.start, span.end],
     }
 }
 

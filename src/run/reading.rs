@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     world::regular_file,
-    yaml::{Code, Diagnostic, FILE_BYTES_AT_MOST, Mark},
+    yaml::{Code, Diagnostic, FILE_BYTES_AT_MOST, Span},
 };
 
 /// Where the config file and its layers are read from.
@@ -80,14 +80,14 @@ pub(crate) enum Unusable {
 
 impl Unusable {
     /// The problem as a diagnostic at the place that names the file.
-    pub(crate) fn at(&self, mark: &Mark, key: &str, path: &str) -> Diagnostic {
+    pub(crate) fn at(&self, span: &Span, key: &str, path: &str) -> Diagnostic {
         match self {
-            Self::Outside => Diagnostic::error(Code::PathOutside, mark, key, self.message(path))
+            Self::Outside => Diagnostic::error(Code::PathOutside, span, key, self.message(path))
                 .help("put the file itself into the folder of the config file"),
             Self::NoRegularFile | Self::Elsewhere(_) => {
-                Diagnostic::error(Code::NoRegularFile, mark, key, self.message(path))
+                Diagnostic::error(Code::NoRegularFile, span, key, self.message(path))
             }
-            Self::Unreadable(_) => Diagnostic::error(Code::UnreadableFile, mark, key, self.message(path)),
+            Self::Unreadable(_) => Diagnostic::error(Code::UnreadableFile, span, key, self.message(path)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    config::{Auth, Connection, Server, TargetDeclaration},
+    config::{Auth, Connection, Endpoint, TargetDeclaration},
     http::{HttpClient, Limits},
     model::canonical_address,
     run::{Listener, reading::read_whole, workspace::Workspace},
@@ -194,7 +194,11 @@ async fn reach_target(
 
 /// A client of `server`. Its credential may come from a program or a file, and the certificates of the
 /// system come from many: none of that must keep the other targets waiting.
-async fn client(workspace: &Workspace, server: &Server, command: AuthCommand) -> Result<HttpClient, Failure> {
+async fn client(
+    workspace: &Workspace,
+    server: &Endpoint,
+    command: AuthCommand,
+) -> Result<HttpClient, Failure> {
     let (server, folder) = (server.clone(), workspace.folder.clone());
     let make = move || -> Result<HttpClient, Failure> {
         let timeout = server.timeout_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));

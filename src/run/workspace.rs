@@ -13,7 +13,7 @@ use crate::{
     policy::{Layer, Policy, read_layers},
     report,
     saved::document::LayerEntry,
-    yaml::{Diagnostics, Mark, Sources},
+    yaml::{Diagnostics, Sources, Span},
 };
 
 use super::{
@@ -52,7 +52,7 @@ pub(crate) fn load_without_layers(base: &Base, source: &dyn Source) -> Loaded {
         Err(problem) => {
             let mut diagnostics = Diagnostics::default();
             let help = "say where it is with `--config FILE`, or where to work with `-C DIR`";
-            diagnostics.push(problem.at(&Mark::of_file(&shown), "", &shown).help(help));
+            diagnostics.push(problem.at(&Span::of_file(&shown), "", &shown).help(help));
             return Loaded {
                 config: None,
                 policies: Vec::new(),
@@ -197,7 +197,7 @@ impl Layers {
                 Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), sha256: sha256(&bytes) })
             });
             if let Err(problem) = result {
-                diagnostics.push(problem.at(&layer.mark, &layer.key, &layer.path));
+                diagnostics.push(problem.at(&layer.span, &layer.key, &layer.path));
             }
         }
         Self(read.into_iter().filter_map(|(path, result)| Some((path, result.ok()?))).collect())

@@ -7,7 +7,7 @@ use super::Place;
 
 /// A stretch of a file: its place for people, its bytes for showing it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark {
+pub struct Span {
     /// Where it begins.
     pub place: Place,
     /// First byte in the text of the file, from 0.
@@ -16,7 +16,7 @@ pub struct Mark {
     pub end: usize,
 }
 
-impl Mark {
+impl Span {
     /// The very beginning of `file`: for what concerns the file as a whole.
     #[must_use]
     pub fn of_file(file: &Arc<str>) -> Self {
@@ -214,7 +214,7 @@ impl fmt::Display for Code {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Related {
     /// Where it is.
-    pub mark: Mark,
+    pub span: Span,
     /// What is there.
     pub message: String,
 }
@@ -223,7 +223,7 @@ pub struct Related {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Diagnostic {
     /// Where it is.
-    pub mark: Mark,
+    pub span: Span,
     /// How bad it is.
     pub severity: Severity,
     /// What kind of mistake it is.
@@ -241,11 +241,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error at `mark`, on the key with the given path.
+    /// An error at `span`, on the key with the given path.
     #[must_use]
-    pub fn error(code: Code, mark: &Mark, path: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn error(code: Code, span: &Span, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            mark: mark.clone(),
+            span: span.clone(),
             severity: Severity::Error,
             code,
             path: path.into(),
@@ -256,10 +256,10 @@ impl Diagnostic {
         }
     }
 
-    /// A warning at `mark`, on the key with the given path.
+    /// A warning at `span`, on the key with the given path.
     #[must_use]
-    pub fn warning(code: Code, mark: &Mark, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, mark, path, message) }
+    pub fn warning(code: Code, span: &Span, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, span, path, message) }
     }
 
     /// The same, with what to do about it.
@@ -294,8 +294,8 @@ impl Diagnostic {
 
     /// The same, with another place that belongs to it.
     #[must_use]
-    pub fn relate(mut self, mark: &Mark, message: impl Into<String>) -> Self {
-        self.related.push(Related { mark: mark.clone(), message: message.into() });
+    pub fn relate(mut self, span: &Span, message: impl Into<String>) -> Self {
+        self.related.push(Related { span: span.clone(), message: message.into() });
         self
     }
 }

@@ -14,7 +14,7 @@ pub(crate) mod structure;
 pub(crate) mod surrounding_space;
 pub(crate) mod values;
 
-pub use diagnostic::{Code, Diagnostic, Diagnostics, Mark, Related, Severity, Sources};
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Related, Severity, Sources, Span};
 pub use source::FILE_BYTES_AT_MOST;
 
 /// Where in a file something stands. Ordered by file, then line, then column.

@@ -1,17 +1,17 @@
-//! A YAML tree with a mark on every key and value, and ways to walk it that know the path of where they
+//! A YAML tree with a span on every key and value, and ways to walk it that know the path of where they
 //! are.
 
 use std::collections::HashMap;
 
 use serde_json::{Number, Value as Json};
 
-use super::Mark;
+use super::Span;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,
-    pub(crate) mark: Mark,
+    pub(crate) span: Span,
 }
 
 /// What YAML can say.
@@ -33,7 +33,7 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    pub(crate) mark: Mark,
+    pub(crate) span: Span,
     pub(crate) node: Node,
 }
 
@@ -48,9 +48,9 @@ pub(crate) struct Map {
 impl Map {
     /// Adds `entry`, or puts it aside when its key is there already: then the answer is where the
     /// key is there for the first time.
-    pub(crate) fn insert(&mut self, entry: Entry) -> Option<Mark> {
+    pub(crate) fn insert(&mut self, entry: Entry) -> Option<Span> {
         if let Some(first) = self.get(&entry.key) {
-            let first = first.mark.clone();
+            let first = first.span.clone();
             self.repeated.push(entry);
             return Some(first);
         }
@@ -89,7 +89,7 @@ impl FromIterator<Entry> for Map {
 }
 
 impl Node {
-    /// The tree without its marks.
+    /// The tree without its spans.
     pub(crate) fn to_json(&self) -> Json {
         match &self.value {
             Value::Null => Json::Null,
@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    /// The tree as JSON text without its marks, the keys of each mapping sorted: one form for one
+    /// The tree as JSON text without its spans, the keys of each mapping sorted: one form for one
     /// meaning.
     pub(crate) fn canonical(&self) -> String {
         fn sorted(json: Json) -> Json {
@@ -130,23 +130,23 @@ impl Node {
     }
 }
 
-/// A value in its document: the node, the mark of its key (or of itself, in a list) and its path.
+/// A value in its document: the node, the span of its key (or of itself, in a list) and its path.
 #[derive(Clone, Debug)]
 pub(crate) struct At<'a> {
     pub(crate) node: &'a Node,
-    pub(crate) key: &'a Mark,
+    pub(crate) key: &'a Span,
     pub(crate) path: String,
 }
 
 impl<'a> At<'a> {
     /// The whole document.
     pub(crate) fn root(node: &'a Node) -> Self {
-        Self { node, key: &node.mark, path: String::new() }
+        Self { node, key: &node.span, path: String::new() }
     }
 
     /// Where the value stands.
-    pub(crate) fn mark(&self) -> &'a Mark {
-        &self.node.mark
+    pub(crate) fn span(&self) -> &'a Span {
+        &self.node.span
     }
 
     /// The value of `key`, when this is a mapping that has it.
@@ -214,11 +214,11 @@ impl<'a> At<'a> {
     }
 
     fn child(&self, entry: &'a Entry) -> At<'a> {
-        At { node: &entry.node, key: &entry.mark, path: key_path(&self.path, &entry.key) }
+        At { node: &entry.node, key: &entry.span, path: key_path(&self.path, &entry.key) }
     }
 
     fn element(&self, index: usize, node: &'a Node) -> At<'a> {
-        At { node, key: &node.mark, path: format!("{}[{index}]", self.path) }
+        At { node, key: &node.span, path: format!("{}[{index}]", self.path) }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_yaml::{
 };
 
 use super::{
-    Code, Diagnostic, Diagnostics, Mark, Place,
+    Code, Diagnostic, Diagnostics, Place, Span,
     node::{Entry, Map, Node, Value, key_path},
     raw::Raw,
 };
@@ -47,9 +47,9 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> Source {
     };
     let root = match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()) {
         Ok(raw) => {
-            let mut marker = Marker { file, text, diagnostics: &mut diagnostics };
-            let root = marker.node(raw, "");
-            marker.mapping(root)
+            let mut reader = SpanReader { file, text, diagnostics: &mut diagnostics };
+            let root = reader.node(raw, "");
+            reader.mapping(root)
         }
         Err(error) => {
             diagnostics.push(refusal(file, text, error.without_snippet()));
@@ -82,9 +82,9 @@ fn options() -> Options {
 
 /// The text of a file: UTF-8, not too long, without NUL; a byte order mark is left out.
 fn decode<'a>(file: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
-    let whole = Mark::of_file(file);
-    let refuse = |code, mark: &Mark, message: String, help: &str| {
-        Err(Box::new(Diagnostic::error(code, mark, "", message).help(help)))
+    let whole = Span::of_file(file);
+    let refuse = |code, span: &Span, message: String, help: &str| {
+        Err(Box::new(Diagnostic::error(code, span, "", message).help(help)))
     };
     if bytes.len() > FILE_BYTES_AT_MOST {
         return refuse(
@@ -98,10 +98,10 @@ fn decode<'a>(file: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnosti
         Ok(text) => text,
         Err(error) => {
             let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let mark = mark_at(file, &String::from_utf8_lossy(valid), valid.len());
+            let span = span_at(file, &String::from_utf8_lossy(valid), valid.len());
             return refuse(
                 Code::NotUtf8,
-                &mark,
+                &span,
                 format!("the file is not UTF-8: byte {} cannot be read", valid.len() + 1),
                 "save it as UTF-8",
             );
@@ -110,19 +110,19 @@ fn decode<'a>(file: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnosti
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(at) = text.find('\0') {
         let message = "the file holds a NUL character".to_owned();
-        return refuse(Code::NulCharacter, &mark_at(file, text, at), message, "remove the character");
+        return refuse(Code::NulCharacter, &span_at(file, text, at), message, "remove the character");
     }
     Ok(text)
 }
 
-/// The mark of the character that begins at byte `at` of `text`.
-fn mark_at(file: &Arc<str>, text: &str, at: usize) -> Mark {
+/// The span of the character that begins at byte `at` of `text`.
+fn span_at(file: &Arc<str>, text: &str, at: usize) -> Span {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
     let place = Place { file: Arc::clone(file), line: number(line), column: number(column) };
     let width = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-    Mark { place, start: at, end: at + width }
+    Span { place, start: at, end: at + width }
 }
 
 fn number(count: usize) -> u32 {
@@ -132,15 +132,15 @@ fn number(count: usize) -> u32 {
 /// Why `text` cannot be read, in our words.
 fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
     let error = innermost(error);
-    let mark = error.location().map_or_else(|| Mark::of_file(file), |at| mark_of(file, text, at));
-    let refuse = |code, message: &str| Diagnostic::error(code, &mark, "", message);
+    let span = error.location().map_or_else(|| Span::of_file(file), |at| span_of(file, text, at));
+    let refuse = |code, message: &str| Diagnostic::error(code, &span, "", message);
     match error {
         Error::Eof { .. } => refuse(Code::EmptyFile, "the file is empty").help("begin with `version: 1`"),
         Error::MultipleDocuments { .. } => {
             refuse(Code::SeveralDocuments, "the file holds more than one YAML document")
                 .help("remove the line `---`, or make it two files")
         }
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(&mark),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(&span),
         Error::Budget { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
@@ -161,25 +161,25 @@ fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
         // What follows the `!` is not shown: it may be the beginning of a secret without quotes.
         Error::UnsupportedTag { .. } => refuse(Code::Syntax, "a tag (`!`) has no meaning here")
             .help("remove the tag, or put the text into quotes"),
-        other => syntax(file, text, &mark, &parser_words(other)),
+        other => syntax(file, text, &span, &parser_words(other)),
     }
 }
 
 /// What the parser says of a text that is no YAML.
-fn syntax(file: &Arc<str>, text: &str, mark: &Mark, message: &str) -> Diagnostic {
+fn syntax(file: &Arc<str>, text: &str, span: &Span, message: &str) -> Diagnostic {
     if message.contains("recursion limit") || message.contains("nesting") {
-        too_deep(mark)
-    } else if let Some(tab) = message.contains("tab").then(|| indenting_tab(text, mark)).flatten() {
-        Diagnostic::error(Code::TabIndentation, &mark_at(file, text, tab), "", "a tab cannot indent a line")
+        too_deep(span)
+    } else if let Some(tab) = message.contains("tab").then(|| indenting_tab(text, span)).flatten() {
+        Diagnostic::error(Code::TabIndentation, &span_at(file, text, tab), "", "a tab cannot indent a line")
             .help("indent with spaces")
     } else {
-        Diagnostic::error(Code::Syntax, mark, "", format!("invalid YAML: {message}"))
+        Diagnostic::error(Code::Syntax, span, "", format!("invalid YAML: {message}"))
     }
 }
 
-fn too_deep(mark: &Mark) -> Diagnostic {
+fn too_deep(span: &Span) -> Diagnostic {
     let message = format!("lists and mappings are nested more than {DEPTH_AT_MOST} deep");
-    Diagnostic::error(Code::NestedTooDeeply, mark, "", message).help(
+    Diagnostic::error(Code::NestedTooDeeply, span, "", message).help(
         "no key of this format is nested that \
                                                                       deep",
     )
@@ -204,9 +204,9 @@ fn parser_words(error: &Error) -> String {
     line.trim_end_matches('.').to_owned()
 }
 
-/// Where, from the line of `mark` on, the first tab is in the white space that begins a line.
-fn indenting_tab(text: &str, mark: &Mark) -> Option<usize> {
-    let mut line_start = line_start(text, mark.start);
+/// Where, from the line of `span` on, the first tab is in the white space that begins a line.
+fn indenting_tab(text: &str, span: &Span) -> Option<usize> {
+    let mut line_start = line_start(text, span.start);
     for line in text.get(line_start..)?.split_inclusive('\n') {
         let indent = line.len() - line.trim_start().len();
         if let Some(tab) = line.get(..indent).and_then(|white| white.find('\t')) {
@@ -221,7 +221,7 @@ fn line_start(text: &str, at: usize) -> usize {
     text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
 }
 
-fn mark_of(file: &Arc<str>, text: &str, at: Location) -> Mark {
+fn span_of(file: &Arc<str>, text: &str, at: Location) -> Span {
     let coordinate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).max(1);
     let place =
         Place { file: Arc::clone(file), line: coordinate(at.line()), column: coordinate(at.column()) };
@@ -229,7 +229,7 @@ fn mark_of(file: &Arc<str>, text: &str, at: Location) -> Mark {
     // The places of syntax errors come without bytes.
     let start = byte(at.span().byte_offset()).unwrap_or_else(|| byte_at(text, &place)).min(text.len());
     let end = start.saturating_add(byte(at.span().byte_len()).unwrap_or(0)).min(text.len());
-    Mark { place, start, end: end.max(start) }
+    Span { place, start, end: end.max(start) }
 }
 
 /// The byte at which the character at `place` begins.
@@ -242,27 +242,27 @@ fn byte_at(text: &str, place: &Place) -> usize {
 }
 
 /// Turns what the parser gives into nodes, and reports keys that stand twice.
-struct Marker<'a> {
+struct SpanReader<'a> {
     file: &'a Arc<str>,
     text: &'a str,
     diagnostics: &'a mut Diagnostics,
 }
 
-impl Marker<'_> {
+impl SpanReader<'_> {
     fn node(&mut self, raw: Spanned<Raw>, path: &str) -> Node {
-        let mut mark = mark_of(self.file, self.text, raw.defined);
+        let mut span = span_of(self.file, self.text, raw.defined);
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Bool(value) => Value::Bool(value),
             Raw::Number(number) => {
                 let written =
-                    self.text.get(mark.start..mark.end).map_or_else(|| number.to_string(), str::to_owned);
+                    self.text.get(span.start..span.end).map_or_else(|| number.to_string(), str::to_owned);
                 Value::Number { number, written }
             }
             Raw::Text(text) => Value::Text(text),
             Raw::List(items) => {
                 if items.is_empty() {
-                    self.widen(&mut mark);
+                    self.widen(&mut span);
                 }
                 let item = |(index, item)| self.node(item, &format!("{path}[{index}]"));
                 Value::List(items.into_iter().enumerate().map(item).collect())
@@ -270,27 +270,27 @@ impl Marker<'_> {
             Raw::Map(entries) => {
                 let map = self.map(entries, path);
                 match map.iter().next() {
-                    None => self.widen(&mut mark),
+                    None => self.widen(&mut span),
                     // A mapping without braces is marked by its first key.
-                    Some(first) if first.mark.start == mark.start => mark.end = first.mark.end,
+                    Some(first) if first.span.start == span.start => span.end = first.span.end,
                     Some(_) => {}
                 }
                 Value::Map(map)
             }
         };
-        Node { value, mark }
+        Node { value, span }
     }
 
     fn map(&mut self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: &str) -> Map {
         let mut map = Map::default();
         for (key, value) in entries {
             let path = key_path(path, &key.value);
-            let mark = mark_of(self.file, self.text, key.defined);
+            let span = span_of(self.file, self.text, key.defined);
             let node = self.node(value, &path);
             let message = format!("duplicate key `{}`", key.value);
-            if let Some(first) = map.insert(Entry { key: key.value, mark: mark.clone(), node }) {
+            if let Some(first) = map.insert(Entry { key: key.value, span: span.clone(), node }) {
                 self.diagnostics.push(
-                    Diagnostic::error(Code::DuplicateKey, &mark, path, message)
+                    Diagnostic::error(Code::DuplicateKey, &span, path, message)
                         .help("keep one of the two")
                         .relate(&first, "first given here"),
                 );
@@ -299,19 +299,19 @@ impl Marker<'_> {
         map
     }
 
-    /// Lets the mark of an empty list or mapping reach to its closing bracket: the parser marks
+    /// Lets the span of an empty list or mapping reach to its closing bracket: the parser spans
     /// only the opening one.
-    fn widen(&self, mark: &mut Mark) {
-        let rest = self.text.get(mark.start..).unwrap_or_default();
+    fn widen(&self, span: &mut Span) {
+        let rest = self.text.get(span.start..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
         let closing = if line.starts_with('[') { line.find(']') } else { line.find('}') };
-        mark.end = closing.map_or(mark.end, |at| mark.start + at + 1);
+        span.end = closing.map_or(span.end, |at| span.start + at + 1);
     }
 
     /// `root`, when it is a mapping.
     fn mapping(&mut self, root: Node) -> Option<Node> {
         let refuse = |code, message: String| {
-            Diagnostic::error(code, &Mark::of_file(self.file), "", message).help("begin with `version: 1`")
+            Diagnostic::error(code, &Span::of_file(self.file), "", message).help("begin with `version: 1`")
         };
         match root.value {
             Value::Map(_) => Some(root),

@@ -9,7 +9,7 @@ use jsonschema::{
 use serde_json::Value as Json;
 
 use super::{
-    Code, Diagnostic, Diagnostics, Mark,
+    Code, Diagnostic, Diagnostics, Span,
     node::{At, Node, Value},
     surrounding_space,
 };
@@ -24,7 +24,7 @@ pub(crate) struct Structure {
 /// What one document says in words of its own.
 pub(crate) struct OwnWords {
     /// What to say of a key that is not in the schema, where there is more to say than that.
-    pub(crate) unknown_key: fn(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic>,
+    pub(crate) unknown_key: fn(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic>,
     /// Whether the check of meaning says more of a wrong word or number here.
     pub(crate) has_meaning: fn(&At<'_>) -> bool,
     /// Whether a wrong value here may be a secret, and is not to be shown.
@@ -106,23 +106,23 @@ impl Structure {
             }
             _ if (self.own_words.is_secret)(at) => {
                 let message = format!("expected {expected}, found something else");
-                Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::WrongType, at.span(), at.path.as_str(), message)
             }
             Value::Text(_) | Value::Number { .. } if (self.own_words.has_meaning)(at) => return None,
             Value::Text(text) if !words.is_empty() => {
                 let message = format!("`{text}` is not allowed here");
-                Diagnostic::error(Code::UnknownWord, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::UnknownWord, at.span(), at.path.as_str(), message)
                     .help(format!("write {expected}"))
                     .suggest(text, words.iter().copied())
             }
             Value::Number { written, .. } if wants_text(error) && words.is_empty() => {
                 let message = format!("expected text, found {}", at.node.describe());
-                Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::WrongType, at.span(), at.path.as_str(), message)
                     .replace_by(format!("\"{written}\""))
             }
             _ => {
                 let message = format!("expected {expected}, found {}", at.node.describe());
-                Diagnostic::error(Code::WrongType, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::WrongType, at.span(), at.path.as_str(), message)
             }
         };
         Some(diagnostic)
@@ -157,13 +157,13 @@ impl Structure {
 
     fn unknown(&self, parent: &At<'_>, key: &str, error: &ValidationError<'_>) -> Diagnostic {
         let child = parent.get(key);
-        let mark = child.as_ref().map_or(parent.key, |at| at.key);
-        if let Some(own) = (self.own_words.unknown_key)(parent, key, mark) {
+        let span = child.as_ref().map_or(parent.key, |at| at.key);
+        if let Some(own) = (self.own_words.unknown_key)(parent, key, span) {
             return own;
         }
         let path = child.map_or_else(|| parent.path.clone(), |at| at.path);
         let known = self.properties(error);
-        let diagnostic = Diagnostic::error(Code::UnknownKey, mark, path, format!("unknown key `{key}`"));
+        let diagnostic = Diagnostic::error(Code::UnknownKey, span, path, format!("unknown key `{key}`"));
         let diagnostic = match known.as_slice() {
             [] => diagnostic,
             known => diagnostic.help(format!("the keys here are {}", quoted_list(known))),
@@ -186,12 +186,12 @@ impl Structure {
 
 fn unknown_version(at: &At<'_>) -> Diagnostic {
     let message = format!("only version `1` of the format is supported, found {}", at.node.describe());
-    Diagnostic::error(Code::UnknownVersion, at.mark(), "version", message).replace_by("1")
+    Diagnostic::error(Code::UnknownVersion, at.span(), "version", message).replace_by("1")
 }
 
 fn out_of_range(at: &At<'_>, relation: &str, limit: &Json) -> Diagnostic {
     let message = format!("{} is {relation} than {limit}", at.node.describe());
-    Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message)
+    Diagnostic::error(Code::OutOfRange, at.span(), at.path.as_str(), message)
         .help(format!("write `{limit}` or {}", if relation == "less" { "more" } else { "less" }))
 }
 

@@ -4,7 +4,7 @@
 use crate::model::is_blank;
 
 use super::{
-    Code, Diagnostic, Diagnostics, Mark,
+    Code, Diagnostic, Diagnostics, Span,
     node::{At, Value},
 };
 
@@ -21,7 +21,7 @@ pub(crate) fn report(
 ) {
     if let Value::Text(text) = &at.node.value {
         let text = if is_meant(at) { text.trim_matches(' ') } else { text };
-        out.extend_some(warning(text, at.mark(), &at.path, is_secret(at)));
+        out.extend_some(warning(text, at.span(), &at.path, is_secret(at)));
     }
     for (key, below) in at.entries() {
         out.extend_some(warning(key, below.key, &below.path, false));
@@ -32,7 +32,7 @@ pub(crate) fn report(
     }
 }
 
-fn warning(text: &str, mark: &Mark, path: &str, is_secret: bool) -> Option<Diagnostic> {
+fn warning(text: &str, span: &Span, path: &str, is_secret: bool) -> Option<Diagnostic> {
     let line_end = ['\n', '\r'];
     let meant = meant(text)?;
     let message = format!("the text {}", where_space_is(text));
@@ -43,14 +43,14 @@ fn warning(text: &str, mark: &Mark, path: &str, is_secret: bool) -> Option<Diagn
         (false, true) => format!("write `{meant}`"),
         (false, false) => "remove the white space around it".to_owned(),
     };
-    Some(Diagnostic::warning(Code::SurroundingSpace, mark, path, message).help(help))
+    Some(Diagnostic::warning(Code::SurroundingSpace, span, path, message).help(help))
 }
 
-/// Warns of white space around `text`, which an expression at `mark` compares with something.
-pub(crate) fn of_literal(text: &str, mark: &Mark, path: &str) -> Option<Diagnostic> {
+/// Warns of white space around `text`, which an expression at `span` compares with something.
+pub(crate) fn of_literal(text: &str, span: &Span, path: &str) -> Option<Diagnostic> {
     let meant = meant(text)?;
     let message = format!("the text {text:?} {}", where_space_is(text));
-    Some(Diagnostic::warning(Code::SurroundingSpace, mark, path, message).help(format!("write {meant:?}")))
+    Some(Diagnostic::warning(Code::SurroundingSpace, span, path, message).help(format!("write {meant:?}")))
 }
 
 /// `text` without the white space around it, when it has some and is more than that.

@@ -33,7 +33,7 @@ pub(crate) fn period(at: &At<'_>, out: &mut Diagnostics) -> Option<Period> {
     match written.parse() {
         Ok(period) => Some(period),
         Err(error) => {
-            let bad = Diagnostic::error(Code::BadDuration, at.mark(), at.path.as_str(), error.to_string());
+            let bad = Diagnostic::error(Code::BadDuration, at.span(), at.path.as_str(), error.to_string());
             out.push(match error {
                 BadPeriod::LeadingZero(LeadingZero { decimal, octal: None, .. }) => bad.replace_by(decimal),
                 _ => bad,
@@ -53,7 +53,7 @@ pub(crate) fn whole_number(at: &At<'_>, out: &mut Diagnostics) -> Option<u32> {
     let passed = number.as_f64().is_some_and(|number| number >= 0.0 && number.fract() == 0.0);
     if whole.is_none() && passed {
         let message = format!("`{written}` is not a whole number up to {}", u32::MAX);
-        out.push(Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message));
+        out.push(Diagnostic::error(Code::OutOfRange, at.span(), at.path.as_str(), message));
     }
     whole
 }
@@ -63,7 +63,7 @@ pub(crate) fn address(at: &At<'_>, code: Code, help: &'static str, out: &mut Dia
     match network::address(at.text()?) {
         Ok(address) => Some(address),
         Err(error) => {
-            out.push(Diagnostic::error(code, at.mark(), at.path.as_str(), error.to_string()).help(help));
+            out.push(Diagnostic::error(code, at.span(), at.path.as_str(), error.to_string()).help(help));
             None
         }
     }
@@ -79,7 +79,7 @@ pub(crate) fn said(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
     if text.trim().is_empty() {
         let message = "empty text";
-        out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
+        out.push(Diagnostic::error(Code::BlankName, at.span(), at.path.as_str(), message));
         return None;
     }
     Some(text.to_owned())
@@ -98,13 +98,13 @@ pub(crate) fn names<'a>(
     for (name, item) in at.texts() {
         if name.trim().is_empty() {
             let message = "empty name";
-            out.push(Diagnostic::error(Code::BlankName, item.mark(), item.path.as_str(), message));
+            out.push(Diagnostic::error(Code::BlankName, item.span(), item.path.as_str(), message));
         } else if let Some(first) = seen.get(&same(name)) {
             let message = format!("duplicate entry `{name}`");
             out.push(
-                Diagnostic::error(twice, item.mark(), item.path.as_str(), message)
+                Diagnostic::error(twice, item.span(), item.path.as_str(), message)
                     .help("remove one of the two")
-                    .relate(first.mark(), "first given here"),
+                    .relate(first.span(), "first given here"),
             );
         } else {
             seen.insert(same(name), item);
@@ -123,7 +123,7 @@ pub(crate) fn refuse_empty(at: &At<'_>, key: &str, out: &mut Diagnostics) {
 
 /// Reports that the list `at` is empty.
 pub(crate) fn empty_list(at: &At<'_>, code: Code, what: &str, help: &str) -> Diagnostic {
-    Diagnostic::error(code, at.mark(), at.path.as_str(), format!("the list of {what} is empty")).help(help)
+    Diagnostic::error(code, at.span(), at.path.as_str(), format!("the list of {what} is empty")).help(help)
 }
 
 /// The identifier at `at`: text, or a number that is written as plainly as servers do.
@@ -137,7 +137,7 @@ pub(crate) fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
             if is_whole && !plain {
                 let message = format!("`{written}` is not a token identifier");
                 out.push(
-                    Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message)
+                    Diagnostic::error(Code::OutOfRange, at.span(), at.path.as_str(), message)
                         .help("write it as plans show it, in quotes unless it is a plain number"),
                 );
             }

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{
-    config::{self, Auth, Config, ConfigReading, Connection, Ourselves, Server},
+    config::{self, Auth, Config, ConfigReading, Connection, Endpoint, Ourselves},
     model::{
         OwnerKind, SettingKey, TokenId, UserName,
         mapping::{Entries, Field, Product, SettingsMapping},
@@ -51,7 +51,7 @@ fn the_complete_config_file_is_valid_and_means_what_it_says() {
     assert_eq!(
         prod.connection,
         Connection::Bitbucket {
-            server: Server {
+            server: Endpoint {
                 url: "https://bitbucket.example.com".to_owned(),
                 auth: Auth::Password { user: "warden".to_owned(), password_env: "BB_PASSWORD".to_owned() },
                 tls_ca: Some("ca.pem".to_owned()),

@@ -42,7 +42,7 @@ fn a_mistake_of_encoding_is_shown_at_its_line_and_column() {
         reading
             .diagnostics
             .iter()
-            .map(|found| (found.mark.place.line, found.mark.place.column))
+            .map(|found| (found.span.place.line, found.span.place.column))
             .collect::<Vec<_>>()
     };
     assert_eq!(place("a: 1\nä: \0\n".as_bytes()), [(2, 4)]);
@@ -136,7 +136,7 @@ fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
     for diagnostic in reading.diagnostics.iter() {
         let text = &reading.sources.get(&file);
-        prop_assert!(text.is_none_or(|text| diagnostic.mark.end <= text.len()));
+        prop_assert!(text.is_none_or(|text| diagnostic.span.end <= text.len()));
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ fn a_mistake_in_a_value_that_a_later_layer_overrides_is_still_a_mistake() {
     let base = "version: 1\nnetwork: { allow: [10.0.0.1/8] }\n";
     let prod = "version: 1\nnetwork: { allow: anywhere }\n";
     let reading = read(&[("base.yaml", base), ("prod.yaml", prod)]);
-    let places: Vec<_> = reading.diagnostics.iter().map(|found| found.mark.place.to_string()).collect();
+    let places: Vec<_> = reading.diagnostics.iter().map(|found| found.span.place.to_string()).collect();
     assert_eq!(places, ["base.yaml:2"]);
 }
 

@@ -360,7 +360,7 @@ fn layered(layers: &[&str]) -> Vec<String> {
     reading
         .diagnostics
         .iter()
-        .map(|found| format!("{} {} {}", found.mark.place, found.code, found.path))
+        .map(|found| format!("{} {} {}", found.span.place, found.code, found.path))
         .collect()
 }
 

@@ -28,7 +28,7 @@ fn valid(text: &str) -> Policy {
 
 /// The code and line of everything found in a file.
 fn found(text: &str) -> Vec<(&'static str, u32)> {
-    read(text).diagnostics.iter().map(|found| (found.code.as_str(), found.mark.place.line)).collect()
+    read(text).diagnostics.iter().map(|found| (found.code.as_str(), found.span.place.line)).collect()
 }
 
 fn rendered(text: &str) -> String {
@@ -96,7 +96,7 @@ fn every_mistake_of_two_files_is_a_diagnostic_at_its_line() {
     let found: Vec<String> = reading
         .diagnostics
         .iter()
-        .map(|found| format!("{} {} {}", found.mark.place, found.severity.word(), found.code))
+        .map(|found| format!("{} {} {}", found.span.place, found.severity.word(), found.code))
         .collect();
     let expected = [
         "base.yaml:2 error unknown-key",
@@ -221,7 +221,7 @@ fn the_replacement_of_a_diagnostic_makes_the_file_valid() {
         let [only] = found.as_slice() else { panic!("{text}: {found:?}") };
         let mut mended = text.to_owned();
         let replacement = only.replacement.as_deref().expect("a replacement");
-        mended.replace_range(only.mark.start..only.mark.end, replacement);
+        mended.replace_range(only.span.start..only.span.end, replacement);
         let left: Vec<_> =
             found_errors(&mended).into_iter().filter(|code| *code != Code::DuplicateKey).collect();
         assert_eq!(left, [], "{mended}");
@@ -506,6 +506,6 @@ fn a_length_of_time_with_a_leading_zero_is_refused_wherever_it_stands() {
         let [bad] = bad.as_slice() else { panic!("{yaml}: {:?}", reading.diagnostics) };
         let said =
             "`010d` has a number with a leading zero; write `10d` (read as decimal) or `8d` (read as octal)";
-        assert_eq!((bad.message.as_str(), bad.mark.place.line), (said, line), "{yaml}");
+        assert_eq!((bad.message.as_str(), bad.span.place.line), (said, line), "{yaml}");
     }
 }

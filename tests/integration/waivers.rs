@@ -273,7 +273,7 @@ fn found(layers: &[&str]) -> Vec<String> {
     reading
         .diagnostics
         .iter()
-        .map(|found| format!("{} {} {}", found.mark.place, found.code, found.path))
+        .map(|found| format!("{} {} {}", found.span.place, found.code, found.path))
         .collect()
 }
 

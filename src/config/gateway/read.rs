@@ -11,7 +11,7 @@ use std::{
 use crate::{
     model::{AddressSet, network::AddressRange},
     yaml::{
-        Code, Diagnostic, Diagnostics, Mark, Sources,
+        Code, Diagnostic, Diagnostics, Sources, Span,
         node::{At, Node, Value, key_path},
         source,
         structure::{OwnWords, Structure},
@@ -62,12 +62,12 @@ static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
 static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(&document::schema()));
 
 /// A secret itself where the name of a variable should be.
-fn unknown_key(parent: &At<'_>, key: &str, mark: &Mark) -> Option<Diagnostic> {
+fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
     let instead = secrets::instead_of(key)?;
     let message = format!("`{key}` would put a secret into the gateway file");
     let help =
         format!("put it into an environment variable, and write `{instead}: NAME_OF_THE_VARIABLE` in `auth`");
-    Some(Diagnostic::error(Code::LiteralSecret, mark, key_path(&parent.path, key), message).help(help))
+    Some(Diagnostic::error(Code::LiteralSecret, span, key_path(&parent.path, key), message).help(help))
 }
 
 fn gateway(root: &Node, out: &mut Diagnostics) -> Option<GatewayConfig> {
@@ -115,7 +115,7 @@ fn listen(at: &At<'_>, out: &mut Diagnostics) -> Option<SocketAddr> {
     if address.is_err() {
         let message = format!("`{text}` is not an address with a port");
         out.push(
-            Diagnostic::error(Code::BadAddress, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::BadAddress, at.span(), at.path.as_str(), message)
                 .help("write e.g. `0.0.0.0:8443`, `127.0.0.1:7991` or `[::]:8443`"),
         );
     }
@@ -138,7 +138,7 @@ fn report_unencrypted(root: &At<'_>, listen: Option<SocketAddr>, out: &mut Diagn
         && !address.ip().to_canonical().is_loopback()
     {
         let message = format!("tokens and passwords would cross the network unencrypted on `{address}`");
-        out.push(Diagnostic::error(Code::UnencryptedUrl, at.mark(), at.path.as_str(), message).help(
+        out.push(Diagnostic::error(Code::UnencryptedUrl, at.span(), at.path.as_str(), message).help(
             "add `tls:` with `cert` and `key`, listen on a loopback address, or add `insecure_http: true`",
         ));
     }
@@ -150,7 +150,7 @@ fn store(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     if file.is_none() {
         let message = format!("`{text}` is not a store");
         out.push(
-            Diagnostic::error(Code::BadUrl, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::BadUrl, at.span(), at.path.as_str(), message)
                 .help("write `sqlite:` and a file, such as `sqlite:/var/lib/tokenwarden/gateway.db`"),
         );
     }
@@ -168,7 +168,7 @@ fn peers(at: &At<'_>, out: &mut Diagnostics) -> AddressSet {
             Err(error) => {
                 let message = format!("{error}");
                 out.push(
-                    Diagnostic::error(Code::BadNetwork, item.mark(), item.path.as_str(), message)
+                    Diagnostic::error(Code::BadNetwork, item.span(), item.path.as_str(), message)
                         .help("write an address or a network, such as `127.0.0.1` or `10.0.0.0/24`"),
                 );
             }
@@ -208,7 +208,7 @@ fn mirrored(at: &At<'_>, out: &mut Diagnostics) -> Option<Mirrored> {
         let message =
             "`mirror_max_age` is shorter than `refresh`: every reading would be too old before the next";
         out.push(
-            Diagnostic::error(Code::OutOfRange, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::OutOfRange, at.span(), at.path.as_str(), message)
                 .help("write a `mirror_max_age` of several times `refresh`"),
         );
     }
@@ -235,7 +235,7 @@ fn path(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     }
     let message = format!("`{text}` is not a path prefix");
     out.push(
-        Diagnostic::error(Code::BadPath, at.mark(), at.path.as_str(), message).help("write e.g. `/scm`"),
+        Diagnostic::error(Code::BadPath, at.span(), at.path.as_str(), message).help("write e.g. `/scm`"),
     );
     None
 }
@@ -256,7 +256,7 @@ fn interval(parent: &At<'_>, key: &str, default: u32, out: &mut Diagnostics) -> 
     if seconds.is_none() {
         let message = format!("`{written}` is not a duration from `1s` to `24h`");
         out.push(
-            Diagnostic::error(Code::BadDuration, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::BadDuration, at.span(), at.path.as_str(), message)
                 .help("use a whole number and a unit (s, m, h), e.g. `30s`"),
         );
     }
@@ -317,7 +317,7 @@ mod tests {
         let GatewayReading { config, diagnostics, .. } = reading(text);
         assert_eq!(config, None);
         let found: Vec<(u32, String)> =
-            diagnostics.iter().map(|found| (found.mark.place.line, found.code.to_string())).collect();
+            diagnostics.iter().map(|found| (found.span.place.line, found.code.to_string())).collect();
         let expected = [
             (2, "unencrypted-url"),
             (3, "bad-url"),

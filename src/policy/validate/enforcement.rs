@@ -83,10 +83,10 @@ impl Actions<'_> {
         let help = format!("write one of {}", quoted_list(self.admitted));
         let mistake = if EnforcementKeys::DEFAULT_ACTIONS.contains(&word) {
             let message = format!("action `{word}` is not available for rule `{}`", self.of);
-            Diagnostic::error(Code::ActionNotForRule, at.mark(), at.path.as_str(), message).help(help)
+            Diagnostic::error(Code::ActionNotForRule, at.span(), at.path.as_str(), message).help(help)
         } else {
             let message = format!("unknown action `{word}`");
-            Diagnostic::error(Code::UnknownAction, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::UnknownAction, at.span(), at.path.as_str(), message)
                 .help(help)
                 .suggest(word, self.admitted.iter().copied())
         };

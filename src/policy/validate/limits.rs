@@ -8,7 +8,7 @@ use crate::{
         BadPattern, GroupName, Holders, Limit, LimitReader, OwnerKind, Pattern, Period, Permission, Scope,
     },
     yaml::{
-        Code, Diagnostic, Diagnostics, Mark, Severity,
+        Code, Diagnostic, Diagnostics, Severity, Span,
         node::At,
         values::{empty_list, names, period, refuse_empty, whole_number, without_case},
     },
@@ -117,7 +117,7 @@ fn bad_pattern(at: &At<'_>, error: &BadPattern) -> Diagnostic {
     let cause = error.cause.to_string();
     let reason = cause.lines().last().unwrap_or_default().trim_start_matches("error: ");
     let message = format!("{error}: {reason}");
-    Diagnostic::error(Code::BadPattern, at.mark(), at.path.as_str(), message).help(
+    Diagnostic::error(Code::BadPattern, at.span(), at.path.as_str(), message).help(
         "the syntax is that of https://docs.rs/regex#syntax; it has no look-around and no back-references",
     )
 }
@@ -138,7 +138,7 @@ fn warn_of_ignored_projects(limit: &Limit, at: &At<'_>, out: &mut Diagnostics) {
 #[derive(Default)]
 struct Reached {
     /// Kinds of which every owner is matched, with the entry that does.
-    kinds: HashMap<OwnerKind, Mark>,
+    kinds: HashMap<OwnerKind, Span>,
     /// Groups whose members are matched.
     groups: HashSet<String>,
     /// Kinds and patterns of project keys.
@@ -198,14 +198,14 @@ impl Reached {
                 self.projects.extend(limit.projects.iter().map(|key| (kind, key.to_lowercase())));
             }
             _ => {
-                self.kinds.entry(kind).or_insert_with(|| at.mark().clone());
+                self.kinds.entry(kind).or_insert_with(|| at.span().clone());
             }
         }
     }
 }
 
 fn unreachable(at: &At<'_>, message: &str) -> Diagnostic {
-    Diagnostic::warning(Code::UnreachableLimit, at.mark(), at.path.as_str(), message)
+    Diagnostic::warning(Code::UnreachableLimit, at.span(), at.path.as_str(), message)
 }
 
 /// Warns of groups that may create read-write tokens although every limit that their members can
@@ -235,7 +235,7 @@ pub(super) fn warn_of_useless_grants(policy: &Policy, root: &At<'_>, out: &mut D
                          members"
             );
             out.push(
-                Diagnostic::warning(Code::ReadWriteNeverAllowed, item.mark(), item.path.as_str(), message)
+                Diagnostic::warning(Code::ReadWriteNeverAllowed, item.span(), item.path.as_str(), message)
                     .help("give the group an entry in `tokens.limits` with `max_scope: read-write`"),
             );
         }

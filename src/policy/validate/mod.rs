@@ -66,7 +66,7 @@ fn managed<T>(at: &At<'_>, value: Option<T>) -> Managed<T> {
 fn items_in_their_files<'a>(at: &At<'a>) -> Vec<At<'a>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let own_path = |item: At<'a>| {
-        let count = counts.entry(&item.node.mark.place.file).or_default();
+        let count = counts.entry(&item.node.span.place.file).or_default();
         let path = format!("{}[{count}]", at.path);
         *count += 1;
         At { path, ..item }

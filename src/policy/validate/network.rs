@@ -53,13 +53,13 @@ pub(super) fn allowed(
 fn check_name<'a>(name: &'a str, at: &At<'a>, taken: &mut HashMap<&'a str, At<'a>>, out: &mut Diagnostics) {
     if name.trim().is_empty() {
         let message = "empty name";
-        out.push(Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message));
+        out.push(Diagnostic::error(Code::BlankName, at.span(), at.path.as_str(), message));
     } else if let Some(first) = taken.get(name) {
         let message = format!("duplicate name `{name}`");
         out.push(
-            Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::DuplicateEntry, at.span(), at.path.as_str(), message)
                 .help("put the ranges of both into one entry")
-                .relate(first.mark(), "first given here"),
+                .relate(first.span(), "first given here"),
         );
     } else {
         taken.insert(name, at.clone());
@@ -93,7 +93,7 @@ fn range(at: &At<'_>, out: &mut Diagnostics) -> Option<AddressRange> {
 }
 
 fn bad_range(at: &At<'_>, error: &BadRange) -> Diagnostic {
-    let mistake = |code, message: String| Diagnostic::error(code, at.mark(), at.path.as_str(), message);
+    let mistake = |code, message: String| Diagnostic::error(code, at.span(), at.path.as_str(), message);
     match error {
         BadRange::HostBits { text, meant } => {
             let address = text.split('/').next().unwrap_or(text);
@@ -132,12 +132,12 @@ fn warn_of_overlaps(ranges: &[(AddressRange, At<'_>)], out: &mut Diagnostics) {
 }
 
 fn overlap(a: &At<'_>, b: &At<'_>) -> Diagnostic {
-    let (earlier, later) = if a.mark() <= b.mark() { (a, b) } else { (b, a) };
+    let (earlier, later) = if a.span() <= b.span() { (a, b) } else { (b, a) };
     let (earlier_text, text) = (earlier.text().unwrap_or_default(), later.text().unwrap_or_default());
     let message = format!("`{text}` shares addresses with `{earlier_text}`");
-    Diagnostic::warning(Code::OverlappingNetworks, later.mark(), later.path.as_str(), message)
+    Diagnostic::warning(Code::OverlappingNetworks, later.span(), later.path.as_str(), message)
         .help("remove one of the two; keep the wider one if both are intended")
-        .relate(earlier.mark(), "the other one")
+        .relate(earlier.span(), "the other one")
 }
 
 /// Where the address of a client is found.
@@ -181,7 +181,7 @@ fn report_half(at: &At<'_>, header: Option<&At<'_>>, proxies: Option<&At<'_>>, o
         }
         (None, None) => {
             let message = "the keys `header` and `trusted_proxies` are missing";
-            Diagnostic::error(Code::MissingKey, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::MissingKey, at.span(), at.path.as_str(), message)
                 .help("add them, or write `client_address: peer`")
         }
     };
@@ -193,14 +193,14 @@ fn header_name(at: &At<'_>, out: &mut Diagnostics) -> Option<HeaderName> {
         Ok(name) => return Some(name),
         Err(BadHeaderName::Forwarded) => Diagnostic::error(
             Code::ForwardedHeader,
-            at.mark(),
+            at.span(),
             at.path.as_str(),
             "the header `Forwarded` (RFC 7239) is not supported",
         )
         .help("let the proxy send `X-Forwarded-For`, and write that")
         .replace_by("X-Forwarded-For"),
         Err(error @ BadHeaderName::NoFieldName(_)) => {
-            Diagnostic::error(Code::BadHeader, at.mark(), at.path.as_str(), error.to_string())
+            Diagnostic::error(Code::BadHeader, at.span(), at.path.as_str(), error.to_string())
         }
     };
     out.push(mistake);
@@ -228,6 +228,6 @@ fn unbounded(list: &At<'_>, ranges: &[(AddressRange, At<'_>)]) -> Diagnostic {
     let alone = |range: AddressRange| AddressSet::from_iter([range]).covers_a_family();
     let at = ranges.iter().find(|(range, _)| alone(*range)).map_or(list, |(_, at)| at);
     let message = "trusting all of IPv4 or IPv6 lets any client spoof its address";
-    Diagnostic::error(Code::UnboundedProxies, at.mark(), at.path.as_str(), message)
+    Diagnostic::error(Code::UnboundedProxies, at.span(), at.path.as_str(), message)
         .help("name the proxies, such as `10.0.0.5`, or write `client_address: peer`")
 }

@@ -87,7 +87,7 @@ fn report_odd_paths(list: &At<'_>, out: &mut Diagnostics) {
     {
         let message = format!("no request path can start like `{path}`");
         out.push(
-            Diagnostic::error(Code::BadPath, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::BadPath, at.span(), at.path.as_str(), message)
                 .replace_by(format!("/{path}")),
         );
     }

@@ -33,7 +33,7 @@ fn holders_of(permission: Permission, at: &At<'_>, out: &mut Diagnostics) -> Opt
         Some("everyone") if permission == Permission::ManageOthers => {
             let message = "`everyone` cannot manage the tokens of others";
             out.push(
-                Diagnostic::error(Code::EveryoneManages, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::EveryoneManages, at.span(), at.path.as_str(), message)
                     .help("list groups, or write `nobody`"),
             );
             None

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use crate::{
     model::{Expression, Rule, RuleCode, expression::BadExpression},
     yaml::{
-        Code, Diagnostic, Diagnostics, Mark, Place,
+        Code, Diagnostic, Diagnostics, Place, Span,
         node::At,
         structure::quoted_list,
         surrounding_space,
@@ -39,11 +39,11 @@ pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> (Vec<Ar
         let named = item.get("name").and_then(|at| Some((name(&at, out)?, at)));
         let rule = rule(&item, named.as_ref().map(|(name, _)| *name), out);
         if let Some((name, at)) = named
-            && let Some(first) = known.own.insert(name.into(), at.mark().clone())
+            && let Some(first) = known.own.insert(name.into(), at.span().clone())
         {
             let message = format!("duplicate rule `{name}`");
             out.push(
-                Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::DuplicateEntry, at.span(), at.path.as_str(), message)
                     .help("rename one of the two")
                     .relate(&first, "the first one"),
             );
@@ -53,9 +53,9 @@ pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> (Vec<Ar
     (rules, known)
 }
 
-/// The rules that there are: the built-in ones, and own ones with the marks of their names.
+/// The rules that there are: the built-in ones, and own ones with the spans of their names.
 pub(super) struct Known {
-    own: BTreeMap<Arc<str>, Mark>,
+    own: BTreeMap<Arc<str>, Span>,
 }
 
 impl Known {
@@ -65,12 +65,12 @@ impl Known {
         name.parse().map(Rule::BuiltIn).ok().or_else(own)
     }
 
-    /// Reports the unknown rule `name` at `mark`; `also` are other words that are allowed there.
-    pub(super) fn unknown(&self, name: &str, mark: &Mark, path: &str, also: &[&str]) -> Diagnostic {
+    /// Reports the unknown rule `name` at `span`; `also` are other words that are allowed there.
+    pub(super) fn unknown(&self, name: &str, span: &Span, path: &str, also: &[&str]) -> Diagnostic {
         let mut known: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).collect();
         known.extend(self.own.keys().map(AsRef::as_ref));
         known.extend(also);
-        Diagnostic::error(Code::UnknownRule, mark, path, format!("unknown rule `{name}`"))
+        Diagnostic::error(Code::UnknownRule, span, path, format!("unknown rule `{name}`"))
             .help(format!("the rules are {}", quoted_list(&known)))
             .suggest(name, known)
     }
@@ -91,7 +91,7 @@ fn name<'a>(at: &At<'a>, out: &mut Diagnostics) -> Option<&'a str> {
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.split('-').all(part);
     let refuse = |message: String, help: &str| {
-        Diagnostic::error(Code::BadRuleName, at.mark(), at.path.as_str(), message).help(help)
+        Diagnostic::error(Code::BadRuleName, at.span(), at.path.as_str(), message).help(help)
     };
     if !kebab {
         let message = format!("`{name}` is not a valid rule name");
@@ -113,9 +113,9 @@ fn expression(at: &At<'_>, out: &mut Diagnostics) -> Option<Expression> {
     match Expression::new(text) {
         Ok(expression) => {
             for (range, compared) in expression.texts() {
-                let mark = range.and_then(|range| inside(at.mark(), text, range));
-                let mark = mark.as_ref().unwrap_or(at.mark());
-                out.extend_some(surrounding_space::of_literal(compared, mark, &at.path));
+                let span = range.and_then(|range| inside(at.span(), text, range));
+                let span = span.as_ref().unwrap_or(at.span());
+                out.extend_some(surrounding_space::of_literal(compared, span, &at.path));
             }
             Some(expression)
         }
@@ -132,11 +132,11 @@ fn expression(at: &At<'_>, out: &mut Diagnostics) -> Option<Expression> {
 /// text with the place in words.
 fn bad_expression(at: &At<'_>, text: &str, mistake: BadExpression) -> Diagnostic {
     let BadExpression { at: range, mut message, help, replacement } = mistake;
-    let mark = range.clone().and_then(|range| inside(at.mark(), text, range));
-    if let (None, Some(before)) = (&mark, range.and_then(|range| text.get(..range.start))) {
+    let span = range.clone().and_then(|range| inside(at.span(), text, range));
+    if let (None, Some(before)) = (&span, range.and_then(|range| text.get(..range.start))) {
         message = format!("{message}, at character {} of the expression", before.chars().count() + 1);
     }
-    let shown = mark.as_ref().unwrap_or(at.mark());
+    let shown = span.as_ref().unwrap_or(at.span());
     let mut diagnostic = Diagnostic::error(Code::BadExpression, shown, at.path.as_str(), message);
     if let Some(meant) = &replacement {
         let otherwise = help.map(|help| format!(" ({help})")).unwrap_or_default();
@@ -145,15 +145,15 @@ fn bad_expression(at: &At<'_>, text: &str, mistake: BadExpression) -> Diagnostic
         diagnostic = diagnostic.help(help);
     }
     // What is marked must be what is replaced.
-    match replacement.filter(|_| mark.is_some()) {
+    match replacement.filter(|_| span.is_some()) {
         Some(replacement) => diagnostic.replace_by(replacement),
         None => diagnostic,
     }
 }
 
-/// The mark of the bytes `range` of `text`, which is what `whole` marks; `None` when the
+/// The span of the bytes `range` of `text`, which is what `whole` spans; `None` when the
 /// file has it in another form, with escapes or over several lines.
-fn inside(whole: &Mark, text: &str, range: Range<usize>) -> Option<Mark> {
+fn inside(whole: &Span, text: &str, range: Range<usize>) -> Option<Span> {
     let quote = match whole.end.checked_sub(whole.start)?.checked_sub(text.len())? {
         0 => 0,
         2 => 1,
@@ -164,7 +164,7 @@ fn inside(whole: &Mark, text: &str, range: Range<usize>) -> Option<Mark> {
     }
     let before = u32::try_from(quote + text.get(..range.start)?.chars().count()).ok()?;
     let Place { file, line, column } = &whole.place;
-    Some(Mark {
+    Some(Span {
         place: Place { file: Arc::clone(file), line: *line, column: column + before },
         start: whole.start + quote + range.start,
         end: whole.start + quote + range.end,

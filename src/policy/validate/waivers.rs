@@ -38,17 +38,17 @@ pub(super) fn entries(root: &At<'_>, known: &Known, extent: Extent, out: &mut Di
 /// Reports the waivers that ended before `now`, and warns of those that will before long.
 pub(crate) fn judge(waivers: &Waivers, now: Timestamp, out: &mut Diagnostics) {
     for waiver in &waivers.entries {
-        let (mark, path) = (&waiver.until_mark, format!("{}.until", waiver.path));
+        let (span, path) = (&waiver.until_span, format!("{}.until", waiver.path));
         if !waiver.holds(now) {
             let message = format!("the waiver for {} ended on {}", waiver.subject, waiver.until);
             out.push(
-                Diagnostic::error(Code::WaiverEnded, mark, path, message)
+                Diagnostic::error(Code::WaiverEnded, span, path, message)
                     .help("remove the waiver, or have it approved again and write a later day"),
             );
         } else if waiver.ends_soon(waivers.warn, now) {
             let message = format!("the waiver for {} ends on {}", waiver.subject, waiver.until);
             out.push(
-                Diagnostic::warning(Code::WaiverEndsSoon, mark, path, message)
+                Diagnostic::warning(Code::WaiverEndsSoon, span, path, message)
                     .help("fix the token by then, or have the waiver approved again"),
             );
         }
@@ -69,7 +69,7 @@ fn waiver(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> 
         approved_by,
         until: until?,
         place: at.key.place.clone(),
-        until_mark: until_at.mark().clone(),
+        until_span: until_at.span().clone(),
         path: at.path.clone(),
     })
 }
@@ -113,7 +113,7 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
             let Ok(named) = text.parse::<Owner>() else {
                 let message = format!("`{text}` is not an owner");
                 out.push(
-                    Diagnostic::error(Code::BlankName, owner.mark(), owner.path.as_str(), message)
+                    Diagnostic::error(Code::BlankName, owner.span(), owner.path.as_str(), message)
                         .help(Owner::FORMS),
                 );
                 return None;
@@ -137,7 +137,7 @@ fn rules(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> B
                 rules.insert(rule);
             }
             None if extent == Extent::Layer => {}
-            None => out.push(known.unknown(name, item.mark(), &item.path, &[])),
+            None => out.push(known.unknown(name, item.span(), &item.path, &[])),
         }
     }
     rules
@@ -153,7 +153,7 @@ fn date(at: &At<'_>, out: &mut Diagnostics) -> Option<Date> {
     let date = written.parse::<Date>().ok().filter(|date| date.to_string() == *written);
     if date.is_none() {
         let message = format!("`{written}` is not a valid date");
-        out.push(Diagnostic::error(Code::BadDate, at.mark(), at.path.as_str(), message).help(
+        out.push(Diagnostic::error(Code::BadDate, at.span(), at.path.as_str(), message).help(
             "write year, month and day, such as `2027-01-31`; it holds through the end of that day, UTC",
         ));
     }

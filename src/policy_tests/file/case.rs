@@ -180,7 +180,7 @@ impl Reader<'_> {
         if owner.is_none() {
             let message = format!("`{name}` is not an owner");
             out.push(
-                Diagnostic::error(Code::BlankName, at.mark(), at.path.as_str(), message).help(Owner::FORMS),
+                Diagnostic::error(Code::BlankName, at.span(), at.path.as_str(), message).help(Owner::FORMS),
             );
         }
         owner
@@ -204,7 +204,7 @@ impl Reader<'_> {
         };
         if action.is_none() {
             let message = format!("unknown action `{text}`");
-            let diagnostic = Diagnostic::error(Code::UnknownAction, at.mark(), at.path.as_str(), message)
+            let diagnostic = Diagnostic::error(Code::UnknownAction, at.span(), at.path.as_str(), message)
                 .help("write `narrow`, `expire 2026-12-15`, `revoke`, `pending 2026-12-15` or `held-back`");
             let misspelt = !WORDS.contains(&word) && rest.is_empty();
             out.push(if misspelt { diagnostic.suggest(word, WORDS) } else { diagnostic });
@@ -249,7 +249,7 @@ impl Reader<'_> {
         }
         let message = format!("unknown user `{name}`: not in `owners`");
         out.push(
-            Diagnostic::error(Code::UnknownName, at.mark(), at.path.as_str(), message)
+            Diagnostic::error(Code::UnknownName, at.span(), at.path.as_str(), message)
                 .help("add the user to `owners`: requests come from users in the directory")
                 .suggest(name, self.common.names()),
         );
@@ -266,7 +266,7 @@ fn headers(at: &At<'_>, out: &mut Diagnostics) -> Vec<(String, String)> {
         } else {
             let message = format!("`{line}` is not a header line");
             out.push(
-                Diagnostic::error(Code::BadHeader, item.mark(), item.path.as_str(), message)
+                Diagnostic::error(Code::BadHeader, item.span(), item.path.as_str(), message)
                     .help("write name and value, such as `X-Forwarded-For: 192.0.2.7`"),
             );
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     model::{GroupName, Question, Token, UserName},
-    yaml::{Mark, Place},
+    yaml::{Place, Span},
 };
 
 mod case;
@@ -46,7 +46,7 @@ pub struct Written {
     /// The word.
     pub text: String,
     /// Where it stands.
-    pub mark: Mark,
+    pub span: Span,
     /// Path of its key, such as `cases[0].expect.findings[1]`.
     pub key: String,
 }

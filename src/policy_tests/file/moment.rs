@@ -60,7 +60,7 @@ pub(super) fn read(at: &At<'_>, form: Form, now: Timestamp, out: &mut Diagnostic
             Form::OrNever => "write a day such as `2026-12-01`, `30d ago`, `in 30d` or `never`",
         };
         let message = format!("`{written}` is not a valid time");
-        out.push(Diagnostic::error(Code::BadDate, at.mark(), at.path.as_str(), message).help(ways));
+        out.push(Diagnostic::error(Code::BadDate, at.span(), at.path.as_str(), message).help(ways));
     }
     moment
 }

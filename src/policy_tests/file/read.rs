@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::{
     model::{Owner, OwnerKind, UserName},
     yaml::{
-        Code, Diagnostic, Diagnostics, Mark, Sources,
+        Code, Diagnostic, Diagnostics, Sources, Span,
         node::{At, Node, Value},
         source,
         structure::{OwnWords, Structure},
@@ -79,7 +79,7 @@ fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile>
     if cases_at.is_empty_list() {
         let message = "the file has no cases";
         out.push(
-            Diagnostic::error(Code::EmptyList, cases_at.mark(), cases_at.path.as_str(), message)
+            Diagnostic::error(Code::EmptyList, cases_at.span(), cases_at.path.as_str(), message)
                 .help("write at least one, with `name`, `token` or `request`, and `expect`"),
         );
     }
@@ -96,18 +96,18 @@ fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile>
 }
 
 fn report_names_that_stand_twice(cases: &At<'_>, out: &mut Diagnostics) {
-    let mut first: BTreeMap<&str, &Mark> = BTreeMap::new();
+    let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
     for at in cases.items().collect::<Vec<_>>().iter().filter_map(|case| case.get("name")) {
         let Some(name) = at.text() else { continue };
         if let Some(earlier) = first.get(name) {
             let message = format!("duplicate case `{name}`");
             out.push(
-                Diagnostic::error(Code::DuplicateEntry, at.mark(), at.path.as_str(), message)
+                Diagnostic::error(Code::DuplicateEntry, at.span(), at.path.as_str(), message)
                     .help("rename one of the two")
                     .relate(earlier, "the first one"),
             );
         } else {
-            first.insert(name, at.mark());
+            first.insert(name, at.span());
         }
     }
 }

@@ -12,7 +12,7 @@ pub use target::{Ambiguous, Prefixes};
 pub use tokens::{OwnerPath, TokenRequest};
 
 use crate::model::Scope;
-use target::Target;
+use target::RequestTarget;
 
 /// What a request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Kind {
 ///
 /// When the target could be read in two ways.
 pub fn classify(method: &str, target: &str, prefixes: &Prefixes) -> Result<Class, Ambiguous> {
-    let target = Target::read(target)?;
+    let target = RequestTarget::read(target)?;
     let segments = target.segments();
     if is_own(&segments) {
         return Ok(class(Kind::Own, method, &segments, &target));
@@ -87,7 +87,7 @@ pub fn classify(method: &str, target: &str, prefixes: &Prefixes) -> Result<Class
     Ok(class(kind, method, below, &target))
 }
 
-fn class(kind: Kind, method: &str, segments: &[&str], target: &Target) -> Class {
+fn class(kind: Kind, method: &str, segments: &[&str], target: &RequestTarget) -> Class {
     Class {
         kind,
         method: method.to_owned(),
@@ -102,7 +102,7 @@ fn is_own(segments: &[&str]) -> bool {
     matches!(segments, ["healthz" | "readyz" | "metrics"] | ["authz", ..] | ["rest", "tokenwarden", ..])
 }
 
-fn beside_git(method: &str, segments: &[&str], target: &Target) -> Result<Kind, Ambiguous> {
+fn beside_git(method: &str, segments: &[&str], target: &RequestTarget) -> Result<Kind, Ambiguous> {
     let (first, second) = (segments.first().copied(), segments.get(1).copied());
     if !target::is_word(first, "rest")? {
         if !Scope::ReadOnly.allows(method)

@@ -2,7 +2,7 @@
 
 use super::{
     Ambiguous, Kind,
-    target::{Target, is_word},
+    target::{RequestTarget, is_word},
 };
 use crate::{access::GitRequest, model::Scope};
 
@@ -11,7 +11,11 @@ const WORDS: [&str; 8] =
     ["info", "refs", "lfs", "objects", "batch", "locks", "git-upload-pack", "git-receive-pack"];
 
 /// What a request below the prefix of Git does, by the `segments` there.
-pub(super) fn below_prefix(method: &str, segments: &[&str], target: &Target) -> Result<Kind, Ambiguous> {
+pub(super) fn below_prefix(
+    method: &str,
+    segments: &[&str],
+    target: &RequestTarget,
+) -> Result<Kind, Ambiguous> {
     // Project and repository can be called anything.
     for segment in segments.iter().skip(2) {
         for word in WORDS {
@@ -22,7 +26,11 @@ pub(super) fn below_prefix(method: &str, segments: &[&str], target: &Target) -> 
 }
 
 /// What a request of Git or LFS does, wherever it is sent to; `None` when it is none.
-pub(super) fn kind(method: &str, segments: &[&str], target: &Target) -> Result<Option<Kind>, Ambiguous> {
+pub(super) fn kind(
+    method: &str,
+    segments: &[&str],
+    target: &RequestTarget,
+) -> Result<Option<Kind>, Ambiguous> {
     let mut services = target.values("service");
     let request = GitRequest::of(method, segments, services.next());
     if request.is_some() && services.next().is_some() {

@@ -103,7 +103,7 @@ pub(super) fn folded(text: &str) -> String {
 
 /// A target that can be read in one way alone.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     /// The segments of the path, decoded; the last one is empty when the path ends with a slash.
     segments: Vec<String>,
     /// Names and values of the query, decoded.
@@ -115,7 +115,7 @@ const CREDENTIALS: [&str; 4] = ["access_token", "oauth_token", "oauth_consumer_k
 /// Names under which a password is carried in a query.
 const PASSWORDS: [&str; 2] = ["os_username", "os_password"];
 
-impl Target {
+impl RequestTarget {
     /// Reads `target`: a path and its query.
     pub(super) fn read(target: &str) -> Result<Self, Ambiguous> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));

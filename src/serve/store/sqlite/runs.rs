@@ -11,7 +11,7 @@ use crate::{
     model::{
         ServerIdentity,
         audit::AuditAction,
-        run::{ChangeNote, ChangeResult, Fate, RecordedChange, RecordedRun, RunHead, RunId},
+        run::{ChangeNote, Fate, RecordedChange, RecordedResult, RecordedRun, RunHead, RunId},
     },
     serve::store::{Lease, LeaseAnswer, StoreError, TokenRow, Under, audit::Effect},
 };
@@ -336,6 +336,6 @@ fn note(text: &str) -> Result<ChangeNote, StoreError> {
 }
 
 fn change(text: &str, done: Timestamp) -> Result<RecordedChange, StoreError> {
-    let result = ChangeResult { fate: Fate::Done, at: done, reason: None };
+    let result = RecordedResult { fate: Fate::Done, at: done, reason: None };
     Ok(RecordedChange { note: note(text)?, attempted: Some(done), result: Some(result) })
 }

@@ -6,15 +6,15 @@ use crate::run::session::AuthCommand;
 
 /// What is said about reaching targets.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Reach {
+pub(super) struct AuthCommandFlag {
     /// Allow running the program in `auth.command` of the config file
     #[arg(long)]
     allow_auth_command: bool,
 }
 
-impl Reach {
+impl AuthCommandFlag {
     /// Whether that program may be run.
-    pub(super) fn command(self) -> AuthCommand {
+    pub(super) fn said(self) -> AuthCommand {
         if self.allow_auth_command { AuthCommand::Allowed } else { AuthCommand::Forbidden }
     }
 }
