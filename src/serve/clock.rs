@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::store::{Store, StoreError};
 
-use crate::world::system_time;
+use crate::{model::Why, world::system_time};
 
 /// How often the latest moment is kept.
 const KEPT_EVERY: Duration = Duration::from_secs(15);
@@ -142,7 +142,7 @@ impl ServerClock {
         loop {
             tokio::time::sleep(KEPT_EVERY).await;
             if let Err(error) = self.keep(store).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the time waits to be kept");
+                tracing::warn!(error = %Why::of(&error), "the time waits to be kept");
             }
             let (system, now) = (system_time(), self.now());
             let is_behind = self.given.is_none() && now.duration_since(system) > NOTABLE;

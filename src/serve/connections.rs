@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use super::throttle::network;
+use crate::model::Why;
 
 /// How long the door stays closed when the system gives no connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -103,7 +104,7 @@ impl Door {
         tracing::warn!(
             why,
             address = address.map(tracing::field::display),
-            error = error.map(|error| error as &dyn std::error::Error),
+            error = error.map(|error| tracing::field::display(Why::of(error))),
             "connections are not taken"
         );
     }

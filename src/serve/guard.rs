@@ -100,7 +100,7 @@ pub(super) async fn guard(
         client = seen.client.map(tracing::field::display),
         %peer,
         reason = problem.as_ref().map_or("permit", |problem| problem.code),
-        cause = problem.as_ref().and_then(|problem| problem.cause.as_deref()).map(|cause| cause as &dyn std::error::Error),
+        cause = problem.as_ref().and_then(Problem::why).map(tracing::field::display),
         microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::{sync::Notify, time::timeout};
 
 use super::store::{Store, StoreError, TokenRow, Use};
-use crate::model::{LastUse, UserName};
+use crate::model::{LastUse, UserName, Why};
 
 /// How long a use waits for others before it is written.
 const DELAY: Duration = Duration::from_millis(250);
@@ -113,7 +113,7 @@ impl LastUses {
         let flushed = timeout(WITHIN, self.flush(store)).await.unwrap_or(Err(StoreError::Locked));
         if let Err(error) = flushed {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %Why::of(&error),
                 "last uses of tokens wait to be written"
             );
         }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     access::{Reason, limits::LimitBroken},
-    model::run::RIGHT_ENDED,
+    model::{Why, run::RIGHT_ENDED},
 };
 
 const BUSY: &str = "busy";
@@ -107,6 +107,11 @@ impl Problem {
     pub(super) fn damaged(problem: &str) -> Self {
         let message = format!("The store is damaged: {problem}. Run `tokenwarden store check` on it.");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-damaged", message)
+    }
+
+    /// Why, with all causes, for the log; `None` when that is clear from the code.
+    pub(super) fn why(&self) -> Option<Why> {
+        self.cause.as_deref().map(|cause| Why::of(cause))
     }
 
     /// The server cannot do its work; everything is refused meanwhile.

@@ -1,7 +1,7 @@
 //! How long the audit is kept: entries that are older go, at the start of a server and every hour. Their age is told by
 //! the time that was seen to go by: a clock that jumps ahead deletes nothing.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::time::sleep;
@@ -10,7 +10,7 @@ use super::{
     ServerClock,
     store::{Store, StoreError},
 };
-use crate::model::Period;
+use crate::model::{Period, Why};
 
 const EVERY: Duration = Duration::from_hours(1);
 /// After the start of a server, which does not wait for it.
@@ -23,7 +23,7 @@ pub(super) async fn keep_pruning(store: &Store, clock: &ServerClock, period: Per
     sleep(FIRST).await;
     loop {
         if let Err(error) = prune(store, clock, period).await {
-            tracing::warn!(error = &error as &dyn Error, "old entries of the audit stay for now");
+            tracing::warn!(error = %Why::of(&error), "old entries of the audit stay for now");
         }
         sleep(EVERY).await;
     }

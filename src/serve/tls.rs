@@ -19,7 +19,10 @@ use rustls::{
 use sha2::{Digest, Sha256};
 use tokio::{task::spawn_blocking, time::sleep};
 
-use crate::world::{regular_file, system_time};
+use crate::{
+    model::Why,
+    world::{regular_file, system_time},
+};
 
 use super::{ServeError, certificate_end};
 
@@ -147,7 +150,7 @@ impl Certificate {
             }
             Err(error) => tracing::warn!(
                 %certificate,
-                error = &error as &dyn std::error::Error,
+                error = %Why::of(&error),
                 "the new certificate cannot be used with its key; the old one stays in use"
             ),
         }

@@ -72,12 +72,21 @@ impl Process {
 
     /// The same, where `command` is what runs the program.
     pub(crate) fn start_as(command: Command, folder: &TempDir, address: &str, further: &[&str]) -> Self {
-        let begin: &[&str] = if folder.path().join("store.db").exists() { &[] } else { &["--create"] };
+        let place = ["serve", "--store", "sqlite:store.db", "--listen", address];
+        Self::begin(command, folder, &[&place, further].concat())
+    }
+
+    /// With a gateway file in place of flags.
+    pub(crate) fn start_from(command: Command, folder: &TempDir, file: &str) -> Self {
+        Self::begin(command, folder, &["serve", "--config", file])
+    }
+
+    fn begin(command: Command, folder: &TempDir, arguments: &[&str]) -> Self {
+        let create: &[&str] = if folder.path().join("store.db").exists() { &[] } else { &["--create"] };
         let mut child = in_folder(command, folder.path())
-            .args(["serve", "--store", "sqlite:store.db", "--listen", address])
-            .args(begin)
+            .args(arguments)
+            .args(create)
             .args(["--directory", "directory.yaml", "--log-format", "json"])
-            .args(further)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -74,7 +74,7 @@ pub(in crate::serve) async fn pass(
     let (mut response, code, cause) = match passed {
         Ok(response) => (response, "permit", None),
         Err(problem) => {
-            let (code, cause) = (problem.code, problem.cause.clone());
+            let (code, cause) = (problem.code, problem.why());
             (refusal::response(problem, form, id), code, cause)
         }
     };
@@ -102,7 +102,7 @@ pub(in crate::serve) async fn pass(
             client = seen.client.map(tracing::field::display),
             peer = %connection.ip(),
             reason = code,
-            cause = cause.as_deref().map(|cause| cause as &dyn std::error::Error),
+            cause = cause.map(tracing::field::display),
             microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "decision"
         );

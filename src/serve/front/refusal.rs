@@ -135,6 +135,12 @@ pub(super) fn response(problem: Problem, form: Form, id: &str) -> Response {
     };
     let mut response = problem.into_response();
     let headers = response.headers_mut();
+    let is_over_soon =
+        [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]
+            .contains(&status);
+    if is_over_soon && !headers.contains_key(header::RETRY_AFTER) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(5));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(X_REQUEST_ID, id);
@@ -220,6 +226,17 @@ mod tests {
 
     async fn refused(refused: impl Into<Refused>, form: Form) -> String {
         sent(response(problem(&refused.into(), Some([203, 0, 113, 9].into())), form, ID)).await
+    }
+
+    #[tokio::test]
+    async fn what_may_be_over_soon_says_when_to_ask_again() {
+        let refused = |form| async move {
+            sent(response(Problem::unavailable(std::io::Error::other("full")), form, ID)).await
+        };
+        for form in [Form::Rest, Form::Git, Form::Lfs, Form::Page, Form::Bare] {
+            let text = refused(form).await;
+            assert!(text.starts_with("503") && text.contains("\nretry-after: 5\n"), "{text}");
+        }
     }
 
     #[test]

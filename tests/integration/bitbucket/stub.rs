@@ -44,6 +44,8 @@ pub(crate) struct Contents {
     pub(crate) bearer: &'static str,
     /// Whose each of them is, when they are told apart: others are nobody's.
     pub(crate) bearers: Option<BTreeMap<String, &'static str>>,
+    /// Those whose password is another one by now.
+    pub(crate) shut_out: Vec<&'static str>,
     pub(crate) groups: BTreeMap<&'static str, Vec<&'static str>>,
     pub(crate) projects: Vec<&'static str>,
     pub(crate) repositories: Vec<(&'static str, &'static str)>,
@@ -108,6 +110,7 @@ impl Stub {
             administrators: vec!["warden"],
             bearer: "warden",
             bearers: None,
+            shut_out: Vec::new(),
             groups: BTreeMap::from([("ci-bots", vec!["gone"]), ("empty", vec![])]),
             projects: vec!["PLAT", "DOCS"],
             repositories: vec![("PLAT", "app"), ("DOCS", "site"), ("~mary", "dotfiles")],
@@ -213,7 +216,7 @@ fn caller(headers: &HeaderMap, contents: &Contents) -> Option<(String, bool)> {
     }
     let decoded = String::from_utf8(STANDARD.decode(text.strip_prefix("Basic ")?).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
-    (password == PASSWORD).then(|| (user.to_owned(), true))
+    (password == PASSWORD && !contents.shut_out.contains(&user)).then(|| (user.to_owned(), true))
 }
 
 async fn dated(State(contents): State<Arc<Mutex<Contents>>>, mut response: Response) -> Response {

@@ -4,7 +4,7 @@ mod addresses;
 mod behind;
 mod decoder;
 mod judge;
-mod proxies;
+pub(crate) mod proxies;
 mod secret;
 mod served;
 mod table;

@@ -11,8 +11,11 @@ use tokio::{
 };
 
 use super::{Gate, WRITES, With, secret, upstream::raw};
+use crate::bitbucket::stub::token;
 
 const PATH: &str = "/rest/api/latest/projects";
+/// A token that no reading has shown yet.
+const NEW: &str = "075905477799";
 
 async fn get(gate: &Gate) -> Response {
     gate.with_token(WRITES, Method::GET, PATH).send().await.unwrap()
@@ -116,6 +119,21 @@ async fn an_upstream_that_switches_protocols_unasked_is_a_502() {
         raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n").await;
     let gate = Gate::before(upstream).await;
     assert_eq!(get(&gate).await.status(), 502);
+}
+
+#[tokio::test]
+async fn a_mirror_whose_own_credential_is_revoked_goes_on_with_what_it_read_and_is_a_503_for_the_rest() {
+    let (upstream, _) = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let gate = Gate::before(upstream).await;
+    assert_eq!(get(&gate).await.status(), 200);
+    gate.stub.contents().shut_out.push("warden");
+    assert_eq!(get(&gate).await.status(), 200, "what was read is known");
+    gate.stub.add("users/mary_example.com", token(NEW, "new", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
+    let response = gate.with_token(NEW, Method::GET, PATH).send().await.unwrap();
+    assert_eq!(response.status(), 503, "that the gateway is refused says nothing of the client");
+    assert!(is_retried(&response));
+    gate.stub.contents().shut_out.clear();
+    assert_eq!(gate.with_token(NEW, Method::GET, PATH).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -8,9 +8,10 @@ use std::{
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
+use tokenwarden::model::{AddressSet, network::AddressRange};
 
-use super::{ENDED, Gate, READS, WRITES, secret, upstream::Upstream};
-use crate::support::answer;
+use super::{ENDED, Gate, READS, WRITES, With, secret, upstream::Upstream};
+use crate::{front::proxies::Proxy, support::answer};
 
 /// Runs Git in `folder`, with no settings but those of the test.
 async fn git(folder: &Path, arguments: &[&str]) -> Output {
@@ -30,14 +31,14 @@ async fn git(folder: &Path, arguments: &[&str]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-async fn works(folder: &Path, arguments: &[&str]) -> String {
+pub(super) async fn works(folder: &Path, arguments: &[&str]) -> String {
     let output = git(folder, arguments).await;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "git {arguments:?}: {told}");
     told
 }
 
-async fn fails(folder: &Path, arguments: &[&str]) -> String {
+pub(super) async fn fails(folder: &Path, arguments: &[&str]) -> String {
     let output = git(folder, arguments).await;
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "git {arguments:?} worked: {told}");
@@ -45,9 +46,10 @@ async fn fails(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A gateway in front of a repository with one commit, and a folder to work in.
-async fn repository() -> (Upstream, Gate, TempDir) {
+pub(super) async fn repository() -> (Upstream, Gate, TempDir) {
     let upstream = Upstream::start().await;
-    let gate = Gate::before(upstream.address).await;
+    let peers: AddressSet = ["127.0.0.1".parse::<AddressRange>().unwrap()].into_iter().collect();
+    let gate = Gate::with(upstream.address, With { peers, ..With::default() }).await;
     let folder = TempDir::new().unwrap();
     let bare = upstream.root().join("PLAT/app.git");
     std::fs::create_dir_all(&bare).unwrap();
@@ -64,12 +66,12 @@ async fn repository() -> (Upstream, Gate, TempDir) {
     (upstream, gate, folder)
 }
 
-fn url(gate: &Gate) -> String {
+pub(super) fn url(gate: &Gate) -> String {
     gate.server.url("/scm/PLAT/app.git")
 }
 
 /// The setting with which Git sends the secret of the token `id`.
-fn header(id: &str) -> String {
+pub(super) fn header(id: &str) -> String {
     format!("http.extraHeader=Authorization: Bearer {}", secret(id))
 }
 
@@ -153,4 +155,51 @@ async fn a_token_that_ended_or_was_restricted_fails_and_a_403_leaves_stored_cred
     let told = fails(folder.path(), &restricted.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert!(told.contains("remote: By policy this token has ended"), "{told}");
     assert_eq!(std::fs::read_to_string(&store).unwrap(), "");
+}
+
+/// The helper that Git takes the secret of the token `id` from, for the server at `host`, and the file that it is in.
+pub(super) fn stored(folder: &Path, host: &str, id: &str) -> String {
+    let file = folder.join(format!("stored-{id}"));
+    // As Git writes it itself.
+    let host = host.replace(':', "%3a");
+    std::fs::write(&file, format!("http://x-token-auth:{}@{host}\n", secret(id))).unwrap();
+    format!("credential.helper=store --file={}", file.display())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nginx"]
+async fn git_works_through_nginx_that_asks_and_is_refused_with_the_reason_there() {
+    let (upstream, gate, folder) = repository().await;
+    let nginx = Proxy::asking_nginx(gate.server.address(), upstream.address).await;
+    let host = nginx.address.to_string();
+    let url = format!("http://{host}/scm/PLAT/app.git");
+    let (reads, writes) = (stored(folder.path(), &host, READS), stored(folder.path(), &host, WRITES));
+    for version in ["0", "2"] {
+        let (name, protocol) = (format!("clone{version}"), format!("protocol.version={version}"));
+        works(folder.path(), &["-c", &reads, "-c", &protocol, "clone", "-q", &url, &name]).await;
+        let clone = folder.path().join(&name);
+        let noise: Vec<u8> =
+            (0..400_000u32).flat_map(|number| number.wrapping_mul(2_246_822_519).to_le_bytes()).collect();
+        std::fs::write(clone.join(&name), noise).unwrap();
+        works(&clone, &["add", "."]).await;
+        works(&clone, &["commit", "-q", "-m", "more"]).await;
+        let told = fails(&clone, &["-c", &reads, "push", "origin", "main"]).await;
+        assert!(told.contains("remote: refused by policy: scope") && told.contains("403"), "{told}");
+        assert!(
+            std::fs::read_to_string(folder.path().join(format!("stored-{READS}")))
+                .unwrap()
+                .contains(&secret(READS)),
+            "a 403 leaves what is stored"
+        );
+        // In chunks, behind a probe.
+        works(&clone, &["-c", &writes, "pull", "-q", "--rebase", "origin", "main"]).await;
+        works(&clone, &["-c", &writes, "push", "-q", "origin", "main"]).await;
+    }
+    gate.server.change_settings(json!({"network": {"allow": ["10.0.0.0/8"]}})).await;
+    let told = fails(folder.path(), &["-c", &reads, "ls-remote", &url]).await;
+    assert!(told.contains("remote: refused by policy: network"), "{told}");
+    gate.server.change_settings(json!({"network": {"allow": "anywhere"}})).await;
+    let ended = stored(folder.path(), &host, ENDED);
+    let told = fails(folder.path(), &["-c", &ended, "ls-remote", &url]).await;
+    assert!(told.contains("Authentication failed") || told.contains("could not read Username"), "{told}");
 }

@@ -4,9 +4,12 @@ mod authz;
 mod faults;
 mod forwarding;
 mod git;
+mod lfs;
 mod operation;
 mod smuggling;
+mod spawned;
 mod upstream;
+mod whole;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder};

@@ -20,7 +20,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{ENDED, MARY, READS, WRITES, secret};
+use super::{ENDED, MARY, READS, WRITES, lfs, secret};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Upstream {
 }
 
 /// Whether the secret in `headers` is one of a token that still holds here: the upstream does not know of restrictions.
-fn is_proved(headers: &HeaderMap) -> bool {
+pub(super) fn is_proved(headers: &HeaderMap) -> bool {
     let Some(text) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
         return false;
     };
@@ -105,6 +105,9 @@ async fn answer(
         headers: headers.clone(),
         body: body.clone(),
     });
+    if let Some(response) = lfs::answer(&root, &method, &uri, &headers, &body) {
+        return response;
+    }
     let is_git = uri.path().starts_with("/scm/");
     if (is_git || headers.contains_key(header::AUTHORIZATION)) && !is_proved(&headers) {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Atlassian Bitbucket\"")];

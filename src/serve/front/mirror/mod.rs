@@ -23,7 +23,7 @@ use tokio::{
 use crate::{
     access::{Held, Person, TokenOwner},
     inventory::{Administrators, Coverage, InventoryReader, ReadError},
-    model::{GroupName, Owner, Restriction, Settings, Token, TokenId, UserName},
+    model::{GroupName, Owner, Restriction, Settings, Token, TokenId, UserName, Why},
     serve::{
         ServerClock,
         last_uses::LastUses,
@@ -277,8 +277,7 @@ impl Mirror {
             let pause = match self.refresh(&groups, &now).await {
                 Ok(()) => self.source.refresh,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the mirror could not be read again");
+                    tracing::warn!(error = %Why::of(&error), "the mirror could not be read again");
                     RETRY.min(self.source.refresh)
                 }
             };
