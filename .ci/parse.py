@@ -36,7 +36,7 @@ def groovy(*files):
 
 def jenkins_lines(folder):
     for file in sorted(pathlib.Path(folder).glob("ci/*.Jenkinsfile")):
-        for one, other in re.findall(r"""\b(?:sh|script:) (?:'(.*)'|"(.*)")""", file.read_text()):
+        for one, other in re.findall(r"""\b(?:sh|script:) (?:'([^']*)'|"([^"]*)")""", file.read_text()):
             yield (one or other).replace("\\\\", "\\")
 
 

@@ -1,34 +1,21 @@
-//! A policy repository that `init` wrote: it works as it stands, nothing is overwritten, and the steps of
-//! its CI files run as they are written.
+//! A policy repository that `init` wrote: it works as it stands, and nothing is overwritten.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::{Run, program};
 
-const SYSTEMS: [&str; 4] = ["jenkins", "bamboo", "github", "gitlab"];
-
-fn run(folder: &Path, arguments: &[&str]) -> Run {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Run {
     Run::of(program().arg("-C").arg(folder).args(arguments))
 }
 
-fn init(folder: &Path, arguments: &[&str]) -> Run {
+pub(crate) fn init(folder: &Path, arguments: &[&str]) -> Run {
     run(folder, &[&["init"], arguments].concat())
-}
-
-/// A folder with the repository for `system`.
-fn repository(system: &str) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let written = init(folder.path(), &["--ci", system]);
-    assert_eq!(written.code, Some(0), "{}", written.stderr);
-    folder
 }
 
 /// Every file below `folder` by its path, with its content.
@@ -96,7 +83,7 @@ fn a_file_that_says_something_else_stops_everything_before_anything_is_written()
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(4), ""));
     assert_eq!(
         refused.stderr,
-        "error: nothing was written: these files exist with other content: `policy/base.yaml`; move them away, or name an empty folder\n"
+        "error: nothing was written: these files exist with other content: `policy/base.yaml`; `--diff` shows how they differ, `--update` rewrites the files of CI alone\n"
     );
     assert_eq!(files(folder.path()), before);
 }
@@ -115,7 +102,7 @@ fn a_link_to_nowhere_is_in_the_way_and_is_not_followed() {
 fn an_ignore_file_may_ignore_more() {
     let folder = TempDir::new().unwrap();
     let ignored = folder.path().join(".gitignore");
-    fs::write(&ignored, "target\n/plan.json\n/.tokenwarden/\n/plan.md\n").unwrap();
+    fs::write(&ignored, "target\n/plan.*\n/.tokenwarden/\n/schema/\n").unwrap();
     assert_eq!(init(folder.path(), &[]).code, Some(0));
     assert!(fs::read_to_string(&ignored).unwrap().starts_with("target\n"));
     let other = TempDir::new().unwrap();
@@ -125,129 +112,81 @@ fn an_ignore_file_may_ignore_more() {
     assert!(refused.stderr.contains("`.gitignore`"), "{}", refused.stderr);
 }
 
-/// The YAML documents of a file.
-fn documents(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    let documents = text.split("\n---\n").map(|document| serde_yaml::from_str(document).unwrap());
-    documents.filter(|document: &Value| document.is_object()).collect()
-}
-
-fn strings(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().map(|line| line.as_str().unwrap().to_owned()).collect()
-}
-
-/// The shell scripts that a pull request runs, in their order, each by itself.
-fn steps(system: &str, folder: &Path) -> Vec<String> {
-    match system {
-        "jenkins" => {
-            let text = fs::read_to_string(folder.join("ci/pull-request.Jenkinsfile")).unwrap();
-            let lines = text.lines().filter_map(|line| line.trim().strip_prefix("sh '")?.strip_suffix('\''));
-            lines.map(str::to_owned).collect()
-        }
-        "bamboo" => {
-            let tasks = &documents(&folder.join("bamboo-specs/bamboo.yaml"))[0]["Plan"]["tasks"];
-            let scripts = tasks.as_array().unwrap().iter().map(|task| &task["script"]["scripts"]);
-            scripts.flat_map(strings).collect()
-        }
-        "github" => {
-            let workflow = &documents(&folder.join(".github/workflows/tokenwarden-pull-request.yml"))[0];
-            let steps = ["check", "plan"].map(|job| workflow["jobs"][job]["steps"].as_array().unwrap());
-            let lines = steps.into_iter().flatten().filter_map(|step| step["run"].as_str());
-            lines.map(str::to_owned).collect()
-        }
-        _ => {
-            let jobs = &documents(&folder.join(".gitlab-ci.yml"))[0];
-            ["check", "plan"].iter().flat_map(|job| strings(&jobs[job]["script"])).collect()
-        }
-    }
-}
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main"];
-    let run = Run::of(Command::new("git").args(identity).args(arguments).current_dir(folder));
-    assert_eq!(run.code, Some(0), "git {arguments:?}: {}", run.stderr);
-}
-
 #[test]
-fn the_steps_of_a_pull_request_run_as_they_are_written_also_in_a_clone_that_is_used_again() {
-    for system in SYSTEMS {
-        let origin = repository(system);
-        git(origin.path(), &["init", "--quiet"]);
-        git(origin.path(), &["add", "."]);
-        git(origin.path(), &["commit", "--quiet", "-m", "the policy"]);
-
-        let work = TempDir::new().unwrap();
-        let clone = work.path().join("clone");
-        let address = origin.path().to_str().unwrap();
-        git(work.path(), &["clone", "--quiet", address, "clone"]);
-        let policy = clone.join("policy/base.yaml");
-        let edited = fs::read_to_string(&policy).unwrap().replace("max_idle: 90d", "max_idle: 60d");
-        fs::write(&policy, edited).unwrap();
-        fs::write(clone.join("tokenwarden.yaml"), "version: 1\n# this pull request points elsewhere\n")
-            .unwrap();
-        git(&clone, &["commit", "--quiet", "--all", "-m", "a change"]);
-        git(&clone, &["checkout", "--quiet", "origin/main", "--", "tokenwarden.yaml"]);
-        let steps = steps(system, &clone);
-        for command in ["tokenwarden validate", "tokenwarden test", "tokenwarden plan"] {
-            assert!(steps.iter().any(|step| step.contains(command)), "{system} runs {command}");
-        }
-        let program = Path::new(env!("CARGO_BIN_EXE_tokenwarden")).parent().unwrap();
-        let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
-        // A runner uses its clone again, as the build before left it or cleaned by Git.
-        for before in [None, Some("nothing"), Some("clean")] {
-            if before == Some("clean") {
-                git(&clone, &["clean", "--quiet", "-ffdx"]);
-            }
-            if system != "gitlab" && !clone.join("base").exists() {
-                // The checkout steps of the other ones do this.
-                git(&clone, &["clone", "--quiet", address, "base"]);
-            }
-            for step in &steps {
-                let mut shell = Command::new("sh");
-                shell.args(["-euc", step]).current_dir(&clone).env("PATH", &path);
-                shell
-                    .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
-                    .env("bamboo_tokenwarden_read_password", "x");
-                let ran = Run::of(&mut shell);
-                let told = format!("{system} after {before:?}: {step}: {}{}", ran.stdout, ran.stderr);
-                assert_eq!(ran.code, Some(0), "{told}");
-            }
-            assert!(clone.join("plan.json").exists(), "{system} leaves the plan");
-            fs::remove_file(clone.join("plan.json")).unwrap();
-        }
+fn a_repository_for_a_named_server_is_valid_and_its_tests_pass() {
+    for kind in ["gateway", "bitbucket", "resolution"] {
+        let folder = TempDir::new().unwrap();
+        let url = "https://host.example.com:8443/context/";
+        let written = init(folder.path(), &["--target", kind, "--url", url, "--user", "ward: en"]);
+        assert_eq!((written.code, written.stderr.as_str()), (Some(0), ""), "{kind}");
+        let config = fs::read_to_string(folder.path().join("tokenwarden.yaml")).unwrap();
+        assert!(config.contains(&format!("kind: {kind}\n")), "{config}");
+        assert!(config.contains("url: https://host.example.com:8443/context\n"), "{config}");
+        assert_eq!(config.contains("user: \"ward: en\""), kind != "gateway", "{config}");
+        let checked = run(folder.path(), &["validate"]);
+        assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{kind}: {}", checked.stdout);
+        let tested = run(folder.path(), &["test"]);
+        assert_eq!(tested.code, Some(0), "{kind}: {}{}", tested.stdout, tested.stderr);
     }
 }
 
 #[test]
-fn no_job_of_a_pull_request_names_the_credential_that_can_write() {
-    for system in SYSTEMS {
-        let folder = repository(system);
-        let read = |path: &str| {
-            let text = fs::read_to_string(folder.path().join(path)).unwrap();
-            let code = text.lines().filter(|line| !line.trim_start().starts_with(['#', '/']));
-            code.collect::<Vec<_>>().join("\n")
-        };
-        let of_pull_requests = match system {
-            "jenkins" => read("ci/pull-request.Jenkinsfile") + &read("ci/comment.Jenkinsfile"),
-            "bamboo" => {
-                let plans = documents(&folder.path().join("bamboo-specs/bamboo.yaml"));
-                let reading = plans.iter().filter(|plan| plan["plan"]["project-key"] == "TWREAD");
-                reading.map(Value::to_string).collect()
-            }
-            "github" => read(".github/workflows/tokenwarden-pull-request.yml"),
-            _ => {
-                let jobs = &documents(&folder.path().join(".gitlab-ci.yml"))[0];
-                ["check", "plan", "keep"].map(|job| jobs[job].to_string()).concat()
-            }
-        };
-        assert!(of_pull_requests.contains("tokenwarden plan"), "{system}");
-        assert!(of_pull_requests.contains("cp base/tokenwarden.yaml tokenwarden.yaml"), "{system}");
-        assert!(
-            !of_pull_requests.contains("write-") && !of_pull_requests.contains("tokenwarden-write"),
-            "{system}"
-        );
-        assert!(!of_pull_requests.contains("write_password"), "{system}");
+fn a_server_is_named_whole_or_not_at_all() {
+    for (arguments, told) in [
+        (&["--target", "bitbucket"][..], "`--target` and `--url` go together"),
+        (&["--url", "https://x.example.com"], "`--target` and `--url` go together"),
+        (&["--target", "gitea", "--url", "https://x.example.com"], "not `gitea`"),
+        (&["--target", "gateway", "--url", "x.example.com"], "write e.g. https://"),
+        (&["--target", "gateway", "--url", "https://u:p@x.example.com"], "has a credential"),
+        (&["--target", "gateway", "--url", "https://x.example.com/?a=b"], "write a base address"),
+        (&["--target", "gateway", "--url", "ftp://x.example.com"], "write a base address"),
+        (&["--update"], "--ci <SYSTEM>"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let refused = init(folder.path(), arguments);
+        assert_eq!(refused.code, Some(64), "{arguments:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(told), "{arguments:?}: {}", refused.stderr);
+        assert!(files(folder.path()).is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn an_update_rewrites_the_files_of_ci_alone_and_goes_by_the_config_file_that_is_there() {
+    let folder = TempDir::new().unwrap();
+    init(folder.path(), &["--ci", "gitlab", "--target", "gateway", "--url", "https://example.com"]);
+    let path = |name: &str| folder.path().join(name);
+    let edit = |name: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(path(name)).unwrap();
+        assert!(text.contains(from), "{name}");
+        fs::write(path(name), text.replace(from, to)).unwrap();
+    };
+    edit("tokenwarden.yaml", "TOKENWARDEN_TOKEN", "WARDEN_SECRET");
+    edit("policy/base.yaml", "90d", "60d");
+    edit(".gitlab-ci.yml", "tokenwarden validate", "tokenwarden validate --old");
+    let before = files(folder.path());
+
+    let shown = init(folder.path(), &["--ci", "gitlab", "--diff"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    for line in
+        ["-    - tokenwarden validate --old\n", "+    - tokenwarden validate\n", "+#     WARDEN_SECRET\n"]
+    {
+        assert!(shown.stdout.contains(line), "{line}: {}", shown.stdout);
+    }
+    assert_eq!(files(folder.path()), before);
+
+    let updated = init(folder.path(), &["--ci", "gitlab", "--update"]);
+    assert_eq!(
+        (updated.code, updated.stdout.as_str()),
+        (Some(0), "wrote .gitlab-ci.yml\n"),
+        "{}",
+        updated.stderr
+    );
+    let after = files(folder.path());
+    let changed: Vec<_> =
+        before.iter().filter(|(name, text)| after[*name] != **text).map(|(name, _)| name).collect();
+    assert_eq!(changed, [&path(".gitlab-ci.yml")]);
+    assert!(after[&path(".gitlab-ci.yml")].contains("WARDEN_SECRET"));
+    assert_eq!(init(folder.path(), &["--ci", "gitlab", "--diff"]).stdout, "Nothing differs.\n");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod bitbucket_rest;
 mod calls;
 mod capabilities;
 mod child_tokens;
+mod ci_files;
 mod clocks;
 mod codes;
 mod config;

@@ -1,102 +1,74 @@
 //! `init`: a policy repository to start from, with the files of a CI system. A file that says something else is
-//! never touched.
-//!
-//! The files lie beside this one as they will lie in the repository.
+//! not touched unless that is asked for.
 
 use std::{
-    borrow::Cow,
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum as _};
+use similar::TextDiff;
+use url::Url;
 
-use super::{CommandResult, Global, atomic::CannotWrite, output, schema::Document};
-use crate::run::{Ending, Failure, reading::read_regular};
+use super::{CommandResult, Global, atomic, output};
+use crate::{
+    config,
+    run::{Ending, Failure, reading::read_regular},
+};
+use ci::CiSystem;
+use repository::{CONFIG, Kind, Named};
+use template::{Found, Template};
+
+mod ci;
+mod repository;
+mod template;
 
 /// Write a policy repository that can be tried out at once, and the files that run it in CI
 ///
-/// The one target in it is a server inside the program, with a few users and tokens to try things on.
+/// The one target in it is a server inside the program, with a few users and tokens to try things on. With
+/// `--target gateway`, `--target bitbucket` or `--target resolution`, and `--url`, it is that server, under the name
+/// `prod`, with a policy that reports and changes nothing.
 /// Existing files with other content are never touched: if there are any, nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// The folder to write to, created if missing [default: the current one]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// The base address of the server, such as `https://bitbucket.example.com`
+    #[arg(long, value_name = "URL", value_parser = base)]
+    url: Option<String>,
+    /// The user that runs authenticate as, for Bitbucket and the app
+    #[arg(long, value_name = "NAME", default_value = "warden")]
+    user: String,
     /// Also write the files for this CI system
     #[arg(long, value_enum, value_name = "SYSTEM")]
     ci: Option<CiSystem>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CiSystem {
-    /// Jenkins, for a repository on Bitbucket Data Center
-    Jenkins,
-    /// Bamboo, for a repository on Bitbucket Data Center
-    Bamboo,
-    /// GitHub Actions
-    Github,
-    /// GitLab CI/CD
-    Gitlab,
-}
-
-/// A file by its path in the repository.
-struct Template {
-    path: &'static str,
-    text: Cow<'static, str>,
-}
-
-macro_rules! template {
-    ($folder:literal, $path:literal) => {
-        Template { path: $path, text: Cow::Borrowed(include_str!(concat!($folder, "/", $path))) }
-    };
-}
-
-const IGNORED: &str = ".gitignore";
-
-impl CiSystem {
-    fn templates(self) -> Vec<Template> {
-        match self {
-            Self::Jenkins => vec![
-                template!("jenkins", "ci/pull-request.Jenkinsfile"),
-                template!("jenkins", "ci/comment.Jenkinsfile"),
-                template!("jenkins", "ci/main.Jenkinsfile"),
-            ],
-            Self::Bamboo => vec![template!("bamboo", "bamboo-specs/bamboo.yaml")],
-            Self::Github => vec![
-                template!("github", ".github/workflows/tokenwarden-pull-request.yml"),
-                template!("github", ".github/workflows/tokenwarden-main.yml"),
-            ],
-            Self::Gitlab => vec![template!("gitlab", ".gitlab-ci.yml")],
-        }
-    }
-}
-
-/// The files that every policy repository has.
-fn repository() -> Result<Vec<Template>, Failure> {
-    let schema =
-        |path, document: Document| Ok::<_, Failure>(Template { path, text: document.text()?.into() });
-    Ok(vec![
-        template!("repository", ".gitignore"),
-        template!("repository", "tokenwarden.yaml"),
-        template!("repository", "policy/base.yaml"),
-        template!("repository", "tests/base.yaml"),
-        template!("repository", "trial/directory.yaml"),
-        template!("repository", "trial/tokens.yaml"),
-        schema("schema/policy.schema.json", Document::Policy)?,
-        schema("schema/settings.schema.json", Document::Settings)?,
-        schema("schema/tests.schema.json", Document::Tests)?,
-    ])
+    /// Show how existing files differ from what this version writes; write nothing
+    #[arg(long, conflicts_with = "update")]
+    diff: bool,
+    /// Bring existing CI files up to this version; what else exists stays as it is
+    #[arg(long, requires = "ci")]
+    update: bool,
 }
 
 /// Files of the repository are there and say something else.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "nothing was written: these files exist with other content: {}; move them away, or name an empty folder", .paths.join(", ")
+    "nothing was written: these files exist with other content: {}; `--diff` shows how they differ, `--update` rewrites \
+     the files of CI alone", .paths.join(", ")
 )]
 struct InTheWay {
     paths: Vec<String>,
+}
+
+/// What names the server does not fit together.
+#[derive(Debug, thiserror::Error)]
+enum BadServer {
+    #[error("`init` takes one `--target`: gateway, bitbucket or resolution, not `{0}`")]
+    Kind(String),
+    #[error("`--target` and `--url` go together: which kind of server it is, and where it is")]
+    Half,
 }
 
 impl Init {
@@ -108,76 +80,149 @@ impl Init {
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         let folder =
             self.folder.as_ref().map_or_else(|| global.directory.clone(), |folder| global.resolve(folder));
-        let mut templates = repository()?;
-        templates.extend(self.ci.map(CiSystem::templates).unwrap_or_default());
-
-        let mut missing = Vec::new();
-        let mut paths = Vec::new();
-        for template in &templates {
-            match Found::at(&folder, template) {
-                Found::Nothing => missing.push(template),
-                Found::TheSame => {}
-                Found::SomethingElse => paths.push(format!("`{}`", template.path)),
-            }
+        let named = self.named(&global.target).map_err(|error| Failure::new(Ending::Usage, error))?;
+        let repository = named.as_ref().map_or_else(repository::trial, Named::repository);
+        let variables = variables(&folder, &repository);
+        let ci = self.ci.map(|system| system.templates(&variables)).unwrap_or_default();
+        if self.diff {
+            // What people write themselves differs by its nature; without a CI system it is all that there is.
+            let shown = if ci.is_empty() { &repository } else { &ci };
+            return show_differences(&folder, shown);
         }
-        if !paths.is_empty() {
-            return Err(Failure::new(Ending::Refused, InTheWay { paths }));
+        if self.update && read_regular(&folder.join(CONFIG)).is_ok() {
+            return update(&folder, &ci);
         }
-        for template in missing {
-            write(&folder, template)?;
-            output::write(&format!("wrote {}\n", template.path))?;
-        }
-        output::write(&self.next(&folder))?;
+        write(&folder, repository.iter().chain(&ci))?;
+        output::write(&self.next(&folder, named.as_ref()))?;
         Ok(Ending::Done)
     }
 
+    /// The server that is named, when one is.
+    fn named(&self, targets: &[String]) -> Result<Option<Named>, BadServer> {
+        match (targets, &self.url) {
+            ([], None) => Ok(None),
+            ([kind], Some(url)) => {
+                let kind = Kind::from_str(kind, false).map_err(|_| BadServer::Kind(kind.clone()))?;
+                Ok(Some(Named { kind, url: url.clone(), user: self.user.clone() }))
+            }
+            ([kind], None) if Kind::from_str(kind, false).is_err() => Err(BadServer::Kind(kind.clone())),
+            ([] | [_], _) => Err(BadServer::Half),
+            (several, _) => Err(BadServer::Kind(several.join("`, `"))),
+        }
+    }
+
     /// What to do next.
-    fn next(&self, folder: &Path) -> String {
+    fn next(&self, folder: &Path, named: Option<&Named>) -> String {
         let shown = folder.strip_prefix(".").unwrap_or(folder).display().to_string();
         let from_here = if shown.is_empty() { String::new() } else { format!("-C {shown} ") };
         let ci = match self.ci {
             Some(_) => "The first lines of the CI files say which credentials and settings they need.\n",
             None => "",
         };
-        format!(
-            "\nTry it: `tokenwarden {from_here}plan`, then `tokenwarden {from_here}apply`.\n\
-             Then name a real server in `tokenwarden.yaml`; it says how.\n{ci}"
-        )
+        let (first, then) = match named {
+            None => (
+                format!("Try it: `tokenwarden {from_here}plan`, then `tokenwarden {from_here}apply`."),
+                "Then name a real server in `tokenwarden.yaml`; it says how.",
+            ),
+            Some(_) => (
+                format!(
+                    "Set the variables that `tokenwarden.yaml` names, then: `tokenwarden {from_here}doctor`, \
+                     `tokenwarden {from_here}plan`."
+                ),
+                "The policy reports and changes nothing until `tokens.enforcement` says more.",
+            ),
+        };
+        let editors = format!(
+            "`tokenwarden schema --write {}` lets editors complete and check the files.",
+            folder.strip_prefix(".").unwrap_or(folder).join("schema").display()
+        );
+        format!("\n{first}\n{then}\n{editors}\n{ci}")
     }
 }
 
-/// What is there where a file would be written.
-enum Found {
-    Nothing,
-    TheSame,
-    SomethingElse,
+/// A base address: `http` or `https`, with a host, and nothing behind the path.
+fn base(text: &str) -> Result<String, String> {
+    let url =
+        Url::parse(text).map_err(|error| format!("{error}; write e.g. https://bitbucket.example.com"))?;
+    let is_base =
+        matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    if !is_base {
+        return Err("write a base address, e.g. https://bitbucket.example.com".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "the address has a credential; it comes from a variable, which the config file names".to_owned()
+        );
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
-impl Found {
-    fn at(folder: &Path, template: &Template) -> Self {
-        let path = folder.join(template.path);
-        let there = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Nothing,
-            // What cannot be looked at cannot be written either.
-            Err(_) => return Self::SomethingElse,
-            Ok(_) => read_regular(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()),
-        };
-        let Some(there) = there else { return Self::SomethingElse };
-        // A repository has one already more often than not, and it may ignore more.
-        let holds_all = || template.text.lines().all(|line| there.lines().any(|other| other == line));
-        if there == template.text || (template.path == IGNORED && holds_all()) {
-            Self::TheSame
-        } else {
-            Self::SomethingElse
+/// The variables that the config file in `folder` names, or else the one that would be written.
+fn variables(folder: &Path, repository: &[Template]) -> BTreeSet<String> {
+    let written = || Some(repository.iter().find(|file| file.path == CONFIG)?.text.as_bytes().to_vec());
+    let config = read_regular(&folder.join(CONFIG)).ok().or_else(written).unwrap_or_default();
+    config::read(&Arc::from(CONFIG), &config).config.as_ref().map(ci::variables).unwrap_or_default()
+}
+
+/// Writes what is missing, unless something else is in the way of any.
+fn write<'a>(folder: &Path, templates: impl Iterator<Item = &'a Template>) -> Result<(), Failure> {
+    let (mut missing, mut paths) = (Vec::new(), Vec::new());
+    for template in templates {
+        match template.found(folder) {
+            Found::Nothing => missing.push(template),
+            Found::TheSame => {}
+            Found::Other(_) | Found::Unreadable => paths.push(format!("`{}`", template.path)),
         }
     }
+    if !paths.is_empty() {
+        return Err(Failure::new(Ending::Refused, InTheWay { paths }));
+    }
+    for template in missing {
+        template.write(folder)?;
+        output::write(&format!("wrote {}\n", template.path))?;
+    }
+    Ok(())
 }
 
-fn write(folder: &Path, template: &Template) -> Result<(), CannotWrite> {
-    let path = folder.join(template.path);
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
-        // INVARIANT: a file that appeared since it was looked for is not overwritten.
-        OpenOptions::new().write(true).create_new(true).open(&path)?.write_all(template.text.as_bytes())
-    });
-    written.map_err(|source| CannotWrite { path, source })
+/// Rewrites the files that differ, and writes those that are missing.
+fn update(folder: &Path, templates: &[Template]) -> CommandResult {
+    let unreadable = templates.iter().filter(|template| matches!(template.found(folder), Found::Unreadable));
+    let paths: Vec<_> = unreadable.map(|template| format!("`{}`", template.path)).collect();
+    if !paths.is_empty() {
+        return Err(Failure::new(Ending::Refused, InTheWay { paths }));
+    }
+    for template in templates {
+        match template.found(folder) {
+            Found::TheSame | Found::Unreadable => continue,
+            Found::Nothing => template.write(folder)?,
+            Found::Other(_) => atomic::write(&folder.join(template.path), &template.text)?,
+        }
+        output::write(&format!("wrote {}\n", template.path))?;
+    }
+    Ok(Ending::Done)
+}
+
+/// Shows how the files that are there differ from `templates`.
+fn show_differences(folder: &Path, templates: &[Template]) -> CommandResult {
+    let mut differences = 0;
+    for template in templates {
+        let there = match template.found(folder) {
+            Found::TheSame => continue,
+            Found::Nothing => String::new(),
+            Found::Other(text) => text,
+            Found::Unreadable => {
+                differences += 1;
+                output::write(&format!("{} is no file that can be read\n", template.path))?;
+                continue;
+            }
+        };
+        differences += 1;
+        let difference = TextDiff::from_lines(there.as_str(), template.text.as_ref());
+        let (here, new) = (format!("a/{}", template.path), format!("b/{}", template.path));
+        output::write(&difference.unified_diff().header(&here, &new).to_string())?;
+    }
+    if differences == 0 {
+        output::write("Nothing differs.\n")?;
+    }
+    Ok(Ending::Done)
 }

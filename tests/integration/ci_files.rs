@@ -1,0 +1,313 @@
+//! The CI files that `init` writes: their steps run as they are written, in a folder that is used again, from a
+//! repository without a policy to the second change that is merged.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    init::{init, run},
+    program::Run,
+};
+
+const SYSTEMS: [&str; 4] = ["jenkins", "bamboo", "github", "gitlab"];
+
+/// The YAML documents of a file.
+fn documents(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    let documents = text.split("\n---\n").map(|document| serde_yaml::from_str(document).unwrap());
+    documents.filter(|document: &Value| document.is_object()).collect()
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(|line| line.as_str().unwrap().to_owned()).collect()
+}
+
+/// A shell script of a CI file, and the output of an earlier one that must be there for it to run.
+struct Step {
+    script: String,
+    needs: Option<String>,
+}
+
+impl Step {
+    fn always(script: String) -> Self {
+        Self { script, needs: None }
+    }
+}
+
+/// The steps with a script of a job on GitHub.
+fn of_github(workflow: &Path, jobs: &[&str]) -> Vec<Step> {
+    let workflow = &documents(workflow)[0];
+    let steps = jobs.iter().flat_map(|job| workflow["jobs"][job]["steps"].as_array().unwrap());
+    let step = |step: &Value| {
+        let condition = step["if"].as_str().unwrap_or_default();
+        let needs = condition.strip_prefix("steps.servers.outputs.").map(str::to_owned);
+        Some(Step { script: step["run"].as_str()?.to_owned(), needs })
+    };
+    steps.filter_map(step).collect()
+}
+
+/// The lines `sh '..'` of a Jenkinsfile.
+fn of_jenkins(file: &Path) -> Vec<Step> {
+    let text = fs::read_to_string(file).unwrap();
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("sh '")?.strip_suffix('\''));
+    let needs = |script: &str| script.contains("plan.json") || script.starts_with("cp base/");
+    lines
+        .map(|script| Step { script: script.to_owned(), needs: needs(script).then(|| "planned".to_owned()) })
+        .collect()
+}
+
+fn of_gitlab(file: &Path, jobs: &[&str]) -> Vec<Step> {
+    let document = &documents(file)[0];
+    // The lines of a job are run in one shell.
+    jobs.iter().map(|job| Step::always(strings(&document[job]["script"]).join("\n"))).collect()
+}
+
+fn of_bamboo(file: &Path, plan: usize, jobs: &[&str]) -> Vec<Step> {
+    let document = &documents(file)[plan];
+    let tasks = jobs.iter().flat_map(|job| document[job]["tasks"].as_array().unwrap());
+    tasks.flat_map(|task| strings(&task["script"]["scripts"])).map(Step::always).collect()
+}
+
+/// The steps that a pull request runs, in their order.
+fn of_a_pull_request(system: &str, folder: &Path) -> Vec<Step> {
+    match system {
+        "jenkins" => of_jenkins(&folder.join("ci/pull-request.Jenkinsfile")),
+        "bamboo" => of_bamboo(&folder.join("bamboo-specs/bamboo.yaml"), 0, &["Plan"]),
+        "github" => {
+            of_github(&folder.join(".github/workflows/tokenwarden-pull-request.yml"), &["check", "plan"])
+        }
+        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["check", "plan"]),
+    }
+}
+
+/// The steps that the main branch runs once something is merged, without those that fetch the plan.
+fn of_a_merge(system: &str, folder: &Path) -> Vec<Step> {
+    match system {
+        "jenkins" => {
+            let text = fs::read_to_string(folder.join("ci/main.Jenkinsfile")).unwrap();
+            let before = text.lines().find_map(|line| {
+                line.trim().strip_prefix("def before = sh(script: '")?.split('\'').next().map(str::to_owned)
+            });
+            let told =
+                format!("test -z \"$({})\" || echo planned=true >>\"$GITHUB_OUTPUT\"", before.unwrap());
+            let apply = of_jenkins(&folder.join("ci/main.Jenkinsfile"));
+            let reviewed = apply.into_iter().filter(|step| step.script.contains("apply plan.json"));
+            [Step::always(told)].into_iter().chain(reviewed).collect()
+        }
+        "bamboo" => of_bamboo(&folder.join("bamboo-specs/bamboo.yaml"), 2, &["Plan", "Apply"]),
+        "github" => {
+            let mut steps =
+                of_github(&folder.join(".github/workflows/tokenwarden-main.yml"), &["reviewed", "apply"]);
+            steps.retain(|step| !step.script.contains("gh api"));
+            for step in &mut steps {
+                // These are conditions on what the plan was found by.
+                let is_applied =
+                    step.script.contains("tokenwarden apply") || step.script.contains("applied.md");
+                step.needs = is_applied.then(|| "known".to_owned());
+            }
+            steps
+        }
+        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["servers", "apply"]),
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main"];
+    let run = Run::of(Command::new("git").args(identity).args(arguments).current_dir(folder));
+    assert_eq!(run.code, Some(0), "git {arguments:?}: {}", run.stderr);
+    run.stdout.trim().to_owned()
+}
+
+/// A clone that a runner uses again and again, and where it fetches from.
+struct Runner {
+    system: &'static str,
+    folder: TempDir,
+}
+
+impl Runner {
+    /// Of a repository with nothing but a file to read.
+    fn new(system: &'static str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let origin = folder.path().join("origin");
+        fs::create_dir(&origin).unwrap();
+        git(&origin, &["init", "--quiet"]);
+        fs::write(origin.join("README"), "policies\n").unwrap();
+        let runner = Self { system, folder };
+        runner.commit("the first file");
+        git(runner.folder.path(), &["clone", "--quiet", "origin", "clone"]);
+        runner
+    }
+
+    /// The working copy of whoever writes the policy, where Git fetches from.
+    fn origin(&self) -> PathBuf {
+        self.folder.path().join("origin")
+    }
+
+    fn clone(&self) -> PathBuf {
+        self.folder.path().join("clone")
+    }
+
+    fn commit(&self, message: &str) {
+        git(&self.origin(), &["add", "."]);
+        git(&self.origin(), &["commit", "--quiet", "-m", message]);
+    }
+
+    /// A branch that changes something is proposed, and merged once its steps have run `times`; each of them, and the
+    /// ones of the merge, must succeed. Answers what the steps said of the merge.
+    fn merge(&self, change: impl FnOnce(&Path), times: &[Option<&str>]) -> String {
+        let (origin, clone) = (self.origin(), self.clone());
+        let before = git(&origin, &["rev-parse", "HEAD"]);
+        git(&origin, &["checkout", "--quiet", "-b", "change"]);
+        change(&origin);
+        self.commit("a change");
+        git(&origin, &["checkout", "--quiet", "main"]);
+        for time in times {
+            git(&clone, &["fetch", "--quiet", "origin"]);
+            git(&clone, &["checkout", "--quiet", "--force", "--detach", "origin/change"]);
+            if *time == Some("clean") {
+                git(&clone, &["clean", "--quiet", "-ffdx", "--exclude=.tokenwarden"]);
+            }
+            if self.system != "gitlab" {
+                // The checkout steps of the other ones do this.
+                let _ = fs::remove_dir_all(clone.join("base"));
+                git(&clone, &["clone", "--quiet", origin.to_str().unwrap(), "base"]);
+            }
+            self.run(&of_a_pull_request(self.system, &clone), &before);
+        }
+        git(&origin, &["merge", "--quiet", "--no-ff", "-m", "Pull request #1: a change", "change"]);
+        git(&origin, &["branch", "--quiet", "--delete", "change"]);
+        git(&clone, &["fetch", "--quiet", "origin"]);
+        git(&clone, &["checkout", "--quiet", "--force", "--detach", "origin/main"]);
+        let _ = fs::remove_file(clone.join("first-commit"));
+        self.run(&of_a_merge(self.system, &clone), &before)
+    }
+
+    /// Runs `steps` as they are written, after the main branch was at `before`.
+    fn run(&self, steps: &[Step], before: &str) -> String {
+        let clone = self.clone();
+        let (outputs, summary) = (self.folder.path().join("outputs"), self.folder.path().join("summary"));
+        fs::write(&outputs, "").unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_tokenwarden")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
+        let mut said = String::new();
+        for Step { script, needs } in steps {
+            let has = |key: &String| match self.system {
+                "jenkins" if script.contains("base") => clone.join("base/tokenwarden.yaml").exists(),
+                _ => fs::read_to_string(&outputs).unwrap().contains(&format!("{key}=true")),
+            };
+            if !needs.as_ref().is_none_or(has) {
+                continue;
+            }
+            let mut shell = Command::new("sh");
+            shell.args(["-euc", script]).current_dir(&clone).env("PATH", &path);
+            shell
+                .env("BEFORE", before)
+                .env("CI_COMMIT_BEFORE_SHA", before)
+                .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
+                .env("GITHUB_OUTPUT", &outputs)
+                .env("GITHUB_STEP_SUMMARY", &summary)
+                .env("bamboo_tokenwarden_token_secret", "x");
+            let ran = Run::of(&mut shell);
+            let told = format!("{}: {script}: {}{}", self.system, ran.stdout, ran.stderr);
+            assert_eq!(ran.code, Some(0), "{told}");
+            said += &ran.stdout;
+        }
+        said
+    }
+}
+
+#[test]
+fn from_a_repository_without_a_policy_to_the_second_merge_every_step_succeeds_in_one_folder() {
+    for system in SYSTEMS {
+        let runner = Runner::new(system);
+        let write = |folder: &Path| {
+            let written = init(folder, &["--ci", system]);
+            assert_eq!(written.code, Some(0), "{}", written.stderr);
+        };
+        let first = runner.merge(write, &[None]);
+        // Bamboo shows the plan of the main branch to somebody before it is applied.
+        assert_eq!(first.contains("Converged:"), system == "bamboo", "{system}: {first}");
+
+        let narrow = |folder: &Path| {
+            let policy = folder.join("policy/base.yaml");
+            let edited = fs::read_to_string(&policy).unwrap().replace("max_idle: 90d", "max_idle: 60d");
+            fs::write(&policy, edited).unwrap();
+            // It points the credential elsewhere, which nobody heeds before it is merged.
+            let config = fs::read_to_string(folder.join("tokenwarden.yaml")).unwrap();
+            fs::write(folder.join("tokenwarden.yaml"), config + "# elsewhere\n").unwrap();
+        };
+        let second = runner.merge(narrow, &[None, Some("again"), Some("clean")]);
+        let is_applied = second.contains("Converged:") || second.contains("No changes.");
+        assert!(is_applied, "{system}: {second}");
+        for report in ["plan.html", "plan.junit.xml", "plan.sarif"] {
+            assert!(runner.clone().join(report).exists(), "{system} leaves {report}");
+        }
+        let planned = run(&runner.clone(), &["plan"]);
+        assert!(planned.stdout.starts_with("No changes."), "{system}: {}", planned.stdout);
+    }
+}
+
+#[test]
+fn a_ci_file_hands_over_every_variable_that_the_config_file_names() {
+    for system in SYSTEMS {
+        for (kind, variables, foreign) in [
+            ("gateway", &["TOKENWARDEN_TOKEN"][..], "TOKENWARDEN_MARK_KEY"),
+            ("bitbucket", &["TOKENWARDEN_PASSWORD", "TOKENWARDEN_MARK_KEY"], "TOKENWARDEN_TOKEN"),
+            ("resolution", &["TOKENWARDEN_TOKEN", "TOKENWARDEN_MARK_KEY"], "TOKENWARDEN_PASSWORD"),
+        ] {
+            let folder = TempDir::new().unwrap();
+            let written =
+                init(folder.path(), &["--ci", system, "--target", kind, "--url", "https://example.com"]);
+            assert_eq!(written.code, Some(0), "{}", written.stderr);
+            let config = fs::read_to_string(folder.path().join("tokenwarden.yaml")).unwrap();
+            let files = written.stdout.lines().filter_map(|line| line.strip_prefix("wrote "));
+            let is_of_ci = |path: &&str| {
+                !["policy/", "tests/", "tokenwarden.yaml"].iter().any(|own| path.starts_with(own))
+            };
+            let ci: String = files
+                .filter(is_of_ci)
+                .map(|path| fs::read_to_string(folder.path().join(path)).unwrap())
+                .collect();
+            for variable in variables {
+                assert!(config.contains(&format!("_env: {variable}")), "{kind}: {config}");
+                assert!(ci.contains(variable), "{system}, {kind}: {variable}");
+            }
+            assert!(!config.contains(foreign) && !ci.contains(foreign), "{system}, {kind}: {foreign}");
+        }
+    }
+}
+
+#[test]
+fn no_job_of_a_pull_request_names_the_credential_that_can_write() {
+    for system in SYSTEMS {
+        let folder = TempDir::new().unwrap();
+        assert_eq!(init(folder.path(), &["--ci", system]).code, Some(0));
+        let read = |path: &str| {
+            let text = fs::read_to_string(folder.path().join(path)).unwrap();
+            let code = text.lines().filter(|line| !line.trim_start().starts_with(['#', '/']));
+            code.collect::<Vec<_>>().join("\n")
+        };
+        let of_pull_requests = match system {
+            "jenkins" => read("ci/pull-request.Jenkinsfile") + &read("ci/comment.Jenkinsfile"),
+            "bamboo" => {
+                let plans = documents(&folder.path().join("bamboo-specs/bamboo.yaml"));
+                let reading = plans.iter().filter(|plan| plan["plan"]["project-key"] == "TWREAD");
+                reading.map(Value::to_string).collect()
+            }
+            "github" => read(".github/workflows/tokenwarden-pull-request.yml"),
+            _ => {
+                let jobs = &documents(&folder.path().join(".gitlab-ci.yml"))[0];
+                ["check", "plan", "keep"].map(|job| jobs[job].to_string()).concat()
+            }
+        };
+        assert!(of_pull_requests.contains("tokenwarden plan"), "{system}");
+        assert!(of_pull_requests.contains("cp base/tokenwarden.yaml tokenwarden.yaml"), "{system}");
+        assert!(!of_pull_requests.contains("-write"), "{system}");
+    }
+}
