@@ -37,6 +37,8 @@ paths! {
     WHOAMI "whoami";
     /// How tokens of the server behind are restricted.
     RESTRICTIONS "restrictions";
+    /// Tokens of the server itself, where the paths of the app belong to the one behind it.
+    TOKENS "tokens";
     /// The last uses of tokens that the server behind confirmed.
     USES "uses";
     /// What is held of the server behind.

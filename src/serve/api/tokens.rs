@@ -23,6 +23,7 @@ use crate::{
         limits::{self, Asked, LimitBroken, Parent},
     },
     model::{Owner, TokenScope, TokenSecret, UserName},
+    protocol::TOKENS as OWN,
     serve::{
         App,
         problem::Problem,
@@ -54,6 +55,18 @@ const NOT_REVOKED: &[(u16, &str)] = &[
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
+        Endpoint::post::<CreatedToken, _, _>(OWN, "Create a token of this server, also in front of another", create)
+            .body::<CreateToken>()
+            .statuses(&[(400, "The body cannot be read, or asks for more than the limits allow")]),
+        Endpoint::get::<TokenList, _, _>(OWN, "List one's own tokens of this server", list_own).query(&[PAGING]),
+        Endpoint::delete::<bool, _, _>(
+            &format!("{OWN}/{{id}}"),
+            "Revoke a token of this server, and what was made with it",
+            revoke,
+        )
+        .headers(UNDER)
+        .query(&[CHILDREN])
+        .statuses(NOT_REVOKED),
         Endpoint::post::<CreatedToken, _, _>(path!("token"), "Create a token", create)
             .body::<CreateToken>()
             .statuses(&[(400, "The body cannot be read, or asks for more than the limits allow")]),

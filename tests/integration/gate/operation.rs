@@ -47,6 +47,33 @@ async fn a_use_is_recorded_once_the_upstream_confirmed_it_with_where_it_came_fro
 }
 
 #[tokio::test]
+async fn a_token_of_the_gateway_is_made_used_and_revoked_while_it_stands_in_front_of_another_server() {
+    let upstream = Upstream::start().await;
+    let gate = Gate::before(upstream.address).await;
+    let tokens = "/rest/tokenwarden/1/tokens";
+    let body = json!({"tokenScope": 2, "tokenDescription": "WARDEN_TOKEN"});
+    let create = gate.server.with_password("root", Method::POST, tokens).json(&body);
+    let made = answer(create, StatusCode::OK).await;
+    let secret = made["plainTextToken"].as_str().unwrap();
+    let settings = || gate.server.with_token(secret, Method::GET, "/rest/tokenwarden/1/settings");
+    assert_eq!(status(settings()).await, 200);
+    let listed = answer(gate.server.with_password("root", Method::GET, tokens), StatusCode::OK).await;
+    assert_eq!(listed["content"][0]["id"], made["id"]);
+    assert_eq!(upstream.arrived().len(), 0, "it is not a token of the server behind");
+    let by_another = gate.server.with_password("mary", Method::POST, tokens).json(&body);
+    let of_mary = answer(by_another, StatusCode::OK).await["plainTextToken"].as_str().unwrap().to_owned();
+    let read = gate.server.with_token(&of_mary, Method::GET, "/rest/tokenwarden/1/restrictions");
+    assert_eq!(status(read).await, 403, "a token is worth what its owner is");
+    let revoke = gate.server.with_password("root", Method::DELETE, &format!("{tokens}/{}", made["id"]));
+    assert_eq!(status(revoke).await, 200);
+    assert_eq!(status(settings()).await, 401);
+    let of_the_app = "/rest/de.resolution.apitokenauth/latest/user/token";
+    let forwarded = gate.server.with_password("root", Method::POST, of_the_app).json(&body);
+    assert_eq!(status(forwarded).await, 401);
+    assert_eq!(upstream.arrived().len(), 1, "the paths of the app belong to the server behind");
+}
+
+#[tokio::test]
 async fn a_process_stands_in_front_of_another_and_logs_what_it_decided_alone() {
     let (folder_behind, folder) = (folder(), folder());
     let behind = Process::start(&folder_behind);
