@@ -13,7 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use reqwest::{Certificate, Client, Identity};
 use tempfile::TempDir;
 
-use crate::serve_process::{Process, folder};
+use crate::serve_process::{Process, folder, run};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -159,11 +159,10 @@ fn files_of_tls_that_cannot_be_used_end_the_start_with_their_name() {
         let further =
             [&["serve", "--create", "--store", "sqlite:store.db", "--listen", "127.0.0.1:0"], arguments]
                 .concat();
-        let (code, _, told) = crate::serve_process::run(&folder, &further, "");
+        let (code, _, told) = run(&folder, &further, "");
         assert!(code == 1 && told.contains("cannot be used"), "{arguments:?}: {code} {told}");
     }
-    let (code, ..) =
-        crate::serve_process::run(&folder, &["serve", "--store", "sqlite:s", "--tls-min-version", "1.3"], "");
+    let (code, ..) = run(&folder, &["serve", "--store", "sqlite:s", "--tls-min-version", "1.3"], "");
     assert_eq!(code, 64, "without a certificate there is no TLS");
 }
 
@@ -232,4 +231,31 @@ async fn what_is_no_regular_file_stops_neither_the_server_nor_the_next_exchange(
     process.signal("HUP");
     told(&mut process, "the certificate was read again");
     assert!(is_served(&process, &with(&second)).await);
+}
+
+#[tokio::test]
+async fn doctor_finds_a_certificate_that_is_near_its_end_and_is_content_with_one_that_lasts() {
+    for (days, state, words) in
+        [(5, "warning", "its certificate ends on"), (90, "ok", "its certificate lasts until")]
+    {
+        let (folder, authority) = (folder(), authority());
+        certify(&folder, &authority, days);
+        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let process = serve(&folder, &[]);
+        fs::write(folder.path().join("policy.yaml"), "version: 1\npermissions: {use: everyone}\n").unwrap();
+        let config = format!(
+            "version: 1\ntargets:\n  prod:\n    kind: gateway\n    url: https://{}\n    auth: {{ user: root, password_env: \
+             root }}\n    tls_ca: ca.pem\n    policy: [policy.yaml]\n",
+            process.address
+        );
+        fs::write(folder.path().join("tokenwarden.yaml"), config).unwrap();
+        let (code, told, log) = run(&folder, &["doctor", "--format", "json"], "");
+        let report: serde_json::Value =
+            serde_json::from_str(&told).unwrap_or_else(|_| panic!("{code}: {told}{log}"));
+        let checks = report["targets"][0]["checks"].as_array().unwrap();
+        let check =
+            checks.iter().find(|check| check["check"] == "certificate").unwrap_or_else(|| panic!("{told}"));
+        assert_eq!(check["state"], state, "{check}");
+        assert!(check["why"].as_str().unwrap().contains(words), "{check}");
+    }
 }

@@ -145,7 +145,10 @@ pub(in crate::serve) async fn answer(
     let contract = Contract::of(request.uri.path())?;
     let mut seen = Seen::default();
     let mut form = Form::Bare;
-    let judged = judged(app, front, peer, contract, request, &mut form, &mut seen).await;
+    let question = contract.request(request);
+    let path =
+        question.as_ref().map_or("", |(_, target)| target.split('?').next().unwrap_or_default()).to_owned();
+    let judged = judged(app, front, peer, (contract, question), &request.headers, &mut form, &mut seen).await;
     let (mut response, code) = match judged {
         Ok(identity) => (yes(contract, identity), "permit"),
         Err(problem) => {
@@ -161,11 +164,9 @@ pub(in crate::serve) async fn answer(
     }
     let status = response.status();
     front.figures.note(Passage { class: contract.word(), reason: code, status, took: began.elapsed() });
-    let target = contract.request(request).map(|(_, target)| target).unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
     tracing::info!(
         request = id,
-        path = shown(path),
+        path = shown(&path),
         class = contract.word(),
         status = status.as_u16(),
         client = seen.client.map(tracing::field::display),
@@ -190,8 +191,8 @@ async fn judged(
     app: &App,
     front: &Front,
     peer: IpAddr,
-    contract: Contract,
-    request: &Parts,
+    (contract, question): (Contract, Result<(String, String), Problem>),
+    headers: &HeaderMap,
     form: &mut Form,
     seen: &mut Seen,
 ) -> Result<[Option<HeaderValue>; 3], Problem> {
@@ -201,13 +202,12 @@ async fn judged(
         let message = "Questions are not answered to this address.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "authz-peer", message));
     }
-    let headers = &request.headers;
     if let Some(foreign) = contract.foreign().iter().find(|name| headers.contains_key(**name)) {
         return Err(misconfigured(&format!(
             "`{foreign}` is not a header of this endpoint: is it the right one?"
         )));
     }
-    let (method, target) = contract.request(request)?;
+    let (method, target) = question?;
     let class = classify(&method, &target, &front.prefixes);
     if contract != Contract::Nginx {
         *form = Form::of(class.as_ref().ok(), headers);
