@@ -18,7 +18,7 @@ use crate::{
     config::TargetDeclaration,
     model::rails::RailClass,
     plan::Allowed,
-    report::{self, Paint, Run, TargetRun, fleet, outcome},
+    report::{self, Run, TargetRun, View, fleet, outcome},
     run::{
         Ending, Failure,
         apply::Applied,
@@ -40,6 +40,7 @@ use super::{
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
+    view::ViewArgs,
 };
 
 /// Reconcile the targets with the policy: show the plan, ask, apply it, and read back
@@ -57,6 +58,8 @@ pub(super) struct ApplyCommand {
     only: Option<Only>,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 /// How a run that changes something goes.
@@ -119,15 +122,16 @@ impl ApplyCommand {
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
         session::refuse_other_clock("apply", &chosen, global.now)?;
+        let view = &self.view.view(global);
         let Some(file) = &self.plan else {
             return self
                 .run
-                .carry_out(&workspace, &chosen, Manner::of(self.only.into()), global, started)
+                .carry_out(&workspace, &chosen, Manner::of(self.only.into()), view, global, started)
                 .await;
         };
         let saved = Arc::new(reviewed::read(file, self.expect_digest.as_deref(), &global.base())?);
         let chosen = reviewed::targets(&saved, &workspace, &chosen)?;
-        self.run.carry_out(&workspace, &chosen, Manner::reviewed(saved), global, started).await
+        self.run.carry_out(&workspace, &chosen, Manner::reviewed(saved), view, global, started).await
     }
 }
 
@@ -143,6 +147,7 @@ impl RunArgs {
         workspace: &Workspace,
         chosen: &[&TargetDeclaration],
         manner: Manner,
+        view: &View,
         global: &Global,
         started: Instant,
     ) -> CommandResult {
@@ -165,7 +170,7 @@ impl RunArgs {
         let allowed: Allowed = self.allow.iter().copied().collect();
         let run = reports::run_of(workspace, &planned, &allowed, global, started);
         let asks = saved.is_none() && !self.auto_approve;
-        let foretold = self.foretell(&run, asks, global);
+        let foretold = self.foretell(&run, asks, view, global);
         let skew = self.allow_clock_skew;
         plan::show_obstacles(&planned, &allowed, skew);
         let checked = saved
@@ -222,12 +227,12 @@ impl RunArgs {
     /// # Errors
     ///
     /// When a report cannot be written, or standard output although the plan `asks` for a yes.
-    fn foretell(&self, run: &Run<'_>, asks: bool, global: &Global) -> Result<String, Failure> {
+    fn foretell(&self, run: &Run<'_>, asks: bool, view: &View, global: &Global) -> Result<String, Failure> {
         if self.format != Format::Text {
             self.reports.write(run, global)?;
             return self.format.render(run, "", global);
         }
-        let plans = reports::shown_plans(run, global)?;
+        let plans = reports::shown_plans(run, view)?;
         if asks {
             output::write(&plans)?;
         } else {
@@ -265,7 +270,7 @@ async fn ask() -> Result<(), Failure> {
 
 /// What became of each target, for people who read standard output.
 fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failure> {
-    let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+    let paint = output::paint(global);
     let mut shown = String::new();
     for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
         shown.push('\n');
@@ -276,7 +281,7 @@ fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failur
         let all: Vec<_> = applied.iter().map(|one| (&one.outcome, &one.afterwards)).collect();
         fleet::applied(&all, paint, &mut shown)?;
     }
-    Ok(shown)
+    Ok(output::layout().fit(&shown))
 }
 
 /// What became of one target, for reports.

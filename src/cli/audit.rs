@@ -16,7 +16,7 @@ use crate::{
         audit::{AuditAction, AuditEntry, AuditFilter},
         run::RunId,
     },
-    report::{self, Paint},
+    report,
     run::{Ending, Failure, redact, session},
     serve::store::{PageRequest, Store, StoreError, StoreUrl},
     targets::gateway::Gateway,
@@ -161,7 +161,7 @@ impl AuditCommand {
     }
 
     async fn print_all(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> Result<(), Stopped> {
-        let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+        let paint = output::paint(global);
         let mut out = redact::Lines::new(BufWriter::new(io::stdout()));
         let filter = self.filter(now);
         let mut next = Some(0);

@@ -77,7 +77,7 @@ impl DoctorCommand {
         let worst = targets.iter().flat_map(|one| &one.checks).map(|check| check.state).max();
         let report = match self.format {
             Form::Json => serde_json::to_string_pretty(&Report { format_version: "1.0", targets })? + "\n",
-            Form::Text => text(&targets)?,
+            Form::Text => output::layout().fit(&text(&targets)?),
         };
         output::write(&report)?;
         Ok(if worst == Some(State::Failure) { Ending::Error } else { Ending::Done })

@@ -24,6 +24,7 @@ use super::{
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
+    view::ViewArgs,
 };
 
 /// Show what was changed on the targets other than by the policy; exit with 2 if something was
@@ -44,6 +45,8 @@ pub(super) struct DriftCommand {
     baseline: BaselineArgs,
     #[command(flatten)]
     auth_command: AuthCommandFlag,
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 /// Also exit with 2 for these origins.
@@ -92,7 +95,7 @@ impl DriftCommand {
         let allowed = Allowed::new();
         let run = reports::run_of(workspace, planned, &allowed, global, started);
         match self.format {
-            Format::Text => reports::show_plans(&run, global)?,
+            Format::Text => reports::show_plans(&run, &self.view.of_drift(global))?,
             format => output::write(&format.render(&run, "", global)?)?,
         }
         plan::show_obstacles(planned, &allowed, None);

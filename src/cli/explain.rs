@@ -218,7 +218,7 @@ fn show_text<T>(
     global: &Global,
     section: impl Fn(&T, Paint, &mut String) -> std::fmt::Result,
 ) -> Result<(), Failure> {
-    let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
+    let paint = output::paint(global);
     let mut shown = String::new();
     for one in all {
         if !shown.is_empty() {
@@ -226,7 +226,7 @@ fn show_text<T>(
         }
         section(one, paint, &mut shown)?;
     }
-    Ok(output::write(&shown)?)
+    Ok(output::write_text(&shown)?)
 }
 
 /// Whether the config file leaves out some tokens of a target.

@@ -9,10 +9,7 @@ use crate::{
     config::Connection,
     journal::merge,
     model::run::{RecordedRun, RunId},
-    report::{
-        Paint,
-        journal::{self, RunsDocument},
-    },
+    report::journal::{self, RunsDocument},
     run::{Ending, Failure, records, session},
 };
 
@@ -107,13 +104,16 @@ impl Show {
     }
 
     fn show(&self, runs: Vec<RecordedRun>, global: &Global) -> Result<(), Failure> {
-        let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
+        let paint = output::paint(global);
         let mut text = String::new();
         match (self.format, runs.as_slice()) {
             (Form::Json, _) => text = serde_json::to_string_pretty(&RunsDocument::new(runs))? + "\n",
             (Form::Text, [run]) if self.run.is_some() => journal::run(run, paint, &mut text)?,
             (Form::Text, runs) => journal::table(runs, paint, &mut text)?,
         }
-        Ok(output::write(&text)?)
+        Ok(match self.format {
+            Form::Json => output::write(&text),
+            Form::Text => output::write_text(&text),
+        }?)
     }
 }

@@ -50,6 +50,7 @@ mod store;
 mod terminal;
 mod test;
 mod validate;
+mod view;
 
 use crate::run::{Base, Ending};
 pub use exit::{CommandResult, code};
@@ -120,7 +121,7 @@ impl Global {
         Base {
             directory: self.directory.clone(),
             config: self.config().to_owned(),
-            listener: Arc::new(Terminal { color: self.color }),
+            listener: Arc::new(Terminal::new(self.color)),
         }
     }
 

@@ -5,12 +5,12 @@ use std::io::{self, IsTerminal, Write};
 use clap::ValueEnum;
 
 use crate::{
-    report::escape_whole,
+    report::{Layout, Paint, escape_whole},
     run::{Failure, redact::redact},
     world::environment,
 };
 
-use super::ColorChoice;
+use super::{ColorChoice, Global};
 
 /// Form of what a command writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,14 +21,47 @@ pub(super) enum Form {
     Json,
 }
 
-/// Whether to write colour to `stream`: on a terminal, unless `NO_COLOR` is set to something
-/// (<https://no-color.org>).
+/// Whether to write colour to `stream`: on a terminal that has it, unless the environment wants it otherwise
+/// (<https://no-color.org>, <https://bixense.com/clicolors>).
 pub(super) fn colour(choice: ColorChoice, stream: &impl IsTerminal) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => stream.is_terminal() && !environment::is_set("NO_COLOR"),
+        ColorChoice::Auto if environment::is_set("NO_COLOR") => false,
+        ColorChoice::Auto if is_on("CLICOLOR_FORCE").unwrap_or(false) => true,
+        ColorChoice::Auto => is_on("CLICOLOR").unwrap_or(true) && stream.is_terminal() && has_cursor(),
     }
+}
+
+/// Whether the variable `name` is set to something other than 0; `None` when it is not set, or empty.
+fn is_on(name: &str) -> Option<bool> {
+    environment::variable(name).filter(|value| !value.is_empty()).map(|value| value != "0")
+}
+
+/// Whether terminals can do more than print line after line.
+pub(super) fn has_cursor() -> bool {
+    environment::variable("TERM").is_some_and(|term| !matches!(term.as_str(), "" | "dumb"))
+}
+
+/// The colour of standard output.
+pub(super) fn paint(global: &Global) -> Paint {
+    Paint { colour: colour(global.color, &io::stdout()) }
+}
+
+/// The layout of standard output: as wide as `COLUMNS` says, or the terminal.
+pub(super) fn layout() -> Layout {
+    let said = environment::variable("COLUMNS").and_then(|columns| columns.trim().parse().ok());
+    let seen = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
+    said.filter(|columns| *columns > 0).or_else(seen).map_or_else(Layout::default, Layout::of_terminal)
+}
+
+/// Writes `text` for people to standard output, as wide as its [`layout`].
+///
+/// # Errors
+///
+/// When standard output cannot be written.
+pub(super) fn write_text(text: &str) -> io::Result<()> {
+    write(&layout().fit(text))
 }
 
 /// Writes `text` to standard output. A reader that went away, such as `head`, is not an error.
@@ -97,8 +130,12 @@ impl Write for LogLines {
 /// shown as an escape.
 pub(super) fn note(lines: &str) {
     let mut stderr = io::stderr().lock();
+    let width = terminal_size::terminal_size_of(&stderr).map(|(width, _)| usize::from(width.0));
     for line in redact(lines).lines() {
+        let line = escape_whole(line);
+        // Nobody reads a pipe by columns: there a message stays on its line.
+        let line = width.map_or_else(|| line.clone(), |width| Layout::of_terminal(width).fit(&line));
         // Nothing can be said when standard error is gone.
-        let _ = writeln!(stderr, "{}", escape_whole(line));
+        let _ = writeln!(stderr, "{line}");
     }
 }

@@ -32,6 +32,7 @@ use super::{
     reports::{self, Format, Reports},
     run_files::RunFiles,
     runtime,
+    view::ViewArgs,
 };
 
 /// Show what would change to make the targets comply, as a dry run
@@ -58,6 +59,8 @@ pub(super) struct PlanCommand {
     reports: Reports,
     #[command(flatten)]
     auth_command: AuthCommandFlag,
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 impl PlanCommand {
@@ -111,7 +114,7 @@ impl PlanCommand {
         let run = reports::run_of(workspace, planned, &allowed, global, started);
         let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
-            Format::Text if !to_stdout => reports::show_plans(&run, global)?,
+            Format::Text if !to_stdout => reports::show_plans(&run, &self.view.view(global))?,
             _ if to_stdout => output::write(&Format::Json.render(&run, "", global)?)?,
             format => output::write(&format.render(&run, "", global)?)?,
         }

@@ -16,7 +16,7 @@ use crate::{
     model::Why,
     plan::Allowed,
     report::{
-        Paint, Run, TargetRun, fleet, html, junit, markdown, metrics, outcome, owners,
+        Paint, Run, TargetRun, View, fleet, html, junit, markdown, metrics, outcome, owners,
         sarif::{self, Files},
         text,
     },
@@ -94,7 +94,7 @@ fn sarif_of(run: &Run<'_>, global: &Global) -> String {
 
 /// The plans of a run and what became of them, for people.
 fn plain(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
-    let mut shown = plans(run, paint)?;
+    let mut shown = plans(run, &View::whole(paint))?;
     for target in &run.targets {
         if let Some(applied) = target.applied.filter(|applied| !applied.outcome.changes.is_empty()) {
             shown.push('\n');
@@ -104,36 +104,35 @@ fn plain(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
     Ok(shown)
 }
 
-fn plans(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
+fn plans(run: &Run<'_>, view: &View) -> Result<String, std::fmt::Error> {
     let mut shown = String::new();
     for (_, plan) in run.planned() {
         if !shown.is_empty() {
             shown.push('\n');
         }
-        text::plan(plan, paint, &mut shown)?;
+        text::shown(plan, view, &mut shown)?;
     }
     let plans: Vec<_> = run.planned().map(|(_, plan)| plan).collect();
-    fleet::planned(&plans, run.unread().count(), paint, &mut shown)?;
+    fleet::planned(&plans, run.unread().count(), view.paint, &mut shown)?;
     Ok(shown)
 }
 
-/// Every plan that there is, for people who read standard output.
+/// What `view` shows of every plan that there is, for people who read standard output.
 ///
 /// # Errors
 ///
 /// When it cannot be formatted, which no content makes happen.
-pub(super) fn shown_plans(run: &Run<'_>, global: &Global) -> Result<String, Failure> {
-    let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
-    Ok(plans(run, paint)?)
+pub(super) fn shown_plans(run: &Run<'_>, view: &View) -> Result<String, Failure> {
+    Ok(plans(run, view)?)
 }
 
-/// Writes every plan that there is to standard output, for people.
+/// Writes what `view` shows of every plan that there is to standard output, for people.
 ///
 /// # Errors
 ///
 /// When standard output cannot be written.
-pub(super) fn show_plans(run: &Run<'_>, global: &Global) -> Result<(), Failure> {
-    Ok(output::write(&shown_plans(run, global)?)?)
+pub(super) fn show_plans(run: &Run<'_>, view: &View) -> Result<(), Failure> {
+    Ok(output::write(&shown_plans(run, view)?)?)
 }
 
 /// What planning came to, beyond what is `allowed`, for a run that began at `started`.

@@ -9,10 +9,11 @@ use tracing::Level;
 use crate::{
     model::{Owner, TokenId},
     plan::{Incident, Purpose, Selection},
+    report::{Extent, View},
     run::{Ending, Failure, plan::Manner, session, stop::Hangup},
 };
 
-use super::{CommandResult, Global, apply::RunArgs, files, log, run_files::RunFiles, runtime};
+use super::{CommandResult, Global, apply::RunArgs, files, log, output, run_files::RunFiles, runtime};
 
 /// Revoke tokens after an incident, regardless of the policy and its waivers: show them, ask, and read back
 #[derive(Debug, Args)]
@@ -75,7 +76,8 @@ impl RevokeCommand {
             }
             None => Selection::Tokens(self.token.iter().cloned().collect()),
         };
+        let view = View { extent: Extent::All, ..View::brief(output::paint(global), output::layout()) };
         let purpose = Purpose::Revoke(Incident { tokens, reason: self.reason.clone() });
-        self.run.carry_out(&workspace, &chosen, Manner::of(purpose), global, started).await
+        self.run.carry_out(&workspace, &chosen, Manner::of(purpose), &view, global, started).await
     }
 }

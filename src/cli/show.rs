@@ -10,6 +10,7 @@ use super::{
     CommandResult, Global, log, output,
     reports::{self, Format, Reports},
     run_files::RunFiles,
+    view::ViewArgs,
 };
 use crate::{
     report::Run,
@@ -27,6 +28,8 @@ pub(super) struct ShowCommand {
     format: Format,
     #[command(flatten)]
     reports: Reports,
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 impl ShowCommand {
@@ -47,7 +50,7 @@ impl ShowCommand {
         let run = Run::of_shown(&shown);
         match self.format {
             Format::Json => output::write(saved.text())?,
-            Format::Text => reports::show_plans(&run, global)?,
+            Format::Text => reports::show_plans(&run, &self.view.view(global))?,
             format => output::write(&format.render(&run, "", global)?)?,
         }
         for target in &run.targets {

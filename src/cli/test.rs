@@ -23,7 +23,7 @@ use crate::{
         self, CaseResult, TestRun,
         file::{self, Case, TestFile},
     },
-    report::{Paint, test_json::TestReportDocument, test_junit, test_text},
+    report::{test_json::TestReportDocument, test_junit, test_text},
     run::{
         Ending, Failure, Listener,
         reading::read_regular,
@@ -118,10 +118,10 @@ impl Test {
     fn show(&self, run: &TestRun, global: &Global) -> Result<(), Failure> {
         let text = match self.format {
             Format::Text => {
-                let paint = Paint { colour: output::colour(global.color, &io::stdout()) };
+                let paint = output::paint(global);
                 let mut text = String::new();
                 test_text::run(run, paint, &mut text)?;
-                text
+                output::layout().fit(&text)
             }
             Format::Json => serde_json::to_string_pretty(&TestReportDocument::from(run))? + "\n",
             Format::Junit => test_junit::report(run)?,
@@ -193,7 +193,7 @@ fn read(paths: &[TestPath], targets: &[&str], global: &Global) -> Result<(Vec<Te
             Err(problem) => diagnostics.push(problem.at(&Span::of_file(shown), "", shown)),
         }
     }
-    Terminal { color: global.color }.mistakes(&diagnostics, &sources);
+    Terminal::new(global.color).mistakes(&diagnostics, &sources);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, paths.len())) } else { Ok((files, sources)) }
 }
 
@@ -244,7 +244,7 @@ fn check_words(tested: &[(&TestFile, &Policy)], sources: &Sources, global: &Glob
     for (file, policy) in tested {
         diagnostics.append(policy_tests::check(file, policy));
     }
-    Terminal { color: global.color }.mistakes(&diagnostics, sources);
+    Terminal::new(global.color).mistakes(&diagnostics, sources);
     if diagnostics.have_errors() { Err(invalid(&diagnostics, tested.len())) } else { Ok(()) }
 }
 

@@ -12,12 +12,19 @@ use super::{Census, Coverage, InventoryReader, Overview, Pace, People, ReadError
 pub struct Dated<'a, R> {
     reader: &'a R,
     latest: &'a (dyn Fn() -> Option<Timestamp> + Sync),
+    seen: &'a (dyn Fn() + Sync),
 }
 
 impl<'a, R> Dated<'a, R> {
     /// What `reader` reads; `latest` tells at any time how late it may be on the target, UTC.
     pub fn new(reader: &'a R, latest: &'a (dyn Fn() -> Option<Timestamp> + Sync)) -> Self {
-        Self { reader, latest }
+        Self { reader, latest, seen: &|| {} }
+    }
+
+    /// The same, which calls `seen` for every token that it reads.
+    #[must_use]
+    pub fn telling(self, seen: &'a (dyn Fn() + Sync)) -> Self {
+        Self { seen, ..self }
     }
 }
 
@@ -35,7 +42,11 @@ impl<R: InventoryReader> InventoryReader for Dated<'_, R> {
     }
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
-        self.reader.tokens(each).await
+        let mut told = |token| {
+            (self.seen)();
+            each(token);
+        };
+        self.reader.tokens(&mut told).await
     }
 
     async fn tokens_of(
@@ -43,7 +54,11 @@ impl<R: InventoryReader> InventoryReader for Dated<'_, R> {
         owners: &BTreeSet<Owner>,
         each: &mut (dyn FnMut(Token) + Send),
     ) -> Result<Coverage, ReadError> {
-        self.reader.tokens_of(owners, each).await
+        let mut told = |token| {
+            (self.seen)();
+            each(token);
+        };
+        self.reader.tokens_of(owners, &mut told).await
     }
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {

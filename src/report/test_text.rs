@@ -13,7 +13,7 @@ use crate::{
 use super::{
     Paint,
     escape::{counted, escape_whole},
-    text::PLACE_COLUMN,
+    layout::pad,
 };
 
 /// Writes the result of `run` for a person.
@@ -65,6 +65,9 @@ pub(super) fn subject(subject: &CoverageSubject) -> String {
     }
 }
 
+/// Column at which the line of the policy stands.
+const PLACE_COLUMN: usize = 68;
+
 fn failure(result: &CaseResult, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let name = paint.strong(&escape_whole(&result.name));
     writeln!(out, "{} {name} ({})", paint.removed("failed:"), escape_whole(&result.place.to_string()))?;
@@ -102,6 +105,5 @@ fn not_exercised(coverage: &Coverage, paint: Paint, out: &mut impl Write) -> fmt
 
 fn placed(text: &str, place: Option<&Place>, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let Some(place) = place else { return writeln!(out, "{text}") };
-    let width = PLACE_COLUMN - 1;
-    writeln!(out, "{text:<width$} {}", paint.faint(&escape_whole(&place.to_string())))
+    writeln!(out, "{} {}", pad(text, PLACE_COLUMN - 1), paint.faint(&escape_whole(&place.to_string())))
 }

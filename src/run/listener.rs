@@ -15,12 +15,15 @@ pub trait Listener: Send + Sync {
     /// What `target` failed for, while the run goes on.
     fn failure(&self, failure: &Failure, target: &str);
 
+    /// `target` is being read. What is answered is told of each token, and is dropped after the last one.
+    fn reading(&self, target: &str) -> Box<dyn Progress>;
+
     /// So many changes of `target` begin. What is answered is told of each, and is dropped after the last one.
     fn progress(&self, target: &str, changes: usize) -> Box<dyn Progress>;
 }
 
-/// How far the changes of a target are.
+/// How far the reading or the changing of a target is.
 pub trait Progress: Send + Sync {
-    /// One more was tried.
+    /// One more was read or tried.
     fn advance(&self);
 }

@@ -269,7 +269,9 @@ async fn plan_held(
     let since = since.map(|since| since.min(now));
     let (baseline, saved) = (manner.baseline(index, policy, since), manner.saved.as_deref());
     let latest = || session.latest_date();
-    let reader = Dated::new(&session.target, &latest);
+    let progress = session.listener.reading(&declaration.name);
+    let seen = || progress.advance();
+    let reader = Dated::new(&session.target, &latest).telling(&seen);
     let (plan, reviewed) =
         Box::pin(plan_one(&manner.purpose, baseline.as_ref(), saved, &terms, &reader)).await?;
     Ok((history, plan, reviewed))

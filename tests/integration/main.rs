@@ -96,6 +96,7 @@ mod store;
 mod store_life;
 mod support;
 mod tables;
+mod terminal;
 mod throttle;
 mod tls;
 mod tokens;
