@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::{
-    Credentials, Decision, GitRequest, Held, Operation, Origin, Reason, Request, TokenOwner, decide,
+    Credentials, Decision, GitRequest, Held, Operation, Reason, Request, TokenOwner, cells::origin, decide,
 };
 use crate::model::{
     ClientAddressSource, Permission, Question, Restriction, Scope, SettingKey, Settings, TokenId, TokenScope,
@@ -28,13 +28,9 @@ pub struct Answer {
 /// password.
 #[must_use]
 pub fn answer(settings: &Settings, sender: &TokenOwner, question: &Question) -> Answer {
-    let header_lines = match &settings.client_address {
-        ClientAddressSource::Peer => Vec::new(),
-        ClientAddressSource::Header { name, .. } => lines_of(name.as_str(), &question.headers),
-    };
     let (path, query) = question.path.split_once('?').unwrap_or((&question.path, ""));
     let request = Request {
-        origin: Origin::Connection { peer: question.from, header_lines },
+        origin: origin(question.from, &question.headers, &settings.client_address),
         method: &question.method,
         path,
         credentials: credentials(sender, question.token),
@@ -61,11 +57,6 @@ fn entering(method: &str, path: &str, query: &str) -> Operation {
     let service = query.split('&').find_map(|pair| pair.strip_prefix("service="));
     let request = GitRequest::of(method, &segments, service);
     request.map_or(Operation::Enter, |request| Operation::Git { needs: request.needs() })
-}
-
-fn lines_of(header: &str, headers: &[(String, String)]) -> Vec<String> {
-    let named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
-    named.map(|(_, value)| value.clone()).collect()
 }
 
 fn credentials(sender: &TokenOwner, token: Option<Scope>) -> Credentials {

@@ -9,6 +9,7 @@
 //! [`admit`], then [`looks_at_password`], then [`decide`], which covers both.
 
 mod answer;
+pub mod cells;
 mod client_address;
 mod decision;
 mod git;

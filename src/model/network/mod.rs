@@ -1,8 +1,10 @@
 //! Exact sets of addresses: `10.0.0.0/9` and `10.128.0.0/9` are `10.0.0.0/8`. Which request came from
 //! where is the subject of `access`.
 
+mod partition;
 mod written;
 
+pub use partition::partition;
 pub use written::{BadRange, LeadingZero, address};
 
 use std::{
@@ -127,7 +129,7 @@ impl AddressSet {
     /// The addresses of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        self.iter_ranges().chain(other.iter_ranges()).collect()
+        self.ranges().chain(other.ranges()).collect()
     }
 
     /// The addresses of `self` that are not in `other`.
@@ -154,7 +156,7 @@ impl AddressSet {
     /// The fewest networks that hold exactly these addresses, IPv4 first, ascending.
     #[must_use]
     pub fn networks(&self) -> Vec<IpNet> {
-        self.iter_ranges().flat_map(AddressRange::networks).collect()
+        self.ranges().flat_map(AddressRange::networks).collect()
     }
 
     /// The addresses in the way people like to read them: as networks, or with both ends where that
@@ -168,10 +170,11 @@ impl AddressSet {
                 .collect(),
             _ => vec![range],
         };
-        self.iter_ranges().flat_map(as_people_read).collect()
+        self.ranges().flat_map(as_people_read).collect()
     }
 
-    fn iter_ranges(&self) -> impl Iterator<Item = AddressRange> {
+    /// Its addresses in as few ranges as can be, IPv4 first, ascending.
+    pub fn ranges(&self) -> impl Iterator<Item = AddressRange> {
         let v4 = self.v4.iter().filter_map(|&(first, last)| {
             let v4 = |number: u128| Some(IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(number).ok()?)));
             Some(AddressRange { first: v4(first)?, last: v4(last)? })
@@ -291,6 +294,12 @@ impl AddressRange {
     #[must_use]
     pub fn last(self) -> IpAddr {
         self.last
+    }
+
+    /// How many addresses it holds; `u128::MAX` means that many or more.
+    #[must_use]
+    pub fn count(self) -> u128 {
+        AddressSet::from_iter([self]).count()
     }
 
     /// The fewest networks that hold exactly this range, ascending.
