@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The modules below are in the order of the data. The pure ones know no clock, no file, no socket and no
-//! environment: [`model`], [`yaml`], [`policy`], [`config`], [`inventory`], [`access`], [`compliance`], [`plan`],
+//! environment: [`model`], [`yaml`], [`policy`], [`config`], [`inventory`], [`access`], [`compliance`], [`compare`], [`plan`],
 //! [`policy_tests`], [`apply`], [`saved`], [`report`], [`protocol`]. The others: [`world`] (clock, environment, files of others),
 //! [`journal`] (what runs did, on disk), [`http`] (one client), [`targets`] (we call out), [`review`] (we publish),
 //! [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`] (a person calls us). Who may use whom is held
@@ -60,6 +60,8 @@ pub mod inventory;
 pub mod access;
 
 pub mod compliance;
+
+pub mod compare;
 
 pub mod plan;
 

@@ -22,8 +22,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("inventory", &["model"]),
     ("access", &["model"]),
     ("compliance", &["model", "yaml", "policy", "inventory"]),
+    ("compare", &["model", "yaml", "policy", "inventory", "access", "compliance"]),
     ("plan", &["model", "yaml", "compliance", "policy", "inventory", "access"]),
-    ("policy_tests", &["model", "yaml", "policy", "inventory", "access", "compliance", "plan"]),
+    ("policy_tests", &["model", "yaml", "policy", "inventory", "access", "compliance", "compare", "plan"]),
     ("apply", &["model", "plan", "inventory"]),
     ("world", &[]),
     ("journal", &["model", "plan", "apply", "world"]),
@@ -37,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "inventory",
             "access",
             "compliance",
+            "compare",
             "plan",
             "policy_tests",
             "apply",
@@ -56,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "policy",
             "config",
             "inventory",
+            "compare",
             "plan",
             "apply",
             "journal",
@@ -78,6 +81,7 @@ const PURE: &[&str] = &[
     "inventory",
     "access",
     "compliance",
+    "compare",
     "plan",
     "policy_tests",
     "apply",
@@ -244,7 +248,7 @@ fn a_pure_part_that_touches_the_world_is_found_and_its_unit_tests_may() {
 
 #[test]
 fn nothing_that_plans_can_reach_a_writer() {
-    for part in ["policy", "config", "inventory", "access", "compliance", "plan", "policy_tests"] {
+    for part in ["policy", "config", "inventory", "access", "compliance", "compare", "plan", "policy_tests"] {
         for (path, code) in sources_of(part) {
             assert_eq!(named(&code, WRITER), None, "{}", path.display());
         }

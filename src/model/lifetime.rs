@@ -3,11 +3,11 @@
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-use jiff::{SignedDuration, Span, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::network::LeadingZero;
+use super::{Shift, network::LeadingZero};
 
 /// A length of calendar time, at least one hour and at most 100 years: `12h`, `90d`, `2w`, `6mo`, `1y`.
 ///
@@ -82,6 +82,43 @@ impl Period {
     /// Its length, where no calendar is needed to tell it.
     fn exact(self) -> Option<SignedDuration> {
         (self.months == 0).then(|| SignedDuration::from_hours(self.hours.into()))
+    }
+
+    /// What having it as the longest time in the place of `before` lets through or stops: in a year of 365 days `1y` is
+    /// no longer than `365d`, in one of 366 it is.
+    #[must_use]
+    pub fn shift(self, before: Self) -> Shift {
+        let ((least, most), (least_before, most_before)) = (self.lengths(before), before.lengths(self));
+        match (self == before, most <= least_before, least >= most_before) {
+            (true, ..) => Shift::SAME,
+            (_, true, _) => Shift::STRICTER,
+            (_, _, true) => Shift::LOOSER,
+            _ => Shift::MIXED,
+        }
+    }
+
+    /// The least and the most that it is long, in months when `other` is counted in months too, otherwise in hours.
+    fn lengths(self, other: Self) -> (u32, u32) {
+        match (self.months, other.months) {
+            (0, _) => (self.hours, self.hours),
+            (months, 1..) => (months, months),
+            (_, 0) => self.span_of_days().unwrap_or((0, u32::MAX)),
+        }
+    }
+
+    /// The least and the most hours that a number of months is long, over the 400 years after which the calendar
+    /// repeats itself.
+    fn span_of_days(self) -> Option<(u32, u32)> {
+        let months = (2000..2400).flat_map(|year| (1..=12).map(move |month| (year, month)));
+        // From the last days of a month the way is the shortest, since there may be no such day.
+        let days =
+            months.flat_map(|(year, month)| [1, 28, 29, 30, 31].map(|day| Date::new(year, month, day)));
+        let lengths = days.filter_map(|from| {
+            let from = from.ok()?;
+            let days = from.until(from.checked_add(self.span()).ok()?).ok()?.get_days();
+            u32::try_from(days).ok()?.checked_mul(24)
+        });
+        lengths.map(|hours| (hours, hours)).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
     }
 
     fn span(self) -> Span {
@@ -236,6 +273,25 @@ mod tests {
         let january: Timestamp = "2026-01-31T12:00:00Z".parse().unwrap_or_default();
         assert_eq!(period("1mo").after(january).to_string(), "2026-02-28T12:00:00Z");
         assert_eq!(period("1y").before(january).to_string(), "2025-01-31T12:00:00Z");
+    }
+
+    #[test]
+    fn a_year_of_365_days_is_no_longer_than_one_of_the_calendar_and_sometimes_shorter() {
+        for (before, after, shift) in [
+            ("1y", "365d", Shift::STRICTER),
+            ("365d", "1y", Shift::LOOSER),
+            ("366d", "1y", Shift::STRICTER),
+            ("1mo", "30d", Shift::MIXED),
+            ("1mo", "28d", Shift::STRICTER),
+            ("1mo", "31d", Shift::LOOSER),
+            ("12mo", "1y", Shift::SAME),
+            ("6mo", "1y", Shift::LOOSER),
+            ("48h", "2d", Shift::SAME),
+            ("90d", "12h", Shift::STRICTER),
+            ("4y", "1461d", Shift::LOOSER),
+        ] {
+            assert_eq!(period(after).shift(period(before)), shift, "{before} {after}");
+        }
     }
 
     #[test]

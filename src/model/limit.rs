@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Owner, OwnerKind, Pattern, Period, Scope,
+    Owner, OwnerKind, Pattern, Period, Scope, Shift,
     lifetime::PERIOD_PATTERN,
-    limit_value::{LimitReader, LimitText, LimitValue, is_no_narrower},
+    limit_value::{LimitReader, LimitText, LimitValue, is_no_narrower, shift},
     password::wildcard,
     permission::Groups,
 };
@@ -62,7 +62,7 @@ macro_rules! limits {
         }
 
         /// A key of an entry that says what tokens may be.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum LimitKey {
             $(#[doc = concat!("`", stringify!($field), "`.")] $name,)+
         }
@@ -101,6 +101,18 @@ macro_rules! limits {
             pub fn texts(&self) -> impl Iterator<Item = (&'static str, LimitText)> {
                 let texts = [$((stringify!($field), self.$field.as_ref().map(LimitValue::text))),+];
                 texts.into_iter().filter_map(|(key, text)| Some((key, text?)))
+            }
+
+            /// What being under it lets through or stops of tokens that were under `before`, by key.
+            #[must_use]
+            pub fn shifts_from(&self, before: &Self) -> Vec<(LimitKey, Shift)> {
+                vec![$((LimitKey::$name, shift(self.$field.as_ref(), before.$field.as_ref()))),+]
+            }
+
+            /// What it says of tokens at `key`.
+            #[must_use]
+            pub fn text(&self, key: LimitKey) -> Option<LimitText> {
+                match key { $(LimitKey::$name => self.$field.as_ref().map(LimitValue::text),)+ }
             }
 
             /// Whether it is for the same owners as `before`, and admits every token of theirs that `before` does.

@@ -1,6 +1,8 @@
 //! The kinds of values that limits have: how one is written, read, shown and compared.
 
-use super::{Pattern, Period, Scope, lifetime::BadPeriod};
+use std::cmp::Ordering;
+
+use super::{Pattern, Period, Scope, Shift, lifetime::BadPeriod};
 
 /// A value of a limit.
 pub trait LimitValue: Sized {
@@ -24,6 +26,9 @@ pub trait LimitValue: Sized {
 
     /// Whether every token that `before` admits is admitted by this.
     fn admits_all_of(&self, before: &Self) -> bool;
+
+    /// What having this in the place of `before` lets through or stops.
+    fn shift_from(&self, before: &Self) -> Shift;
 }
 
 /// A value of a limit as text.
@@ -56,6 +61,25 @@ pub(super) fn is_no_narrower<T: LimitValue>(now: Option<&T>, before: Option<&T>)
     }
 }
 
+/// What having the limit `now` in the place of `before` lets through or stops; `None` lets everything through.
+pub(super) fn shift<T: LimitValue>(now: Option<&T>, before: Option<&T>) -> Shift {
+    match (now, before) {
+        (None, None) => Shift::SAME,
+        (None, Some(_)) => Shift::LOOSER,
+        (Some(_), None) => Shift::STRICTER,
+        (Some(now), Some(before)) => now.shift_from(before),
+    }
+}
+
+/// What having a most that compares so with the one before lets through or stops.
+fn of_most(order: Ordering) -> Shift {
+    match order {
+        Ordering::Less => Shift::STRICTER,
+        Ordering::Equal => Shift::SAME,
+        Ordering::Greater => Shift::LOOSER,
+    }
+}
+
 impl LimitValue for Scope {
     type Written = Self;
 
@@ -73,6 +97,10 @@ impl LimitValue for Scope {
 
     fn admits_all_of(&self, before: &Self) -> bool {
         self >= before
+    }
+
+    fn shift_from(&self, before: &Self) -> Shift {
+        of_most(self.cmp(before))
     }
 }
 
@@ -94,6 +122,10 @@ impl LimitValue for Period {
 
     fn admits_all_of(&self, before: &Self) -> bool {
         self >= before
+    }
+
+    fn shift_from(&self, before: &Self) -> Shift {
+        self.shift(*before)
     }
 }
 
@@ -119,6 +151,10 @@ impl LimitValue for u32 {
     fn admits_all_of(&self, before: &Self) -> bool {
         self >= before
     }
+
+    fn shift_from(&self, before: &Self) -> Shift {
+        of_most(self.cmp(before))
+    }
 }
 
 impl LimitValue for Pattern {
@@ -139,5 +175,9 @@ impl LimitValue for Pattern {
     /// Nobody can tell which of two patterns matches more.
     fn admits_all_of(&self, before: &Self) -> bool {
         self == before
+    }
+
+    fn shift_from(&self, before: &Self) -> Shift {
+        if self == before { Shift::SAME } else { Shift::UNPROVED }
     }
 }

@@ -58,6 +58,13 @@ impl Expression {
         &self.text
     }
 
+    /// Whether it means the same as `other` because it has the same parts in the same order, whatever the blanks and
+    /// brackets.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.text == other.text || self.tree.expr == other.tree.expr
+    }
+
     /// The groups whose members it asks for.
     #[must_use]
     pub fn groups(&self) -> &BTreeSet<GroupName> {

@@ -1,0 +1,186 @@
+//! What two whole policies permit differently.
+
+use jiff::Timestamp;
+
+use crate::{
+    model::{
+        AllowedNetworks, ClientAddressSource, Holders, LimitKey, PasswordAuthentication, SettingKey,
+        Settings, Shift, settings::Permissions,
+    },
+    policy::{LimitEntry, Policy},
+    yaml::Place,
+};
+
+use super::{
+    limits::{LimitChange, limit_changes},
+    requests::{Everybody, RequestChange, request_changes},
+    tokens::{ActionChange, OwnRuleChange, WaiverChange, action_changes, own_rule_changes, waiver_changes},
+};
+
+/// Everything that one policy permits and another one does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Each difference: of requests first, then of limits, of what is done about tokens, and what is not known.
+    pub differences: Vec<Difference>,
+    /// The people there can be, in whose terms regions of requests are told.
+    pub people: Everybody,
+    /// The settings that requests were decided on, before and after, where they differ.
+    pub settings: Option<Box<(Settings, Settings)>>,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What it lets through or stops.
+    pub shift: Shift,
+    /// What it is.
+    pub subject: Subject,
+    /// The line of the new policy that says so; of the old one where the new one has none.
+    pub place: Option<Place>,
+}
+
+/// What a difference is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Requests that are decided on differently.
+    Requests(RequestChange),
+    /// A limit.
+    Limit(LimitChange),
+    /// What happens on the findings of a rule.
+    Action(ActionChange),
+    /// An own rule.
+    OwnRule(OwnRuleChange),
+    /// A waiver.
+    Waiver(WaiverChange),
+    /// A setting that only one side manages: the server keeps what it has on the other one.
+    Unmanaged {
+        /// The setting.
+        key: SettingKey,
+        /// Whether the new policy is the one that does not manage it.
+        now: bool,
+    },
+    /// A setting whose values are too many to compare.
+    TooMuch(SettingKey),
+}
+
+impl Comparison {
+    /// What all differences come to together.
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        self.differences.iter().map(|difference| difference.shift).collect()
+    }
+
+    /// How many differences let something through, and how many stop something; one may do both.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let count = |is: fn(Shift) -> bool| self.differences.iter().filter(|one| is(one.shift)).count();
+        (count(|shift| shift.looser), count(|shift| shift.stricter))
+    }
+}
+
+/// What `after` permits and `before` does not, and the reverse. Settings that neither manages are those of `server`;
+/// without one they are as open as can be, so that they hide nothing. Waivers are looked at as of `now`.
+#[must_use]
+pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: Timestamp) -> Comparison {
+    let mut differences = Vec::new();
+    let (mut was, mut is) = (server.map_or_else(open, Clone::clone), server.map_or_else(open, Clone::clone));
+    for key in SettingKey::ALL {
+        let (old, new) = (before.wanted(key), after.wanted(key));
+        if server.is_none() && old.is_some() != new.is_some() {
+            let place = new.as_ref().or(old.as_ref()).map(|set| set.place.clone());
+            let subject = Subject::Unmanaged { key, now: new.is_none() };
+            differences.push(Difference { shift: Shift::UNPROVED, subject, place });
+            // What the other side has is not known: the setting is left out.
+            continue;
+        }
+        if let Some(set) = old {
+            was.set(set.value);
+        }
+        if let Some(set) = new {
+            is.set(set.value);
+        }
+    }
+    let place_of = |key: SettingKey| after.wanted(key).or(before.wanted(key)).map(|set| set.place);
+
+    let mut people = Everybody::default();
+    let mut found = Vec::new();
+    match request_changes(&was, &is) {
+        Ok(requests) => {
+            people = requests.people;
+            found.extend(requests.changes.into_iter().map(|change| Difference {
+                shift: change.shift,
+                place: change.key.and_then(place_of),
+                subject: Subject::Requests(change),
+            }));
+        }
+        Err(_) => found.push(Difference {
+            shift: Shift::UNPROVED,
+            subject: Subject::TooMuch(SettingKey::PasswordAuthentication),
+            place: place_of(SettingKey::PasswordAuthentication),
+        }),
+    }
+    found.extend(of_limits(before, after));
+    found.extend(action_changes(before, after).into_iter().map(|change| Difference {
+        shift: change.shift,
+        place: [after, before].iter().find_map(|policy| policy.enforcement.place_of(&change.rule)).cloned(),
+        subject: Subject::Action(change),
+    }));
+    found.extend(own_rule_changes(before, after).into_iter().map(|change| {
+        let mut own = after.rules.iter().chain(&before.rules);
+        let place = own.find(|own| own.name == change.name).map(|own| own.place.clone());
+        Difference { shift: change.shift, place, subject: Subject::OwnRule(change) }
+    }));
+    found.extend(waiver_changes(before, after, now).into_iter().map(|change| Difference {
+        shift: change.shift,
+        place: Some(change.place.clone()),
+        subject: Subject::Waiver(change),
+    }));
+    found.append(&mut differences);
+    let settings = (was != is).then(|| Box::new((was, is)));
+    Comparison { differences: found, people, settings }
+}
+
+/// What limits say differently: nothing that they say counts where a setting is not managed on one side, which is said
+/// elsewhere.
+fn of_limits(before: &Policy, after: &Policy) -> Vec<Difference> {
+    let entries = |policy: &Policy| policy.limits.get().map(|limits| limits.value.clone());
+    let (Some(old), Some(new)) = (entries(before), entries(after)) else { return Vec::new() };
+    let place_of = |change: &LimitChange| {
+        let at = |entries: &[LimitEntry], index: Option<usize>, key: LimitKey| {
+            Some(entries.get(index?)?.place_of(key.key()).clone())
+        };
+        let (now, then) = change.entries;
+        at(&new, now, change.key).or_else(|| at(&old, then, change.key))
+    };
+    match limit_changes(&old, &new) {
+        Some(changes) => changes
+            .into_iter()
+            .map(|change| Difference {
+                shift: change.shift,
+                place: place_of(&change),
+                subject: Subject::Limit(change),
+            })
+            .collect(),
+        None => vec![Difference {
+            shift: Shift::UNPROVED,
+            subject: Subject::TooMuch(SettingKey::Limits),
+            place: after.limits.get().map(|limits| limits.place.clone()),
+        }],
+    }
+}
+
+/// Settings that refuse nothing that a setting can refuse.
+fn open() -> Settings {
+    Settings {
+        permissions: Permissions {
+            use_tokens: Holders::Everyone,
+            create: Holders::Everyone,
+            create_read_write: Holders::Everyone,
+            manage_others: Holders::Everyone,
+        },
+        networks: AllowedNetworks::Anywhere,
+        client_address: ClientAddressSource::Peer,
+        password_authentication: PasswordAuthentication::Allowed,
+        limits: Vec::new(),
+    }
+}

@@ -1,0 +1,176 @@
+//! Requests of one kind that two policies decide on differently: a product of places, people, credentials and wants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    access::cells::{Ask, CallerKey, LooksAt, Sender, Want},
+    model::AddressSet,
+};
+
+/// What comes along with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum With {
+    /// A person's token.
+    Token,
+    /// A token of a project or repository.
+    ProjectToken,
+    /// A password.
+    Password,
+    /// What the server behind a gateway verifies.
+    Passed,
+    /// Nothing, or nothing that makes a difference.
+    Nothing,
+}
+
+/// People by what they hold, and whether they are administrators: `holds` of
+/// [`GroupClass`](crate::access::cells::GroupClass), and beside it the bit of administrators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeopleSet([u64; 8]);
+
+impl PeopleSet {
+    /// The people for whom `is_one` holds, by what they hold and whether they are administrators.
+    pub(super) fn of(people: impl IntoIterator<Item = (u8, bool)>) -> Self {
+        let mut set = Self::default();
+        for (holds, administrator) in people {
+            let index = usize::from(holds) | usize::from(administrator) << 8;
+            if let Some(word) = set.0.get_mut(index / 64) {
+                *word |= 1 << (index % 64);
+            }
+        }
+        set
+    }
+
+    /// Whether it has those who hold `holds`.
+    #[must_use]
+    pub fn has(&self, holds: u8, administrator: bool) -> bool {
+        let index = usize::from(holds) | usize::from(administrator) << 8;
+        self.0.get(index / 64).is_some_and(|word| word & 1 << (index % 64) != 0)
+    }
+
+    fn and(self, other: Self) -> Self {
+        let mut both = self;
+        both.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
+        both
+    }
+
+    /// How many kinds of people it has.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Whether it has nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Requests that differ in nothing that matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Where they come from, by the number of the cell.
+    pub origins: BTreeSet<usize>,
+    /// The addresses of their clients, where both sides find those alike.
+    pub clients: Option<AddressSet>,
+    /// Who sends them, for what a person sends; nobody where no person is known.
+    pub people: PeopleSet,
+    /// What comes along.
+    pub with: BTreeSet<With>,
+    /// What they want.
+    pub wants: BTreeSet<Want>,
+    /// One of them.
+    pub example: Ask,
+}
+
+impl Region {
+    /// How much it holds, for showing the largest first.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let people = usize::try_from(self.people.len().max(1)).unwrap_or(1);
+        self.origins.len() * people * self.with.len() * self.wants.len()
+    }
+}
+
+/// What a cell is as a region: who is in it of the people that there can be, with what and for what; `None` for those of
+/// which no two settings think differently.
+pub(super) fn sent(sender: Sender, ask: &Ask, people: &[(u8, bool)]) -> Option<(PeopleSet, With, Want)> {
+    let looks_at = LooksAt::of(&ask.operation);
+    let like = |caller: Option<CallerKey>, uses: Option<u8>| match caller {
+        None => PeopleSet::default(),
+        Some(caller) => PeopleSet::of(people.iter().copied().filter(|(holds, administrator)| {
+            holds & looks_at.everywhere() == caller.holds
+                && (!looks_at.administrator || *administrator == caller.administrator)
+                && uses.is_none_or(|uses| (holds & 1) | (holds >> 3 & 2) == uses)
+        })),
+    };
+    match sender {
+        Sender::Open => Some((PeopleSet::default(), With::Nothing, Want::ReadOpen)),
+        Sender::Token { usable, want, caller } => {
+            let with = if caller.is_some() { With::Token } else { With::ProjectToken };
+            Some((like(caller, Some(usable)), with, want))
+        }
+        Sender::Password { counts: _, want, caller } => {
+            Some((like(Some(caller), None), With::Password, want))
+        }
+        Sender::Passed { counts: _, want, caller } => Some((like(caller, None), With::Passed, want)),
+        Sender::Nobody
+        | Sender::Invalid
+        | Sender::NoPassword
+        | Sender::Ended(_)
+        | Sender::NoUse
+        | Sender::TooShort { .. }
+        | Sender::Operator(_) => None,
+    }
+}
+
+/// The regions of `cells` joined as far as they differ in one respect only, the largest first.
+pub(super) fn joined(cells: Vec<Region>) -> Vec<Region> {
+    let regions = join_by(
+        cells,
+        |region| (region.origins.clone(), region.with.clone(), region.wants.clone()),
+        |all, one| all.people = all.people.and(one.people),
+    );
+    let regions = join_by(
+        regions,
+        |region| (region.origins.clone(), region.with.clone(), region.people),
+        |all, one| all.wants.extend(&one.wants),
+    );
+    let regions = join_by(
+        regions,
+        |region| (region.origins.clone(), region.wants.clone(), region.people),
+        |all, one| all.with.extend(&one.with),
+    );
+    let mut regions = join_by(
+        regions,
+        |region| (region.with.clone(), region.wants.clone(), region.people),
+        |all, one| {
+            all.origins.extend(&one.origins);
+            all.clients = match (all.clients.take(), &one.clients) {
+                (Some(all), Some(one)) => Some(all.union(one)),
+                _ => None,
+            };
+        },
+    );
+    regions.sort_by_key(|region| std::cmp::Reverse(region.size()));
+    regions
+}
+
+/// Joins the regions with the same `key`; the example of the first one stays.
+fn join_by<K: Ord>(
+    regions: Vec<Region>,
+    key: impl Fn(&Region) -> K,
+    join: impl Fn(&mut Region, &Region),
+) -> Vec<Region> {
+    let mut order: Vec<Region> = Vec::new();
+    let mut known: BTreeMap<K, usize> = BTreeMap::new();
+    for region in regions {
+        if let Some(all) = known.get(&key(&region)).and_then(|index| order.get_mut(*index)) {
+            join(all, &region);
+        } else {
+            known.insert(key(&region), order.len());
+            order.push(region);
+        }
+    }
+    order
+}
