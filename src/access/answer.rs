@@ -24,19 +24,26 @@ pub struct Answer {
     pub rests_on: Vec<SettingKey>,
 }
 
-/// What a server with `settings` would answer to `question` from `sender`. Projects and repositories have no
-/// password.
+/// What a server with `settings` would answer to `question` from `sender`, about a token for `owner`, when it is about one
+/// for somebody else whom the directory knows. Projects and repositories have no password.
 #[must_use]
-pub fn answer(settings: &Settings, sender: &TokenOwner, question: &Question) -> Answer {
+pub fn answer(
+    settings: &Settings,
+    sender: &TokenOwner,
+    owner: Option<&TokenOwner>,
+    question: &Question,
+) -> Answer {
     let (path, query) = question.path.split_once('?').unwrap_or((&question.path, ""));
     let request = Request {
         origin: origin(question.from, &question.headers, &settings.client_address),
         method: &question.method,
         path,
         credentials: credentials(sender, question.token),
-        operation: question
-            .creates
-            .map_or_else(|| entering(&question.method, path, query), |scope| Operation::CreateOwn { scope }),
+        operation: match (question.creates, &question.creates_for) {
+            (None, _) => entering(&question.method, path, query),
+            (Some(scope), None) => Operation::CreateOwn { scope },
+            (Some(scope), Some(_)) => Operation::CreateFor { owner: owner.cloned(), scope },
+        },
         // The token never expires.
         at: Timestamp::MIN,
     };
@@ -84,12 +91,14 @@ fn rests_on(question: &Question, denied: Option<Reason>, settings: &Settings) ->
                 None => SettingKey::PasswordAuthentication,
                 Some(_) => SettingKey::Permission(Permission::Use),
             };
-            let creates: &[Permission] = match question.creates {
-                None => &[],
-                Some(Scope::ReadOnly) => &[Permission::Create],
-                Some(Scope::ReadWrite) => &[Permission::Create, Permission::CreateReadWrite],
-            };
-            let creates = creates.iter().copied().map(SettingKey::Permission);
+            let creates = question.creates.map(|scope| {
+                let may = match question.creates_for {
+                    None => Permission::Create,
+                    Some(_) => Permission::ManageOthers,
+                };
+                [Some(may), (scope == Scope::ReadWrite).then_some(Permission::CreateReadWrite)]
+            });
+            let creates = creates.into_iter().flatten().flatten().map(SettingKey::Permission);
             client.into_iter().chain([SettingKey::Networks, credential]).chain(creates).collect()
         }
     }
@@ -112,6 +121,8 @@ mod tests {
             from: [192, 0, 2, 7].into(),
             headers: Vec::new(),
             creates: Some(Scope::ReadWrite),
+            creates_for: None,
+            groups: None,
         }
     }
 
@@ -125,7 +136,7 @@ mod tests {
         let project = TokenOwner::Project("PLAT".to_owned());
         let denied = |token| {
             let question = Question { token, creates: None, ..question() };
-            answer(&settings, &project, &question).denied
+            answer(&settings, &project, None, &question).denied
         };
         assert_eq!(denied(None), Some(Reason::InvalidCredentials));
         assert_eq!(denied(Some(Scope::ReadWrite)), None);
@@ -139,7 +150,7 @@ mod tests {
             let (method, path) = (method.to_owned(), format!("/scm/PLAT/app.git/{path}"));
             let question =
                 Question { token: Some(Scope::ReadOnly), method, path, creates: None, ..question() };
-            answer(&settings, &sender(), &question).denied
+            answer(&settings, &sender(), None, &question).denied
         };
         for (method, path) in [
             ("GET", "info/refs?service=git-upload-pack"),
@@ -187,12 +198,12 @@ mod tests {
             }),
         ];
         for (key, question, close) in refusals {
-            let before = answer(&open, &sender(), question);
+            let before = answer(&open, &sender(), None, question);
             assert_eq!(before.denied, None, "{key:?}");
             assert!(before.rests_on.contains(&key), "{key:?} lets it pass");
             let mut closed = open.clone();
             close(&mut closed);
-            let after = answer(&closed, &sender(), question);
+            let after = answer(&closed, &sender(), None, question);
             assert_eq!((after.denied.is_some(), after.rests_on), (true, vec![key]));
         }
     }

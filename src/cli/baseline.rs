@@ -20,7 +20,7 @@ use super::{Global, files, output, revision::Revision, run_files::RunFiles};
 /// What a plan is compared with, so that each change can say where it comes from.
 #[derive(Debug, Args)]
 pub(super) struct BaselineArgs {
-    /// Tell for each change whether the policy already asked for it at this Git revision
+    /// Compare with the policy at this Git revision, and tell for each change whether it already asked for it
     #[arg(long, value_name = "REV", conflicts_with = "baseline_dir")]
     baseline: Option<String>,
     /// Use a checkout of the earlier policy instead of a Git revision
@@ -37,8 +37,13 @@ impl BaselineArgs {
         }
     }
 
-    /// The policies of the baseline, one for each of `targets`, in their order; `otherwise` without a
-    /// baseline. A target that the baseline does not have had no policy.
+    /// What it is, as the user named it.
+    pub(super) fn name(&self) -> String {
+        let folder = || self.baseline_dir.as_ref().map(|folder| folder.display().to_string());
+        self.baseline.clone().or_else(folder).unwrap_or_default()
+    }
+
+    /// The policies of the baseline for plans; `otherwise` without a baseline.
     ///
     /// A baseline that is invalid or cannot be read must not stop the change that mends it: it is shown, and
     /// nothing is said of where changes come from.
@@ -52,9 +57,33 @@ impl BaselineArgs {
         targets: &[&TargetDeclaration],
         global: &Global,
     ) -> Result<Against, Failure> {
+        Ok(match self.earlier(targets, global)? {
+            None => otherwise,
+            Some(Earlier::Policies(policies)) => Against::Before(policies),
+            Some(Earlier::Invalid(why)) => {
+                output::note(&format!(
+                    "warning: the baseline `{}` is invalid ({why}): the origin of changes is not shown",
+                    self.name()
+                ));
+                Against::Nothing
+            }
+        })
+    }
+
+    /// The policies of the baseline, one for each of `targets`, in their order; `None` without a baseline. A target that
+    /// the baseline does not have had no policy.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such revision or folder.
+    pub(super) fn earlier(
+        &self,
+        targets: &[&TargetDeclaration],
+        global: &Global,
+    ) -> Result<Option<Earlier>, Failure> {
         let path = global.directory.join(global.config());
-        let (name, policies) = match (&self.baseline, &self.baseline_dir) {
-            (None, None) => return Ok(otherwise),
+        let policies = match (&self.baseline, &self.baseline_dir) {
+            (None, None) => return Ok(None),
             (Some(name), _) => {
                 let folder = folder_of(&path);
                 let revision = Revision::find(name, &folder)?;
@@ -64,11 +93,10 @@ impl BaselineArgs {
                         "note: the baseline has no config file: every change is attributed to the \
                                   policy",
                     );
-                    return Ok(Against::Before(targets.iter().map(|_| Policy::default()).collect()));
+                    return Ok(Some(Earlier::Policies(targets.iter().map(|_| Policy::default()).collect())));
                 }
                 let there = Global { config: Some(config.to_path_buf()), ..global.clone() };
-                let policies = policies_of(files::load_workspace_from(&there, &revision), targets);
-                (name.clone(), policies)
+                policies_of(files::load_workspace_from(&there, &revision), targets)
             }
             (None, Some(folder)) => {
                 let there = in_folder(folder, global);
@@ -77,22 +105,25 @@ impl BaselineArgs {
                     let message = format!("the baseline has no config file `{}`", there.config().display());
                     return Err(Failure::new(Ending::Invalid, message));
                 }
-                let policies = policies_of(files::load_workspace_from(&there, &Disk), targets);
-                (folder.display().to_string(), policies)
+                policies_of(files::load_workspace_from(&there, &Disk), targets)
             }
         };
         match policies {
-            Ok(policies) => Ok(Against::Before(policies)),
+            Ok(policies) => Ok(Some(Earlier::Policies(policies))),
             Err(failure) if failure.ending == Ending::Invalid => {
-                output::note(&format!(
-                    "warning: the baseline `{name}` is invalid ({}): the origin of changes is not shown",
-                    failure.error
-                ));
-                Ok(Against::Nothing)
+                Ok(Some(Earlier::Invalid(failure.error.to_string())))
             }
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// What a baseline asks for.
+pub(super) enum Earlier {
+    /// These policies, one for each target.
+    Policies(Vec<Policy>),
+    /// Nothing that can be read, for this reason.
+    Invalid(String),
 }
 
 /// The config file of the baseline in `folder`: it is in the same place, seen from there.

@@ -10,7 +10,7 @@ use tracing::Level;
 use crate::{
     config::{Connection, TargetDeclaration},
     inventory::Dated,
-    model::{Owner, Question, Scope, TokenId, Why, network},
+    model::{GroupName, Owner, Question, Scope, TokenId, Why, network},
     plan::{Forecast, History, Outlook, Plan},
     policy::Policy,
     report::{
@@ -65,6 +65,15 @@ pub(super) struct Explain {
     /// Let the request create a token of this scope
     #[arg(long, value_name = "SCOPE", requires = "owner")]
     creates: Option<Scope>,
+    /// Let it create that token for somebody else
+    #[arg(long = "for", value_name = "OWNER", requires = "creates")]
+    creates_for: Option<Owner>,
+    /// Take the owner to be in this group, and in none that the directory says, known there or not; may be repeated
+    #[arg(long, value_name = "GROUP", requires = "owner")]
+    group: Vec<String>,
+    /// Take the owner to be in no group, known to the directory or not
+    #[arg(long, requires = "owner", conflicts_with = "group")]
+    no_group: bool,
     /// Form of the explanation on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
@@ -116,6 +125,9 @@ impl Explain {
             from: self.from?,
             headers: self.header.clone(),
             creates: self.creates,
+            creates_for: self.creates_for.clone(),
+            groups: (self.no_group || !self.group.is_empty())
+                .then(|| self.group.iter().map(|name| GroupName::new(name.as_str())).collect()),
         })
     }
 

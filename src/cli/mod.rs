@@ -17,6 +17,7 @@ mod atomic;
 mod audit;
 mod auth_command;
 mod baseline;
+mod compare;
 mod completions;
 mod core_dumps;
 mod directory;
@@ -144,6 +145,7 @@ enum Command {
     Apply(apply::ApplyCommand),
     Show(show::ShowCommand),
     Drift(drift::DriftCommand),
+    Compare(compare::CompareCommand),
     Review(review::ReviewCommand),
     Revoke(revoke::RevokeCommand),
     Inventory(inventory::InventoryCommand),
@@ -180,6 +182,7 @@ impl Command {
             Self::Apply(command) => command.files(global),
             Self::Show(command) => command.files(global),
             Self::Drift(command) => command.files(global),
+            Self::Compare(command) => command.files(global),
             Self::Review(command) => command.files(global),
             Self::Revoke(command) => command.files(global),
             Self::Inventory(command) => command.files(global),
@@ -207,6 +210,7 @@ impl Command {
             Self::Apply(command) => command.run(global),
             Self::Show(command) => command.run(global),
             Self::Drift(command) => command.run(global),
+            Self::Compare(command) => command.run(global),
             Self::Review(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
             Self::Inventory(command) => command.run(global),

@@ -37,6 +37,8 @@ pub(super) enum Document {
     Diagnostics,
     /// What `plan` and `apply` write with `--format json`
     Plan,
+    /// What `compare --format json` writes
+    Comparison,
     /// One line of what `inventory` writes
     Inventory,
     /// What `explain TOKEN` writes with `--format json`
@@ -61,6 +63,7 @@ impl Document {
             Self::Gateway => config::gateway::document::schema(),
             Self::Diagnostics => report::diagnostics::schema(),
             Self::Plan => saved::document::schema(),
+            Self::Comparison => report::compare::json::schema(),
             Self::Inventory => inventory::snapshot::schema(),
             Self::Explanation => report::explain_json::explanation_schema(),
             Self::Tests => policy_tests::file::document::schema(),

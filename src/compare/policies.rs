@@ -63,6 +63,12 @@ pub enum Subject {
     TooMuch(SettingKey),
 }
 
+impl Difference {
+    fn new(shift: Shift, subject: Subject, place: Option<Place>) -> Self {
+        Self { shift, subject, place }
+    }
+}
+
 impl Comparison {
     /// What all differences come to together.
     #[must_use]
@@ -89,7 +95,7 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
         if server.is_none() && old.is_some() != new.is_some() {
             let place = new.as_ref().or(old.as_ref()).map(|set| set.place.clone());
             let subject = Subject::Unmanaged { key, now: new.is_none() };
-            differences.push(Difference { shift: Shift::UNPROVED, subject, place });
+            differences.push(Difference::new(Shift::UNPROVED, subject, place));
             // What the other side has is not known: the setting is left out.
             continue;
         }
@@ -107,33 +113,31 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
     match request_changes(&was, &is) {
         Ok(requests) => {
             people = requests.people;
-            found.extend(requests.changes.into_iter().map(|change| Difference {
-                shift: change.shift,
-                place: change.key.and_then(place_of),
-                subject: Subject::Requests(change),
+            found.extend(requests.changes.into_iter().map(|change| {
+                let place = change.key.and_then(place_of);
+                Difference::new(change.shift, Subject::Requests(change), place)
             }));
         }
-        Err(_) => found.push(Difference {
-            shift: Shift::UNPROVED,
-            subject: Subject::TooMuch(SettingKey::PasswordAuthentication),
-            place: place_of(SettingKey::PasswordAuthentication),
-        }),
+        Err(_) => found.push(Difference::new(
+            Shift::UNPROVED,
+            Subject::TooMuch(SettingKey::PasswordAuthentication),
+            place_of(SettingKey::PasswordAuthentication),
+        )),
     }
     found.extend(of_limits(before, after));
-    found.extend(action_changes(before, after).into_iter().map(|change| Difference {
-        shift: change.shift,
-        place: [after, before].iter().find_map(|policy| policy.enforcement.place_of(&change.rule)).cloned(),
-        subject: Subject::Action(change),
+    found.extend(action_changes(before, after).into_iter().map(|change| {
+        let place =
+            [after, before].iter().find_map(|policy| policy.enforcement.place_of(&change.rule)).cloned();
+        Difference::new(change.shift, Subject::Action(change), place)
     }));
     found.extend(own_rule_changes(before, after).into_iter().map(|change| {
         let mut own = after.rules.iter().chain(&before.rules);
         let place = own.find(|own| own.name == change.name).map(|own| own.place.clone());
-        Difference { shift: change.shift, place, subject: Subject::OwnRule(change) }
+        Difference::new(change.shift, Subject::OwnRule(change), place)
     }));
-    found.extend(waiver_changes(before, after, now).into_iter().map(|change| Difference {
-        shift: change.shift,
-        place: Some(change.place.clone()),
-        subject: Subject::Waiver(change),
+    found.extend(waiver_changes(before, after, now).into_iter().map(|change| {
+        let place = Some(change.place.clone());
+        Difference::new(change.shift, Subject::Waiver(change), place)
     }));
     found.append(&mut differences);
     let settings = (was != is).then(|| Box::new((was, is)));
@@ -152,21 +156,15 @@ fn of_limits(before: &Policy, after: &Policy) -> Vec<Difference> {
         let (now, then) = change.entries;
         at(&new, now, change.key).or_else(|| at(&old, then, change.key))
     };
-    match limit_changes(&old, &new) {
-        Some(changes) => changes
-            .into_iter()
-            .map(|change| Difference {
-                shift: change.shift,
-                place: place_of(&change),
-                subject: Subject::Limit(change),
-            })
-            .collect(),
-        None => vec![Difference {
-            shift: Shift::UNPROVED,
-            subject: Subject::TooMuch(SettingKey::Limits),
-            place: after.limits.get().map(|limits| limits.place.clone()),
-        }],
-    }
+    let Some(changes) = limit_changes(&old, &new) else {
+        let place = after.limits.get().map(|limits| limits.place.clone());
+        return vec![Difference::new(Shift::UNPROVED, Subject::TooMuch(SettingKey::Limits), place)];
+    };
+    let told = changes.into_iter().map(|change| {
+        let place = place_of(&change);
+        Difference::new(change.shift, Subject::Limit(change), place)
+    });
+    told.collect()
 }
 
 /// Settings that refuse nothing that a setting can refuse.

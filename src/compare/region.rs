@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    access::cells::{Ask, CallerKey, LooksAt, Sender, Want},
-    model::AddressSet,
+    access::{
+        Credentials, Held, Operation, TokenOwner,
+        cells::{Ask, CallerKey, LooksAt, Sender, Want},
+    },
+    model::{AddressSet, Question},
 };
 
 /// What comes along with a request.
@@ -83,7 +86,53 @@ pub struct Region {
     pub example: Ask,
 }
 
+/// How well people can make something of `ask`: the least is what says most with the fewest words.
+fn rank(ask: &Ask) -> u8 {
+    let by = match &ask.credentials {
+        Credentials::Token(Held { owner: TokenOwner::User(_), .. }) => 0,
+        Credentials::Password(_) => 1,
+        Credentials::Token(_) => 2,
+        _ => return NO_QUESTION,
+    };
+    match &ask.operation {
+        Operation::Enter => by,
+        Operation::CreateOwn { .. } => 10 + by,
+        Operation::CreateFor { owner: Some(TokenOwner::Project(_)), .. } => 20 + by,
+        _ => NO_QUESTION,
+    }
+}
+
+/// The rank of what cannot be asked as a [`Question`].
+const NO_QUESTION: u8 = u8::MAX;
+
 impl Region {
+    /// One of its requests as a question for `explain`; `None` when it has none that can be asked so.
+    #[must_use]
+    pub fn question(&self) -> Option<Question> {
+        let ask = &self.example;
+        let (creates, creates_for) = match &ask.operation {
+            Operation::CreateOwn { scope } => (Some(*scope), None),
+            Operation::CreateFor { owner, scope } => (Some(*scope), Some(owner.as_ref()?.name())),
+            _ => (None, None),
+        };
+        let (owner, token) = match &ask.credentials {
+            Credentials::Token(held) => (held.owner.clone(), Some(held.scope.effective())),
+            Credentials::Password(person) => (person.clone().into(), None),
+            _ => return None,
+        };
+        (rank(ask) != NO_QUESTION).then(|| Question {
+            sender: owner.name(),
+            token,
+            method: ask.method.clone(),
+            path: ask.path.clone(),
+            from: ask.peer,
+            headers: ask.headers.clone(),
+            creates,
+            creates_for,
+            groups: owner.person().map(|person| person.groups.clone()),
+        })
+    }
+
     /// How much it holds, for showing the largest first.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -156,7 +205,7 @@ pub(super) fn joined(cells: Vec<Region>) -> Vec<Region> {
     regions
 }
 
-/// Joins the regions with the same `key`; the example of the first one stays.
+/// Joins the regions with the same `key`; the example that says most stays.
 fn join_by<K: Ord>(
     regions: Vec<Region>,
     key: impl Fn(&Region) -> K,
@@ -167,6 +216,9 @@ fn join_by<K: Ord>(
     for region in regions {
         if let Some(all) = known.get(&key(&region)).and_then(|index| order.get_mut(*index)) {
             join(all, &region);
+            if rank(&region.example) < rank(&all.example) {
+                all.example = region.example;
+            }
         } else {
             known.insert(key(&region), order.len());
             order.push(region);

@@ -7,7 +7,7 @@ use crate::{
         Reason,
         cells::{Cells, Key, TooManyPatterns},
     },
-    model::{AddressSet, GroupName, Permission, SettingKey, Settings, Shift},
+    model::{AddressSet, GroupName, Permission, Question, SettingKey, Settings, Shift},
 };
 
 use super::region::{PeopleSet, Region, joined, sent};
@@ -127,6 +127,14 @@ impl Cube {
 
 fn is_set(bit: u8, holds: u8, administrator: bool) -> bool {
     if bit == 8 { administrator } else { holds >> bit & 1 == 1 }
+}
+
+impl RequestChange {
+    /// One of the requests as a question for `explain`, from the largest region that has one.
+    #[must_use]
+    pub fn question(&self) -> Option<Question> {
+        self.regions.iter().find_map(Region::question)
+    }
 }
 
 impl Everybody {

@@ -1,8 +1,8 @@
 //! A hypothetical request, as one value.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{Owner, Scope};
+use super::{GroupName, Owner, Scope};
 
 /// A request that nobody sent, for asking what a server would answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,4 +21,9 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The scope of the token that it would create, when it would create one.
     pub creates: Option<Scope>,
+    /// Whose that token would be, when it is not the sender's.
+    pub creates_for: Option<Owner>,
+    /// The groups that the sender is taken to be in, and to be active and no administrator, whatever the directory says;
+    /// `None` for what it says.
+    pub groups: Option<BTreeSet<GroupName>>,
 }

@@ -79,9 +79,18 @@ impl<'a> Outlook<'a> {
     ///
     /// [`UnknownUser`].
     pub fn forecast(&self, question: &Question) -> Result<Forecast, UnknownUser> {
-        let sender = TokenOwner::of(&question.sender, |name| self.person(name))?;
-        let after = answer(&self.after, &sender, question);
-        let today = answer(&self.inventory.settings, &sender, question);
+        let sender = TokenOwner::of(&question.sender, |name| match &question.groups {
+            None => self.person(name),
+            Some(groups) => {
+                Ok(Person { name: name.clone(), groups: groups.clone(), active: true, administrator: false })
+            }
+        })?;
+        let to_own =
+            question.creates_for.as_ref().map(|owner| TokenOwner::of(owner, |name| self.person(name)));
+        // An owner whom nobody knows is a question for the decision.
+        let to_own = to_own.and_then(Result::ok);
+        let after = answer(&self.after, &sender, to_own.as_ref(), question);
+        let today = answer(&self.inventory.settings, &sender, to_own.as_ref(), question);
         let rests_on = after.rests_on.iter().map(|key| self.basis(*key)).collect();
         Ok(Forecast { answer: after, rests_on, today })
     }

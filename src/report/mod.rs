@@ -5,6 +5,7 @@
 
 mod advice;
 pub mod audit;
+pub mod compare;
 pub mod diagnostics;
 mod difference;
 mod escape;

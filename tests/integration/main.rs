@@ -20,6 +20,7 @@ mod child_tokens;
 mod ci_files;
 mod clocks;
 mod codes;
+mod compare;
 mod config;
 mod connections;
 mod console_blocks;

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AddressSet, Ranges, V4_LAST, merge};
-
-/// The first and the last of the IPv4-mapped addresses: no client has one, since it counts as IPv4.
-const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+use super::{AddressSet, Ranges, V4_LAST};
 
 /// Every address of both families by the `sets` that hold it: bit `n` of the key stands for the set `n`, of which
 /// there are 64 at most. No value is empty. Takes the time of sorting the ends of all ranges.
@@ -17,13 +14,8 @@ pub fn partition(sets: &[&AddressSet]) -> BTreeMap<u64, AddressSet> {
         parts.entry(key).or_default().v4.push(range);
     }
     let v6: Vec<&Ranges> = sets.iter().map(|set| &set.v6).collect();
-    for domain in [(0, MAPPED.0 - 1), (MAPPED.1 + 1, u128::MAX)] {
-        for (key, range) in pieces(&v6, domain) {
-            parts.entry(key).or_default().v6.push(range);
-        }
-    }
-    for part in parts.values_mut() {
-        part.v6 = merge(std::mem::take(&mut part.v6));
+    for (key, range) in pieces(&v6, (0, u128::MAX)) {
+        parts.entry(key).or_default().v6.push(range);
     }
     parts
 }
@@ -83,7 +75,6 @@ mod tests {
             assert!(all.intersection(part).is_empty());
             all.union(part)
         });
-        let mapped = AddressSet { v4: Vec::new(), v6: vec![MAPPED] };
-        assert_eq!(all, AddressSet::everything().difference(&mapped));
+        assert_eq!(all, AddressSet::everything());
     }
 }

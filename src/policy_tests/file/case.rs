@@ -234,6 +234,8 @@ impl Reader<'_> {
             from: from?,
             headers,
             creates: scope("creates"),
+            creates_for: None,
+            groups: None,
         })
     }
 

@@ -1,0 +1,179 @@
+//! The command `compare`: whether a policy is stricter or looser than another one, by what, and whom it hits. It changes
+//! nothing.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args, ValueEnum};
+use jiff::Timestamp;
+use tracing::Level;
+
+use crate::{
+    compare::compare,
+    model::Shift,
+    policy::{Layer, Policy, read_layers},
+    report::{
+        Paint,
+        compare::{Compared, json::ComparisonDocument, markdown, text},
+    },
+    run::{Ending, Failure, Listener, reading::read_regular, session, workspace::invalid},
+    yaml::{Diagnostics, Sources, Span},
+};
+
+use super::{
+    CommandResult, Global,
+    baseline::{BaselineArgs, Earlier},
+    files, log, output,
+    run_files::RunFiles,
+    terminal::Terminal,
+};
+
+/// Prove whether the policy permits more or less than an earlier one, with an example for each difference
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("earlier").args(["files", "baseline", "baseline_dir"]).required(true)))]
+pub(super) struct CompareCommand {
+    /// Two policy files, the earlier one first; they need no config file
+    #[arg(value_name = "FILE", num_args = 2)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    baseline: BaselineArgs,
+    /// Exit with 2 unless this is proved
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    require: Option<Require>,
+    /// Form of the comparison on standard output
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
+    format: Form,
+}
+
+/// What is to be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Require {
+    /// It permits exactly the same
+    Equivalent,
+    /// It permits nothing that was not permitted
+    NoLooser,
+    /// It permits less, and nothing that was not permitted
+    Stricter,
+}
+
+impl Require {
+    fn is_met_by(self, shift: Shift) -> bool {
+        match self {
+            Self::Equivalent => shift == Shift::SAME,
+            Self::NoLooser => !shift.looser && !shift.unproved,
+            Self::Stricter => shift == Shift::STRICTER,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people
+    Text,
+    /// One JSON document, described by the schema `comparison`
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+}
+
+impl CompareCommand {
+    /// What it reads and writes.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        if !self.files.is_empty() {
+            return self
+                .files
+                .iter()
+                .fold(RunFiles::new(global), |files, path| files.reading("the policy", path));
+        }
+        self.baseline.files(RunFiles::of_config(global), global)
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// When a policy is invalid or standard output cannot be written.
+    pub(super) fn run(&self, global: &Global) -> CommandResult {
+        log::start(global, Level::WARN);
+        let now = session::present(global.now);
+        let compared = match self.files.as_slice() {
+            [before, after] => vec![of_files(before, after, now, global)?],
+            _ => self.of_targets(now, global)?,
+        };
+        output::write(&self.shown(&compared, global)?)?;
+        let shift: Shift = compared.iter().map(Compared::shift).collect();
+        match self.require {
+            Some(require) if !require.is_met_by(shift) => Ok(Ending::Pending),
+            _ => Ok(Ending::Done),
+        }
+    }
+
+    fn shown(&self, compared: &[Compared], global: &Global) -> Result<String, Failure> {
+        Ok(match self.format {
+            Form::Json => serde_json::to_string_pretty(&ComparisonDocument::of(compared))? + "\n",
+            Form::Markdown => markdown::report(compared),
+            Form::Text => {
+                let paint = Paint { colour: output::colour(global.color, &std::io::stdout()) };
+                let mut shown = String::new();
+                for one in compared {
+                    if !shown.is_empty() {
+                        shown.push('\n');
+                    }
+                    text::comparison(one, output::layout(), paint, &mut shown)?;
+                }
+                shown
+            }
+        })
+    }
+
+    /// The policy of each target, compared with what it was.
+    fn of_targets(&self, now: Timestamp, global: &Global) -> Result<Vec<Compared>, Failure> {
+        let workspace = files::load_workspace(global)?;
+        let chosen = workspace.targets(&global.target)?;
+        let policies = workspace.load_policies(&chosen)?;
+        let with = self.baseline.name();
+        let earlier = self.baseline.earlier(&chosen, global)?;
+        let mut compared = Vec::new();
+        for (index, (declaration, policy)) in chosen.iter().zip(&policies).enumerate() {
+            let comparison = match &earlier {
+                Some(Earlier::Policies(earlier)) => {
+                    let before = earlier.get(index).cloned().unwrap_or_default();
+                    Ok(compare(&before, policy, None, now))
+                }
+                Some(Earlier::Invalid(why)) => Err(format!("the baseline is invalid ({why})")),
+                None => Err("there is no baseline".to_owned()),
+            };
+            compared.push(Compared {
+                target: Some(declaration.name.clone()),
+                with: with.clone(),
+                comparison,
+            });
+        }
+        Ok(compared)
+    }
+}
+
+/// Two policy files, compared.
+fn of_files(before: &Path, after: &Path, now: Timestamp, global: &Global) -> Result<Compared, Failure> {
+    let policies = [before, after].map(|path| policy_of(path, global));
+    let [earlier, later] = policies;
+    let comparison = Ok(compare(&earlier?, &later?, None, now));
+    Ok(Compared { target: None, with: before.display().to_string(), comparison })
+}
+
+/// The policy that the file at `path` alone makes. Standard error says what is wrong with it.
+fn policy_of(path: &Path, global: &Global) -> Result<Policy, Failure> {
+    let shown = path.display().to_string();
+    let (mut diagnostics, mut sources) = (Diagnostics::default(), Sources::new());
+    let mut policy = None;
+    match read_regular(&global.resolve(path)) {
+        Ok(bytes) => {
+            let reading = read_layers(&[&Layer::read(shown.as_str().into(), &bytes)]);
+            diagnostics.append(reading.diagnostics);
+            sources.extend(reading.sources);
+            policy = reading.policy;
+        }
+        Err(problem) => diagnostics.push(problem.at(&Span::of_file(&shown.as_str().into()), "", &shown)),
+    }
+    Terminal::new(global.color).mistakes(&diagnostics, &sources);
+    policy.ok_or_else(|| invalid(&diagnostics, 1))
+}

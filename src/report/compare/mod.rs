@@ -1,0 +1,228 @@
+//! The comparison of two policies for people and programs: one line that says it all, then each difference with whom it
+//! is for, why, and a command that shows it.
+
+pub mod json;
+pub mod markdown;
+pub mod text;
+mod words;
+
+use crate::{
+    compare::{Comparison, Difference, Subject},
+    model::{Question, Shift},
+    report::escape::counted,
+    yaml::Place,
+};
+
+/// The comparison of the policy of one target.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The target; nothing for two policy files.
+    pub target: Option<String>,
+    /// What it is compared with, as the user named it.
+    pub with: String,
+    /// What came of it; or why it could not be made.
+    pub comparison: Result<Comparison, String>,
+}
+
+impl Compared {
+    /// What the differences come to; not proved when there is no comparison.
+    #[must_use]
+    pub fn shift(&self) -> Shift {
+        self.comparison.as_ref().map_or(Shift::UNPROVED, Comparison::shift)
+    }
+
+    /// What it comes to, on one line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let of = self.target.as_ref().map_or(String::new(), |target| format!("{target}: "));
+        let with = &self.with;
+        match &self.comparison {
+            Err(why) => format!("{of}compared with {with}: not proved: {why}"),
+            Ok(comparison) => format!("{of}compared with {with}: {}", verdict(comparison)),
+        }
+    }
+}
+
+/// What `comparison` comes to, as a sentence without its beginning.
+#[must_use]
+pub fn verdict(comparison: &Comparison) -> String {
+    let shift = comparison.shift();
+    if shift == Shift::SAME {
+        return "equivalent: it permits exactly the same".to_owned();
+    }
+    let count = |is: fn(Shift) -> bool| comparison.differences.iter().filter(|one| is(one.shift)).count();
+    let parts = [(count(|shift| shift.looser), "more"), (count(|shift| shift.stricter), "less")];
+    let mut parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| {
+            format!(
+                "{} {} {what}",
+                counted(count, "difference"),
+                if count == 1 { "permits" } else { "permit" }
+            )
+        })
+        .collect();
+    let unproved = count(|shift| shift.unproved);
+    parts.extend((unproved > 0).then(|| format!("{} not proved", counted(unproved, "difference"))));
+    format!("{}: {}", shift.word(), parts.join(", "))
+}
+
+/// One difference in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// `+` for what permits more, `-` for less, `~` for both, `?` for what is not proved.
+    pub(super) sign: char,
+    /// Its kind, for programs.
+    pub(super) kind: &'static str,
+    /// The setting, the limit, the rule or the waiver.
+    pub(super) subject: String,
+    /// Whom it is for and what it permits, a line each.
+    pub(super) lines: Vec<String>,
+    /// What was decided, and what is.
+    pub(super) before: Option<String>,
+    /// What is decided now.
+    pub(super) after: Option<String>,
+    /// A request that shows it.
+    pub(super) example: Option<Question>,
+    /// The line of the policy.
+    pub(super) place: Option<Place>,
+}
+
+impl Told {
+    /// `difference` of `comparison` in words.
+    pub(super) fn of(difference: &Difference, comparison: &Comparison) -> Self {
+        let Difference { shift, subject, place } = difference;
+        let sign = match (shift.looser, shift.stricter) {
+            (true, true) => '~',
+            (true, false) => '+',
+            (false, true) => '-',
+            (false, false) => '?',
+        };
+        let told = |kind, subject: String, lines: Vec<String>| Self {
+            sign,
+            kind,
+            subject,
+            lines,
+            before: None,
+            after: None,
+            example: None,
+            place: place.clone(),
+        };
+        match subject {
+            Subject::Requests(change) => {
+                let subject = change.key.map_or(change.reason.code(), |key| key.path());
+                let denied = format!("denied, {}", change.reason);
+                let permitted = "permitted".to_owned();
+                let (before, after) = if shift.looser { (denied, permitted) } else { (permitted, denied) };
+                Self {
+                    before: Some(before),
+                    after: Some(after),
+                    example: change.question(),
+                    ..told("requests", subject.to_owned(), words::of_requests(change, &comparison.people))
+                }
+            }
+            Subject::Limit(change) => Self {
+                before: Some(words::of_limit(change.before.as_ref())),
+                after: Some(words::of_limit(change.after.as_ref())),
+                ..told(
+                    "limit",
+                    format!("tokens.limits, {}", change.key.key()),
+                    vec![format!("for {}", words::of_owners(&change.owners))],
+                )
+            },
+            Subject::Action(change) => Self {
+                before: Some(words::of_action(change.before)),
+                after: Some(words::of_action(change.after)),
+                ..told("action", format!("tokens.enforcement, {}", change.rule), Vec::new())
+            },
+            Subject::OwnRule(change) => Self {
+                before: Some(change.before.clone().unwrap_or_else(|| "no such rule".to_owned())),
+                after: Some(change.after.clone().unwrap_or_else(|| "no such rule".to_owned())),
+                ..told("own-rule", format!("tokens.rules, {}", change.name), Vec::new())
+            },
+            Subject::Waiver(change) => {
+                let rules: Vec<String> = change.rules.iter().map(ToString::to_string).collect();
+                let line = format!("{} for {} until {}", rules.join(", "), change.subject, change.until);
+                let (yes, no) = ("waived".to_owned(), "not waived".to_owned());
+                let (before, after) = match (shift.looser, shift.stricter) {
+                    (true, _) => (Some(no), Some(yes)),
+                    (_, true) => (Some(yes), Some(no)),
+                    _ => (None, None),
+                };
+                Self { before, after, ..told("waiver", "waivers".to_owned(), vec![line]) }
+            }
+            Subject::Unmanaged { key, now } => {
+                let word = |managed: bool| Some(if managed { "managed" } else { "not managed" }.to_owned());
+                Self {
+                    before: word(*now),
+                    after: word(!now),
+                    ..told(
+                        "unmanaged",
+                        key.path().to_owned(),
+                        vec!["what the server has is not known".to_owned()],
+                    )
+                }
+            }
+            Subject::TooMuch(key) => told(
+                "too-much",
+                key.path().to_owned(),
+                vec!["there are too many patterns to compare".to_owned()],
+            ),
+        }
+    }
+}
+
+/// Every difference in words; what permits more comes first.
+pub(super) fn told(comparison: &Comparison) -> Vec<Told> {
+    let mut told: Vec<Told> =
+        comparison.differences.iter().map(|difference| Told::of(difference, comparison)).collect();
+    let order = |sign: char| ['+', '~', '-', '?'].iter().position(|known| *known == sign);
+    told.sort_by_key(|one| order(one.sign));
+    told
+}
+
+/// The arguments of the command that shows `question`.
+pub(super) fn command(question: &Question) -> Vec<String> {
+    let mut words = vec!["tokenwarden".to_owned(), "explain".to_owned()];
+    let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+    option("owner", question.sender.to_string());
+    for group in question.groups.iter().flatten() {
+        option("group", group.to_string());
+    }
+    if let Some(scope) = question.token {
+        option("scope", scope.to_string());
+    }
+    option("method", question.method.clone());
+    if question.path != "/" {
+        option("path", question.path.clone());
+    }
+    option("from", question.from.to_string());
+    for (name, value) in &question.headers {
+        option("header", format!("{name}: {value}"));
+    }
+    if let Some(scope) = question.creates {
+        option("creates", scope.to_string());
+    }
+    if let Some(owner) = &question.creates_for {
+        option("for", owner.to_string());
+    }
+    if question.groups.as_ref().is_some_and(std::collections::BTreeSet::is_empty) {
+        words.push("--no-group".to_owned());
+    }
+    if question.token.is_none() {
+        words.push("--password".to_owned());
+    }
+    words
+}
+
+/// A command as it is typed into a shell.
+pub(super) fn shell(words: &[String]) -> String {
+    let is_plain = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:,@=+".contains(c))
+    };
+    let quoted = |word: &String| {
+        if is_plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
