@@ -65,7 +65,7 @@ async fn write(server: &TestServer, method: &str, path: &str) -> (RequestBuilder
     let own = || server.make_token("root", 2);
     let real = path.replace("/1.0/", "/latest/");
     match (method, real.strip_prefix(TOKENS).unwrap_or(&real)) {
-        ("post", "/token") => {
+        ("post", "/token" | "/rest/tokenwarden/1/tokens") => {
             (as_root(Method::POST, path).json(&json!({"tokenDescription": "a"})), "token-create")
         }
         ("patch", "/token/{id}") => {
@@ -75,7 +75,7 @@ async fn write(server: &TestServer, method: &str, path: &str) -> (RequestBuilder
                 "token-update",
             )
         }
-        ("delete", "/token/{id}") => {
+        ("delete", "/token/{id}" | "/rest/tokenwarden/1/tokens/{id}") => {
             let path = path.replace("{id}", &own().await.id.to_string());
             (as_root(Method::DELETE, &path), "token-revoke")
         }
