@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     super::{
-        escape::{escape, escape_whole, thousands},
+        escape::{counted, escape, escape_whole, thousands},
         findings::{Remedy, found},
         layout::pad,
         purpose::no_changes,
@@ -70,7 +70,7 @@ impl<W: Write> PlanText<'_, W> {
         owners.truncate(OWNERS);
         self.table("tokens of", &owners)?;
         if more > 0 {
-            writeln!(self.out, "  ... and {} more owners", thousands(more as u128))?;
+            writeln!(self.out, "  ... and {}", counted(more, "more owner"))?;
         }
         if !self.plan.held_back.is_empty() || !self.plan.is_whole() {
             self.held_back_by_reason()?;
