@@ -56,7 +56,8 @@ fn of_github(workflow: &Path, jobs: &[&str]) -> Vec<Step> {
 fn of_jenkins(file: &Path) -> Vec<Step> {
     let text = fs::read_to_string(file).unwrap();
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("sh '")?.strip_suffix('\''));
-    let needs = |script: &str| script.contains("plan.json") || script.starts_with("cp base/");
+    let needs =
+        |script: &str| ["plan.json", "cp base/", "-dir base"].iter().any(|word| script.contains(word));
     lines
         .map(|script| Step { script: script.to_owned(), needs: needs(script).then(|| "planned".to_owned()) })
         .collect()
