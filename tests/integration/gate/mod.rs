@@ -4,6 +4,7 @@ mod authz;
 mod faults;
 mod forwarding;
 mod git;
+mod http_backend;
 mod lfs;
 mod operation;
 mod smuggling;

@@ -5,7 +5,6 @@ use std::{
     io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -20,7 +19,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{ENDED, MARY, READS, WRITES, lfs, secret};
+use super::{ENDED, READS, WRITES, http_backend, lfs, secret};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -131,23 +130,8 @@ async fn answer(
 
 /// What `git http-backend` answers.
 fn git(root: &Path, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Response {
-    let text =
-        |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-    let mut child = Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", uri.path().strip_prefix("/scm").unwrap())
-        .env("REQUEST_METHOD", method.as_str())
-        .env("QUERY_STRING", uri.query().unwrap_or_default())
-        .env("CONTENT_TYPE", text("content-type"))
+    let mut child = http_backend::program(root, method, uri, headers)
         .env("CONTENT_LENGTH", body.len().to_string())
-        .env("HTTP_CONTENT_ENCODING", text("content-encoding"))
-        .env("GIT_PROTOCOL", text("git-protocol"))
-        .env("REMOTE_USER", MARY)
-        .env("REMOTE_ADDR", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -158,18 +142,9 @@ fn git(root: &Path, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Byte
     });
     let output = child.wait_with_output().unwrap().stdout;
     writing.join().unwrap();
-    let end = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&output[..end]).into_owned();
-    let mut response = Response::builder();
-    for line in head.lines() {
-        let (name, value) = line.split_once(": ").unwrap();
-        response = match name {
-            "Status" => response.status(value.split(' ').next().unwrap().parse::<u16>().unwrap()),
-            name => response.header(name, value),
-        };
-    }
+    let (response, body_at) = http_backend::head(&output).unwrap();
     let response = response.header("x-ausername", "mary%40example.com");
-    response.body(Body::from(output[end + 4..].to_vec())).unwrap()
+    response.body(Body::from(output[body_at..].to_vec())).unwrap()
 }
 
 /// An upstream that takes one connection after another, keeps what it reads, and says `answer` to each head.

@@ -5,7 +5,6 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::Arc,
 };
 
@@ -21,7 +20,7 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{MARY, READS, WRITES, secret};
+use super::{MARY, READS, WRITES, http_backend, secret};
 use crate::{
     bitbucket::stub::{Stub, token},
     support::client,
@@ -128,23 +127,7 @@ async fn git(
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    let text = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap());
-    let mut child = Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", root)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("PATH_INFO", uri.path().strip_prefix("/scm").unwrap())
-        .env("REQUEST_METHOD", method.as_str())
-        .env("QUERY_STRING", uri.query().unwrap_or_default())
-        .env("CONTENT_TYPE", text("content-type"))
-        .env("HTTP_CONTENT_ENCODING", text("content-encoding"))
-        .env("GIT_PROTOCOL", text("git-protocol"))
-        .env("REMOTE_USER", MARY)
-        .env("REMOTE_ADDR", "127.0.0.1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = http_backend::program(root, method, uri, headers).spawn().unwrap();
     let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (to_git, mut for_git) = mpsc::channel::<Bytes>(4);
     tokio::spawn(async move {
@@ -174,21 +157,13 @@ async fn git(
         child.wait().unwrap();
     });
     let mut begun = Vec::new();
-    let end = loop {
-        if let Some(end) = begun.windows(4).position(|window| window == b"\r\n\r\n") {
-            break end;
+    let (response, body_at) = loop {
+        if let Some(whole) = http_backend::head(&begun) {
+            break whole;
         }
         begun.extend_from_slice(&for_client.recv().await.unwrap());
     };
-    let mut response = Response::builder();
-    for line in std::str::from_utf8(&begun[..end]).unwrap().lines() {
-        let (name, value) = line.split_once(": ").unwrap();
-        response = match name {
-            "Status" => response.status(value.split(' ').next().unwrap().parse::<u16>().unwrap()),
-            name => response.header(name, value),
-        };
-    }
-    let rest = Bytes::copy_from_slice(&begun[end + 4..]);
+    let rest = Bytes::copy_from_slice(&begun[body_at..]);
     let rest = futures_util::stream::iter([rest])
         .chain(futures_util::stream::poll_fn(move |context| for_client.poll_recv(context)));
     response.body(Body::from_stream(rest.map(Ok::<_, std::io::Error>))).unwrap()
