@@ -234,6 +234,12 @@ async fn a_push_and_a_clone_of_500_mib_take_less_than_64_mib_of_the_gateway() {
     const SIZE: usize = 500 << 20;
     let whole = Whole::start().await;
     let folder = folder();
+    // The hashing of a password takes 19 MiB, which is not what is asked about.
+    std::fs::write(
+        folder.path().join("directory.yaml"),
+        "users: [{name: root}]\ngroups: {administrators: [root]}\n",
+    )
+    .unwrap();
     let process = gateway(&folder, "127.0.0.1:0", &format!("http://{}", whole.address));
     until_read(&process).await;
     let bare = whole.root().join("PLAT/app.git");
@@ -249,8 +255,6 @@ async fn a_push_and_a_clone_of_500_mib_take_less_than_64_mib_of_the_gateway() {
     works(&large, &[&plain[..], &["add", "."]].concat()).await;
     works(&large, &["commit", "-q", "-m", "large"]).await;
     let (url, credential) = (process.url("/scm/PLAT/app.git"), header(WRITES));
-    // What the hashes of passwords took at the start is not what is asked about.
-    std::fs::write(format!("/proc/{}/clear_refs", process.id()), "5").unwrap();
     works(&large, &[&plain[..], &["-c", &credential, "push", "-q", &url, "main"]].concat()).await;
     let cloned = folder.path().join("cloned");
     works(folder.path(), &["-c", &credential, "clone", "-q", "--bare", &url, "cloned"]).await;
