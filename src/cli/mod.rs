@@ -31,6 +31,7 @@ mod import;
 mod init;
 mod inventory;
 mod journal;
+mod leaks;
 mod log;
 mod log_queue;
 mod man;

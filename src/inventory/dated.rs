@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Owner, Token, TokenId};
+use crate::model::{GroupName, Owner, Token, TokenId, secret::SecretHash};
 
 use super::{Census, Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
@@ -59,6 +59,10 @@ impl<R: InventoryReader> InventoryReader for Dated<'_, R> {
             each(token);
         };
         self.reader.tokens_of(owners, &mut told).await
+    }
+
+    async fn tokens_by_hash(&self, hashes: &[SecretHash]) -> Result<Option<Vec<Option<TokenId>>>, ReadError> {
+        self.reader.tokens_by_hash(hashes).await
     }
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {

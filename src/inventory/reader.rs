@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, error::Error};
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Owner, Token, TokenId};
+use crate::model::{GroupName, Owner, Token, TokenId, secret::SecretHash};
 
 use super::{Census, Coverage, Overview, Pace, People};
 
@@ -56,6 +56,19 @@ pub trait InventoryReader: Sync {
         _ids: &BTreeSet<TokenId>,
     ) -> impl Future<Output = Result<Vec<(Token, TokenId)>, ReadError>> + Send {
         async { Ok(Vec::new()) }
+    }
+
+    /// The token whose secret has each of `hashes`, in their order; `None` when the server does not know tokens by
+    /// the hash of their secret.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::overview`].
+    fn tokens_by_hash(
+        &self,
+        _hashes: &[SecretHash],
+    ) -> impl Future<Output = Result<Option<Vec<Option<TokenId>>>, ReadError>> + Send {
+        async { Ok(None) }
     }
 
     /// Hands every token of `owners` to `each`, as [`Self::tokens`] does, and answers whether they may have

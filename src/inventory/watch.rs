@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::model::{GroupName, Owner, Settings, Token, TokenId};
+use crate::model::{GroupName, Owner, Settings, Token, TokenId, secret::SecretHash};
 
 use super::{Census, Coverage, InventoryReader, Overview, Pace, People, ReadError};
 
@@ -76,6 +76,10 @@ impl<R: InventoryReader + Sync> InventoryReader for Watch<'_, R> {
         each: &mut (dyn FnMut(Token) + Send),
     ) -> Result<Coverage, ReadError> {
         self.reader.tokens_of(owners, &mut |token| each(self.noted(token))).await
+    }
+
+    async fn tokens_by_hash(&self, hashes: &[SecretHash]) -> Result<Option<Vec<Option<TokenId>>>, ReadError> {
+        self.reader.tokens_by_hash(hashes).await
     }
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {

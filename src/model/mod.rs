@@ -13,6 +13,7 @@ pub mod digest;
 pub mod expression;
 pub mod identity;
 mod last_change;
+pub mod leak;
 pub mod lifetime;
 pub mod limit;
 mod limit_value;

@@ -1,8 +1,12 @@
 //! The secret of a token, which can be shown once and stored only as a hash. It cannot be printed by
 //! accident.
 
+use std::fmt;
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use super::digest::hex;
 
 /// What every secret begins with, so that secret scanners know one by sight.
 pub const PREFIX: &str = "tw_";
@@ -74,6 +78,28 @@ impl SecretHash {
     }
 }
 
+impl SecretHash {
+    /// The hash that `text` is in hexadecimal, 64 digits.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// The hash in hexadecimal, 64 digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        hex(&self.0)
+    }
+}
+
 impl PartialEq for SecretHash {
     /// Takes the same time whatever the hashes are.
     fn eq(&self, other: &Self) -> bool {
@@ -82,6 +108,12 @@ impl PartialEq for SecretHash {
 }
 
 impl Eq for SecretHash {}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(..)")
+    }
+}
 
 /// Divides the big-endian `number` by 62 in place and answers the remainder.
 fn divide(number: &mut [u8; 32]) -> u8 {
@@ -133,6 +165,16 @@ mod tests {
         #[test]
         fn no_text_makes_the_parser_fail(text in ".{0,80}") {
             prop_assert!(TokenSecret::parse(&text).is_none());
+        }
+    }
+
+    #[test]
+    fn a_hash_reads_back_from_hexadecimal() {
+        let hash = TokenSecret::from_random([9; 32]).hash();
+        assert_eq!(SecretHash::from_hex(&hash.hex()), Some(hash));
+        assert_eq!(SecretHash::from_hex(&hash.hex().to_uppercase()), Some(hash));
+        for bad in [String::new(), hash.hex()[1..].to_owned(), "+".repeat(64), "é".repeat(32)] {
+            assert_eq!(SecretHash::from_hex(&bad), None, "{bad}");
         }
     }
 

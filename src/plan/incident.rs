@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     compliance::{Findings, Statistics, believed_until, latest_moment},
     inventory::{Coverage, Inventory, InventoryReader, ReadError},
-    model::{Owner, Token, TokenId},
+    model::{Owner, Token, TokenId, secret::SecretHash},
 };
 
 use super::{
-    Change, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
+    Change, Criteria, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
     TokenStep,
     lockout::{self, PeopleFold},
+    purpose::is_same,
     settle::SettleFold,
     tokens::{disputed, untouchable},
 };
@@ -29,25 +30,30 @@ pub(super) async fn plan(
     reader: &impl InventoryReader,
 ) -> Result<Plan, ReadError> {
     let mut inventory = Inventory::read(reader, &BTreeSet::new(), terms.now).await?;
+    let (incident, unknown) = &traced(incident, reader).await?;
     let mut people = PeopleFold::new(&inventory, &[], terms.lockout);
     let watched: Vec<Owner> = people.holders().cloned().map(Owner::User).collect();
     let mut findings = Findings::default();
     let mut statistics = Statistics::new(terms.now);
-    let mut chosen = Vec::new();
+    let (mut chosen, mut undecided, mut owned) = (Vec::new(), 0, BTreeSet::new());
     // A refusal is in nobody's way who has to be quick; what was interrupted may have been done.
     let mut settle = SettleFold::new(terms.history.open.iter().filter(|open| !open.refused));
     let believed_until = believed_until(terms.now);
     let mut observe = |token: Token| {
         people.observe(&token);
         settle.observe(&token);
-        let is_chosen = incident.tokens.has(&token);
-        if is_chosen || matches!(incident.tokens, Selection::Tokens(_)) {
+        let is_chosen = incident.tokens.has(&token, terms.now);
+        if is_chosen != Some(false) || incident.tokens.is_of_anybody() {
             statistics.observe(&token);
             findings.seen += 1;
             findings.live += u64::from(!token.is_expired(terms.now));
             findings.latest = findings.latest.max(latest_moment(&token, believed_until));
         }
-        if is_chosen {
+        undecided += usize::from(is_chosen.is_none());
+        if let Selection::Fitting(criteria) = &incident.tokens {
+            owned.extend(criteria.owners.iter().position(|owner| is_same(owner, &token.owner)));
+        }
+        if is_chosen == Some(true) {
             chosen.push(token);
         }
     };
@@ -75,7 +81,14 @@ pub(super) async fn plan(
     if let Some(before) = before {
         inventory.coverage = inventory.coverage.and(&before.coverage);
     }
-    let mut held_back = absent(incident, chosen.get(..named).unwrap_or_default(), &gone, &inventory);
+    let mut held_back = match &incident.tokens {
+        Selection::Tokens(ids) => absent(ids, chosen.get(..named).unwrap_or_default(), &gone, &inventory),
+        Selection::Fitting(criteria) => {
+            owned.extend(before.into_iter().flat_map(|before| owned_in(criteria, before)));
+            unseen(criteria, &owned, undecided, &inventory)
+        }
+    };
+    held_back.extend(unknown.iter().cloned());
     let mut changes = Vec::with_capacity(chosen.len());
     for token in chosen {
         // Who names a token means it: then it is the check on lockouts that protects us.
@@ -121,10 +134,13 @@ fn owners(
     watched: &[Owner],
 ) -> Option<BTreeSet<Owner>> {
     match (&incident.tokens, before) {
-        (Selection::Owner(owner), _) => {
-            let written = owner.user().and_then(|user| inventory.people.written(user));
-            let owner = written.map_or_else(|| owner.clone(), |user| Owner::User(user.clone()));
-            Some(watched.iter().cloned().chain([owner]).collect())
+        (Selection::Fitting(criteria), _) if criteria.owners.is_empty() => None,
+        (Selection::Fitting(criteria), _) => {
+            let owners = criteria.owners.iter().map(|owner| {
+                let written = owner.user().and_then(|user| inventory.people.written(user));
+                written.map_or_else(|| owner.clone(), |user| Owner::User(user.clone()))
+            });
+            Some(watched.iter().cloned().chain(owners).collect())
         }
         (Selection::Tokens(_), Some(before)) => {
             Some(tokens(before).map(|token| token.owner.clone()).collect())
@@ -141,43 +157,95 @@ fn revoked_by(before: Option<&Plan>) -> BTreeSet<TokenId> {
     before.into_iter().flat_map(tokens).map(|token| token.id.clone()).collect()
 }
 
-/// What was chosen and is not there: probably a slip of the pen, and never passed over in silence.
-fn absent(
+/// The incident with the tokens that the server knows by what leaked, and what nobody knows of the rest.
+async fn traced(
     incident: &Incident,
+    reader: &impl InventoryReader,
+) -> Result<(Incident, Vec<HeldBack>), ReadError> {
+    let hashes: Vec<SecretHash> = incident.leaks.iter().filter_map(|leak| leak.hash).collect();
+    let told = if hashes.is_empty() { Some(Vec::new()) } else { reader.tokens_by_hash(&hashes).await? };
+    let is_told = told.is_some();
+    let mut told = told.into_iter().flatten();
+    let (mut found, mut leaks, mut unknown) = (BTreeSet::new(), Vec::new(), Vec::new());
+    for leak in &incident.leaks {
+        let id = leak.hash.and_then(|_| told.next()).flatten();
+        let why = match (id, leak.hash) {
+            (Some(id), _) => {
+                found.insert(id);
+                continue;
+            }
+            (None, None) => "the secret is hidden, cut or mistyped: nobody can tell which token it is of",
+            (None, Some(_)) if is_told => "no token of this server has this secret",
+            (None, Some(_)) => "this server cannot tell which token has this secret",
+        };
+        unknown.push(held(leak.place.clone(), why.to_owned()));
+        leaks.push(leak.clone());
+    }
+    let tokens = match &incident.tokens {
+        Selection::Tokens(ids) => Selection::Tokens(ids.iter().cloned().chain(found).collect()),
+        fitting @ Selection::Fitting(_) => fitting.clone(),
+    };
+    Ok((Incident { tokens, leaks, reason: incident.reason.clone() }, unknown))
+}
+
+/// The tokens of `ids` that are not there: probably a slip of the pen, and never passed over in silence.
+fn absent(
+    ids: &BTreeSet<TokenId>,
     chosen: &[Token],
     gone: &BTreeSet<TokenId>,
     inventory: &Inventory,
 ) -> Vec<HeldBack> {
-    match &incident.tokens {
-        Selection::Tokens(ids) => {
-            let there: BTreeSet<&TokenId> = chosen.iter().map(|token| &token.id).collect();
-            let missing = ids.iter().filter(|id| !there.contains(id) && !gone.contains(id));
-            let why = if inventory.coverage == Coverage::Complete {
-                "there is no such token"
+    let there: BTreeSet<&TokenId> = chosen.iter().map(|token| &token.id).collect();
+    let missing = ids.iter().filter(|id| !there.contains(id) && !gone.contains(id));
+    let why = if inventory.coverage == Coverage::Complete {
+        "there is no such token"
+    } else {
+        "there is no such token among those that were seen, and not all were"
+    };
+    missing.map(|id| held(format!("token {id}"), why.to_owned())).collect()
+}
+
+/// What keeps `criteria` from being judged on all tokens: owners who are not there or not looked at, and
+/// `undecided` tokens. Of the owners, those at `owned` have tokens.
+fn unseen(
+    criteria: &Criteria,
+    owned: &BTreeSet<usize>,
+    undecided: usize,
+    inventory: &Inventory,
+) -> Vec<HeldBack> {
+    let left_out = &inventory.server.left_out;
+    let mut unseen = Vec::new();
+    for (at, owner) in criteria.owners.iter().enumerate() {
+        let why = if let Some(left_out) = left_out.iter().find(|left_out| left_out.has(owner)) {
+            format!("the config file leaves it out: {left_out} are not looked at")
+        } else if owned.contains(&at) || is_known(owner, inventory) {
+            continue;
+        } else {
+            let none = if inventory.coverage.unseen().next().is_none() {
+                "there is no token of this owner"
             } else {
-                "there is no such token among those that were seen, and not all were"
+                "no token of this owner could be seen"
             };
-            missing.map(|id| held(format!("token {id}"), why.to_owned())).collect()
-        }
-        Selection::Owner(owner) => {
-            let left_out = inventory.server.left_out.iter().find(|left_out| left_out.has(owner));
-            let why = match left_out {
-                Some(left_out) => {
-                    Some(format!("the config file leaves it out: {left_out} are not looked at"))
-                }
-                None if chosen.is_empty() && gone.is_empty() && !is_known(owner, inventory) => {
-                    let none = if inventory.coverage.unseen().next().is_none() {
-                        "there is no token of this owner"
-                    } else {
-                        "no token of this owner could be seen"
-                    };
-                    Some(format!("{none}, and the directory does not know the name"))
-                }
-                None => None,
-            };
-            why.map(|why| held(format!("owner {owner}"), why)).into_iter().collect()
-        }
+            format!("{none}, and the directory does not know the name")
+        };
+        unseen.push(held(format!("owner {owner}"), why));
     }
+    if criteria.owners.is_empty() {
+        let not_looked_at = "the config file leaves them out: they are not looked at";
+        unseen.extend(left_out.iter().map(|left_out| held(left_out.to_string(), not_looked_at.to_owned())));
+    }
+    if undecided > 0 {
+        let why =
+            "the server does not tell where they were last used from: revoke them without that condition";
+        unseen.push(held(format!("{undecided} other tokens"), why.to_owned()));
+    }
+    unseen
+}
+
+/// The places of the owners of `criteria` who had tokens in `before`.
+fn owned_in(criteria: &Criteria, before: &Plan) -> BTreeSet<usize> {
+    let place = |token: &Token| criteria.owners.iter().position(|owner| is_same(owner, &token.owner));
+    tokens(before).filter_map(place).collect()
 }
 
 fn is_known(owner: &Owner, inventory: &Inventory) -> bool {

@@ -37,7 +37,7 @@ pub use odd_dates::OddDates;
 pub use order::Phase;
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
-pub use purpose::{Incident, Part, Purpose, Selection};
+pub use purpose::{Criteria, Incident, Leak, Part, Purpose, Selection};
 pub use rails::{Allowed, Earlier, Refusal, Refused};
 pub use refused_use::RefusedUse;
 pub use remark::{Lack, Remark};

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Owner, Token, TokenId};
+use crate::model::{AddressSet, Owner, Pattern, TimeBound, Token, TokenId, secret::SecretHash};
 
 use super::{Change, HeldBack, Object, PlannedChange, Review};
 
@@ -37,17 +38,42 @@ pub enum Part {
 pub struct Incident {
     /// Which tokens.
     pub tokens: Selection,
+    /// What leaked beside these, and does not say by itself which tokens it opens.
+    pub leaks: Vec<Leak>,
     /// Why, in the words of the one who wants it.
     pub reason: String,
+}
+
+/// Something that leaked and is, or may be, the secret of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// Where it was found, such as `line 3 of leaks.txt`.
+    pub place: String,
+    /// The SHA-256 of the secret, by which the server that issued it knows the token; `None` when the secret cannot
+    /// be read.
+    pub hash: Option<SecretHash>,
 }
 
 /// A choice of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All tokens of an owner. Names compare without regard to case.
-    Owner(Owner),
+    /// All that fit.
+    Fitting(Criteria),
     /// These tokens.
     Tokens(BTreeSet<TokenId>),
+}
+
+/// What tokens have in common. Those fit that have all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Criteria {
+    /// They are of one of these owners; of anybody when there is none. Names compare without regard to case.
+    pub owners: Vec<Owner>,
+    /// Their descriptions match.
+    pub description: Option<Pattern>,
+    /// They were created then or later.
+    pub created_after: Option<TimeBound>,
+    /// Their last use came from one of these addresses; from anywhere, or never, when there is none.
+    pub last_used_from: AddressSet,
 }
 
 impl Purpose {
@@ -108,20 +134,54 @@ impl Selection {
     pub fn ids(&self) -> Option<&BTreeSet<TokenId>> {
         match self {
             Self::Tokens(ids) => Some(ids),
-            Self::Owner(_) => None,
+            Self::Fitting(_) => None,
         }
     }
 
-    /// Whether `token` is one of them.
+    /// Whether all tokens are read for it. A token that is named can be anybody's.
     #[must_use]
-    pub fn has(&self, token: &Token) -> bool {
-        match (self, &token.owner) {
-            (Self::Tokens(ids), _) => ids.contains(&token.id),
-            (Self::Owner(Owner::User(wanted)), Owner::User(user)) => wanted == user,
-            (Self::Owner(Owner::User(_)), _) | (Self::Owner(_), Owner::User(_)) => false,
-            (Self::Owner(wanted), owner) => wanted.folded() == owner.folded(),
+    pub fn is_of_anybody(&self) -> bool {
+        match self {
+            Self::Tokens(_) => true,
+            Self::Fitting(criteria) => criteria.owners.is_empty(),
         }
     }
+
+    /// Whether `token` is one of them at `now`; `None` when the server does not tell enough of it.
+    #[must_use]
+    pub fn has(&self, token: &Token, now: Timestamp) -> Option<bool> {
+        match self {
+            Self::Tokens(ids) => Some(ids.contains(&token.id)),
+            Self::Fitting(criteria) => criteria.fit(token, now),
+        }
+    }
+}
+
+impl Criteria {
+    /// All tokens of `owner`.
+    #[must_use]
+    pub fn of_owner(owner: Owner) -> Self {
+        Self { owners: vec![owner], ..Self::default() }
+    }
+
+    fn fit(&self, token: &Token, now: Timestamp) -> Option<bool> {
+        let of_owner = self.owners.is_empty() || self.owners.iter().any(|owner| is_same(owner, &token.owner));
+        let described = self.description.as_ref().is_none_or(|wanted| wanted.matches(&token.description));
+        let created = self.created_after.is_none_or(|bound| token.created >= bound.at(now));
+        if !(of_owner && described && created) {
+            return Some(false);
+        }
+        if self.last_used_from.is_empty() {
+            return Some(true);
+        }
+        let Some(used) = token.last_used else { return Some(false) };
+        used.from.map(|from| self.last_used_from.contains(from))
+    }
+}
+
+/// Whether `wanted` is `owner`.
+pub(super) fn is_same(wanted: &Owner, owner: &Owner) -> bool {
+    wanted.folded() == owner.folded()
 }
 
 impl fmt::Display for Part {

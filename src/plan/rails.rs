@@ -127,7 +127,7 @@ impl Plan {
     /// tokens it is about cannot be said, and the amount alone limits it.
     fn rail(&self, rail: Rail) -> Rail {
         match &self.purpose {
-            Purpose::Revoke(incident) if incident.tokens.ids().is_none() => Rail { percent: 100, ..rail },
+            Purpose::Revoke(incident) if !incident.tokens.is_of_anybody() => Rail { percent: 100, ..rail },
             _ => rail,
         }
     }

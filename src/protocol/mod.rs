@@ -6,12 +6,14 @@
 //! and of recorded runs are nouns of the [`model`](crate::model).
 
 pub mod audit;
+mod by_hash;
 mod runs;
 mod upstream;
 mod whoami;
 
 use std::fmt::Display;
 
+pub use by_hash::{HASH, HASHES_AT_MOST, TokenByHash, TokensByHash};
 pub use runs::{AskForLease, BeginRun, LeaseItem, RunEnd, RunList};
 pub use upstream::{MirrorItem, RestrictionItem, UseItem, WantedRestriction};
 pub use whoami::{CredentialKind, WhoAmI};
@@ -39,6 +41,8 @@ paths! {
     RESTRICTIONS "restrictions";
     /// Tokens of the server itself, where the paths of the app belong to the one behind it.
     TOKENS "tokens";
+    /// Which tokens secrets are of.
+    TOKENS_BY_HASH "tokens/by-hash";
     /// The last uses of tokens that the server behind confirmed.
     USES "uses";
     /// What is held of the server behind.

@@ -2,7 +2,7 @@
 
 use crate::{
     inventory::{LeftOut, left_out::looked_at},
-    plan::{Part, PlanView, Purpose, Selection},
+    plan::{Criteria, Part, PlanView, Purpose, Selection},
 };
 
 use super::{
@@ -43,9 +43,12 @@ fn already_so(purpose: &Purpose, target: &str) -> String {
         Purpose::ComplyOnly(part) => format!("The {part} of {target} are as the policy says."),
         Purpose::Reviewed(_) => format!("The reviewed plan has nothing left to do on {target}."),
         Purpose::Revoke(incident) => match &incident.tokens {
-            Selection::Owner(owner) => {
-                format!("{} has no token on {target}.", escape(&owner.to_string()))
-            }
+            Selection::Fitting(criteria) => match criteria.owners.as_slice() {
+                [owner] if *criteria == Criteria::of_owner(owner.clone()) => {
+                    format!("{} has no token on {target}.", escape(&owner.to_string()))
+                }
+                _ => format!("No token on {target} fits."),
+            },
             Selection::Tokens(_) => format!("None of these tokens is on {target}."),
         },
     }

@@ -27,6 +27,7 @@ use crate::{
     model::{
         GroupName, Owner, OwnerKind, Token, TokenId,
         mapping::{Product, SettingsMapping},
+        secret::SecretHash,
     },
     plan::{ApprovedPlan, Change},
 };
@@ -186,6 +187,15 @@ impl InventoryReader for Target {
             Self::Bitbucket(bitbucket) => bitbucket.tokens(each).await,
             Self::Fronted(fronted) => fronted.tokens(each).await,
             Self::Resolution(resolution) => resolution.tokens(each).await,
+        }
+    }
+
+    async fn tokens_by_hash(&self, hashes: &[SecretHash]) -> Result<Option<Vec<Option<TokenId>>>, ReadError> {
+        match self {
+            Self::Gateway(gateway) => gateway.tokens_by_hash(hashes).await,
+            Self::Bitbucket(bitbucket) => bitbucket.tokens_by_hash(hashes).await,
+            Self::Fronted(fronted) => fronted.tokens_by_hash(hashes).await,
+            Self::Resolution(resolution) => resolution.tokens_by_hash(hashes).await,
         }
     }
 

@@ -6,9 +6,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::{
-    program::{NOW, Quickstart, dump},
+    program::{NOW, Quickstart, Run, dump},
     reconcile::{self, Repository},
-    support::{TestServer, WHOAMI, status},
+    support::{TestServer, WHOAMI, answer, status},
 };
 
 const REASON: [&str; 2] = ["--reason", "laptop stolen"];
@@ -50,8 +50,10 @@ fn it_reads_like_this() {
 
       x token 1 "OPS-101 deploy to staging" of ci-deploy
           revoke, cannot be undone                       incident: laptop stolen
+              read-write, created 2026-10-14 (40 days ago), last used 2026-11-23 10:00 UTC from 10.20.0.4
       x token 3 "OPS-140 nightly build" of ci-nightly
           revoke, cannot be undone                       incident: laptop stolen
+              read-write, created 2026-11-03 (20 days ago), last used 2026-11-23 03:00 UTC from 192.0.2.12
 
     Held back:
 
@@ -164,7 +166,149 @@ fn why_and_which_must_be_said() {
         &["revoke", "--reason", "x"],
         &["revoke", "--reason", "x", "--owner", "mary", "--token", "1"],
         &["revoke", "--reason", "x", "--owner", "repository PLAT"],
+        &["revoke", "--reason", "x", "--created-after", "1d", "--leaked", "x"],
+        &["revoke", "--reason", "x", "--description", "("],
+        &["revoke", "--reason", "x", "--last-used-from", "here"],
     ] {
         assert_eq!(quickstart.run(arguments).code, Some(64), "{arguments:?}");
     }
+}
+
+/// The identifiers of the tokens that `run` would revoke.
+fn chosen(run: &Run) -> Vec<&str> {
+    let changes = run.stdout.lines().filter_map(|line| line.strip_prefix("  x token "));
+    changes.filter_map(|token| token.split(' ').next()).collect()
+}
+
+/// A file with the secret of a token, and one of another server.
+type Form = fn(&str, &str) -> String;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaked_secrets_lead_to_their_tokens_in_every_form_of_a_report_and_are_never_shown() {
+    let server = reconcile::server().await;
+    let warden = reconcile::token(&server, "root", "warden").await;
+    let foreign = tokenwarden::model::TokenSecret::from_random([3; 32]);
+    let forms: [(&str, Form); 4] = [
+        ("--secret-file", |secret, _| format!("{secret}\n")),
+        ("--leaked", |secret, foreign| {
+            format!("a log: Bearer {secret}!\nAKIA\nhttps://sam:{foreign}@git/x\n")
+        }),
+        ("--leaked", |secret, foreign| {
+            format!(
+                r#"[{{"RuleID": "x", "Secret": "{secret}"}}, {{"Secret": "k"}}, {{"Secret": "{foreign}"}}]"#
+            )
+        }),
+        ("--leaked", |secret, foreign| {
+            let result = |text| format!(r#"{{"message": {{"text": "{text}"}}}}"#);
+            format!(r#"{{"runs": [{{"results": [{}, {}]}}]}}"#, result(secret), result(foreign))
+        }),
+    ];
+    for (option, form) in forms {
+        let leaked = reconcile::token(&server, "mary", "leaked").await;
+        let other = reconcile::token(&server, "mary", "other").await;
+        let repository = Repository::new(&server, &warden.secret, "{{{");
+        fs::write(repository.folder.path().join("leaks"), form(&leaked.secret, foreign.expose())).unwrap();
+        let run = repository.run(&revoke(&[option, "leaks", "--auto-approve"])).await;
+        assert!(
+            !works(&server, &leaked.secret).await && works(&server, &other.secret).await,
+            "{}",
+            run.stderr
+        );
+        // The other secret is of no token here.
+        let is_foreign = option == "--leaked";
+        assert_eq!(run.code, Some(i32::from(is_foreign)), "{}{}", run.stdout, run.stderr);
+        assert_eq!(
+            run.stdout.contains("no token of this server has this secret"),
+            is_foreign,
+            "{}",
+            run.stdout
+        );
+        for secret in [leaked.secret.as_str(), foreign.expose(), &leaked.secret[3..20]] {
+            assert!(
+                !run.stdout.contains(secret) && !run.stderr.contains(secret),
+                "{}{}",
+                run.stdout,
+                run.stderr
+            );
+        }
+    }
+    // Of Bitbucket: the secret says which one; and nothing at all, and nothing that can be read.
+    let repository = Repository::new(&server, &warden.secret, "{{{");
+    for (text, said) in [
+        (
+            "BBDC-MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ",
+            "? token 252973515069\n      there is no such token",
+        ),
+        (r#"[{"Secret": "REDACTED"}]"#, "? finding 1 of leaks\n      the secret is hidden, cut or mistyped"),
+        ("AKIA", "no secret of a token was found"),
+        ("", "no secret of a token was found"),
+    ] {
+        fs::write(repository.folder.path().join("leaks"), text).unwrap();
+        let run = repository.run(&revoke(&["--leaked", "leaks", "--auto-approve"])).await;
+        assert_eq!(run.code, Some(1), "{text}: {}{}", run.stdout, run.stderr);
+        assert!(format!("{}{}", run.stdout, run.stderr).contains(said), "{}{}", run.stdout, run.stderr);
+    }
+    let missing = repository.run(&revoke(&["--leaked", "nowhere"])).await;
+    assert_eq!(missing.code, Some(64), "{}", missing.stderr);
+    assert!(works(&server, &warden.secret).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_administrator_learns_nothing_of_whose_a_secret_is() {
+    let server = reconcile::server().await;
+    let token = reconcile::token(&server, "mary", "one").await;
+    let hash = tokenwarden::model::TokenSecret::parse(&token.secret).unwrap().hash().hex();
+    let path = format!("/rest/tokenwarden/1/tokens/by-hash?sha256={hash}");
+    assert_eq!(status(server.with_token(&token.secret, Method::GET, &path)).await, StatusCode::FORBIDDEN);
+    let root = reconcile::token(&server, "root", "warden").await;
+    let told = answer(server.with_token(&root.secret, Method::GET, &path), StatusCode::OK).await;
+    assert_eq!(told["values"], serde_json::json!([{"sha256": hash, "id": token.id}]));
+    for bad in [
+        "",
+        "?sha256=",
+        "?sha256=12",
+        &format!("?sha256={hash}&sha256=x"),
+        &format!("?{}", "sha256=ab&".repeat(51)),
+    ] {
+        let path = format!("/rest/tokenwarden/1/tokens/by-hash{bad}");
+        assert_eq!(
+            status(server.with_token(&root.secret, Method::GET, &path)).await,
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn tokens_are_chosen_by_owners_description_creation_and_last_use_together() {
+    let quickstart = Quickstart::new();
+    for (criteria, ids) in [
+        (&["--owner", "CI-deploy", "--owner", "ci-nightly"][..], &["1", "2", "3", "17", "18", "19"][..]),
+        (&["--description", "(?i)^ops-1.. DEPLOY"], &["1", "2"]),
+        (&["--description", "deploy", "--created-after", "41d"], &["1"]),
+        (&["--created-after", "10d", "--owner", "jonas"], &["9"]),
+        (
+            &["--last-used-from", "198.51.100.40", "--last-used-from", "10.20.0.0/16", "--owner", "jonas"],
+            &["9", "15"],
+        ),
+    ] {
+        let run = quickstart.run(&revoke(&[criteria, &["--now", NOW]].concat()));
+        assert_eq!(run.code, Some(4), "nobody says yes: {}", run.stderr);
+        let mut found = chosen(&run);
+        found.retain(|id| id.parse::<u32>().is_ok_and(|id| id < 20));
+        assert_eq!(found, ids, "{criteria:?}: {}", run.stderr);
+    }
+    let none = quickstart.run(&revoke(&["--last-used-from", "203.0.113.1", "--now", NOW]));
+    assert_eq!(none.code, Some(0), "{}", none.stderr);
+    assert!(
+        none.stdout.contains("No token on quickstart (embedded .tokenwarden/quickstart.db) fits."),
+        "{}",
+        none.stdout
+    );
+    let misspelt = quickstart.run(&revoke(&["--owner", "carl", "--owner", "crl", "--now", NOW]));
+    assert!(
+        misspelt.stdout.contains("? owner crl\n") && !misspelt.stdout.contains("? owner carl"),
+        "{}",
+        misspelt.stdout
+    );
 }

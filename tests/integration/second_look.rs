@@ -213,6 +213,7 @@ fn nobody_is_looked_at_again_without_a_revocation_or_for_an_incident() {
     let world = World::new(office());
     let incident = Incident {
         tokens: Selection::Tokens([TokenId::new("2")].into()),
+        leaks: Vec::new(),
         reason: "a laptop was stolen".to_owned(),
     };
     let (policy, stolen) = (policy("version: 1\n"), Purpose::Revoke(incident));

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use jiff::Timestamp;
+
 use crate::{
     compliance::TokenFindings,
     model::{LastChange, Rule, Token},
@@ -179,7 +181,13 @@ impl<W: Write> PlanText<'_, W> {
 
     fn token(&mut self, planned: &PlannedChange) -> fmt::Result {
         let what = difference::of_token(&planned.change).unwrap_or_default();
-        self.with_reasons(&what, &planned.reasons)
+        self.with_reasons(&what, &planned.reasons)?;
+        match planned.change.token() {
+            Some(token) if matches!(self.plan.purpose, Purpose::Revoke(_)) => {
+                writeln!(self.out, "          {}", life(token, self.plan.made_for))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What happens, with a reason behind it and the others below.
@@ -368,6 +376,23 @@ impl<W: Write> PlanText<'_, W> {
         };
         writeln!(self.out, "      {}", text.trim_end())
     }
+}
+
+/// What is known of the life of `token` at `now`, for who has to decide about it at once.
+fn life(token: &Token, now: Timestamp) -> String {
+    let created = token.created.strftime("%Y-%m-%d");
+    let used = token.last_used.map_or("never used".to_owned(), |used| {
+        let from = used.from.map_or("an unknown address".to_owned(), |from| from.to_string());
+        format!("last used {} from {from}", used.at.strftime("%Y-%m-%d %H:%M UTC"))
+    });
+    let age = now.duration_since(token.created).as_hours() / 24;
+    let age = match age {
+        ..0 => String::new(),
+        0 => " (today)".to_owned(),
+        1 => " (1 day ago)".to_owned(),
+        days => format!(" ({days} days ago)"),
+    };
+    format!("{}, created {created}{age}, {used}", token.scope)
 }
 
 /// The rules that found something.

@@ -7,6 +7,7 @@ mod access_token_json;
 mod access_tokens;
 mod audit;
 mod basic_authentication;
+mod by_hash;
 mod directory;
 mod endpoint;
 mod health;
@@ -47,6 +48,7 @@ use endpoint::Endpoint;
 fn endpoints() -> Vec<Endpoint> {
     let mut all = health::endpoints();
     all.extend(tokens::endpoints());
+    all.extend(by_hash::endpoints());
     all.extend(settings::endpoints());
     all.extend(runs::endpoints());
     all.extend(restrictions::endpoints());

@@ -28,7 +28,7 @@ use secrecy::ExposeSecret;
 use crate::{
     http::{self, CallStatistics, ClockOffset, HttpClient, Listing},
     inventory::{Call, Coverage, Credential, LeftOut, Missing, Pace, left_out},
-    model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName},
+    model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, leak::bitbucket_id},
     plan::ApprovedPlan,
     targets::{atlassian::BadSegment, directory::Named},
 };
@@ -144,7 +144,7 @@ impl Bitbucket {
             http::Credential::Basic { user, secret } => (Some(user), secret),
             http::Credential::Bearer(secret) => (None, secret),
         };
-        let id = wire::id_in(secret.expose_secret()).or_else(|| self.options.token_id.clone());
+        let id = bitbucket_id(secret.expose_secret()).or_else(|| self.options.token_id.clone());
         let credential = match (user, id) {
             (Some(_), None) if self.options.password => Credential::Password,
             (Some(_), id) => Credential::TokenAsPassword { id },

@@ -296,36 +296,6 @@ pub(super) fn token_path(tokens: &str, id: &TokenId) -> Result<String, BadSegmen
     Ok(format!("{tokens}/{}", segment(id.as_str())?))
 }
 
-/// What newer servers begin a secret with, by which scanners for secrets know one.
-const SECRET: &str = "BBDC-";
-/// So many characters of a secret have the identifier in them, and hardly more.
-const HEAD: usize = 24;
-
-/// The identifier of the token whose secret is `secret`, when it has the form of one: Base64 of the
-/// identifier, a colon and random bytes, as in the examples of the specification. Newer servers write
-/// `BBDC-` before it, and both alphabets of RFC 4648 are seen.
-pub(super) fn id_in(secret: &str) -> Option<TokenId> {
-    use base64::{
-        Engine,
-        alphabet::STANDARD,
-        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-    };
-    let lenient = GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true);
-    let standard = |character| match character {
-        '-' => '+',
-        '_' => '/',
-        other => other,
-    };
-    let head = secret.strip_prefix(SECRET).unwrap_or(secret).chars().take(HEAD);
-    let bytes =
-        GeneralPurpose::new(&STANDARD, lenient).decode(head.map(standard).collect::<String>()).ok()?;
-    let digits: String = bytes.iter().copied().take_while(u8::is_ascii_digit).map(char::from).collect();
-    let is_id = digits.len() >= 6 && bytes.get(digits.len()) == Some(&b':');
-    is_id.then(|| TokenId::new(digits))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,20 +375,5 @@ mod tests {
         assert_eq!(path("~mary.x").unwrap(), "/rest/access-tokens/latest/users/~mary.x");
         assert_eq!(path("a/../b?c#d%").unwrap(), "/rest/access-tokens/latest/users/a%2F..%2Fb%3Fc%23d%25");
         assert!(path("..").is_err() && path("").is_err());
-    }
-
-    #[test]
-    fn the_identifier_of_a_token_is_found_in_its_secret() {
-        let example = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
-        for secret in [
-            example.to_owned(),
-            format!("BBDC-{example}"),
-            "BBDC-MjUyOTczNTE1MDY5Ov__-_-_-H8AVOECHv0saruQ@x".to_owned(),
-        ] {
-            assert_eq!(id_in(&secret), Some(TokenId::new("252973515069")), "{secret}");
-        }
-        for other in ["password", "tw_abc", "", "BBDC-", "MTIzNDU2Nzg5MDEy"] {
-            assert_eq!(id_in(other), None, "{other}");
-        }
     }
 }

@@ -9,16 +9,18 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 use jiff::Timestamp;
+use reqwest::StatusCode;
 
 use crate::{
-    http::{HttpClient, HttpError, Listing, PagingFault},
+    http::{HttpClient, HttpError, Listing, PagingFault, Refusal},
     inventory::{
         Administrators, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server,
     },
     model::{
-        GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, settings::SettingsDocument,
+        GroupName, LastChange, OwnerKind, SettingKey, Settings, Token, TokenId, secret::SecretHash,
+        settings::SettingsDocument,
     },
-    protocol::{LAST_CHANGE, SETTINGS, WHOAMI, WhoAmI},
+    protocol::{HASH, HASHES_AT_MOST, LAST_CHANGE, SETTINGS, TOKENS_BY_HASH, TokensByHash, WHOAMI, WhoAmI},
     targets::{
         bitbucket::wire::{GROUPS, MEMBERS, PROPERTIES, USERS},
         directory::{Members, Role, people},
@@ -63,6 +65,10 @@ impl InventoryReader for Gateway {
 
     async fn tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, ReadError> {
         self.read_tokens(each).await.map_err(self.cannot_read("tokens"))
+    }
+
+    async fn tokens_by_hash(&self, hashes: &[SecretHash]) -> Result<Option<Vec<Option<TokenId>>>, ReadError> {
+        self.read_tokens_by_hash(hashes).await.map_err(self.cannot_read("tokens"))
     }
 
     async fn offspring_of(&self, ids: &BTreeSet<TokenId>) -> Result<Vec<(Token, TokenId)>, ReadError> {
@@ -120,6 +126,29 @@ impl Gateway {
             },
             settings: Settings::try_from(&settings.body)?,
         })
+    }
+
+    /// The token whose secret has each of `hashes`; `None` when the server is older than this question.
+    async fn read_tokens_by_hash(
+        &self,
+        hashes: &[SecretHash],
+    ) -> Result<Option<Vec<Option<TokenId>>>, Cause> {
+        let mut ids = Vec::with_capacity(hashes.len());
+        for some in hashes.chunks(HASHES_AT_MOST) {
+            let hexes: Vec<String> = some.iter().map(SecretHash::hex).collect();
+            let query: Vec<(&str, &str)> = hexes.iter().map(|hash| (HASH, hash.as_str())).collect();
+            let told = match self.client.get::<TokensByHash>(TOKENS_BY_HASH, &query).await {
+                Ok(told) => told.body.values,
+                Err(error) if error.status() == Some(StatusCode::METHOD_NOT_ALLOWED) => return Ok(None),
+                Err(error) if error.refusal() == Some(Refusal::NotSupported) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            if !told.iter().map(|one| &one.sha256).eq(&hexes) {
+                return Err("the answer is about other secrets than the question".into());
+            }
+            ids.extend(told.into_iter().map(|one| one.id.map(|id| TokenId::new(id.to_string()))));
+        }
+        Ok(Some(ids))
     }
 
     /// Who changed the settings last, and when; `None` when nobody did, or the server does not tell.

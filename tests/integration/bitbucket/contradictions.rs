@@ -210,6 +210,7 @@ async fn an_odd_token_costs_itself_alone_and_is_named() {
         // After an incident, too.
         let incident = Incident {
             tokens: Selection::Tokens([TokenId::new("2")].into()),
+            leaks: Vec::new(),
             reason: "a laptop was stolen".to_owned(),
         };
         let (policy, history) = (policy("version: 1\n"), History::default());

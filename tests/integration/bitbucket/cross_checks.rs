@@ -10,7 +10,7 @@ use tokenwarden::{
         snapshot::{self, About, Asked, Snapshot},
     },
     model::{Owner, TokenId},
-    plan::{History, Incident, Plan, Purpose, Selection, Terms},
+    plan::{Criteria, History, Incident, Plan, Purpose, Selection, Terms},
     targets::{Sight, calls_of},
 };
 
@@ -181,9 +181,9 @@ async fn a_token_that_two_owners_have_is_nobodys_and_is_revoked_by_its_identifie
     let gone = Owner::User("gone".into());
     for (tokens, expected) in [
         (Selection::Tokens([TokenId::new("7")].into()), &["revoke 7"][..]),
-        (Selection::Owner(gone), &["revoke 7", "revoke 8"]),
+        (Selection::Fitting(Criteria::of_owner(gone)), &["revoke 7", "revoke 8"]),
     ] {
-        let incident = Incident { tokens, reason: "a laptop was stolen".to_owned() };
+        let incident = Incident { tokens, leaks: Vec::new(), reason: "a laptop was stolen".to_owned() };
         let (policy, history) = (policy("version: 1\n"), History::default());
         let terms = Terms { target: stub::TARGET, history: &history, ..terms(&policy, time(NOW)) };
         let revoked = Plan::make_for(&Purpose::Revoke(incident), &terms, &stub.target()).await.unwrap();

@@ -3,7 +3,7 @@
 use tokenwarden::{
     http::Credential,
     model::{TokenId, rails::Rails},
-    plan::{Allowed, Incident, Plan, Purpose, Selection, Terms},
+    plan::{Allowed, Criteria, Incident, Plan, Purpose, Selection, Terms},
     policy::Policy,
     targets::bitbucket::{Bitbucket, Options},
 };
@@ -18,12 +18,12 @@ use crate::world::{NOW, terms, time};
 async fn plan(target: &Bitbucket, tokens: Selection) -> Plan {
     let policy = Policy::default();
     let terms = Terms { target: TARGET, ..terms(&policy, time(NOW)) };
-    let purpose = Purpose::Revoke(Incident { tokens, reason: "laptop stolen".to_owned() });
+    let purpose = Purpose::Revoke(Incident { tokens, leaks: Vec::new(), reason: "laptop stolen".to_owned() });
     Plan::make_for(&purpose, &terms, target).await.unwrap()
 }
 
 fn owner(name: &str) -> Selection {
-    Selection::Owner(name.parse().unwrap())
+    Selection::Fitting(Criteria::of_owner(name.parse().unwrap()))
 }
 
 fn ids(ids: &[&str]) -> Selection {
