@@ -109,15 +109,16 @@ impl App {
     /// The token with this secret, when it is valid and of the user that was `named` with it. Those of projects
     /// and repositories come without a name: they are accepted as `Bearer` alone, as Bitbucket has it.
     async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Recognised, Problem> {
-        let Some((token, Some(known))) = self.store.token_by_hash(&secret.hash()).await? else {
+        let Some(known) = self.store.token_by_hash(&secret.hash()).await? else {
             return Ok(Credentials::Invalid.into());
         };
+        let token = &known.token;
         let expired = token.expires.is_some_and(|expires| expires <= self.clock.now());
         if expired || named.is_some_and(|named| Some(named) != token.owner.user()) {
             return Ok(Credentials::Invalid.into());
         }
-        let owner = TokenOwner::of(&token.owner, |_| match known.clone() {
-            KnownOwner::User(account) => Ok(self.person(account)),
+        let owner = TokenOwner::of(&token.owner, |_| match &known.owner {
+            KnownOwner::User(account) => Ok(self.person(account.clone())),
             KnownOwner::Place => Err(()),
         });
         let Ok(owner) = owner else { return Ok(Credentials::Invalid.into()) };
@@ -128,8 +129,7 @@ impl App {
             expires: token.expires,
             restriction: Restriction::default(),
         };
-        let sender = Sender::Token { token: Box::new(token), owner: known };
-        Ok(Recognised { credentials: Credentials::Token(held), sender })
+        Ok(Recognised { credentials: Credentials::Token(held), sender: Sender::Token(known) })
     }
 
     async fn password(

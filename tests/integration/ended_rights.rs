@@ -448,9 +448,9 @@ async fn holds_to_the_end(events: &[Event]) {
     let id = store.create_token(&Right::Host, &new_token("mary", &its), None).await.unwrap().unwrap();
     let another =
         store.create_token(&Right::Host, &new_token("sam", &secret()), None).await.unwrap().unwrap();
-    let (token, known) = store.token_by_hash(&its.hash()).await.unwrap().unwrap();
-    let Some(owner @ KnownOwner::User(_)) = known else { panic!("mary is known") };
-    let right = right_of(1, Sender::Token { token: Box::new(token), owner });
+    let known = store.token_by_hash(&its.hash()).await.unwrap().unwrap();
+    assert!(matches!(known.owner, KnownOwner::User(_)), "mary is known");
+    let right = right_of(1, Sender::Token(known));
     let (mut valid, mut active, mut settings) = (true, true, true);
     let change = LastChange { by: "root".to_owned(), at: NOW.parse().unwrap() };
     for event in events {

@@ -76,6 +76,7 @@ mod quickstart;
 mod rails;
 mod random_worlds;
 mod reconcile;
+mod remembered;
 mod report_files;
 mod reports;
 mod request_bodies;

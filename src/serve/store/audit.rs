@@ -52,7 +52,8 @@ impl Author {
         };
         let (who, credential, credential_token) = match &grounds.sender {
             Sender::Password(account) => (account.name.to_string(), AuditCredential::Password, None),
-            Sender::Token { token, .. } => {
+            Sender::Token(known) => {
+                let token = &known.token;
                 let who = match &token.owner {
                     Owner::User(name) => name.to_string(),
                     place => format!("({place})"),

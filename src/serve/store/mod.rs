@@ -231,6 +231,15 @@ pub enum KnownOwner {
     Place,
 }
 
+/// A token and its owner.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnedToken {
+    /// The token.
+    pub token: TokenRow,
+    /// Whose it is.
+    pub owner: KnownOwner,
+}
+
 /// A token to be kept.
 pub struct NewToken {
     /// Whose it is.

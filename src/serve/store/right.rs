@@ -1,7 +1,9 @@
 //! The right to change the store. A right is checked where the effect is committed, not only where the request
 //! began: every transaction that writes asks for one and looks again at what it rests on.
 
-use super::{Account, KnownOwner, TokenRow, Whence};
+use std::sync::Arc;
+
+use super::{Account, KnownOwner, OwnedToken, Whence};
 use crate::{model::Owner, serve::ServerClock};
 
 /// On what a change is permitted.
@@ -40,12 +42,7 @@ pub enum Sender {
     /// A user with a password.
     Password(Account),
     /// Somebody with a token.
-    Token {
-        /// The token.
-        token: Box<TokenRow>,
-        /// Its owner.
-        owner: KnownOwner,
-    },
+    Token(Arc<OwnedToken>),
 }
 
 impl Right {

@@ -7,6 +7,7 @@ mod clock;
 mod copy;
 mod directory;
 mod histories;
+mod memory;
 mod narrowing;
 mod opening;
 mod people;
@@ -24,12 +25,13 @@ mod tokens;
 mod upstream_uses;
 mod writer;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::SqlitePool;
 
 use super::{Right, StoreError};
+use memory::Memory;
 pub(super) use opening::schema_version;
 use place::Place;
 use writer::{Upkeep, Writer, Writing};
@@ -46,6 +48,7 @@ pub struct Store {
     readers: SqlitePool,
     /// Beside the readers, for what a request asks for, however long that takes: they find out who sends it.
     recognisers: SqlitePool,
+    memory: Arc<Memory>,
     place: Place,
 }
 

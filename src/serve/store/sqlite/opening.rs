@@ -4,6 +4,7 @@ use std::{
     cmp::Ordering,
     collections::BTreeMap,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -129,7 +130,8 @@ async fn connected(
     let recognisers = pool(RECOGNISERS).connect_with(reading).await.map_err(opening)?;
     let place = Place::of(file).map_err(|cause| opening(cause.into()))?;
     place::warn_of_readers(file);
-    Ok(Store { writer: Writer::new(options, writer, place.clone()), readers, recognisers, place })
+    let writer = Writer::new(options, writer, place.clone());
+    Ok(Store { writer, readers, recognisers, memory: Arc::default(), place })
 }
 
 /// The version of the schema in `file`, which is opened with `options` and not changed; 0 while there is none.

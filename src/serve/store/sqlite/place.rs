@@ -1,7 +1,7 @@
 //! The file of an open store, and whether it is still the one that was opened.
 //!
 //! SQLite goes on with a file that was deleted, moved or replaced: what it writes then is lost, although it was
-//! acknowledged. Hence a look at the file before and after each write, and before each read of the settings.
+//! acknowledged. Hence a look at the file before and after each write, and before each request is decided.
 //!
 //! INVARIANT: a process never closes a file that SQLite has open in it: that would give up the locks of SQLite
 //! (<https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>). All
@@ -35,12 +35,32 @@ struct Inner {
     id: FileId,
     /// The write-ahead log and its index, which live as long as a connection does.
     beside: Vec<(PathBuf, FileId)>,
+    /// The index of the write-ahead log.
+    index: Option<Arc<File>>,
     /// The application id; 0 while it is not in the file yet.
     application: u32,
     /// The greatest length that was seen, in bytes.
     length: AtomicU64,
     /// The highest change counter that was seen.
     counter: AtomicU32,
+}
+
+/// How far the write-ahead log has grown, as the header of its index tells; another one after each commit, of whatever
+/// process (<https://sqlite.org/walformat.html#the_wal_index_header>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark([u8; MARK]);
+
+/// The bytes of one copy of that header.
+const MARK: usize = 48;
+
+impl Mark {
+    /// The mark in the two copies at the start of an index; `None` while one of them is being written.
+    fn of(copies: &[u8; 2 * MARK]) -> Option<Self> {
+        let (first, second) = copies.split_at(MARK);
+        // INVARIANT: SQLite writes the second copy first, and all of it before a commit has succeeded.
+        let is_written = first == second && first.iter().any(|byte| *byte != 0);
+        is_written.then(|| first.try_into().ok()).flatten().map(Self)
+    }
 }
 
 /// What tells a file from another one at the same path.
@@ -71,11 +91,12 @@ fn handle(file: &Path) -> io::Result<Arc<File>> {
 impl Place {
     /// That of the store at `file`, which is open.
     pub(super) fn of(file: &Path) -> io::Result<Self> {
+        // SQLite puts its own files beside the file that a link leads to.
+        let real = fs::canonicalize(file)?;
+        let index = handle(&with_ending(&real, "-shm")).ok();
         let handle = handle(file)?;
         let there = handle.metadata()?;
         let header = Header::read(&handle)?;
-        // SQLite puts its own files beside the file that a link leads to.
-        let real = fs::canonicalize(file)?;
         let beside = ["-wal", "-shm"].into_iter().filter_map(|ending| {
             let path = with_ending(&real, ending);
             let id = id_of(&fs::metadata(&path).ok()?);
@@ -86,6 +107,7 @@ impl Place {
             handle,
             id: id_of(&there),
             beside: beside.collect(),
+            index,
             application: header.application,
             length: AtomicU64::new(there.len()),
             counter: AtomicU32::new(header.counter),
@@ -101,6 +123,13 @@ impl Place {
         // Somebody may be writing the header at this moment.
         let how = self.0.look().and_then(|_| self.0.look());
         how.map_or(Ok(()), |how| Err(StoreError::Lost { file: self.0.file.clone(), how }))
+    }
+
+    /// Up to where everything was committed before this moment; `None` when that cannot be told.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let mut copies = [0; 2 * MARK];
+        read_start(self.0.index.as_deref()?, &mut copies).ok()?;
+        Mark::of(&copies)
     }
 }
 

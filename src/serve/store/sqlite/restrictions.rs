@@ -48,11 +48,13 @@ impl Store {
     ///
     /// When the store fails.
     pub async fn restriction(&self, token: i64) -> Result<Option<RestrictionRow>, StoreError> {
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM restrictions WHERE token = ?1")
-            .bind(token)
-            .fetch_optional(&self.recognisers)
-            .await?;
-        row.map(RestrictionRow::try_from).transpose()
+        let answers = self.answers().await?;
+        if let Some(answer) = answers.restrictions.get(&token) {
+            return Ok(answer);
+        }
+        let answer = read(&mut *self.recognisers.acquire().await?, token).await?;
+        answers.restrictions.keep(token, answer.clone());
+        Ok(answer)
     }
 
     /// The restrictions of tokens, in the order of the numbers of the tokens.

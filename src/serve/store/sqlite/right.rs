@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use super::{Store, directory, tokens};
 use crate::{
     model::Owner,
-    serve::store::{Grounds, KnownOwner, Right, Sender, StoreError, TokenRow},
+    serve::store::{Grounds, KnownOwner, OwnedToken, Right, Sender, StoreError, TokenRow},
 };
 
 impl Store {
@@ -45,7 +45,8 @@ impl Right {
             Sender::Password(account) => {
                 directory::account(&mut *connection, &account.name).await?.as_ref() == Some(account)
             }
-            Sender::Token { token, owner } => {
+            Sender::Token(known) => {
+                let OwnedToken { token, owner } = &**known;
                 let present = tokens::by_id(&mut *connection, token.id).await?;
                 present.is_some_and(|present| reaches_as_far(&present, token))
                     && token.expires.is_none_or(|expires| clock.now() < expires)

@@ -20,16 +20,7 @@ impl Store {
     ///
     /// When the store fails, or is not where it was opened.
     pub async fn settings(&self, known: Option<(i64, &str)>) -> Result<Option<SettingsRow>, StoreError> {
-        self.place.check()?;
-        let row: Option<(i64, Option<String>)> = sqlx::query_as(
-            "SELECT revision, CASE WHEN revision IS NOT ?1 OR document IS NOT ?2 THEN document END \
-             FROM settings WHERE id = 1",
-        )
-        .bind(known.map(|(revision, _)| revision))
-        .bind(known.map(|(_, document)| document))
-        .fetch_optional(&self.recognisers)
-        .await?;
-        Ok(row.map(|(revision, document)| SettingsRow { revision, document }))
+        Ok(self.answers().await?.settings(known))
     }
 
     /// Keeps `document` when there are no settings yet.

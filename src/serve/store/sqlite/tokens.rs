@@ -1,6 +1,6 @@
 //! The rows of tokens, by hash, by number or page by page. Only hashes of secrets get here.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::{
     model::{LastUse, Owner, Scope, TokenScope, UserName, audit::AuditAction, secret::SecretHash},
     serve::project_permissions::ProjectPermissions,
     serve::store::{
-        Between, KnownOwner, Narrowing, NewToken, StoreError, TokenFilter, TokenPage, TokenRow, Under, Use,
+        Between, KnownOwner, Narrowing, NewToken, OwnedToken, StoreError, TokenFilter, TokenPage, TokenRow,
+        Under, Use,
         audit::{Effect, differences, token_details},
     },
 };
@@ -26,15 +27,17 @@ macro_rules! columns {
 pub(super) use columns;
 
 impl Store {
-    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows that one.
+    /// The token with the secret that hashes to `hash`, and its owner; `None` when there is none, or the directory does
+    /// not know the owner.
     ///
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn token_by_hash(
-        &self,
-        hash: &SecretHash,
-    ) -> Result<Option<(TokenRow, Option<KnownOwner>)>, StoreError> {
+    pub async fn token_by_hash(&self, hash: &SecretHash) -> Result<Option<Arc<OwnedToken>>, StoreError> {
+        let answers = self.answers().await?;
+        if let Some(known) = answers.tokens.get(hash.as_bytes()) {
+            return Ok(Some(known));
+        }
         let row = sqlx::query(
             "SELECT t.id, owner_kind, owner, description, scope, created, created_by, last_used, last_used_from, \
              expires, permissions, parent, u.name AS account, u.active, u.password_hash, \
@@ -55,7 +58,13 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let place: bool = row.try_get("place")?;
         let user = super::directory::account_in(&row)?.map(KnownOwner::User);
-        Ok(Some((token(&row)?, user.or_else(|| place.then_some(KnownOwner::Place)))))
+        let token = token(&row)?;
+        let owner = user.or_else(|| place.then_some(KnownOwner::Place));
+        let known = owner.map(|owner| Arc::new(OwnedToken { token, owner }));
+        if let Some(known) = &known {
+            answers.tokens.keep(*hash.as_bytes(), Arc::clone(known));
+        }
+        Ok(known)
     }
 
     /// The token with this number.
