@@ -89,6 +89,30 @@ impl Counts {
         .collect();
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
     }
+
+    /// The same in words that need no glossary, such as `change 2 settings and revoke 1 token for good`.
+    pub(super) fn plainly(self, tense: Tense) -> String {
+        let parts: Vec<String> = [
+            (self.settings, "change", "changed", "setting", ""),
+            (self.narrowed, "reduce", "reduced", "token", " to fewer rights"),
+            (self.expired, "bring forward the end of", "brought forward the end of", "token", ""),
+            (self.marked, "announce the end of", "announced the end of", "token", ""),
+            (self.unmarked, "call off the end of", "called off the end of", "token", ""),
+            (self.revoked, "revoke", "revoked", "token", " for good"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, future, past, noun, more)| {
+            let verb = if tense == Tense::Future { future } else { past };
+            format!("{verb} {}{more}", counted(count, noun))
+        })
+        .collect();
+        match parts.as_slice() {
+            [] => "change nothing".to_owned(),
+            [one] => one.clone(),
+            [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        }
+    }
 }
 
 impl Sum for Counts {

@@ -66,6 +66,7 @@ mod only;
 mod openapi;
 mod origin;
 mod own_rules;
+mod page;
 mod people;
 mod policy;
 mod policy_tests;

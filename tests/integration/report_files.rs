@@ -3,7 +3,6 @@
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::{
     program::{NOW, Quickstart, Run, program},
@@ -251,52 +250,4 @@ async fn a_server_that_goes_away_does_not_take_the_last_success_from_the_metrics
     for text in [&after, &read("p.md")] {
         assert!(!text.contains(&warden.secret));
     }
-}
-
-#[test]
-#[ignore = "needs Chromium"]
-fn a_browser_shows_the_figures_of_the_page_and_runs_into_nothing() {
-    let quickstart = Quickstart::new();
-    let run = quickstart.run(&["plan", "--now", NOW, "--report", "html=p.html", "--report", "json=p.json"]);
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let json: Value = serde_json::from_str(&read(&quickstart, "p.json")).unwrap();
-
-    let installed = |name: &&str| Command::new(name).arg("--version").output().is_ok();
-    let chromium = ["chromium", "google-chrome"].into_iter().find(installed).expect("Chromium is installed");
-    let profile = TempDir::new().unwrap();
-    let picture = quickstart.path("p.png");
-    let browser = |arguments: &[String]| {
-        let output = Command::new(chromium)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"])
-            .args([
-                "--window-size=1200,2000".to_owned(),
-                format!("--user-data-dir={}", profile.path().display()),
-            ])
-            .args(arguments)
-            .arg(format!("file://{}", quickstart.path("p.html").display()))
-            .output()
-            .unwrap();
-        let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!log.contains("CONSOLE"), "the browser complains about the page: {log}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let shown = browser(&["--dump-dom".to_owned()]);
-    browser(&[format!("--screenshot={}", picture.display())]);
-    assert!(fs::metadata(picture).unwrap().len() > 20_000, "there is something on the picture");
-
-    let tile = |name: &str| {
-        let (_, rest) =
-            shown.split_once(&format!("<dt>{name}</dt><dd>")).unwrap_or_else(|| panic!("{name}: {shown}"));
-        rest.split_once('<').unwrap().0.to_owned()
-    };
-    assert_eq!(tile("tokens"), json["targets"][0]["tokens_seen"].to_string());
-    let statistics = &json["targets"][0]["statistics"];
-    assert_eq!(tile("end within 30 days"), statistics["ending_in_30_days"].to_string());
-    for age in statistics["ages"].as_array().unwrap() {
-        let drawn = format!("days: {}</title>", age["count"]);
-        let last = format!("more: {}</title>", age["count"]);
-        assert!(shown.contains(&drawn) || shown.contains(&last), "{drawn} in {shown}");
-    }
-    assert_eq!(shown.matches("<svg").count(), 4);
-    assert_eq!(shown.matches("role=\"img\"").count(), 4);
 }

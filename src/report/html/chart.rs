@@ -80,9 +80,11 @@ impl Figures {
 
     fn chart(&self, height: u64, content: &Markup) -> Markup {
         html! {
-            svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-labelledby=(self.id) {
-                title id=(self.id) { (self.title) }
-                (content)
+            div.figure {
+                svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-labelledby=(self.id) {
+                    title id=(self.id) { (self.title) }
+                    (content)
+                }
             }
         }
     }

@@ -1,8 +1,10 @@
 //! The HTML report of a run, one self-contained page: what is so, what changes, what was found, how old the
-//! tokens are and when they end. It has only text, tables and drawings: its content security policy lets a
-//! browser run and load nothing.
+//! tokens are and when they end. It has only text, tables, drawings and a choice of rules that the style sheet
+//! obeys: its content security policy lets a browser run and load nothing.
 
 mod chart;
+mod lead;
+mod rules;
 mod target;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,6 +16,7 @@ use super::{
     escape::{escape_whole, thousands},
     summary::{Counts, Tense, compliance_of},
 };
+use rules::Rules;
 
 const STYLE: &str = include_str!("style.css");
 /// How many rows a table has at most, so that a browser can show the page; the JSON has them all.
@@ -24,16 +27,18 @@ const ROWS: usize = 1_000;
 pub fn report(run: &Run<'_>) -> String {
     let names: Vec<String> = run.targets.iter().map(|target| escape_whole(target.name)).collect();
     let title = format!("API tokens on {}", names.join(", "));
+    let rules = Rules::of(run);
+    let style = format!("{STYLE}{}", rules.style());
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(content_security_policy());
+                meta http-equiv="Content-Security-Policy" content=(content_security_policy(&style));
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
                 title { (escape_whole(&title)) " – tokenwarden" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(&style)) }
             }
             body {
                 header {
@@ -41,9 +46,10 @@ pub fn report(run: &Run<'_>) -> String {
                     p.quiet { (if run.was_applied() { "Applied for " } else { "Planned for " }) (run.at.strftime("%Y-%m-%d %H:%M UTC")) }
                 }
                 main {
+                    (lead::lead(run))
                     @if run.targets.len() > 1 { (overview(run)) }
                     @for (index, one) in run.targets.iter().enumerate() {
-                        (target::section(run, one, index))
+                        (target::section(run, one, index, &rules))
                     }
                 }
                 footer { "Made by tokenwarden " (env!("CARGO_PKG_VERSION")) ". This page runs no scripts \
@@ -55,8 +61,8 @@ pub fn report(run: &Run<'_>) -> String {
 }
 
 /// Lets the one style sheet in, by its hash, and nothing else.
-fn content_security_policy() -> String {
-    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+fn content_security_policy(style: &str) -> String {
+    let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
     format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
 }
 
@@ -66,7 +72,7 @@ fn overview(run: &Run<'_>) -> Markup {
     html! {
         section.card {
             h3 { "Targets" }
-            div.scroll { table {
+            table.list {
                 thead { tr { th scope="col" { "target" } th scope="col" { "tokens" } th scope="col" { "changes" } th.number scope="col" { "held back" } } }
                 tbody {
                     @for (index, target) in run.targets.iter().enumerate() {
@@ -74,16 +80,16 @@ fn overview(run: &Run<'_>) -> Markup {
                             td { a href=(format!("#target-{index}")) { (escape_whole(target.name)) } }
                             @match target.latest() {
                                 Some(plan) => {
-                                    td { (compliance_of(plan)) }
-                                    td { (Counts::of(&target.effective_changes()).text(tense)) }
-                                    td.number { (thousands(plan.held_back.len() as u128)) }
+                                    td data-label="tokens" { (compliance_of(plan)) }
+                                    td data-label="changes" { (Counts::of(&target.effective_changes()).text(tense)) }
+                                    td.number data-label="held back" { (thousands(plan.held_back.len() as u128)) }
                                 }
                                 None => { td.failed colspan="3" { "could not be read" } }
                             }
                         }
                     }
                 }
-            } }
+            }
         }
     }
 }

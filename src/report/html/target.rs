@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use crate::{
     apply::ChangeResult,
     compliance::{TokenFindings, Whose},
+    model::Rule,
     plan::{Object, Origin, PlanView, PlannedChange, Reason},
     report::{
         Run, TargetRun,
@@ -25,10 +26,10 @@ use crate::{
     yaml::Place,
 };
 
-use super::{ROWS, chart::Figures, more};
+use super::{ROWS, chart::Figures, more, rules::Rules};
 
 /// What the page says of the target that is the one at `index`.
-pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Markup {
+pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize, rules: &Rules<'_>) -> Markup {
     html! {
         h2 id=(format!("target-{index}")) { (escape_whole(target.name)) }
         @match (&target.plan, target.latest()) {
@@ -37,10 +38,13 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize) -> Ma
                 (alerts(target, latest))
                 (charts(run, latest, index))
                 (settings(target, plan))
-                (tokens(target))
-                (pending(latest))
-                (told("Report only", &latest.reported))
-                (told("Waived", &latest.waived))
+                div.findings {
+                    (rules.choice(target, index))
+                    (tokens(target, rules))
+                    (pending(latest, rules))
+                    (told("Report only", &latest.reported, rules))
+                    (told("Waived", &latest.waived, rules))
+                }
             }
             (Err(why), _) => div.alert { p { "Could not be read." } p { (escape_whole(why.kept())) } },
             (Ok(_), None) => {}
@@ -157,7 +161,7 @@ fn class_of(sign: Sign) -> &'static str {
 }
 
 /// The changes of tokens, those that cannot be undone first.
-fn tokens(target: &TargetRun<'_>) -> Markup {
+fn tokens(target: &TargetRun<'_>, rules: &Rules<'_>) -> Markup {
     let mut changes: Vec<&PlannedChange> = target.effective_changes();
     changes.retain(|planned| planned.change.token().is_some());
     changes.sort_by_key(|planned| !planned.change.is_irreversible());
@@ -165,22 +169,22 @@ fn tokens(target: &TargetRun<'_>) -> Markup {
         @if !changes.is_empty() {
             section.card {
                 h3 { "Tokens" }
-                div.scroll { table {
+                table.list {
                     thead { tr { th scope="col" { "token" } th scope="col" { "before" } th scope="col" { "after" } th scope="col" { "why" } th scope="col" { "policy" } } }
                     tbody {
                         @for planned in changes.iter().take(ROWS) {
                             @if let (Some(token), Some((before, after))) = (planned.change.token(), sides_of_token(&planned.change)) {
-                                tr.(planned.change.verb()) {
+                                tr.(planned.change.verb()).(rules.classes(rules_of(&planned.reasons))) {
                                     td { (token_name(token)) }
-                                    td.before { (before) }
-                                    td.after { (after) span.quiet { (origins(&[planned])) } }
-                                    td { (reasons(&planned.reasons)) }
-                                    td.place { (shown(place_of(&planned.reasons))) }
+                                    td.before data-label="before" { (before) }
+                                    td.after data-label="after" { (after) span.quiet { (origins(&[planned])) } }
+                                    td data-label="why" { (reasons(&planned.reasons)) }
+                                    td.place data-label="policy" { (shown(place_of(&planned.reasons))) }
                                 }
                             }
                         }
                     }
-                } }
+                }
                 (more(changes.len(), ROWS))
             }
         }
@@ -255,24 +259,24 @@ fn expiries(run: &Run<'_>, plan: &PlanView, index: usize) -> Figures {
     Figures { id: format!("expiries-{index}"), title, of: "week from", rows }
 }
 
-fn pending(plan: &PlanView) -> Markup {
+fn pending(plan: &PlanView, rules: &Rules<'_>) -> Markup {
     html! {
         @if !plan.pending.is_empty() {
             section.card {
                 h3 { "Already scheduled to end" }
-                div.scroll { table {
+                table.list {
                     thead { tr { th scope="col" { "token" } th scope="col" { "ends on" } th scope="col" { "why" } th scope="col" { "policy" } } }
                     tbody {
                         @for pending in plan.pending.iter().take(ROWS) {
-                            tr {
+                            tr.(rules.classes(rules_of(&pending.reasons))) {
                                 td { (token_name(&pending.token)) }
-                                td { (day(pending.until)) }
-                                td { (reasons(&pending.reasons)) }
-                                td.place { (shown(place_of(&pending.reasons))) }
+                                td data-label="ends on" { (day(pending.until)) }
+                                td data-label="why" { (reasons(&pending.reasons)) }
+                                td.place data-label="policy" { (shown(place_of(&pending.reasons))) }
                             }
                         }
                     }
-                } }
+                }
                 (more(plan.pending.len(), ROWS))
             }
         }
@@ -280,18 +284,18 @@ fn pending(plan: &PlanView) -> Markup {
 }
 
 /// Tokens that nothing is done about, with why not.
-fn told(title: &str, tokens: &[TokenFindings]) -> Markup {
+fn told(title: &str, tokens: &[TokenFindings], rules: &Rules<'_>) -> Markup {
     html! {
         @if !tokens.is_empty() {
             section.card {
                 h3 { (title) }
-                div.scroll { table {
+                table.list {
                     thead { tr { th scope="col" { "token" } th scope="col" { "why" } th scope="col" { "policy" } } }
                     tbody {
                         @for found in tokens.iter().take(ROWS) {
-                            tr {
+                            tr.(rules.classes(found.findings.iter().map(|finding| &finding.rule))) {
                                 td { (token_name(&found.token)) }
-                                td { ul { @for finding in &found.findings {
+                                td data-label="why" { ul { @for finding in &found.findings {
                                     li {
                                         (finding.rule.code()) ": " (escape_whole(&finding.message))
                                         @if let Some(waiver) = &finding.waiver {
@@ -299,11 +303,11 @@ fn told(title: &str, tokens: &[TokenFindings]) -> Markup {
                                         }
                                     }
                                 } } }
-                                td.place { (shown(found.findings.iter().find_map(|finding| finding.place.as_ref()))) }
+                                td.place data-label="policy" { (shown(found.findings.iter().find_map(|finding| finding.place.as_ref()))) }
                             }
                         }
                     }
-                } }
+                }
                 (more(tokens.len(), ROWS))
             }
         }
@@ -318,10 +322,16 @@ fn reasons(reasons: &[Reason]) -> Markup {
     }
 }
 
+fn rules_of(reasons: &[Reason]) -> impl Iterator<Item = &Rule> {
+    reasons.iter().filter_map(|reason| reason.rule.as_ref())
+}
+
 fn place_of(reasons: &[Reason]) -> Option<&Place> {
     reasons.iter().find_map(|reason| reason.place.as_ref())
 }
 
-fn shown(place: Option<&Place>) -> String {
-    place.map_or(String::new(), |place| escape_whole(&place.to_string()))
+/// The line of the policy, which may be broken behind each folder.
+fn shown(place: Option<&Place>) -> Markup {
+    let place = place.map_or(String::new(), |place| escape_whole(&place.to_string()));
+    html! { @for part in place.split_inclusive('/') { (part) wbr; } }
 }
