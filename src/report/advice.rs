@@ -1,4 +1,4 @@
-//! What a rule is about, and what the owner of a token that breaks it can do.
+//! What a rule is about, what the owner of a token that breaks it can do, and the page that says more.
 
 use crate::model::Rule;
 
@@ -18,4 +18,14 @@ pub(super) fn advice(rule: &Rule) -> &'static str {
             "read the rule at the line of the policy, and replace the token with one that complies"
         }
     }
+}
+
+/// Where the documentation of this version says more of the rule.
+pub(super) fn page(rule: &Rule) -> String {
+    let section = match rule {
+        Rule::BuiltIn(code) => code.facts().code,
+        Rule::Own(_) => "own-rules",
+    };
+    let (repository, version) = (env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION"));
+    format!("{repository}/blob/v{version}/docs/rules.md#{section}")
 }

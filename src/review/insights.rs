@@ -107,7 +107,7 @@ pub(super) async fn publish(
         let _ = write!(details, " {left_out} remarks are left out for lack of room.");
     }
     let report = Report {
-        title: "tokenwarden",
+        title: &publication.title,
         details,
         result: if publication.passed { "PASS" } else { "FAIL" },
         reporter: "tokenwarden",

@@ -68,6 +68,9 @@ pub struct Publication {
     /// Tells it from others in the same pull request, such as plans of other folders: letters, digits,
     /// `.`, `-`.
     pub key: String,
+    /// The title of the report, which says what a plan that can be applied does beyond repair: its result
+    /// only knows pass and fail.
+    pub title: String,
     /// The comment, in the Markdown that Bitbucket knows.
     pub comment: String,
     /// Whether the plan can be applied.

@@ -27,9 +27,16 @@ impl Publication {
         let sum = |of: fn(&PlanView) -> u64| plans().map(of).sum::<u64>();
         let number = |title, of| DataItem { title, value: DataValue::Number(sum(of)) };
         let (seen, complying) = (sum(|plan| plan.tokens.seen), sum(|plan| plan.tokens.complying));
+        let irreversible =
+            sum(|plan| plan.changes.iter().filter(|planned| planned.change.is_irreversible()).count() as u64);
         let share = (complying * 100).checked_div(seen).unwrap_or(100);
         Self {
             key: key.to_owned(),
+            title: match irreversible {
+                0 => "tokenwarden".to_owned(),
+                1 => "tokenwarden: 1 change cannot be undone".to_owned(),
+                more => format!("tokenwarden: {more} changes cannot be undone"),
+            },
             comment: markdown::report(run, markdown::CHARACTERS_AT_MOST - MARKER),
             passed: run.targets.iter().all(|target| target.refusals.is_empty())
                 && run.unread().next().is_none()
@@ -37,9 +44,7 @@ impl Publication {
             summary: markdown::headline(run),
             data: vec![
                 number("Changes", |plan| plan.changes.len() as u64),
-                number("Cannot be undone", |plan| {
-                    plan.changes.iter().filter(|planned| planned.change.is_irreversible()).count() as u64
-                }),
+                DataItem { title: "Cannot be undone", value: DataValue::Number(irreversible) },
                 number("Held back", |plan| plan.held_back.len() as u64),
                 number("Waived tokens", |plan| plan.tokens.waived),
                 number("Tokens", |plan| plan.tokens.seen),

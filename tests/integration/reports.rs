@@ -131,6 +131,15 @@ fn cells_of_harmless(text: &str) -> BTreeSet<usize> {
     rows
 }
 
+/// `text` without the links to the pages of the rules, which a report makes on purpose.
+fn without_pages_of_rules(text: &str) -> String {
+    let page = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/v", env!("CARGO_PKG_VERSION"), "/docs/rules.md#");
+    let link = format!(r"\[[a-z-]+\]\({}[a-z-]+\)", regex::escape(page));
+    let link = regex::Regex::new(&link).unwrap();
+    assert!(link.is_match(text), "{text}");
+    link.replace_all(text, "").into_owned()
+}
+
 /// Looks that there is nothing in `text` that is not seen, but line ends and, when it is `broken`, what
 /// keeps hosts from making links.
 fn everything_is_seen(text: &str, broken: bool) {
@@ -170,7 +179,7 @@ fn hostile_text_is_nothing_but_text_in_every_report() {
     assert!(!plan.reported.is_empty());
     let run = hostile_run(&plan);
 
-    let text = markdown::report(&run, usize::MAX);
+    let text = without_pages_of_rules(&markdown::report(&run, usize::MAX));
     assert_eq!(cells_of_harmless(&text), BTreeSet::from([3, 4]));
     everything_is_seen(&text, true);
 
@@ -306,6 +315,46 @@ fn markdown_of_any_length_keeps_to_it() {
     for at_most in [400, 1_000, 5_000, 20_000, 100_000] {
         let text = markdown::report(&run_on(&plan), at_most);
         assert!(text.encode_utf16().count() <= at_most, "{at_most}");
+    }
+}
+
+#[test]
+fn a_token_has_one_row_in_markdown_and_what_the_policy_does_comes_first() {
+    let mut plan = hostile();
+    for (index, planned) in plan.changes.iter_mut().enumerate() {
+        planned.origin = Some(Origin::ALL[index % 3]);
+    }
+    let text = markdown::report(&run_on(&plan), usize::MAX);
+    let rows = || text.lines().filter(|line| line.starts_with("| token ") && !line.contains("| why"));
+    let changed = rows().filter(|row| row.matches(" | ").count() == 3);
+    let tokens: BTreeSet<_> =
+        plan.changes.iter().filter_map(|planned| Some(&planned.change.token()?.id)).collect();
+    let only_pending = plan.pending.len();
+    assert_eq!(changed.count(), tokens.len() + only_pending, "{text}");
+    let second = text.lines().nth(2).unwrap();
+    assert!(
+        second.starts_with("By the change of the policy: ") && second.contains(". Without it: "),
+        "{second}"
+    );
+    let place = |title: &str| text.find(title).unwrap_or_else(|| panic!("{title} in {text}"));
+    assert!(place("### Tokens to revoke") < place("### Tokens due without this change"));
+    let anyway = &text[place("### Tokens due without this change")..place("### Waived")];
+    assert!(!anyway.contains("(policy)") && anyway.contains("(drift)"), "{anyway}");
+}
+
+#[test]
+fn every_rule_that_a_report_names_links_to_a_section_of_the_documentation() {
+    let page = include_str!("../../docs/rules.md");
+    let plan = hostile();
+    let sarif = is_valid_sarif(&sarif::report(&run_on(&plan)));
+    let markdown = markdown::report(&run_on(&plan), usize::MAX);
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    assert!(rules.len() > 2);
+    for rule in rules {
+        let link = rule["helpUri"].as_str().unwrap();
+        let (_, section) = link.split_once("/docs/rules.md#").unwrap();
+        let is_there = page.contains(&format!("\n## `{section}`\n")) || page.contains("\n## Own rules\n");
+        assert!(is_there && markdown.contains(&format!("]({link})")), "{link}");
     }
 }
 

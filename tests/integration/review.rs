@@ -63,6 +63,7 @@ async fn a_plan_is_published_as_one_comment_a_report_on_the_lines_of_the_policy_
     let kept = server.kept.lock().unwrap();
     let (report, annotations) = &kept.reports["tokenwarden.plan"];
     assert_eq!(report["result"], "PASS");
+    assert_eq!(report["title"], "tokenwarden: 6 changes cannot be undone");
     assert_eq!(report["data"].as_array().unwrap().len(), 6);
     assert!(
         report["data"]

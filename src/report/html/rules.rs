@@ -55,7 +55,9 @@ impl<'a> Rules<'a> {
         let mut all = 0;
         for rules in listed(target) {
             all += 1;
-            rules.into_iter().for_each(|rule| *counts.entry(rule).or_default() += 1);
+            for rule in rules {
+                *counts.entry(rule).or_default() += 1;
+            }
         }
         let name = format!("rule-of-{index}");
         html! {

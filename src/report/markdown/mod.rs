@@ -4,11 +4,18 @@
 mod escape;
 mod fit;
 mod sections;
+mod tokens;
 
-use crate::plan::TokenCounts;
+use std::collections::BTreeSet;
+
+use crate::{
+    model::Rule,
+    plan::{Origin, TokenCounts},
+};
 
 use super::{
-    Run,
+    Run, TargetRun,
+    advice::page,
     escape::counted,
     summary::{Counts, Tense, compliance},
 };
@@ -25,7 +32,39 @@ const NAMES: usize = 3;
 /// The run as Markdown of no more than `at_most` characters; never less than its first line.
 #[must_use]
 pub fn report(run: &Run<'_>, at_most: usize) -> String {
-    fit::fit(first_line(run) + "\n", sections::of(run), at_most)
+    let links = links(run);
+    let links = if fit::length(&links) <= at_most / 8 { links } else { String::new() };
+    let first = first_line(run) + "\n" + &by_origin(run);
+    fit::fit(first, sections::of(run), at_most - fit::length(&links)) + &links
+}
+
+/// What of it the change of the policy does, and what would be done without it, when that is known.
+fn by_origin(run: &Run<'_>) -> String {
+    let counts = |is_chosen: fn(Origin) -> bool| {
+        let of_target = |target: &TargetRun<'_>| {
+            let mut changes = target.effective_changes();
+            changes.retain(|planned| planned.origin.is_some_and(is_chosen));
+            Counts::of(&changes)
+        };
+        run.targets.iter().map(of_target).sum::<Counts>()
+    };
+    let (own, anyway) =
+        (counts(|origin| origin == Origin::Policy), counts(|origin| origin != Origin::Policy));
+    if own.is_empty() && anyway.is_empty() {
+        return String::new();
+    }
+    let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
+    format!("\nBy the change of the policy: {}. Without it: {}.\n", own.text(tense), anyway.text(tense))
+}
+
+/// A link to the page of each rule that something was found of.
+fn links(run: &Run<'_>) -> String {
+    let changed = run.targets.iter().flat_map(TargetRun::effective_changes);
+    let changed = changed.flat_map(|planned| &planned.reasons).filter_map(|reason| reason.rule.as_ref());
+    let rules: BTreeSet<&Rule> = changed.chain(run.found().map(|(_, found)| found.rule)).collect();
+    let links: Vec<String> =
+        rules.into_iter().map(|rule| format!("[{}]({})", inline(rule.code()), page(rule))).collect();
+    if links.is_empty() { String::new() } else { format!("\nRules: {}.\n", links.join(", ")) }
 }
 
 /// What the run comes to, on one line without any markup.
@@ -40,7 +79,7 @@ fn first_line(run: &Run<'_>) -> String {
     let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
     let (unread, refused) =
         (run.unread().count(), run.targets.iter().filter(|one| !one.refusals.is_empty()).count());
-    let latest = || run.targets.iter().filter_map(super::TargetRun::latest);
+    let latest = || run.targets.iter().filter_map(TargetRun::latest);
     let held_back = latest().map(|plan| plan.held_back.len()).sum::<usize>();
     let is_confined = latest().any(|plan| plan.coverage.left_out().next().is_some());
     let mut parts = vec![match (changes.is_empty(), tense) {

@@ -3,15 +3,15 @@
 use crate::{
     apply::ChangeResult,
     compliance::TokenFindings,
-    model::{Verb, brief},
-    plan::{Object, PlanView, PlannedChange, Reason},
+    model::brief,
+    plan::{Object, Origin, PlanView, PlannedChange, Reason},
     yaml::Place,
 };
 
 use super::{
     super::{
         Run, TargetRun,
-        difference::{day, of_setting, of_token},
+        difference::{day, of_setting},
         subject::{name, token_name},
         summary::by_object,
         unseen::unseen,
@@ -19,18 +19,21 @@ use super::{
     },
     escape::{difference, inline},
     fit::Section,
+    tokens,
 };
 
+/// How many tokens that nothing is done about are listed of each kind; the other reports have them all.
+const REST: usize = 10;
 /// How many lines of one setting are shown.
 const LINES: usize = 60;
-const TABLE: &str = "| token | change | why | policy |\n|---|---|---|---|\n";
+pub(super) const TABLE: &str = "| token | change | why | policy |\n|---|---|---|---|\n";
 const FINDINGS: &str = "| token | why | policy |\n|---|---|---|\n";
 
 /// Every section that has something in it.
 pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
     let past = run.was_applied();
     let tense = |past_title, future| if past { past_title } else { future };
-    let sections = vec![
+    let mut sections = vec![
         list(
             "Could not be read",
             0,
@@ -39,18 +42,16 @@ pub(super) fn of<'a>(run: &'a Run<'a>) -> Vec<Section<'a>> {
         list("`apply` is refused", 1, refusals(run)),
         list("Not done", 2, failures(run)),
         settings(run, tense("Settings changed", "Settings to change")),
-        changes(run, Verb::Revoke, tense("Tokens revoked", "Tokens to revoke"), 4),
-        changes(run, Verb::Expire, tense("Tokens made to expire", "Tokens to expire"), 6),
-        changes(run, Verb::Mark, tense("Tokens marked", "Tokens to mark"), 6),
-        changes(run, Verb::Unmark, tense("Marks removed", "Marks to remove"), 7),
-        changes(run, Verb::Narrow, tense("Tokens narrowed", "Tokens to narrow"), 7),
+    ];
+    sections.extend(tokens::of(run));
+    sections.extend([
         list("Held back", 5, held_back(run)),
         list("Left out by the config file", 8, left_out(run)),
         list("Waivers to review", 8, warnings(run)),
         pending(run),
         findings(run, "Report only", 9, |plan| &plan.reported),
         findings(run, "Waived", 10, |plan| &plan.waived),
-    ];
+    ]);
     sections.into_iter().filter(|section| section.count > 0).collect()
 }
 
@@ -70,7 +71,7 @@ fn bullet(run: &Run<'_>, target: &TargetRun<'_>, parts: &[&str], place: Option<&
 }
 
 /// The target in front of what is about it, when there are several.
-fn of_target(run: &Run<'_>, target: &TargetRun<'_>) -> String {
+pub(super) fn of_target(run: &Run<'_>, target: &TargetRun<'_>) -> String {
     if run.targets.len() > 1 { format!("{}: ", inline(target.name)) } else { String::new() }
 }
 
@@ -133,7 +134,8 @@ fn settings<'a>(run: &'a Run<'a>, title: &'static str) -> Section<'a> {
         by_object(&settings.collect::<Vec<_>>()).into_iter().map(move |group| (target, plan, group))
     });
     // There are at most eight a target.
-    let groups: Vec<_> = groups.collect();
+    let mut groups: Vec<_> = groups.collect();
+    groups.sort_by_key(|(.., group)| is_due_anyway(group));
     let count = groups.len();
     let entries =
         groups.into_iter().filter_map(move |(target, plan, group)| setting(run, target, plan, &group));
@@ -158,25 +160,13 @@ fn setting(
     Some(format!("{title}\n\n{}\n", difference(&lines)))
 }
 
-fn changes<'a>(run: &'a Run<'a>, verb: Verb, title: &'static str, rank: u8) -> Section<'a> {
-    let chosen = run.planned().flat_map(move |(target, _)| {
-        let changes = target.effective_changes().into_iter();
-        changes.filter(move |planned| planned.change.verb() == verb).map(move |planned| (target, planned))
-    });
-    let count = chosen.clone().count();
-    let entries = chosen.filter_map(move |(target, planned)| {
-        let token = planned.change.token()?;
-        let what = inline(&of_token(&planned.change)?) + &origin_of(planned);
-        let place = place_of(&planned.reasons).map_or(String::new(), cell_of);
-        let subject = inline(&token_name(token));
-        let (target, why) = (of_target(run, target), reasons(&planned.reasons));
-        Some(format!("| {target}{subject} | {what} | {why} | {place} |\n"))
-    });
-    Section { title, lead: TABLE, rank, count, entries: Box::new(entries) }
+/// Whether `changes` would be made without a change of the policy.
+pub(super) fn is_due_anyway(changes: &[&PlannedChange]) -> bool {
+    changes.iter().all(|planned| planned.origin.is_some_and(|origin| origin != Origin::Policy))
 }
 
 /// Where a change comes from, behind what it does; nothing when the plan was compared with nothing.
-fn origin_of(planned: &PlannedChange) -> String {
+pub(super) fn origin_of(planned: &PlannedChange) -> String {
     planned.origin.map_or(String::new(), |origin| format!(" ({origin})"))
 }
 
@@ -184,7 +174,7 @@ fn pending<'a>(run: &'a Run<'a>) -> Section<'a> {
     let pending =
         latest(run).flat_map(|(target, plan)| plan.pending.iter().map(move |pending| (target, pending)));
     let count = pending.clone().count();
-    let entries = pending.map(move |(target, pending)| {
+    let entries = pending.take(REST).map(move |(target, pending)| {
         let place = place_of(&pending.reasons).map_or(String::new(), cell_of);
         let (target, token) = (of_target(run, target), inline(&token_name(&pending.token)));
         let (until, why) = (day(pending.until), reasons(&pending.reasons));
@@ -202,7 +192,7 @@ fn findings<'a>(
 ) -> Section<'a> {
     let found = latest(run).flat_map(move |(target, plan)| of(plan).iter().map(move |found| (target, found)));
     let count = found.clone().count();
-    let entries = found.map(move |(target, found)| {
+    let entries = found.take(REST).map(move |(target, found)| {
         let why: Vec<String> = found
             .findings
             .iter()
@@ -221,7 +211,7 @@ fn findings<'a>(
     Section { title, lead: FINDINGS, rank, count, entries: Box::new(entries) }
 }
 
-fn reasons(reasons: &[Reason]) -> String {
+pub(super) fn reasons(reasons: &[Reason]) -> String {
     let one = |reason: &Reason| match &reason.rule {
         Some(rule) => format!("{}: {}", inline(rule.code()), inline(&reason.text)),
         None => inline(&reason.text),
@@ -229,10 +219,10 @@ fn reasons(reasons: &[Reason]) -> String {
     reasons.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-fn place_of(reasons: &[Reason]) -> Option<&Place> {
+pub(super) fn place_of(reasons: &[Reason]) -> Option<&Place> {
     reasons.iter().find_map(|reason| reason.place.as_ref())
 }
 
-fn cell_of(place: &Place) -> String {
+pub(super) fn cell_of(place: &Place) -> String {
     inline(&place.to_string())
 }

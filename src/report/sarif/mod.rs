@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     Run, TargetRun,
-    advice::{about, advice},
+    advice::{about, advice, page},
     escape::{escape, escape_whole},
     findings::Remedy,
     hash::hash,
@@ -103,6 +103,7 @@ fn descriptor(rule: &Rule) -> Value {
         "id": rule.code(),
         "shortDescription": { "text": message(&about(rule)) },
         "help": { "text": format!("What its owner can do: {}.", advice(rule)) },
+        "helpUri": page(rule),
         "defaultConfiguration": { "level": "warning" },
     })
 }
