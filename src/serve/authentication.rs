@@ -109,7 +109,8 @@ impl App {
     /// The token with this secret, when it is valid and of the user that was `named` with it. Those of projects
     /// and repositories come without a name: they are accepted as `Bearer` alone, as Bitbucket has it.
     async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Recognised, Problem> {
-        let Some(known) = self.store.token_by_hash(&secret.hash()).await? else {
+        let known = self.store.token_by_hash(&secret.hash()).await?;
+        let Some(known) = known.filter(|known| known.owner.is_some()) else {
             return Ok(Credentials::Invalid.into());
         };
         let token = &known.token;
@@ -118,8 +119,8 @@ impl App {
             return Ok(Credentials::Invalid.into());
         }
         let owner = TokenOwner::of(&token.owner, |_| match &known.owner {
-            KnownOwner::User(account) => Ok(self.person(account.clone())),
-            KnownOwner::Place => Err(()),
+            Some(KnownOwner::User(account)) => Ok(self.person(account.clone())),
+            Some(KnownOwner::Place) | None => Err(()),
         });
         let Ok(owner) = owner else { return Ok(Credentials::Invalid.into()) };
         let held = Held {

@@ -449,7 +449,7 @@ async fn holds_to_the_end(events: &[Event]) {
     let another =
         store.create_token(&Right::Host, &new_token("sam", &secret()), None).await.unwrap().unwrap();
     let known = store.token_by_hash(&its.hash()).await.unwrap().unwrap();
-    assert!(matches!(known.owner, KnownOwner::User(_)), "mary is known");
+    assert!(matches!(known.owner, Some(KnownOwner::User(_))), "mary is known");
     let right = right_of(1, Sender::Token(known));
     let (mut valid, mut active, mut settings) = (true, true, true);
     let change = LastChange { by: "root".to_owned(), at: NOW.parse().unwrap() };

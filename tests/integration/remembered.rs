@@ -7,7 +7,7 @@ use tokenwarden::{
     model::{LastChange, LastUse, Owner, Restriction, Scope, TokenScope, TokenSecret, UserName},
     serve::{
         directory, random_bytes,
-        store::{Children, Narrowing, NewToken, OwnedToken, Right, Store, StoreUrl, Use},
+        store::{Children, KnownOwner, Narrowing, NewToken, OwnedToken, Right, Store, StoreUrl, Use},
     },
 };
 
@@ -71,7 +71,7 @@ async fn what_another_process_commits_is_known_to_the_next_question() {
     let left = "users: [{name: mary, active: false}, {name: sam}]";
     directory::import(&store.other, left, |_| None).await.unwrap();
     let owner = &store.token(&secret).await.unwrap().owner;
-    let tokenwarden::serve::store::KnownOwner::User(account) = owner else { panic!("mary is a user") };
+    let Some(KnownOwner::User(account)) = owner else { panic!("mary is a user") };
     assert!(!account.active && account.groups.is_empty());
     let mary = UserName::new("mary");
     assert_eq!(store.other.revoke_all_for(&Right::Host, &mary, Children::Revoke).await.unwrap(), 1);

@@ -40,7 +40,7 @@ async fn list(
     let mut values = Vec::with_capacity(hashes.len());
     for hash in hashes {
         let found = app.store.token_by_hash(&hash).await?;
-        values.push(TokenByHash { sha256: hash.hex(), id: found.map(|(token, _)| token.id) });
+        values.push(TokenByHash { sha256: hash.hex(), id: found.map(|known| known.token.id) });
     }
     Ok(Json(TokensByHash { values }))
 }

@@ -236,8 +236,8 @@ pub enum KnownOwner {
 pub struct OwnedToken {
     /// The token.
     pub token: TokenRow,
-    /// Whose it is.
-    pub owner: KnownOwner,
+    /// Whose it is, as far as the directory knows that one.
+    pub owner: Option<KnownOwner>,
 }
 
 /// A token to be kept.

@@ -50,7 +50,8 @@ impl Right {
                 let present = tokens::by_id(&mut *connection, token.id).await?;
                 present.is_some_and(|present| reaches_as_far(&present, token))
                     && token.expires.is_none_or(|expires| clock.now() < expires)
-                    && known_owner(&mut *connection, &token.owner).await?.as_ref() == Some(owner)
+                    && owner.is_some()
+                    && known_owner(&mut *connection, &token.owner).await? == *owner
             }
         };
         let Some((owner, known)) = owner else { return Ok(sender_stays) };

@@ -27,8 +27,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 impl Store {
-    /// The token with the secret that hashes to `hash`, and its owner; `None` when there is none, or the directory does
-    /// not know the owner.
+    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows that one.
     ///
     /// # Errors
     ///
@@ -58,13 +57,10 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let place: bool = row.try_get("place")?;
         let user = super::directory::account_in(&row)?.map(KnownOwner::User);
-        let token = token(&row)?;
         let owner = user.or_else(|| place.then_some(KnownOwner::Place));
-        let known = owner.map(|owner| Arc::new(OwnedToken { token, owner }));
-        if let Some(known) = &known {
-            answers.tokens.keep(*hash.as_bytes(), Arc::clone(known));
-        }
-        Ok(known)
+        let known = Arc::new(OwnedToken { token: token(&row)?, owner });
+        answers.tokens.keep(*hash.as_bytes(), Arc::clone(&known));
+        Ok(Some(known))
     }
 
     /// The token with this number.
