@@ -4,6 +4,7 @@ parse.py bamboo FILE FOLDER     writes each plan of the file as FOLDER/plan-N.js
 parse.py groovy FILE..          fails when a file does not parse
 parse.py shell SYSTEM FOLDER    prints the shell lines of the system's files
 parse.py kustomization FOLDER   fails when a file is missing, or is not where the job looks for it
+parse.py cyclonedx FILE..       fails when a file is not a valid bill of materials
 """
 
 import json
@@ -32,6 +33,15 @@ def groovy(*files):
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_groovy.language()))
     for file in files:
         assert not parser.parse(pathlib.Path(file).read_bytes()).root_node.has_error, f"{file} does not parse"
+
+
+def cyclonedx(*files):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    for file in files:
+        wrong = JsonStrictValidator(SchemaVersion.V1_5).validate_str(pathlib.Path(file).read_text())
+        assert wrong is None, f"{file}: {wrong}"
 
 
 def jenkins_lines(folder):
@@ -75,5 +85,5 @@ def kustomization(folder):
 
 
 if __name__ == "__main__":
-    parsers = {"bamboo": bamboo, "groovy": groovy, "shell": shell, "kustomization": kustomization}
-    parsers[sys.argv[1]](*sys.argv[2:])
+    parsers = [bamboo, groovy, shell, kustomization, cyclonedx]
+    {one.__name__: one for one in parsers}[sys.argv[1]](*sys.argv[2:])
