@@ -44,6 +44,7 @@ mod revision;
 mod revoke;
 mod run_files;
 mod runtime;
+mod scan_rules;
 mod schema;
 mod serve;
 mod settings;
@@ -149,6 +150,7 @@ enum Command {
     Compare(compare::CompareCommand),
     Review(review::ReviewCommand),
     Revoke(revoke::RevokeCommand),
+    ScanRules(scan_rules::ScanRules),
     Inventory(inventory::InventoryCommand),
     Import(import::ImportCommand),
     Explain(explain::Explain),
@@ -194,6 +196,7 @@ impl Command {
             Self::Doctor(command) => command.files(global),
             Self::Settings(command) => settings::files(global, command),
             Self::Init(_)
+            | Self::ScanRules(_)
             | Self::Schema(_)
             | Self::Serve(_)
             | Self::Directory(_)
@@ -214,6 +217,7 @@ impl Command {
             Self::Compare(command) => command.run(global),
             Self::Review(command) => command.run(global),
             Self::Revoke(command) => command.run(global),
+            Self::ScanRules(command) => command.run(),
             Self::Inventory(command) => command.run(global),
             Self::Import(command) => command.run(global),
             Self::Explain(command) => command.run(global),
