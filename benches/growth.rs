@@ -21,6 +21,9 @@ use std::{
 };
 
 #[expect(dead_code, reason = "it is a program of its own too")]
+#[path = "compare.rs"]
+mod compare;
+#[expect(dead_code, reason = "it is a program of its own too")]
 #[path = "instance.rs"]
 mod instance;
 
@@ -47,9 +50,10 @@ struct Part {
     recorded: f64,
 }
 
-const PARTS: [Part; 2] = [
+const PARTS: [Part; 3] = [
     Part { name: "decide", times: [1_000, 5_000], recorded: 3_658.0 },
     Part { name: "parse", times: [200, 1_000], recorded: 199_310.0 },
+    Part { name: "compare", times: [100, 1_000], recorded: 45_218.0 },
 ];
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         let times = times.parse().unwrap();
         match part.as_str() {
             "decide" => decide(times),
+            "compare" => compare::differences(&compare::policies(times)),
             _ => parse(times),
         }
         return ExitCode::SUCCESS;
