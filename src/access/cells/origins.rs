@@ -169,3 +169,75 @@ fn second(range: AddressRange) -> IpAddr {
     };
     if next < last { next } else { first }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All lists of up to `longest` of `entries`.
+    fn lists(entries: &[String], longest: usize) -> Vec<Vec<String>> {
+        let mut all = vec![Vec::new()];
+        let mut last = all.clone();
+        for _ in 0..longest {
+            last = last
+                .iter()
+                .flat_map(|list| {
+                    entries.iter().map(move |entry| list.iter().chain([entry]).cloned().collect())
+                })
+                .collect();
+            all.extend(last.iter().cloned());
+        }
+        all
+    }
+
+    #[test]
+    fn two_entries_of_a_header_are_as_good_as_any_number_for_any_two_sets_of_proxies() {
+        let addresses: Vec<IpAddr> = (1..=5).map(|last| IpAddr::from([10, 0, 0, last])).collect();
+        let entries: Vec<String> =
+            addresses.iter().map(ToString::to_string).chain([GARBAGE.to_owned()]).collect();
+        let name = HeaderName::new("X-Forwarded-For").unwrap();
+        // Whom each of the 32 sets of proxies takes for the client, of every request with such a list.
+        let clients = |lists: &[Vec<String>]| -> Vec<Vec<usize>> {
+            let sources = (0..1_u32 << addresses.len()).map(|set| ClientAddressSource::Header {
+                name: name.clone(),
+                trusted_proxies: addresses
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| set >> index & 1 == 1)
+                    .map(|(_, address)| AddressRange::from(*address))
+                    .collect(),
+            });
+            let header = |list: &[String]| match list {
+                [] => Vec::new(),
+                list => vec![(name.as_str().to_owned(), list.join(", "))],
+            };
+            let of = |source: ClientAddressSource| {
+                let requests = lists.iter().flat_map(|list| addresses.iter().map(move |peer| (list, peer)));
+                let client = |(list, peer): (&Vec<String>, &IpAddr)| {
+                    let found = origin(*peer, &header(list), &source).client(&source);
+                    // The one behind all addresses is that there is none.
+                    found.map_or(addresses.len(), |client| {
+                        addresses.iter().position(|address| *address == client).unwrap()
+                    })
+                };
+                requests.map(client).collect()
+            };
+            sources.map(of).collect()
+        };
+        // A bit for every pair of clients.
+        let pairs = |clients: &[Vec<usize>], one: usize, other: usize| {
+            clients[one].iter().zip(&clients[other]).fold(0_u64, |all, (a, b)| all | 1 << (6 * a + b))
+        };
+        let [single, few, many] = [1, 2, 4].map(|longest| clients(&lists(&entries, longest)));
+        for one in 0..few.len() {
+            for other in 0..few.len() {
+                assert_eq!(pairs(&few, one, other), pairs(&many, one, other), "{one:b} {other:b}");
+            }
+            assert_eq!(
+                pairs(&single, one, one),
+                pairs(&many, one, one),
+                "one is enough for one set: {one:b}"
+            );
+        }
+    }
+}
