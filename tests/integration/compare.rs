@@ -1,6 +1,6 @@
 //! `compare`: the verdict on every kind of edit, and examples that really give two answers.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -259,6 +259,81 @@ fn every_kind_of_edit_gets_its_verdict_and_the_way_back_gets_the_reverse() {
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn layers_in_another_order_are_equivalent_unless_they_say_the_same_thing_differently() {
+    let of = |layers: &[(&str, &str)]| {
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|(name, text)| ((*name).into(), format!("version: 1\n{text}").into_bytes()))
+            .collect();
+        policy::read(&layers).policy.unwrap()
+    };
+    let now: Timestamp = NOW.parse().unwrap();
+    let verdict = |one: &Policy, other: &Policy| compare(one, other, None, now).shift().word();
+    let people = ("people.yaml", "permissions: { use: [a] }\ntokens: { enforcement: { expired: revoke } }");
+    let places =
+        ("places.yaml", "network: { allow: [10.0.0.0/8] }\ntokens: { limits: [{ max_lifetime: 90d }] }");
+    let wider = ("wider.yaml", "permissions: { use: [a, b] }");
+    let (there, back) = (of(&[people, places]), of(&[places, people]));
+    assert_eq!((verdict(&there, &back), verdict(&back, &there)), ("equivalent", "equivalent"));
+    let (wide, narrow) = (of(&[people, places, wider]), of(&[wider, people, places]));
+    assert_eq!((verdict(&wide, &narrow), verdict(&narrow, &wide)), ("stricter", "looser"));
+    assert_eq!(verdict(&narrow, &there), "equivalent", "what is overridden says nothing");
+}
+
+/// What a plan of `quickstart` finds on tokens and does about them, a line each: rule, action and address.
+fn found(quickstart: &Quickstart) -> BTreeSet<String> {
+    let run = quickstart.run(&["plan", "--only", "tokens", "--format", "json", "--now", NOW]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let plan = json(&run);
+    let changes = plan["resource_changes"].as_array().unwrap().iter().map(|change| {
+        format!(
+            "{} {} {} {}",
+            change["address"], change["change"]["actions"], change["rules"], change["change"]["after"]
+        )
+    });
+    changes.chain(plan["reported"].as_array().unwrap().iter().map(ToString::to_string)).collect()
+}
+
+#[test]
+fn each_edit_of_what_the_quickstart_says_of_tokens_is_classified_and_its_plan_differs() {
+    let old = Quickstart::new();
+    let before = found(&old);
+    let earlier = old.folder.path().display().to_string();
+    for (file, text, edited, kind, change) in [
+        ("base", "max_lifetime: 180d", "max_lifetime: 10y", "limit", "looser"),
+        ("base", "max_lifetime: 180d", "max_lifetime: 5d", "limit", "stricter"),
+        ("base", "max_scope: read-only", "max_scope: read-write", "limit", "looser"),
+        ("base", "max_scope: read-write", "max_scope: read-only", "limit", "stricter"),
+        ("base", "max_idle: 90d", "max_idle: 1d", "limit", "stricter"),
+        ("base", "max_per_owner: 3", "max_per_owner: 1", "limit", "stricter"),
+        ("base", "      max_unused: 30d\n", "", "limit", "looser"),
+        ("base", "- groups: [ci-bots]", "- groups: [ci-bots, developers]", "limit", "looser"),
+        ("base", "owner-inactive: revoke", "owner-inactive: report", "action", "looser"),
+        ("base", "idle: { action: expire, grace: 7d }", "idle: revoke", "action", "stricter"),
+        (
+            "base",
+            "lifetime: { action: expire, grace: 14d }",
+            "lifetime: { action: expire, grace: 3d }",
+            "action",
+            "stricter",
+        ),
+        ("platform", "rules: [lifetime]", "rules: [idle]", "waiver", "looser"),
+        ("platform", "rules: [lifetime]", "rules: [idle]", "waiver", "stricter"),
+        ("platform", "until: 2099-12-31", "until: 2026-11-01", "waiver", "stricter"),
+        ("base", "startsWith(\"192.0.2.\")", "startsWith(\"198.51.100.\")", "own-rule", "not proved"),
+    ] {
+        let new = Quickstart::new();
+        new.edit(&format!("policy/{file}.yaml"), text, edited);
+        let run = new.run(&["compare", "--baseline-dir", &earlier, "--format", "json", "--now", NOW]);
+        let document = json(&run);
+        let differences = document["comparisons"][0]["differences"].as_array().unwrap();
+        let is_told = differences.iter().any(|one| one["change"] == change && one["kind"] == kind);
+        assert!(is_told, "{edited}: {document:#}");
+        assert_ne!(before, found(&new), "{edited}: nothing of it shows in a plan");
+    }
 }
 
 fn json(run: &Run) -> Value {
