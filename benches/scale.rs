@@ -215,7 +215,7 @@ fn telling(runtime: &tokio::runtime::Runtime) {
     for (name, tell) in forms {
         let time = |plan: &Plan| {
             let target = TargetRun { plan: Ok(&plan.view), ..TargetRun::unread("bench", Why::own("")) };
-            let run = Run { at: now(), took: None, targets: vec![target] };
+            let run = Run { at: now(), took: None, policy_verdict: None, targets: vec![target] };
             shortest(|| _ = black_box(tell(&run)))
         };
         growth(&format!("{name}, 4 times the findings"), time(&base), time(&larger));

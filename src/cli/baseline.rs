@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::{
+    compare::compare,
     config::TargetDeclaration,
     policy::Policy,
+    report::compare::Compared,
     run::{
         Ending, Failure,
         plan::Against,
@@ -38,36 +41,9 @@ impl BaselineArgs {
     }
 
     /// What it is, as the user named it.
-    pub(super) fn name(&self) -> String {
+    fn name(&self) -> String {
         let folder = || self.baseline_dir.as_ref().map(|folder| folder.display().to_string());
         self.baseline.clone().or_else(folder).unwrap_or_default()
-    }
-
-    /// The policies of the baseline for plans; `otherwise` without a baseline.
-    ///
-    /// A baseline that is invalid or cannot be read must not stop the change that mends it: it is shown, and
-    /// nothing is said of where changes come from.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such revision or folder.
-    pub(super) fn against(
-        &self,
-        otherwise: Against,
-        targets: &[&TargetDeclaration],
-        global: &Global,
-    ) -> Result<Against, Failure> {
-        Ok(match self.earlier(targets, global)? {
-            None => otherwise,
-            Some(Earlier::Policies(policies)) => Against::Before(policies),
-            Some(Earlier::Invalid(why)) => {
-                output::note(&format!(
-                    "warning: the baseline `{}` is invalid ({why}): the origin of changes is not shown",
-                    self.name()
-                ));
-                Against::Nothing
-            }
-        })
     }
 
     /// The policies of the baseline, one for each of `targets`, in their order; `None` without a baseline. A target that
@@ -93,7 +69,8 @@ impl BaselineArgs {
                         "note: the baseline has no config file: every change is attributed to the \
                                   policy",
                     );
-                    return Ok(Some(Earlier::Policies(targets.iter().map(|_| Policy::default()).collect())));
+                    let policies = targets.iter().map(|target| (target.name.clone(), Policy::default()));
+                    return Ok(Some(Earlier { name: self.name(), policies: Ok(policies.collect()) }));
                 }
                 let there = Global { config: Some(config.to_path_buf()), ..global.clone() };
                 policies_of(files::load_workspace_from(&there, &revision), targets)
@@ -108,22 +85,53 @@ impl BaselineArgs {
                 policies_of(files::load_workspace_from(&there, &Disk), targets)
             }
         };
-        match policies {
-            Ok(policies) => Ok(Some(Earlier::Policies(policies))),
-            Err(failure) if failure.ending == Ending::Invalid => {
-                Ok(Some(Earlier::Invalid(failure.error.to_string())))
-            }
-            Err(failure) => Err(failure),
-        }
+        let policies = match policies {
+            Ok(policies) => Ok(targets.iter().map(|target| target.name.clone()).zip(policies).collect()),
+            Err(failure) if failure.ending == Ending::Invalid => Err(failure.error.to_string()),
+            Err(failure) => return Err(failure),
+        };
+        Ok(Some(Earlier { name: self.name(), policies }))
     }
 }
 
 /// What a baseline asks for.
-pub(super) enum Earlier {
-    /// These policies, one for each target.
-    Policies(Vec<Policy>),
-    /// Nothing that can be read, for this reason.
-    Invalid(String),
+pub(super) struct Earlier {
+    /// What it is, as the user named it.
+    pub(super) name: String,
+    /// The policy of each target, in the order of a run, with its name; or why it is invalid.
+    policies: Result<Vec<(String, Policy)>, String>,
+}
+
+impl Earlier {
+    /// What plans are compared with.
+    ///
+    /// A baseline that is invalid or cannot be read must not stop the change that mends it: it is shown, and
+    /// nothing is said of where changes come from.
+    pub(super) fn against(&self) -> Against {
+        match &self.policies {
+            Ok(policies) => Against::Before(policies.iter().map(|(_, policy)| policy.clone()).collect()),
+            Err(why) => {
+                output::note(&format!(
+                    "warning: the baseline `{}` is invalid ({why}): the origin of changes is not shown",
+                    self.name
+                ));
+                Against::Nothing
+            }
+        }
+    }
+
+    /// The `policy` of the target `name`, compared with what it was. Waivers are looked at as of `now`.
+    pub(super) fn compared(&self, name: &str, policy: &Policy, now: Timestamp) -> Compared {
+        let before = |policies: &Vec<(String, Policy)>| {
+            let of = policies.iter().find(|(target, _)| target == name);
+            of.map(|(_, policy)| policy.clone()).unwrap_or_default()
+        };
+        let comparison = match &self.policies {
+            Ok(policies) => Ok(compare(&before(policies), policy, None, now)),
+            Err(why) => Err(format!("the baseline is invalid ({why})")),
+        };
+        Compared { target: Some(name.to_owned()), with: self.name.clone(), comparison }
+    }
 }
 
 /// The config file of the baseline in `folder`: it is in the same place, seen from there.

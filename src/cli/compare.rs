@@ -20,11 +20,8 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Global,
-    baseline::{BaselineArgs, Earlier},
-    files, log, output,
-    run_files::RunFiles,
-    terminal::Terminal,
+    CommandResult, Global, baseline::BaselineArgs, files, log, output, require::RequireArgs,
+    run_files::RunFiles, terminal::Terminal,
 };
 
 /// Prove whether the policy permits more or less than an earlier one, with an example for each difference
@@ -36,33 +33,11 @@ pub(super) struct CompareCommand {
     files: Vec<PathBuf>,
     #[command(flatten)]
     baseline: BaselineArgs,
-    /// Exit with 2 unless this is proved
-    #[arg(long, value_enum, value_name = "VERDICT")]
-    require: Option<Require>,
+    #[command(flatten)]
+    require: RequireArgs,
     /// Form of the comparison on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
-}
-
-/// What is to be proved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Require {
-    /// It permits exactly the same
-    Equivalent,
-    /// It permits nothing that was not permitted
-    NoLooser,
-    /// It permits less, and nothing that was not permitted
-    Stricter,
-}
-
-impl Require {
-    fn is_met_by(self, shift: Shift) -> bool {
-        match self {
-            Self::Equivalent => shift == Shift::SAME,
-            Self::NoLooser => !shift.looser && !shift.unproved,
-            Self::Stricter => shift == Shift::STRICTER,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,10 +76,8 @@ impl CompareCommand {
         };
         output::write(&self.shown(&compared, global)?)?;
         let shift: Shift = compared.iter().map(Compared::shift).collect();
-        match self.require {
-            Some(require) if !require.is_met_by(shift) => Ok(Ending::Pending),
-            _ => Ok(Ending::Done),
-        }
+        let is_met = self.require.said().is_none_or(|required| required.is_met_by(shift));
+        Ok(if is_met { Ending::Done } else { Ending::Pending })
     }
 
     fn shown(&self, compared: &[Compared], global: &Global) -> Result<String, Failure> {
@@ -130,25 +103,9 @@ impl CompareCommand {
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
         let policies = workspace.load_policies(&chosen)?;
-        let with = self.baseline.name();
-        let earlier = self.baseline.earlier(&chosen, global)?;
-        let mut compared = Vec::new();
-        for (index, (declaration, policy)) in chosen.iter().zip(&policies).enumerate() {
-            let comparison = match &earlier {
-                Some(Earlier::Policies(earlier)) => {
-                    let before = earlier.get(index).cloned().unwrap_or_default();
-                    Ok(compare(&before, policy, None, now))
-                }
-                Some(Earlier::Invalid(why)) => Err(format!("the baseline is invalid ({why})")),
-                None => Err("there is no baseline".to_owned()),
-            };
-            compared.push(Compared {
-                target: Some(declaration.name.clone()),
-                with: with.clone(),
-                comparison,
-            });
-        }
-        Ok(compared)
+        let Some(earlier) = self.baseline.earlier(&chosen, global)? else { return Ok(Vec::new()) };
+        let targets = chosen.iter().zip(&policies);
+        Ok(targets.map(|(target, policy)| earlier.compared(&target.name, policy, now)).collect())
     }
 }
 

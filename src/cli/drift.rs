@@ -19,7 +19,7 @@ use crate::{
 use super::{
     CommandResult, Global,
     auth_command::AuthCommandFlag,
-    baseline::BaselineArgs,
+    baseline::{BaselineArgs, Earlier},
     files, log, output, plan,
     reports::{self, Format, Reports},
     run_files::RunFiles,
@@ -76,7 +76,8 @@ impl DriftCommand {
         let started = Instant::now();
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
-        let against = self.baseline.against(Against::AtHand, &chosen, global)?;
+        let earlier = self.baseline.earlier(&chosen, global)?;
+        let against = earlier.as_ref().map_or(Against::AtHand, Earlier::against);
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
         let planned =
             crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;

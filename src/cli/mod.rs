@@ -39,6 +39,7 @@ mod only;
 mod output;
 mod plan;
 mod reports;
+mod require;
 mod review;
 mod revision;
 mod revoke;

@@ -6,15 +6,19 @@ use std::{
 };
 
 use clap::Args;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracing::Level;
 
 use crate::{
     config::Connection,
+    model::PolicyVerdict,
     plan::Allowed,
-    report,
+    report::{
+        self,
+        compare::{Compared, verdict},
+    },
     run::{
-        Ending,
+        Ending, Failure,
         clock::{TooEarly, WAY_BACK},
         offline,
         plan::{Against, Manner, Planned},
@@ -25,11 +29,12 @@ use crate::{
 use super::{
     CommandResult, Global, atomic,
     auth_command::AuthCommandFlag,
-    baseline::BaselineArgs,
+    baseline::{BaselineArgs, Earlier},
     files, log,
     only::Only,
     output,
     reports::{self, Format, Reports},
+    require::RequireArgs,
     run_files::RunFiles,
     runtime,
     view::ViewArgs,
@@ -49,6 +54,8 @@ pub(super) struct PlanCommand {
     out: Option<PathBuf>,
     #[command(flatten)]
     baseline: BaselineArgs,
+    #[command(flatten)]
+    require: RequireArgs,
     /// Plan only this part, and leave the other one out
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Only>,
@@ -88,17 +95,21 @@ impl PlanCommand {
         let started = Instant::now();
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
-        let against = self.baseline.against(Against::Nothing, &chosen, global)?;
+        let earlier = self.baseline.earlier(&chosen, global)?;
+        if earlier.is_none() && self.require.said().is_some() {
+            return Err(Failure::new(Ending::Usage, "`--require` needs `--baseline` or `--baseline-dir`"));
+        }
+        let against = earlier.as_ref().map_or(Against::Nothing, Earlier::against);
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
             let planned =
                 Box::pin(offline::plan(&workspace, &global.base(), file, manner, &global.target, global.now))
                     .await?;
-            return self.show(&workspace, &[planned], global, started);
+            return self.show(&workspace, &[planned], earlier.as_ref(), global, started);
         }
         let planned =
             crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;
-        let shown = self.show(&workspace, &planned, global, started);
+        let shown = self.show(&workspace, &planned, earlier.as_ref(), global, started);
         crate::run::plan::close(planned).await;
         shown
     }
@@ -107,11 +118,13 @@ impl PlanCommand {
         &self,
         workspace: &Workspace,
         planned: &[Planned<'_, S>],
+        earlier: Option<&Earlier>,
         global: &Global,
         started: Instant,
     ) -> CommandResult {
         let allowed = Allowed::new();
-        let run = reports::run_of(workspace, planned, &allowed, global, started);
+        let mut run = reports::run_of(workspace, planned, &allowed, global, started);
+        run.policy_verdict = earlier.map(|earlier| self.verdict(earlier, planned, run.at));
         let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
             Format::Text if !to_stdout => reports::show_plans(&run, &self.view.view(global))?,
@@ -123,8 +136,16 @@ impl PlanCommand {
             atomic::write(&global.resolve(file), &Format::Json.render(&run, "", global)?)?;
         }
         self.reports.write(&run, global)?;
+        let is_met = run.policy_verdict.as_ref().is_none_or(|verdict| verdict.missed().is_none());
         let standing = planned.iter().map(|one| standing(one, self.detailed_exitcode));
-        Ok(standing.min().unwrap_or(Ending::Done))
+        Ok(standing.chain((!is_met).then_some(Ending::Pending)).min().unwrap_or(Ending::Done))
+    }
+
+    /// What the policies of `planned` come to, compared with `earlier` as of `now`.
+    fn verdict<S>(&self, earlier: &Earlier, planned: &[Planned<'_, S>], now: Timestamp) -> PolicyVerdict {
+        let compared: Vec<Compared> =
+            planned.iter().map(|one| earlier.compared(&one.declaration.name, &one.policy, now)).collect();
+        verdict(&earlier.name, &compared, self.require.said())
     }
 }
 

@@ -105,7 +105,7 @@ fn plain(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
 }
 
 fn plans(run: &Run<'_>, view: &View) -> Result<String, std::fmt::Error> {
-    let mut shown = String::new();
+    let mut shown = text::lead(run, view);
     for (_, plan) in run.planned() {
         if !shown.is_empty() {
             shown.push('\n');
@@ -165,7 +165,7 @@ pub(super) fn run_of<'a, S>(
 pub(super) fn assemble<'a>(targets: Vec<TargetRun<'a>>, global: &Global, started: Instant) -> Run<'a> {
     let planned_for = targets.iter().find_map(|target| target.plan.as_ref().ok()).map(|plan| plan.made_for);
     let at: Timestamp = planned_for.unwrap_or_else(|| session::present(global.now));
-    Run { at, took: SignedDuration::try_from(started.elapsed()).ok(), targets }
+    Run { at, took: SignedDuration::try_from(started.elapsed()).ok(), policy_verdict: None, targets }
 }
 
 /// The reports that go into files.

@@ -38,6 +38,7 @@ mod shift;
 pub mod time_bound;
 pub mod token;
 mod verb;
+mod verdict;
 mod why;
 
 pub use action::Action;
@@ -66,6 +67,7 @@ pub use shift::Shift;
 pub use time_bound::TimeBound;
 pub use token::{LastUse, Token, TokenId, TokenScope};
 pub use verb::Verb;
+pub use verdict::{PolicyVerdict, Requirement};
 pub use why::Why;
 
 /// Values that open a door wider or less wide, so that a change can be taken in two safe steps:

@@ -5,12 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     apply::{ChangeOutcome, ChangeResult, Outcome},
-    model::Why,
+    model::{PolicyVerdict, Why},
     plan::{PlanView, PlannedChange},
     saved::{Reviewed, Shown, document::LayerEntry},
 };
 
 use super::{
+    compare::verdict_line,
     findings::{Found, found},
     outcome::Afterwards,
 };
@@ -22,6 +23,8 @@ pub struct Run<'a> {
     pub at: Timestamp,
     /// How long it took, where that is known.
     pub took: Option<SignedDuration>,
+    /// Whether the policy of all targets permits more or less than a baseline, when there is one.
+    pub policy_verdict: Option<PolicyVerdict>,
     /// Its targets.
     pub targets: Vec<TargetRun<'a>>,
 }
@@ -44,7 +47,12 @@ impl<'a> Run<'a> {
         });
         let unread =
             shown.errors.iter().map(|(target, why)| TargetRun::unread(target, Why::own(why.as_str())));
-        Self { at: shown.made_at, took: None, targets: planned.chain(unread).collect() }
+        Self {
+            at: shown.made_at,
+            took: None,
+            policy_verdict: shown.policy_verdict.clone(),
+            targets: planned.chain(unread).collect(),
+        }
     }
 }
 
@@ -152,6 +160,14 @@ impl<'a> Run<'a> {
     pub(super) fn found(&self) -> impl Iterator<Item = (&TargetRun<'a>, Found<'a>)> {
         let latest = self.targets.iter().filter_map(|target| Some((target, target.latest()?)));
         latest.flat_map(|(target, plan)| found(plan).map(move |found| (target, found)))
+    }
+
+    /// Whether its policy permits more or less than the baseline, on one line.
+    pub(super) fn lead(&self) -> Option<String> {
+        self.policy_verdict.as_ref().map(|verdict| {
+            let line = verdict_line(verdict);
+            format!("C{}.", line.strip_prefix('c').unwrap_or(&line))
+        })
     }
 
     /// Whether it was a run of `apply` that came as far as applying.

@@ -30,6 +30,9 @@ impl Publication {
         let irreversible =
             sum(|plan| plan.changes.iter().filter(|planned| planned.change.is_irreversible()).count() as u64);
         let share = (complying * 100).checked_div(seen).unwrap_or(100);
+        let verdict = run.policy_verdict.as_ref();
+        let verdict = verdict
+            .map(|verdict| DataItem { title: "Policy", value: DataValue::Text(verdict.shift().to_string()) });
         Self {
             key: key.to_owned(),
             title: match irreversible {
@@ -38,18 +41,22 @@ impl Publication {
                 more => format!("tokenwarden: {more} changes cannot be undone"),
             },
             comment: markdown::report(run, markdown::CHARACTERS_AT_MOST - MARKER),
-            passed: run.targets.iter().all(|target| target.refusals.is_empty())
+            passed: run.policy_verdict.as_ref().is_none_or(|verdict| verdict.missed().is_none())
+                && run.targets.iter().all(|target| target.refusals.is_empty())
                 && run.unread().next().is_none()
                 && plans().all(PlanView::is_whole),
             summary: markdown::headline(run),
-            data: vec![
-                number("Changes", |plan| plan.changes.len() as u64),
-                DataItem { title: "Cannot be undone", value: DataValue::Number(irreversible) },
-                number("Held back", |plan| plan.held_back.len() as u64),
-                number("Waived tokens", |plan| plan.tokens.waived),
-                number("Tokens", |plan| plan.tokens.seen),
-                DataItem { title: "Complying", value: DataValue::Percentage(share) },
-            ],
+            data: verdict
+                .into_iter()
+                .chain([
+                    number("Changes", |plan| plan.changes.len() as u64),
+                    DataItem { title: "Cannot be undone", value: DataValue::Number(irreversible) },
+                    number("Held back", |plan| plan.held_back.len() as u64),
+                    number("Waived tokens", |plan| plan.tokens.waived),
+                    DataItem { title: "Complying", value: DataValue::Percentage(share) },
+                    number("Tokens", |plan| plan.tokens.seen),
+                ])
+                .collect(),
             annotations: annotations(run, root),
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     compliance::WaiverStanding,
     inventory::{LeftOut, ScopeRecord},
     model::{
-        LastChange, OwnerKind, Verb,
+        LastChange, OwnerKind, PolicyVerdict, Verb,
         run::{Counts, Settled},
         schema::schema_of_output,
     },
@@ -36,6 +36,9 @@ pub struct PlanDocument {
     /// Until when `apply` takes it, UTC, RFC 3339.
     #[schemars(with = "Option<String>")]
     pub valid_until: Option<Timestamp>,
+    /// With `--baseline`: whether the policy of these targets permits more or less than it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_verdict: Option<PolicyVerdict>,
     /// The targets, in the order of the config file.
     pub targets: Vec<TargetEntry>,
     /// What would be done, in the order in which it would be. What is as it should be is left out.
@@ -453,6 +456,7 @@ impl PlanDocument {
             format_version: FORMAT_VERSION.into(),
             made_at: None,
             valid_until: None,
+            policy_verdict: None,
             targets: Vec::new(),
             resource_changes: Vec::new(),
             held_back: Vec::new(),

@@ -10,8 +10,8 @@ use crate::{
     compliance::{Finding, TokenFindings, WaiverWarning},
     inventory::{Coverage, Missing},
     model::{
-        Action, AddressSet, LastUse, Mark, Owner, Rule, RuleCode, Scope, SettingKey, SettingValue, Token,
-        TokenId, Verb, network::AddressRange,
+        Action, AddressSet, LastUse, Mark, Owner, PolicyVerdict, Rule, RuleCode, Scope, SettingKey,
+        SettingValue, Token, TokenId, Verb, network::AddressRange,
     },
     plan::{
         Change, HeldBack, Pending, PlanView, PlannedChange, Purpose, Reason, RefusedUse, Remark, Spent,
@@ -32,6 +32,8 @@ use super::document::{
 pub struct Shown {
     /// When it was made, UTC.
     pub made_at: Timestamp,
+    /// Whether the policy permitted more or less than its baseline.
+    pub policy_verdict: Option<PolicyVerdict>,
     /// The plans, in the order of the file.
     pub plans: Vec<PlanView>,
     /// What `apply` was refused for when the plan was saved: name of the target, and why.
@@ -55,7 +57,8 @@ pub(super) fn shown(document: &PlanDocument, made_at: Timestamp) -> Result<Shown
     let plans = document.targets.iter().map(|target| plan(document, target)).collect::<Result<_, _>>()?;
     let refusals = document.refusals.iter().map(|entry| (entry.target.clone(), entry.message.clone()));
     let errors = document.errors.iter().map(|entry| (entry.target.clone(), entry.message.clone()));
-    Ok(Shown { made_at, plans, refusals: refusals.collect(), errors: errors.collect() })
+    let policy_verdict = document.policy_verdict.clone();
+    Ok(Shown { made_at, policy_verdict, plans, refusals: refusals.collect(), errors: errors.collect() })
 }
 
 fn plan(document: &PlanDocument, target: &TargetEntry) -> Result<PlanView, BadPlan> {

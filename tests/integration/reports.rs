@@ -96,11 +96,16 @@ fn hostile_run(plan: &Plan) -> Run<'_> {
         ..target(plan)
     };
     let took = Some(SignedDuration::from_millis(1_500));
-    Run { at: time(NOW), took, targets: vec![target(plan), TargetRun { name: "away", ..unread }, refused] }
+    Run {
+        at: time(NOW),
+        took,
+        policy_verdict: None,
+        targets: vec![target(plan), TargetRun { name: "away", ..unread }, refused],
+    }
 }
 
 fn run_on(plan: &Plan) -> Run<'_> {
-    Run { at: time(NOW), took: None, targets: vec![target(plan)] }
+    Run { at: time(NOW), took: None, policy_verdict: None, targets: vec![target(plan)] }
 }
 
 /// Looks that Markdown has no more in it than reports make on purpose, and returns the number of cells of
@@ -450,7 +455,8 @@ fn a_run_that_fails_keeps_the_moment_of_the_last_success() {
     let good = metrics::report(&run_on(&plan), "");
     assert_eq!(metric(&good, last), Some(1_795_435_200.0));
     let failed = TargetRun { plan: Err(Why::own("away")), ..target(&plan) };
-    let failed = Run { at: time("2026-11-24T12:00:00Z"), took: None, targets: vec![failed] };
+    let failed =
+        Run { at: time("2026-11-24T12:00:00Z"), took: None, policy_verdict: None, targets: vec![failed] };
     let kept = metrics::report(&failed, &good);
     assert_eq!(metric(&kept, last), Some(1_795_435_200.0));
     assert_eq!(metric(&kept, r#"tokenwarden_success{target="world"}"#), Some(0.0));
@@ -513,7 +519,8 @@ fn a_sentence_is_whole_in_every_report_and_only_a_name_from_a_server_is_cut() {
     let refused = TargetRun { refusals: vec![sentence("rail"), lockout], ..target(&plan) };
     let unread = TargetRun { name: "away", plan: Err(Why::own(sentence("away"))), ..target(&plan) };
     let held_back = TargetRun { name: "held", ..target(&plan) };
-    let run = Run { at: time(NOW), took: None, targets: vec![refused, unread, held_back] };
+    let run =
+        Run { at: time(NOW), took: None, policy_verdict: None, targets: vec![refused, unread, held_back] };
 
     let mut shown = String::new();
     text::plan(&plan, Paint { colour: false }, &mut shown).unwrap();
@@ -542,7 +549,7 @@ fn a_remark_that_is_too_long_loses_whole_entries_and_counts_them() {
     let plan = large(40);
     let lines: Vec<String> = (1..=30).map(|number| sentence(&number.to_string())).collect();
     let refused = TargetRun { refusals: vec![lines.join("\n")], ..target(&plan) };
-    let run = Run { at: time(NOW), took: None, targets: vec![refused] };
+    let run = Run { at: time(NOW), took: None, policy_verdict: None, targets: vec![refused] };
     let publication = Publication::of(&run, "team/", "plan");
     for remark in &publication.annotations {
         assert!(remark.message.chars().count() <= 2_000, "{}", remark.message.chars().count());
@@ -579,7 +586,7 @@ fn alike() -> Plan {
 fn every_sarif_result_has_a_place_and_a_fingerprint_of_its_own() {
     let plan = alike();
     let two = TargetRun { name: "other", ..target(&plan) };
-    let run = Run { at: time(NOW), took: None, targets: vec![target(&plan), two] };
+    let run = Run { at: time(NOW), took: None, policy_verdict: None, targets: vec![target(&plan), two] };
     let document = is_valid_sarif(&sarif::report(&run));
     let results: Vec<_> = document["runs"]
         .as_array()
@@ -610,7 +617,7 @@ fn a_sarif_file_has_no_more_than_github_takes_and_says_what_it_leaves_out() {
         10 => TargetRun { name, plan: Err(Why::own("away")), ..target(&plan) },
         _ => TargetRun { name, ..target(&plan) },
     });
-    let run = Run { at: time(NOW), took: None, targets: targets.collect() };
+    let run = Run { at: time(NOW), took: None, policy_verdict: None, targets: targets.collect() };
     let in_repository = |path: &str| path.to_owned();
     let files = sarif::Files { settings: "tokenwarden.yaml", in_repository: &in_repository };
     let sarif = sarif::report_of(&run, files);
@@ -640,7 +647,7 @@ fn no_two_junit_cases_have_class_and_name_in_common() {
         found.token.id = TokenId::new("7".repeat(200) + end);
     }
     let two = TargetRun { name: "other", ..target(&plan) };
-    let run = Run { at: time(NOW), took: None, targets: vec![target(&plan), two] };
+    let run = Run { at: time(NOW), took: None, policy_verdict: None, targets: vec![target(&plan), two] };
     let report = Report::deserialize_from_str(&junit::report(&run).unwrap()).unwrap();
     let cases: Vec<_> = report.test_suites.iter().flat_map(|suite| &suite.test_cases).collect();
     let different: BTreeSet<_> = cases

@@ -130,6 +130,47 @@ async fn a_plan_that_apply_would_refuse_fails_the_report_and_the_build() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_verdict_on_the_policy_leads_the_comment_and_the_report_and_a_missed_requirement_fails_them() {
+    let server = PullRequests::start().await;
+    let quickstart = Quickstart::new();
+    fs::write(quickstart.path(".gitignore"), ".tokenwarden/\nplan.json\n").unwrap();
+    git(&quickstart, &["init", "--quiet", "--initial-branch", "main"]);
+    commit(&quickstart, "the policy");
+    quickstart.edit("policy/platform.yaml", "use: [developers, ci-bots, token-admins]", "use: everyone");
+    let plan = ["plan", "--baseline", "main", "--out", "plan.json", "--now", NOW];
+    for (require, code, result, said) in [
+        (None, 0, "PASS", ""),
+        (Some("no-looser"), 2, "FAIL", "; `no-looser` is required, and not met"),
+        (Some("stricter"), 2, "FAIL", "; `stricter` is required, and not met"),
+    ] {
+        let require: Vec<&str> = require.into_iter().flat_map(|word| ["--require", word]).collect();
+        let planned = quickstart.run(&[&plan[..], &require].concat());
+        assert_eq!(planned.code, Some(code), "{}", planned.stderr);
+        let line = format!("Compared with main: looser: 1 difference permits more{said}.");
+        assert!(planned.stdout.replace("\n    ", " ").starts_with(&line), "{}", planned.stdout);
+        let shown = quickstart.run(&["show", "plan.json"]);
+        assert!(shown.stdout.replace("\n    ", " ").starts_with(&line), "{}", shown.stdout);
+        assert_eq!(publish(&quickstart, &server).await.code, Some(0));
+
+        let comment = server.comments()[0]["text"].as_str().unwrap().replace(['\\', '`'], "");
+        let line = line.replace('`', "");
+        assert!(comment.starts_with(&format!("**{line}**\n\n**tokenwarden on quickstart:")), "{comment}");
+        let kept = server.kept.lock().unwrap();
+        let (report, _) = &kept.reports["tokenwarden.plan"];
+        assert_eq!(report["result"], result);
+        assert!(report["details"].as_str().unwrap().starts_with(&line), "{report}");
+        let data = report["data"].as_array().unwrap();
+        assert_eq!(data[0], json!({"title": "Policy", "type": "TEXT", "value": "looser"}));
+        assert_eq!(data.len(), 6, "Bitbucket takes no more: {report}");
+        let build = kept.builds.last().unwrap();
+        assert_eq!(build["state"], if code == 0 { "SUCCESSFUL" } else { "FAILED" });
+        assert!(build["description"].as_str().unwrap().starts_with(&line), "{build}");
+    }
+    let without = quickstart.run(&["plan", "--require", "no-looser", "--now", NOW]);
+    assert_eq!(without.code, Some(64), "there is nothing to compare with: {}", without.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_credential_or_an_answer_nothing_is_called_published() {
     let (server, quickstart) = (PullRequests::start().await, planned(&[]));
     let url = server.url();
@@ -212,7 +253,9 @@ async fn a_week_of_a_policy_repository_goes_as_its_users_expect() {
     assert_eq!(publish(&quickstart, &server).await.code, Some(0));
     let comments = server.comments();
     assert_eq!(comments.len(), 1, "still one comment");
-    assert!(comments[0]["text"].as_str().unwrap().contains("2 settings to change"), "{comments:?}");
+    let text = comments[0]["text"].as_str().unwrap();
+    assert!(text.starts_with("**Compared with main: stricter: 2 differences permit less.**"), "{text}");
+    assert!(text.contains("2 settings to change"), "{text}");
 
     // Wednesday: merged, and the reviewed plan is applied.
     let wednesday = "2026-11-25T09:00:00Z";

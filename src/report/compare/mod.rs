@@ -6,9 +6,11 @@ pub mod markdown;
 pub mod text;
 mod words;
 
+use std::slice;
+
 use crate::{
     compare::{Comparison, Difference, Subject},
-    model::{Question, Shift},
+    model::{PolicyVerdict, Question, Requirement, Shift},
     report::escape::counted,
     yaml::Place,
 };
@@ -35,37 +37,44 @@ impl Compared {
     #[must_use]
     pub fn headline(&self) -> String {
         let of = self.target.as_ref().map_or(String::new(), |target| format!("{target}: "));
-        let with = &self.with;
-        match &self.comparison {
-            Err(why) => format!("{of}compared with {with}: not proved: {why}"),
-            Ok(comparison) => format!("{of}compared with {with}: {}", verdict(comparison)),
-        }
+        format!("{of}{}", verdict_line(&verdict(&self.with, slice::from_ref(self), None)))
     }
 }
 
-/// What `comparison` comes to, as a sentence without its beginning.
+/// What `all` that was compared with `baseline` comes to; a difference that several targets have is counted once.
 #[must_use]
-pub fn verdict(comparison: &Comparison) -> String {
-    let shift = comparison.shift();
-    if shift == Shift::SAME {
-        return "equivalent: it permits exactly the same".to_owned();
+pub fn verdict(baseline: &str, all: &[Compared], required: Option<Requirement>) -> PolicyVerdict {
+    let mut differences: Vec<&Difference> = Vec::new();
+    for difference in all.iter().flat_map(|one| &one.comparison).flat_map(|one| &one.differences) {
+        if !differences.contains(&difference) {
+            differences.push(difference);
+        }
     }
-    let count = |is: fn(Shift) -> bool| comparison.differences.iter().filter(|one| is(one.shift)).count();
-    let parts = [(count(|shift| shift.looser), "more"), (count(|shift| shift.stricter), "less")];
-    let mut parts: Vec<String> = parts
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| {
-            format!(
-                "{} {} {what}",
-                counted(count, "difference"),
-                if count == 1 { "permits" } else { "permit" }
-            )
-        })
-        .collect();
-    let unproved = count(|shift| shift.unproved);
-    parts.extend((unproved > 0).then(|| format!("{} not proved", counted(unproved, "difference"))));
-    format!("{}: {}", shift.word(), parts.join(", "))
+    let shifts: Vec<Shift> = differences.iter().map(|difference| difference.shift).collect();
+    let error = all.iter().find_map(|one| one.comparison.as_ref().err().cloned());
+    PolicyVerdict::of(baseline, &shifts, error, required)
+}
+
+/// What a comparison comes to, on one line, without a full stop.
+#[must_use]
+pub fn verdict_line(verdict: &PolicyVerdict) -> String {
+    let (shift, count) = (verdict.shift(), |count, what| counted(count, what));
+    let permit = |differences: usize, what: &str| {
+        let verb = if differences == 1 { "permits" } else { "permit" };
+        (differences > 0).then(|| format!("{} {verb} {what}", count(differences, "difference")))
+    };
+    let unproved = verdict.not_proved;
+    let parts = [
+        (shift == Shift::SAME).then(|| "it permits exactly the same".to_owned()),
+        verdict.error.clone(),
+        permit(verdict.permit_more, "more"),
+        permit(verdict.permit_less, "less"),
+        (unproved > 0).then(|| format!("{} not proved", count(unproved, "difference"))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let missed =
+        verdict.missed().map_or(String::new(), |required| format!("; `{required}` is required, and not met"));
+    format!("compared with {}: {}: {}{missed}", verdict.baseline, shift.word(), parts.join(", "))
 }
 
 /// One difference in words.

@@ -46,6 +46,7 @@ pub fn report(run: &Run<'_>) -> String {
                     p.quiet { (if run.was_applied() { "Applied for " } else { "Planned for " }) (run.at.strftime("%Y-%m-%d %H:%M UTC")) }
                 }
                 main {
+                    @if let Some(lead) = run.lead() { p { strong { (escape_whole(&lead)) } } }
                     (lead::lead(run))
                     @if run.targets.len() > 1 { (overview(run)) }
                     @for (index, one) in run.targets.iter().enumerate() {

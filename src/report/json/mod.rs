@@ -22,6 +22,7 @@ impl PlanDocument {
         if !run.was_applied() {
             (document.made_at, document.valid_until) = (Some(run.at), Some(saved::VALID_FOR.after(run.at)));
         }
+        document.policy_verdict.clone_from(&run.policy_verdict);
         for target in &run.targets {
             match &target.plan {
                 Ok(plan) => document.add_plan(plan),

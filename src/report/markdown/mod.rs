@@ -34,7 +34,8 @@ const NAMES: usize = 3;
 pub fn report(run: &Run<'_>, at_most: usize) -> String {
     let links = links(run);
     let links = if fit::length(&links) <= at_most / 8 { links } else { String::new() };
-    let first = first_line(run) + "\n" + &by_origin(run);
+    let lead = run.lead().map_or(String::new(), |line| format!("**{}**\n\n", inline(&line)));
+    let first = lead + &first_line(run) + "\n" + &by_origin(run);
     fit::fit(first, sections::of(run), at_most - fit::length(&links)) + &links
 }
 
@@ -70,7 +71,8 @@ fn links(run: &Run<'_>) -> String {
 /// What the run comes to, on one line without any markup.
 #[must_use]
 pub fn headline(run: &Run<'_>) -> String {
-    first_line(run).replace(['*', '`'], "")
+    let lead = run.lead().map_or(String::new(), |line| line + " ");
+    (lead + &first_line(run)).replace(['*', '`'], "")
 }
 
 /// What it comes to, on one line.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    Extent, Paint, View,
+    Extent, Paint, Run, View,
     difference::{self, Line, Sign, day},
     escape::{counted, escape, escape_whole},
     purpose::{left_out, no_changes},
@@ -48,6 +48,13 @@ pub fn shown(plan: &PlanView, view: &View, out: &mut impl Write) -> fmt::Result 
         Extent::Brief | Extent::All => text.listing()?,
     }
     out.write_str(&view.layout.fit(&whole))
+}
+
+/// Whether the policy of `run` permits more or less than its baseline, above its plans; nothing without a baseline.
+#[must_use]
+pub fn lead(run: &Run<'_>, view: &View) -> String {
+    let lead = run.lead().map(|line| view.paint.strong(&escape_whole(&line)) + "\n");
+    view.layout.fit(&lead.unwrap_or_default())
 }
 
 /// What is above the changes that come from `origin`.
