@@ -162,6 +162,8 @@ impl AuditCommand {
 
     async fn print_all(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> Result<(), Stopped> {
         let paint = output::paint(global);
+        // What reads a pipe takes a line for an entry.
+        let layout = output::layout_for_people().filter(|_| self.format == Form::Text);
         let mut out = redact::Lines::new(BufWriter::new(io::stdout()));
         let filter = self.filter(now);
         let mut next = Some(0);
@@ -179,6 +181,7 @@ impl AuditCommand {
                     Form::Json => text += &(serde_json::to_string(entry).map_err(io::Error::other)? + "\n"),
                 }
             }
+            let text = layout.map_or_else(|| text.clone(), |layout| layout.fit(&text));
             out.write_all(text.as_bytes())?;
             out.flush()?;
             next = following;

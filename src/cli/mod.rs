@@ -53,6 +53,7 @@ mod show;
 mod store;
 mod terminal;
 mod test;
+mod tokens;
 mod validate;
 mod view;
 
@@ -155,6 +156,7 @@ enum Command {
     Inventory(inventory::InventoryCommand),
     Import(import::ImportCommand),
     Explain(explain::Explain),
+    Tokens(tokens::TokensCommand),
     Test(test::Test),
     /// Show what earlier runs did
     #[command(subcommand)]
@@ -192,7 +194,7 @@ impl Command {
             Self::Inventory(command) => command.files(global),
             Self::Import(command) => command.files(global),
             Self::Test(command) => command.files(global),
-            Self::Explain(_) | Self::Journal(_) => RunFiles::of_config(global),
+            Self::Tokens(_) | Self::Explain(_) | Self::Journal(_) => RunFiles::of_config(global),
             Self::Audit(command) => command.files(global),
             Self::Doctor(command) => command.files(global),
             Self::Settings(command) => settings::files(global, command),
@@ -222,6 +224,7 @@ impl Command {
             Self::Inventory(command) => command.run(global),
             Self::Import(command) => command.run(global),
             Self::Explain(command) => command.run(global),
+            Self::Tokens(command) => command.run(global),
             Self::Test(command) => command.run(global),
             Self::Journal(command) => command.run(global),
             Self::Audit(command) => command.run(global),

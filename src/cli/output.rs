@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::ValueEnum;
 
 use crate::{
+    http::HttpError,
     report::{Layout, Paint, escape_whole},
     run::{Failure, redact::redact},
     world::environment,
@@ -50,9 +51,14 @@ pub(super) fn paint(global: &Global) -> Paint {
 
 /// The layout of standard output: as wide as `COLUMNS` says, or the terminal.
 pub(super) fn layout() -> Layout {
+    layout_for_people().unwrap_or_default()
+}
+
+/// The same; `None` where standard output is neither a terminal nor said to have a width.
+pub(super) fn layout_for_people() -> Option<Layout> {
     let said = environment::variable("COLUMNS").and_then(|columns| columns.trim().parse().ok());
     let seen = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
-    said.filter(|columns| *columns > 0).or_else(seen).map_or_else(Layout::default, Layout::of_terminal)
+    said.filter(|columns| *columns > 0).or_else(seen).map(Layout::of_terminal)
 }
 
 /// Writes `text` for people to standard output, as wide as its [`layout`].
@@ -86,14 +92,16 @@ pub(super) fn tell(text: &str) {
 }
 
 /// Writes `failure` with its causes to standard error, a line each; `about` names the target, when it
-/// is about one.
+/// is about one. Below a cause that says what is likely wrong, more is said with `-v` only.
 pub(super) fn failure(failure: &Failure, about: Option<&str>) {
     let about = about.map_or(String::new(), |target| format!("{target}: "));
     note(&format!("error: {about}{}", failure.error));
+    let is_verbose = tracing::level_filters::LevelFilter::current() >= tracing::Level::INFO;
     let mut cause = failure.error.source();
     while let Some(error) = cause {
         note(&format!("  because: {error}"));
-        cause = error.source();
+        let is_explained = error.downcast_ref::<HttpError>().is_some_and(HttpError::is_explained);
+        cause = error.source().filter(|_| is_verbose || !is_explained);
     }
 }
 

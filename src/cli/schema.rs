@@ -41,6 +41,8 @@ pub(super) enum Document {
     Comparison,
     /// One line of what `inventory` writes
     Inventory,
+    /// What `tokens --format json` writes
+    Tokens,
     /// What `explain TOKEN` writes with `--format json`
     Explanation,
     /// What `explain --owner NAME` writes with `--format json`
@@ -65,6 +67,7 @@ impl Document {
             Self::Plan => saved::document::schema(),
             Self::Comparison => report::compare::json::schema(),
             Self::Inventory => inventory::snapshot::schema(),
+            Self::Tokens => report::tokens::schema(),
             Self::Explanation => report::explain_json::explanation_schema(),
             Self::Tests => policy_tests::file::document::schema(),
             Self::TestReport => report::test_json::schema(),

@@ -49,7 +49,9 @@ impl TokenState {
         }
     }
 
-    fn of(token: &Token, now: Timestamp) -> Self {
+    /// That of `token` at `now`.
+    #[must_use]
+    pub fn of(token: &Token, now: Timestamp) -> Self {
         match token.expires {
             None => Self::Endless,
             Some(_) if token.is_expired(now) => Self::Expired,

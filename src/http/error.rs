@@ -6,6 +6,7 @@ use std::{error::Error, fmt, time::Duration};
 use reqwest::StatusCode;
 
 use super::{
+    cause,
     page::PagingFault,
     redirect::{self, Redirect},
 };
@@ -140,7 +141,12 @@ impl fmt::Display for HttpError {
             }
             Self::Redirected { call, status, redirect } => write!(f, "{call}: {status} leads to {redirect}"),
             Self::NotJson { call, kind } => {
-                write!(f, "{call}: answered `{kind}` where JSON was expected; is this the right URL?")
+                let page = if kind.starts_with("text/html") {
+                    " It may be a login page, or a context path such as `/bitbucket` is missing"
+                } else {
+                    ""
+                };
+                write!(f, "{call}: answered `{kind}` where JSON was expected; is this the right URL?{page}")
             }
         }
     }
@@ -151,7 +157,10 @@ impl HttpError {
     fn fmt_kept(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setup { .. } => f.write_str("cannot set up the connection"),
-            Self::Unreachable { .. } => f.write_str("no answer"),
+            Self::Unreachable { source, .. } => {
+                f.write_str("no answer")?;
+                cause::likely(source).map_or(Ok(()), |cause| write!(f, ": {cause}"))
+            }
             Self::Refused { status, refusal, retry_after, .. } => {
                 write!(f, "{status}{}{}", refusal.hint(), asked(*retry_after))
             }
@@ -163,6 +172,12 @@ impl HttpError {
             Self::TooLarge { bytes, .. } => write!(f, "the answer is larger than {bytes} bytes"),
             Self::Paging { start, fault, .. } => write!(f, "the page from {start} {fault}"),
         }
+    }
+
+    /// Whether it says by itself what is likely wrong, so that what the libraries say adds nothing.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if cause::likely(source).is_some())
     }
 
     /// The status that the server answered, when it refused.
@@ -256,6 +271,8 @@ pub enum Refusal {
     NotSupported,
     /// Too many calls.
     TooMany,
+    /// The port is one for HTTPS, and was spoken to without encryption.
+    NotEncrypted,
     /// Anything else.
     Other,
 }
@@ -270,6 +287,7 @@ impl Refusal {
             StatusCode::FORBIDDEN => Self::NotPermitted,
             StatusCode::TOO_MANY_REQUESTS => Self::TooMany,
             StatusCode::METHOD_NOT_ALLOWED => Self::NotSupported,
+            StatusCode::BAD_REQUEST if wants_encryption(body) => Self::NotEncrypted,
             StatusCode::NOT_FOUND => match serde_json::from_slice::<serde_json::Value>(body) {
                 Ok(body) if body.get("errors").is_some() || body.get("errorMessage").is_some() => {
                     Self::NotFound
@@ -288,11 +306,21 @@ impl Refusal {
             Self::NotAccepted => "; the credential is not accepted, or may not do this",
             Self::NotPermitted => "; the credential may not do this",
             Self::NotSupported => {
-                "; the server does not have this: is it the right URL, or an older version?"
+                "; the server does not have this: is it the right URL, or an older version? A context path such as \
+                 `/bitbucket` may be missing"
             }
+            Self::NotEncrypted => "; the port is one for HTTPS: write `https://`",
             Self::NotFound | Self::TooMany | Self::Other => "",
         }
     }
+}
+
+/// Whether `body` says, as the pages of nginx, Apache and Tomcat do, that the port is one for HTTPS.
+fn wants_encryption(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body);
+    ["plain HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL", "requires TLS"]
+        .iter()
+        .any(|words| body.contains(words))
 }
 
 /// That a server asks to be left alone, when it does.
@@ -371,5 +399,8 @@ mod tests {
         assert_eq!(of(401, ""), Refusal::NotAccepted);
         assert_eq!(of(403, ""), Refusal::NotPermitted);
         assert_eq!(of(409, ""), Refusal::Other);
+        let nginx = "<center>The plain HTTP request was sent to HTTPS port</center>";
+        assert_eq!(of(400, nginx), Refusal::NotEncrypted);
+        assert_eq!(of(400, "<html>Oops</html>"), Refusal::Other);
     }
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod caller;
+mod cause;
 mod clock;
 mod concurrency;
 mod error;

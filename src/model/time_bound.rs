@@ -1,4 +1,4 @@
-//! A bound in time as people write one: a date, a timestamp, or a duration back from now.
+//! A bound in time as people write one: a date, a timestamp, or a duration from now.
 
 use std::str::FromStr;
 
@@ -24,6 +24,15 @@ pub enum TimeBound {
 pub struct BadTimeBound(String);
 
 impl TimeBound {
+    /// The time that is meant at `now`, UTC, where a duration counts ahead.
+    #[must_use]
+    pub fn ahead(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(moment) => moment,
+            Self::Ago(period) => period.after(now),
+        }
+    }
+
     /// The time that is meant at `now`, UTC.
     #[must_use]
     pub fn at(self, now: Timestamp) -> Timestamp {

@@ -9,6 +9,7 @@ mod existing;
 mod explain;
 mod incident;
 mod judged;
+mod listing;
 mod lockout;
 mod notes;
 mod odd_dates;
@@ -32,6 +33,7 @@ pub use change::{Change, Object, Standing, TokenStep, setting_state, token_state
 pub use existing::{NotWaived, waive_existing};
 pub use explain::{Event, ExplainedToken, Upcoming};
 pub use judged::Judged;
+pub use listing::{ListedToken, Listing, list};
 pub use lockout::{Axis, Loss, ShutOut, WaysIn, Who};
 pub use odd_dates::OddDates;
 pub use order::Phase;

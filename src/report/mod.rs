@@ -33,6 +33,7 @@ pub mod test_json;
 pub mod test_junit;
 pub mod test_text;
 pub mod text;
+pub mod tokens;
 mod unseen;
 mod view;
 pub mod warning;

@@ -182,7 +182,7 @@ async fn a_read_is_sent_on_within_its_server_with_the_credential_and_what_is_the
     assert_eq!(get(&server).await.unwrap(), json!([7]));
     let client = client(&server, limits());
     let login = client.get::<Value>("/rest/in", &[]).await.err().unwrap();
-    insta::assert_snapshot!(one_line(&login).replace(&server.url(), "http://server"), @"GET http://server/rest/in, sent on to `http://server/login`: answered `text/html` where JSON was expected; is this the right URL?");
+    insta::assert_snapshot!(one_line(&login).replace(&server.url(), "http://server"), @"GET http://server/rest/in, sent on to `http://server/login`: answered `text/html` where JSON was expected; is this the right URL? It may be a login page, or a context path such as `/bitbucket` is missing");
     assert!(counted(2, 0)(client.statistics()), "every request counts: {:?}", client.statistics());
 }
 

@@ -102,6 +102,7 @@ mod tables;
 mod terminal;
 mod throttle;
 mod tls;
+mod token_list;
 mod tokens;
 mod unwritable;
 mod validate;

@@ -12,6 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Client, Identity};
 use tempfile::TempDir;
+use tokenwarden::{
+    apply::one_line,
+    http::{Credential, HttpClient, HttpError, Limits, Retries},
+};
 
 use crate::serve_process::{Process, folder, run};
 
@@ -257,5 +261,45 @@ async fn doctor_finds_a_certificate_that_is_near_its_end_and_is_content_with_one
             checks.iter().find(|check| check["check"] == "certificate").unwrap_or_else(|| panic!("{told}"));
         assert_eq!(check["state"], state, "{check}");
         assert!(check["why"].as_str().unwrap().contains(words), "{check}");
+    }
+}
+
+/// Why a call of `url` is not answered, where `authority` is trusted if it is given.
+async fn why_unanswered(url: &str, authority: Option<&Authority>) -> HttpError {
+    let once = Retries {
+        first_wait: Duration::from_millis(1),
+        longest_wait: Duration::from_millis(1),
+        ..Retries::default()
+    };
+    let pem = authority.map(|authority| authority.pem().into_bytes());
+    let limits = Limits { retries: once, ..Limits::default() };
+    let client =
+        HttpClient::with_limits(url, Credential::Bearer("tw_hush".into()), pem.as_deref(), limits).unwrap();
+    client.get::<serde_json::Value>("/rest/x", &[]).await.map(|_| ()).unwrap_err()
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_says_the_likely_cause_in_one_line() {
+    let (folder, authority) = (folder(), authority());
+    certify(&folder, &authority, 90);
+    let encrypted = serve(&folder, &[]);
+    let plain = crate::support::TestServer::start(crate::support::Setup::default()).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let named = format!("https://localhost:{}", encrypted.address.port());
+    for (url, trusted, cause) in [
+        (
+            format!("https://{}", plain.address()),
+            None,
+            "does not speak TLS: if the port is one for HTTP, write `http://`",
+        ),
+        (format!("http://{}", encrypted.address), None, "if the port is one for HTTPS, write `https://`"),
+        (format!("https://{}", encrypted.address), None, "name the authority with `tls_ca`"),
+        (named, Some(&authority), "the certificate of the server is for another name"),
+        (format!("http://{closed}"), None, "the connection was refused: nothing listens there"),
+    ] {
+        let error = why_unanswered(&url, trusted).await;
+        assert!(error.to_string().contains(cause), "{url}: {}", one_line(&error));
+        assert!(error.to_string().contains(": no answer: ") && error.is_explained(), "{error}");
+        assert!(!format!("{error:#}").contains("127.0.0.1"), "{error:#}");
     }
 }

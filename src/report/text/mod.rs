@@ -310,13 +310,18 @@ impl<W: Write> PlanText<'_, W> {
             return Ok(());
         }
         writeln!(self.out, "\nHeld back:\n")?;
-        for held in &self.plan.held_back {
+        let at_most = self.view.at_most();
+        for held in self.plan.held_back.iter().take(at_most) {
             let symbol = self.paint.changed("?");
             self.line(&symbol, &escape(&held.subject), held.place.as_ref())?;
             let tokens = held.tokens.map_or(String::new(), |count| {
                 format!(" ({})", counted(usize::try_from(count).unwrap_or(usize::MAX), "token"))
             });
             writeln!(self.out, "      {}{tokens}", escape_whole(&held.reason))?;
+        }
+        match self.plan.held_back.len().saturating_sub(at_most) {
+            0 => {}
+            more => self.more(&format!("{more} more"))?,
         }
         unseen(self.plan).try_for_each(|missing| writeln!(self.out, "  ? {}", escape_whole(&missing)))
     }

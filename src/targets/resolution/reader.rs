@@ -198,7 +198,7 @@ fn why_unreadable(error: &HttpError, mapping: &SettingsMapping) -> Option<String
             let SettingsMapping { path, read, .. } = mapping;
             Some(format!("the server has no `{read} {path}`, which `settings` names: {said}"))
         }
-        Refusal::TooMany | Refusal::Other => None,
+        Refusal::TooMany | Refusal::NotEncrypted | Refusal::Other => None,
     }
 }
 
