@@ -27,6 +27,7 @@ mod exit;
 mod explain;
 pub mod files;
 mod git;
+mod help;
 mod import;
 mod init;
 mod inventory;
@@ -65,7 +66,7 @@ use terminal::Terminal;
 
 /// Policy as code for API tokens on Bitbucket.
 #[derive(Debug, Parser)]
-#[command(name = "tokenwarden", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "tokenwarden", version = help::version(), max_term_width = 100, arg_required_else_help = true)]
 pub struct CommandLine {
     #[command(flatten)]
     global: Global,
@@ -143,39 +144,60 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(after_long_help = help::INIT)]
     Init(init::Init),
+    #[command(after_long_help = help::VALIDATE)]
     Validate(validate::Validate),
+    #[command(after_long_help = help::PLAN)]
     Plan(plan::PlanCommand),
+    #[command(after_long_help = help::APPLY)]
     Apply(apply::ApplyCommand),
+    #[command(after_long_help = help::SHOW)]
     Show(show::ShowCommand),
+    #[command(after_long_help = help::DRIFT)]
     Drift(drift::DriftCommand),
+    #[command(after_long_help = help::COMPARE)]
     Compare(compare::CompareCommand),
+    #[command(after_long_help = help::REVIEW)]
     Review(review::ReviewCommand),
+    #[command(after_long_help = help::REVOKE)]
     Revoke(revoke::RevokeCommand),
+    #[command(after_long_help = help::SCAN_RULES)]
     ScanRules(scan_rules::ScanRules),
+    #[command(after_long_help = help::INVENTORY)]
     Inventory(inventory::InventoryCommand),
+    #[command(after_long_help = help::IMPORT)]
     Import(import::ImportCommand),
+    #[command(after_long_help = help::EXPLAIN)]
     Explain(explain::Explain),
+    #[command(after_long_help = help::TOKENS)]
     Tokens(tokens::TokensCommand),
+    #[command(after_long_help = help::TEST)]
     Test(test::Test),
     /// Show what earlier runs did
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::JOURNAL)]
     Journal(journal::JournalCommand),
+    #[command(after_long_help = help::AUDIT)]
     Audit(audit::AuditCommand),
+    #[command(after_long_help = help::DOCTOR)]
     Doctor(doctor::DoctorCommand),
+    #[command(after_long_help = help::SCHEMA)]
     Schema(schema::Schema),
     /// Run the server that issues API tokens and enforces the applied settings
+    #[command(after_long_help = help::SERVE)]
     Serve(serve::ServeArgs),
     /// Manage users and groups of a store
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::DIRECTORY)]
     Directory(directory::DirectoryCommand),
     /// Manage the settings of a store without its server, as a way back in after a lockout
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::SETTINGS)]
     Settings(settings::SettingsCommand),
     /// Back up, restore and check a store
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::STORE)]
     Store(store::StoreCommand),
+    #[command(after_long_help = help::COMPLETIONS)]
     Completions(completions::Completions),
+    #[command(after_long_help = help::MAN)]
     Man(man::ManPages),
 }
 

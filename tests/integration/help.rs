@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use clap::{Command, CommandFactory};
+use clap::{Command, CommandFactory, Parser as _};
 use tokenwarden::cli::CommandLine;
 
 use crate::docs::{repository, text, updates};
@@ -20,8 +20,9 @@ What `--help` says of every command. The [global options](#global-options) work 
 /// Writes a section for `command` and each command below it; `name` is how it is called.
 fn describe(command: &Command, name: &str, page: &mut String) {
     let help = command.clone().term_width(WIDTH).render_long_help().to_string();
-    let own = help.split(GLOBAL).next().unwrap();
-    let lines: Vec<_> = own.lines().map(str::trim_end).collect();
+    let own = help.split(GLOBAL).next().unwrap().trim_end();
+    let end = command.get_after_long_help().map_or(String::new(), |end| format!("\n\n{end}"));
+    let lines: Vec<_> = format!("{own}{end}").lines().map(|line| line.trim_end().to_owned()).collect();
     write!(page, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim_end()).unwrap();
     for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
         describe(below, &format!("{name} {}", below.get_name()), page);
@@ -49,4 +50,30 @@ fn the_command_line_page_has_the_help_of_every_command() {
         fs::write(repository().join(PAGE), &page).unwrap();
     }
     assert_eq!(text(PAGE), page, "write the page anew: UPDATE_DOCS=1 cargo test command_line_page");
+}
+
+#[test]
+fn every_command_has_examples_that_can_be_typed_exit_codes_and_its_environment() {
+    for command in CommandLine::command().get_subcommands() {
+        let name = command.get_name();
+        let end = command.get_after_long_help().unwrap_or_else(|| panic!("{name}")).to_string();
+        assert!(end.contains("\nExit codes: 0 done, ") && end.contains("\nEnvironment: "), "{name}: {end}");
+        let examples: Vec<_> = end.lines().filter(|line| line.starts_with("  tokenwarden ")).collect();
+        assert!(!examples.is_empty() && end.starts_with("Examples:\n"), "{name}: {end}");
+        for example in examples {
+            // Words, of which one in quotes may have blanks.
+            let quoted = example.split('\'').enumerate();
+            let words =
+                quoted.flat_map(
+                    |(at, part)| {
+                        if at % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }
+                    },
+                );
+            if let Err(error) = CommandLine::try_parse_from(words) {
+                assert!(!error.use_stderr(), "{example}: {error}");
+            }
+        }
+    }
+    let version = CommandLine::command().render_version();
+    assert!(version.starts_with(concat!("tokenwarden ", env!("CARGO_PKG_VERSION"))), "{version}");
 }

@@ -1,0 +1,73 @@
+//! What the help of each command ends with: examples, exit codes and the environment.
+
+use std::sync::LazyLock;
+
+/// The end of the help of a command. `server` names the variables of what it talks to.
+macro_rules! ends {
+    ($($name:ident $server:literal $codes:literal $($example:literal)+;)+) => {
+        $(pub(super) const $name: &str = concat!(
+            "Examples:\n", $("  tokenwarden ", $example, "\n",)+
+            "\nExit codes: 0 done, ", $codes, "64 wrong usage\n\n",
+            "Environment: ", $server, "COLUMNS, NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM for the text",
+        );)+
+    };
+}
+
+ends! {
+    INIT "" "1 error, "
+        "init" "init --target bitbucket --url https://bitbucket.example.com --ci github" "init --diff --ci github";
+    VALIDATE "" "1 error, 3 invalid, "
+        "validate" "validate --format json";
+    PLAN "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 2 changes pending with --detailed-exitcode, 3 invalid, "
+        "plan" "plan --out plan.json --report html=plan.html" "plan --target prod --summary" "plan --inventory snapshot.jsonl --now 2027-01-01T00:00:00Z";
+    APPLY "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 3 invalid, 4 refused, 5 applied in part, "
+        "apply" "apply plan.json --auto-approve" "apply --target prod --allow revocations=41";
+    SHOW "" "1 error, 3 invalid, " "show plan.json" "show plan.json --format markdown";
+    DRIFT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 2 drift, 3 invalid, " "drift" "drift --target prod --format json";
+    COMPARE "" "1 error, 3 invalid, " "compare --baseline main" "compare before.yaml after.yaml";
+    REVIEW "the variables that hold the credentials of the host; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 3 invalid, " "review --help";
+    REVOKE "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error or a token that is not there, 4 refused, 5 applied in part, "
+        "revoke --target prod --token 4711 --reason 'in a public log'"
+        "revoke --target prod --leaked leaks.json --reason 'in a public repository'"
+        "revoke --owner sam --created-after 2d --reason 'laptop stolen' --auto-approve";
+    SCAN_RULES "" "1 error, " "scan-rules gitleaks" "scan-rules secretlint";
+    INVENTORY "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 3 invalid, " "inventory --target prod --out snapshot.jsonl";
+    IMPORT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 3 invalid, " "import --target prod" "import --target prod --waive-existing 90d --only-waivers";
+    EXPLAIN "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 3 invalid, " "explain 4711 --target prod";
+    TOKENS "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error or not all were seen, 3 invalid, "
+        "tokens --never-used" "tokens --owner mary --ends-before 30d" "tokens --rule lifetime --format csv";
+    TEST "" "1 error, 3 invalid or a test that fails, " "test" "test --coverage-min 100";
+    JOURNAL "" "1 error, 3 invalid, " "journal show";
+    AUDIT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 error, 3 invalid, " "audit --target prod --since 1d" "audit --store sqlite:gateway.db --token 4711 --format json";
+    DOCTOR "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+        "1 something is wrong, 3 invalid, " "doctor" "doctor --target prod";
+    SCHEMA "" "1 error, " "schema policy" "schema --write schemas";
+    SERVE "the variables that the gateway file names; " "1 error, " "serve --store sqlite:gateway.db";
+    DIRECTORY "" "1 error, 3 invalid, " "directory --help";
+    SETTINGS "" "1 error, 3 invalid, " "settings export --store sqlite:gateway.db";
+    STORE "" "1 error, " "store --help";
+    COMPLETIONS "" "1 error, " "completions bash";
+    MAN "" "1 error, " "man" "man --out man1";
+}
+
+/// The version, with the commit and its date where the build was told them by `TOKENWARDEN_COMMIT` and
+/// `TOKENWARDEN_COMMIT_DATE`. Nothing else goes in, so that one source makes one program.
+pub(super) fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let built = [option_env!("TOKENWARDEN_COMMIT"), option_env!("TOKENWARDEN_COMMIT_DATE")];
+        let built: Vec<_> = built.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        let version = env!("CARGO_PKG_VERSION");
+        if built.is_empty() { version.to_owned() } else { format!("{version} ({})", built.join(" ")) }
+    });
+    &VERSION
+}
