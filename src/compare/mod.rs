@@ -12,6 +12,6 @@ mod tokens;
 
 pub use limits::{LimitChange, OwnerExample};
 pub use policies::{Comparison, Difference, Subject, compare};
-pub use region::{PeopleSet, Region, With};
+pub use region::{PeopleSet, Region, With, question};
 pub use requests::{Cube, Everybody, RequestChange};
 pub use tokens::{ActionChange, OwnRuleChange, WaiverChange};

@@ -105,32 +105,37 @@ fn rank(ask: &Ask) -> u8 {
 /// The rank of what cannot be asked as a [`Question`].
 const NO_QUESTION: u8 = u8::MAX;
 
+/// `ask` as a question for `explain`; `None` when it cannot be asked so.
+#[must_use]
+pub fn question(ask: &Ask) -> Option<Question> {
+    let (creates, creates_for) = match &ask.operation {
+        Operation::CreateOwn { scope } => (Some(*scope), None),
+        Operation::CreateFor { owner, scope } => (Some(*scope), Some(owner.as_ref()?.name())),
+        _ => (None, None),
+    };
+    let (owner, token) = match &ask.credentials {
+        Credentials::Token(held) => (held.owner.clone(), Some(held.scope.effective())),
+        Credentials::Password(person) => (person.clone().into(), None),
+        _ => return None,
+    };
+    (rank(ask) != NO_QUESTION).then(|| Question {
+        sender: owner.name(),
+        token,
+        method: ask.method.clone(),
+        path: ask.path.clone(),
+        from: ask.peer,
+        headers: ask.headers.clone(),
+        creates,
+        creates_for,
+        groups: owner.person().map(|person| person.groups.clone()),
+    })
+}
+
 impl Region {
     /// One of its requests as a question for `explain`; `None` when it has none that can be asked so.
     #[must_use]
     pub fn question(&self) -> Option<Question> {
-        let ask = &self.example;
-        let (creates, creates_for) = match &ask.operation {
-            Operation::CreateOwn { scope } => (Some(*scope), None),
-            Operation::CreateFor { owner, scope } => (Some(*scope), Some(owner.as_ref()?.name())),
-            _ => (None, None),
-        };
-        let (owner, token) = match &ask.credentials {
-            Credentials::Token(held) => (held.owner.clone(), Some(held.scope.effective())),
-            Credentials::Password(person) => (person.clone().into(), None),
-            _ => return None,
-        };
-        (rank(ask) != NO_QUESTION).then(|| Question {
-            sender: owner.name(),
-            token,
-            method: ask.method.clone(),
-            path: ask.path.clone(),
-            from: ask.peer,
-            headers: ask.headers.clone(),
-            creates,
-            creates_for,
-            groups: owner.person().map(|person| person.groups.clone()),
-        })
+        question(&self.example)
     }
 
     /// How much it holds, for showing the largest first.

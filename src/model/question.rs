@@ -27,3 +27,57 @@ pub struct Question {
     /// `None` for what it says.
     pub groups: Option<BTreeSet<GroupName>>,
 }
+
+impl Question {
+    /// The words of the command that asks it.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        let mut words = vec!["tokenwarden".to_owned(), "explain".to_owned()];
+        let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+        option("owner", self.sender.to_string());
+        for group in self.groups.iter().flatten() {
+            option("group", group.to_string());
+        }
+        if let Some(scope) = self.token {
+            option("scope", scope.to_string());
+        }
+        option("method", self.method.clone());
+        if self.path != "/" {
+            option("path", self.path.clone());
+        }
+        option("from", self.from.to_string());
+        for (name, value) in &self.headers {
+            option("header", format!("{name}: {value}"));
+        }
+        if let Some(scope) = self.creates {
+            option("creates", scope.to_string());
+        }
+        if let Some(owner) = &self.creates_for {
+            option("for", owner.to_string());
+        }
+        if self.groups.as_ref().is_some_and(BTreeSet::is_empty) {
+            words.push("--no-group".to_owned());
+        }
+        if self.token.is_none() {
+            words.push("--password".to_owned());
+        }
+        words
+    }
+
+    /// The command that asks it, as it is typed into a shell.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        shell(&self.command())
+    }
+}
+
+/// A command as it is typed into a shell.
+fn shell(words: &[String]) -> String {
+    let is_plain = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:,@=+".contains(c))
+    };
+    let quoted = |word: &String| {
+        if is_plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}

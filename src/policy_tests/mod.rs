@@ -8,6 +8,7 @@
 mod coverage;
 pub mod file;
 mod paper;
+mod statement;
 mod words;
 
 pub use coverage::{Coverage, CoverageItem, CoverageSubject};
@@ -115,6 +116,7 @@ pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
             let paper = Paper { users: &file.users, judged: None, others: &[], waivers: &policy.waivers };
             run_request(&paper, request, case, policy, &mut result);
         }
+        CaseSubject::Statement(statement) => statement::run(statement, policy, case.now, &mut result),
     }
     result
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The group that administers a target on paper, as it does an embedded one.
-const ADMINISTRATORS: &str = "administrators";
+pub(super) const ADMINISTRATORS: &str = "administrators";
 
 /// A target on paper.
 pub(super) struct Paper<'a> {

@@ -28,6 +28,7 @@ pub fn check(file: &TestFile, policy: &Policy) -> Diagnostics {
             CaseSubject::Request { decision, .. } => {
                 out.extend_some(unknown(decision, &decisions, Code::UnknownWord, "decision"));
             }
+            CaseSubject::Statement(_) => {}
         }
     }
     out

@@ -1,6 +1,6 @@
 //! `test`: policy tests, as their authors and CI servers use them.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
 use quick_junit::Report;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use tokenwarden::model::RuleCode;
 
 use crate::{
     docs::blocks,
-    program::{Quickstart, Run, program},
+    program::{NOW, Quickstart, Run, program},
 };
 
 fn examples() -> &'static Path {
@@ -114,14 +114,16 @@ fn a_wrong_expectation_fails_with_3_and_a_difference_that_can_be_read() {
 
 #[test]
 fn the_policy_tests_in_the_readme_and_its_page_pass_on_the_quickstart() {
-    for document in ["README.md", "docs/policy-tests.md"] {
+    for (document, count) in [("README.md", 1), ("docs/policy-tests.md", 2)] {
         let tests: Vec<_> =
-            blocks(document, "yaml").into_iter().filter(|block| block.contains("\ncases:")).collect();
-        assert_eq!(tests.len(), 1, "{document}");
+            blocks(document, "yaml").into_iter().filter(|block| block.contains("\ntarget: ")).collect();
+        assert_eq!(tests.len(), count, "{document}");
         let quickstart = Quickstart::new();
-        fs::write(quickstart.path("shown.yaml"), &tests[0]).unwrap();
-        let run = quickstart.run(&["test", "shown.yaml"]);
-        assert_eq!(run.code, Some(0), "{document}: {}{}", run.stdout, run.stderr);
+        for test in tests {
+            fs::write(quickstart.path("shown.yaml"), &test).unwrap();
+            let run = quickstart.run(&["test", "shown.yaml"]);
+            assert_eq!(run.code, Some(0), "{document}: {}{}", run.stdout, run.stderr);
+        }
     }
 }
 
@@ -241,4 +243,96 @@ fn results_come_in_the_order_of_the_files_however_many_threads_there_are() {
     let report = json(&run(with_cases(&cases).path(), &["--format", "json"]));
     let names: Vec<_> = report["cases"].as_array().unwrap().iter().map(|case| case["name"].clone()).collect();
     assert_eq!(names, (0..200).map(|number| Value::from(format!("case {number}"))).collect::<Vec<_>>());
+}
+
+/// What `explain` says of the request that `command` asks about, as it is typed into a shell.
+fn answer(quickstart: &Quickstart, command: &str) -> Value {
+    let ours = format!("{} -C {}", env!("CARGO_BIN_EXE_tokenwarden"), quickstart.folder.path().display());
+    let line = command.replacen("tokenwarden", &ours, 1) + " --format json --now " + NOW;
+    let run = Run::of(Command::new("sh").arg("-c").arg(&line));
+    assert_eq!(run.code, Some(0), "{line} {run:?}");
+    json(&run)["decisions"][0]["after_plan"]["decision"].clone()
+}
+
+#[test]
+fn a_statement_about_all_requests_is_proved_and_a_request_that_breaks_it_is_shown_as_a_command() {
+    let statements = "version: 1
+now: 2026-12-01
+target: quickstart
+never:
+  - { name: outside, from: { outside: [10.0.0.0/8, 192.0.2.10-192.0.2.20, 198.51.100.0/25, \"2001:db8:5f::/48\"] } }
+  - { name: writers, not_in_groups: [ci-bots], creates: read-write }
+  - { name: passwords, with: password }
+  - { name: contractors, with: token, in_groups: [contractors], not_in_groups: [developers, ci-bots, token-admins] }
+always:
+  - { name: build farm, in_groups: [ci-bots], from: { inside: [192.0.2.10-192.0.2.20] }, method: read }
+";
+    let broken = |file: &str, before: &str, after: &str| {
+        let quickstart = Quickstart::new();
+        fs::write(quickstart.path("all.yaml"), statements).unwrap();
+        quickstart.edit(&format!("policy/{file}.yaml"), before, after);
+        let run = quickstart.run(&["test", "all.yaml", "--format", "json"]);
+        let cases = json(&run)["cases"].as_array().unwrap().clone();
+        let broken: Vec<Value> = cases.iter().filter(|case| case["passed"] == false).cloned().collect();
+        assert_eq!(run.code, Some(if broken.is_empty() { 0 } else { 3 }), "{run:?}");
+        assert_eq!(cases.len(), 5);
+        (quickstart, broken)
+    };
+    assert_eq!(broken("base", "version: 1", "version: 1").1, Vec::<Value>::new());
+    for (file, before, after, name) in [
+        ("base", "- 10.0.0.0/8", "- 10.0.0.0/7", "outside"),
+        ("platform", "trusted_proxies: [10.0.0.5, 10.0.0.6]", "trusted_proxies: [10.0.0.5]", ""),
+        ("base", "create_read_write: [ci-bots]", "create_read_write: [ci-bots, developers]", "writers"),
+        ("base", "create_read_write: [ci-bots]", "create_read_write: everyone", "writers"),
+        ("base", "password_authentication: disabled", "password_authentication: allowed", "passwords"),
+        (
+            "base",
+            "password_authentication: disabled",
+            "password_authentication: { state: disabled, except_users: [\"svc-*\"], except_paths: [/rest/*] }",
+            "passwords",
+        ),
+        ("platform", "use: [developers,", "use: [developers, contractors,", "contractors"),
+        ("base", "192.0.2.10-192.0.2.20", "192.0.2.10-192.0.2.19", "build farm"),
+        ("platform", "use: [developers, ci-bots, token-admins]", "use: [developers]", "build farm"),
+    ] {
+        let (quickstart, broken) = broken(file, before, after);
+        let names: Vec<&str> = broken.iter().map(|case| case["name"].as_str().unwrap()).collect();
+        let expected: Vec<&str> = [name].into_iter().filter(|name| !name.is_empty()).collect();
+        assert_eq!(names, expected, "{after}");
+        for case in broken {
+            let command = case["because"][0]["message"].as_str().unwrap();
+            let is_permitted = answer(&quickstart, command) == "permit";
+            assert_eq!(is_permitted, name != "build farm", "{after}: {command}");
+            assert_eq!(case["actual"][0] == "permitted", is_permitted, "{case}");
+        }
+    }
+}
+
+#[test]
+fn every_mistake_in_a_statement_is_shown_at_once() {
+    let text = "version: 1
+now: 2026-12-01
+target: prod
+never:
+  - { name: one, from: { inside: [10.0.0.0/8], outside: [10.0.0.0/9] }, with: password, scope: read-only }
+  - { name: two, from: { inside: [10.0.0.300] }, in_groups: [], method: delete }
+always:
+  - { name: one, group: [a] }
+";
+    let said = run(repository(&[("tests/a.yaml", text)]).path(), &[]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(3), ""));
+    for part in [
+        "`inside` and `outside` cannot be used together",
+        "`scope` works only with a token",
+        "`10.0.0.300`",
+        "never[1].in_groups",
+        "never[1].method",
+        "always[0].group",
+        "duplicate case `one`",
+    ] {
+        assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
+    }
+    let nothing = run(repository(&[("tests/a.yaml", HEAD)]).path(), &[]);
+    assert_eq!(nothing.code, Some(3));
+    assert!(nothing.stderr.contains("the key `cases` is missing"), "{}", nothing.stderr);
 }

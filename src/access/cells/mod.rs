@@ -17,6 +17,7 @@ pub use ask::{Ask, origin};
 pub use groups::{GroupClass, group_classes};
 pub use key::{CallerKey, Key, LooksAt, Sender, TargetKey, Want, Whose, held};
 pub use origins::{OriginCell, OriginKey, origin_cells};
+pub use samples::logins;
 pub use texts::{TextSet, text_classes};
 
 use crate::{
@@ -54,7 +55,7 @@ impl Cells {
             .flat_map(|settings| Permission::ALL.map(|permission| settings.permissions.of(permission)))
             .collect();
         let people = group_classes(&lists);
-        let samples = Samples { views, people: &people, logins: samples::logins(views)? };
+        let samples = Samples { views, people: &people, logins: logins(views)? };
         let (senders, anywhere) = (samples.senders(), samples.anywhere());
         Ok(Self { origins: origin_cells(views, &[]), people, senders, anywhere })
     }

@@ -21,7 +21,7 @@ type Logins = Vec<(UserName, String)>;
 /// # Errors
 ///
 /// When there are too many patterns to tell.
-pub(super) fn logins(views: &[&Settings]) -> Result<Logins, TooManyPatterns> {
+pub fn logins(views: &[&Settings]) -> Result<Logins, TooManyPatterns> {
     let (users, paths): (Vec<_>, Vec<_>) = views.iter().map(|settings| exceptions(settings)).unzip();
     let users = text_classes(&users, "").ok_or(TooManyPatterns)?;
     let paths = text_classes(&paths, "/").ok_or(TooManyPatterns)?;

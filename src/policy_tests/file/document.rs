@@ -35,7 +35,13 @@ pub struct TestFileDocument {
     pub token: Option<TokenDocument>,
     /// The cases.
     #[schemars(length(min = 1))]
-    pub cases: Vec<CaseDocument>,
+    pub cases: Option<Vec<CaseDocument>>,
+    /// Requests of which none is ever permitted: proved for every one there can be.
+    #[schemars(length(min = 1))]
+    pub never: Option<Vec<StatementDocument>>,
+    /// Requests of which every one is always permitted: proved for every one there can be.
+    #[schemars(length(min = 1))]
+    pub always: Option<Vec<StatementDocument>>,
 }
 
 /// Somebody, or something, that has tokens.
@@ -104,6 +110,60 @@ pub struct CaseDocument {
     pub request: Option<RequestDocument>,
     /// The expected results. What is left out is expected to be empty.
     pub expect: ExpectDocument,
+}
+
+/// All requests of a kind, of active users and with tokens that last. What is left out does not matter.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct StatementDocument {
+    /// What it states, as a sentence; another one for each case and statement of the file.
+    pub name: String,
+    /// Where the clients are, as the server finds them.
+    pub from: Option<PlacesDocument>,
+    /// The senders are in one of these groups. With groups, tokens of projects and repositories are not meant.
+    #[schemars(length(min = 1))]
+    pub in_groups: Option<Vec<String>>,
+    /// The senders are in none of these groups.
+    #[schemars(length(min = 1))]
+    pub not_in_groups: Option<Vec<String>>,
+    /// What is sent along; when left out, a token for `always`, and either of them for `never`.
+    pub with: Option<WithWord>,
+    /// Whether the requests read or write; both when left out.
+    pub method: Option<MethodWord>,
+    /// How far the token reaches; `read-write` when left out.
+    pub scope: Option<Scope>,
+    /// The scope of the token that they would create, when they would create one.
+    pub creates: Option<Scope>,
+}
+
+/// Where clients are: `inside` or `outside`.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PlacesDocument {
+    /// In one of these networks: addresses, CIDR ranges, `first-last`.
+    #[schemars(length(min = 1))]
+    pub inside: Option<Vec<String>>,
+    /// In none of these networks.
+    #[schemars(length(min = 1))]
+    pub outside: Option<Vec<String>>,
+}
+
+/// What is sent along.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum WithWord {
+    Token,
+    Password,
+}
+
+/// Whether a request reads or writes.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "plain words")]
+pub enum MethodWord {
+    Read,
+    Write,
 }
 
 /// One request.

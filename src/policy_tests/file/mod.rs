@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    model::{GroupName, Question, Token, UserName},
+    model::{AddressSet, GroupName, Holders, Question, Scope, Token, UserName},
     yaml::{Place, Span},
 };
 
@@ -15,6 +15,7 @@ mod common;
 pub mod document;
 mod moment;
 mod read;
+mod statement;
 
 pub use read::{TestReading, read};
 
@@ -87,6 +88,31 @@ pub enum CaseSubject {
         /// `permit`, or the reason why not.
         decision: Written,
     },
+    /// All requests of a kind.
+    Statement(Box<Statement>),
+}
+
+/// That all requests of a kind pass, or that none does: those of active people, and of tokens that last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Whether they all pass; otherwise none does.
+    pub always: bool,
+    /// Where their clients are, as the server finds these.
+    pub clients: AddressSet,
+    /// The groups that a sender is in one of.
+    pub in_groups: Holders,
+    /// The groups that a sender is in none of.
+    pub not_in_groups: Holders,
+    /// Whether some are sent with a token.
+    pub with_token: bool,
+    /// Whether some are sent with a password.
+    pub with_password: bool,
+    /// Whether they write, or only read; both when nothing is said.
+    pub writes: Option<bool>,
+    /// The scope of the tokens.
+    pub scope: Scope,
+    /// The scope of the token that they would create, when they would create one.
+    pub creates: Option<Scope>,
 }
 
 /// What a plan does with a token, in the words of policy tests. Ordered as tests show them.

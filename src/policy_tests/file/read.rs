@@ -19,10 +19,11 @@ use crate::{
 };
 
 use super::{
-    TestFile, User, case,
+    Case, TestFile, User, case,
     common::{Common, written},
     document,
     moment::{self, Form, Moment},
+    statement,
 };
 
 /// The result of reading a file of policy tests.
@@ -75,29 +76,35 @@ fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile>
     let now = now.and_then(Moment::at);
     let common =
         Common { now: now.unwrap_or(Timestamp::UNIX_EPOCH), owners, users, token: root.get("token") };
-    let cases_at = root.get("cases")?;
-    if cases_at.is_empty_list() {
+    let help = "write at least one, with `name`, `token` or `request`, and `expect`";
+    let lists = ["cases", "never", "always"].map(|key| root.get(key));
+    if let Some(cases) = lists.iter().flatten().find(|at| at.is_empty_list()) {
         let message = "the file has no cases";
-        out.push(
-            Diagnostic::error(Code::EmptyList, cases_at.span(), cases_at.path.as_str(), message)
-                .help("write at least one, with `name`, `token` or `request`, and `expect`"),
-        );
+        out.push(Diagnostic::error(Code::EmptyList, cases.span(), cases.path.as_str(), message).help(help));
     }
-    report_names_that_stand_twice(&cases_at, out);
-    let items: Vec<At<'_>> = cases_at.items().filter(At::is_map).collect();
-    let cases = items.iter().filter_map(|item| case::read(item, &common, out)).collect();
+    if lists.iter().all(Option::is_none) {
+        let message = "the key `cases` is missing";
+        out.push(Diagnostic::error(Code::MissingKey, root.key, root.path.as_str(), message).help(help));
+    }
+    let [cases, never, always] =
+        lists.map(|at| at.iter().flat_map(At::items).filter(At::is_map).collect::<Vec<_>>());
+    report_names_that_stand_twice(cases.iter().chain(&never).chain(&always), out);
+    let mut read: Vec<Case> = cases.iter().filter_map(|item| case::read(item, &common, out)).collect();
+    for (statements, is_always) in [(&never, false), (&always, true)] {
+        read.extend(statements.iter().filter_map(|item| statement::read(item, is_always, common.now, out)));
+    }
     now?;
     Some(TestFile {
         path: Arc::clone(path),
         target: written(&root.get("target")?)?,
         users: common.users,
-        cases,
+        cases: read,
     })
 }
 
-fn report_names_that_stand_twice(cases: &At<'_>, out: &mut Diagnostics) {
+fn report_names_that_stand_twice<'a>(cases: impl Iterator<Item = &'a At<'a>>, out: &mut Diagnostics) {
     let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
-    for at in cases.items().collect::<Vec<_>>().iter().filter_map(|case| case.get("name")) {
+    for at in cases.filter_map(|case| case.get("name")) {
         let Some(name) = at.text() else { continue };
         if let Some(earlier) = first.get(name) {
             let message = format!("duplicate case `{name}`");

@@ -5,12 +5,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    model::{Shift, schema::schema_of_output},
+    model::{Question, Shift, schema::schema_of_output},
     report::json::source,
     saved::document::SourceEntry,
 };
 
-use super::{Compared, Told, command, told};
+use super::{Compared, Told, told};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
 const FORMAT_VERSION: &str = "1.0";
@@ -117,7 +117,7 @@ impl From<Told> for DifferenceEntry {
             details: told.lines,
             before: told.before,
             after: told.after,
-            example: told.example.as_ref().map(command),
+            example: told.example.as_ref().map(Question::command),
             source: told.place.as_ref().map(source),
         }
     }

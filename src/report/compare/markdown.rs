@@ -5,7 +5,7 @@ use crate::report::{
     markdown::{CHARACTERS_AT_MOST, inline},
 };
 
-use super::{Compared, Told, command, shell, told};
+use super::{Compared, Told, told};
 
 /// All that was compared, for a comment: no longer than one may be, and what has no room is counted.
 #[must_use]
@@ -38,7 +38,7 @@ fn difference(told: &Told) -> String {
     if let (Some(before), Some(after)) = (&told.before, &told.after) {
         lines.push(format!("before: {}; after: {}", inline(before), inline(after)));
     }
-    lines.extend(told.example.as_ref().map(|question| inline(&shell(&command(question)))));
+    lines.extend(told.example.as_ref().map(|question| inline(&question.command_line())));
     let lines: String = lines.iter().map(|line| ["  - ", line, "\n"].concat()).collect();
     format!("- `{}` {}{place}\n{lines}", told.sign, inline(&told.subject))
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::report::{Layout, Paint, escape::escape_whole};
 
-use super::{Compared, command, shell, told};
+use super::{Compared, told};
 
 /// Writes `compared` for a person. The commands of examples are never broken: they are there to be copied.
 ///
@@ -38,7 +38,7 @@ pub fn comparison(compared: &Compared, layout: Layout, paint: Paint, out: &mut i
             writeln!(out, "{}", fitted(line))?;
         }
         if let Some(question) = &one.example {
-            writeln!(out, "      {}", shell(&command(question)))?;
+            writeln!(out, "      {}", question.command_line())?;
         }
     }
     Ok(())
