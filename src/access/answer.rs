@@ -108,7 +108,7 @@ fn rests_on(question: &Question, denied: Option<Reason>, settings: &Settings) ->
 mod tests {
     use super::*;
     use crate::{
-        access::Person,
+        access::{Memberships, Person},
         model::{AllowedNetworks, GroupName, Holders, Owner, PasswordAuthentication},
     };
 
@@ -127,7 +127,8 @@ mod tests {
     }
 
     fn sender() -> TokenOwner {
-        Person { name: "mary".into(), groups: [].into(), active: true, administrator: false }.into()
+        Person { name: "mary".into(), groups: Memberships::default(), active: true, administrator: false }
+            .into()
     }
 
     #[test]

@@ -205,7 +205,7 @@ fn expiry(
 mod tests {
     use super::*;
     use crate::{
-        access::Person,
+        access::{Memberships, Person},
         model::{GroupName, Pattern, UserName, permission::Groups},
     };
 
@@ -240,7 +240,7 @@ mod tests {
         let for_projects = Limit { projects: ["*".to_owned()].into(), ..Limit::default() };
         let limits = [for_projects, of(Some("developers"), 1), of(Some("ci-bots"), 2), of(None, 3)];
         assert_eq!(limit_for(&limits, &bot().into()), limits.get(2));
-        let somebody = Person { groups: [].into(), ..bot() }.into();
+        let somebody = Person { groups: Memberships::default(), ..bot() }.into();
         assert_eq!(limit_for(&limits, &somebody), limits.get(3));
         assert_eq!(limit_for(&limits[..3], &somebody), None);
         let project = TokenOwner::Project("PLAT".to_owned());

@@ -1,12 +1,12 @@
 //! The value that a decision is made on: what is known of one request, already taken apart from HTTP.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{BadClientAddress, Operation, client_address};
+use super::{BadClientAddress, Memberships, Operation, client_address};
 use crate::model::{
-    ClientAddressSource, GroupName, Owner, Restriction, TokenId, TokenScope, UserName, network::canonical,
+    ClientAddressSource, Owner, Restriction, TokenId, TokenScope, UserName, network::canonical,
 };
 
 /// One request as far as a decision needs it.
@@ -194,7 +194,7 @@ pub struct Person {
     /// The user's name.
     pub name: UserName,
     /// The groups the user is in.
-    pub groups: BTreeSet<GroupName>,
+    pub groups: Memberships,
     /// Whether the directory says that the user is active.
     pub active: bool,
     /// Whether the user administers the server.

@@ -1,8 +1,6 @@
 //! What a target would answer to hypothetical requests under its settings as the plan would leave them, the
 //! line of the policy behind the answer, and what it answers today.
 
-use std::collections::BTreeSet;
-
 use crate::{
     access::{Answer, Person, TokenOwner, answer},
     inventory::{Inventory, InventoryReader, Presence, ReadError},
@@ -81,9 +79,12 @@ impl<'a> Outlook<'a> {
     pub fn forecast(&self, question: &Question) -> Result<Forecast, UnknownUser> {
         let sender = TokenOwner::of(&question.sender, |name| match &question.groups {
             None => self.person(name),
-            Some(groups) => {
-                Ok(Person { name: name.clone(), groups: groups.clone(), active: true, administrator: false })
-            }
+            Some(groups) => Ok(Person {
+                name: name.clone(),
+                groups: groups.clone().into(),
+                active: true,
+                administrator: false,
+            }),
         })?;
         let to_own =
             question.creates_for.as_ref().map(|owner| TokenOwner::of(owner, |name| self.person(name)));
@@ -102,7 +103,7 @@ impl<'a> Outlook<'a> {
             Presence::Inactive => false,
             Presence::Unknown | Presence::NotSeen => return Err(UnknownUser(name.clone())),
         };
-        let groups: BTreeSet<_> = people.groups_of(name).cloned().collect();
+        let groups = people.groups_of(name).cloned().collect();
         let administrator =
             server.administrators.as_ref().is_some_and(|administrators| administrators.include(name, people));
         Ok(Person { name: name.clone(), groups, active, administrator })

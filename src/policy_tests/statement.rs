@@ -102,7 +102,7 @@ fn senders(
     let people: Vec<Person> = people
         .map(|class| Person {
             name: UserName::new("somebody"),
-            groups: class.groups,
+            groups: class.groups.into(),
             active: true,
             administrator: false,
         })

@@ -175,7 +175,7 @@ const SOMEBODY: &str = "somebody";
 fn person(class: Option<&GroupClass>, administrator: bool) -> Person {
     Person {
         name: UserName::new(SOMEBODY),
-        groups: class.map(|class| class.groups.clone()).unwrap_or_default(),
+        groups: class.map(|class| class.groups.clone().into()).unwrap_or_default(),
         active: true,
         administrator,
     }

@@ -137,7 +137,7 @@ fn person() -> impl Strategy<Value = Person> {
     (select(&NAMES[..]), groups(), proptest::bool::weighted(0.9), any::<bool>()).prop_map(
         |(name, groups, active, administrator)| Person {
             name: UserName::new(name),
-            groups,
+            groups: groups.into(),
             active,
             administrator,
         },

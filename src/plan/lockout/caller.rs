@@ -71,7 +71,7 @@ fn narrowed(caller: &Caller, changes: &[PlannedChange]) -> Option<Scope> {
 fn credentials(caller: &Caller, narrowed: Option<Scope>) -> Credentials {
     let person = Person {
         name: caller.user.clone().unwrap_or_else(|| UserName::new("")),
-        groups: caller.groups.clone(),
+        groups: caller.groups.clone().into(),
         active: true,
         administrator: caller.administrator,
     };

@@ -2,14 +2,14 @@
 //! in, and keeps no token.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Held, Person, Reason, Relocation},
+    access::{Credentials, Held, Memberships, Person, Reason, Relocation},
     inventory::{Caller, Capabilities, Credential, Inventory, People, Presence, Unsure},
     model::{AddressSet, GroupName, Mark, Restriction, Token, TokenId, TokenScope, UserName, rails::Lockout},
     plan::TokenStep,
@@ -85,7 +85,7 @@ impl<'a> PeopleFold<'a> {
             fold.watched.insert(name.clone(), watched);
         }
         if administrators.is_some_and(|these| these.may_be_more(people)) {
-            let (name, groups) = (UserName::new(""), BTreeSet::new());
+            let (name, groups) = (UserName::new(""), Memberships::default());
             let person = Person { name, groups, active: true, administrator: true };
             fold.unseen = Some(fold.watch(person, false, people));
         }
@@ -96,7 +96,7 @@ impl<'a> PeopleFold<'a> {
     fn watch(&self, mut person: Person, is_seen: bool, people: &People) -> Watched {
         let unsure = self.unsure_groups(&person, is_seen, people);
         let is_unsure = !unsure.is_empty();
-        person.groups.extend(unsure);
+        person.groups = person.groups.with(unsure);
         let password = Credentials::Password(person.clone());
         let (before, then) =
             (self.before.way_in(password.clone(), None), self.way_then(password.clone(), None));

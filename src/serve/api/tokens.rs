@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     access::{
-        Operation, Permit, Person, Target, TokenOwner,
+        Memberships, Operation, Permit, Person, Target, TokenOwner,
         limits::{self, Asked, LimitBroken, Parent},
     },
     model::{Owner, TokenScope, TokenSecret, UserName},
@@ -337,7 +337,7 @@ pub(super) async fn permitted_token(
 fn owner(app: &App, name: &Owner, known: Option<KnownOwner>) -> TokenOwner {
     let unknown = |user: &UserName| Person {
         name: user.clone(),
-        groups: [].into(),
+        groups: Memberships::default(),
         active: false,
         administrator: false,
     };

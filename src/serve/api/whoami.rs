@@ -24,7 +24,7 @@ async fn whoami(State(app): State<Arc<App>>, session: Session) -> Result<Json<Wh
     let person = caller.person();
     Ok(Json(WhoAmI {
         user: name_of(caller).into(),
-        groups: person.iter().flat_map(|person| &person.groups).map(ToString::to_string).collect(),
+        groups: person.iter().flat_map(|person| person.groups.iter()).map(ToString::to_string).collect(),
         administrator: *caller == Caller::Operator || person.is_some_and(|person| person.administrator),
         administrators: app.administrators.to_string(),
         credential: match caller {

@@ -15,10 +15,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::project_permissions::ProjectPermissions;
-use crate::model::{
-    GroupName, LastUse, Owner, OwnerKind, Scope, TokenScope, UserName,
-    run::{ChangeNote, RunId},
-    secret::SecretHash,
+use crate::{
+    access::Memberships,
+    model::{
+        GroupName, LastUse, Owner, OwnerKind, Scope, TokenScope, UserName,
+        run::{ChangeNote, RunId},
+        secret::SecretHash,
+    },
 };
 
 pub use audit::Whence;
@@ -182,7 +185,7 @@ pub struct Account {
     /// Whether the directory says that the user is active.
     pub active: bool,
     /// The groups the user is in.
-    pub groups: BTreeSet<GroupName>,
+    pub groups: Memberships,
     /// The hash of the password, as argon2 writes it; `None` when the user has none.
     pub password_hash: Option<String>,
 }

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    access::{Held, Person, TokenOwner},
+    access::{Held, Memberships, Person, TokenOwner},
     inventory::{Administrators, Coverage, InventoryReader, ReadError},
     model::{GroupName, Owner, Restriction, Settings, Token, TokenId, UserName, Why},
     serve::{
@@ -348,7 +348,12 @@ impl Mirror {
     /// The owner of a token, who is there even if the directory does not know that one.
     async fn owner(&self, settings: &Settings, name: UserName, now: Timestamp) -> Result<Person, Unanswered> {
         let person = self.person(settings, &name, now).await?;
-        Ok(person.unwrap_or(Person { name, groups: BTreeSet::new(), active: true, administrator: false }))
+        Ok(person.unwrap_or(Person {
+            name,
+            groups: Memberships::default(),
+            active: true,
+            administrator: false,
+        }))
     }
 
     async fn restriction(&self, number: u64) -> Result<Restriction, Unanswered> {
