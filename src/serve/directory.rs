@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    passwords::{COSTS, PasswordError, hash_password, is_argon2, is_password, is_password_hash},
+    passwords::{COSTS, Hasher, PasswordError, is_argon2, is_password_hash},
     store::{DirectoryRows, NewUser, Store, StoreError, slug},
 };
 
@@ -182,8 +182,9 @@ pub fn read(
     let document: DirectoryDocument = plain::read(text).map_err(DirectoryError::Form)?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
+    let mut hasher = Hasher::default();
     for written in document.users {
-        let user = user(written, &environment, kept)?;
+        let user = user(written, &environment, kept, &mut hasher)?;
         if !known.insert(user.name.clone()) {
             return Err(DirectoryError::Twice(user.name.into()));
         }
@@ -221,11 +222,13 @@ fn user(
     written: UserDocument,
     environment: impl Fn(&str) -> Option<String>,
     kept: &BTreeMap<UserName, String>,
+    hasher: &mut Hasher,
 ) -> Result<NewUser, DirectoryError> {
     let name = written.name;
     check_name(&name)?;
-    let same = |password: &str| {
-        kept.get(&UserName::new(name.as_str())).filter(|hash| is_password(password, hash)).cloned()
+    let mut same = |password: &str| {
+        let hash = kept.get(&UserName::new(name.as_str()));
+        hash.filter(|hash| hasher.matches(password, hash)).cloned()
     };
     let password_hash = match (written.password_env, written.password_hash) {
         (None, None) => None,
@@ -234,7 +237,10 @@ fn user(
         (None, Some(hash)) if is_argon2(&hash) => return Err(DirectoryError::Costs(name)),
         (None, Some(_)) => return Err(DirectoryError::Hash(name)),
         (Some(variable), None) => match environment(&variable) {
-            Some(password) => Some(same(&password).map_or_else(|| hash_password(&password), Ok)?),
+            Some(password) => Some(match same(&password) {
+                Some(hash) => hash,
+                None => hasher.hash(&password)?,
+            }),
             None => return Err(DirectoryError::Environment { user: name, variable }),
         },
     };

@@ -9,7 +9,7 @@ use std::{
 
 use argon2::{
     Algorithm, Argon2, Block, MIN_SALT_LEN, Params, Version,
-    password_hash::{Output, PasswordHash, PasswordHasher, Salt, SaltString},
+    password_hash::{Output, PasswordHash, Salt, SaltString},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -51,17 +51,13 @@ const AT_A_TIME: usize = 4;
 /// So many attempts may wait for that.
 const WAITING: usize = 128;
 
-/// What hashing one password takes.
-type Memory = Vec<Block>;
-
 /// Checks passwords.
 #[derive(Debug)]
 pub(super) struct Passwords {
     waiting: Semaphore,
     at_a_time: Arc<Semaphore>,
-    /// What hashing takes, for each that is under way, used again and again: what is given back to the system in pieces
-    /// of this size would stay with the process.
-    memory: Arc<Mutex<Vec<Memory>>>,
+    /// One for each that is under way, used again and again.
+    hashers: Arc<Mutex<Vec<Hasher>>>,
     /// A hash that no password is known to come to, for users that nobody knows.
     nobodys: String,
     failures: Throttle,
@@ -75,7 +71,7 @@ impl Passwords {
         Ok(Self {
             waiting: Semaphore::new(WAITING),
             at_a_time: Arc::new(Semaphore::new(cores.min(AT_A_TIME))),
-            memory: Arc::default(),
+            hashers: Arc::default(),
             nobodys,
             failures: Throttle::new(failures_per_minute, Instant::now()),
         })
@@ -98,14 +94,14 @@ impl Passwords {
             return Ok(Attempt::Throttled);
         };
         let core = Arc::clone(&self.at_a_time).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
-        let memories = Arc::clone(&self.memory);
+        let hashers = Arc::clone(&self.hashers);
         // Who goes away meanwhile stops neither the work nor the counting.
         let checking = tokio::task::spawn_blocking(move || {
             let _core = core;
-            let free = || memories.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut memory = free().pop().unwrap_or_default();
-            let right = matches(&password, &hash, &mut memory);
-            free().push(memory);
+            let free = || hashers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut hasher = free().pop().unwrap_or_default();
+            let right = hasher.matches(password.expose_secret(), &hash);
+            free().push(hasher);
             if right && known {
                 turn.right(Instant::now());
                 return Attempt::Right;
@@ -117,55 +113,73 @@ impl Passwords {
     }
 }
 
-/// Whether `password` hashes to `hash`, which has our costs, and for which `memory` is used.
-fn matches(password: &SecretString, hash: &str, memory: &mut Memory) -> bool {
-    let computed = PasswordHash::new(hash).ok().and_then(|hash| {
-        let (salt, expected) = (hash.salt?, hash.hash?);
-        let mut salt_bytes = [0; Salt::MAX_LENGTH];
-        let salt = salt.decode_b64(&mut salt_bytes).ok()?;
-        memory.resize(Params::DEFAULT.block_count(), Block::new());
-        let argon2 = Argon2::default();
-        let computed = Output::init_with(expected.len(), |out| {
-            let done = argon2.hash_password_into_with_memory(
-                password.expose_secret().as_bytes(),
+/// Hashes one password after another in the same memory. What is given back to the system in pieces of this size would
+/// stay with the process.
+#[derive(Debug, Default)]
+pub(super) struct Hasher(Vec<Block>);
+
+impl Hasher {
+    /// Whether `password` hashes to `hash`, which has our costs.
+    pub(super) fn matches(&mut self, password: &str, hash: &str) -> bool {
+        let computed = PasswordHash::new(hash).ok().and_then(|hash| {
+            let (salt, expected) = (hash.salt?, hash.hash?);
+            // Outputs are compared in constant time.
+            Some(self.output(password, salt, expected.len()).ok()? == expected)
+        });
+        computed.unwrap_or(false)
+    }
+
+    /// The argon2id hash of `password`, as a PHC string.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random bytes for the salt.
+    pub(super) fn hash(&mut self, password: &str) -> Result<String, PasswordError> {
+        let salt = new_salt()?;
+        let output = self.output(password, salt.as_salt(), Params::DEFAULT_OUTPUT_LEN);
+        written(&salt, output.map_err(PasswordError::Hash)?)
+    }
+
+    fn output(
+        &mut self,
+        password: &str,
+        salt: Salt<'_>,
+        length: usize,
+    ) -> Result<Output, argon2::password_hash::Error> {
+        let mut bytes = [0; Salt::MAX_LENGTH];
+        let salt = salt.decode_b64(&mut bytes)?;
+        self.0.resize(Params::DEFAULT.block_count(), Block::new());
+        Output::init_with(length, |out| {
+            let done = Argon2::default().hash_password_into_with_memory(
+                password.as_bytes(),
                 salt,
                 out,
-                &mut *memory,
+                self.0.as_mut_slice(),
             );
             done.map_err(Into::into)
-        });
-        // Outputs are compared in constant time.
-        Some(computed.ok()? == expected)
-    });
-    computed.unwrap_or(false)
+        })
+    }
 }
 
-/// Whether `password` hashes to `hash`.
-pub(super) fn is_password(password: &str, hash: &str) -> bool {
-    matches(&SecretString::from(password), hash, &mut Memory::default())
-}
-
-/// The argon2id hash of `password`, as a PHC string.
-///
-/// # Errors
-///
-/// When the system gives no random bytes for the salt.
-pub(super) fn hash_password(password: &str) -> Result<String, PasswordError> {
-    let salt = SaltString::encode_b64(&random_bytes::<16>()?).map_err(PasswordError::Hash)?;
-    let hash = Argon2::default().hash_password(password.as_bytes(), &salt).map_err(PasswordError::Hash)?;
-    Ok(hash.to_string())
-}
-
-/// Random bytes in the form of a hash that [`hash_password`] makes: to check a password against it takes as
-/// long as against any, and making it takes no time.
+/// Random bytes in the form of a hash that [`Hasher::hash`] makes: to check a password against it takes as long as
+/// against any, and making it takes no time.
 fn nobodys_hash() -> Result<String, PasswordError> {
-    let salt = SaltString::encode_b64(&random_bytes::<16>()?).map_err(PasswordError::Hash)?;
+    let output = Output::new(&random_bytes::<{ Params::DEFAULT_OUTPUT_LEN }>()?);
+    written(&new_salt()?, output.map_err(PasswordError::Hash)?)
+}
+
+fn new_salt() -> Result<SaltString, PasswordError> {
+    SaltString::encode_b64(&random_bytes::<16>()?).map_err(PasswordError::Hash)
+}
+
+/// The PHC string of a password that hashes to `output` with `salt`.
+fn written(salt: &SaltString, output: Output) -> Result<String, PasswordError> {
     let hash = PasswordHash {
         algorithm: Algorithm::default().ident(),
         version: Some(Version::default().into()),
         params: Argon2::default().params().try_into().map_err(PasswordError::Hash)?,
         salt: Some(salt.as_salt()),
-        hash: Some(Output::new(&random_bytes::<32>()?).map_err(PasswordError::Hash)?),
+        hash: Some(output),
     };
     Ok(hash.to_string())
 }
@@ -180,7 +194,7 @@ pub(super) fn is_argon2(text: &str) -> bool {
     })
 }
 
-/// Whether `text` is a hash that [`hash_password`] could have made. One that took longer to check, or shorter, would
+/// Whether `text` is a hash that [`Hasher::hash`] could have made. One that took longer to check, or shorter, would
 /// tell whose it is.
 pub(super) fn is_password_hash(text: &str) -> bool {
     let is_long_enough = |salt: Salt<'_>| {
@@ -193,13 +207,14 @@ pub(super) fn is_password_hash(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordHasher;
     use futures_util::FutureExt;
 
     use super::*;
 
     #[test]
     fn the_hash_of_nobody_costs_what_a_real_one_costs() {
-        let (nobodys, real) = (nobodys_hash().unwrap(), hash_password("sesame").unwrap());
+        let (nobodys, real) = (nobodys_hash().unwrap(), Hasher::default().hash("sesame").unwrap());
         let cost = |hash: &str| {
             let hash = PasswordHash::new(hash).unwrap();
             let salt = hash.salt.unwrap().as_str().len();
@@ -217,8 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn one_password_after_another_is_hashed_in_the_same_memory() {
+        let mut hasher = Hasher::default();
+        let known = ["sesame", "right"].map(|password| hasher.hash(password).unwrap());
+        assert!(hasher.matches("sesame", &known[0]) && hasher.matches("right", &known[1]));
+        assert!(!hasher.matches("right", &known[0]));
+        let first = PasswordHash::new(&known[0]).unwrap();
+        assert!(first.verify_password(&[&Argon2::default()], "sesame").is_ok(), "as argon2 itself has it");
+    }
+
+    #[test]
     fn a_hash_of_other_costs_is_none_of_ours() {
-        let ours = hash_password("sesame").unwrap();
+        let ours = Hasher::default().hash("sesame").unwrap();
         let (_, rest) = ours.split_at(COSTS.len());
         assert!(is_password_hash(&format!("{COSTS}{rest}")));
         for begin in [
@@ -253,14 +278,14 @@ mod tests {
         let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
         let attempt = passwords.check(&user, password(), Some(hash), client).await.unwrap();
         assert_eq!(attempt, Attempt::Wrong);
-        let memory = passwords.memory.lock().unwrap().iter().map(Vec::len).max();
+        let memory = passwords.hashers.lock().unwrap().iter().map(|hasher| hasher.0.len()).max();
         assert_eq!(memory, Some(Params::DEFAULT.block_count()));
     }
 
     #[tokio::test]
     async fn attempts_with_the_right_password_that_are_given_up_do_not_stay_counted() {
         let passwords = Passwords::new(2).unwrap();
-        let hash = hash_password("right").unwrap();
+        let hash = Hasher::default().hash("right").unwrap();
         let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
         let attempt = || passwords.check(&user, SecretString::from("right"), Some(hash.clone()), client);
         for _ in 0..6 {
