@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Gate, MARY, READS, secret, upstream::Upstream};
 use crate::{
+    program::{Run, program},
     serve_process::{Process, folder, run},
     support::{answer, client, status},
 };
@@ -125,4 +126,11 @@ fn the_gateway_file_of_the_examples_is_valid() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/front/gateway.yaml");
     let reading = tokenwarden::config::gateway::read(&path.into(), &std::fs::read(path).unwrap());
     assert!(reading.config.is_some(), "{:?}", reading.diagnostics);
+}
+
+#[test]
+fn the_config_file_of_the_examples_before_a_gateway_is_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/front");
+    let validated = Run::of(program().args(["-C", folder, "validate"]));
+    assert_eq!(validated.code, Some(0), "{}{}", validated.stdout, validated.stderr);
 }
