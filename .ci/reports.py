@@ -1,8 +1,9 @@
-"""Reads reports with parsers that their readers use: JUnit XML, Prometheus metrics and HTML.
+"""Reads reports with parsers that their readers use: JUnit XML, Prometheus metrics, SARIF and HTML.
 
-Arguments: folders with `*.junit.xml`, `*.prom` and `*.html`; beside a `NAME.prom` there may be the `NAME.json` of the same plan.
+Arguments: folders with `*.junit.xml`, `*.prom`, `*.sarif` and `*.html`; beside a `NAME.prom` there may be the `NAME.json` of the same plan.
 """
 
+import gzip
 import json
 import sys
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from pathlib import Path
 from junitparser import JUnitXml
 from prometheus_client.parser import text_string_to_metric_families
 
-VOID = {"meta", "link", "br", "img", "input", "hr"}
+VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
 NEVER = {"script", "img", "link", "iframe", "object", "embed", "form", "base"}
 
 
@@ -42,6 +43,10 @@ def junit(path: Path) -> str:
     skipped = sum(1 for case in cases if case.is_skipped)
     assert cases and all(case.name for case in cases), path
     assert (report.tests, report.failures, report.skipped) == (len(cases), failed, skipped), path
+    # What GitLab takes; it counts elements and attributes.
+    assert path.stat().st_size < 30_000_000, path
+    objects = sum(1 + len(one.attrib) for one in report._elem.iter())
+    assert objects < 250_000, (path, objects)
     return f"{len(cases)} tests, {failed} failures, {skipped} skipped"
 
 
@@ -57,6 +62,17 @@ def metrics(path: Path) -> str:
     return f"{len(families)} metrics, {sum(len(family.samples) for family in families.values())} samples"
 
 
+def sarif(path: Path) -> str:
+    """No more than GitHub's code scanning takes: of runs, of results and rules of a run, and of megabytes."""
+    runs = json.loads(path.read_text())["runs"]
+    results = [len(run["results"]) for run in runs]
+    assert len(runs) <= 20 and max(results) <= 25_000, (len(runs), results)
+    assert all(rule["helpUri"] for run in runs for rule in run["tool"]["driver"]["rules"]), path
+    size = len(gzip.compress(path.read_bytes()))
+    assert size < 10_000_000, (path, size)
+    return f"{len(runs)} runs, {sum(results)} results, {size} bytes compressed"
+
+
 def page(path: Path) -> str:
     """Every element is closed, and none could run or load something."""
     reader = Page()
@@ -70,7 +86,7 @@ def main() -> None:
     """Reads every report of the folders; an assertion names the one that is wrong."""
     read = 0
     for folder in map(Path, sys.argv[1:]):
-        for pattern, check in (("*.junit.xml", junit), ("*.prom", metrics), ("*.html", page)):
+        for pattern, check in (("*.junit.xml", junit), ("*.prom", metrics), ("*.sarif", sarif), ("*.html", page)):
             for path in sorted(folder.glob(pattern)):
                 print(f"{path.name}: {check(path)}")
                 read += 1

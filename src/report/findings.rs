@@ -24,6 +24,16 @@ pub(super) enum Remedy<'a> {
 }
 
 impl Remedy<'_> {
+    /// The place among others by how grave it is, 0 being the gravest.
+    pub(super) fn rank(self) -> usize {
+        match self {
+            Self::Change(Verb::Revoke) => 0,
+            Self::Change(_) => 1,
+            Self::Pending(_) | Self::Report => 2,
+            Self::Waived(_) => 3,
+        }
+    }
+
     /// How programs read it.
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -1,6 +1,9 @@
 //! The JUnit XML report of a run, for the test view of a CI server: a suite for each rule, a failure for
 //! each finding, a skipped test for what is waived. A rule without findings is not counted as a passed
 //! test: it may not have been tried.
+//!
+//! Sources: <https://docs.gitlab.com/ci/testing/unit_test_reports>,
+//! <https://gitlab.com/gitlab-org/gitlab/-/issues/507482>
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,12 +19,16 @@ use super::{
     Run, TargetRun,
     advice::advice,
     difference,
-    escape::{escape, escape_whole},
+    escape::{counted, escape, escape_whole},
     findings::{Found, Remedy},
     subject::{name, token_name},
     summary::{by_object, compliance_of},
     unseen::unseen,
 };
+
+/// How many findings a file has at most: GitLab refuses one of more than 250,000 attributes and elements, of which
+/// a finding has up to ten, or of more than 30 MB.
+const FINDINGS_AT_MOST: usize = 20_000;
 
 /// The run as JUnit XML.
 ///
@@ -36,8 +43,15 @@ pub fn report(run: &Run<'_>) -> Result<String, quick_junit::SerializeError> {
     if !settings.is_empty() {
         report.add_test_suite(suite("settings", settings));
     }
+    let mut findings: Vec<_> = run.found().collect();
+    let left_out = findings.len().saturating_sub(FINDINGS_AT_MOST);
+    if left_out > 0 {
+        report.add_test_suite(suite("left out", [of_left_out(left_out)]));
+        findings.sort_by_key(|(_, found)| found.remedy.rank());
+        findings.truncate(FINDINGS_AT_MOST);
+    }
     let mut rules: BTreeMap<&Rule, Vec<TestCase>> = BTreeMap::new();
-    for (target, found) in run.found() {
+    for (target, found) in findings {
         rules.entry(found.rule).or_default().push(of_finding(target, &found));
     }
     report.add_test_suites(rules.into_iter().map(|(rule, cases)| suite(rule.code(), cases)));
@@ -138,6 +152,13 @@ fn of_finding(target: &TargetRun<'_>, found: &Found<'_>) -> TestCase {
         }
     };
     of(target, found.rule.code(), &token_name(found.token), status)
+}
+
+/// A skipped test that counts the findings that there is no room for.
+fn of_left_out(count: usize) -> TestCase {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message("the least serious ones; write several files with --target, or see the JSON report");
+    TestCase::new(format!("{} left out", counted(count, "finding")), status)
 }
 
 /// A case of `suite`, whose class is that of the target: a token that breaks two rules is two cases.

@@ -640,6 +640,55 @@ fn a_sarif_file_has_no_more_than_github_takes_and_says_what_it_leaves_out() {
 }
 
 #[test]
+fn reports_of_any_size_stay_within_what_their_readers_take() {
+    // What the tokens of a plan are found for: twice what has to go, once what has to end, once what is waived.
+    for (targets, tokens) in [(1, 0), (1, 1), (45, 0), (45, 160), (1, 7_500)] {
+        let plan = large(tokens);
+        let findings = targets * tokens * 4;
+        let names: Vec<String> = (1..=targets).map(|number| format!("target-{number}")).collect();
+        let each = names.iter().map(|name| TargetRun { name, ..target(&plan) });
+        let run = Run { at: time(NOW), took: None, targets: each.collect() };
+        let of_size = |kind: &str| format!("size-{targets}-{findings}.{kind}");
+
+        let in_repository = |path: &str| path.to_owned();
+        let files = sarif::Files { settings: "tokenwarden.yaml", in_repository: &in_repository };
+        let sarif = sarif::report_of(&run, files);
+        keep(&of_size("sarif"), &sarif.text);
+        let kept = sarif.text.matches("\"ruleId\"").count();
+        let room = (findings / targets * targets.min(20)).min(25_000);
+        assert_eq!(
+            (kept, sarif.left_out.is_empty()),
+            (room, room == findings && targets <= 20),
+            "{targets}, {findings}"
+        );
+
+        let junit = junit::report(&run).unwrap();
+        keep(&of_size("junit.xml"), &junit);
+        let cases = junit.matches("<testcase ").count();
+        let others = targets * 3 + usize::from(findings > 20_000);
+        assert_eq!(
+            cases,
+            findings.min(20_000) + others,
+            "targets, two settings of each, and a count: {findings}"
+        );
+        if findings > 20_000 {
+            let count = (findings - 20_000).to_string();
+            let count =
+                format!("{},{} findings left out", &count[..count.len() - 3], &count[count.len() - 3..]);
+            assert!(junit.contains(&count), "{count}");
+        }
+
+        let metrics = metrics::report(&run, "");
+        keep(&of_size("prom"), &metrics);
+        assert!(
+            metrics.len() < 3_000_000 && metrics.lines().count() < targets * 60 + 60,
+            "{}",
+            metrics.lines().count()
+        );
+    }
+}
+
+#[test]
 fn no_two_junit_cases_have_class_and_name_in_common() {
     let mut plan = alike();
     // An identifier that is cut looks like another one.

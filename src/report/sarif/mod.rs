@@ -24,7 +24,7 @@ use super::{
     hash::hash,
     subject::token_name,
 };
-use room::{Numbered, rank};
+use room::Numbered;
 
 /// Where the files lie that results point to.
 #[derive(Clone, Copy)]
@@ -156,7 +156,7 @@ fn suppression(waiver: &Waiver, files: Files<'_>) -> Value {
 
 /// How bad it is: what ends a token now, what touches it, and what only says so.
 fn level(remedy: Remedy<'_>) -> &'static str {
-    match rank(remedy) {
+    match remedy.rank() {
         0 => "error",
         1 => "warning",
         _ => "note",

@@ -5,11 +5,11 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use crate::{
-    model::{Rule, TokenId, Verb},
+    model::{Rule, TokenId},
     report::{
         Run, TargetRun,
         escape::{counted, thousands},
-        findings::{Found, Remedy, found},
+        findings::{Found, found},
     },
 };
 
@@ -19,16 +19,6 @@ const RUNS_AT_MOST: usize = 20;
 const RESULTS_AT_MOST: usize = 25_000;
 /// How many ranks there are.
 const RANKS: usize = 4;
-
-/// The place among others by how bad it is, 0 being the worst.
-pub(super) fn rank(remedy: Remedy<'_>) -> usize {
-    match remedy {
-        Remedy::Change(Verb::Revoke) => 0,
-        Remedy::Change(_) => 1,
-        Remedy::Pending(_) | Remedy::Report => 2,
-        Remedy::Waived(_) => 3,
-    }
-}
 
 /// A finding, told from others of its token and rule by a number from 1.
 pub(super) struct Numbered<'a> {
@@ -56,13 +46,13 @@ fn numbered<'a>(target: &TargetRun<'a>) -> Vec<Numbered<'a>> {
         Numbered { found, number: *number }
     });
     let mut found: Vec<_> = found.collect();
-    found.sort_by_key(|one| rank(one.found.remedy));
+    found.sort_by_key(|one| one.found.remedy.rank());
     found
 }
 
 /// How many of `findings` have each rank.
 fn counts(findings: &[Numbered<'_>]) -> [usize; RANKS] {
-    std::array::from_fn(|of| findings.iter().filter(|one| rank(one.found.remedy) == of).count())
+    std::array::from_fn(|of| findings.iter().filter(|one| one.found.remedy.rank() == of).count())
 }
 
 fn leave_out_targets(parts: &mut Vec<Part<'_, '_>>) -> Option<String> {
