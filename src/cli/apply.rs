@@ -18,7 +18,7 @@ use crate::{
     config::TargetDeclaration,
     model::rails::RailClass,
     plan::Allowed,
-    report::{self, Run, TargetRun, View, fleet, outcome},
+    report::{self, Run, TargetRun, View, event, fleet, outcome},
     run::{
         Ending, Failure,
         apply::Applied,
@@ -41,6 +41,7 @@ use super::{
     run_files::RunFiles,
     runtime,
     view::ViewArgs,
+    webhook::WebhookArgs,
 };
 
 /// Reconcile the targets with the policy: show the plan, ask, apply it, and read back
@@ -84,6 +85,8 @@ pub(super) struct RunArgs {
     pub(super) reports: Reports,
     #[command(flatten)]
     auth_command: AuthCommandFlag,
+    #[command(flatten)]
+    webhook: WebhookArgs,
 }
 
 fn allowance(text: &str) -> Result<(RailClass, u64), String> {
@@ -156,6 +159,7 @@ impl RunArgs {
             let message = "only --format text has a prompt; other formats need --auto-approve";
             return Err(Failure::new(Ending::Usage, message));
         }
+        let webhook = self.webhook.open()?;
         let patience = self.lock_timeout;
         let manner = Manner { skew: self.allow_clock_skew, ..manner };
         let planned = crate::run::plan::plan_to_write(
@@ -183,12 +187,14 @@ impl RunArgs {
                 return Err(failure);
             }
         };
+        let refusals = event::refusals(&run);
         let unread: Vec<_> =
             run.unread().map(|(target, why)| (target.name.to_owned(), why.clone())).collect();
         let approved = match crate::run::apply::approve(planned, workspace, &allowed, skew).await {
             Ok(approved) => approved,
             Err(refused) => {
                 output::tell(&shown);
+                webhook.tell(&refusals).await;
                 return Err(refused);
             }
         };
@@ -215,6 +221,7 @@ impl RunArgs {
             show_reviewed(&one.reviewed);
         }
         self.reports.write_outcome(&run, global);
+        webhook.tell(&event::revocations(&run)).await;
         if stop::is_requested() {
             output::note("interrupted: changes under way were finished and recorded; run again for the rest");
         }

@@ -9,6 +9,7 @@ use tracing::Level;
 
 use crate::{
     plan::{Allowed, Origin, Purpose},
+    report::event,
     run::{
         Ending,
         plan::{Against, Manner, Planned},
@@ -25,6 +26,7 @@ use super::{
     run_files::RunFiles,
     runtime,
     view::ViewArgs,
+    webhook::{Webhook, WebhookArgs},
 };
 
 /// Show what was changed on the targets other than by the policy; exit with 2 if something was
@@ -45,6 +47,8 @@ pub(super) struct DriftCommand {
     baseline: BaselineArgs,
     #[command(flatten)]
     auth_command: AuthCommandFlag,
+    #[command(flatten)]
+    webhook: WebhookArgs,
     #[command(flatten)]
     view: ViewArgs,
 }
@@ -74,6 +78,7 @@ impl DriftCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
+        let webhook = self.webhook.open()?;
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
         let earlier = self.baseline.earlier(&chosen, global)?;
@@ -81,15 +86,16 @@ impl DriftCommand {
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
         let planned =
             crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;
-        let shown = self.show(&workspace, &planned, global, started);
+        let shown = Box::pin(self.show(&workspace, &planned, &webhook, global, started)).await;
         crate::run::plan::close(planned).await;
         shown
     }
 
-    fn show(
+    async fn show(
         &self,
         workspace: &Workspace,
         planned: &[Planned<'_>],
+        webhook: &Webhook,
         global: &Global,
         started: Instant,
     ) -> CommandResult {
@@ -100,6 +106,7 @@ impl DriftCommand {
             format => output::write(&format.render(&run, "", global)?)?,
         }
         plan::show_obstacles(planned, &allowed, None);
+        webhook.tell(&event::drift(&run)).await;
         self.reports.write(&run, global)?;
         Ok(planned.iter().map(|one| self.standing(one)).min().unwrap_or(Ending::Done))
     }

@@ -1,7 +1,7 @@
 //! The command `journal`: a table of the latest runs, or one run in full, from the journal folder and the
 //! ledgers of our own servers. It changes nothing.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use tracing::Level;
 
@@ -13,13 +13,7 @@ use crate::{
     run::{Ending, Failure, records, session},
 };
 
-use super::{
-    CommandResult, Global,
-    auth_command::AuthCommandFlag,
-    files, log,
-    output::{self, Form},
-    runtime,
-};
+use super::{CommandResult, Global, auth_command::AuthCommandFlag, files, log, output, runtime};
 
 /// What runs did.
 #[derive(Debug, Subcommand)]
@@ -37,10 +31,21 @@ pub(super) struct Show {
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     limit: u16,
     /// Form of the runs on standard output; the schema `runs` describes the JSON
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
-    format: Form,
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = RunsForm::Text)]
+    format: RunsForm,
     #[command(flatten)]
     auth_command: AuthCommandFlag,
+}
+
+/// Form of the runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RunsForm {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// One JSON object on a line for each run, the oldest first, for what collects logs
+    Jsonl,
 }
 
 impl JournalCommand {
@@ -107,13 +112,18 @@ impl Show {
         let paint = output::paint(global);
         let mut text = String::new();
         match (self.format, runs.as_slice()) {
-            (Form::Json, _) => text = serde_json::to_string_pretty(&RunsDocument::new(runs))? + "\n",
-            (Form::Text, [run]) if self.run.is_some() => journal::run(run, paint, &mut text)?,
-            (Form::Text, runs) => journal::table(runs, paint, &mut text)?,
+            (RunsForm::Jsonl, runs) => {
+                for run in runs.iter().rev() {
+                    text += &(serde_json::to_string(run)? + "\n");
+                }
+            }
+            (RunsForm::Json, _) => text = serde_json::to_string_pretty(&RunsDocument::new(runs))? + "\n",
+            (RunsForm::Text, [run]) if self.run.is_some() => journal::run(run, paint, &mut text)?,
+            (RunsForm::Text, runs) => journal::table(runs, paint, &mut text)?,
         }
         Ok(match self.format {
-            Form::Json => output::write(&text),
-            Form::Text => output::write_text(&text),
+            RunsForm::Json | RunsForm::Jsonl => output::write(&text),
+            RunsForm::Text => output::write_text(&text),
         }?)
     }
 }

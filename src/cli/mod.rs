@@ -57,6 +57,7 @@ mod test;
 mod tokens;
 mod validate;
 mod view;
+mod webhook;
 
 use crate::run::{Base, Ending};
 pub use exit::{CommandResult, code};

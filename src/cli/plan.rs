@@ -16,6 +16,7 @@ use crate::{
     report::{
         self,
         compare::{Compared, verdict},
+        event,
     },
     run::{
         Ending, Failure,
@@ -38,6 +39,7 @@ use super::{
     run_files::RunFiles,
     runtime,
     view::ViewArgs,
+    webhook::{Webhook, WebhookArgs},
 };
 
 /// Show what would change to make the targets comply, as a dry run
@@ -67,6 +69,8 @@ pub(super) struct PlanCommand {
     #[command(flatten)]
     auth_command: AuthCommandFlag,
     #[command(flatten)]
+    webhook: WebhookArgs,
+    #[command(flatten)]
     view: ViewArgs,
 }
 
@@ -93,6 +97,7 @@ impl PlanCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let started = Instant::now();
+        let webhook = self.webhook.open()?;
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
         let earlier = self.baseline.earlier(&chosen, global)?;
@@ -105,20 +110,23 @@ impl PlanCommand {
             let planned =
                 Box::pin(offline::plan(&workspace, &global.base(), file, manner, &global.target, global.now))
                     .await?;
-            return self.show(&workspace, &[planned], earlier.as_ref(), global, started);
+            return Box::pin(self.show(&workspace, &[planned], earlier.as_ref(), &webhook, global, started))
+                .await;
         }
         let planned =
             crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;
-        let shown = self.show(&workspace, &planned, earlier.as_ref(), global, started);
+        let shown =
+            Box::pin(self.show(&workspace, &planned, earlier.as_ref(), &webhook, global, started)).await;
         crate::run::plan::close(planned).await;
         shown
     }
 
-    fn show<S>(
+    async fn show<S>(
         &self,
         workspace: &Workspace,
         planned: &[Planned<'_, S>],
         earlier: Option<&Earlier>,
+        webhook: &Webhook,
         global: &Global,
         started: Instant,
     ) -> CommandResult {
@@ -135,6 +143,7 @@ impl PlanCommand {
         if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
             atomic::write(&global.resolve(file), &Format::Json.render(&run, "", global)?)?;
         }
+        webhook.tell(&event::refusals(&run)).await;
         self.reports.write(&run, global)?;
         let is_met = run.policy_verdict.as_ref().is_none_or(|verdict| verdict.missed().is_none());
         let standing = planned.iter().map(|one| standing(one, self.detailed_exitcode));

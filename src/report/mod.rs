@@ -9,6 +9,7 @@ pub mod compare;
 pub mod diagnostics;
 mod difference;
 mod escape;
+pub mod event;
 pub mod explain;
 pub mod explain_json;
 mod findings;

@@ -107,5 +107,6 @@ mod tokens;
 mod unwritable;
 mod validate;
 mod waivers;
+mod webhook;
 mod workspace;
 mod world;
