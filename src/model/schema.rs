@@ -9,6 +9,7 @@ use serde_json::Value;
 pub fn schema_of<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12()
         .with_transform(RecursiveTransform(forbid_null))
+        .with_transform(RecursiveTransform(forget_widths))
         .into_generator()
         .into_root_schema_for::<T>()
         .to_value()
@@ -18,7 +19,22 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 /// always there, and what may be null.
 #[must_use]
 pub fn schema_of_output<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
+    SchemaSettings::draft2020_12()
+        .with_transform(RecursiveTransform(forget_widths))
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
+
+/// Takes the formats away that say how wide a number is here: no standard has them, and strict validators refuse
+/// what they do not know.
+fn forget_widths(schema: &mut Schema) {
+    let is_width =
+        |format: &str| ["uint", "int", "float", "double"].iter().any(|kind| format.starts_with(kind));
+    if schema.get("format").and_then(Value::as_str).is_some_and(is_width) {
+        schema.remove("format");
+    }
 }
 
 /// Takes `null` out of what may stand somewhere; optional keys bring it along.

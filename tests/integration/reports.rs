@@ -647,7 +647,7 @@ fn reports_of_any_size_stay_within_what_their_readers_take() {
         let findings = targets * tokens * 4;
         let names: Vec<String> = (1..=targets).map(|number| format!("target-{number}")).collect();
         let each = names.iter().map(|name| TargetRun { name, ..target(&plan) });
-        let run = Run { at: time(NOW), took: None, targets: each.collect() };
+        let run = Run { at: time(NOW), took: None, policy_verdict: None, targets: each.collect() };
         let of_size = |kind: &str| format!("size-{targets}-{findings}.{kind}");
 
         let in_repository = |path: &str| path.to_owned();

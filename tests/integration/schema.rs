@@ -72,3 +72,39 @@ fn every_key_of_the_schemas_of_what_people_write_has_a_description() {
         }
     }
 }
+
+#[test]
+fn a_schema_has_an_address_and_for_editors_markdown_and_a_document_that_fits_it() {
+    for entry in fs::read_dir(folder()).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_str().expect("text").to_owned();
+        let schema: Value =
+            serde_json::from_str(&fs::read_to_string(&path).expect("a schema")).expect("JSON");
+        let address = format!("{}/raw/HEAD/schema/{name}", env!("CARGO_PKG_REPOSITORY"));
+        assert_eq!(schema["$id"], address);
+        let is_written_by_people =
+            ["policy", "settings", "gateway", "tests"].iter().any(|one| name == format!("{one}.schema.json"));
+        assert_eq!(schema["examples"].is_array(), is_written_by_people, "{name}");
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for example in schema["examples"].as_array().into_iter().flatten() {
+            let wrong: Vec<_> = validator.iter_errors(example).map(|error| error.to_string()).collect();
+            assert_eq!(wrong, Vec::<String>::new(), "{name}");
+        }
+        let mut stack = vec![&schema];
+        while let Some(value) = stack.pop() {
+            if let Some(Value::String(format)) = value.get("format") {
+                assert!(!format.starts_with("uint") && !format.starts_with("int"), "{name}: {format}");
+            }
+            if let Some(Value::String(text)) = value.get("description").filter(|_| is_written_by_people)
+                && text.contains('`')
+            {
+                assert_eq!(value["markdownDescription"], **text, "{name}");
+            }
+            match value {
+                Value::Object(members) => stack.extend(members.values()),
+                Value::Array(items) => stack.extend(items),
+                _ => {}
+            }
+        }
+    }
+}
