@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Args)]
 pub(super) struct WebhookArgs {
     /// Also send drift, refusals and revocations to this address, signed with the secret in
-    /// TOKENWARDEN_WEBHOOK_SECRET; the schema `event` describes them
+    /// `TOKENWARDEN_WEBHOOK_SECRET`; the schema `event` describes them
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
 }
