@@ -39,7 +39,7 @@ ends! {
     INVENTORY "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
         "1 error, 3 invalid, " "inventory --target prod --out snapshot.jsonl";
     IMPORT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, " "import --target prod" "import --target prod --waive-existing 90d --only-waivers";
+        "1 error, 3 invalid, " "import --target prod --suggest" "import --target prod --waive-existing 90d --only-waivers";
     EXPLAIN "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
         "1 error, 3 invalid, " "explain 4711 --target prod";
     TOKENS "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "

@@ -9,7 +9,7 @@ use crate::{
     config::TargetDeclaration,
     inventory::{Inventory, InventoryReader},
     model::Period,
-    plan::waive_existing,
+    plan::{suggest, waive_existing},
     policy::draft::{self, Drafted},
     run::{Ending, Failure, session, workspace::Workspace},
     targets::Target,
@@ -28,6 +28,9 @@ pub(super) struct ImportCommand {
     /// Write only the waivers, for the findings of the policy in the config file: a layer to add after it
     #[arg(long, requires = "waive_existing")]
     only_waivers: bool,
+    /// Also propose limits, as comments: what each would touch of the tokens that are there
+    #[arg(long, conflicts_with = "only_waivers")]
+    suggest: bool,
     #[command(flatten)]
     auth_command: AuthCommandFlag,
 }
@@ -80,13 +83,17 @@ impl ImportCommand {
         } else {
             (Vec::new(), described(declaration, reader, now).await?)
         };
-        match self.waive_existing {
-            None => Ok(own),
+        let text = match self.waive_existing {
+            None => own,
             Some(period) => {
                 let until = period.after(now).to_zoned_datetime(TimeZone::UTC).date();
-                Ok(waive_existing(&base, &own, until, now, reader).await?)
+                waive_existing(&base, &own, until, now, reader).await?
             }
+        };
+        if !self.suggest {
+            return Ok(text);
         }
+        Ok(format!("{text}\n{}", suggest(now, reader).await?.comments()))
     }
 }
 

@@ -262,3 +262,30 @@ fn a_policy_that_is_still_to_be_written_is_no_obstacle() {
     assert_eq!(layer.code, Some(3), "there is no policy to waive anything of");
     assert_eq!(quickstart.run(&["import", "--only-waivers"]).code, Some(64));
 }
+
+#[test]
+fn limits_are_proposed_by_what_they_would_touch_and_the_policy_stays_what_it_was() {
+    let quickstart = Quickstart::new();
+    let run = |arguments: &[&str]| {
+        let run = quickstart.run(&[arguments, &["--now", program::NOW]].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stdout
+    };
+    let (plain, suggested) = (run(&["import"]), run(&["import", "--suggest"]));
+    let more = suggested.strip_prefix(&plain).unwrap();
+    assert!(more.lines().all(|line| line.is_empty() || line.starts_with("# ")), "{more}");
+    for key in ["max_lifetime", "max_idle", "max_unused", "max_per_owner", "max_scope"] {
+        let line = more.lines().find(|line| line.starts_with(&format!("#   {key}: "))).unwrap();
+        let counts: Vec<usize> = line
+            .split(" would touch ")
+            .skip(1)
+            .map(|rest| rest.split([',', ' ']).next().unwrap().parse().unwrap())
+            .collect();
+        assert!(counts.is_sorted_by(|stricter, laxer| stricter >= laxer), "{line}");
+        assert!(counts[0] > 0 && counts[0] < 37 && line.ends_with(" of 37 tokens"), "{line}");
+    }
+    // What is proposed can be written as it stands.
+    let limits = more.split_once("#   limits:\n").unwrap().1.replace('#', " ");
+    assert!(limits.contains("    - max_"), "{more}");
+    policy(&format!("version: 1\ntokens:\n  limits:\n{}", limits.replace("would touch", "# would touch")));
+}
