@@ -26,6 +26,10 @@ fn repository(url: &str, more: &str) -> TempDir {
 }
 
 fn plan(repository: &TempDir, environment: &[(&str, &str)]) -> Run {
+    plan_with(repository, &[], environment)
+}
+
+fn plan_with(repository: &TempDir, options: &[&str], environment: &[(&str, &str)]) -> Run {
     let mut command = program();
     for name in
         ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"]
@@ -36,6 +40,7 @@ fn plan(repository: &TempDir, environment: &[(&str, &str)]) -> Run {
         .arg("-C")
         .arg(repository.path())
         .arg("plan")
+        .args(options)
         .env("PASSWORD", "root")
         .envs(environment.iter().copied());
     Run::of(&mut command)
@@ -64,6 +69,10 @@ fn a_certificate_of_the_company_is_trusted_where_the_settings_name_its_authority
 
     let run = plan(&repository(&url, ""), &[]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+    let remedy = "nobody known here issued the certificate of the server: name the authority with `tls_ca`";
+    assert!(run.stderr.contains(remedy), "{}", run.stderr);
+    assert!(!run.stderr.contains("UnknownIssuer"), "{}", run.stderr);
+    let run = plan_with(&repository(&url, ""), &["-v"], &[]);
     assert!(run.stderr.contains("invalid peer certificate: UnknownIssuer"), "{}", run.stderr);
 }
 
