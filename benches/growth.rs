@@ -28,7 +28,7 @@ mod compare;
 mod instance;
 
 use tokenwarden::{
-    access::{self, Credentials, Held, Operation, Origin, Person, Request},
+    access::{self, Credentials, Held, Operation, Person, Request, RequestOrigin},
     model::{
         AllowedNetworks, GroupName, Holders, Restriction, Scope, Settings, TokenId, TokenScope, UserName,
         network::AddressRange,
@@ -139,7 +139,7 @@ fn decide(times: usize) {
     };
     for _ in 0..times {
         let request = Request {
-            origin: Origin::Client("10.3.7.9".parse().unwrap()),
+            origin: RequestOrigin::Client("10.3.7.9".parse().unwrap()),
             method: "GET",
             path: "/rest/api/1.0/projects",
             credentials: Credentials::Token(held.clone()),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::{
-    Credentials, Held, Operation, Origin, Passed, PassedKind, Person, Reason, Request,
+    Credentials, Held, Operation, Passed, PassedKind, Person, Reason, Request, RequestOrigin,
     operation::{self, require},
 };
 use crate::model::{PasswordAuthentication, Settings, UserName};
@@ -85,7 +85,7 @@ impl Caller {
 /// # Errors
 ///
 /// [`Reason::ClientAddress`] or [`Reason::Network`].
-pub fn admit(settings: &Settings, origin: &Origin) -> Result<IpAddr, Reason> {
+pub fn admit(settings: &Settings, origin: &RequestOrigin) -> Result<IpAddr, Reason> {
     let client = origin.client(&settings.client_address).map_err(|_| Reason::ClientAddress)?;
     require(settings.networks.contains(client), Reason::Network)?;
     Ok(client)
@@ -223,7 +223,7 @@ mod tests {
         operation: Operation,
     ) -> Option<Reason> {
         let request = Request {
-            origin: Origin::Client("192.0.2.7".parse().unwrap()),
+            origin: RequestOrigin::Client("192.0.2.7".parse().unwrap()),
             method,
             path: "/rest",
             credentials: credentials.clone(),

@@ -30,4 +30,4 @@ pub use memberships::Memberships;
 pub use operation::{Operation, Target};
 pub use reason::Reason;
 pub use relocation::Relocation;
-pub use request::{Credentials, Held, Origin, Passed, PassedKind, Person, Request, TokenOwner};
+pub use request::{Credentials, Held, Passed, PassedKind, Person, Request, RequestOrigin, TokenOwner};

@@ -13,7 +13,7 @@ use crate::model::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: RequestOrigin,
     /// The HTTP method, upper case.
     pub method: &'a str,
     /// The path, without the query.
@@ -28,7 +28,7 @@ pub struct Request<'a> {
 
 /// Where a request comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum RequestOrigin {
     /// A connection: its peer, and the lines of the declared header in order. Bytes that are no
     /// text are to be given as the replacement character: they are no address either.
     Connection {
@@ -41,7 +41,7 @@ pub enum Origin {
     Client(IpAddr),
 }
 
-impl Origin {
+impl RequestOrigin {
     /// The address of the client, never an IPv4-mapped one, when it is found as `source` says.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use crate::{
         stop::{self, Hangup},
         workspace::Workspace,
     },
-    saved::{Reviewed, Verdict},
+    saved::{ReviewVerdict, Reviewed},
 };
 
 use super::{
@@ -306,7 +306,7 @@ fn told(applied: &Applied) -> TargetRun<'_> {
 
 /// Writes to standard error what was reviewed and not made, and why.
 fn show_reviewed(reviewed: &[Reviewed]) {
-    for one in reviewed.iter().filter(|one| one.verdict != Verdict::Made) {
+    for one in reviewed.iter().filter(|one| one.verdict != ReviewVerdict::Made) {
         let label = if one.verdict.is_refused() { "refused" } else { "note" };
         output::note(&format!("{label}: {} {}: {}", one.change.verb, one.change.address, one.verdict));
     }

@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     Compliance, LimitChoice,
-    rules::{self, Subject, Verdict},
+    rules::{self, RuleVerdict, Subject},
 };
 
 /// One token with every rule that was tried on it.
@@ -35,7 +35,7 @@ pub struct Trial {
     /// The rule.
     pub rule: Rule,
     /// The result of it.
-    pub verdict: Verdict,
+    pub verdict: RuleVerdict,
     /// The line of the policy that it rests on: that of its parameter, otherwise that which says what
     /// happens on a finding.
     pub place: Option<Place>,
@@ -54,7 +54,7 @@ impl Trial {
     /// Whether it found something wrong.
     #[must_use]
     pub fn fails(&self) -> bool {
-        matches!(self.verdict, Verdict::Fails { .. })
+        matches!(self.verdict, RuleVerdict::Fails { .. })
     }
 
     /// The waiver that holds at `now`.
@@ -76,10 +76,10 @@ impl Compliance<'_> {
     }
 
     /// What `verdict` of `rule` means for the token.
-    pub(super) fn trial(&self, rule: &Rule, verdict: &Verdict, subject: &Subject<'_>) -> Trial {
+    pub(super) fn trial(&self, rule: &Rule, verdict: &RuleVerdict, subject: &Subject<'_>) -> Trial {
         let parameter = match verdict {
-            Verdict::Complies { place } | Verdict::Fails { place, .. } => place.clone(),
-            Verdict::NotTried(_) | Verdict::Undecided { .. } => None,
+            RuleVerdict::Complies { place } | RuleVerdict::Fails { place, .. } => place.clone(),
+            RuleVerdict::NotTried(_) | RuleVerdict::Undecided { .. } => None,
         };
         let waiver = self.waivers.find(rule, subject.token);
         Trial {
@@ -108,7 +108,7 @@ impl Compliance<'_> {
 
     /// Corrects the verdict of `rule`, which the fold knows and the rule by itself does not, when `token` is
     /// the one that is watched.
-    pub(super) fn explain_as(&mut self, token: &TokenId, rule: &Rule, verdict: &Verdict) {
+    pub(super) fn explain_as(&mut self, token: &TokenId, rule: &Rule, verdict: &RuleVerdict) {
         let explanation = self.explanation.as_mut().filter(|explanation| explanation.token.id == *token);
         let trials = explanation.into_iter().flat_map(|explanation| &mut explanation.trials);
         for trial in trials.filter(|trial| trial.rule == *rule) {
@@ -134,7 +134,7 @@ fn fails_from(rule: RuleCode, subject: &Subject<'_>) -> Option<Timestamp> {
     let mut later = subject.clone();
     let mut fails_at = |second| {
         later.now = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
-        matches!(rules::check(rule, &later), Verdict::Fails { .. })
+        matches!(rules::check(rule, &later), RuleVerdict::Fails { .. })
     };
     if last <= now || fails_at(now) || !fails_at(last) {
         return None;

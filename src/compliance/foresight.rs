@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     Compliance, Finding,
-    rules::{self, Subject, Verdict},
+    rules::{self, RuleVerdict, Subject},
 };
 
 impl Compliance<'_> {
@@ -26,7 +26,7 @@ impl Compliance<'_> {
             verdicts = rules::check_all(&later).collect();
             let known = findings.len();
             for (rule, verdict) in &verdicts {
-                let Verdict::Fails { message, place } = verdict else { continue };
+                let RuleVerdict::Fails { message, place } = verdict else { continue };
                 let is_known = findings.iter().any(|finding| finding.rule == *rule);
                 if is_known || self.may_be_waived(rule, subject) {
                     continue;
@@ -34,7 +34,7 @@ impl Compliance<'_> {
                 let message = format!("{message}, once the rest of the plan is done");
                 let finding = self.finding(rule.clone(), subject.token, message.clone(), place.clone());
                 if finding.waiver.is_none() && finding.action != Action::Report {
-                    let verdict = Verdict::Fails { message, place: place.clone() };
+                    let verdict = RuleVerdict::Fails { message, place: place.clone() };
                     self.explain_as(&subject.token.id, rule, &verdict);
                     findings.push(finding);
                 }
@@ -45,8 +45,9 @@ impl Compliance<'_> {
         }
         let marks = self.capabilities.is_some_and(|target| matches!(target.expiry, Expiry::Mark { .. }));
         if marks {
-            let passed =
-                |verdict: &Verdict| matches!(verdict, Verdict::Complies { .. } | Verdict::NotTried(_));
+            let passed = |verdict: &RuleVerdict| {
+                matches!(verdict, RuleVerdict::Complies { .. } | RuleVerdict::NotTried(_))
+            };
             let gone = |finding: &Finding| {
                 // How many tokens there are does not change by narrowing one.
                 finding.rule != RuleCode::PerOwner

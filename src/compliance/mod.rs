@@ -33,7 +33,7 @@ use crate::{
 
 use owner::OwnerBook;
 use per_owner::PerOwner;
-use rules::{Doubt, NotTried, Subject, Verdict};
+use rules::{Doubt, NotTried, RuleVerdict, Subject};
 use waivers::WaiverBook;
 
 /// What lies further in the future than this is an odd record, and no witness of a clock that was wrong.
@@ -221,16 +221,18 @@ impl<'a> Compliance<'a> {
         let mut judged = true;
         let mut explanation = self.begin_explanation(&subject);
         for (rule, mut verdict) in rules::check_all(&subject) {
-            if matches!(verdict, Verdict::Fails { .. }) && self.may_be_waived(&rule, &subject) {
+            if matches!(verdict, RuleVerdict::Fails { .. }) && self.may_be_waived(&rule, &subject) {
                 verdict = rules::words_not_known();
             }
             if let Some(explanation) = &mut explanation {
                 explanation.trials.push(self.trial(&rule, &verdict, &subject));
             }
             match verdict {
-                Verdict::NotTried(_) | Verdict::Complies { .. } => {}
-                Verdict::Fails { message, place } => findings.push(self.finding(rule, token, message, place)),
-                Verdict::Undecided { reason } => {
+                RuleVerdict::NotTried(_) | RuleVerdict::Complies { .. } => {}
+                RuleVerdict::Fails { message, place } => {
+                    findings.push(self.finding(rule, token, message, place));
+                }
+                RuleVerdict::Undecided { reason } => {
                     *self.undecided.entry((rule, reason)).or_default() += 1;
                     judged = false;
                 }
@@ -251,7 +253,7 @@ impl<'a> Compliance<'a> {
         let at_most = at_most.filter(|_| !token.is_expired(self.now));
         let goes_now = at_most.is_some() && self.goes_now(token, &findings);
         if goes_now {
-            let verdict = Verdict::NotTried(NotTried::Revoked);
+            let verdict = RuleVerdict::NotTried(NotTried::Revoked);
             self.explain_as(&token.id, &RuleCode::PerOwner.into(), &verdict);
         }
         let may_exceed =
@@ -273,7 +275,7 @@ impl<'a> Compliance<'a> {
         let subject = self.subject(token);
         let mut explanation = self.begin_explanation(&subject);
         let verdict =
-            Verdict::Undecided { reason: Doubt::Unseen("it was made or used in the future".to_owned()) };
+            RuleVerdict::Undecided { reason: Doubt::Unseen("it was made or used in the future".to_owned()) };
         for (rule, _) in rules::check_all(&subject) {
             // A waiver for it holds something, though nobody knows what.
             self.waivers.mark_used(&rule, token);
@@ -350,7 +352,7 @@ impl<'a> Compliance<'a> {
             }
             let place = self.owners.limit_place(&surplus.owner, "max_per_owner");
             let message = format!("more tokens than the limit of {at_most}, this one used least recently");
-            let verdict = Verdict::Fails { message: message.clone(), place: place.clone() };
+            let verdict = RuleVerdict::Fails { message: message.clone(), place: place.clone() };
             self.explain_as(&surplus.id, &rule, &verdict);
             // It has a finding after all.
             self.unjudged -= u64::from(self.unjudged_but_counted.remove(&surplus.id));
@@ -365,7 +367,7 @@ impl<'a> Compliance<'a> {
         let verdict = rules::words_not_known();
         self.explain_as(&surplus.id, rule, &verdict);
         self.marked.remove(&surplus.id);
-        if let Verdict::Undecided { reason } = verdict {
+        if let RuleVerdict::Undecided { reason } = verdict {
             *self.undecided.entry((rule.clone(), reason)).or_default() += 1;
         }
         let is_judged =

@@ -12,7 +12,7 @@ use crate::{
 
 /// The standing of an owner under the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct OwnerStanding {
     /// What the directory says of the user; nothing for projects and repositories.
     pub presence: Option<Presence>,
     /// Whether the user may use tokens; always for projects and repositories, and when the
@@ -42,7 +42,7 @@ pub(super) struct OwnerBook<'a> {
     first_unknown: Option<(usize, &'a GroupName)>,
     first_of_any_group: Option<usize>,
     first_for_rest: Option<usize>,
-    standings: HashMap<Owner, Arc<Standing>>,
+    standings: HashMap<Owner, Arc<OwnerStanding>>,
 }
 
 impl<'a> OwnerBook<'a> {
@@ -81,7 +81,7 @@ impl<'a> OwnerBook<'a> {
     }
 
     /// How `owner` stands; looked up once.
-    pub(super) fn standing(&mut self, owner: &Owner) -> Arc<Standing> {
+    pub(super) fn standing(&mut self, owner: &Owner) -> Arc<OwnerStanding> {
         if let Some(known) = self.standings.get(owner) {
             return Arc::clone(known);
         }
@@ -98,14 +98,14 @@ impl<'a> OwnerBook<'a> {
         }
     }
 
-    fn look_up(&self, owner: &Owner) -> Standing {
+    fn look_up(&self, owner: &Owner) -> OwnerStanding {
         match owner {
-            Owner::User(user) => Standing {
+            Owner::User(user) => OwnerStanding {
                 presence: Some(self.people.presence(user)),
                 may_use: holding(self.policy, self.people, Permission::Use, user),
                 limit: self.limit_of_user(user),
             },
-            Owner::Project(_) | Owner::Repository { .. } => Standing {
+            Owner::Project(_) | Owner::Repository { .. } => OwnerStanding {
                 presence: None,
                 may_use: Membership::Member,
                 limit: self

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::Reason,
-    compliance::{LimitChoice, Trial, rules::Verdict},
+    compliance::{LimitChoice, Trial, rules::RuleVerdict},
     model::{
         Question, Rule, Token,
         rails::{Lockout, Unsupported},
@@ -181,9 +181,9 @@ fn rests_on(basis: Basis) -> Because {
 
 fn because(trial: &Trial) -> Option<Because> {
     let message = match &trial.verdict {
-        Verdict::Fails { message, .. } => message.clone(),
-        Verdict::Undecided { reason } => reason.to_string(),
-        Verdict::NotTried(_) | Verdict::Complies { .. } => return None,
+        RuleVerdict::Fails { message, .. } => message.clone(),
+        RuleVerdict::Undecided { reason } => reason.to_string(),
+        RuleVerdict::NotTried(_) | RuleVerdict::Complies { .. } => return None,
     };
     Some(Because { text: format!("{}: {message}", trial.rule), place: trial.place.clone() })
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     access::Reason,
-    compliance::{Trial, rules::Verdict},
+    compliance::{Trial, rules::RuleVerdict},
     model::{Action, SettingKey, Token},
     plan::{Event, ExplainedToken, Forecast},
     policy::Waiver,
@@ -72,12 +72,12 @@ impl<W: Write> TokenText<'_, W> {
 
     fn verdict(&self, trial: &Trial) -> (String, String) {
         match &trial.verdict {
-            Verdict::NotTried(why) => (self.paint.faint("-"), format!("not tried: {why}")),
-            Verdict::Complies { .. } => (self.paint.added("+"), "complies".to_owned()),
-            Verdict::Fails { message, .. } => {
+            RuleVerdict::NotTried(why) => (self.paint.faint("-"), format!("not tried: {why}")),
+            RuleVerdict::Complies { .. } => (self.paint.added("+"), "complies".to_owned()),
+            RuleVerdict::Fails { message, .. } => {
                 (self.paint.removed("x"), format!("fails: {}", escape_whole(message)))
             }
-            Verdict::Undecided { reason } => {
+            RuleVerdict::Undecided { reason } => {
                 (self.paint.changed("?"), format!("undecided: {}", escape_whole(&reason.to_string())))
             }
         }
@@ -90,7 +90,7 @@ impl<W: Write> TokenText<'_, W> {
         if trial.fails() && holding.is_none() {
             writeln!(self.out, "{:indent$}{}", "", action(trial.action))?;
         }
-        let was_tried = !matches!(trial.verdict, Verdict::NotTried(_));
+        let was_tried = !matches!(trial.verdict, RuleVerdict::NotTried(_));
         let Some(waiver) = trial.waiver.as_deref().filter(|_| was_tried) else { return Ok(()) };
         let words = match (holding, trial.fails()) {
             (Some(_), true) => format!("waived until {}, nothing is done: {}", waiver.until, why(waiver)),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     access::{Answer, Reason},
-    compliance::{Trial, rules::Verdict},
+    compliance::{Trial, rules::RuleVerdict},
     model::schema::schema_of_output,
     plan::{Basis, Event, ExplainedToken, Forecast, Object, Upcoming},
     saved::document::{
@@ -203,10 +203,10 @@ fn explanation(explained: &ExplainedToken) -> ExplanationEntry {
 
 fn entry(trial: &Trial, now: Timestamp) -> TrialEntry {
     let (verdict, message) = match &trial.verdict {
-        Verdict::NotTried(why) => ("not-tried", Some(why.to_string())),
-        Verdict::Complies { .. } => ("complies", None),
-        Verdict::Fails { message, .. } => ("fails", Some(message.clone())),
-        Verdict::Undecided { reason } => ("undecided", Some(reason.to_string())),
+        RuleVerdict::NotTried(why) => ("not-tried", Some(why.to_string())),
+        RuleVerdict::Complies { .. } => ("complies", None),
+        RuleVerdict::Fails { message, .. } => ("fails", Some(message.clone())),
+        RuleVerdict::Undecided { reason } => ("undecided", Some(reason.to_string())),
     };
     TrialEntry {
         rule: trial.rule.to_string(),

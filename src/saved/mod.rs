@@ -13,7 +13,7 @@ pub mod statistics;
 mod verdict;
 
 pub use shown::{BadPlan, Shown};
-pub use verdict::{Reviewed, Verdict};
+pub use verdict::{ReviewVerdict, Reviewed};
 
 use std::sync::Arc;
 

@@ -19,12 +19,12 @@ pub struct Reviewed {
     /// The change, as the file says it.
     pub change: ReviewedChange,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: ReviewVerdict,
 }
 
 /// What becomes of a change of a saved plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReviewVerdict {
     /// The policy at hand asks for it too, and nothing moved: it is made.
     Made,
     /// It is so already, or what it is about is gone.
@@ -35,7 +35,7 @@ pub enum Verdict {
     NotAsked,
 }
 
-impl Verdict {
+impl ReviewVerdict {
     /// Whether the change is not made although it was reviewed.
     #[must_use]
     pub fn is_refused(self) -> bool {
@@ -43,7 +43,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ReviewVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Made => "it is made",
@@ -74,12 +74,12 @@ impl SavedPlan {
         let review = |change: &ReviewedChange| {
             let same = made.get(&change.address).into_iter().flatten();
             let verdict = if same.into_iter().any(|same| same.verb() == change.verb) {
-                Verdict::Made
+                ReviewVerdict::Made
             } else {
                 match change.token(target) {
                     // It ends in time by itself.
                     Some(id) if matches!(change.verb, Verb::Expire | Verb::Mark) && pending.contains(&id) => {
-                        Verdict::AlreadySo
+                        ReviewVerdict::AlreadySo
                     }
                     Some(id) => token_verdict(change, live.tokens.get(&id)),
                     None => setting_verdict(&self.review, change, live.settings.as_ref()),
@@ -92,21 +92,21 @@ impl SavedPlan {
 }
 
 /// A setting goes to its value in up to two steps: either of them may be behind us.
-fn setting_verdict(review: &Review, change: &ReviewedChange, settings: Option<&Settings>) -> Verdict {
+fn setting_verdict(review: &Review, change: &ReviewedChange, settings: Option<&Settings>) -> ReviewVerdict {
     let live = change.setting().and_then(|key| Some(settings?.value(key)));
-    let Some(live) = live else { return Verdict::NotAsked };
+    let Some(live) = live else { return ReviewVerdict::NotAsked };
     let is = live.to_json();
     if review.at(&change.address).any(|step| step.after == is) {
-        Verdict::AlreadySo
+        ReviewVerdict::AlreadySo
     } else if setting_state(&live) == change.precondition {
-        Verdict::NotAsked
+        ReviewVerdict::NotAsked
     } else {
-        Verdict::Moved
+        ReviewVerdict::Moved
     }
 }
 
-fn token_verdict(change: &ReviewedChange, live: Option<&Token>) -> Verdict {
-    let Some(live) = live else { return Verdict::AlreadySo };
+fn token_verdict(change: &ReviewedChange, live: Option<&Token>) -> ReviewVerdict {
+    let Some(live) = live else { return ReviewVerdict::AlreadySo };
     let reached = match change.verb {
         Verb::Expire => live.expires.zip(change.moment("expires")).is_some_and(|(is, wanted)| is <= wanted),
         Verb::Mark => {
@@ -121,10 +121,10 @@ fn token_verdict(change: &ReviewedChange, live: Option<&Token>) -> Verdict {
         Verb::Revoke | Verb::Grant | Verb::Withdraw | Verb::Admit | Verb::Refuse | Verb::Set => false,
     };
     if reached {
-        Verdict::AlreadySo
+        ReviewVerdict::AlreadySo
     } else if token_state(live) == change.precondition {
-        Verdict::NotAsked
+        ReviewVerdict::NotAsked
     } else {
-        Verdict::Moved
+        ReviewVerdict::Moved
     }
 }

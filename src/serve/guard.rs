@@ -31,7 +31,7 @@ use super::{
     throttle::network,
 };
 use crate::{
-    access::{self, Credentials, Operation, Origin, Permit},
+    access::{self, Credentials, Operation, Permit, RequestOrigin},
     model::{ClientAddressSource, LastUse, Owner, Settings, percent},
 };
 
@@ -213,7 +213,7 @@ pub(super) fn counted_address(app: &App, peer: IpAddr, headers: &HeaderMap) -> I
     client.unwrap_or(peer)
 }
 
-pub(super) fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> Origin {
+pub(super) fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> RequestOrigin {
     let header_lines = match &settings.client_address {
         ClientAddressSource::Peer => Vec::new(),
         ClientAddressSource::Header { name, .. } => headers
@@ -222,7 +222,7 @@ pub(super) fn origin(settings: &Settings, peer: IpAddr, headers: &HeaderMap) -> 
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect(),
     };
-    Origin::Connection { peer, header_lines }
+    RequestOrigin::Connection { peer, header_lines }
 }
 
 /// The refusal with a body in the form that clients of `path` read.

@@ -8,7 +8,7 @@ use axum::{
 };
 
 use crate::{
-    access::{self, Credentials, Decision, Operation, Origin, Permit},
+    access::{self, Credentials, Decision, Operation, Permit, RequestOrigin},
     model::network::canonical,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Session {
 
 /// What is known of a request.
 pub(super) struct Known {
-    pub(super) origin: Origin,
+    pub(super) origin: RequestOrigin,
     pub(super) method: String,
     pub(super) path: String,
     pub(super) credentials: Credentials,
@@ -83,8 +83,8 @@ impl Session {
     /// The other end of the connection.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self.request.origin {
-            Origin::Connection { peer, .. } => Some(canonical(peer)),
-            Origin::Client(_) => None,
+            RequestOrigin::Connection { peer, .. } => Some(canonical(peer)),
+            RequestOrigin::Client(_) => None,
         }
     }
 }

@@ -14,7 +14,9 @@ use proptest::{
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokenwarden::{
-    access::{self, Credentials, Decision, Held, Operation, Origin, Person, Request, Target, TokenOwner},
+    access::{
+        self, Credentials, Decision, Held, Operation, Person, Request, RequestOrigin, Target, TokenOwner,
+    },
     model::{
         GroupName, Restriction, Scope, Settings, TokenId, TokenScope, UserName, settings::SettingsDocument,
     },
@@ -349,7 +351,7 @@ impl World {
         let decision = access::decide(
             &settings,
             &Request {
-                origin: Origin::Connection {
+                origin: RequestOrigin::Connection {
                     peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
                     header_lines: lines.to_vec(),
                 },

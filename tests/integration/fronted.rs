@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
-    access::{Credentials, Decision, Held, Operation, Origin, Reason, Request, decide},
+    access::{Credentials, Decision, Held, Operation, Reason, Request, RequestOrigin, decide},
     model::{LastUse, Scope, Settings, TokenId, TokenScope, settings::SettingsDocument},
     serve::{
         Clock,
@@ -116,7 +116,7 @@ impl Fixture {
         let asked = Asked { token: &TokenId::new(id), authorization: "Bearer x", client };
         let held = mirror.token(&settings, asked, now).await.unwrap().unwrap();
         let request = Request {
-            origin: Origin::Client(client),
+            origin: RequestOrigin::Client(client),
             method,
             path: "/rest/api/latest/projects",
             credentials: Credentials::Token(held.clone()),

@@ -10,7 +10,9 @@ use std::{
 use jiff::Timestamp;
 use proptest::test_runner::Config as ProptestConfig;
 use tokenwarden::{
-    access::{Credentials, Decision, Held, Operation, Origin, Person, Request, client_address, decide},
+    access::{
+        Credentials, Decision, Held, Operation, Person, Request, RequestOrigin, client_address, decide,
+    },
     apply::{Effect, Outcome, TargetWriter, WriteError, execute},
     inventory::{
         Administrators, Call, Caller, Capabilities, Coverage, Expiry, InventoryReader, Overview, People,
@@ -96,7 +98,7 @@ impl State {
             Some(Some(token)) if !token.is_expired(now) => token_of(token, person),
             Some(_) => Credentials::Invalid,
         };
-        permits(settings, credentials, Origin::Connection { peer, header_lines }, method)
+        permits(settings, credentials, RequestOrigin::Connection { peer, header_lines }, method)
     }
 
     /// Whether `user` has a way in: the password that everybody is taken to have, or a token, from
@@ -111,13 +113,13 @@ impl State {
     ) -> bool {
         let person = self.person(user);
         let anywhere = Settings { networks: AllowedNetworks::Anywhere, ..self.settings.clone() };
-        let somewhere = Origin::Client(Ipv4Addr::UNSPECIFIED.into());
+        let somewhere = RequestOrigin::Client(Ipv4Addr::UNSPECIFIED.into());
         let let_in = |from| elsewhere(from).difference(&self.settings.networks.addresses()).is_empty();
         (let_in(None) && permits(&anywhere, Credentials::Password(person.clone()), somewhere.clone(), method))
             || self.tokens.values().any(|token| {
                 let from = token.last_used.and_then(|last| last.from);
                 let (settings, origin) = match from {
-                    Some(from) => (&self.settings, Origin::Client(from)),
+                    Some(from) => (&self.settings, RequestOrigin::Client(from)),
                     None => (&anywhere, somewhere.clone()),
                 };
                 token.owner.user() == Some(user)
@@ -178,7 +180,7 @@ fn token_of(token: &Token, owner: Person) -> Credentials {
     })
 }
 
-fn permits(settings: &Settings, credentials: Credentials, origin: Origin, method: &str) -> bool {
+fn permits(settings: &Settings, credentials: Credentials, origin: RequestOrigin, method: &str) -> bool {
     let request = Request {
         origin,
         method,

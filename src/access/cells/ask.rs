@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Decision, Operation, Origin, Reason, Request, decide},
+    access::{Credentials, Decision, Operation, Reason, Request, RequestOrigin, decide},
     model::{ClientAddressSource, Settings},
 };
 
@@ -49,7 +49,7 @@ impl Ask {
 
 /// Where a request from `peer` with `headers` comes from, for a server that finds the client as `source` says.
 #[must_use]
-pub fn origin(peer: IpAddr, headers: &[(String, String)], source: &ClientAddressSource) -> Origin {
+pub fn origin(peer: IpAddr, headers: &[(String, String)], source: &ClientAddressSource) -> RequestOrigin {
     let header_lines = match source {
         ClientAddressSource::Peer => Vec::new(),
         ClientAddressSource::Header { name, .. } => {
@@ -57,5 +57,5 @@ pub fn origin(peer: IpAddr, headers: &[(String, String)], source: &ClientAddress
             named.map(|(_, value)| value.clone()).collect()
         }
     };
-    Origin::Connection { peer, header_lines }
+    RequestOrigin::Connection { peer, header_lines }
 }

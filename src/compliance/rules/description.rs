@@ -1,10 +1,10 @@
 //! The rule `description`: the description does not match the pattern of the limit. The description is
 //! shown only by the report, which escapes it.
 
-use super::{Subject, Verdict, words_not_known};
+use super::{RuleVerdict, Subject, words_not_known};
 use crate::model::LimitKey;
 
-pub(super) fn check(subject: &Subject<'_>) -> Verdict {
+pub(super) fn check(subject: &Subject<'_>) -> RuleVerdict {
     let verdict = subject.limited(
         LimitKey::Description,
         |limit| limit.description.as_ref(),
@@ -14,7 +14,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
         },
     );
     match verdict {
-        Verdict::Complies { .. } | Verdict::Fails { .. } if subject.is_cut => words_not_known(),
+        RuleVerdict::Complies { .. } | RuleVerdict::Fails { .. } if subject.is_cut => words_not_known(),
         verdict => verdict,
     }
 }

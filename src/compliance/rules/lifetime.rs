@@ -1,12 +1,12 @@
 //! The rule `lifetime`: the token never expires, or lives longer than `max_lifetime`. A day more than the
 //! limit is forgiven: servers round an expiry to the end of a day.
 
-use super::{Subject, Verdict, day};
+use super::{RuleVerdict, Subject, day};
 use crate::model::{LimitKey, Period};
 
 const FORGIVEN: Period = Period::days(1);
 
-pub(super) fn check(subject: &Subject<'_>) -> Verdict {
+pub(super) fn check(subject: &Subject<'_>) -> RuleVerdict {
     let token = subject.token;
     subject.limited(
         LimitKey::MaxLifetime,

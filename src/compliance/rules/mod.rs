@@ -27,7 +27,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::owner::{LimitChoice, Standing};
+use super::owner::{LimitChoice, OwnerStanding};
 
 /// One token and all that a rule may look at.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Subject<'a> {
     /// The token.
     pub token: &'a Token,
     /// How its owner stands.
-    pub owner: Arc<Standing>,
+    pub owner: Arc<OwnerStanding>,
     /// What should be.
     pub policy: &'a Policy,
     /// The users and groups of the target.
@@ -50,7 +50,7 @@ pub struct Subject<'a> {
 
 /// What a rule says of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RuleVerdict {
     /// The rule has no parameter for this token, or is not for tokens of this kind.
     NotTried(NotTried),
     /// Nothing is wrong.
@@ -91,7 +91,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-impl Verdict {
+impl RuleVerdict {
     /// Nothing is wrong, for a rule without a parameter.
     const COMPLIES: Self = Self::Complies { place: None };
 }
@@ -143,7 +143,7 @@ impl fmt::Display for NotTried {
 }
 
 /// Tries every rule on `subject`: the built-in ones in their order, then the policy's own ones.
-pub(super) fn check_all(subject: &Subject<'_>) -> impl Iterator<Item = (Rule, Verdict)> {
+pub(super) fn check_all(subject: &Subject<'_>) -> impl Iterator<Item = (Rule, RuleVerdict)> {
     // `rule-error` results from own rules.
     let built_in = RuleCode::ALL.into_iter().filter(|&rule| rule != RuleCode::RuleError);
     built_in.map(|rule| (rule.into(), check(rule, subject))).chain(own::check_all(subject))
@@ -154,12 +154,12 @@ pub(super) fn check_all(subject: &Subject<'_>) -> impl Iterator<Item = (Rule, Ve
 /// `per-owner` looks at all tokens of an owner together and is tried by the fold; here it only
 /// says when it cannot be decided.
 #[must_use]
-pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
+pub fn check(rule: RuleCode, subject: &Subject<'_>) -> RuleVerdict {
     if rule == RuleCode::Expired {
         return expired::check(subject);
     }
     if subject.token.is_expired(subject.now) {
-        return Verdict::NotTried(NotTried::Expired);
+        return RuleVerdict::NotTried(NotTried::Expired);
     }
     match rule {
         RuleCode::OwnerInactive => owner_inactive::check(subject),
@@ -176,9 +176,9 @@ pub fn check(rule: RuleCode, subject: &Subject<'_>) -> Verdict {
         RuleCode::Description => description::check(subject),
         RuleCode::CreatorNotPermitted => creator_not_permitted::check(subject),
         // It was tried above.
-        RuleCode::Expired => Verdict::NotTried(NotTried::NotExpired),
+        RuleCode::Expired => RuleVerdict::NotTried(NotTried::NotExpired),
         // It results from own rules.
-        RuleCode::RuleError => Verdict::NotTried(NotTried::NoError),
+        RuleCode::RuleError => RuleVerdict::NotTried(NotTried::NoError),
     }
 }
 
@@ -215,7 +215,7 @@ impl Subject<'_> {
         key: LimitKey,
         parameter: impl Fn(&Limit) -> Option<&T>,
         fails: impl Fn(&T) -> Option<String>,
-    ) -> Verdict {
+    ) -> RuleVerdict {
         if let LimitChoice::Undecided(unsure) = &self.owner.limit {
             // Of a stranger every entry may be the right one: it does not matter which when none is broken.
             let is_broken = |value| *unsure != Unsure::Stranger || fails(value).is_some();
@@ -223,15 +223,17 @@ impl Subject<'_> {
             return if matters {
                 undecided(unsure)
             } else {
-                Verdict::NotTried(NotTried::NoParameter(key.key()))
+                RuleVerdict::NotTried(NotTried::NoParameter(key.key()))
             };
         }
         let set = self.limit().and_then(|entry| Some((entry, parameter(&entry.limit)?)));
-        let Some((entry, value)) = set else { return Verdict::NotTried(NotTried::NoParameter(key.key())) };
+        let Some((entry, value)) = set else {
+            return RuleVerdict::NotTried(NotTried::NoParameter(key.key()));
+        };
         let place = Some(entry.place_of(key.key()).clone());
         match fails(value) {
-            None => Verdict::Complies { place },
-            Some(message) => Verdict::Fails { message, place },
+            None => RuleVerdict::Complies { place },
+            Some(message) => RuleVerdict::Fails { message, place },
         }
     }
 
@@ -242,38 +244,38 @@ impl Subject<'_> {
         permission: Permission,
         membership: &Membership,
         message: impl FnOnce() -> String,
-    ) -> Verdict {
+    ) -> RuleVerdict {
         let key = SettingKey::Permission(permission).path();
         let Some(set) = self.policy.permissions.get(&permission) else {
-            return Verdict::NotTried(NotTried::NoParameter(key));
+            return RuleVerdict::NotTried(NotTried::NoParameter(key));
         };
         let place = Some(set.place.clone());
         match membership {
-            Membership::Member => Verdict::Complies { place },
-            Membership::NotMember => Verdict::Fails { message: message(), place },
+            Membership::Member => RuleVerdict::Complies { place },
+            Membership::NotMember => RuleVerdict::Fails { message: message(), place },
             Membership::Unsure(unsure) => undecided(unsure),
         }
     }
 }
 
-fn undecided(unsure: &Unsure) -> Verdict {
+fn undecided(unsure: &Unsure) -> RuleVerdict {
     let reason = match unsure {
         Unsure::Stranger => Doubt::Stranger,
         Unsure::Group(_) | Unsure::Members(_) | Unsure::Users => Doubt::Unseen(unsure.to_string()),
     };
-    Verdict::Undecided { reason }
+    RuleVerdict::Undecided { reason }
 }
 
 /// The verdict of a rule that needs the scope of a token whose server does not say it.
-fn scope_not_known() -> Verdict {
+fn scope_not_known() -> RuleVerdict {
     let reason = Doubt::Unseen("the server does not say how far the token reaches".to_owned());
-    Verdict::Undecided { reason }
+    RuleVerdict::Undecided { reason }
 }
 
 /// The verdict of a rule that needs the words of a token that are no longer there.
-pub(super) fn words_not_known() -> Verdict {
+pub(super) fn words_not_known() -> RuleVerdict {
     let reason = "its description was cut, so that its mark had room: write it anew, in fewer words";
-    Verdict::Undecided { reason: Doubt::Unseen(reason.to_owned()) }
+    RuleVerdict::Undecided { reason: Doubt::Unseen(reason.to_owned()) }
 }
 
 /// The day of a moment in UTC, as people write it.

@@ -1,12 +1,12 @@
 //! The rule `never-used`: the token was never used and is older than `max_unused`. A token with any use is
 //! the subject of `idle`.
 
-use super::{NotTried, Subject, Verdict, day};
+use super::{NotTried, RuleVerdict, Subject, day};
 use crate::model::LimitKey;
 
-pub(super) fn check(subject: &Subject<'_>) -> Verdict {
+pub(super) fn check(subject: &Subject<'_>) -> RuleVerdict {
     if subject.token.last_used.is_some() {
-        return Verdict::NotTried(NotTried::Used);
+        return RuleVerdict::NotTried(NotTried::Used);
     }
     let created = subject.token.created;
     subject.limited(

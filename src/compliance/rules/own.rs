@@ -8,23 +8,23 @@ use crate::{
     policy::OwnRule,
 };
 
-use super::{NotTried, Subject, Verdict, scope_not_known, undecided, words_not_known};
+use super::{NotTried, RuleVerdict, Subject, scope_not_known, undecided, words_not_known};
 
 /// Tries every own rule on `subject`, in their order.
-pub(super) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, Verdict)> {
+pub(super) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, RuleVerdict)> {
     // Most policies have none, and then no facts are gathered.
     if subject.policy.rules.is_empty() {
         return Vec::new();
     }
     if subject.token.is_expired(subject.now) {
-        let expired = Verdict::NotTried(NotTried::Expired);
+        let expired = RuleVerdict::NotTried(NotTried::Expired);
         return subject.policy.rules.iter().map(|rule| (rule.rule(), expired.clone())).collect();
     }
     let facts = facts(subject);
     subject.policy.rules.iter().map(|rule| check(rule, subject, &facts)).collect()
 }
 
-fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict) {
+fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, RuleVerdict) {
     if let Some(unsure) = subject.token.owner.user().and_then(|user| unsure(own, subject.people, user)) {
         return (own.rule(), undecided(&unsure));
     }
@@ -39,11 +39,11 @@ fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, Verdict)
     }
     let place = Some(own.place.clone());
     match own.when.holds(facts) {
-        Ok(false) => (own.rule(), Verdict::Complies { place }),
-        Ok(true) => (own.rule(), Verdict::Fails { message: own.message.clone(), place }),
+        Ok(false) => (own.rule(), RuleVerdict::Complies { place }),
+        Ok(true) => (own.rule(), RuleVerdict::Fails { message: own.message.clone(), place }),
         Err(error) => {
             let message = format!("the rule `{}` fails: {error}", own.name);
-            (RuleCode::RuleError.into(), Verdict::Fails { message, place })
+            (RuleCode::RuleError.into(), RuleVerdict::Fails { message, place })
         }
     }
 }

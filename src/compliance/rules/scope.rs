@@ -1,9 +1,9 @@
 //! The rule `scope`: the token exceeds `max_scope`. A token that is older than scopes counts as read-write.
 
-use super::{Subject, Verdict, scope_not_known};
+use super::{RuleVerdict, Subject, scope_not_known};
 use crate::model::{LimitKey, TokenScope};
 
-pub(super) fn check(subject: &Subject<'_>) -> Verdict {
+pub(super) fn check(subject: &Subject<'_>) -> RuleVerdict {
     let scope = subject.token.scope;
     let verdict = subject.limited(
         LimitKey::MaxScope,
@@ -11,7 +11,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Verdict {
         |most| (scope.effective() > *most).then(|| format!("{scope}, limit {most}")),
     );
     match verdict {
-        Verdict::Complies { .. } | Verdict::Fails { .. } if scope == TokenScope::Unknown => scope_not_known(),
+        RuleVerdict::Complies { .. } | RuleVerdict::Fails { .. } if scope == TokenScope::Unknown => {
+            scope_not_known()
+        }
         verdict => verdict,
     }
 }

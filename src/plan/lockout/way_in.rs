@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Decision, Operation, Origin, Reason, Request, decide},
+    access::{Credentials, Decision, Operation, Reason, Request, RequestOrigin, decide},
     inventory::Call,
     model::Settings,
 };
@@ -48,7 +48,7 @@ impl Gate {
     /// is not known.
     pub(super) fn way_in(&self, credentials: Credentials, from: Option<IpAddr>) -> Way {
         let mut request = Request {
-            origin: Origin::Client(from.unwrap_or(self.welcome)),
+            origin: RequestOrigin::Client(from.unwrap_or(self.welcome)),
             method: "",
             path: "",
             credentials,

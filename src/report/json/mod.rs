@@ -5,7 +5,7 @@ mod of_plan;
 use crate::{
     apply::{ChangeResult, Outcome},
     saved::{
-        self, Reviewed, Verdict,
+        self, ReviewVerdict, Reviewed,
         document::{OutcomeEntry, OutcomeWord, PlanDocument},
     },
 };
@@ -43,7 +43,7 @@ impl PlanDocument {
 
     /// Adds a change of a reviewed plan that was not made, or needed not be.
     pub fn add_reviewed(&mut self, reviewed: &Reviewed) {
-        if reviewed.verdict == Verdict::Made {
+        if reviewed.verdict == ReviewVerdict::Made {
             return;
         }
         self.outcomes.push(OutcomeEntry {

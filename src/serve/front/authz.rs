@@ -21,7 +21,7 @@ use super::{
     refusal::{self, Form},
 };
 use crate::{
-    access::{Origin, client_address},
+    access::{RequestOrigin, client_address},
     model::{ClientAddressSource, HeaderName as Named, network::canonical},
     serve::{App, problem::Problem, request_log::shown, throttle::network},
 };
@@ -222,7 +222,7 @@ async fn judged(
     let under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
     let revision = app.settings.current(&app.store).await?;
     let asker = Asker { app, front, settings: &revision.settings, peer };
-    let origin = Origin::Client(client);
+    let origin = RequestOrigin::Client(client);
     let verdict = asker.judge(headers, &class, &origin, judge::Body::Unseen, seen).await?;
     drop((stranger, under_way));
     match verdict {

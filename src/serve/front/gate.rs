@@ -25,7 +25,7 @@ use super::{
     secret::Presented,
 };
 use crate::{
-    access::{Origin, TokenOwner, admit},
+    access::{RequestOrigin, TokenOwner, admit},
     model::{Settings, TokenId, UserName},
     serve::{
         App,
@@ -216,7 +216,7 @@ impl Asker<'_> {
         &self,
         headers: &HeaderMap,
         class: &Class,
-        origin: &Origin,
+        origin: &RequestOrigin,
         body: judge::Body<'_>,
         seen: &mut Seen,
     ) -> Result<Verdict, Problem> {

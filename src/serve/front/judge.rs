@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     access::{
-        Credentials, Decision, Held, Operation, Origin, Passed, PassedKind, Permit, Person, Reason, Request,
-        TokenOwner, decide, limits::LimitBroken,
+        Credentials, Decision, Held, Operation, Passed, PassedKind, Permit, Person, Reason, Request,
+        RequestOrigin, TokenOwner, decide, limits::LimitBroken,
     },
     model::{Owner, Scope, Settings, TokenId, UserName},
 };
@@ -42,7 +42,7 @@ pub struct Case<'a> {
     /// From where browsers are let in.
     pub browsers: Browsers,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: RequestOrigin,
     /// What it is.
     pub class: &'a Class,
     /// What it carries.

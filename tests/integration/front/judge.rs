@@ -5,7 +5,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use tokenwarden::{
-    access::{Credentials, Decision, Operation, Origin, Passed, PassedKind, Person, Reason, Request, decide},
+    access::{
+        Credentials, Decision, Operation, Passed, PassedKind, Person, Reason, Request, RequestOrigin, decide,
+    },
     model::{Owner, Scope, Settings, TokenSecret, UserName},
     serve::front::{
         classify::{Class, OwnerPath, Prefixes, classify},
@@ -63,10 +65,10 @@ impl Sent {
 }
 
 impl Row {
-    fn origin(&self) -> Origin {
+    fn origin(&self) -> RequestOrigin {
         let header_lines =
             if self.forwarded.is_empty() { Vec::new() } else { vec![self.forwarded.to_owned()] };
-        Origin::Connection { peer: self.peer.parse().unwrap(), header_lines }
+        RequestOrigin::Connection { peer: self.peer.parse().unwrap(), header_lines }
     }
 
     fn settings(&self) -> Settings {
