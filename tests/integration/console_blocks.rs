@@ -89,6 +89,8 @@ fn form(line: &str) -> String {
         (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
         (r"\b\d{4}-\d\d-\d\d \d\d:\d\d( UTC)?", "TIME"),
         (r"\b\d{4}-\d\d-\d\d\b", "DAY"),
+        // One fewer before the hour of the day at which it was.
+        (r"\(\d+ days ago\)", "(SO LONG AGO)"),
     ];
     forms.iter().fold(line.trim_end().to_owned(), |line, (pattern, form)| {
         Regex::new(pattern).unwrap().replace_all(&line, *form).into_owned()
