@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::model::{
-    LimitKey, Period, TokenId,
+    AddressSet, LimitKey, Period, TokenId,
     lifetime::BadPeriod,
-    network::{self, LeadingZero},
+    network::{self, AddressRange, LeadingZero},
 };
 
 use super::{
@@ -124,6 +124,25 @@ pub(crate) fn refuse_empty(at: &At<'_>, key: &str, out: &mut Diagnostics) {
 /// Reports that the list `at` is empty.
 pub(crate) fn empty_list(at: &At<'_>, code: Code, what: &str, help: &str) -> Diagnostic {
     Diagnostic::error(code, at.span(), at.path.as_str(), format!("the list of {what} is empty")).help(help)
+}
+
+/// The addresses in the list `at`: addresses, networks and ranges. Each that is none is reported, with `help`.
+pub(crate) fn networks(at: &At<'_>, help: Option<&'static str>, out: &mut Diagnostics) -> AddressSet {
+    let mut ranges: Vec<AddressRange> = Vec::new();
+    for (text, item) in at.texts() {
+        match text.parse::<AddressRange>() {
+            Ok(range) => ranges.push(range),
+            Err(error) => {
+                let message = error.to_string();
+                let wrong = Diagnostic::error(Code::BadNetwork, item.span(), item.path.as_str(), message);
+                out.push(match help {
+                    Some(help) => wrong.help(help),
+                    None => wrong,
+                });
+            }
+        }
+    }
+    ranges.into_iter().collect()
 }
 
 /// The identifier at `at`: text, or a number that is written as plainly as servers do.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    model::{AddressSet, network::AddressRange},
+    model::AddressSet,
     yaml::{
         Code, Diagnostic, Diagnostics, Sources, Span,
         node::{At, Node, Value, key_path},
@@ -161,20 +161,8 @@ fn peers(at: &At<'_>, out: &mut Diagnostics) -> AddressSet {
     if at.is_empty_list() {
         out.push(values::empty_list(at, Code::EmptyNetworks, "peers", "list the addresses of the proxies"));
     }
-    let mut ranges: Vec<AddressRange> = Vec::new();
-    for (text, item) in at.texts() {
-        match text.parse() {
-            Ok(range) => ranges.push(range),
-            Err(error) => {
-                let message = format!("{error}");
-                out.push(
-                    Diagnostic::error(Code::BadNetwork, item.span(), item.path.as_str(), message)
-                        .help("write an address or a network, such as `127.0.0.1` or `10.0.0.0/24`"),
-                );
-            }
-        }
-    }
-    ranges.into_iter().collect()
+    let help = "write an address or a network, such as `127.0.0.1` or `10.0.0.0/24`";
+    values::networks(at, Some(help), out)
 }
 
 /// The keys of `upstream` that hold a short length of time.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    model::{AddressSet, Holders, Scope, network::AddressRange},
+    model::{AddressSet, Holders, Scope},
     yaml::{Code, Diagnostic, Diagnostics, node::At, values},
 };
 
@@ -65,15 +65,5 @@ fn clients(at: &At<'_>, out: &mut Diagnostics) -> AddressSet {
 
 fn addresses(at: &At<'_>, key: &str, out: &mut Diagnostics) -> AddressSet {
     values::refuse_empty(at, key, out);
-    let mut ranges = Vec::new();
-    for (text, item) in at.texts() {
-        match text.parse::<AddressRange>() {
-            Ok(range) => ranges.push(range),
-            Err(error) => {
-                let message = error.to_string();
-                out.push(Diagnostic::error(Code::BadNetwork, item.span(), item.path.as_str(), message));
-            }
-        }
-    }
-    ranges.into_iter().collect()
+    values::networks(at, None, out)
 }
