@@ -9,6 +9,7 @@ use crate::{
     config::TargetDeclaration,
     model::{Owner, TimeBound},
     plan::{self, ListedToken},
+    policy::Policy,
     report::tokens::{TargetTokens, csv, json, text},
     run::{
         Ending, Failure,
@@ -90,11 +91,11 @@ impl TokensCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
-        workspace.load_policies(&chosen)?;
+        let policies = workspace.load_policies(&chosen)?;
         session::refuse_other_clock("tokens", &chosen, global.now)?;
         let (mut targets, mut ending) = (Vec::new(), Ending::Done);
-        for declaration in chosen {
-            let tokens = match self.tokens(&workspace, declaration, global).await {
+        for (declaration, policy) in chosen.into_iter().zip(&policies) {
+            let tokens = match self.tokens(&workspace, declaration, policy, global).await {
                 Ok((tokens, is_whole)) => {
                     ending = if is_whole { ending } else { ending.min(Ending::Error) };
                     Ok(tokens)
@@ -120,25 +121,25 @@ impl TokensCommand {
         &self,
         workspace: &Workspace,
         declaration: &TargetDeclaration,
+        policy: &Policy,
         global: &Global,
     ) -> Result<(Vec<ListedToken>, bool), Failure> {
         let session = session::connect(workspace, declaration, self.auth_command.said(), global.now).await?;
         session.say_clock();
-        let listed = self.listed(workspace, declaration, &session).await;
+        let listed = self.listed(declaration, policy, &session).await;
         session.close().await;
         listed
     }
 
     async fn listed(
         &self,
-        workspace: &Workspace,
         declaration: &TargetDeclaration,
+        policy: &Policy,
         session: &Session,
     ) -> Result<(Vec<ListedToken>, bool), Failure> {
         let now = session.now();
-        let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
         let history = session.records.history(&session.target, now).await?;
-        let listing = plan::list(&policy, &history.deadlines, now, &session.target).await?;
+        let listing = plan::list(policy, &history.deadlines, now, &session.target).await?;
         let unseen: Vec<_> = listing.coverage.unseen().collect();
         for missing in &unseen {
             output::note(&format!("{}: not seen: {missing}", declaration.name));

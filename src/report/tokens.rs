@@ -15,9 +15,9 @@ use crate::{
 
 use super::{
     Paint,
-    difference::expiry,
     escape::{counted, escape, escape_whole},
     json::{finding_entry, token},
+    layout::{columns, pad},
 };
 
 /// Version of the JSON. It grows by 0.1 when something is added, by 1 when something is taken away.
@@ -178,7 +178,7 @@ pub fn text(targets: &[TargetTokens<'_>], paint: Paint) -> String {
         let widths: Vec<usize> = (0..head.len() - 1)
             .map(|at| {
                 let column = rows.iter().chain([&head]).filter_map(|row| row.get(at));
-                column.map(|cell| super::layout::columns(cell)).max().unwrap_or_default()
+                column.map(|cell| columns(cell)).max().unwrap_or_default()
             })
             .collect();
         if !rows.is_empty() {
@@ -195,6 +195,8 @@ pub fn text(targets: &[TargetTokens<'_>], paint: Paint) -> String {
 
 fn cells(listed: &ListedToken) -> [String; 6] {
     let it = &listed.token;
+    let date =
+        |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| at.strftime("%Y-%m-%d").to_string());
     let rules: Vec<_> = listed
         .findings
         .iter()
@@ -205,11 +207,8 @@ fn cells(listed: &ListedToken) -> [String; 6] {
         escape(it.id.as_str()),
         escape(&it.owner.to_string()),
         it.scope.to_string(),
-        it.last_used.map_or("never".to_owned(), |last| last.at.strftime("%Y-%m-%d").to_string()),
-        match it.ends() {
-            Some(ends) => ends.strftime("%Y-%m-%d").to_string(),
-            None => expiry(None),
-        },
+        date(it.last_used.map(|last| last.at)),
+        date(it.ends()),
         format!("\"{}\"{rules}", escape(&it.description)),
     ]
 }
@@ -217,8 +216,7 @@ fn cells(listed: &ListedToken) -> [String; 6] {
 fn line(cells: &[String; 6], widths: &[usize]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        let gap = (width + 2).saturating_sub(super::layout::columns(cell));
-        let _ = write!(line, "{cell}{:gap$}", "");
+        line += &pad(cell, width + 2);
     }
     line + cells.last().map_or("", String::as_str)
 }
