@@ -1,7 +1,8 @@
 //! The file of an open store, and whether it is still the one that was opened.
 //!
 //! SQLite goes on with a file that was deleted, moved or replaced: what it writes then is lost, although it was
-//! acknowledged. Hence a look at the file before and after each write, and before each request is decided.
+//! acknowledged. Hence a look at the file before and after each write, and before each read of the settings, which begins
+//! every request.
 //!
 //! INVARIANT: a process never closes a file that SQLite has open in it: that would give up the locks of SQLite
 //! (<https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>). All
