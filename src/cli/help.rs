@@ -2,62 +2,67 @@
 
 use std::sync::LazyLock;
 
-/// The end of the help of a command. `server` names the variables of what it talks to.
+/// The variables of what a command talks to.
+macro_rules! variables {
+    (nothing) => {
+        ""
+    };
+    (servers) => {
+        "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+    };
+    (host) => {
+        "the variables that hold the credentials of the host; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+    };
+    (gateway) => {
+        "the variables that the gateway file names; "
+    };
+}
+
+/// The end of the help of each command: what it talks to, its exit codes, examples.
 macro_rules! ends {
-    ($($name:ident $server:literal $codes:literal $($example:literal)+;)+) => {
+    ($($name:ident $talks_to:ident $codes:literal $($example:literal)+;)+) => {
         $(pub(super) const $name: &str = concat!(
             "Examples:\n", $("  tokenwarden ", $example, "\n",)+
             "\nExit codes: 0 done, ", $codes, "64 wrong usage\n\n",
-            "Environment: ", $server, "COLUMNS, NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM for the text",
+            "Environment: ", variables!($talks_to), "COLUMNS, NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM for the text",
         );)+
     };
 }
 
 ends! {
-    INIT "" "1 error, "
+    INIT nothing "1 error, "
         "init" "init --target bitbucket --url https://bitbucket.example.com --ci github" "init --diff --ci github";
-    VALIDATE "" "1 error, 3 invalid, "
+    VALIDATE nothing "1 error, 3 invalid, "
         "validate" "validate --format json";
-    PLAN "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 2 changes pending with --detailed-exitcode, 3 invalid, "
+    PLAN servers "1 error, 2 changes pending with --detailed-exitcode, 3 invalid, "
         "plan" "plan --out plan.json --report html=plan.html" "plan --target prod --summary" "plan --inventory snapshot.jsonl --now 2027-01-01T00:00:00Z";
-    APPLY "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, 4 refused, 5 applied in part, "
+    APPLY servers "1 error, 3 invalid, 4 refused, 5 applied in part, "
         "apply" "apply plan.json --auto-approve" "apply --target prod --allow revocations=41";
-    SHOW "" "1 error, 3 invalid, " "show plan.json" "show plan.json --format markdown";
-    DRIFT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 2 drift, 3 invalid, " "drift" "drift --target prod --format json";
-    COMPARE "" "1 error, 3 invalid, " "compare --baseline main" "compare before.yaml after.yaml";
-    REVIEW "the variables that hold the credentials of the host; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, " "review --help";
-    REVOKE "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error or a token that is not there, 4 refused, 5 applied in part, "
+    SHOW nothing "1 error, 3 invalid, " "show plan.json" "show plan.json --format markdown";
+    DRIFT servers "1 error, 2 drift, 3 invalid, " "drift" "drift --target prod --format json";
+    COMPARE nothing "1 error, 3 invalid, " "compare --baseline main" "compare before.yaml after.yaml";
+    REVIEW host "1 error, 3 invalid, " "review --help";
+    REVOKE servers "1 error or a token that is not there, 4 refused, 5 applied in part, "
         "revoke --target prod --token 4711 --reason 'in a public log'"
         "revoke --target prod --leaked leaks.json --reason 'in a public repository'"
         "revoke --owner sam --created-after 2d --reason 'laptop stolen' --auto-approve";
-    SCAN_RULES "" "1 error, " "scan-rules gitleaks" "scan-rules secretlint";
-    INVENTORY "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, " "inventory --target prod --out snapshot.jsonl";
-    IMPORT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, " "import --target prod --suggest" "import --target prod --waive-existing 90d --only-waivers";
-    EXPLAIN "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, " "explain 4711 --target prod";
-    TOKENS "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error or not all were seen, 3 invalid, "
+    SCAN_RULES nothing "1 error, " "scan-rules gitleaks" "scan-rules secretlint";
+    INVENTORY servers "1 error, 3 invalid, " "inventory --target prod --out snapshot.jsonl";
+    IMPORT servers "1 error, 3 invalid, " "import --target prod --suggest" "import --target prod --waive-existing 90d --only-waivers";
+    EXPLAIN servers "1 error, 3 invalid, " "explain 4711 --target prod";
+    TOKENS servers "1 error or not all were seen, 3 invalid, "
         "tokens --never-used" "tokens --owner mary --ends-before 30d" "tokens --rule lifetime --format csv";
-    TEST "" "1 error, 3 invalid or a test that fails, " "test" "test --coverage-min 100";
-    JOURNAL "" "1 error, 3 invalid, " "journal show";
-    AUDIT "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 error, 3 invalid, " "audit --target prod --since 1d" "audit --store sqlite:gateway.db --token 4711 --format json";
-    DOCTOR "the variables that the config file names for credentials; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
-        "1 something is wrong, 3 invalid, " "doctor" "doctor --target prod";
-    SCHEMA "" "1 error, " "schema policy" "schema --write schemas";
-    SERVE "the variables that the gateway file names; " "1 error, " "serve --store sqlite:gateway.db";
-    DIRECTORY "" "1 error, 3 invalid, " "directory --help";
-    SETTINGS "" "1 error, 3 invalid, " "settings export --store sqlite:gateway.db";
-    STORE "" "1 error, " "store --help";
-    COMPLETIONS "" "1 error, " "completions bash";
-    MAN "" "1 error, " "man" "man --out man1";
+    TEST nothing "1 error, 3 invalid or a test that fails, " "test" "test --coverage-min 100";
+    JOURNAL nothing "1 error, 3 invalid, " "journal show";
+    AUDIT servers "1 error, 3 invalid, " "audit --target prod --since 1d" "audit --store sqlite:gateway.db --token 4711 --format json";
+    DOCTOR servers "1 something is wrong, 3 invalid, " "doctor" "doctor --target prod";
+    SCHEMA nothing "1 error, " "schema policy" "schema --write schemas";
+    SERVE gateway "1 error, " "serve --store sqlite:gateway.db";
+    DIRECTORY nothing "1 error, 3 invalid, " "directory --help";
+    SETTINGS nothing "1 error, 3 invalid, " "settings export --store sqlite:gateway.db";
+    STORE nothing "1 error, " "store --help";
+    COMPLETIONS nothing "1 error, " "completions bash";
+    MAN nothing "1 error, " "man" "man --out man1";
 }
 
 /// The version, with the commit and its date where the build was told them by `TOKENWARDEN_COMMIT` and
