@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use crate::model::{digest::hex, is_loopback};
 
-use super::{install_crypto, trusting};
+use super::builder::client_of;
 
 /// The header with the signature: `sha256=` and the HMAC-SHA256 of the body, in hexadecimal.
 pub const SIGNATURE: &str = "Tokenwarden-Signature";
@@ -60,23 +60,12 @@ impl Delivery {
     ///
     /// When the address cannot be used, or the certificates of the system cannot be read.
     pub fn new(url: &str, secret: SecretString) -> Result<Self, Undelivered> {
-        install_crypto();
         let address = Url::parse(url).map_err(|_| Undelivered::Address)?;
-        let is_local = is_loopback(url);
-        if address.scheme() != "https" && !(address.scheme() == "http" && is_local) {
+        if address.scheme() != "https" && !(address.scheme() == "http" && is_loopback(url)) {
             return Err(Undelivered::Address);
         }
-        let builder = Client::builder()
-            .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
-            .timeout(TRY)
-            .redirect(reqwest::redirect::Policy::none());
-        let builder = if is_local { builder.no_proxy() } else { builder };
-        let builder = if address.scheme() == "http" {
-            builder.tls_certs_only([])
-        } else {
-            builder.tls_backend_preconfigured(trusting(&[]).map_err(Undelivered::Setup)?)
-        };
-        let client = builder.build().map_err(|error| Undelivered::Setup(error.into()))?;
+        let builder = client_of(address.as_str(), &[]).map_err(Undelivered::Setup)?;
+        let client = builder.timeout(TRY).build().map_err(|error| Undelivered::Setup(error.into()))?;
         Ok(Self { client, url: address, secret })
     }
 

@@ -3,6 +3,7 @@
 //! write unless it is certain that nothing happened.
 
 mod answer;
+mod builder;
 mod caller;
 mod cause;
 mod clock;
@@ -28,7 +29,7 @@ use reqwest::{Method, Response, Url, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{model::is_loopback, world::system_time};
+use crate::world::system_time;
 
 pub use answer::Versioned;
 pub(crate) use caller::names;
@@ -44,6 +45,7 @@ pub use statistics::CallStatistics;
 pub(crate) use trust::trusting;
 
 use answer::{Answer, judge, location};
+use builder::client_of;
 use clock::ServerClock;
 use concurrency::Concurrency;
 use redirect::Trail;
@@ -131,25 +133,9 @@ impl HttpClient {
         extra_ca: Option<&[u8]>,
         limits: Limits,
     ) -> Result<Self, HttpError> {
-        install_crypto();
         let setup = |source| HttpError::Setup { base: base.to_owned(), source };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("tokenwarden/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(limits.connect)
-            .timeout(limits.call)
-            .tls_info(true)
-            // Ours to follow: the library would carry on what is not a read, and knows no reason why not.
-            .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(base) {
-            // A proxy has no business between us and a server on this machine, and would see the credential.
-            builder = builder.no_proxy();
-        }
-        builder = if is_loopback(base) && base.starts_with("http:") {
-            // A certificate is of no use then, and a small container has none.
-            builder.tls_certs_only([])
-        } else {
-            builder.tls_backend_preconfigured(trusting(extra_ca.unwrap_or_default()).map_err(setup)?)
-        };
+        let builder = client_of(base, extra_ca.unwrap_or_default()).map_err(setup)?;
+        let builder = builder.connect_timeout(limits.connect).timeout(limits.call).tls_info(true);
         Ok(Self {
             base: base.trim_end_matches('/').to_owned(),
             client: builder.build().map_err(|error| setup(error.into()))?,
