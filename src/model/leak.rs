@@ -10,18 +10,16 @@ use base64::{
 
 use super::{
     TokenId, TokenSecret,
-    secret::{PREFIX, SecretHash},
+    secret::{LENGTH, PREFIX, SecretHash},
 };
 
 /// What newer Bitbuckets begin a secret with.
-const BITBUCKET: &str = "BBDC-";
+pub const BITBUCKET_PREFIX: &str = "BBDC-";
 /// So many characters of a secret of Bitbucket have the identifier in them, and hardly more.
 const HEAD: usize = 24;
 /// Characters of a secret of Bitbucket behind its beginning, and the digits of its identifier.
 const WHOLE: usize = 44;
 const DIGITS: usize = 12;
-/// Characters of a secret of our own server.
-const OURS: usize = 52;
 
 /// Which token a secret is of. Never the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,14 +36,14 @@ pub fn traces(text: &str) -> Vec<Trace> {
     let mut ids = BTreeSet::new();
     let mut traces: Vec<Trace> = Vec::new();
     for (at, _) in text.match_indices(PREFIX) {
-        if let Some(secret) = text.get(at..at + OURS).and_then(TokenSecret::parse) {
+        if let Some(secret) = text.get(at..at + LENGTH).and_then(TokenSecret::parse) {
             let trace = Trace::Hash(secret.hash());
             if !traces.contains(&trace) {
                 traces.push(trace);
             }
         }
     }
-    let marked = text.match_indices(BITBUCKET).map(|(at, found)| at + found.len());
+    let marked = text.match_indices(BITBUCKET_PREFIX).map(|(at, found)| at + found.len());
     ids.extend(marked.filter_map(|at| bitbucket_id(text.get(at..)?)));
     ids.extend((0..text.len()).filter_map(|at| bare(text, at)));
     traces.extend(ids.into_iter().map(Trace::Id));
@@ -58,7 +56,9 @@ pub fn traces(text: &str) -> Vec<Trace> {
 pub fn hints(text: &str) -> bool {
     let is_word = |rest: &str| rest.bytes().take(20).filter(u8::is_ascii_alphanumeric).count() == 20;
     let begins_ours = |(at, found): (usize, &str)| text.get(at + found.len()..).is_some_and(is_word);
-    text.contains(BITBUCKET) || text.contains("REDACTED") || text.match_indices(PREFIX).any(begins_ours)
+    text.contains(BITBUCKET_PREFIX)
+        || text.contains("REDACTED")
+        || text.match_indices(PREFIX).any(begins_ours)
 }
 
 /// The identifier of the token of Bitbucket whose secret is `secret`, when it has the form of one: Base64 of the
@@ -66,8 +66,12 @@ pub fn hints(text: &str) -> bool {
 /// `BBDC-` before it, and both alphabets of RFC 4648 are seen.
 #[must_use]
 pub fn bitbucket_id(secret: &str) -> Option<TokenId> {
-    let head: String = secret.strip_prefix(BITBUCKET).unwrap_or(secret).chars().take(HEAD).collect();
-    let bytes = decode(&head)?;
+    let head: String = secret.strip_prefix(BITBUCKET_PREFIX).unwrap_or(secret).chars().take(HEAD).collect();
+    id_in(&decode(&head)?)
+}
+
+/// The identifier that the bytes of a secret of Bitbucket begin with.
+fn id_in(bytes: &[u8]) -> Option<TokenId> {
     let digits: String = bytes.iter().copied().take_while(u8::is_ascii_digit).map(char::from).collect();
     let is_id = digits.len() >= 6 && bytes.get(digits.len()) == Some(&b':');
     is_id.then(|| TokenId::new(digits))
@@ -85,7 +89,7 @@ fn bare(text: &str, at: usize) -> Option<TokenId> {
     }
     let secret = text.get(at..at + WHOLE).filter(|_| is_apart(bytes.get(at + WHOLE)))?;
     let read = decode(secret)?;
-    let id = bitbucket_id(secret)?;
+    let id = id_in(&read)?;
     (read.len() == WHOLE / 4 * 3 && id.as_str().len() == DIGITS).then_some(id)
 }
 

@@ -14,6 +14,8 @@ pub const PREFIX: &str = "tw_";
 const BODY: usize = 43;
 /// Base62 characters of the CRC-32 of the body.
 const CHECK: usize = 6;
+/// Characters of a whole secret.
+pub const LENGTH: usize = PREFIX.len() + BODY + CHECK;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The secret of a token: `tw_`, 43 base62 characters (256 random bits) and 6 check characters.
@@ -30,7 +32,7 @@ impl TokenSecret {
         for place in body.iter_mut().rev() {
             *place = digit(divide(&mut number));
         }
-        let mut text = String::with_capacity(PREFIX.len() + BODY + CHECK);
+        let mut text = String::with_capacity(LENGTH);
         text.push_str(PREFIX);
         text.extend(body.iter().map(|&c| char::from(c)));
         text.extend(check(&body).iter().map(|&c| char::from(c)));

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::throttle::network;
+use crate::model::leak::BITBUCKET_PREFIX;
 
 /// So many bytes of what a client sent are shown at most.
 const SHOWN: usize = 256;
@@ -21,16 +22,13 @@ const ADDRESSES: usize = 10_000;
 /// What stands where a secret stood.
 const HIDDEN: &str = "(hidden)";
 
-/// What secrets of Bitbucket begin with.
-const BITBUCKET: &str = "BBDC-";
-
 /// `text`, which a client sent, without secrets and cut.
 pub(super) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_inclusive(|c: char| !is_of_secret(c)) {
         let end = word.find(|c: char| !is_of_secret(c)).unwrap_or(word.len());
         let (word, rest) = word.split_at(end);
-        if word.contains(BITBUCKET) {
+        if word.contains(BITBUCKET_PREFIX) {
             // Its secrets are in Base64, of which a slash is part as well.
             shown.push_str(HIDDEN);
             break;

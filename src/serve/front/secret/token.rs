@@ -7,10 +7,8 @@ use base64::{
 };
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use crate::model::{TokenId, secret::PREFIX as OURS};
+use crate::model::{TokenId, leak::BITBUCKET_PREFIX as PREFIX, secret::PREFIX as OURS};
 
-/// What newer servers begin a secret with.
-const PREFIX: &str = "BBDC-";
 /// Digits of the identifier.
 const DIGITS: usize = 12;
 /// All bytes of a secret. They fill their characters, so that no bit of these is without a meaning.
