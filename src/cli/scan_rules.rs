@@ -4,7 +4,11 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{CommandResult, output};
-use crate::run::Ending;
+use crate::{
+    model::{leak::BITBUCKET_PREFIX, secret::PREFIX},
+    report::capitalised,
+    run::Ending,
+};
 
 /// Print the rules by which a secret scanner finds the tokens of tokenwarden (`tw_..`) and of Bitbucket (`BBDC-..`)
 #[derive(Debug, Args)]
@@ -43,13 +47,13 @@ const KINDS: [Kind; 2] = [
     Kind {
         name: "tokenwarden-token",
         title: "API token of tokenwarden",
-        begins: "tw_",
+        begins: PREFIX,
         pattern: r"\btw_[0-9A-Za-z]{49}\b",
     },
     Kind {
         name: "bitbucket-http-access-token",
         title: "HTTP access token of Bitbucket Data Center",
-        begins: "BBDC-",
+        begins: BITBUCKET_PREFIX,
         pattern: r"\bBBDC-[0-9A-Za-z+/@_-]{40,50}",
     },
 ];
@@ -113,11 +117,6 @@ fn detect_secrets(kind: &Kind) -> String {
     format!(
         "\n\nclass {class}Detector(RegexBasedDetector):\n    secret_type = \"{title}\"\n    denylist = [re.compile(r\"{pattern}\")]\n"
     )
-}
-
-fn capitalised(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 #[cfg(test)]

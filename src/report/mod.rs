@@ -39,6 +39,7 @@ mod unseen;
 mod view;
 pub mod warning;
 
+pub(crate) use escape::capitalised;
 pub use escape::{escape, escape_whole};
 pub use layout::Layout;
 pub use paint::Paint;

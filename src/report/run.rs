@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     compare::verdict_line,
+    escape::capitalised,
     findings::{Found, found},
     outcome::Afterwards,
 };
@@ -164,10 +165,7 @@ impl<'a> Run<'a> {
 
     /// Whether its policy permits more or less than the baseline, on one line.
     pub(super) fn lead(&self) -> Option<String> {
-        self.policy_verdict.as_ref().map(|verdict| {
-            let line = verdict_line(verdict);
-            format!("C{}.", line.strip_prefix('c').unwrap_or(&line))
-        })
+        self.policy_verdict.as_ref().map(|verdict| capitalised(&verdict_line(verdict)) + ".")
     }
 
     /// Whether it was a run of `apply` that came as far as applying.

@@ -16,7 +16,7 @@ use crate::{
     report::{
         Run, TargetRun,
         difference::{Sign, day, of_setting, sides_of_token},
-        escape::{escape, escape_whole, thousands},
+        escape::{capitalised, escape, escape_whole, thousands},
         findings::found,
         subject::{name, token_name},
         summary::{Counts, Tense, by_object, compliance_of},
@@ -61,7 +61,7 @@ fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &PlanView) -> Markup {
     let standing = if not_complying == 0 { "good" } else { "bad" };
     html! {
         p.quiet { (escape(&latest.url)) @if let Some(version) = &latest.version { ", version " (escape(version)) } }
-        p { (compliance_of(latest)) ". " (sentence(&changes.text(tense))) "." }
+        p { (compliance_of(latest)) ". " (capitalised(&changes.text(tense))) "." }
         dl.tiles {
             (tile("tokens", &thousands(tokens.seen.into()), ""))
             (tile("comply", &format!("{share} %"), standing))
@@ -71,11 +71,6 @@ fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &PlanView) -> Markup {
             (tile("held back", &thousands(latest.held_back.len() as u128), if latest.held_back.is_empty() { "" } else { "bad" }))
         }
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
 }
 
 fn tile(name: &str, number: &str, class: &str) -> Markup {
