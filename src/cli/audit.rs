@@ -181,7 +181,10 @@ impl AuditCommand {
                     Form::Json => text += &(serde_json::to_string(entry).map_err(io::Error::other)? + "\n"),
                 }
             }
-            let text = layout.map_or_else(|| text.clone(), |layout| layout.fit(&text));
+            let text = match layout {
+                Some(layout) => layout.fit(&text),
+                None => text,
+            };
             out.write_all(text.as_bytes())?;
             out.flush()?;
             next = following;

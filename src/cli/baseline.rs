@@ -122,12 +122,12 @@ impl Earlier {
 
     /// The `policy` of the target `name`, compared with what it was. Waivers are looked at as of `now`.
     pub(super) fn compared(&self, name: &str, policy: &Policy, now: Timestamp) -> Compared {
-        let before = |policies: &Vec<(String, Policy)>| {
-            let of = policies.iter().find(|(target, _)| target == name);
-            of.map(|(_, policy)| policy.clone()).unwrap_or_default()
-        };
+        let none = Policy::default();
         let comparison = match &self.policies {
-            Ok(policies) => Ok(compare(&before(policies), policy, None, now)),
+            Ok(policies) => {
+                let before = policies.iter().find(|(target, _)| target == name);
+                Ok(compare(before.map_or(&none, |(_, policy)| policy), policy, None, now))
+            }
             Err(why) => Err(format!("the baseline is invalid ({why})")),
         };
         Compared { target: Some(name.to_owned()), with: self.name.clone(), comparison }
