@@ -8,12 +8,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
-    model::{GroupName, LastChange, LastUse, Owner, Scope, TokenScope, TokenSecret},
+    model::{GroupName, LastChange, LastUse, TokenSecret},
     serve::{
         Clock, directory, random_bytes,
-        store::{
-            Children, Grounds, KnownOwner, NewToken, Right, Sender, Store, StoreError, StoreUrl, Use, Whence,
-        },
+        store::{Children, Grounds, KnownOwner, Right, Sender, Store, StoreError, StoreUrl, Use, Whence},
     },
 };
 use tokio::{
@@ -21,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Made, NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, status};
+use crate::support::{Made, NOW, SETTINGS, Setup, TOKENS, TestServer, WHOAMI, answer, new_token, status};
 
 /// With one password alone: to hash one takes long.
 const DIRECTORY: &str = "
@@ -407,21 +405,6 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         ChangeSettings,
     ]);
     prop::collection::vec(one, 0..4)
-}
-
-fn new_token(owner: &str, secret: &TokenSecret) -> NewToken {
-    NewToken {
-        owner: Owner::User(owner.into()),
-        description: "made".to_owned(),
-        scope: TokenScope::Set(Scope::ReadWrite),
-        created: NOW.parse().unwrap(),
-        created_by: None,
-        parent: None,
-        last_used: None,
-        expires: None,
-        secret_hash: secret.hash(),
-        permissions: None,
-    }
 }
 
 /// No password: to hash one takes long.

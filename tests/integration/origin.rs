@@ -13,26 +13,10 @@ use crate::program::{NOW, Quickstart, Run, program};
 
 /// A quickstart that was applied, in a Git repository whose first commit has its policy.
 fn applied() -> Quickstart {
-    let quickstart = Quickstart::new();
-    fs::write(quickstart.path(".gitignore"), ".tokenwarden/\n").unwrap();
-    git(&quickstart, &["init", "--quiet", "--initial-branch", "main"]);
-    commit(&quickstart);
+    let quickstart = Quickstart::in_git(".tokenwarden/\n");
     let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     quickstart
-}
-
-fn git(quickstart: &Quickstart, arguments: &[&str]) {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(quickstart.folder.path());
-    command.args(["-c", "user.name=test", "-c", "user.email=test@example.com"]).args(arguments);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn commit(quickstart: &Quickstart) {
-    git(quickstart, &["add", "--all"]);
-    git(quickstart, &["commit", "--quiet", "--message", "policy"]);
 }
 
 /// Lets passwords work again, past the policy.
@@ -174,11 +158,11 @@ fn a_baseline_that_cannot_be_read_does_not_stop_the_change_that_mends_it() {
         let there = quickstart.path(&at);
         if there.is_dir() { fs::remove_dir_all(&there) } else { fs::remove_file(&there) }.unwrap();
         symlink(to, &there).unwrap();
-        commit(&quickstart);
+        quickstart.commit("policy");
         let checkout = beside(&quickstart, "main");
-        git(&quickstart, &["worktree", "add", "--quiet", checkout.to_str().unwrap(), "HEAD"]);
+        quickstart.git(&["worktree", "add", "--quiet", checkout.to_str().unwrap(), "HEAD"]);
         fs::remove_file(&there).unwrap();
-        git(&quickstart, &["checkout", "--quiet", "HEAD~1", "--", "."]);
+        quickstart.git(&["checkout", "--quiet", "HEAD~1", "--", "."]);
 
         let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
         assert_untold(&run, "HEAD", &["HEAD:tokenwarden.yaml"]);
@@ -196,7 +180,7 @@ fn a_baseline_that_cannot_be_read_does_not_stop_the_change_that_mends_it() {
     let quickstart = applied();
     change_by_hand(&quickstart);
     symlink("/etc", quickstart.path("team")).unwrap();
-    commit(&quickstart);
+    quickstart.commit("policy");
     fs::remove_file(quickstart.path("team")).unwrap();
     fs::create_dir(quickstart.path("team")).unwrap();
     for name in ["tokenwarden.yaml", "policy", "directory.yaml", "tokens.yaml", ".tokenwarden"] {
@@ -213,10 +197,10 @@ fn a_baseline_without_the_file_or_with_a_link_in_its_place_is_told() {
     let quickstart = applied();
     fs::remove_file(quickstart.path("policy/platform.yaml")).unwrap();
     symlink("/etc/passwd", quickstart.path("policy/platform.yaml")).unwrap();
-    commit(&quickstart);
-    git(&quickstart, &["rm", "--quiet", "--cached", "tokenwarden.yaml"]);
-    git(&quickstart, &["commit", "--quiet", "--message", "without the config file"]);
-    git(&quickstart, &["checkout", "--quiet", "HEAD~2", "--", "policy/platform.yaml"]);
+    quickstart.commit("policy");
+    quickstart.git(&["rm", "--quiet", "--cached", "tokenwarden.yaml"]);
+    quickstart.git(&["commit", "--quiet", "--message", "without the config file"]);
+    quickstart.git(&["checkout", "--quiet", "HEAD~2", "--", "policy/platform.yaml"]);
 
     change_by_hand(&quickstart);
     let link = quickstart.run(&["plan", "--baseline", "HEAD~1", "--now", NOW, "--format", "json"]);
@@ -238,7 +222,7 @@ fn the_variables_that_git_sets_for_a_hook_do_not_hide_the_baseline() {
     let expected = ["drift settings/password_authentication"];
     // A linked worktree in the state of HEAD, on the store of the quickstart.
     let worktree = beside(&quickstart, "worktree");
-    git(&quickstart, &["worktree", "add", "--quiet", "--detach", worktree.to_str().unwrap()]);
+    quickstart.git(&["worktree", "add", "--quiet", "--detach", worktree.to_str().unwrap()]);
     symlink(quickstart.path(".tokenwarden"), worktree.join(".tokenwarden")).unwrap();
     let of_hook = [
         ("GIT_DIR", quickstart.path(".git/worktrees/worktree").display().to_string()),
@@ -296,7 +280,7 @@ fn nothing_that_the_configuration_of_the_repository_names_is_run() {
         "core.sshCommand",
     ];
     for name in names {
-        git(&quickstart, &["config", name, trap]);
+        quickstart.git(&["config", name, trap]);
     }
     fs::write(quickstart.path(".git/info/attributes"), "* diff=x filter=x\n").unwrap();
     let mut command = quickstart.command(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
@@ -314,7 +298,7 @@ fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
     fs::rename(quickstart.path("policy/base.yaml"), quickstart.path("common/deep/base.yaml")).unwrap();
     link("../common/./deep/../now/base.yaml", "policy/base.yaml");
     link("deep", "common/now");
-    commit(&quickstart);
+    quickstart.commit("policy");
     quickstart.edit("common/deep/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
     let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
     assert_eq!(origins(&run), ["policy settings/permissions.create"], "{}", run.stderr);
@@ -327,7 +311,7 @@ fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
         }
     }
     link("tokenwarden.yaml", "team/same.yaml");
-    commit(&quickstart);
+    quickstart.commit("policy");
     quickstart.edit(
         "team/common/deep/base.yaml",
         "  create: [developers]",
@@ -349,15 +333,20 @@ fn a_layer_behind_a_link_in_the_repository_is_read_from_the_revision() {
 fn a_layer_in_a_submodule_is_told_with_the_submodule_and_its_revision() {
     let quickstart = applied();
     let module = Quickstart::new();
-    git(&module, &["init", "--quiet", "--initial-branch", "main"]);
-    commit(&module);
+    module.git(&["init", "--quiet", "--initial-branch", "main"]);
+    module.commit("policy");
     let head = Command::new("git").arg("-C").arg(module.folder.path()).args(["rev-parse", "HEAD"]).output();
     let head = String::from_utf8(head.unwrap().stdout).unwrap().trim().to_owned();
     let address = module.folder.path().to_str().unwrap();
-    git(
-        &quickstart,
-        &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", address, "rules/shared"],
-    );
+    quickstart.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        address,
+        "rules/shared",
+    ]);
     change_by_hand(&quickstart);
     let settings = fs::read_to_string(quickstart.path("tokenwarden.yaml")).unwrap();
     for direct in [true, false] {
@@ -366,7 +355,7 @@ fn a_layer_in_a_submodule_is_told_with_the_submodule_and_its_revision() {
             symlink("../rules/shared/policy/base.yaml", quickstart.path(layer)).unwrap();
         }
         fs::write(quickstart.path("tokenwarden.yaml"), settings.replace("policy/base.yaml", layer)).unwrap();
-        commit(&quickstart);
+        quickstart.commit("policy");
         let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
         assert_untold(&run, "HEAD", &["submodule `rules/shared`", &head, layer, "HEAD:tokenwarden.yaml:"]);
     }
@@ -385,8 +374,8 @@ fn an_invalid_baseline_does_not_stop_the_change_that_mends_it() {
         let quickstart = applied();
         change_by_hand(&quickstart);
         break_it(&quickstart);
-        commit(&quickstart);
-        git(&quickstart, &["checkout", "--quiet", "HEAD~1", "--", "."]);
+        quickstart.commit("policy");
+        quickstart.git(&["checkout", "--quiet", "HEAD~1", "--", "."]);
 
         let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);
         assert_eq!(run.code, Some(0), "{place}: {}", run.stderr);
@@ -397,7 +386,7 @@ fn an_invalid_baseline_does_not_stop_the_change_that_mends_it() {
         assert_eq!(drift.code, Some(2), "what may be drift counts: {}", drift.stderr);
 
         let checkout = beside(&quickstart, "main");
-        git(&quickstart, &["worktree", "add", "--quiet", checkout.to_str().unwrap(), "HEAD"]);
+        quickstart.git(&["worktree", "add", "--quiet", checkout.to_str().unwrap(), "HEAD"]);
         let arguments = ["plan", "--baseline-dir", ".tokenwarden/main", "--now", NOW, "--format", "json"];
         let run = quickstart.run(&arguments);
         assert_eq!(run.code, Some(0), "{place}: {}", run.stderr);
@@ -411,11 +400,11 @@ fn an_invalid_baseline_does_not_stop_the_change_that_mends_it() {
 fn a_clone_that_does_not_have_the_baseline_says_what_to_do() {
     let quickstart = applied();
     quickstart.edit("policy/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
-    commit(&quickstart);
+    quickstart.commit("policy");
     let clone = |name: &str, arguments: &[&str]| {
         let folder = beside(&quickstart, name);
         let address = format!("file://{}", quickstart.folder.path().display());
-        git(&quickstart, &[&["clone", "--quiet"], arguments, &[&address, folder.to_str().unwrap()]].concat());
+        quickstart.git(&[&["clone", "--quiet"], arguments, &[&address, folder.to_str().unwrap()]].concat());
         folder
     };
     let plan = |folder: &Path, revision: &str| {
@@ -431,7 +420,7 @@ fn a_clone_that_does_not_have_the_baseline_says_what_to_do() {
         shallow.stderr
     );
 
-    git(&quickstart, &["config", "uploadpack.allowFilter", "true"]);
+    quickstart.git(&["config", "uploadpack.allowFilter", "true"]);
     let partial = plan(&clone("partial", &["--filter", "blob:none"]), "HEAD~1");
     assert_eq!(partial.code, Some(0), "{}", partial.stderr);
     assert!(partial.stderr.contains("warning: the baseline `HEAD~1` is invalid"), "{}", partial.stderr);
@@ -465,8 +454,8 @@ fn a_clone_that_does_not_have_the_baseline_says_what_to_do() {
 fn a_repository_with_the_longer_hashes_has_baselines_too() {
     let quickstart = Quickstart::new();
     fs::write(quickstart.path(".gitignore"), ".tokenwarden/\n").unwrap();
-    git(&quickstart, &["init", "--quiet", "--object-format", "sha256"]);
-    commit(&quickstart);
+    quickstart.git(&["init", "--quiet", "--object-format", "sha256"]);
+    quickstart.commit("policy");
     assert_eq!(quickstart.run(&["apply", "--auto-approve", "--now", NOW]).code, Some(0));
     quickstart.edit("policy/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
     let run = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]);

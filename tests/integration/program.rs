@@ -55,6 +55,30 @@ impl Quickstart {
         Run::of(&mut self.command(arguments))
     }
 
+    /// One in a Git repository, whose first commit, on `main`, has all but what is `ignored` (lines of `.gitignore`).
+    pub(crate) fn in_git(ignored: &str) -> Self {
+        let quickstart = Self::new();
+        fs::write(quickstart.path(".gitignore"), ignored).unwrap();
+        quickstart.git(&["init", "--quiet", "--initial-branch", "main"]);
+        quickstart.commit("the policy");
+        quickstart
+    }
+
+    /// Runs Git in this folder.
+    pub(crate) fn git(&self, arguments: &[&str]) {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.folder.path()).stdout(Stdio::null());
+        command.args(["-c", "user.name=test", "-c", "user.email=test@example.com"]).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Commits everything in this folder.
+    pub(crate) fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+    }
+
     /// Puts `text` in the place of `old` in the file `name`.
     pub(crate) fn edit(&self, name: &str, old: &str, text: &str) {
         let path = self.path(name);

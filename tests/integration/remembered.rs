@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokenwarden::{
-    model::{LastChange, LastUse, Owner, Restriction, Scope, TokenScope, TokenSecret, UserName},
+    model::{LastChange, LastUse, Restriction, Scope, TokenScope, TokenSecret, UserName},
     serve::{
         directory, random_bytes,
-        store::{Children, KnownOwner, Narrowing, NewToken, OwnedToken, Right, Store, StoreUrl, Use},
+        store::{Children, KnownOwner, Narrowing, OwnedToken, Right, Store, StoreUrl, Use},
     },
 };
 
-const NOW: &str = "2026-06-01T12:00:00Z";
+use crate::support::{NOW, new_token};
+
 const DIRECTORY: &str = "users: [{name: mary}, {name: sam}]\ngroups: {developers: [mary]}\n";
 
 /// One store as two processes have it open.
@@ -35,18 +36,7 @@ impl Two {
 
     async fn new_token(&self) -> (i64, TokenSecret) {
         let secret = TokenSecret::from_random(random_bytes().unwrap());
-        let new = NewToken {
-            owner: Owner::User("mary".into()),
-            description: "made".to_owned(),
-            scope: TokenScope::Set(Scope::ReadWrite),
-            created: NOW.parse().unwrap(),
-            created_by: None,
-            parent: None,
-            last_used: None,
-            expires: None,
-            secret_hash: secret.hash(),
-            permissions: None,
-        };
+        let new = new_token("mary", &secret);
         (self.other.create_token(&Right::Host, &new, None).await.unwrap().unwrap(), secret)
     }
 

@@ -1,9 +1,6 @@
 //! A plan published into a pull request, and a week in the life of a policy repository.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-};
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -132,10 +129,7 @@ async fn a_plan_that_apply_would_refuse_fails_the_report_and_the_build() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_verdict_on_the_policy_leads_the_comment_and_the_report_and_a_missed_requirement_fails_them() {
     let server = PullRequests::start().await;
-    let quickstart = Quickstart::new();
-    fs::write(quickstart.path(".gitignore"), ".tokenwarden/\nplan.json\n").unwrap();
-    git(&quickstart, &["init", "--quiet", "--initial-branch", "main"]);
-    commit(&quickstart, "the policy");
+    let quickstart = Quickstart::in_git(".tokenwarden/\nplan.json\n");
     quickstart.edit("policy/platform.yaml", "use: [developers, ci-bots, token-admins]", "use: everyone");
     let plan = ["plan", "--baseline", "main", "--out", "plan.json", "--now", NOW];
     for (require, code, result, said) in [
@@ -204,19 +198,6 @@ async fn without_a_credential_or_an_answer_nothing_is_called_published() {
     assert_eq!(server.comments(), Vec::<Value>::new());
 }
 
-fn git(quickstart: &Quickstart, arguments: &[&str]) {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(quickstart.folder.path()).stdout(Stdio::null());
-    command.args(["-c", "user.name=test", "-c", "user.email=test@example.com"]).args(arguments);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn commit(quickstart: &Quickstart, message: &str) {
-    git(quickstart, &["add", "--all"]);
-    git(quickstart, &["commit", "--quiet", "--message", message]);
-}
-
 fn addresses(run: &Run, origin: &str) -> Vec<String> {
     let plan: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
     let changes = plan["resource_changes"].as_array().unwrap().iter();
@@ -227,10 +208,7 @@ fn addresses(run: &Run, origin: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_week_of_a_policy_repository_goes_as_its_users_expect() {
     let server = PullRequests::start().await;
-    let quickstart = Quickstart::new();
-    fs::write(quickstart.path(".gitignore"), ".tokenwarden/\nplan.json\n*.prom\n").unwrap();
-    git(&quickstart, &["init", "--quiet", "--initial-branch", "main"]);
-    commit(&quickstart, "the policy");
+    let quickstart = Quickstart::in_git(".tokenwarden/\nplan.json\n*.prom\n");
 
     // Monday: the first apply.
     let monday = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
@@ -238,16 +216,16 @@ async fn a_week_of_a_policy_repository_goes_as_its_users_expect() {
 
     // Tuesday: a pull request, reviewed, and pushed to once more.
     let tuesday = "2026-11-24T09:00:00Z";
-    git(&quickstart, &["checkout", "--quiet", "-b", "edit"]);
+    quickstart.git(&["checkout", "--quiet", "-b", "edit"]);
     quickstart.edit("policy/base.yaml", "  create: [developers, ci-bots]", "  create: [developers]");
-    commit(&quickstart, "bots create no tokens");
+    quickstart.commit("bots create no tokens");
     let plan = ["plan", "--baseline", "main", "--out", "plan.json", "--format", "json", "--now", tuesday];
     let planned = quickstart.run(&plan);
     assert_eq!(planned.code, Some(0), "{}", planned.stderr);
     assert_eq!(addresses(&planned, "policy"), ["quickstart/settings/permissions.create"]);
     assert_eq!(publish(&quickstart, &server).await.code, Some(0));
     quickstart.edit("policy/base.yaml", "  create_read_write: [ci-bots]", "  create_read_write: nobody");
-    commit(&quickstart, "nor may they write");
+    quickstart.commit("nor may they write");
     let planned = quickstart.run(&plan);
     assert_eq!(planned.code, Some(0), "{}", planned.stderr);
     assert_eq!(publish(&quickstart, &server).await.code, Some(0));
@@ -259,8 +237,8 @@ async fn a_week_of_a_policy_repository_goes_as_its_users_expect() {
 
     // Wednesday: merged, and the reviewed plan is applied.
     let wednesday = "2026-11-25T09:00:00Z";
-    git(&quickstart, &["checkout", "--quiet", "main"]);
-    git(&quickstart, &["merge", "--quiet", "--no-ff", "--message", "merge", "edit"]);
+    quickstart.git(&["checkout", "--quiet", "main"]);
+    quickstart.git(&["merge", "--quiet", "--no-ff", "--message", "merge", "edit"]);
     let merged = quickstart.run(&["apply", "plan.json", "--now", wednesday]);
     assert_eq!(merged.code, Some(0), "{}{}", merged.stdout, merged.stderr);
     assert!(merged.stdout.contains("2 settings changed"), "{}", merged.stdout);

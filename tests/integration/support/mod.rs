@@ -13,13 +13,13 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
-    model::{GroupName, TokenSecret},
+    model::{GroupName, Owner, Scope, TokenScope, TokenSecret},
     serve::{
         self, Clock, Options, Running, Waits,
         directory::{self, DirectoryError},
         front::{Front, mirror::Source},
         random_bytes, seed,
-        store::{Store, StoreUrl},
+        store::{NewToken, Store, StoreUrl},
     },
 };
 
@@ -305,4 +305,20 @@ pub(crate) fn lay_over(whole: &mut Value, part: Value) {
 pub(crate) fn days_ago(days: i64) -> i64 {
     let now: Timestamp = NOW.parse().unwrap();
     now.as_millisecond() - days * 24 * 3_600_000
+}
+
+/// A token of the user `owner` that may write, made at [`NOW`], with this secret.
+pub(crate) fn new_token(owner: &str, secret: &TokenSecret) -> NewToken {
+    NewToken {
+        owner: Owner::User(owner.into()),
+        description: "made".to_owned(),
+        scope: TokenScope::Set(Scope::ReadWrite),
+        created: NOW.parse().unwrap(),
+        created_by: None,
+        parent: None,
+        last_used: None,
+        expires: None,
+        secret_hash: secret.hash(),
+        permissions: None,
+    }
 }
