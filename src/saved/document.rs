@@ -281,6 +281,11 @@ pub struct FindingEntry {
     /// The token.
     #[schemars(with = "Value")]
     pub token: TokenEntry,
+    /// When it ends, UTC, RFC 3339, where that is not the first of its expiry and its mark: a mark of a promise that was
+    /// taken back does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Timestamp>,
     /// What is wrong.
     pub findings: Vec<ReasonEntry>,
 }

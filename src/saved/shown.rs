@@ -200,8 +200,7 @@ fn held_back_of(entry: &HeldBackEntry) -> HeldBack {
 
 fn pending_of(entry: &FindingEntry) -> Result<Pending, BadPlan> {
     let token = meaning(token(&entry.token), &entry.address)?;
-    let ends = [token.expires, token.mark.map(|mark| mark.until)].into_iter().flatten().min();
-    let until = meaning(ends, &entry.address)?;
+    let until = meaning(entry.until.or(token.ends()), &entry.address)?;
     Ok(Pending { token, until, reasons: entry.findings.iter().map(reason).collect() })
 }
 

@@ -9,10 +9,10 @@ use tokenwarden::{
         Owner, PasswordAuthentication, Period, Scope, Token, TokenId, TokenScope, UserName,
         rails::{Lockout, RailClass, Rails},
     },
-    plan::{Allowed, History, Plan, Remark, Spent, Terms},
+    plan::{Allowed, History, Plan, PlanView, Remark, Spent, Terms},
     policy::Policy,
     report::{Paint, text},
-    saved::document::PlanDocument,
+    saved::{self, SavedPlan, document::PlanDocument},
 };
 
 use crate::{
@@ -63,7 +63,7 @@ fn days_later(days: i32) -> Timestamp {
     now.checked_add(Span::new().days(days)).unwrap().timestamp()
 }
 
-fn shown(plan: &Plan) -> String {
+fn shown(plan: &PlanView) -> String {
     let mut shown = String::new();
     text::plan(plan, Paint { colour: false }, &mut shown).unwrap();
     shown
@@ -481,6 +481,28 @@ fn the_json_of_a_plan_tells_the_mark_before_and_after() {
     assert_eq!(change["before"]["marked_to_end"], serde_json::Value::Null);
     assert_eq!(change["after"]["marked_to_end"], "2026-12-08T00:00:00Z");
     assert!(json["remarks"][0]["message"].as_str().unwrap().contains("no journal is kept"));
+}
+
+#[test]
+fn a_saved_plan_tells_when_a_token_ends_whose_mark_is_from_before_its_waiver_ended() {
+    let policy = policy(
+        "version: 1
+tokens:
+  rules: [{name: old, when: \"now - token.created > duration('4800h')\", message: too old}]
+  enforcement: {old: revoke}
+waivers: [{owner: mary, rules: [old], reason: r, until: 2026-11-22}]
+",
+    );
+    let marked = marker().marked("nightly build", &token(), time("2026-11-24T00:00:00Z")).unwrap().unwrap();
+    let expires = Some(time("2026-11-25T08:00:00Z"));
+    let plan = target(Token { description: marked, expires, ..token() }).plan(&policy, time(NOW));
+    let mut document = PlanDocument::new();
+    document.add_plan(&plan);
+    (document.made_at, document.valid_until) = (Some(time(NOW)), Some(days_later(1)));
+    let saved = SavedPlan::read(saved::write(&document).unwrap().as_bytes()).unwrap();
+    let read = &saved.shown().unwrap().plans[0];
+    assert!(shown(&plan).contains("pending until 2026-11-25 08:00 UTC  "), "{}", shown(&plan));
+    assert_eq!(shown(read), shown(&plan));
 }
 
 /// Plans and applies on the record, as `tokenwarden apply` does, and answers what the record tells the next run.

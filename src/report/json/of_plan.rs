@@ -197,6 +197,7 @@ fn pending_entry(target: &str, pending: &Pending) -> FindingEntry {
     FindingEntry {
         address: Object::Token(&pending.token).address_on(target),
         token: token(&pending.token),
+        until: Some(pending.until).filter(|until| pending.token.ends() != Some(*until)),
         findings: pending.reasons.iter().map(reason_entry).collect(),
     }
 }
@@ -205,6 +206,7 @@ fn reported_entry(target: &str, found: &TokenFindings) -> FindingEntry {
     FindingEntry {
         address: Object::Token(&found.token).address_on(target),
         token: token(&found.token),
+        until: None,
         findings: found.findings.iter().map(finding_entry).collect(),
     }
 }
