@@ -1,5 +1,7 @@
 //! Password verification. An unknown user takes as long as a known one, and only a limited number are
-//! checked at a time. Passwords are not kept.
+//! checked at a time. Passwords are not kept; of those that were right, a digest is for a few minutes.
+
+mod recent;
 
 use std::{
     net::IpAddr,
@@ -13,6 +15,8 @@ use argon2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+
+use recent::Recent;
 
 use super::{
     random::{NoRandomness, random_bytes},
@@ -60,6 +64,7 @@ pub(super) struct Passwords {
     hashers: Arc<Mutex<Vec<Hasher>>>,
     /// A hash that no password is known to come to, for users that nobody knows.
     nobodys: String,
+    recent: Arc<Recent>,
     failures: Throttle,
 }
 
@@ -73,12 +78,13 @@ impl Passwords {
             at_a_time: Arc::new(Semaphore::new(cores.min(AT_A_TIME))),
             hashers: Arc::default(),
             nobodys,
+            recent: Arc::new(Recent::new()?),
             failures: Throttle::new(failures_per_minute, Instant::now()),
         })
     }
 
     /// Whether `password` of `user` is the one that hashes to `hash`; it never is when there is no hash, or one of
-    /// other costs than ours. All of that takes as long.
+    /// other costs than ours. All of that takes as long, but for one that was right a moment ago.
     pub(super) async fn check(
         &self,
         user: &UserName,
@@ -89,12 +95,18 @@ impl Passwords {
         let hash = hash.filter(|hash| is_password_hash(hash));
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
-        let _waiting = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
+        let remembered = known && self.recent.has(&hash, &password, Instant::now());
+        let waits = || self.waiting.try_acquire().map_err(|_| PasswordError::Busy);
+        let _waiting = if remembered { None } else { Some(waits()?) };
         let Some(turn) = self.failures.turn(user, known, client, Instant::now()).await else {
             return Ok(Attempt::Throttled);
         };
+        if remembered {
+            turn.right(Instant::now());
+            return Ok(Attempt::Right);
+        }
         let core = Arc::clone(&self.at_a_time).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
-        let hashers = Arc::clone(&self.hashers);
+        let (hashers, recent) = (Arc::clone(&self.hashers), Arc::clone(&self.recent));
         // Who goes away meanwhile stops neither the work nor the counting.
         let checking = tokio::task::spawn_blocking(move || {
             let _core = core;
@@ -103,6 +115,7 @@ impl Passwords {
             let right = hasher.matches(password.expose_secret(), &hash);
             free().push(hasher);
             if right && known {
+                recent.add(hash, &password, Instant::now());
                 turn.right(Instant::now());
                 return Attempt::Right;
             }
@@ -280,6 +293,41 @@ mod tests {
         assert_eq!(attempt, Attempt::Wrong);
         let memory = passwords.hashers.lock().unwrap().iter().map(|hasher| hasher.0.len()).max();
         assert_eq!(memory, Some(Params::DEFAULT.block_count()));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_right_a_moment_ago_is_not_hashed_again_and_no_other_is_taken_for_it() {
+        let passwords = Passwords::new(9).unwrap();
+        let hash = Hasher::default().hash("right").unwrap();
+        let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
+        let attempt = |password: &str| passwords.check(&user, password.into(), Some(hash.clone()), client);
+        let has_hashed = || !std::mem::take(&mut *passwords.hashers.lock().unwrap()).is_empty();
+        assert_eq!((attempt("right").await.unwrap(), has_hashed()), (Attempt::Right, true));
+        assert_eq!((attempt("right").await.unwrap(), has_hashed()), (Attempt::Right, false));
+        assert_eq!((attempt("wrong").await.unwrap(), has_hashed()), (Attempt::Wrong, true));
+        let changed = Hasher::default().hash("new").unwrap();
+        let attempt = passwords.check(&user, "right".into(), Some(changed), client).await.unwrap();
+        assert_eq!((attempt, has_hashed()), (Attempt::Wrong, true));
+        let without = passwords.check(&user, "right".into(), None, client).await.unwrap();
+        assert_eq!((without, has_hashed()), (Attempt::Wrong, true));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_was_right_a_moment_ago_does_not_wait_behind_guesses_and_is_throttled_with_them() {
+        let passwords = Passwords::new(2).unwrap();
+        let hash = Hasher::default().hash("right").unwrap();
+        let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
+        let attempt = || passwords.check(&user, "right".into(), Some(hash.clone()), client);
+        assert_eq!(attempt().await.unwrap(), Attempt::Right);
+        let guesses = passwords.waiting.try_acquire_many(128).unwrap();
+        assert_eq!(attempt().await.unwrap(), Attempt::Right);
+        drop(guesses);
+        for _ in 0..40 {
+            let _counted = passwords.check(&UserName::new("john"), "wrong".into(), None, client).await.unwrap();
+        }
+        let elsewhere = UserName::new("rose");
+        let throttled = passwords.check(&elsewhere, "right".into(), Some(hash.clone()), client).await.unwrap();
+        assert_eq!(throttled, Attempt::Throttled);
     }
 
     #[tokio::test]
