@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_that_was_right_a_moment_ago_does_not_wait_behind_guesses_and_is_throttled_with_them() {
+    async fn a_password_that_was_right_a_moment_ago_waits_behind_no_guesses_and_is_throttled_with_them() {
         let passwords = Passwords::new(2).unwrap();
         let hash = Hasher::default().hash("right").unwrap();
         let (user, client) = (UserName::new("mary"), IpAddr::from([192, 0, 2, 7]));
@@ -323,10 +323,12 @@ mod tests {
         assert_eq!(attempt().await.unwrap(), Attempt::Right);
         drop(guesses);
         for _ in 0..40 {
-            let _counted = passwords.check(&UserName::new("john"), "wrong".into(), None, client).await.unwrap();
+            let _counted =
+                passwords.check(&UserName::new("john"), "wrong".into(), None, client).await.unwrap();
         }
         let elsewhere = UserName::new("rose");
-        let throttled = passwords.check(&elsewhere, "right".into(), Some(hash.clone()), client).await.unwrap();
+        let throttled =
+            passwords.check(&elsewhere, "right".into(), Some(hash.clone()), client).await.unwrap();
         assert_eq!(throttled, Attempt::Throttled);
     }
 

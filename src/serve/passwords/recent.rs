@@ -60,7 +60,8 @@ impl Recent {
     }
 
     fn digest(&self, hash: &str, password: &SecretString) -> CtOutput<Keyed> {
-        let digest = self.key.clone().chain_update(hash).chain_update([0]).chain_update(password.expose_secret());
+        let digest =
+            self.key.clone().chain_update(hash).chain_update([0]).chain_update(password.expose_secret());
         digest.finalize()
     }
 
