@@ -4,35 +4,72 @@
 use std::{
     fs::File,
     io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::run::redact::redact;
 
-/// So many lines wait at most.
-const WAITING: usize = 1024;
+/// So many bytes wait at most.
+const WAITING: usize = 256 * 1024;
+/// From so many on they are written at once.
+const MANY: usize = WAITING / 8;
+/// How long a line waits for others: writing each by itself would wake a thread for it.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// How long the end of the program waits for lines that wait.
-const FLUSH_WITHIN: Duration = Duration::from_secs(1);
-
-enum Message {
-    Line(Vec<u8>),
-    /// Everything before it is to be written by now.
-    Flush(SyncSender<()>),
-}
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where lines go.
 #[derive(Clone)]
-pub(super) struct LogQueue {
-    queue: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+pub(super) struct LogQueue(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something waits, or has to be written at once.
+    arrived: Condvar,
+    /// Something was written.
+    written: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whole lines.
+    waiting: Vec<u8>,
+    lost: u64,
+    is_writing: bool,
+    /// Somebody waits for all lines to be written.
+    is_urgent: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines. Returns them with the number of those that were lost.
+    fn next(&self) -> (Vec<u8>, u64) {
+        let is_empty = |state: &mut State| state.waiting.is_empty();
+        let state = self.arrived.wait_while(self.state(), is_empty).unwrap_or_else(PoisonError::into_inner);
+        let are_few = |state: &mut State| !state.is_urgent && state.waiting.len() < MANY;
+        let waited = self.arrived.wait_timeout_while(state, TOGETHER, are_few);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_writing = true;
+        let next = Vec::with_capacity(MANY);
+        (mem::replace(&mut state.waiting, next), mem::take(&mut state.lost))
+    }
+
+    /// What [`Self::next`] returned was written, but for as many lines as were `lost`.
+    fn done(&self, lost: u64) {
+        let mut state = self.state();
+        state.lost += lost;
+        state.is_writing = false;
+        self.written.notify_all();
+    }
 }
 
 impl LogQueue {
@@ -41,58 +78,62 @@ impl LogQueue {
     /// # Errors
     ///
     /// When there is no thread to be had.
-    pub(super) fn start(file: File, notice: fn(u64) -> String) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&lost);
-        thread::Builder::new().name("log".to_owned()).spawn(move || write(file, &lines, &counted, notice))?;
-        Ok(Self { queue, lost })
+    pub(super) fn start(mut file: File, notice: fn(u64) -> String) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let queue = Self(Arc::clone(&shared));
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            loop {
+                let (lines, lost) = shared.next();
+                shared.done(write(&mut file, &lines, lost, notice));
+            }
+        })?;
+        Ok(queue)
     }
 
     /// Waits until everything is written that was logged before, but not for ever.
     pub(super) fn flush(&self) {
-        let (done, written) = sync_channel(1);
-        let began = Instant::now();
-        let mut flush = Message::Flush(done);
-        while let Err(TrySendError::Full(back)) = self.queue.try_send(flush) {
-            if began.elapsed() > FLUSH_WITHIN {
-                return;
-            }
-            flush = back;
-            thread::sleep(Duration::from_millis(10));
-        }
-        // An error means that it takes too long: what waits is lost.
-        let _ = written.recv_timeout(FLUSH_WITHIN);
+        let mut state = self.0.state();
+        state.is_urgent = true;
+        self.0.arrived.notify_one();
+        let is_left = |state: &mut State| state.is_writing || !state.waiting.is_empty();
+        // What takes too long is lost.
+        let _ = self.0.written.wait_timeout_while(state, FLUSH_WITHIN, is_left);
     }
 }
 
-fn write(mut file: impl Write, lines: &Receiver<Message>, lost: &AtomicU64, notice: fn(u64) -> String) {
-    for message in lines {
-        match message {
-            Message::Line(line) => {
-                let missing = lost.load(Ordering::Relaxed);
-                // A line that was written in part ends before the notice.
-                let told = missing == 0 || writeln!(file, "\n{}", notice(missing)).is_ok();
-                if told {
-                    lost.fetch_sub(missing, Ordering::Relaxed);
-                }
-                if !told || file.write_all(&line).is_err() {
-                    lost.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            Message::Flush(done) => {
-                let _ = done.try_send(());
-            }
+/// Writes `lines`, after a notice of those that were `lost`. Returns how many are lost now.
+fn write(file: &mut impl Write, lines: &[u8], lost: u64, notice: fn(u64) -> String) -> u64 {
+    let count = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+    let text = redact(&String::from_utf8_lossy(lines)).into_owned();
+    // A line that was written in part ends before the notice.
+    if lost > 0 && writeln!(file, "\n{}", notice(lost)).is_err() {
+        return lost + count(text.as_bytes());
+    }
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => break,
+            Ok(taken) => rest = rest.get(taken..).unwrap_or_default(),
         }
     }
+    count(rest)
 }
 
 impl Write for LogQueue {
     /// Takes one whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let line_without = redact(&String::from_utf8_lossy(line)).into_owned();
-        if self.queue.try_send(Message::Line(line_without.into())).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.0.state();
+        if state.waiting.len() + line.len() > WAITING {
+            state.lost += 1;
+            return Ok(line.len());
+        }
+        let before = state.waiting.len();
+        state.waiting.extend_from_slice(line);
+        let is_many = |len| len >= MANY;
+        if before == 0 || (is_many(state.waiting.len()) && !is_many(before)) {
+            drop(state);
+            self.0.arrived.notify_one();
         }
         Ok(line.len())
     }
@@ -138,15 +179,41 @@ mod tests {
 
     #[test]
     fn lines_that_a_full_disk_loses_are_counted_and_told_once_there_is_room() {
-        let (queue, lines) = sync_channel(10);
+        let written = RefCell::default();
+        let mut disk = Disk { failing: 2, written: &written };
+        let mut lost = 3;
         for line in ["one\n", "two\n", "three\n", "four\n"] {
-            queue.send(Message::Line(line.into())).unwrap();
+            lost = write(&mut disk, line.as_bytes(), lost, |lost| format!("{lost} lost"));
         }
-        drop(queue);
-        let (written, lost) = (RefCell::default(), AtomicU64::new(3));
-        write(Disk { failing: 2, written: &written }, &lines, &lost, |lost| format!("{lost} lost"));
         let text = String::from_utf8(written.into_inner()).unwrap();
         assert_eq!(text, "\n5 lost\nthree\nfour\n", "three did not fit into the queue, two onto the disk");
-        assert_eq!(lost.into_inner(), 0);
+        assert_eq!(lost, 0);
+    }
+
+    #[test]
+    fn a_line_that_a_disk_takes_in_part_is_one_of_those_that_are_lost() {
+        struct Small(usize);
+        impl Write for Small {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let taken = bytes.len().min(self.0);
+                self.0 -= taken;
+                Ok(taken)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        assert_eq!(write(&mut Small(6), b"one\ntwo\nthree\n", 0, |_| String::new()), 2);
+    }
+
+    #[test]
+    fn lines_that_nobody_writes_take_no_more_than_their_room_and_the_others_are_counted() {
+        let mut queue = LogQueue(Arc::default());
+        let line = [b'x'; 1 << 16];
+        for _ in 0..20 {
+            queue.write_all(&line).unwrap();
+        }
+        let (lines, lost) = queue.0.next();
+        assert_eq!((lines.len(), lost), (WAITING, 16));
     }
 }

@@ -1,8 +1,10 @@
 //! Bodies that are passed on as they come, in both directions, with a limit on silence and none on length.
 //!
-//! Nothing is read ahead: each side is asked for more only when the other has taken what there was.
+//! Nothing is read ahead but what came along with the head of an answer: each side is asked for more only when the
+//! other has taken what there was.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -10,6 +12,7 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
+use futures_util::FutureExt;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
     task::JoinHandle,
@@ -38,6 +41,8 @@ struct State {
 }
 
 struct Answer {
+    /// What came along with its head.
+    first: Option<Result<Frame<Bytes>, axum::Error>>,
     body: Pin<Box<dyn HttpBody<Data = Bytes, Error = axum::Error> + Send>>,
     _held: Box<dyn Send>,
 }
@@ -111,9 +116,9 @@ impl Exchange {
     }
 
     /// The answer as the client is sent it; `held` is dropped when it has ended.
-    pub(super) fn down<B>(self: &Arc<Self>, body: B, held: impl Send + 'static) -> Body
+    pub(super) fn down<B>(self: &Arc<Self>, mut body: B, held: impl Send + 'static) -> Body
     where
-        B: HttpBody<Data = Bytes> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
     {
         if body.is_end_stream() {
@@ -121,7 +126,16 @@ impl Exchange {
             return Body::empty();
         }
         let size = body.size_hint();
-        let answer = Answer { body: Box::pin(Body::new(body)), _held: Box::new(held) };
+        let first = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never().flatten();
+        if let Some(Ok(frame)) = &first
+            && let Some(data) = frame.data_ref()
+            && body.is_end_stream()
+        {
+            self.end();
+            return Body::from(data.clone());
+        }
+        let first = first.map(|frame| frame.map_err(axum::Error::new));
+        let answer = Answer { first, body: Box::pin(Body::new(body)), _held: Box::new(held) };
         let mut state = self.state();
         state.since = Instant::now();
         state.answer = Some(answer);
@@ -263,7 +277,11 @@ impl HttpBody for Down {
                 let cut = state.was_cut.then_some(Err(BrokenOff::Silence));
                 return Poll::Ready(cut);
             };
-            match answer.body.as_mut().poll_frame(cx) {
+            let polled = match answer.first.take() {
+                Some(first) => Poll::Ready(Some(first)),
+                None => answer.body.as_mut().poll_frame(cx),
+            };
+            match polled {
                 Poll::Ready(Some(Ok(frame))) if !frame.is_data() => {}
                 polled => break polled,
             }

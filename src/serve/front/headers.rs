@@ -2,7 +2,7 @@
 //!
 //! Names are compared with `_` and `-` as the same letter, as servers behind proxies do.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -88,30 +88,44 @@ pub(super) fn to_client(headers: &mut HeaderMap, drops_cookies: bool) {
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let lines: Vec<String> = headers
+    let lines: Vec<Cow<'_, str>> = headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .map(|name| folded(name.trim()))
         // The framing of the body and where it goes are not for a client to take away.
-        .filter(|name| !["content-length", "host", "authorization", "cookie"].contains(&name.as_str()))
+        .filter(|name| !["content-length", "host", "authorization", "cookie"].contains(&&**name))
         .collect();
-    remove(headers, |name| HOP_BY_HOP.contains(&name) || lines.iter().any(|named| named == name));
+    let gone = named(headers, |name| HOP_BY_HOP.contains(&name) || lines.iter().any(|line| line == name));
+    drop(lines);
+    take_out(headers, gone);
 }
 
 /// Takes out the headers whose folded name is one of `which`.
 fn remove(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
-    let gone: Vec<HeaderName> =
-        headers.keys().filter(|name| which(&folded(name.as_str()))).cloned().collect();
+    let gone = named(headers, which);
+    take_out(headers, gone);
+}
+
+/// The names whose folded form is one of `which`.
+fn named(headers: &HeaderMap, which: impl Fn(&str) -> bool) -> Vec<HeaderName> {
+    headers.keys().filter(|name| which(&folded(name.as_str()))).cloned().collect()
+}
+
+fn take_out(headers: &mut HeaderMap, gone: Vec<HeaderName>) {
     for name in gone {
         headers.remove(name);
     }
 }
 
 /// `name` as it is compared.
-fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+fn folded(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase().replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 #[cfg(test)]
