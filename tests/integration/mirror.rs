@@ -6,13 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokenwarden::{
     access::{Held, TokenOwner},
-    model::{GroupName, Holders, LastChange, Owner, Restriction, Scope, Settings, TokenId, TokenScope},
+    model::{
+        GroupName, Holders, LastChange, LastUse, Owner, Restriction, Scope, Settings, TokenId, TokenScope,
+        audit::{AuditAction, AuditFilter},
+    },
     serve::{
         front::{
             judge::Confirms,
             mirror::{Asked, Mirror, Source, Unanswered, UnknownTokens},
         },
-        store::{PageRequest, Restricted, Right, Store, StoreUrl},
+        store::{PageRequest, Restricted, Right, Store, StoreUrl, Use},
     },
     targets::bitbucket::Options,
 };
@@ -195,6 +198,68 @@ async fn what_a_reading_could_not_see_stays_and_what_it_saw_to_be_gone_goes() {
     let extent = fixture.mirror.extent();
     assert_eq!((extent.tokens, extent.is_whole), (1, true));
     assert_eq!(fixture.ask(NIGHTLY, "revoked", 601).await.unwrap(), None);
+}
+
+const DAY: i64 = 24 * 60 * 60;
+
+impl Fixture {
+    /// Restricts a token, and notes a use of it, at the beginning.
+    async fn keep(&self, number: i64) {
+        let change = LastChange { by: "warden".to_owned(), at: at(0) };
+        let wanted = Restriction { not_after: Some(at(60)), max_scope: None };
+        self.store.restrict(&Right::Host, (number, None), wanted, &change, None).await.unwrap();
+        let used = Use { token: number, last_use: LastUse { at: at(0), from: None } };
+        self.store.record_upstream_uses(&[used]).await.unwrap();
+    }
+
+    /// The tokens of which a restriction is kept, and those of which a use is.
+    async fn kept(&self) -> (Vec<i64>, Vec<i64>) {
+        let page = PageRequest { start: 0, limit: 10 };
+        let restrictions = self.store.restrictions(page).await.unwrap();
+        let uses = self.store.upstream_uses(page).await.unwrap();
+        (restrictions.iter().map(|row| row.token).collect(), uses.iter().map(|used| used.token).collect())
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_token_that_is_gone_goes_a_month_later_and_never_by_a_reading_that_saw_less() {
+    let fixture = Fixture::filled().await;
+    let (nightly, deploy): (i64, i64) = (NIGHTLY.parse().unwrap(), 2);
+    fixture.keep(nightly).await;
+    fixture.keep(deploy).await;
+    let both = (vec![deploy, nightly], vec![deploy, nightly]);
+    fixture.stub.contents().refused = vec!["/rest/access-tokens/latest/users/mary_example.com"];
+    for day in [1, 40] {
+        fixture.refresh(day * DAY).await.unwrap();
+        assert_eq!(fixture.kept().await, both, "it was not seen, and nobody knows that it is gone");
+    }
+    fixture.stub.contents().refused.clear();
+    let tokens = fixture.stub.contents().tokens.remove(MARY).unwrap();
+    for day in [41, 70] {
+        fixture.refresh(day * DAY).await.unwrap();
+        assert_eq!(fixture.kept().await, both, "a user whom a directory loses may come back");
+    }
+    fixture.stub.contents().tokens.insert(MARY.to_owned(), tokens);
+    fixture.refresh(72 * DAY).await.unwrap();
+    fixture.stub.contents().tokens.remove(MARY);
+    for (day, kept) in [(73, &both), (100, &both), (104, &(vec![deploy], vec![deploy]))] {
+        fixture.refresh(day * DAY).await.unwrap();
+        assert_eq!(&fixture.kept().await, kept, "after {day} days");
+    }
+    let filter = AuditFilter { action: Some(AuditAction::RestrictionRemove), ..AuditFilter::default() };
+    let told = fixture.store.audit(&filter, PageRequest { start: 0, limit: 10 }).await.unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_restriction_that_came_while_a_reading_was_under_way_stays() {
+    let fixture = Fixture::filled().await;
+    fixture.keep(7).await;
+    fixture.store.upstream_gone(&[7], at(1), at(-1)).await.unwrap();
+    assert_eq!(fixture.store.upstream_gone(&[7], at(0), at(2)).await.unwrap(), 0, "as new as the reading");
+    assert_eq!(fixture.kept().await, (vec![7], vec![7]));
+    assert_eq!(fixture.store.upstream_gone(&[7], at(3), at(2)).await.unwrap(), 1);
+    assert_eq!(fixture.kept().await, (vec![], vec![]));
 }
 
 #[tokio::test]

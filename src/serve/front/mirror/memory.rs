@@ -130,6 +130,11 @@ impl Memory {
         })
     }
 
+    /// Whether the token with this number is held, however old that is.
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.tokens.contains_key(&number)
+    }
+
     /// Whose the token with this number is, however old that is.
     pub(super) fn owner(&self, number: u64) -> Option<&Owner> {
         let entry = self.tokens.get(&number)?;

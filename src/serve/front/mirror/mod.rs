@@ -4,6 +4,7 @@
 //! not know is asked for at once: whose credential it is, with the credential itself, and then that token, with ours.
 //! When the server behind is away, what was read last counts for a while, and then nobody can tell.
 
+mod gone;
 mod memory;
 mod questions;
 
@@ -104,6 +105,8 @@ pub struct Mirror {
     reading_people: tokio::sync::Mutex<()>,
     /// A token is there that a reading would show.
     wanted: Notify,
+    /// When the store was told last which tokens are gone, UTC.
+    told_gone: Mutex<Option<Timestamp>>,
     pub(in crate::serve) uses: LastUses,
 }
 
@@ -119,6 +122,7 @@ impl Mirror {
             questions: Questions::new(),
             reading_people: tokio::sync::Mutex::default(),
             wanted: Notify::new(),
+            told_gone: Mutex::default(),
             uses: LastUses::of_upstream(),
         }
     }
@@ -201,6 +205,29 @@ impl Mirror {
         self.person(settings, &name, now).await
     }
 
+    /// How many tokens `owner` has at `now` that have not ended, as the server behind tells at this moment.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    pub async fn count(&self, owner: &Owner, now: Timestamp) -> Result<u64, Unanswered> {
+        let (mut tokens, owners) = (Vec::new(), BTreeSet::from([owner.clone()]));
+        let mut each = |token: Token| tokens.push((number(&token.id), token.expires));
+        let coverage = self.answer(self.source.bitbucket.tokens_of(&owners, &mut each)).await?;
+        if coverage != Coverage::Complete {
+            return Err(Unanswered::Stale(None));
+        }
+        let mut count = 0;
+        for (number, expires) in tokens {
+            let not_after = match number {
+                Some(number) => self.restriction(number).await?.not_after,
+                None => None,
+            };
+            count += u64::from([expires, not_after].into_iter().flatten().all(|end| now < end));
+        }
+        Ok(count)
+    }
+
     /// Holds the token `id` no longer: it was revoked. Returns whether it was held.
     pub fn forget(&self, id: &TokenId) -> bool {
         number(id).is_some_and(|number| self.memory().forget(number))
@@ -261,7 +288,11 @@ impl Mirror {
                 "the mirror does not see everything of the server behind"
             );
         }
-        self.memory().end(began, coverage == Coverage::Complete);
+        let is_whole = coverage == Coverage::Complete;
+        self.memory().end(began, is_whole);
+        if is_whole {
+            self.tell_gone(began).await;
+        }
         Ok(())
     }
 

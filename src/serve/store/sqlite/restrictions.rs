@@ -142,6 +142,13 @@ impl Store {
     }
 }
 
+/// Takes off the restriction of the token `token`. Returns how that differs from before, as the audit tells it.
+pub(super) async fn take_off(connection: &mut SqliteConnection, token: i64) -> Result<Value, StoreError> {
+    let before = read(connection, token).await?;
+    sqlx::query("DELETE FROM restrictions WHERE token = ?1").bind(token).execute(connection).await?;
+    Ok(differences(&before.as_ref().map(shown).unwrap_or_default(), &Value::default()))
+}
+
 async fn read(connection: &mut SqliteConnection, token: i64) -> Result<Option<RestrictionRow>, StoreError> {
     let row: Option<Row> = sqlx::query_as("SELECT * FROM restrictions WHERE token = ?1")
         .bind(token)

@@ -55,6 +55,8 @@ pub(super) enum Upkeep {
     LeaseGoesOn,
     /// What a run did already is done once more, and is in its ledger.
     Repetition,
+    /// Which tokens of the server behind are gone, and what is kept of their uses.
+    Gone,
     /// Bytes that only show whether there is room for more.
     Probe,
 }
