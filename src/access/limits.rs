@@ -135,7 +135,7 @@ pub fn grant(
     })
 }
 
-/// Whether a server that makes at `now` what is `asked` for, and nothing else, keeps the limits by that.
+/// What is granted by a server that makes at `now` what is `asked` for, and nothing else.
 ///
 /// # Errors
 ///
@@ -145,12 +145,21 @@ pub fn keeps(
     owner: &TokenOwner,
     asked: Asked<'_>,
     now: Timestamp,
-) -> Result<(), LimitBroken> {
-    grant(limits, owner, asked, None, now)?;
+) -> Result<Granted, LimitBroken> {
+    let granted = grant(limits, owner, asked, None, now)?;
     match limit_for(limits, owner).and_then(|limit| limit.max_lifetime) {
         Some(period) if asked.expires.is_none() => Err(LimitBroken::Endless(Words(period))),
-        _ => Ok(()),
+        _ => Ok(granted),
     }
+}
+
+/// Whether an owner who has `tokens` that have not expired may have another one, where `most` are allowed.
+///
+/// # Errors
+///
+/// [`LimitBroken::PerOwner`].
+pub fn another(most: u32, tokens: u64) -> Result<(), LimitBroken> {
+    if tokens < most.into() { Ok(()) } else { Err(LimitBroken::PerOwner(most)) }
 }
 
 /// Whether a token of `owner` may have `scope` from now on.

@@ -26,6 +26,8 @@ const READING: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So many of one address wait for others of it to be known, or answered, beside those that have their turn.
 const WAITING: usize = REQUESTS;
+/// So many tokens of one owner wait to be created at most.
+const CREATIONS: usize = 8;
 /// So long one waits for that at most.
 const STRANGERS_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -69,6 +71,11 @@ pub(super) fn of_addresses() -> Callers<IpAddr> {
 pub(super) fn of_clients(connections: usize, patience: Duration) -> Callers<IpAddr> {
     let turns = connections.div_ceil(4);
     Callers::new(Limits { most: 4 * turns, turns, patience })
+}
+
+/// The owners for whom tokens are created that are counted: one after another, a few wait.
+pub(super) fn of_creations() -> Callers<Owner> {
+    Callers::new(Limits { most: CREATIONS, turns: 1, patience: PATIENCE })
 }
 
 /// A request of a caller that is under way.

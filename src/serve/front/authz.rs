@@ -223,7 +223,7 @@ async fn judged(
     let revision = app.settings.current(&app.store).await?;
     let asker = Asker { app, front, settings: &revision.settings, peer };
     let origin = RequestOrigin::Client(client);
-    let verdict = asker.judge(headers, &class, &origin, judge::Body::Unseen, seen).await?;
+    let verdict = asker.judge((headers, &class), &origin, (judge::Body::Unseen, None), seen).await?;
     drop((stranger, under_way));
     match verdict {
         Verdict::Permit(forward) => {
@@ -234,7 +234,7 @@ async fn judged(
             // Only Bitbucket proves a secret: nobody is named to an upstream that would believe it.
             Ok([owner, token, None])
         }
-        Verdict::NeedsBody => Err(refusal::problem(&Refused::Unseen, seen.client)),
+        Verdict::NeedsBody | Verdict::NeedsCount(_) => Err(refusal::problem(&Refused::Unseen, seen.client)),
         Verdict::Refused(refused) => Err(refusal::problem(&refused, seen.client)),
     }
 }

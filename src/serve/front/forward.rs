@@ -15,7 +15,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{
     body::{Exchange, Silent},
@@ -23,7 +26,7 @@ use super::{
     upstream::{Limits, UpstreamUrl},
 };
 use crate::serve::{
-    callers::{self, Callers},
+    callers::{self, Callers, Present},
     throttle::network,
 };
 
@@ -61,6 +64,14 @@ pub struct Outgoing<'a, H> {
     pub peer: IpAddr,
     /// What is kept until the answer has ended.
     pub held: H,
+}
+
+/// Room for one request to the upstream.
+pub struct Room {
+    /// Whether it was waited for: much may be another way by now.
+    pub waited: bool,
+    _turn: Present<IpAddr>,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The upstream did not answer.
@@ -128,8 +139,27 @@ impl Forwarder {
         })
     }
 
-    /// Sends `request` on, and answers what the upstream answers as soon as it begins to. What is held until the
-    /// answer has ended is a connection.
+    /// Waits until there is room for one more request of the client at this address.
+    ///
+    /// # Errors
+    ///
+    /// When there is none in time.
+    pub async fn enter(&self, client: IpAddr) -> Result<Room, UpstreamError> {
+        let turn = self.clients.enter(&network(client), true).await;
+        let turn = turn.map_err(|_| UpstreamError::Busy)?;
+        let at_once = Arc::clone(&self.room).try_acquire_owned().ok();
+        let waited = turn.waited || at_once.is_none();
+        let permit = match at_once {
+            Some(permit) => permit,
+            None => match timeout(PATIENCE, Arc::clone(&self.room).acquire_owned()).await {
+                Ok(Ok(permit)) => permit,
+                _ => return Err(UpstreamError::Busy),
+            },
+        };
+        Ok(Room { waited, _turn: turn, _permit: permit })
+    }
+
+    /// Sends `request` on once there is room, as [`Self::send_in`] does.
     ///
     /// # Errors
     ///
@@ -139,10 +169,22 @@ impl Forwarder {
         request: Request<Body>,
         out: Outgoing<'_, H>,
     ) -> Result<Response<Body>, UpstreamError> {
-        let turn = self.clients.enter(&network(out.client.unwrap_or(out.peer)), true).await;
-        let turn = turn.map_err(|_| UpstreamError::Busy)?;
-        let room = timeout(PATIENCE, Arc::clone(&self.room).acquire_owned()).await;
-        let Ok(Ok(room)) = room else { return Err(UpstreamError::Busy) };
+        let room = self.enter(out.client.unwrap_or(out.peer)).await?;
+        self.send_in(room, request, out).await
+    }
+
+    /// Sends `request` on, and answers what the upstream answers as soon as it begins to. What is held until the
+    /// answer has ended is a connection.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn send_in<H: Send + 'static>(
+        &self,
+        room: Room,
+        request: Request<Body>,
+        out: Outgoing<'_, H>,
+    ) -> Result<Response<Body>, UpstreamError> {
         let (mut parts, body) = request.into_parts();
         let host = self.host(&parts.headers, &parts.uri);
         parts.uri = self.target(&parts.uri, &parts.method)?;
@@ -160,6 +202,7 @@ impl Forwarder {
         let exchange = Exchange::new(self.silence);
         let request = Request::from_parts(parts, exchange.up(body));
         let answered = tokio::select! {
+            biased;
             answered = self.client.request(request) => answered,
             silent = exchange.silent() => return Err(match silent {
                 Silent::Client => UpstreamError::ClientSilent,
@@ -175,7 +218,7 @@ impl Forwarder {
         }
         headers::to_client(&mut parts.headers, out.drops_cookies);
         parts.version = Version::default();
-        Ok(Response::from_parts(parts, exchange.down(body, (turn, room, out.held))))
+        Ok(Response::from_parts(parts, exchange.down(body, (room, out.held))))
     }
 
     /// The path below which everything of the upstream is.

@@ -3,7 +3,7 @@
 //! A request is judged before its body is asked for, so that a refused one costs nothing. Who is let in is found out
 //! before anything is looked up.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
@@ -17,7 +17,7 @@ use super::{
     Front,
     classify::{Ambiguous, Class, Kind, OwnerPath},
     figures::Passage,
-    forward::{Outgoing, UpstreamError},
+    forward::{Outgoing, Room, UpstreamError},
     headers::X_REQUEST_ID,
     judge::{self, BODY_AT_MOST, Case, Forward, Known, Sender, Verdict, wanted},
     mirror::{Asked, Mirror},
@@ -26,9 +26,10 @@ use super::{
 };
 use crate::{
     access::{RequestOrigin, TokenOwner, admit},
-    model::{Settings, TokenId, UserName},
+    model::{Owner, Settings, TokenId, UserName},
     serve::{
         App,
+        callers::Present,
         connections::Peer,
         guard::{counted_address, origin},
         head,
@@ -37,6 +38,9 @@ use crate::{
         throttle::network,
     },
 };
+
+/// How often a request is judged at most.
+const ATTEMPTS: usize = 8;
 
 /// That an answer is the upstream's own, whose headers stay as they are.
 #[derive(Clone, Copy)]
@@ -125,36 +129,64 @@ async fn forwarded(
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade", message));
     }
     let class = class?;
-    let revision = app.settings.current(&app.store).await?;
-    let origin = origin(&revision.settings, peer, &parts.headers);
     let address = network(counted_address(app, peer, &parts.headers));
-    let asker = Asker { app, front, settings: &revision.settings, peer };
-    let mut body = Some(body);
-    let mut read = None;
-    let forward = loop {
+    let (mut body, mut read, mut tokens) = (Some(body), None, None);
+    let (mut room, mut creation, mut has_waited) = (None, None, false);
+    // Whatever was waited for, a right may have ended meanwhile: it is judged again.
+    for _ in 0..ATTEMPTS {
         let stranger = app.strange.enter(&address, true).await?;
         let under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
+        let revision = app.settings.current(&app.store).await?;
+        let settings = &revision.settings;
+        let origin = origin(settings, peer, &parts.headers);
+        let asker = Asker { app, front, settings, peer };
         let known_body = read.as_ref().map_or(judge::Body::Unread, |bytes: &Bytes| judge::Body::Read(bytes));
-        let verdict = asker.judge(&parts.headers, &class, &origin, known_body, seen).await?;
+        let verdict = asker.judge((&parts.headers, &class), &origin, (known_body, tokens), seen).await?;
         drop((stranger, under_way));
-        match (verdict, body.take()) {
-            (Verdict::Permit(forward), rest) => {
-                body = rest;
-                break forward;
-            }
-            (Verdict::NeedsBody, Some(unread)) => {
+        match verdict {
+            Verdict::Refused(refused) => return Err(refusal::problem(&refused, seen.client)),
+            Verdict::NeedsBody => {
+                let unread = body.take().ok_or_else(|| Problem::bad_request("The body cannot be read."))?;
                 let arrived = app.bodies.read_at_most(&parts.headers, unread, BODY_AT_MOST).await?;
                 read = Some(arrived.bytes);
             }
-            (Verdict::NeedsBody, None) => return Err(Problem::bad_request("The body cannot be read.")),
-            (Verdict::Refused(refused), _) => return Err(refusal::problem(&refused, seen.client)),
+            Verdict::NeedsCount(owner) => {
+                if creation.is_none() {
+                    creation = Some(front.creations.enter(&owner.folded(), true).await?);
+                }
+                let mirror = app.mirror.as_ref().ok_or_else(no_mirror)?;
+                tokens = Some(mirror.count(&owner, app.clock.passing()).await?);
+            }
+            Verdict::Permit(forward) => {
+                let taken = match room.take() {
+                    Some(taken) => taken,
+                    None => front.forwarder.enter(forward.client().unwrap_or(peer)).await?,
+                };
+                let is_first = taken.waited && !std::mem::replace(&mut has_waited, true);
+                if is_first || app.settings.current(&app.store).await?.etag != revision.etag {
+                    room = Some(taken);
+                    continue;
+                }
+                let is_proxied = settings.client_address.trusts(crate::model::network::canonical(peer));
+                let held = Held { room: taken, creation, request: held };
+                let sent = send(asker, (parts, body, read), *forward, (id, is_proxied), held).await;
+                return sent.map(|(response, is_confirmed)| {
+                    seen.is_confirmed = is_confirmed;
+                    response
+                });
+            }
         }
-    };
-    let settings = &revision.settings;
-    let is_proxied = settings.client_address.trusts(crate::model::network::canonical(peer));
-    let (response, is_confirmed) = send(asker, (parts, body, read), *forward, (id, is_proxied), held).await?;
-    seen.is_confirmed = is_confirmed;
-    Ok(response)
+    }
+    Err(Problem::busy())
+}
+
+/// What a request keeps while it is forwarded.
+struct Held<R> {
+    room: Room,
+    /// The turn to create a token, until the answer to that.
+    creation: Option<Present<Owner>>,
+    /// What is kept until the answer has ended.
+    request: R,
 }
 
 /// Whether the connection is to be handed over to another protocol.
@@ -169,7 +201,7 @@ async fn send(
     (mut parts, body, read): (Parts, Option<Body>, Option<Bytes>),
     forward: Forward,
     (id, is_proxied): (&str, bool),
-    held: impl Send + 'static,
+    held: Held<impl Send + 'static>,
 ) -> Result<(Response, bool), Problem> {
     let client = forward.client();
     let body = match forward.body.clone().map(Bytes::from).or(read) {
@@ -179,16 +211,24 @@ async fn send(
         }
         None => body.unwrap_or_default(),
     };
-    let out = Outgoing {
-        authorization: forward.authorization.as_ref(),
-        drops_cookies: forward.drops_cookies,
-        client: client.or(Some(asker.peer)),
-        id,
-        is_proxied,
-        peer: asker.peer,
-        held,
+    let (request, peer, id) = (Request::from_parts(parts, body), asker.peer, id.to_owned());
+    let (authorization, drops_cookies) = (forward.authorization.clone(), forward.drops_cookies);
+    let (forwarder, is_counted) = (Arc::clone(&asker.front.forwarder), held.creation.is_some());
+    let sending = async move {
+        let client = client.or(Some(peer));
+        let authorization = authorization.as_ref();
+        let Held { room, creation, request: held } = held;
+        let out = Outgoing { authorization, drops_cookies, client, id: &id, is_proxied, peer, held };
+        let sent = forwarder.send_in(room, request, out).await;
+        drop(creation);
+        sent
     };
-    let response = asker.front.forwarder.send(Request::from_parts(parts, body), out).await?;
+    let response = if is_counted {
+        // A client that breaks off does not bring the next token of the owner forward.
+        tokio::spawn(sending).await.map_err(|_| Problem::busy())??
+    } else {
+        sending.await?
+    };
     let (Some(confirms), Some(mirror)) = (&forward.confirms, &asker.app.mirror) else {
         return Ok((response, false));
     };
@@ -211,13 +251,12 @@ pub(super) struct Asker<'a> {
 
 impl Asker<'_> {
     /// What becomes of a request of this `class` with these `headers` from `origin`, with as much of its `body` as was
-    /// read.
+    /// read, and as many `tokens` of the owner as were counted.
     pub(super) async fn judge(
         &self,
-        headers: &HeaderMap,
-        class: &Class,
+        (headers, class): (&HeaderMap, &Class),
         origin: &RequestOrigin,
-        body: judge::Body<'_>,
+        (body, tokens): (judge::Body<'_>, Option<u64>),
         seen: &mut Seen,
     ) -> Result<Verdict, Problem> {
         seen.client = origin.client(&self.settings.client_address).ok();
@@ -236,7 +275,7 @@ impl Asker<'_> {
             origin: origin.clone(),
             class,
             presented: &presented,
-            known,
+            known: Known { tokens, ..known },
             body,
             at: self.app.clock.now(),
         };
@@ -367,7 +406,7 @@ impl From<UpstreamError> for Problem {
             }
         };
         let mut problem = Self::new(status, code, message);
-        problem.cause = Some(std::sync::Arc::new(error));
+        problem.cause = Some(Arc::new(error));
         problem
     }
 }

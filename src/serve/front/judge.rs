@@ -66,6 +66,8 @@ pub struct Known {
     pub owner: Option<TokenOwner>,
     /// Whose the token is that it changes or revokes; `None` when nobody knows. A path can name another owner.
     pub holder: Option<Owner>,
+    /// How many tokens the owner has that work; `None` while they were not counted.
+    pub tokens: Option<u64>,
 }
 
 /// What has to be found out before a request is judged.
@@ -99,6 +101,9 @@ pub enum Verdict {
     Permit(Box<Forward>),
     /// It depends on the body: that is to be read, up to [`BODY_AT_MOST`], and the request judged again.
     NeedsBody,
+    /// It depends on how many tokens this owner has: they are to be counted, and the request judged again. Until it is
+    /// answered no other token is created for that one.
+    NeedsCount(Owner),
     /// It is refused.
     Refused(Refused),
 }

@@ -18,7 +18,12 @@ pub mod secret;
 mod upstream;
 mod uses;
 
-use crate::model::AddressSet;
+use std::sync::Arc;
+
+use crate::{
+    model::{AddressSet, Owner},
+    serve::callers::{self, Callers},
+};
 
 use classify::Prefixes;
 use figures::Figures;
@@ -31,12 +36,14 @@ pub use upstream::{BadUpstream, Limits, UpstreamUrl};
 
 /// What requests to the server behind go through.
 pub struct Front {
-    forwarder: Forwarder,
+    forwarder: Arc<Forwarder>,
     prefixes: Prefixes,
     browsers: Browsers,
     /// Proxies that ask before they forward by themselves.
     peers: AddressSet,
     figures: Figures,
+    /// The owners for whom a token is being created: one at a time where they are counted.
+    creations: Callers<Owner>,
 }
 
 impl Front {
@@ -44,7 +51,8 @@ impl Front {
     /// ask what would become of a request.
     #[must_use]
     pub fn new(forwarder: Forwarder, prefixes: Prefixes, browsers: Browsers, peers: AddressSet) -> Self {
-        Self { forwarder, prefixes, browsers, peers, figures: Figures::default() }
+        let (forwarder, creations) = (Arc::new(forwarder), callers::of_creations());
+        Self { forwarder, prefixes, browsers, peers, figures: Figures::default(), creations }
     }
 
     /// Its figures.

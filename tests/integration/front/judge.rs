@@ -106,7 +106,15 @@ fn known(class: &Class, presented: &Presented, sent: Sent) -> Known {
             .holder
             .and_then(|id| TOKENS.iter().find(|token| token.id == id.as_str()))
             .map(|token| token.owner.parse().unwrap()),
+        tokens: None,
     }
+}
+
+/// How many tokens `owner` has that have not ended.
+fn tokens_of(owner: &Owner) -> u64 {
+    let is_over = |end: Option<&str>| end.is_some_and(|end| end < AT);
+    let theirs = TOKENS.iter().filter(|token| token.owner.parse::<Owner>().unwrap() == *owner);
+    theirs.filter(|token| !is_over(token.expires) && !is_over(token.not_after)).count() as u64
 }
 
 /// What the gateway makes of a row: what it forwards, or the code of the refusal.
@@ -129,9 +137,13 @@ fn gateway(row: &Row, settings: &Settings) -> Result<Box<Forward>, &'static str>
         case.body = Body::Read(row.body.as_bytes());
         verdict = judge(&case);
     }
+    if let Verdict::NeedsCount(owner) = &verdict {
+        case.known.tokens = Some(tokens_of(owner));
+        verdict = judge(&case);
+    }
     match verdict {
         Verdict::Permit(forward) => Ok(forward),
-        Verdict::NeedsBody => panic!("the body was read: {row:?}"),
+        Verdict::NeedsBody | Verdict::NeedsCount(_) => panic!("body and count were told: {row:?}"),
         Verdict::Refused(Refused::Reason(reason)) => Err(reason.code()),
         Verdict::Refused(Refused::Limit(_)) => Err("limit"),
         Verdict::Refused(Refused::Body(_)) => Err("bad-request"),

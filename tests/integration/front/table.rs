@@ -83,6 +83,9 @@ const ADMINS: &str = r#"{"permissions": {"manage_others": ["token-admins"]}}"#;
 const LIMITS: &str = r#"{"limits": [{"groups": ["developers"], "max_lifetime": "90d", "max_scope": "read-only", "description": "^OPS-"}, {"max_lifetime": "1y"}]}"#;
 const PROJECT_LIMITS: &str = r#"{"permissions": {"manage_others": ["token-admins"]}, "limits": [{"projects": ["PLAT"], "max_scope": "read-only"}]}"#;
 
+const FIVE: &str = r#"{"permissions": {"manage_others": ["token-admins"]}, "limits": [{"groups": ["developers"], "max_per_owner": 5}, {"max_per_owner": 6}, {"projects": ["*"], "max_per_owner": 1}]}"#;
+const SIX: &str = r#"{"limits": [{"max_per_owner": 6}]}"#;
+
 // Requests.
 const READ: (&str, &str) = ("GET", "/rest/api/latest/projects");
 const WRITE: (&str, &str) = ("POST", "/rest/api/latest/projects");
@@ -392,6 +395,14 @@ pub(crate) const ROWS: &[Row] = &[
     blind("unseen", with(ENDLESS, row(CREATE, Session("mary"), LIMITS, "limit"))),
     blind("unseen", with(LONG, row(CREATE, Session("mary"), LIMITS, "limit"))),
     blind("unseen", with(NAMELESS, row(CREATE, Session("mary"), LIMITS, "limit"))),
+    blind("unseen", with(READS, row(CREATE, Session("mary"), SIX, PASS))),
+    blind("unseen", with(READS, row(CREATE, Session("mary"), FIVE, "limit"))),
+    blind("unseen", with(READS, row(CREATE, Bearer("mary-rw"), FIVE, "limit"))),
+    blind("unseen", with(READS, row(CREATE, Password("mary"), FIVE, "limit"))),
+    blind("unseen", with(NAMELESS, row(CREATE_FOR_BOB, Session("bob"), FIVE, PASS))),
+    blind("unseen", with(READS, row(CREATE_FOR_BOT, Session("sam"), FIVE, PASS))),
+    blind("unseen", with(READS, row(CREATE_FOR_PROJECT, Session("sam"), FIVE, "limit"))),
+    with(TO_READ, row(CHANGE, Session("mary"), FIVE, PASS)),
     blind("unseen", with(LONG, row(CREATE_FOR_BOB, Session("bob"), LIMITS, PASS))),
     blind("unseen", with(YEARS, row(CREATE_FOR_BOB, Session("bob"), LIMITS, "limit"))),
     with(YEARS, row(CREATE_FOR_BOB, Session("bob"), OPEN, PASS)),

@@ -40,7 +40,8 @@ pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, 
             let owner = owner.ok_or(Reason::UnknownOwner)?;
             match case.body {
                 Body::Unread => Ok(Verdict::NeedsBody),
-                Body::Unseen => unseen(case, owner, &create(Scope::ReadWrite)),
+                // Nor does whoever asks tell when the token is there, so that the next one could be counted.
+                Body::Unseen => unseen(case, owner, &create(Scope::ReadWrite), &[LimitKey::MaxPerOwner]),
                 Body::Read(bytes) => created(case, owner, &TokenBody::read(bytes)?, create),
             }
         }
@@ -51,7 +52,7 @@ pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, 
             let rescope = |scope| Operation::Rescope { target, owner: Some(owner.clone()), scope };
             match case.body {
                 Body::Unread => Ok(Verdict::NeedsBody),
-                Body::Unseen => unseen(case, owner, &rescope(Scope::ReadWrite)),
+                Body::Unseen => unseen(case, owner, &rescope(Scope::ReadWrite), &[]),
                 Body::Read(bytes) => {
                     let body = TokenBody::read(bytes)?;
                     let operation = body.scope().map_or(Operation::Narrow(target), rescope);
@@ -82,11 +83,16 @@ fn is_own(sender: Option<&Person>, owner: &TokenOwner) -> bool {
 }
 
 /// What becomes of a request whose body nobody sees: it is taken for the most that it can be.
-fn unseen(case: &Case<'_>, owner: &TokenOwner, most: &Operation) -> Result<Verdict, Refused> {
+fn unseen(
+    case: &Case<'_>,
+    owner: &TokenOwner,
+    most: &Operation,
+    further: &[LimitKey],
+) -> Result<Verdict, Refused> {
     let permit = permit(case, most)?;
     let keys = [LimitKey::MaxScope, LimitKey::MaxLifetime, LimitKey::Description];
     match limits::limit_for(&case.settings.limits, owner) {
-        Some(limit) if keys.iter().any(|key| limit.sets(*key)) => Err(Refused::Unseen),
+        Some(limit) if keys.iter().chain(further).any(|key| limit.sets(*key)) => Err(Refused::Unseen),
         _ => Ok(forward(case, permit, None)),
     }
 }
@@ -102,7 +108,11 @@ fn created(
     let permit = permit(case, &create(scope))?;
     let expires = body.expiry_days.map(|days| after_days(case.at, days));
     let asked = Asked { scope, expires, description: body.name.as_deref().unwrap_or_default() };
-    limits::keeps(&case.settings.limits, owner, asked, case.at)?;
+    let granted = limits::keeps(&case.settings.limits, owner, asked, case.at)?;
+    if let Some(most) = granted.max_per_owner {
+        let Some(tokens) = case.known.tokens else { return Ok(Verdict::NeedsCount(owner.name())) };
+        limits::another(most, tokens)?;
+    }
     Ok(forward(case, permit, Some(body.written()?)))
 }
 
