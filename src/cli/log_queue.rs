@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn lines_that_nobody_writes_take_no_more_than_their_room_and_the_others_are_counted() {
         let mut queue = LogQueue(Arc::default());
-        let line = [b'x'; 1 << 16];
+        let line = vec![b'x'; 1 << 16];
         for _ in 0..20 {
             queue.write_all(&line).unwrap();
         }

@@ -166,7 +166,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             directory::import(&store, &global.resolve(file)).await?;
         }
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        let (mirror, front) = front::front(&config, &folder).await?.unzip();
+        let (mirror, front) = front::front(&config, &folder).await?;
         let group = config.admin_group.as_deref().unwrap_or("administrators");
         let at = |file: &PathBuf| folder.join(file);
         let tls = config.tls.as_ref();

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    config::gateway::{GatewayConfig, Upstream},
+    config::gateway::{GatewayConfig, Mirrored, Upstream, UpstreamKind},
     http::{self, HttpClient, HttpError},
     serve::front::{
         Front, Limits, UpstreamUrl,
@@ -23,15 +23,17 @@ use super::{Ending, Failure, credential, reading::read_whole};
 /// # Errors
 ///
 /// When the credential is not there, or the certificates cannot be read.
-pub(crate) async fn front(config: &GatewayConfig, folder: &Path) -> Result<Option<(Source, Front)>, Failure> {
-    let Some(upstream) = config.upstream.clone() else { return Ok(None) };
+pub(crate) async fn front(
+    config: &GatewayConfig,
+    folder: &Path,
+) -> Result<(Option<Source>, Option<Front>), Failure> {
+    let Some(upstream) = config.upstream.clone() else { return Ok((None, None)) };
     let (peers, folder) = (config.authz_peers.clone(), folder.to_owned());
-    let make = move || -> Result<(Source, Front), Failure> {
+    let make = move || -> Result<(Option<Source>, Option<Front>), Failure> {
         let url: UpstreamUrl = upstream.url.parse().map_err(|error| Failure::new(Ending::Usage, error))?;
         let ca = upstream.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
         let setup = |source| HttpError::Setup { base: upstream.url.clone(), source };
         let tls = url.has_tls().then(|| http::trusting(ca.as_deref().unwrap_or_default()).map_err(setup));
-        let source = source(&upstream, &folder, ca.as_deref())?;
         let limits = Limits {
             connections: usize::try_from(upstream.connections).unwrap_or(usize::MAX),
             silence: Duration::from_secs(upstream.idle_seconds.into()),
@@ -40,14 +42,30 @@ pub(crate) async fn front(config: &GatewayConfig, folder: &Path) -> Result<Optio
         let prefixes = Prefixes::new(url.context_path(), &upstream.git_prefix);
         let forwarder = Forwarder::new(url, tls.transpose()?, limits)
             .map_err(|error| HttpError::Setup { base: upstream.url.clone(), source: error.into() })?;
-        let browsers = if upstream.mirrored.restricts_browsers { Browsers::Network } else { Browsers::Pass };
-        Ok((source, Front::new(forwarder, prefixes, browsers, peers)))
+        Ok(match &upstream.kind {
+            UpstreamKind::Bitbucket(mirrored) => {
+                let source = source(&upstream, mirrored, &folder, ca.as_deref())?;
+                let browsers = if mirrored.restricts_browsers { Browsers::Network } else { Browsers::Pass };
+                (Some(source), Some(Front::new(forwarder, prefixes, browsers, peers)))
+            }
+            UpstreamKind::Header(header) => {
+                let front = Front::new(forwarder, prefixes, Browsers::Network, peers);
+                (
+                    None,
+                    Some(front.with_identity_in(header).map_err(|error| Failure::new(Ending::Usage, error))?),
+                )
+            }
+        })
     };
-    tokio::task::spawn_blocking(make).await?.map(Some)
+    tokio::task::spawn_blocking(make).await?
 }
 
-fn source(upstream: &Upstream, folder: &Path, ca: Option<&[u8]>) -> Result<Source, Failure> {
-    let mirrored = &upstream.mirrored;
+fn source(
+    upstream: &Upstream,
+    mirrored: &Mirrored,
+    folder: &Path,
+    ca: Option<&[u8]>,
+) -> Result<Source, Failure> {
     let client = || -> Result<HttpClient, Failure> {
         let credential = credential::find(&mirrored.auth, folder, None)?;
         Ok(HttpClient::new(&upstream.url, credential, ca)?)

@@ -195,7 +195,8 @@ async fn enter(
     Ok(session)
 }
 
-async fn record_use(app: &App, permit: &Permit) {
+/// Takes note that the token of the caller was used.
+pub(super) async fn record_use(app: &App, permit: &Permit) {
     let number = permit.caller().token().and_then(|held| held.id.as_str().parse().ok());
     if let Some(token) = number {
         let last_use = LastUse { at: app.clock.now(), from: permit.client() };

@@ -50,6 +50,7 @@ fn answering(listener: TcpListener, answer: &'static [u8]) -> Arc<Mutex<Vec<u8>>
 async fn send(forwarder: &Forwarder, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
     let authorization = HeaderValue::from_static("Bearer ours");
     let out = Outgoing {
+        identity: None,
         authorization: Some(&authorization),
         drops_cookies: true,
         client: Some([192, 0, 2, 7].into()),

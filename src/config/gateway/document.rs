@@ -74,13 +74,17 @@ pub enum TlsVersionWord {
 pub struct UpstreamDocument {
     /// Its address, such as `http://127.0.0.1:7990`. A path in it is the context path, which clients use too.
     pub url: String,
-    /// What it is: `bitbucket`, which keeps and proves its own tokens.
+    /// What it is: `bitbucket`, which keeps and proves its own tokens (the default), or any server that believes who a
+    /// `header` says that the sender is; the tokens are the gateway's own then.
     pub kind: Option<UpstreamKindWord>,
-    /// The credential that reads users, groups and tokens.
-    pub auth: AuthDocument,
+    /// The name of that header; `X-Forwarded-User` when left out. For `kind: header` alone.
+    pub header: Option<String>,
+    /// The credential that reads users, groups and tokens. For `kind: bitbucket`, which must have one.
+    pub auth: Option<AuthDocument>,
     /// A PEM file of certificate authorities to trust, relative to this file.
     pub tls_ca: Option<String>,
-    /// How often users, groups and tokens are read, such as `5m`, which is the default.
+    /// How often users, groups and tokens are read, such as `5m`, which is the default. For `kind: bitbucket` alone, as
+    /// are `mirror_max_age`, `unknown_tokens` and `browsers`.
     #[schemars(regex(pattern = INTERVAL_PATTERN))]
     pub refresh: Option<String>,
     /// How long the last reading serves while Bitbucket cannot be read; `15m` when left out.
@@ -91,7 +95,8 @@ pub struct UpstreamDocument {
     /// Whether requests without a credential, or with a session cookie, `pass` (the default) or
     /// come from an allowed `network` alone.
     pub browsers: Option<BrowsersWord>,
-    /// The path below which Git repositories are served; `/scm` when left out.
+    /// The path below which Git repositories are served; when left out, `/scm` for `kind: bitbucket`, and anywhere
+    /// otherwise.
     pub git_prefix: Option<String>,
     /// How long nothing may pass in either direction before a request is given up; `60s` when left out. A request may
     /// take as long as it likes in all.
@@ -107,6 +112,7 @@ pub struct UpstreamDocument {
 #[expect(missing_docs, reason = "documented where it is used")]
 pub enum UpstreamKindWord {
     Bitbucket,
+    Header,
 }
 
 #[derive(Debug, JsonSchema)]

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use crate::model::{AddressSet, Period};
+use crate::model::{AddressSet, HeaderName, Period};
 
 use super::Auth;
 
@@ -53,11 +53,11 @@ pub struct GatewayTls {
 pub struct Upstream {
     /// Its base address, with the context path.
     pub url: String,
-    /// How users, groups and tokens are known.
-    pub mirrored: Mirrored,
+    /// What it is.
+    pub kind: UpstreamKind,
     /// A PEM file with authorities to trust.
     pub tls_ca: Option<String>,
-    /// The path below which Git repositories are served.
+    /// The path below which Git repositories are served; empty for anywhere.
     pub git_prefix: String,
     /// How long nothing may pass, in seconds.
     pub idle_seconds: u32,
@@ -73,18 +73,27 @@ impl Upstream {
     /// The connections when nothing is said.
     pub const CONNECTIONS: u32 = 512;
 
-    /// The server at `url`, read with `auth`, with the usual values for the rest.
+    /// The Bitbucket at `url`, read with `auth`, with the usual values for the rest.
     #[must_use]
     pub fn new(url: String, auth: Auth) -> Self {
         Self {
             url,
-            mirrored: Mirrored::new(auth),
+            kind: UpstreamKind::Bitbucket(Mirrored::new(auth)),
             tls_ca: None,
             git_prefix: Self::GIT_PREFIX.to_owned(),
             idle_seconds: Self::IDLE_SECONDS,
             connections: Self::CONNECTIONS,
         }
     }
+}
+
+/// What a gateway stands in front of: who proves credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamKind {
+    /// A Bitbucket, which does so itself.
+    Bitbucket(Mirrored),
+    /// A server that believes who this header says that the sender is: the gateway does.
+    Header(HeaderName),
 }
 
 /// How users, groups and tokens of Bitbucket are known.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    model::AddressSet,
+    model::{AddressSet, HeaderName},
     yaml::{
         Code, Diagnostic, Diagnostics, Sources, Span,
         node::{At, Node, Value, key_path},
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-use super::{GatewayConfig, GatewayTls, Mirrored, Upstream, document};
+use super::{GatewayConfig, GatewayTls, Mirrored, Upstream, UpstreamKind, document};
 use crate::config::{connection, secrets};
 
 /// The result of reading a gateway file.
@@ -170,19 +170,101 @@ const INTERVALS: [&str; 3] = ["refresh", "mirror_max_age", "idle_timeout"];
 
 fn upstream(at: &At<'_>, out: &mut Diagnostics) -> Option<Upstream> {
     let url = at.get("url").and_then(|at| connection::base_url(&at, out));
-    let git_prefix =
-        at.get("git_prefix").map_or_else(|| Some(Upstream::GIT_PREFIX.to_owned()), |at| path(&at, out));
+    let is_header = at.get("kind").and_then(|at| at.text()) == Some("header");
+    let kind = if is_header { header(at, out).map(UpstreamKind::Header) } else { bitbucket(at, out) };
+    let usual_prefix = if is_header { "" } else { Upstream::GIT_PREFIX };
+    let git_prefix = at.get("git_prefix").map_or_else(|| Some(usual_prefix.to_owned()), |at| path(&at, out));
     let idle_seconds = interval(at, "idle_timeout", Upstream::IDLE_SECONDS, out);
     let connections = at.get("connections").and_then(|at| values::whole_number(&at, out));
-    let mirrored = mirrored(at, out);
     Some(Upstream {
         url: url?,
-        mirrored: mirrored?,
+        kind: kind?,
         tls_ca: at.get("tls_ca").and_then(|at| at.text().map(str::to_owned)),
         git_prefix: git_prefix?,
         idle_seconds: idle_seconds?,
         connections: connections.unwrap_or(Upstream::CONNECTIONS),
     })
+}
+
+/// The keys that say how a Bitbucket is read.
+const OF_BITBUCKET: [&str; 5] = ["auth", "refresh", "mirror_max_age", "unknown_tokens", "browsers"];
+
+/// The header that a server believes.
+fn header(upstream: &At<'_>, out: &mut Diagnostics) -> Option<HeaderName> {
+    for at in OF_BITBUCKET.iter().filter_map(|key| upstream.get(key)) {
+        let message = format!("`{}` has no effect with `kind: header`", at.path);
+        out.push(
+            Diagnostic::error(Code::ConflictingKeys, at.key, at.path.as_str(), message)
+                .help("remove it: users and tokens are those of the gateway itself"),
+        );
+    }
+    let Some(at) = upstream.get("header") else { return HeaderName::new(USUAL_HEADER).ok() };
+    let text = at.text()?;
+    let name = HeaderName::new(text).ok().filter(|name| !is_taken(name.as_str()));
+    if name.is_none() {
+        let message = format!("`{text}` cannot be the header that says who a sender is");
+        out.push(
+            Diagnostic::error(Code::BadHeader, at.span(), at.path.as_str(), message).help(
+                "write the name of a header that the server behind believes, such as `X-Forwarded-User`",
+            ),
+        );
+    }
+    name
+}
+
+/// The header that most servers believe.
+const USUAL_HEADER: &str = "X-Forwarded-User";
+
+/// Whether the header `name` says something else to everybody.
+fn is_taken(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let taken = [
+        "accept",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "forwarded",
+        "git-protocol",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-request-id",
+    ];
+    taken.contains(&name.as_str()) || name.starts_with("proxy-")
+}
+
+/// How a Bitbucket is read.
+fn bitbucket(upstream: &At<'_>, out: &mut Diagnostics) -> Option<UpstreamKind> {
+    if upstream.get("auth").is_none() {
+        let message = "the key `auth` is missing: a Bitbucket is read with a credential";
+        out.push(
+            Diagnostic::error(Code::MissingKey, upstream.key, upstream.path.as_str(), message)
+                .help("add e.g. `auth: { user: warden, password_env: BITBUCKET_PASSWORD }`"),
+        );
+    }
+    if let Some(at) = upstream.get("header") {
+        out.push(
+            Diagnostic::error(
+                Code::ConflictingKeys,
+                at.key,
+                at.path.as_str(),
+                "`upstream.header` takes `kind: header`",
+            )
+            .help("a Bitbucket believes no header: remove it, or add `kind: header` for another server"),
+        );
+    }
+    mirrored(upstream, out).map(UpstreamKind::Bitbucket)
 }
 
 fn mirrored(at: &At<'_>, out: &mut Diagnostics) -> Option<Mirrored> {
@@ -292,7 +374,7 @@ mod tests {
             (upstream.git_prefix.as_str(), upstream.idle_seconds, upstream.connections),
             ("/scm", 60, 512)
         );
-        let mirrored = upstream.mirrored;
+        let UpstreamKind::Bitbucket(mirrored) = upstream.kind else { panic!("{:?}", upstream.kind) };
         assert_eq!(mirrored, Mirrored::new(mirrored.auth.clone()));
         assert_eq!((mirrored.refresh_seconds, mirrored.max_age_seconds), (300, 900));
     }
@@ -343,5 +425,13 @@ mod tests {
         assert_eq!(of(&format!("{auth}  kind: jira\n")), [Code::UnknownWord]);
         assert_eq!(of(&format!("{auth}  refresh: 20m\n")), [Code::OutOfRange]);
         assert_eq!(of(&format!("{auth}  refresh: 20m\n  mirror_max_age: 1h\n")), []);
+        assert_eq!(of(&format!("{auth}  header: X-User\n")), [Code::ConflictingKeys]);
+        assert_eq!(of("  kind: header\n"), []);
+        assert_eq!(of("  kind: header\n  header: REMOTE_USER\n"), []);
+        for bad in ["X_Forwarded-For", "Authorization", "proxy-authorization", "Host", "a b", "''"] {
+            assert_eq!(of(&format!("  kind: header\n  header: {bad}\n")), [Code::BadHeader], "{bad}");
+        }
+        let keys = "  refresh: 5m\n  browsers: pass\n  unknown_tokens: ask\n";
+        assert_eq!(of(&format!("  kind: header\n{keys}{auth}")), [Code::ConflictingKeys; 4]);
     }
 }

@@ -13,7 +13,7 @@ use axum::{
 
 use super::{
     Front,
-    classify::{Kind, classify},
+    classify::Kind,
     figures::Passage,
     gate::{Asker, Forwarded, Seen},
     headers::X_REQUEST_ID,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::{RequestOrigin, client_address},
     model::{ClientAddressSource, HeaderName as Named, network::canonical},
-    serve::{App, problem::Problem, request_log::shown, throttle::network},
+    serve::{App, guard::record_use, problem::Problem, request_log::shown, throttle::network},
 };
 
 const ORIGINAL_METHOD: &str = "x-original-method";
@@ -208,7 +208,7 @@ async fn judged(
         )));
     }
     let (method, target) = question?;
-    let class = classify(&method, &target, &front.prefixes);
+    let class = front.classify(&method, &target);
     if contract != Contract::Nginx {
         *form = Form::of(class.as_ref().ok(), headers);
     }
@@ -231,8 +231,12 @@ async fn judged(
             let text = |text: String| HeaderValue::from_str(&text).ok();
             let owner = held.and_then(|held| text(held.owner.name().to_string()));
             let token = held.and_then(|held| text(held.id.to_string()));
-            // Only Bitbucket proves a secret: nobody is named to an upstream that would believe it.
-            Ok([owner, token, None])
+            // Where the server behind proves the secret, nobody is named to an upstream that would believe it.
+            let identity = front.identity(forward.permit())?;
+            if identity.is_some() {
+                record_use(app, forward.permit()).await;
+            }
+            Ok([owner, token, identity.map(|(_, who)| who)])
         }
         Verdict::NeedsBody | Verdict::NeedsCount(_) => Err(refusal::problem(&Refused::Unseen, seen.client)),
         Verdict::Refused(refused) => Err(refusal::problem(&refused, seen.client)),

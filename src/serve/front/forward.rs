@@ -7,7 +7,7 @@ use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, uri},
+    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, uri},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -52,6 +52,8 @@ pub struct Forwarder {
 pub struct Outgoing<'a, H> {
     /// The one credential, written out again by us.
     pub authorization: Option<&'a HeaderValue>,
+    /// The header that says who the sender is, where the upstream believes one.
+    pub identity: Option<(HeaderName, HeaderValue)>,
     /// Whether no cookie crosses, in either direction.
     pub drops_cookies: bool,
     /// The address of the client; `None` when nobody can tell.
@@ -192,6 +194,7 @@ impl Forwarder {
         parts.extensions.clear();
         let up = Up {
             authorization: out.authorization,
+            identity: out.identity,
             drops_cookies: out.drops_cookies,
             client: out.client,
             host,

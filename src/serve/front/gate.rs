@@ -8,13 +8,13 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
 
 use super::{
-    Front,
+    Front, Proof,
     classify::{Ambiguous, Class, Kind, OwnerPath},
     figures::Passage,
     forward::{Outgoing, Room, UpstreamError},
@@ -25,13 +25,13 @@ use super::{
     secret::Presented,
 };
 use crate::{
-    access::{RequestOrigin, TokenOwner, admit},
+    access::{Credentials, RequestOrigin, TokenOwner, admit},
     model::{Owner, Settings, TokenId, UserName},
     serve::{
         App,
         callers::Present,
         connections::Peer,
-        guard::{counted_address, origin},
+        guard::{counted_address, origin, record_use},
         head,
         problem::Problem,
         request_log::shown,
@@ -167,11 +167,17 @@ async fn forwarded(
                     room = Some(taken);
                     continue;
                 }
+                let identity = front.identity(forward.permit())?;
+                if identity.is_some() {
+                    record_use(app, forward.permit()).await;
+                    seen.is_confirmed = true;
+                }
                 let is_proxied = settings.client_address.trusts(crate::model::network::canonical(peer));
                 let held = Held { room: taken, creation, request: held };
-                let sent = send(asker, (parts, body, read), *forward, (id, is_proxied), held).await;
+                let sent =
+                    send(asker, (parts, body, read), *forward, (id, is_proxied), (identity, held)).await;
                 return sent.map(|(response, is_confirmed)| {
-                    seen.is_confirmed = is_confirmed;
+                    seen.is_confirmed |= is_confirmed;
                     response
                 });
             }
@@ -201,7 +207,7 @@ async fn send(
     (mut parts, body, read): (Parts, Option<Body>, Option<Bytes>),
     forward: Forward,
     (id, is_proxied): (&str, bool),
-    held: Held<impl Send + 'static>,
+    (identity, held): (Option<(HeaderName, HeaderValue)>, Held<impl Send + 'static>),
 ) -> Result<(Response, bool), Problem> {
     let client = forward.client();
     let body = match forward.body.clone().map(Bytes::from).or(read) {
@@ -213,12 +219,14 @@ async fn send(
     };
     let (request, peer, id) = (Request::from_parts(parts, body), asker.peer, id.to_owned());
     let (authorization, drops_cookies) = (forward.authorization.clone(), forward.drops_cookies);
+    let tells_who = identity.is_some();
     let (forwarder, is_counted) = (Arc::clone(&asker.front.forwarder), held.creation.is_some());
     let sending = async move {
         let client = client.or(Some(peer));
         let authorization = authorization.as_ref();
         let Held { room, creation, request: held } = held;
-        let out = Outgoing { authorization, drops_cookies, client, id: &id, is_proxied, peer, held };
+        let out =
+            Outgoing { authorization, identity, drops_cookies, client, id: &id, is_proxied, peer, held };
         let sent = forwarder.send_in(room, request, out).await;
         drop(creation);
         sent
@@ -229,6 +237,11 @@ async fn send(
     } else {
         sending.await?
     };
+    if tells_who && response.status() == StatusCode::UNAUTHORIZED {
+        // The credentials are right: Git would forget them.
+        let message = "The server behind does not accept who it was told that the sender is.";
+        return Err(Problem::new(StatusCode::BAD_GATEWAY, "upstream-identity", message));
+    }
     let (Some(confirms), Some(mirror)) = (&forward.confirms, &asker.app.mirror) else {
         return Ok((response, false));
     };
@@ -260,18 +273,27 @@ impl Asker<'_> {
         seen: &mut Seen,
     ) -> Result<Verdict, Problem> {
         seen.client = origin.client(&self.settings.client_address).ok();
-        let presented = Presented::of(headers, class)?;
+        let presented = self.presented(headers, class, origin).await?;
+        if let Presented::Recognised(Credentials::Token(held)) = &presented {
+            seen.token = Some(held.id.clone());
+            seen.owner = Some(held.owner.name().to_string());
+        }
+        let browsers = match self.front.proof {
+            Proof::Upstream(browsers) => browsers,
+            Proof::Here(_) => judge::Browsers::Network,
+        };
         let is_browser = matches!(presented, Presented::None | Presented::Session);
         // INVARIANT: of a client that is not let in nothing is looked up.
         let is_let_in = admit(self.settings, origin).is_ok();
-        let known = if is_let_in || (is_browser && self.front.browsers == judge::Browsers::Pass) {
+        let is_looked_up = is_let_in || (is_browser && browsers == judge::Browsers::Pass);
+        let known = if is_looked_up && !matches!(presented, Presented::Recognised(_)) {
             self.known(headers, class, &presented, seen).await?
         } else {
             Known::default()
         };
         let case = Case {
             settings: self.settings,
-            browsers: self.front.browsers,
+            browsers,
             origin: origin.clone(),
             class,
             presented: &presented,
@@ -300,7 +322,11 @@ impl Asker<'_> {
             Presented::OtherBearer { authorization } => {
                 authorization.as_ref().and_then(|value| value.to_str().ok())
             }
-            Presented::None | Presented::Session | Presented::Ours | Presented::Unknown => None,
+            Presented::None
+            | Presented::Session
+            | Presented::Ours
+            | Presented::Recognised(_)
+            | Presented::Unknown => None,
         };
         let mut known = Known::default();
         if let (Some(token), Some(authorization)) = (wanted.token, authorization) {
@@ -364,6 +390,7 @@ impl Asker<'_> {
             authorization: None,
             drops_cookies: false,
             client: Some(client),
+            identity: None,
             id: "",
             is_proxied: false,
             peer: self.peer,
@@ -414,6 +441,6 @@ impl From<UpstreamError> for Problem {
 /// What a request to the upstream is; `None` for one that the gateway answers by itself.
 pub(in crate::serve) fn class(front: &Front, request: &Request) -> Option<Result<Class, Ambiguous>> {
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    let class = super::classify::classify(request.method().as_str(), target, &front.prefixes);
+    let class = front.classify(request.method().as_str(), target);
     (!matches!(&class, Ok(class) if class.kind == Kind::Own)).then_some(class)
 }

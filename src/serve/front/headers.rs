@@ -41,6 +41,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(super) struct Up<'a> {
     /// The one credential, written out again by us.
     pub(super) authorization: Option<&'a HeaderValue>,
+    /// The header that says who the sender is, where the upstream believes one.
+    pub(super) identity: Option<(HeaderName, HeaderValue)>,
     /// Whether the request carries a session cookie no further.
     pub(super) drops_cookies: bool,
     /// The address of the client.
@@ -59,6 +61,7 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
     remove(headers, |name| {
         let is_of_the_address = up.is_proxied && OF_THE_ADDRESS.contains(&name);
         IDENTITY.contains(&name)
+            || up.identity.as_ref().is_some_and(|(header, _)| folded(header.as_str()) == name)
             || (IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_of_the_address)
             || ["authorization", "expect", "host", "x-request-id"].contains(&name)
             || (up.drops_cookies && name == "cookie")
@@ -67,6 +70,9 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
         let mut authorization = authorization.clone();
         authorization.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, authorization);
+    }
+    if let Some((header, who)) = up.identity {
+        headers.insert(header, who);
     }
     headers.insert(header::HOST, up.host);
     let client = up.client.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
@@ -144,6 +150,7 @@ mod tests {
         let authorization = HeaderValue::from_static("Bearer ours");
         let up = Up {
             authorization: Some(&authorization),
+            identity: None,
             drops_cookies,
             client: Some(IpAddr::from([192, 0, 2, 7])),
             host: HeaderValue::from_static("bitbucket.example.com"),
@@ -187,6 +194,31 @@ mod tests {
         let mut kept = OURS.to_vec();
         kept.insert(3, "x-forwarded-proto: https");
         assert_eq!(sent(&lines, true, false), kept, "a trusted proxy may say how it was called");
+    }
+
+    #[test]
+    fn who_a_sender_is_is_said_by_us_alone_however_a_client_writes_the_header() {
+        let lines = [
+            ("x-webauth-user", "root"),
+            ("x_webauth_user", "root"),
+            ("x-webauth_user", "root"),
+            ("remote_user", "root"),
+        ];
+        let mut headers = headers(&lines);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("x-webauth-user"));
+        let name = HeaderName::from_static("x-webauth-user");
+        let up = Up {
+            authorization: None,
+            identity: Some((name.clone(), HeaderValue::from_static("mary"))),
+            drops_cookies: true,
+            client: None,
+            host: HeaderValue::from_static("git.example.com"),
+            id: "",
+            is_proxied: true,
+        };
+        to_upstream(&mut headers, up);
+        assert_eq!(headers.len(), 2, "{headers:?}");
+        assert_eq!(headers[name], "mary");
     }
 
     #[test]

@@ -187,7 +187,11 @@ pub fn wanted<'a>(class: &'a Class, presented: &'a Presented) -> Wanted<'a> {
         _ if request.is_none() => Sender::Any,
         Presented::Password { user, .. } => Sender::Named(user),
         Presented::Session | Presented::OtherBearer { .. } => Sender::Asked,
-        Presented::None | Presented::Bitbucket { .. } | Presented::Ours | Presented::Unknown => Sender::Any,
+        Presented::None
+        | Presented::Bitbucket { .. }
+        | Presented::Ours
+        | Presented::Recognised(_)
+        | Presented::Unknown => Sender::Any,
     };
     Wanted {
         token,
@@ -269,6 +273,7 @@ pub fn credentials(case: &Case<'_>) -> Credentials {
         Presented::OtherBearer { .. } => passed(PassedKind::Bearer),
         Presented::Password { user, .. } => passed(PassedKind::Password { user: user.clone() }),
         Presented::Ours | Presented::Unknown => Credentials::Invalid,
+        Presented::Recognised(credentials) => credentials.clone(),
         Presented::Bitbucket { id, as_user, .. } => {
             let is_named = |held: &Held| as_user.as_ref().is_none_or(|named| held.owner.is_user(named));
             let held = case.known.token.as_ref().filter(|held| held.id == *id && is_named(held));
@@ -279,7 +284,11 @@ pub fn credentials(case: &Case<'_>) -> Credentials {
 
 fn forward(case: &Case<'_>, permit: Permit, body: Option<Vec<u8>>) -> Verdict {
     let (authorization, is_proved) = match case.presented {
-        Presented::None | Presented::Session | Presented::Ours | Presented::Unknown => (None, false),
+        Presented::None
+        | Presented::Session
+        | Presented::Ours
+        | Presented::Recognised(_)
+        | Presented::Unknown => (None, false),
         Presented::Bitbucket { authorization, is_forwarded, .. } => (Some(authorization), *is_forwarded),
         Presented::OtherBearer { authorization } => (authorization.as_ref(), false),
         Presented::Password { authorization, .. } => (Some(authorization), false),

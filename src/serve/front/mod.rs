@@ -11,6 +11,7 @@ mod figures;
 pub mod forward;
 mod gate;
 mod headers;
+mod identity;
 pub mod judge;
 pub mod mirror;
 mod refusal;
@@ -20,8 +21,10 @@ mod uses;
 
 use std::sync::Arc;
 
+use axum::http::{HeaderName, header::InvalidHeaderName};
+
 use crate::{
-    model::{AddressSet, Owner},
+    model::{self, AddressSet, Owner},
     serve::callers::{self, Callers},
 };
 
@@ -34,11 +37,19 @@ pub(super) use authz::answer as ask;
 pub(super) use gate::{Forwarded, class, pass};
 pub use upstream::{BadUpstream, Limits, UpstreamUrl};
 
+/// Who proves the credentials of requests.
+enum Proof {
+    /// The server behind, which is sent them. From where browsers are let in.
+    Upstream(Browsers),
+    /// The gateway, by its own directory and tokens. The server behind believes this header.
+    Here(HeaderName),
+}
+
 /// What requests to the server behind go through.
 pub struct Front {
     forwarder: Arc<Forwarder>,
     prefixes: Prefixes,
-    browsers: Browsers,
+    proof: Proof,
     /// Proxies that ask before they forward by themselves.
     peers: AddressSet,
     figures: Figures,
@@ -52,7 +63,17 @@ impl Front {
     #[must_use]
     pub fn new(forwarder: Forwarder, prefixes: Prefixes, browsers: Browsers, peers: AddressSet) -> Self {
         let (forwarder, creations) = (Arc::new(forwarder), callers::of_creations());
-        Self { forwarder, prefixes, browsers, peers, figures: Figures::default(), creations }
+        let proof = Proof::Upstream(browsers);
+        Self { forwarder, prefixes, proof, peers, figures: Figures::default(), creations }
+    }
+
+    /// The same before a server that believes who `header` says that a sender is: that is found out here.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no such header.
+    pub fn with_identity_in(self, header: &model::HeaderName) -> Result<Self, InvalidHeaderName> {
+        Ok(Self { proof: Proof::Here(header.as_str().parse()?), ..self })
     }
 
     /// Its figures.

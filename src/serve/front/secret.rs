@@ -7,12 +7,15 @@
 
 mod token;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::classify::{Class, Kind};
-use crate::model::{TokenId, UserName};
+use crate::{
+    access::Credentials,
+    model::{TokenId, UserName},
+};
 
 /// The credentials of a request. No header in here can be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub enum Presented {
     },
     /// A token of the gateway, which is never forwarded.
     Ours,
+    /// Whatever it is, the gateway has looked it up in its own directory. It is not forwarded.
+    Recognised(Credentials),
     /// What the server behind knows as a credential and is neither a token nor a password.
     OtherBearer {
         /// What to forward; nothing when it is in the query.
@@ -77,9 +82,7 @@ impl Presented {
     ///
     /// When that are several credentials, or a header says that the method is another one.
     pub fn of(headers: &HeaderMap, class: &Class) -> Result<Self, Odd> {
-        if headers.keys().any(|name| OVERRIDES.contains(&name.as_str().replace('_', "-").as_str())) {
-            return Err(Odd::Method);
-        }
+        check_method(headers)?;
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let in_query = class.has_credentials_in_query;
         match (lines.next(), lines.next(), lines.next()) {
@@ -160,6 +163,24 @@ impl Presented {
             user => Some(Self::Password { user: UserName::from(user), authorization }),
         }
     }
+}
+
+/// Makes sure that `headers` say no other method than the request has.
+fn check_method(headers: &HeaderMap) -> Result<(), Odd> {
+    let says_method = |name: &HeaderName| OVERRIDES.contains(&name.as_str().replace('_', "-").as_str());
+    if headers.keys().any(says_method) { Err(Odd::Method) } else { Ok(()) }
+}
+
+/// Makes sure that `headers` and the query of a request of this `class` say nothing that a server behind could take for
+/// another sender than the one in `Authorization`, or for another method.
+///
+/// # Errors
+///
+/// When they do.
+pub fn check_alone(headers: &HeaderMap, class: &Class) -> Result<(), Odd> {
+    check_method(headers)?;
+    let lines = headers.get_all(header::AUTHORIZATION).iter().count();
+    if class.has_credentials_in_query || lines > 1 { Err(Odd::Several) } else { Ok(()) }
 }
 
 /// Whether another scheme stands somewhere in `text`, which a lenient reader could go on with.

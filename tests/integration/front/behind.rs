@@ -35,7 +35,7 @@ use tokenwarden::{
 use super::{
     decoder,
     table::{Row, Sent},
-    world::{AT, TOKENS, USERS},
+    world::{AT, TOKENS, TokenRow, USERS},
 };
 use crate::{
     bitbucket::stub::{self, Stub},
@@ -44,11 +44,16 @@ use crate::{
 
 /// Its own rules on what it is sent, as the status of its answer. Only what it refuses matters here.
 pub(super) fn alone(headers: &HeaderMap, method: &str, target: &str) -> u16 {
-    found(headers, method, target).0
+    found(headers, method, target, &TOKENS).0
 }
 
-/// The status of its answer, and whom it took the sender for.
-fn found(headers: &HeaderMap, method: &str, target: &str) -> (u16, Option<String>) {
+/// The status of its answer when it has these `tokens`, and whom it took the sender for.
+pub(super) fn found(
+    headers: &HeaderMap,
+    method: &str,
+    target: &str,
+    tokens: &[TokenRow],
+) -> (u16, Option<String>) {
     let lines: Vec<&HeaderValue> = headers.get_all(header::AUTHORIZATION).iter().collect();
     let writes = !["GET", "HEAD", "OPTIONS"].contains(&method);
     let pushes = target.contains("git-receive-pack") || (writes && !target.ends_with("git-upload-pack"));
@@ -60,7 +65,7 @@ fn found(headers: &HeaderMap, method: &str, target: &str) -> (u16, Option<String
     };
     let line = line.to_str().unwrap();
     let ids = decoder::ids(line.as_bytes());
-    if let Some(token) = TOKENS.iter().find(|token| ids.contains(token.id)) {
+    if let Some(token) = tokens.iter().find(|token| ids.contains(token.id)) {
         // The whole secret is compared.
         let is_right = line.ends_with(&token.secret())
             || line.split(' ').next_back().and_then(|encoded| STANDARD.decode(encoded).ok()).is_some_and(
@@ -105,7 +110,7 @@ fn may(user: &str, pushes: bool) -> u16 {
 pub(super) async fn server() -> SocketAddr {
     let answer = async |method: Method, uri: Uri, headers: HeaderMap| -> Response {
         let target = uri.path_and_query().unwrap().as_str();
-        let (status, user) = found(&headers, method.as_str(), target);
+        let (status, user) = found(&headers, method.as_str(), target, &TOKENS);
         let mut response = StatusCode::from_u16(status).unwrap().into_response();
         response.headers_mut().insert("x-upstream", HeaderValue::from_static("yes"));
         if let Some(user) = user.filter(|_| status != 401) {

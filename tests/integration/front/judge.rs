@@ -17,11 +17,11 @@ use tokenwarden::{
 };
 
 use super::{
-    behind::alone,
+    behind::found,
     decoder,
     secret::secret,
     table::{Asked, OPEN, PASS, ROWS, Row, Sent},
-    world::{AT, NO_TOKEN, TOKENS, TokenRow, owner, person, settings},
+    world::{AT, NO_TOKEN, TOKENS, TokenRow, any_state, owner, person, settings},
 };
 use crate::world::cases;
 
@@ -82,7 +82,7 @@ impl Row {
 }
 
 /// What the mirror answers to what is wanted.
-fn known(class: &Class, presented: &Presented, sent: Sent) -> Known {
+fn known(class: &Class, presented: &Presented, sent: Sent, tokens: &[TokenRow]) -> Known {
     let wanted = wanted(class, presented);
     let place = |path: &OwnerPath| match path {
         OwnerPath::User { slug } => owner(&Owner::User(UserName::new(slug.as_str()))),
@@ -94,7 +94,7 @@ fn known(class: &Class, presented: &Presented, sent: Sent) -> Known {
     Known {
         token: wanted
             .token
-            .and_then(|id| TOKENS.iter().find(|token| token.id == id.as_str()))
+            .and_then(|id| tokens.iter().find(|token| token.id == id.as_str()))
             .map(TokenRow::held),
         sender: match wanted.sender {
             Sender::Any => None,
@@ -111,14 +111,19 @@ fn known(class: &Class, presented: &Presented, sent: Sent) -> Known {
 }
 
 /// How many tokens `owner` has that have not ended.
-fn tokens_of(owner: &Owner) -> u64 {
-    let is_over = |end: Option<&str>| end.is_some_and(|end| end < AT);
-    let theirs = TOKENS.iter().filter(|token| token.owner.parse::<Owner>().unwrap() == *owner);
+fn tokens_of(owner: &Owner, tokens: &[TokenRow]) -> u64 {
+    let is_over = |end: Option<&str>| end.is_some_and(|end| end <= AT);
+    let theirs = tokens.iter().filter(|token| token.owner.parse::<Owner>().unwrap() == *owner);
     theirs.filter(|token| !is_over(token.expires) && !is_over(token.not_after)).count() as u64
 }
 
 /// What the gateway makes of a row: what it forwards, or the code of the refusal.
 fn gateway(row: &Row, settings: &Settings) -> Result<Box<Forward>, &'static str> {
+    gateway_with(row, settings, &TOKENS)
+}
+
+/// The same when the server behind has these `tokens`.
+fn gateway_with(row: &Row, settings: &Settings, tokens: &[TokenRow]) -> Result<Box<Forward>, &'static str> {
     let (method, target) = row.request;
     let class = classify(method, target, &Prefixes::new("", "/scm")).map_err(|_| "ambiguous")?;
     let presented = Presented::of(&row.sent.headers(), &class).map_err(|_| "ambiguous")?;
@@ -128,7 +133,7 @@ fn gateway(row: &Row, settings: &Settings) -> Result<Box<Forward>, &'static str>
         origin: row.origin(),
         class: &class,
         presented: &presented,
-        known: known(&class, &presented, row.sent),
+        known: known(&class, &presented, row.sent, tokens),
         body: Body::Unread,
         at: AT.parse().unwrap(),
     };
@@ -138,7 +143,7 @@ fn gateway(row: &Row, settings: &Settings) -> Result<Box<Forward>, &'static str>
         verdict = judge(&case);
     }
     if let Verdict::NeedsCount(owner) = &verdict {
-        case.known.tokens = Some(tokens_of(owner));
+        case.known.tokens = Some(tokens_of(owner, tokens));
         verdict = judge(&case);
     }
     match verdict {
@@ -154,6 +159,14 @@ fn gateway(row: &Row, settings: &Settings) -> Result<Box<Forward>, &'static str>
 #[test]
 fn the_table_of_requests_holds() {
     assert!(ROWS.len() >= 150, "{}", ROWS.len());
+    let restricted = |row: &&Row| match row.sent {
+        Sent::Bearer(name) | Sent::Basic(_, name) => {
+            let token = TokenRow::named(name);
+            token.narrowed || token.not_after.is_some()
+        }
+        _ => false,
+    };
+    assert!(ROWS.iter().filter(restricted).count() >= 10, "tokens that the gateway restricts");
     let mut wrong = Vec::new();
     for row in ROWS {
         let decided = row.decided();
@@ -175,7 +188,7 @@ fn the_table_has_every_reason_that_a_request_to_the_server_behind_can_be_refused
 
 /// What a row is for `access`, found in another way than the gateway finds it: by what the row says of itself. `None`
 /// where it depends on a body, or on a target that nobody reads.
-fn asked(row: &Row, settings: &Settings) -> Option<Result<(), Reason>> {
+fn asked(row: &Row, settings: &Settings, tokens: &[TokenRow]) -> Option<Result<(), Reason>> {
     let (method, target) = row.request;
     let path = target.split('?').next().unwrap();
     let writes = Operation::Git { needs: Scope::ReadWrite };
@@ -189,7 +202,8 @@ fn asked(row: &Row, settings: &Settings) -> Option<Result<(), Reason>> {
         _ if path.ends_with("/git-receive-pack") || path.ends_with("/locks/verify") => writes,
         _ => Operation::Enter,
     };
-    let held = |name: &str| Credentials::Token(TokenRow::named(name).held());
+    let held =
+        |name: &str| Credentials::Token(tokens.iter().find(|token| token.name == name).unwrap().held());
     let passed = |kind| Credentials::Passed(Passed { kind, person: None });
     let credentials = match row.sent {
         _ if target.contains("oauth_token") => passed(PassedKind::Bearer),
@@ -222,13 +236,13 @@ fn asked(row: &Row, settings: &Settings) -> Option<Result<(), Reason>> {
 #[test]
 fn nothing_passes_the_table_that_the_server_behind_refuses_by_itself() {
     for row in ROWS {
-        upper_bound(row, &row.settings());
+        upper_bound(row, &row.settings(), &TOKENS);
     }
 }
 
 /// Holds that what is forwarded of `row` gets no better answer than `row` without the gateway.
-fn upper_bound(row: &Row, settings: &Settings) {
-    let Ok(forward) = gateway(row, settings) else { return };
+fn upper_bound(row: &Row, settings: &Settings, tokens: &[TokenRow]) {
+    let Ok(forward) = gateway_with(row, settings, tokens) else { return };
     let sent = row.sent.headers();
     let mut forwarded = sent.clone();
     forwarded.remove(AUTHORIZATION);
@@ -239,7 +253,8 @@ fn upper_bound(row: &Row, settings: &Settings) {
         forwarded.insert(AUTHORIZATION, authorization.clone());
     }
     let (method, target) = row.request;
-    let (with, without) = (alone(&forwarded, method, target), alone(&sent, method, target));
+    let (with, without) =
+        (found(&forwarded, method, target, tokens).0, found(&sent, method, target, tokens).0);
     // Two headers are one request for LFS, which by itself takes the one that it signed.
     let is_pair = matches!(row.sent, Sent::Two(..));
     assert!(
@@ -254,11 +269,14 @@ fn upper_bound(row: &Row, settings: &Settings) {
 
 pub(crate) fn any_row() -> impl Strategy<Value = Row> {
     let index = || 0..ROWS.len();
-    (index(), index(), index(), index(), any::<bool>()).prop_map(
+    // As often as not a token, whichever it is.
+    let token = (0..TOKENS.len()).prop_map(|token| Sent::Bearer(TOKENS[token].name));
+    let sent = prop_oneof![index().prop_map(|row| ROWS[row].sent), token];
+    (index(), sent, index(), index(), any::<bool>()).prop_map(
         |(request, sent, origin, settings, browsers_by_network)| Row {
             request: ROWS[request].request,
             body: ROWS[request].body,
-            sent: ROWS[sent].sent,
+            sent,
             peer: ROWS[origin].peer,
             forwarded: ROWS[origin].forwarded,
             settings: ROWS[settings].settings,
@@ -273,13 +291,18 @@ proptest! {
     #![proptest_config(cases(10_000))]
 
     #[test]
-    fn whatever_is_asked_the_gateway_decides_as_access_and_takes_away_alone(row in any_row()) {
+    fn whatever_is_asked_the_gateway_decides_as_access_and_takes_away_alone(
+        row in any_row(),
+        states in proptest::collection::vec(any_state(), TOKENS.len()),
+    ) {
         let settings = row.settings();
-        let decided = gateway(&row, &settings);
-        if let (Some(asked), false) = (asked(&row, &settings), decided.as_ref().err() == Some(&"ambiguous")) {
+        let tokens: Vec<_> = TOKENS.into_iter().zip(states).map(|(token, state)| token.in_state(state)).collect();
+        let decided = gateway_with(&row, &settings, &tokens);
+        let asked = asked(&row, &settings, &tokens);
+        if let (Some(asked), false) = (asked, decided.as_ref().err() == Some(&"ambiguous")) {
             prop_assert_eq!(decided.as_ref().map(|_| ()).map_err(|code| *code), asked.map_err(Reason::code), "{:?}", row);
         }
-        upper_bound(&row, &settings);
+        upper_bound(&row, &settings, &tokens);
     }
 
     /// The narrower the settings, the less passes.
@@ -306,7 +329,7 @@ fn a_body_is_asked_for_only_where_the_decision_depends_on_it_and_nothing_passes_
             origin: row.origin(),
             class: &class,
             presented: &presented,
-            known: known(&class, &presented, row.sent),
+            known: known(&class, &presented, row.sent, &TOKENS),
             body,
             at: AT.parse().unwrap(),
         }))

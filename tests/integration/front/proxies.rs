@@ -85,6 +85,8 @@ impl Proxy {
                 ("    ssl_certificate_key /etc/nginx/tls/bitbucket.key;\n", ""),
                 ("server 127.0.0.1:7991", &format!("server {gateway}")),
                 ("server 127.0.0.1:7990", &format!("server {behind}")),
+                // Its port is another one than that of HTTPS.
+                ("Host $host;", "Host $http_host;"),
             ],
         );
         let before = "set_real_ip_from 127.0.0.1; set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For; \

@@ -346,9 +346,14 @@ fn of_100_000_hostile_credentials_the_token_that_is_judged_is_the_token_that_is_
             }
             Ok(Presented::Password { authorization, .. }) => (None, Some(authorization)),
             Ok(Presented::OtherBearer { authorization }) => (None, authorization),
-            Ok(Presented::None | Presented::Session | Presented::Ours | Presented::Unknown) | Err(_) => {
-                (None, None)
-            }
+            Ok(
+                Presented::None
+                | Presented::Session
+                | Presented::Ours
+                | Presented::Recognised(_)
+                | Presented::Unknown,
+            )
+            | Err(_) => (None, None),
         };
         let carried = authorization.as_ref().map(|line| decoder::ids(line.as_bytes())).unwrap_or_default();
         let expected = judged.into_iter().collect();

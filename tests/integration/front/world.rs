@@ -1,6 +1,7 @@
 //! The people, tokens and settings of the table of requests.
 
 use jiff::Timestamp;
+use proptest::prelude::*;
 use serde_json::Value;
 use tokenwarden::{
     access::{Held, Person, TokenOwner},
@@ -16,6 +17,7 @@ use crate::support::lay_over;
 /// When everything is judged. What has expired is years past, and what has not, years ahead, so that a server on the
 /// system's clock judges alike.
 pub(crate) const AT: &str = "2026-11-27T12:00:00Z";
+const SOON: &str = "2026-11-27T12:00:01Z";
 const PAST: &str = "2021-01-01T00:00:00Z";
 const FUTURE: &str = "2099-01-01T00:00:00Z";
 
@@ -74,12 +76,37 @@ pub(crate) const TOKENS: [TokenRow; 15] = [
     TokenRow { expires: Some(PAST), narrowed: true, ..token("gone-expired", "100000000015", "gone", 1) },
 ];
 
+/// What can change of a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    scope: u8,
+    expires: Option<&'static str>,
+    not_after: Option<&'static str>,
+    narrowed: bool,
+}
+
+/// Any state: each end is none, long past, this very moment, the one after, or far away.
+pub(crate) fn any_state() -> impl Strategy<Value = State> {
+    let end = || proptest::sample::select(&[None, Some(PAST), Some(AT), Some(SOON), Some(FUTURE)][..]);
+    (0..3u8, end(), end(), any::<bool>()).prop_map(|(scope, expires, not_after, narrowed)| State {
+        scope,
+        expires,
+        not_after,
+        narrowed,
+    })
+}
+
 /// A token that there is not.
 pub(crate) const NO_TOKEN: &str = "199999999999";
 
 impl TokenRow {
     pub(crate) fn named(name: &str) -> &'static Self {
         TOKENS.iter().find(|token| token.name == name).unwrap_or_else(|| panic!("no token {name}"))
+    }
+
+    /// The same in another state: as far as it reaches, its end, and how it is restricted.
+    pub(crate) fn in_state(self, State { scope, expires, not_after, narrowed }: State) -> Self {
+        Self { scope, expires, not_after, narrowed, ..self }
     }
 
     pub(crate) fn secret(&self) -> String {

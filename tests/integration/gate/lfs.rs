@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::{
     READS, WRITES,
     git::{fails, header, repository, stored, url, works},
+    secret,
     upstream::is_proved,
 };
+use crate::front::proxies::Proxy;
 
 /// What the server behind signs for the storage.
 const SIGNED: &str = "JWT e30.e30.c2ln";
@@ -86,4 +88,33 @@ async fn a_large_file_is_fetched_with_a_token_that_reads_and_pushed_with_one_tha
         let read = std::fs::read(folder.path().join(&fetched).join(format!("{name}.bin"))).unwrap();
         assert!(read == large, "{} bytes", read.len());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs git-lfs and nginx"]
+async fn a_large_file_goes_through_nginx_that_asks_with_a_token_that_writes_and_with_no_other() {
+    let (upstream, gate, folder) = repository().await;
+    let nginx = Proxy::asking_nginx(gate.server.address(), upstream.address).await;
+    let host = nginx.address.to_string();
+    let url = format!("http://{host}/scm/PLAT/app.git");
+    let (reads, writes) = (stored(folder.path(), &host, READS), stored(folder.path(), &host, WRITES));
+    works(folder.path(), &["-c", &writes, "clone", "-q", &url, "work"]).await;
+    let work = folder.path().join("work");
+    works(&work, &["lfs", "install", "--local"]).await;
+    works(&work, &["lfs", "track", "*.bin"]).await;
+    let large: Vec<u8> = b"large".iter().copied().cycle().take(300_000).collect();
+    std::fs::write(work.join("large.bin"), &large).unwrap();
+    works(&work, &["add", "."]).await;
+    works(&work, &["commit", "-q", "-m", "large"]).await;
+    fails(&work, &["-c", &reads, "lfs", "push", "--all", "origin", "main"]).await;
+    works(&work, &["-c", &writes, "push", "-q", "origin", "main"]).await;
+
+    let smudge = ["-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.required=true"];
+    let clone = |credential, name| [&smudge[..], &["-c", credential, "clone", "-q", &url, name]].concat();
+    works(folder.path(), &clone(&writes, "fetched")).await;
+    assert!(std::fs::read(folder.path().join("fetched/large.bin")).unwrap() == large);
+    // Whether a batch reads or writes stands in its body, which nginx does not show.
+    fails(folder.path(), &clone(&reads, "refused")).await;
+    let kept = std::fs::read_to_string(folder.path().join(format!("stored-{READS}"))).unwrap();
+    assert!(kept.contains(&secret(READS)), "a 403 leaves what is stored");
 }

@@ -1,11 +1,14 @@
 //! The gateway in front of an upstream, over real HTTP: what passes, what the upstream sees of it, and what clients get.
 
 mod authz;
+mod creation;
 mod faults;
 mod forwarding;
 mod git;
 mod http_backend;
+mod identity;
 mod lfs;
+mod meanwhile;
 mod operation;
 mod smuggling;
 mod spawned;
@@ -15,7 +18,7 @@ mod whole;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokenwarden::{
     model::AddressSet,
     serve::front::{
@@ -50,7 +53,7 @@ fn secret(id: &str) -> String {
 /// A gateway, the Bitbucket that it knows tokens from, and what else it was started with.
 struct Gate {
     server: TestServer,
-    stub: Stub,
+    stub: Arc<Stub>,
 }
 
 /// What a gateway is started with.
@@ -75,7 +78,7 @@ impl Gate {
     }
 
     async fn with(upstream: SocketAddr, with: With) -> Self {
-        let stub = Stub::start().await;
+        let stub = Arc::new(Stub::start().await);
         stub.contents().bearer = MARY;
         let path = "users/mary_example.com";
         let made = "2025-01-01T00:00:00Z";
