@@ -772,6 +772,7 @@ async fn a_store_of_an_earlier_version_gets_an_audit() {
         "DROP TABLE ancestors",
         "DROP TABLE restrictions",
         "DROP TABLE upstream_uses",
+        "DROP TABLE gone_tokens",
         "DROP INDEX tokens_by_parent",
         "DELETE FROM _sqlx_migrations WHERE version >= 7",
     ] {
