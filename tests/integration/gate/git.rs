@@ -1,6 +1,7 @@
 //! Real Git through the gateway, in front of `git http-backend`.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     process::{Command, Output},
 };
@@ -11,7 +12,10 @@ use tempfile::TempDir;
 use tokenwarden::model::{AddressSet, network::AddressRange};
 
 use super::{ENDED, Gate, READS, WRITES, With, secret, upstream::Upstream};
-use crate::{front::proxies::Proxy, support::answer};
+use crate::{
+    front::proxies::Proxy,
+    support::{answer, status},
+};
 
 /// Runs Git in `folder`, with no settings but those of the test.
 async fn git(folder: &Path, arguments: &[&str]) -> Output {
@@ -155,6 +159,17 @@ async fn a_token_that_ended_or_was_restricted_fails_and_a_403_leaves_stored_cred
     let told = fails(folder.path(), &restricted.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert!(told.contains("remote: By policy this token has ended"), "{told}");
     assert_eq!(std::fs::read_to_string(&store).unwrap(), "");
+
+    {
+        let mut contents = gate.stub.contents();
+        contents.bearers = Some(BTreeMap::default());
+        contents.tokens.values_mut().for_each(|tokens| tokens.retain(|token| token["id"] != WRITES));
+    }
+    let path = format!("/rest/tokenwarden/1/mirror/tokens/{WRITES}");
+    assert!(status(gate.server.as_operator(Method::DELETE, &path)).await < 300);
+    let revoked = ["-c", &header(WRITES), "ls-remote", &url(&gate)];
+    let told = fails(folder.path(), &revoked).await;
+    assert!(told.contains("Authentication failed") || told.contains("could not read Username"), "{told}");
 }
 
 /// The helper that Git takes the secret of the token `id` from, for the server at `host`, and the file that it is in.
