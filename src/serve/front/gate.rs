@@ -123,7 +123,11 @@ async fn forwarded(
     held: impl Send + 'static,
     seen: &mut Seen,
 ) -> Result<Response, Problem> {
-    head::check_framing(&parts)?;
+    match front.proof {
+        Proof::Upstream(_) => drop(head::check_framing(&parts)?),
+        // A browser may know a password for it.
+        Proof::Here(_) => head::check(&parts)?,
+    }
     if asks_to_switch(&parts) {
         let message = "Connections are not handed over to another protocol here.";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade", message));

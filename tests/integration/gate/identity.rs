@@ -105,6 +105,8 @@ async fn nobody_passes_whom_the_gateway_does_not_know_or_the_policy_refuses() {
     refused(get("/a//b").bearer_auth(&reads.secret), 400, "two paths").await;
     let post = gate.request(Method::POST, PAGE);
     refused(post.bearer_auth(&reads.secret), 403, "a token that reads").await;
+    let of_another_site = gate.request(Method::POST, PAGE).header("sec-fetch-site", "cross-site");
+    refused(of_another_site.basic_auth("mary", Some("mary")), 403, "a page of another site").await;
     for path in [PAGE, "/rest/access-tokens/latest/users/mary"] {
         let post = gate.request(Method::PUT, path).bearer_auth(&writes.secret);
         assert_eq!(status(post).await, 200, "{path} is no matter of the gateway");
