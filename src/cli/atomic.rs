@@ -24,11 +24,29 @@ pub(super) struct CannotWrite {
 ///
 /// As for [`AtomicFile`].
 pub(super) fn write(path: &Path, content: &str) -> Result<(), CannotWrite> {
-    let written = AtomicFile::create(path).and_then(|mut file| {
-        file.write_all(redact(content).as_bytes())?;
-        file.finish()
-    });
-    written.map_err(|source| CannotWrite { path: path.to_path_buf(), source })
+    written(path, content).and_then(AtomicFile::finish).map_err(cannot(path))
+}
+
+/// As [`write`], for one of many: it does not wait until the disk has it. A machine that stops right then may leave it
+/// empty.
+///
+/// # Errors
+///
+/// As for [`AtomicFile`].
+pub(super) fn write_one_of_many(path: &Path, content: &str) -> Result<(), CannotWrite> {
+    written(path, content).and_then(AtomicFile::put).map_err(cannot(path))
+}
+
+fn written(path: &Path, content: &str) -> io::Result<AtomicFile> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(redact(content).as_bytes())?;
+    Ok(file)
+}
+
+/// That the file at `path` could not be written, from why.
+pub(super) fn cannot(path: &Path) -> impl FnOnce(io::Error) -> CannotWrite {
+    let path = path.to_path_buf();
+    move |source| CannotWrite { path, source }
 }
 
 /// A file that takes its place only once it is whole.
@@ -69,6 +87,12 @@ impl AtomicFile {
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
+        self.put()
+    }
+
+    /// Puts the file in its place, whether the disk has it or not.
+    fn put(mut self) -> io::Result<()> {
+        self.file.flush()?;
         fs::rename(&self.draft, &self.place)
     }
 }

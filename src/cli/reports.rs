@@ -32,9 +32,7 @@ use crate::{
 };
 
 use super::{
-    Global,
-    atomic::{self, CannotWrite},
-    git, output,
+    Global, atomic, git, output,
     run_files::{Names, RunFiles},
 };
 
@@ -288,17 +286,13 @@ fn read_index(path: &Path) -> owners::Index {
 /// Writes a notice for each owner and the index of them into `folder`, and takes away the notices of the
 /// index before that are not in the new one.
 fn write_notices(folder: &Path, run: &Run<'_>) -> Result<(), Failure> {
-    let cannot = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| CannotWrite { path, source }
-    };
-    fs::create_dir_all(folder).map_err(cannot(folder))?;
+    fs::create_dir_all(folder).map_err(atomic::cannot(folder))?;
     let index_path = folder.join(owners::INDEX);
     let earlier = read_index(&index_path);
 
     let notices = owners::notices(run);
     for notice in &notices {
-        atomic::write(&folder.join(&notice.file), &notice.text)?;
+        atomic::write_one_of_many(&folder.join(&notice.file), &notice.text)?;
     }
     atomic::write(&index_path, &(serde_json::to_string_pretty(&owners::Index::of(&notices))? + "\n"))?;
     let kept: HashSet<&str> = notices.iter().map(|notice| notice.file.as_str()).collect();
@@ -308,7 +302,7 @@ fn write_notices(folder: &Path, run: &Run<'_>) -> Result<(), Failure> {
             let path = folder.join(&entry.file);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(cannot(&path)(error).into());
+                    return Err(atomic::cannot(&path)(error).into());
                 }
                 _ => {}
             }
