@@ -162,6 +162,12 @@ impl Connection {
         }
     }
 
+    /// Whether our own server stands there or before it, which keeps a ledger of runs and makes tokens end.
+    #[must_use]
+    pub fn has_own_server(&self) -> bool {
+        matches!(self, Self::Embedded { .. }) || self.own_server().is_some()
+    }
+
     /// Every server that is called.
     pub fn servers(&self) -> impl Iterator<Item = &Endpoint> {
         let gateway = match self {

@@ -29,7 +29,7 @@ fn strings(list: &Value) -> Vec<String> {
 }
 
 /// A shell script of a CI file, and the output of an earlier one that must be there for it to run.
-struct Step {
+pub(crate) struct Step {
     script: String,
     needs: Option<String>,
 }
@@ -37,6 +37,11 @@ struct Step {
 impl Step {
     fn always(script: String) -> Self {
         Self { script, needs: None }
+    }
+
+    /// Whether it has `words`.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.script.contains(words)
     }
 }
 
@@ -118,6 +123,39 @@ fn of_a_merge(system: &str, folder: &Path) -> Vec<Step> {
     }
 }
 
+/// The steps that say in the pull request what the plan would do, where the program does that itself.
+pub(crate) fn of_a_comment(system: &str, folder: &Path) -> Vec<Step> {
+    let steps = match system {
+        "jenkins" => of_jenkins(&folder.join("ci/comment.Jenkinsfile")),
+        "bamboo" => of_bamboo(&folder.join("bamboo-specs/bamboo.yaml"), 0, &["Comment"]),
+        _ => Vec::new(),
+    };
+    steps.into_iter().map(|step| Step::always(step.script)).collect()
+}
+
+/// The steps of a run that somebody starts by hand.
+pub(crate) fn by_hand(system: &str, folder: &Path) -> Vec<Step> {
+    let steps = match system {
+        "jenkins" => of_jenkins(&folder.join("ci/main.Jenkinsfile")),
+        // Each run of the main branch is one.
+        "bamboo" => return of_a_merge(system, folder),
+        "github" => of_github(&folder.join(".github/workflows/tokenwarden-main.yml"), &["by-hand"]),
+        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["by-hand"]),
+    };
+    steps.into_iter().filter(|step| step.says("--auto-approve")).collect()
+}
+
+/// The steps of every morning.
+pub(crate) fn of_drift(system: &str, folder: &Path) -> Vec<Step> {
+    let steps = match system {
+        "jenkins" => of_jenkins(&folder.join("ci/main.Jenkinsfile")),
+        "bamboo" => of_bamboo(&folder.join("bamboo-specs/bamboo.yaml"), 1, &["Drift"]),
+        "github" => of_github(&folder.join(".github/workflows/tokenwarden-main.yml"), &["drift"]),
+        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["drift"]),
+    };
+    steps.into_iter().filter(|step| step.says("tokenwarden drift")).collect()
+}
+
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "init.defaultBranch=main"];
     let run = Run::of(Command::new("git").args(identity).args(arguments).current_dir(folder));
@@ -125,32 +163,40 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     run.stdout.trim().to_owned()
 }
 
+/// Environment variables.
+pub(crate) type Variables = Vec<(&'static str, String)>;
+
 /// A clone that a runner uses again and again, and where it fetches from.
-struct Runner {
+pub(crate) struct Runner {
     system: &'static str,
     folder: TempDir,
+    /// What pull requests and mornings are given, and what can write.
+    pub(crate) read: Variables,
+    pub(crate) write: Variables,
 }
 
 impl Runner {
     /// Of a repository with nothing but a file to read.
-    fn new(system: &'static str) -> Self {
+    pub(crate) fn new(system: &'static str) -> Self {
         let folder = TempDir::new().unwrap();
         let origin = folder.path().join("origin");
         fs::create_dir(&origin).unwrap();
         git(&origin, &["init", "--quiet"]);
         fs::write(origin.join("README"), "policies\n").unwrap();
-        let runner = Self { system, folder };
+        // The quickstart needs no credential, and Bamboo hands one over.
+        let variables = vec![("bamboo_tokenwarden_token_secret", "x".to_owned())];
+        let runner = Self { system, folder, read: variables.clone(), write: variables };
         runner.commit("the first file");
         git(runner.folder.path(), &["clone", "--quiet", "origin", "clone"]);
         runner
     }
 
     /// The working copy of whoever writes the policy, where Git fetches from.
-    fn origin(&self) -> PathBuf {
+    pub(crate) fn origin(&self) -> PathBuf {
         self.folder.path().join("origin")
     }
 
-    fn clone(&self) -> PathBuf {
+    pub(crate) fn clone(&self) -> PathBuf {
         self.folder.path().join("clone")
     }
 
@@ -159,9 +205,8 @@ impl Runner {
         git(&self.origin(), &["commit", "--quiet", "-m", message]);
     }
 
-    /// A branch that changes something is proposed, and merged once its steps have run `times`; each of them, and the
-    /// ones of the merge, must succeed. Answers what the steps said of the merge.
-    fn merge(&self, change: impl FnOnce(&Path), times: &[Option<&str>]) -> String {
+    /// A branch that changes something is proposed, and its steps run `times`; each of them must succeed.
+    pub(crate) fn propose(&self, change: impl FnOnce(&Path), times: &[Option<&str>]) {
         let (origin, clone) = (self.origin(), self.clone());
         let before = git(&origin, &["rev-parse", "HEAD"]);
         git(&origin, &["checkout", "--quiet", "-b", "change"]);
@@ -179,18 +224,24 @@ impl Runner {
                 let _ = fs::remove_dir_all(clone.join("base"));
                 git(&clone, &["clone", "--quiet", origin.to_str().unwrap(), "base"]);
             }
-            self.run(&of_a_pull_request(self.system, &clone), &before);
+            self.run(&of_a_pull_request(self.system, &clone), &before, &self.read);
         }
+    }
+
+    /// What was proposed is merged. Answers what the steps said of that, each of which must succeed.
+    pub(crate) fn merge(&self) -> String {
+        let (origin, clone) = (self.origin(), self.clone());
+        let before = git(&origin, &["rev-parse", "HEAD"]);
         git(&origin, &["merge", "--quiet", "--no-ff", "-m", "Pull request #1: a change", "change"]);
         git(&origin, &["branch", "--quiet", "--delete", "change"]);
         git(&clone, &["fetch", "--quiet", "origin"]);
         git(&clone, &["checkout", "--quiet", "--force", "--detach", "origin/main"]);
         let _ = fs::remove_file(clone.join("first-commit"));
-        self.run(&of_a_merge(self.system, &clone), &before)
+        self.run(&of_a_merge(self.system, &clone), &before, &self.write)
     }
 
     /// Runs `steps` as they are written, after the main branch was at `before`.
-    fn run(&self, steps: &[Step], before: &str) -> String {
+    pub(crate) fn run(&self, steps: &[Step], before: &str, variables: &Variables) -> String {
         let clone = self.clone();
         let (outputs, summary) = (self.folder.path().join("outputs"), self.folder.path().join("summary"));
         fs::write(&outputs, "").unwrap();
@@ -213,7 +264,7 @@ impl Runner {
                 .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
                 .env("GITHUB_OUTPUT", &outputs)
                 .env("GITHUB_STEP_SUMMARY", &summary)
-                .env("bamboo_tokenwarden_token_secret", "x");
+                .envs(variables.iter().cloned());
             let ran = Run::of(&mut shell);
             let told = format!("{}: {script}: {}{}", self.system, ran.stdout, ran.stderr);
             assert_eq!(ran.code, Some(0), "{told}");
@@ -231,7 +282,8 @@ fn from_a_repository_without_a_policy_to_the_second_merge_every_step_succeeds_in
             let written = init(folder, &["--ci", system]);
             assert_eq!(written.code, Some(0), "{}", written.stderr);
         };
-        let first = runner.merge(write, &[None]);
+        runner.propose(write, &[None]);
+        let first = runner.merge();
         // Bamboo shows the plan of the main branch to somebody before it is applied.
         assert_eq!(first.contains("Converged:"), system == "bamboo", "{system}: {first}");
 
@@ -243,7 +295,8 @@ fn from_a_repository_without_a_policy_to_the_second_merge_every_step_succeeds_in
             let config = fs::read_to_string(folder.join("tokenwarden.yaml")).unwrap();
             fs::write(folder.join("tokenwarden.yaml"), config + "# elsewhere\n").unwrap();
         };
-        let second = runner.merge(narrow, &[None, Some("again"), Some("clean")]);
+        runner.propose(narrow, &[None, Some("again"), Some("clean")]);
+        let second = runner.merge();
         let is_applied = second.contains("Converged:") || second.contains("No changes.");
         assert!(is_applied, "{system}: {second}");
         for report in ["plan.html", "plan.junit.xml", "plan.sarif"] {

@@ -35,6 +35,7 @@ mod ended_rights;
 mod explain;
 mod faked_clocks;
 mod fault_proxy;
+mod first_hour;
 mod fleet;
 mod forwarder;
 mod front;

@@ -28,7 +28,7 @@ mod template;
 ///
 /// The one target in it is a server inside the program, with a few users and tokens to try things on. With
 /// `--target gateway`, `--target bitbucket` or `--target resolution`, and `--url`, it is that server, under the name
-/// `prod`, with a policy that reports and changes nothing.
+/// `prod`, with a policy that only reports on the tokens there are.
 /// Existing files with other content are never touched: if there are any, nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct Init {
@@ -124,12 +124,20 @@ impl Init {
                 format!("Try it: `tokenwarden {from_here}plan`, then `tokenwarden {from_here}apply`."),
                 "Then name a real server in `tokenwarden.yaml`; it says how.",
             ),
-            Some(_) => (
+            Some(Named { kind, .. }) => (
                 format!(
                     "Set the variables that `tokenwarden.yaml` names, then: `tokenwarden {from_here}doctor`, \
                      `tokenwarden {from_here}plan`."
                 ),
-                "The policy reports and changes nothing until `tokens.enforcement` says more.",
+                match kind {
+                    Kind::Gateway => {
+                        "Tokens are only reported until `tokens.enforcement` says more; new ones keep to the limits \
+                         from the first `apply` on."
+                    }
+                    Kind::Bitbucket | Kind::Resolution => {
+                        "The policy reports and changes nothing until `tokens.enforcement` says more."
+                    }
+                },
             ),
         };
         let editors = format!(

@@ -59,7 +59,7 @@ pub(crate) async fn examine(
     command: AuthCommand,
     around: &[String],
 ) -> Vec<Check> {
-    let mut checks = vec![at_hand::journal(workspace)];
+    let mut checks: Vec<Check> = at_hand::journal(workspace, declaration).into_iter().collect();
     checks.extend(at_hand::mark_key(workspace, declaration));
     let session = match Box::pin(session::connect(workspace, declaration, command, None)).await {
         Ok(session) => session,

@@ -7,7 +7,7 @@ mod gateway;
 mod program;
 mod reading;
 mod settings;
-mod stub;
+pub(crate) mod stub;
 mod tokens;
 
 use tokenwarden::{
