@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,6 +21,7 @@ use ci::CiSystem;
 use repository::{CONFIG, Kind, Named};
 use template::{Found, Template};
 
+mod ask;
 mod ci;
 mod repository;
 mod template;
@@ -28,7 +30,7 @@ mod template;
 ///
 /// The one target in it is a server inside the program, with a few users and tokens to try things on. With
 /// `--target gateway`, `--target bitbucket` or `--target resolution`, and `--url`, it is that server, under the name
-/// `prod`, with a policy that only reports on the tokens there are.
+/// `prod`, with a policy that only reports on the tokens there are. At a terminal it asks for them.
 /// Existing files with other content are never touched: if there are any, nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct Init {
@@ -67,8 +69,10 @@ struct InTheWay {
 enum BadServer {
     #[error("`init` takes one `--target`: gateway, bitbucket or resolution, not `{0}`")]
     Kind(String),
-    #[error("`--target` and `--url` go together: which kind of server it is, and where it is")]
-    Half,
+    #[error("`--target` and `--url` go together: add {0}; in a terminal, `init` would ask for it")]
+    Half(&'static str),
+    #[error(transparent)]
+    NoAnswer(#[from] ask::NoAnswer),
 }
 
 impl Init {
@@ -80,7 +84,8 @@ impl Init {
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         let folder =
             self.folder.as_ref().map_or_else(|| global.directory.clone(), |folder| global.resolve(folder));
-        let named = self.named(&global.target).map_err(|error| Failure::new(Ending::Usage, error))?;
+        let named =
+            self.named(&global.target, &folder).map_err(|error| Failure::new(Ending::Usage, error))?;
         let repository = named.as_ref().map_or_else(repository::trial, Named::repository);
         let variables = variables(&folder, &repository);
         let ci = self.ci.map(|system| system.templates(&variables)).unwrap_or_default();
@@ -93,22 +98,29 @@ impl Init {
             return update(&folder, &ci);
         }
         write(&folder, repository.iter().chain(&ci))?;
-        output::write(&self.next(&folder, named.as_ref()))?;
+        output::write_text(&self.next(&folder, named.as_ref()))?;
         Ok(Ending::Done)
     }
 
-    /// The server that is named, when one is.
-    fn named(&self, targets: &[String]) -> Result<Option<Named>, BadServer> {
-        match (targets, &self.url) {
-            ([], None) => Ok(None),
-            ([kind], Some(url)) => {
-                let kind = Kind::from_str(kind, false).map_err(|_| BadServer::Kind(kind.clone()))?;
-                Ok(Some(Named { kind, url: url.clone(), user: self.user.clone() }))
+    /// The server that is named, by flags or by the answers of whoever is asked, when one is.
+    fn named(&self, targets: &[String], folder: &Path) -> Result<Option<Named>, BadServer> {
+        let kind = match targets {
+            [] => None,
+            [kind] => Some(Kind::from_str(kind, false).map_err(|_| BadServer::Kind(kind.clone()))?),
+            several => return Err(BadServer::Kind(several.join("`, `"))),
+        };
+        // Where a config file is, it says which servers there are.
+        let is_open = !self.diff && !folder.join(CONFIG).exists();
+        let server = match (kind, self.url.clone()) {
+            (Some(kind), Some(url)) => Some((kind, url)),
+            (kind, url) if is_open && ask::is_possible() => {
+                ask::server(kind, url, io::stdin().lock(), output::prompt)?
             }
-            ([kind], None) if Kind::from_str(kind, false).is_err() => Err(BadServer::Kind(kind.clone())),
-            ([] | [_], _) => Err(BadServer::Half),
-            (several, _) => Err(BadServer::Kind(several.join("`, `"))),
-        }
+            (None, None) => None,
+            (Some(_), None) => return Err(BadServer::Half("`--url`, where the server is")),
+            (None, Some(_)) => return Err(BadServer::Half("`--target`, which kind of server it is")),
+        };
+        Ok(server.map(|(kind, url)| Named { kind, url, user: self.user.clone() }))
     }
 
     /// What to do next.
