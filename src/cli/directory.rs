@@ -15,11 +15,12 @@ use crate::{
     world::environment,
 };
 
-use super::{CommandResult, Global, log, output, runtime};
+use super::{CommandResult, Global, help, log, output, runtime};
 
 /// What `directory` understands.
 #[derive(Debug, Subcommand)]
 pub(super) enum DirectoryCommand {
+    #[command(after_long_help = help::DIRECTORY)]
     /// Make users, groups and passwords of a store equal to a file; users missing from it become
     /// inactive, tokens are never deleted
     Import {

@@ -13,6 +13,9 @@ macro_rules! variables {
     (host) => {
         "the variables that hold the credentials of the host; HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
     };
+    (passwords) => {
+        "the variables that the directory file names for passwords; "
+    };
     (gateway) => {
         "the variables that the gateway file names; "
     };
@@ -41,7 +44,8 @@ ends! {
     SHOW nothing "1 error, 3 invalid, " "show plan.json" "show plan.json --format markdown";
     DRIFT servers "1 error, 2 drift, 3 invalid, " "drift" "drift --target prod --format json";
     COMPARE nothing "1 error, 3 invalid, " "compare --baseline main" "compare before.yaml after.yaml";
-    REVIEW host "1 error, 3 invalid, " "review --help";
+    REVIEW host "1 error, 3 invalid, "
+        "review --plan plan.json --url https://bitbucket.example.com --project OPS --repo policies --pull-request 7";
     REVOKE servers "1 error or a token that is not there, 4 refused, 5 applied in part, "
         "revoke --target prod --token 4711 --reason 'in a public log'"
         "revoke --target prod --leaked leaks.json --reason 'in a public repository'"
@@ -51,17 +55,26 @@ ends! {
     IMPORT servers "1 error, 3 invalid, " "import --target prod --suggest" "import --target prod --waive-existing 90d --only-waivers";
     EXPLAIN servers "1 error, 3 invalid, " "explain 4711 --target prod";
     TOKENS servers "1 error or not all were seen, 3 invalid, "
-        "tokens --never-used" "tokens --owner mary --ends-before 30d" "tokens --rule lifetime --format csv";
+        "tokens --never-used" "tokens --owner mary --ends-before 30d" "tokens --rule lifetime --format csv" "tokens --inventory snapshot.jsonl";
     TEST nothing "1 error, 3 invalid or a test that fails, " "test" "test --coverage-min 100";
-    JOURNAL nothing "1 error, 3 invalid, " "journal show";
+    JOURNAL servers "1 error, 3 invalid, " "journal show";
+    JOURNAL_SHOW servers "1 error or no such run, 3 invalid, "
+        "journal show" "journal show 20261126T210750Z-4b1b766b" "journal show --target prod --limit 100 --format jsonl";
     AUDIT servers "1 error, 3 invalid, " "audit --target prod --since 1d" "audit --store sqlite:gateway.db --token 4711 --format json";
     DOCTOR servers "1 something is wrong, 3 invalid, " "doctor" "doctor --target prod";
     SCHEMA nothing "1 error, " "schema policy" "schema --write schemas";
     SERVE gateway "1 error, " "serve --store sqlite:gateway.db";
-    DIRECTORY nothing "1 error, 3 invalid, " "directory --help";
+    DIRECTORY passwords "1 error, 3 invalid, " "directory import users.yaml --store sqlite:gateway.db";
     SETTINGS nothing "1 error, 3 invalid, " "settings export --store sqlite:gateway.db";
-    STORE nothing "1 error, " "store --help";
-    COMPLETIONS nothing "1 error, " "completions bash";
+    SETTINGS_EXPORT nothing "1 error, " "settings export --store sqlite:gateway.db";
+    SETTINGS_IMPORT nothing "1 error, 3 invalid, "
+        "settings import settings.json --store sqlite:gateway.db" "settings import --store sqlite:gateway.db";
+    SETTINGS_RESET_CLOCK nothing "1 error, " "settings reset-clock --store sqlite:gateway.db";
+    STORE nothing "1 error, " "store backup gateway.backup.db --store sqlite:gateway.db" "store check --store sqlite:gateway.db";
+    STORE_BACKUP nothing "1 error, " "store backup gateway.backup.db --store sqlite:gateway.db";
+    STORE_RESTORE nothing "1 error, " "store restore gateway.backup.db --store sqlite:gateway.db";
+    STORE_CHECK nothing "1 error or damage, " "store check --store sqlite:gateway.backup.db";
+    COMPLETIONS nothing "1 error, " "completions bash --names" "completions zsh";
     MAN nothing "1 error, " "man" "man --out man1";
 }
 

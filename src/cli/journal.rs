@@ -13,11 +13,12 @@ use crate::{
     run::{Ending, Failure, records, session},
 };
 
-use super::{CommandResult, Global, auth_command::AuthCommandFlag, files, log, output, runtime};
+use super::{CommandResult, Global, auth_command::AuthCommandFlag, files, help, log, output, runtime};
 
 /// What runs did.
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
+    #[command(after_long_help = help::JOURNAL_SHOW)]
     Show(Show),
 }
 

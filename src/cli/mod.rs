@@ -36,6 +36,7 @@ mod leaks;
 mod log;
 mod log_queue;
 mod man;
+mod names;
 mod only;
 mod output;
 mod plan;
@@ -217,7 +218,8 @@ impl Command {
             Self::Inventory(command) => command.files(global),
             Self::Import(command) => command.files(global),
             Self::Test(command) => command.files(global),
-            Self::Tokens(_) | Self::Explain(_) | Self::Journal(_) => RunFiles::of_config(global),
+            Self::Tokens(command) => command.files(global),
+            Self::Explain(_) | Self::Journal(_) => RunFiles::of_config(global),
             Self::Audit(command) => command.files(global),
             Self::Doctor(command) => command.files(global),
             Self::Settings(command) => settings::files(global, command),
@@ -273,6 +275,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
 
 fn end(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
     core_dumps::prevent();
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if let Some(ending) = names::answer(&arguments) {
+        return ending;
+    }
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {

@@ -18,23 +18,26 @@ use crate::{
     world::system_time,
 };
 
-use super::{CommandResult, Global, directory::CannotRead, log, output, run_files::RunFiles, runtime};
+use super::{CommandResult, Global, directory::CannotRead, help, log, output, run_files::RunFiles, runtime};
 
 /// What `settings` understands.
 #[derive(Debug, Subcommand)]
 pub(super) enum SettingsCommand {
+    #[command(after_long_help = help::SETTINGS_EXPORT)]
     /// Write the settings of a store to standard output, as JSON
     Export {
         /// Where they are kept: `sqlite:FILE`
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
+    #[command(after_long_help = help::SETTINGS_RESET_CLOCK)]
     /// Reset the time of a store whose server is stopped, after the clock of that server was ahead
     ResetClock {
         /// Where the time is kept: `sqlite:FILE`
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
+    #[command(after_long_help = help::SETTINGS_IMPORT)]
     /// Import settings into a store; a running server applies them at once
     Import {
         /// The settings as JSON; `-` is standard input

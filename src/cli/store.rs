@@ -11,11 +11,12 @@ use crate::{
     world::system_time,
 };
 
-use super::{CommandResult, Global, log, output, runtime};
+use super::{CommandResult, Global, help, log, output, runtime};
 
 /// What `store` understands.
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
+    #[command(after_long_help = help::STORE_BACKUP)]
     /// Write a backup to a new file, also while a server runs on the store
     Backup {
         /// The new file; one that exists is never overwritten
@@ -24,6 +25,7 @@ pub(super) enum StoreCommand {
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
+    #[command(after_long_help = help::STORE_RESTORE)]
     /// Replace a store whose server is stopped by a backup; tokens revoked since then stay revoked
     Restore {
         /// The backup
@@ -32,6 +34,7 @@ pub(super) enum StoreCommand {
         #[arg(long, value_name = "URL")]
         store: StoreUrl,
     },
+    #[command(after_long_help = help::STORE_CHECK)]
     /// Check a store or a backup for damage, without changing it; exit with 1 if there is any
     Check {
         /// The store: `sqlite:FILE`

@@ -1,4 +1,10 @@
-//! The command `tokens`: a list of the tokens of targets, with what the policy finds on each. It changes nothing.
+//! The command `tokens`: a list of the tokens of targets, or of a snapshot of one, with what the policy finds on each.
+//! It changes nothing.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -7,18 +13,22 @@ use tracing::Level;
 use crate::{
     compliance::TokenState,
     config::TargetDeclaration,
-    model::{Owner, TimeBound},
+    inventory::InventoryReader,
+    model::{Owner, TimeBound, TokenId},
     plan::{self, ListedToken},
     policy::Policy,
     report::tokens::{TargetTokens, csv, json, text},
     run::{
         Ending, Failure,
-        session::{self, Session},
+        offline::{self, Opened},
+        session,
         workspace::Workspace,
     },
 };
 
-use super::{CommandResult, Global, auth_command::AuthCommandFlag, files, log, output, runtime};
+use super::{
+    CommandResult, Global, auth_command::AuthCommandFlag, files, log, output, run_files::RunFiles, runtime,
+};
 
 /// List tokens with their owners, ends, last uses and what the policy finds on them
 #[derive(Debug, Args)]
@@ -39,6 +49,9 @@ pub(super) struct TokensCommand {
     /// timestamp (2026-11-26T12:00:00Z) or a duration from now (30d)
     #[arg(long, value_name = "TIME")]
     ends_before: Option<TimeBound>,
+    /// List the tokens of a snapshot of `inventory`, without network and credentials, for the time of the snapshot
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
     /// Form of the list on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
@@ -78,6 +91,12 @@ impl State {
 }
 
 impl TokensCommand {
+    /// What it reads.
+    pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
+        let files = RunFiles::of_config(global);
+        self.inventory.iter().fold(files, |files, path| files.reading("the inventory", path))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -90,6 +109,11 @@ impl TokensCommand {
 
     async fn work(&self, global: &Global) -> CommandResult {
         let workspace = files::load_workspace(global)?;
+        if let Some(file) = &self.inventory {
+            let (target, tokens, is_whole) = self.in_snapshot(&workspace, file, global).await?;
+            self.show(&[TargetTokens { target, tokens: Ok(tokens) }], global)?;
+            return Ok(if is_whole { Ending::Done } else { Ending::Error });
+        }
         let chosen = workspace.targets(&global.target)?;
         let policies = workspace.load_policies(&chosen)?;
         session::refuse_other_clock("tokens", &chosen, global.now)?;
@@ -108,12 +132,33 @@ impl TokensCommand {
             };
             targets.push(TargetTokens { target: &declaration.name, tokens });
         }
-        match self.format {
-            Form::Text => output::write_text(&text(&targets, output::paint(global)))?,
-            Form::Json => output::write(&json(&targets)?)?,
-            Form::Csv => output::write(&csv(&targets))?,
-        }
+        self.show(&targets, global)?;
         Ok(ending)
+    }
+
+    fn show(&self, targets: &[TargetTokens<'_>], global: &Global) -> Result<(), Failure> {
+        match self.format {
+            Form::Text => output::write_text(&text(targets, output::paint(global)))?,
+            Form::Json => output::write(&json(targets)?)?,
+            Form::Csv => output::write(&csv(targets))?,
+        }
+        Ok(())
+    }
+
+    /// The target whose snapshot `file` is, its tokens that are asked for, and whether all of them were seen.
+    async fn in_snapshot<'a>(
+        &self,
+        workspace: &'a Workspace,
+        file: &Path,
+        global: &Global,
+    ) -> Result<(&'a str, Vec<ListedToken>, bool), Failure> {
+        let Opened { declaration, snapshot, .. } =
+            offline::open(workspace, &global.base(), file, &global.target)?;
+        let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
+        let now = global.now.unwrap_or(snapshot.seen_at());
+        let (tokens, is_whole) =
+            self.listed(&declaration.name, &policy, &BTreeMap::new(), now, &snapshot).await?;
+        Ok((&declaration.name, tokens, is_whole))
     }
 
     /// The tokens of a target that are asked for, and whether all of them were seen.
@@ -126,23 +171,29 @@ impl TokensCommand {
     ) -> Result<(Vec<ListedToken>, bool), Failure> {
         let session = session::connect(workspace, declaration, self.auth_command.said(), global.now).await?;
         session.say_clock();
-        let listed = self.listed(declaration, policy, &session).await;
+        let now = session.now();
+        let listed = match session.records.history(&session.target, now).await {
+            Ok(history) => {
+                self.listed(&declaration.name, policy, &history.deadlines, now, &session.target).await
+            }
+            Err(failure) => Err(failure),
+        };
         session.close().await;
         listed
     }
 
     async fn listed(
         &self,
-        declaration: &TargetDeclaration,
+        target: &str,
         policy: &Policy,
-        session: &Session,
+        deadlines: &BTreeMap<TokenId, Timestamp>,
+        now: Timestamp,
+        reader: &impl InventoryReader,
     ) -> Result<(Vec<ListedToken>, bool), Failure> {
-        let now = session.now();
-        let history = session.records.history(&session.target, now).await?;
-        let listing = plan::list(policy, &history.deadlines, now, &session.target).await?;
+        let listing = plan::list(policy, deadlines, now, reader).await?;
         let unseen: Vec<_> = listing.coverage.unseen().collect();
         for missing in &unseen {
-            output::note(&format!("{}: not seen: {missing}", declaration.name));
+            output::note(&format!("{target}: not seen: {missing}"));
         }
         let is_whole = unseen.is_empty();
         Ok((listing.tokens.into_iter().filter(|listed| self.shows(listed, now)).collect(), is_whole))

@@ -5,7 +5,7 @@ use std::{error::Error, fs::File, io::BufReader, path::Path};
 use jiff::Timestamp;
 
 use crate::{
-    config::Connection,
+    config::{Connection, TargetDeclaration},
     inventory::snapshot::Snapshot,
     plan::{History, Spent},
     run::{
@@ -30,6 +30,14 @@ struct UnusableInventory {
     cause: Box<dyn Error + Send + Sync>,
 }
 
+/// A snapshot of a target of the config file.
+pub(crate) struct Opened<'a> {
+    /// Its place among the chosen targets.
+    index: usize,
+    pub(crate) declaration: &'a TargetDeclaration,
+    pub(crate) snapshot: Snapshot<BufReader<File>>,
+}
+
 /// Plans what `purpose` asks for from the snapshot in `file`, without network and credentials, for the
 /// moment that it shows unless `--now` says another one. There is no session and so no way to apply it.
 ///
@@ -44,6 +52,33 @@ pub(crate) async fn plan<'a>(
     chosen_names: &[String],
     fixed: Option<Timestamp>,
 ) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
+    let Opened { index, declaration, snapshot } = open(workspace, base, file, chosen_names)?;
+    let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
+    let now = fixed.unwrap_or(snapshot.seen_at());
+    let spent = snapshot.budget().map(|budget| {
+        let mut spent = Spent::nothing(budget.window);
+        spent.add(&budget.spent, snapshot.seen_at(), now);
+        spent
+    });
+    let history = History { spent, ..History::default() };
+    let terms = terms(declaration, &policy, &history, now);
+    let baseline = manner.baseline(index, &policy, manner.since);
+    let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
+    let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
+    Ok(Planned { declaration, policy, history, plan, clock: ClockStanding::Given, reviewed: Vec::new() })
+}
+
+/// Opens the snapshot in `file`.
+///
+/// # Errors
+///
+/// When the file is no snapshot of a target of the config file that is chosen.
+pub(crate) fn open<'a>(
+    workspace: &'a Workspace,
+    base: &Base,
+    file: &Path,
+    chosen_names: &[String],
+) -> Result<Opened<'a>, Failure> {
     let unusable =
         |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
     let input = regular_file::open(&base.directory.join(file)).map_err(|error| unusable(error.into()))?;
@@ -76,19 +111,7 @@ pub(crate) async fn plan<'a>(
         );
         return Err(unusable(message.into()).into());
     }
-    let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
-    let now = fixed.unwrap_or(snapshot.seen_at());
-    let spent = snapshot.budget().map(|budget| {
-        let mut spent = Spent::nothing(budget.window);
-        spent.add(&budget.spent, snapshot.seen_at(), now);
-        spent
-    });
-    let history = History { spent, ..History::default() };
-    let terms = terms(declaration, &policy, &history, now);
-    let baseline = manner.baseline(index, &policy, manner.since);
-    let plan = plan_one(&manner.purpose, baseline.as_ref(), None, &terms, &snapshot).await;
-    let plan = plan.map_err(Failure::from).map(|(plan, _)| (snapshot, plan));
-    Ok(Planned { declaration, policy, history, plan, clock: ClockStanding::Given, reviewed: Vec::new() })
+    Ok(Opened { index, declaration, snapshot })
 }
 
 fn other_target(target: &str, chosen_names: &[String]) -> String {

@@ -52,15 +52,27 @@ fn the_command_line_page_has_the_help_of_every_command() {
     assert_eq!(text(PAGE), page, "write the page anew: UPDATE_DOCS=1 cargo test command_line_page");
 }
 
+/// Every command below `command`, by how it is called.
+fn below(command: &Command, called: &str) -> Vec<(String, Command)> {
+    let each = |below: &Command| {
+        let name = format!("{called} {}", below.get_name());
+        let deeper = self::below(below, &name);
+        [(name, below.clone())].into_iter().chain(deeper)
+    };
+    command.get_subcommands().flat_map(each).collect()
+}
+
 #[test]
 fn every_command_has_examples_that_can_be_typed_exit_codes_and_its_environment() {
-    for command in CommandLine::command().get_subcommands() {
-        let name = command.get_name();
+    let commands = below(&CommandLine::command(), "tokenwarden");
+    assert!(commands.iter().any(|(name, _)| name == "tokenwarden store restore"));
+    for (name, command) in commands {
         let end = command.get_after_long_help().unwrap_or_else(|| panic!("{name}")).to_string();
         assert!(end.contains("\nExit codes: 0 done, ") && end.contains("\nEnvironment: "), "{name}: {end}");
         let examples: Vec<_> = end.lines().filter(|line| line.starts_with("  tokenwarden ")).collect();
         assert!(!examples.is_empty() && end.starts_with("Examples:\n"), "{name}: {end}");
         for example in examples {
+            assert!(format!("{} ", example.trim()).starts_with(&format!("{name} ")), "{name}: {example}");
             // Words, of which one in quotes may have blanks.
             let quoted = example.split('\'').enumerate();
             let words =
@@ -70,7 +82,7 @@ fn every_command_has_examples_that_can_be_typed_exit_codes_and_its_environment()
                     },
                 );
             if let Err(error) = CommandLine::try_parse_from(words) {
-                assert!(!error.use_stderr(), "{example}: {error}");
+                panic!("{example}: {error}");
             }
         }
     }

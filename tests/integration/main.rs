@@ -21,6 +21,7 @@ mod ci_files;
 mod clocks;
 mod codes;
 mod compare;
+mod completions;
 mod config;
 mod connections;
 mod console_blocks;

@@ -79,3 +79,21 @@ fn a_list_is_narrowed_by_owner_rule_state_use_and_end() {
     );
     assert!(ids(&list(&["--rule", "no-such-rule"])).is_empty());
 }
+
+#[test]
+fn a_snapshot_is_listed_as_the_target_is_without_reading_it() {
+    let quickstart = Quickstart::new();
+    let taken = quickstart.run(&["inventory", "--out", "taken.jsonl", "--now", NOW]);
+    assert_eq!(taken.code, Some(0), "{}", taken.stderr);
+    let list = |more: &[&str]| quickstart.run(&[&["tokens", "--format", "csv"], more].concat());
+    let live = list(&["--now", NOW]);
+    std::fs::remove_file(quickstart.store()).unwrap();
+    let offline = list(&["--inventory", "taken.jsonl"]);
+    assert_eq!((offline.code, &offline.stdout), (Some(0), &live.stdout), "{}", offline.stderr);
+    assert!(!quickstart.store().exists(), "the server is not started");
+    let some = list(&["--inventory", "taken.jsonl", "--owner", "ines", "--rule", "lifetime"]);
+    assert!(ids(&some.stdout).len() < ids(&live.stdout).len(), "{}", some.stdout);
+    let other = list(&["--inventory", "taken.jsonl", "--target", "nobody"]);
+    assert_ne!(other.code, Some(0), "{}", other.stdout);
+    assert!(other.stderr.contains("nobody"), "{}", other.stderr);
+}
