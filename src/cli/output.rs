@@ -134,6 +134,14 @@ impl Write for LogLines {
     }
 }
 
+/// Writes lines to standard error, as [`note`] does, below the line where a terminal has shown the key that was pressed.
+pub(super) fn note_of_a_key(lines: &str) {
+    if io::stderr().is_terminal() {
+        prompt("\n");
+    }
+    note(lines);
+}
+
 /// Writes lines to standard error. They may hold text from anywhere: what could steer a terminal is
 /// shown as an escape.
 pub(super) fn note(lines: &str) {

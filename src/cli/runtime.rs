@@ -29,7 +29,7 @@ pub(super) fn block_on_to_the_end(
 ) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        stop::watch(hangup, output::note)?;
+        stop::watch(hangup, output::note_of_a_key)?;
         work.await
     });
     runtime.shutdown_timeout(LINGER);

@@ -3,6 +3,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -86,13 +87,18 @@ fn of_a_pull_request(system: &str, folder: &Path) -> Vec<Step> {
         "jenkins" => of_jenkins(&folder.join("ci/pull-request.Jenkinsfile")),
         "bamboo" => of_bamboo(&folder.join("bamboo-specs/bamboo.yaml"), 0, &["Plan"]),
         "github" => {
-            of_github(&folder.join(".github/workflows/tokenwarden-pull-request.yml"), &["check", "plan"])
+            let workflow = folder.join(".github/workflows/tokenwarden-pull-request.yml");
+            let mut steps = of_github(&workflow, &["check", "plan", "comment"]);
+            for step in steps.iter_mut().filter(|step| step.says("gh api")) {
+                step.needs = Some("planned".to_owned());
+            }
+            steps
         }
-        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["check", "plan"]),
+        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["check", "plan", "keep"]),
     }
 }
 
-/// The steps that the main branch runs once something is merged, without those that fetch the plan.
+/// The steps that the main branch runs once something is merged, with those that find the plan where shell scripts do.
 fn of_a_merge(system: &str, folder: &Path) -> Vec<Step> {
     match system {
         "jenkins" => {
@@ -110,16 +116,17 @@ fn of_a_merge(system: &str, folder: &Path) -> Vec<Step> {
         "github" => {
             let mut steps =
                 of_github(&folder.join(".github/workflows/tokenwarden-main.yml"), &["reviewed", "apply"]);
-            steps.retain(|step| !step.script.contains("gh api"));
             for step in &mut steps {
                 // These are conditions on what the plan was found by.
                 let is_applied =
                     step.script.contains("tokenwarden apply") || step.script.contains("applied.md");
-                step.needs = is_applied.then(|| "known".to_owned());
+                if is_applied {
+                    step.needs = Some("known".to_owned());
+                }
             }
             steps
         }
-        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["servers", "apply"]),
+        _ => of_gitlab(&folder.join(".gitlab-ci.yml"), &["servers", "reviewed", "apply"]),
     }
 }
 
@@ -188,7 +195,38 @@ impl Runner {
         let runner = Self { system, folder, read: variables.clone(), write: variables };
         runner.commit("the first file");
         git(runner.folder.path(), &["clone", "--quiet", "origin", "clone"]);
+        runner.stand_in();
         runner
+    }
+
+    /// What stands in for the host of the repository: `gh`, which keeps one comment, and a folder of packages of GitLab.
+    fn stand_in(&self) {
+        let tools = self.folder.path().join("tools");
+        fs::create_dir(&tools).unwrap();
+        fs::create_dir_all(self.packages().join("projects/3/packages/generic/tokenwarden-plan/1")).unwrap();
+        let gh = format!(
+            "#!/bin/sh -eu
+            case \"$*\" in
+            *commits/*/pulls*) echo 1 ;;
+            *actions/artifacts*name=plan-1*) echo 42 ;;
+            *--paginate*issues/1/comments*) test ! -f '{comment}' || echo 7 ;;
+            *PATCH*issues/comments/7*body=@comment.md) test -f '{comment}'; cp comment.md '{comment}' ;;
+            *issues/1/comments*body=@comment.md) test ! -f '{comment}'; cp comment.md '{comment}' ;;
+            *) echo \"gh: $*\" >&2; exit 1 ;;
+            esac\n",
+            comment = self.comment().display()
+        );
+        fs::write(tools.join("gh"), gh).unwrap();
+        fs::set_permissions(tools.join("gh"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// The comment in the pull request on GitHub.
+    pub(crate) fn comment(&self) -> PathBuf {
+        self.folder.path().join("comment")
+    }
+
+    fn packages(&self) -> PathBuf {
+        self.folder.path().join("packages")
     }
 
     /// The working copy of whoever writes the policy, where Git fetches from.
@@ -237,6 +275,10 @@ impl Runner {
         git(&clone, &["fetch", "--quiet", "origin"]);
         git(&clone, &["checkout", "--quiet", "--force", "--detach", "origin/main"]);
         let _ = fs::remove_file(clone.join("first-commit"));
+        if self.system == "gitlab" {
+            // A job has the artifacts of those that it needs, and no others.
+            let _ = fs::remove_file(clone.join("plan.json"));
+        }
         self.run(&of_a_merge(self.system, &clone), &before, &self.write)
     }
 
@@ -246,7 +288,8 @@ impl Runner {
         let (outputs, summary) = (self.folder.path().join("outputs"), self.folder.path().join("summary"));
         fs::write(&outputs, "").unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_tokenwarden")).parent().unwrap();
-        let path = format!("{}:{}", program.display(), env::var("PATH").unwrap());
+        let tools = self.folder.path().join("tools");
+        let path = format!("{}:{}:{}", program.display(), tools.display(), env::var("PATH").unwrap());
         let mut said = String::new();
         for Step { script, needs } in steps {
             let has = |key: &String| match self.system {
@@ -262,6 +305,15 @@ impl Runner {
                 .env("BEFORE", before)
                 .env("CI_COMMIT_BEFORE_SHA", before)
                 .env("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")
+                .env("CI_MERGE_REQUEST_IID", "1")
+                .env(
+                    "CI_COMMIT_MESSAGE",
+                    "Merge branch 'change' into 'main'\n\nSee merge request ops/policies!1",
+                )
+                .env("CI_API_V4_URL", format!("file://{}", self.packages().display()))
+                .envs([("CI_PROJECT_ID", "3"), ("CI_JOB_TOKEN", "of-a-job")])
+                .envs([("GH_REPO", "ops/policies"), ("NUMBER", "1"), ("GITHUB_SHA", "c0ffee")])
+                .env("GITHUB_REPOSITORY", "ops/policies")
                 .env("GITHUB_OUTPUT", &outputs)
                 .env("GITHUB_STEP_SUMMARY", &summary)
                 .envs(variables.iter().cloned());
@@ -301,6 +353,14 @@ fn from_a_repository_without_a_policy_to_the_second_merge_every_step_succeeds_in
         assert!(is_applied, "{system}: {second}");
         for report in ["plan.html", "plan.junit.xml", "plan.sarif"] {
             assert!(runner.clone().join(report).exists(), "{system} leaves {report}");
+        }
+        if system == "github" {
+            let comment = fs::read_to_string(runner.comment()).unwrap();
+            assert!(comment.starts_with("<!-- tokenwarden plan -->\n**Compared with"), "{comment}");
+        }
+        runner.run(&of_drift(system, &runner.clone()), "", &runner.read);
+        if system != "bamboo" {
+            runner.run(&by_hand(system, &runner.clone()), "", &runner.write);
         }
         let planned = run(&runner.clone(), &["plan"]);
         assert!(planned.stdout.starts_with("No changes."), "{system}: {}", planned.stdout);

@@ -77,6 +77,9 @@ impl Hour {
             self.say(folder, &["init", "--target", kind, "--url", &self.url, "--ci", system]);
             let examined = self.say(folder, &["doctor"]);
             assert!(examined.contains(" 0 failed"), "{kind}: {examined}");
+            // Of a journal only those have to think whose server keeps no ledger.
+            let thinks_of_journal = examined.contains("warning  journal");
+            assert_eq!(thinks_of_journal, kind != "gateway", "{examined}");
             let described = self.say(folder, &["import", "--target", "prod", "--suggest"]);
             assert!(described.contains("# What limits would do to these"), "{kind}: {described}");
             fs::write(folder.join("policy/prod.yaml"), described).unwrap();

@@ -295,6 +295,8 @@ async fn a_connection_that_fails_says_the_likely_cause_in_one_line() {
         (format!("http://{}", encrypted.address), None, "if the port is one for HTTPS, write `https://`"),
         (format!("https://{}", encrypted.address), None, "name the authority with `tls_ca`"),
         (named, Some(&authority), "the certificate of the server is for another name"),
+        // A label of 64 characters is looked up nowhere, so that no name server is waited for.
+        (format!("http://{}.invalid", "x".repeat(64)), None, "the name of the server cannot be resolved"),
         (format!("http://{closed}"), None, "the connection was refused: nothing listens there"),
     ] {
         let error = why_unanswered(&url, trusted).await;
