@@ -3,7 +3,11 @@
 //! A request is judged before its body is asked for, so that a refused one costs nothing. Who is let in is found out
 //! before anything is looked up.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -39,6 +43,8 @@ use crate::{
     },
 };
 
+/// What was read no longer ago counts as read at this moment.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// How often a request is judged at most.
 const ATTEMPTS: usize = 8;
 
@@ -140,7 +146,7 @@ async fn forwarded(
     for _ in 0..ATTEMPTS {
         let stranger = app.strange.enter(&address, true).await?;
         let under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
-        let revision = app.settings.current(&app.store).await?;
+        let (revision, since) = (app.settings.current(&app.store).await?, Instant::now());
         let settings = &revision.settings;
         let origin = origin(settings, peer, &parts.headers);
         let asker = Asker { app, front, settings, peer };
@@ -167,7 +173,8 @@ async fn forwarded(
                     None => front.forwarder.enter(forward.client().unwrap_or(peer)).await?,
                 };
                 let is_first = taken.waited && !std::mem::replace(&mut has_waited, true);
-                if is_first || app.settings.current(&app.store).await?.etag != revision.etag {
+                let is_old = since.elapsed() > AT_ONCE;
+                if is_first || (is_old && app.settings.current(&app.store).await?.etag != revision.etag) {
                     room = Some(taken);
                     continue;
                 }
