@@ -27,7 +27,7 @@ pub(super) fn write(path: &Path, content: &str) -> Result<(), CannotWrite> {
     written(path, content).and_then(AtomicFile::finish).map_err(cannot(path))
 }
 
-/// As [`write`], for one of many: it does not wait until the disk has it. A machine that stops right then may leave it
+/// As [`write()`], for one of many: it does not wait until the disk has it. A machine that stops right then may leave it
 /// empty.
 ///
 /// # Errors
