@@ -101,7 +101,8 @@ fn text(targets: &[Examined<'_>]) -> Result<String, std::fmt::Error> {
         }
         let count = |state| checks.iter().filter(|check| check.state == state).count();
         let (failures, warnings) = (count(State::Failure), count(State::Warning));
-        writeln!(text, "\n{} checks: {failures} failed, {warnings} with a warning.\n", checks.len())?;
+        let noun = if checks.len() == 1 { "check" } else { "checks" };
+        writeln!(text, "\n{} {noun}: {failures} failed, {warnings} with a warning.\n", checks.len())?;
     }
     Ok(text)
 }

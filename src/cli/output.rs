@@ -115,7 +115,13 @@ pub(super) fn prompt(question: &str) {
 /// Writes what is wrong with files to standard error: `text` is escaped already, and may have colour.
 pub(super) fn diagnostics(text: &str) {
     // Nothing can be said when standard error is gone.
-    let _ = io::stderr().lock().write_all(redact(text).as_bytes());
+    let _ = io::stderr().lock().write_all(layout_of_errors().fit_messages(&redact(text)).as_bytes());
+}
+
+/// The layout of standard error. Nobody reads a pipe by columns: there a line stays as it is.
+fn layout_of_errors() -> Layout {
+    let seen = terminal_size::terminal_size_of(io::stderr());
+    seen.map_or(Layout::UNBROKEN, |(width, _)| Layout::of_terminal(width.0.into()))
 }
 
 /// Standard error for a log: a line that cannot be written is lost, and changes nothing.
@@ -145,12 +151,9 @@ pub(super) fn note_of_a_key(lines: &str) {
 /// Writes lines to standard error. They may hold text from anywhere: what could steer a terminal is
 /// shown as an escape.
 pub(super) fn note(lines: &str) {
-    let mut stderr = io::stderr().lock();
-    let width = terminal_size::terminal_size_of(&stderr).map(|(width, _)| usize::from(width.0));
+    let (layout, mut stderr) = (layout_of_errors(), io::stderr().lock());
     for line in redact(lines).lines() {
-        let line = escape_whole(line);
-        // Nobody reads a pipe by columns: there a message stays on its line.
-        let line = width.map_or_else(|| line.clone(), |width| Layout::of_terminal(width).fit(&line));
+        let line = layout.fit(&escape_whole(line));
         // Nothing can be said when standard error is gone.
         let _ = writeln!(stderr, "{line}");
     }

@@ -69,7 +69,10 @@ impl Validate {
             Form::Text => {
                 let colour = output::colour(global.color, &std::io::stdout());
                 let text = report::diagnostics::text(&checked.diagnostics, &checked.sources, colour);
-                text + &report::diagnostics::summary(&checked.diagnostics, checked.files) + "\n"
+                let layout = output::layout_for_people().unwrap_or(report::Layout::UNBROKEN);
+                layout.fit_messages(&text)
+                    + &report::diagnostics::summary(&checked.diagnostics, checked.files)
+                    + "\n"
             }
             Form::Json => {
                 let document = report::diagnostics::document(&checked.diagnostics, checked.files);

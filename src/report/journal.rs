@@ -1,7 +1,10 @@
 //! Recorded runs as a table, one run in full, or JSON. The text of a journal is untrusted: it may come from
 //! a server, or from anyone who could write the file.
 
-use std::fmt::{self, Write};
+use std::{
+    array,
+    fmt::{self, Write},
+};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -16,6 +19,7 @@ use crate::model::{
 use super::{
     Paint,
     escape::{counted, escape, escape_whole},
+    layout::{columns, pad},
 };
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
@@ -96,14 +100,22 @@ pub fn table(runs: &[RecordedRun], paint: Paint, out: &mut impl Write) -> fmt::R
     if runs.is_empty() {
         return writeln!(out, "No runs are recorded.");
     }
-    let head = format!("{:<26} {:<20} {:<16} {:<24} {}", "run", "began", "target", "by", "changes");
-    writeln!(out, "{}", paint.strong(&head))?;
-    for run in runs {
-        let head = &run.head;
-        let began = moment(head.begun);
-        let (target, by) = (escape(&head.target), escape(&head.by));
+    let row = |RecordedRun { head, .. }: &RecordedRun| {
+        [head.run.as_str().to_owned(), moment(head.begun), escape(&head.target), escape(&head.by)]
+    };
+    let rows: Vec<_> = runs.iter().map(row).collect();
+    let head = ["run", "began", "target", "by"].map(str::to_owned);
+    let widths: [usize; 4] = array::from_fn(|at| {
+        let cells = rows.iter().chain([&head]).filter_map(|row| row.get(at));
+        cells.map(|cell| columns(cell)).max().unwrap_or_default()
+    });
+    let padded = |row: &[String; 4]| -> String {
+        row.iter().zip(widths).map(|(cell, width)| pad(cell, width + 2)).collect()
+    };
+    writeln!(out, "{}", paint.strong(&format!("{}changes", padded(&head))))?;
+    for (run, row) in runs.iter().zip(&rows) {
         let end = if run.ended.is_none() { paint.changed("; not ended") } else { String::new() };
-        writeln!(out, "{:<26} {began:<20} {target:<16} {by:<24} {}{end}", head.run.as_str(), Tally::of(run))?;
+        writeln!(out, "{}{}{end}", padded(row), Tally::of(run))?;
     }
     Ok(())
 }

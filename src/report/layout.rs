@@ -25,6 +25,9 @@ impl Default for Layout {
 }
 
 impl Layout {
+    /// Breaks no line.
+    pub const UNBROKEN: Self = Self { width: usize::MAX };
+
     /// For a terminal of `width` columns. Wider than 200 no line is easy to read.
     #[must_use]
     pub fn of_terminal(width: usize) -> Self {
@@ -60,6 +63,14 @@ impl Layout {
             }
         }
         fitted
+    }
+
+    /// `text` with every message in it broken as by [`fit`](Self::fit); lines of a file that it shows, and what points
+    /// at them, stay as they are.
+    #[must_use]
+    pub fn fit_messages(self, text: &str) -> String {
+        let fitted = |line| if begins_with_a_letter(line) { self.fit(line) } else { str::to_owned(line) };
+        text.split_inclusive('\n').map(fitted).collect()
     }
 
     fn fit_line(self, line: &str) -> String {
@@ -150,6 +161,14 @@ pub(super) fn columns(text: &str) -> usize {
     first + coloured.map(UnicodeWidthStr::width).sum::<usize>()
 }
 
+/// Whether a letter is the first that is seen of `text`.
+fn begins_with_a_letter(mut text: &str) -> bool {
+    while let Some((_, shown)) = text.strip_prefix('\u{1b}').and_then(|code| code.split_once('m')) {
+        text = shown;
+    }
+    text.starts_with(char::is_alphabetic)
+}
+
 /// `text` with blanks behind it, up to `width` columns.
 pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{:missing$}", "", missing = width.saturating_sub(columns(text)))
@@ -176,6 +195,17 @@ mod tests {
             layout.fit(columns),
             "      left    right one two three four\n              five six seven"
         );
+    }
+
+    #[test]
+    fn of_what_is_wrong_with_a_file_only_the_messages_break() {
+        let shown = "3 |   allow: [] # as long as somebody wrote this line\n  |          ^^ here, where it says nothing\n";
+        let text =
+            format!("{shown}\u{1b}[1m\u{1b}[96mhelp\u{1b}[0m: write `anywhere` to lift the restriction\n");
+        let fitted = Layout::of_terminal(40).fit_messages(&text);
+        let broken = "\u{1b}[1m\u{1b}[96mhelp\u{1b}[0m: write `anywhere` to lift the\n    restriction\n";
+        assert_eq!(fitted, format!("{shown}{broken}"));
+        assert_eq!(Layout::UNBROKEN.fit_messages(&text), text);
     }
 
     #[test]

@@ -62,6 +62,7 @@ fn a_policy_edit_a_change_by_hand_and_a_date_are_told_apart_in_one_plan() {
     assert!(rest.contains("password_authentication"), "{text}");
     assert!(rest.contains("settings changed last by (settings import) on 2"), "{text}");
     assert!(!policy.contains("settings changed last"), "{text}");
+    assert!(policy.ends_with("\n\n") && !text.contains("\n\n\n"), "one line is left free: {text}");
     let json = quickstart.run(&["plan", "--baseline", "HEAD", "--now", NOW, "--format", "json"]).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["targets"][0]["settings_changed"]["by"], "(settings import)");

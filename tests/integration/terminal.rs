@@ -32,13 +32,15 @@ fn a_plan_fits_80_120_and_200_columns_and_no_word_is_cut() {
 }
 
 #[test]
-fn explanations_and_drift_fit_80_columns_too() {
+fn explanations_drift_and_mistakes_fit_80_columns_too() {
     let quickstart = Quickstart::new();
+    fs::write(quickstart.path("wrong.yaml"), "version: 1\npermisions:\n  use: everyone\n").unwrap();
     for arguments in [
         &["explain", "28", "--now", NOW][..],
         &["explain", "19", "--now", NOW],
         &["drift", "--now", NOW],
         &["plan", "--summary", "--now", NOW],
+        &["validate", "wrong.yaml"],
     ] {
         let piped = quickstart.run(arguments).stdout;
         let shown = run_with(&quickstart, arguments, &[("COLUMNS", "80")]).stdout;

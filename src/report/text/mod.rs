@@ -1,7 +1,10 @@
 //! The plan as text, which a person reads before approving it. Everything about one setting or one token is
 //! kept together, however many changes it takes. What is not listed is counted.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    mem,
+};
 
 use jiff::Timestamp;
 
@@ -110,13 +113,16 @@ impl<W: Write> PlanText<'_, W> {
         let plan = self.plan;
         let without = plan.changes.iter().filter(|planned| planned.origin.is_none()).collect::<Vec<_>>();
         self.changes_of(&without)?;
+        let mut is_first = without.is_empty();
         for origin in Origin::ALL {
             let of = plan.changes.iter().filter(|planned| planned.origin == Some(origin)).collect::<Vec<_>>();
             if !of.is_empty() {
+                if !mem::take(&mut is_first) {
+                    writeln!(self.out)?;
+                }
                 writeln!(self.out, "{}\n", self.paint.strong(heading(origin)))?;
                 self.last_change(origin, &of)?;
                 self.changes_of(&of)?;
-                writeln!(self.out)?;
             }
         }
         Ok(())
