@@ -70,7 +70,7 @@ impl BaselineArgs {
                                   policy",
                     );
                     let policies = targets.iter().map(|target| (target.name.clone(), Policy::default()));
-                    return Ok(Some(Earlier { name: self.name(), policies: Ok(policies.collect()) }));
+                    return Ok(Some(Earlier::new(self.name(), Ok(policies.collect()))));
                 }
                 let there = Global { config: Some(config.to_path_buf()), ..global.clone() };
                 policies_of(files::load_workspace_from(&there, &revision), targets)
@@ -90,7 +90,7 @@ impl BaselineArgs {
             Err(failure) if failure.ending == Ending::Invalid => Err(failure.error.to_string()),
             Err(failure) => return Err(failure),
         };
-        Ok(Some(Earlier { name: self.name(), policies }))
+        Ok(Some(Earlier::new(self.name(), policies)))
     }
 }
 
@@ -100,9 +100,22 @@ pub(super) struct Earlier {
     pub(super) name: String,
     /// The policy of each target, in the order of a run, with its name; or why it is invalid.
     policies: Result<Vec<(String, Policy)>, String>,
+    /// The policy of a target that it does not have.
+    none: Policy,
 }
 
 impl Earlier {
+    fn new(name: String, policies: Result<Vec<(String, Policy)>, String>) -> Self {
+        Self { name, policies, none: Policy::default() }
+    }
+
+    /// What it asks for of the target `name`; `None` when it is invalid.
+    pub(super) fn policy_of(&self, name: &str) -> Option<&Policy> {
+        let policies = self.policies.as_ref().ok()?;
+        let found = policies.iter().find(|(target, _)| target == name);
+        Some(found.map_or(&self.none, |(_, policy)| policy))
+    }
+
     /// What plans are compared with.
     ///
     /// A baseline that is invalid or cannot be read must not stop the change that mends it: it is shown, and
@@ -122,15 +135,14 @@ impl Earlier {
 
     /// The `policy` of the target `name`, compared with what it was. Waivers are looked at as of `now`.
     pub(super) fn compared(&self, name: &str, policy: &Policy, now: Timestamp) -> Compared {
-        let none = Policy::default();
-        let comparison = match &self.policies {
-            Ok(policies) => {
-                let before = policies.iter().find(|(target, _)| target == name);
-                Ok(compare(before.map_or(&none, |(_, policy)| policy), policy, None, now))
+        let comparison = match (&self.policies, self.policy_of(name)) {
+            (_, Some(before)) => Ok(compare(before, policy, None, now)),
+            (policies, None) => {
+                let why = policies.as_ref().err().map_or("", String::as_str);
+                Err(format!("the baseline is invalid ({why})"))
             }
-            Err(why) => Err(format!("the baseline is invalid ({why})")),
         };
-        Compared { target: Some(name.to_owned()), with: self.name.clone(), comparison }
+        Compared { target: Some(name.to_owned()), with: self.name.clone(), comparison, today: None }
     }
 }
 

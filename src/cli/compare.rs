@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
-use jiff::Timestamp;
 use tracing::Level;
 
 use crate::{
@@ -15,13 +14,19 @@ use crate::{
         Paint,
         compare::{Compared, json::ComparisonDocument, markdown, text},
     },
-    run::{Ending, Failure, Listener, reading::read_regular, session, workspace::invalid},
+    run::{
+        Ending, Failure, Listener,
+        offline::Counted,
+        reading::read_regular,
+        session,
+        workspace::{Workspace, invalid},
+    },
     yaml::{Diagnostics, Sources, Span},
 };
 
 use super::{
     CommandResult, Global, baseline::BaselineArgs, files, log, output, require::RequireArgs,
-    run_files::RunFiles, terminal::Terminal,
+    run_files::RunFiles, runtime, terminal::Terminal,
 };
 
 /// Prove whether the policy permits more or less than an earlier one, with an example for each difference
@@ -38,6 +43,9 @@ pub(super) struct CompareCommand {
     /// Form of the comparison on standard output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = Form::Text)]
     format: Form,
+    /// Count whom each difference is about in a snapshot of `inventory`, as of the time of the snapshot
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,26 +61,29 @@ enum Form {
 impl CompareCommand {
     /// What it reads and writes.
     pub(super) fn files<'a>(&self, global: &'a Global) -> RunFiles<'a> {
-        if !self.files.is_empty() {
-            return self
-                .files
-                .iter()
-                .fold(RunFiles::new(global), |files, path| files.reading("the policy", path));
-        }
-        self.baseline.files(RunFiles::of_config(global), global)
+        let files = if self.files.is_empty() {
+            self.baseline.files(RunFiles::of_config(global), global)
+        } else {
+            let files = RunFiles::new(global);
+            self.files.iter().fold(files, |files, path| files.reading("the policy", path))
+        };
+        self.inventory.iter().fold(files, |files, path| files.reading("the inventory", path))
     }
 
     /// Runs the command.
     ///
     /// # Errors
     ///
-    /// When a policy is invalid or standard output cannot be written.
+    /// When a policy is invalid, the inventory is none of the target, or standard output cannot be written.
     pub(super) fn run(&self, global: &Global) -> CommandResult {
         log::start(global, Level::WARN);
-        let now = session::present(global.now);
+        runtime::block_on(self.work(global))
+    }
+
+    async fn work(&self, global: &Global) -> CommandResult {
         let compared = match self.files.as_slice() {
-            [before, after] => vec![of_files(before, after, now, global)?],
-            _ => self.of_targets(now, global)?,
+            [before, after] => vec![self.of_files(before, after, global).await?],
+            _ => self.of_targets(global).await?,
         };
         output::write(&self.shown(&compared, global)?)?;
         let shift: Shift = compared.iter().map(Compared::shift).collect();
@@ -99,22 +110,60 @@ impl CompareCommand {
     }
 
     /// The policy of each target, compared with what it was.
-    fn of_targets(&self, now: Timestamp, global: &Global) -> Result<Vec<Compared>, Failure> {
+    async fn of_targets(&self, global: &Global) -> Result<Vec<Compared>, Failure> {
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
         let policies = workspace.load_policies(&chosen)?;
         let Some(earlier) = self.baseline.earlier(&chosen, global)? else { return Ok(Vec::new()) };
-        let targets = chosen.iter().zip(&policies);
-        Ok(targets.map(|(target, policy)| earlier.compared(&target.name, policy, now)).collect())
+        let counted = self.counted(Some(&workspace), global)?;
+        let mut all = Vec::new();
+        for (index, (target, policy)) in chosen.iter().zip(&policies).enumerate() {
+            let counted = counted.as_ref().filter(|counted| counted.target == index);
+            let now = counted.map_or_else(|| session::present(global.now), Counted::now);
+            let compared = earlier.compared(&target.name, policy, now);
+            all.push(match (counted, earlier.policy_of(&target.name)) {
+                (Some(counted), Some(before)) => with_today(compared, counted, before, policy).await?,
+                _ => compared,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Two policy files, compared.
+    async fn of_files(&self, before: &Path, after: &Path, global: &Global) -> Result<Compared, Failure> {
+        let policies = [before, after].map(|path| policy_of(path, global));
+        let [earlier, later] = policies;
+        let (earlier, later) = (earlier?, later?);
+        let counted = self.counted(None, global)?;
+        let now = counted.as_ref().map_or_else(|| session::present(global.now), Counted::now);
+        let comparison = Ok(compare(&earlier, &later, None, now));
+        let compared = Compared { target: None, with: before.display().to_string(), comparison, today: None };
+        match &counted {
+            Some(counted) => with_today(compared, counted, &earlier, &later).await,
+            None => Ok(compared),
+        }
+    }
+
+    /// The inventory to count in, of one of the targets of `workspace`; of any server without one.
+    fn counted(&self, workspace: Option<&Workspace>, global: &Global) -> Result<Option<Counted>, Failure> {
+        let workspace = workspace.map(|workspace| (workspace, global.target.as_slice()));
+        let open = |file: &PathBuf| Counted::open(workspace, &global.base(), file, global.now);
+        self.inventory.as_ref().map(open).transpose()
     }
 }
 
-/// Two policy files, compared.
-fn of_files(before: &Path, after: &Path, now: Timestamp, global: &Global) -> Result<Compared, Failure> {
-    let policies = [before, after].map(|path| policy_of(path, global));
-    let [earlier, later] = policies;
-    let comparison = Ok(compare(&earlier?, &later?, None, now));
-    Ok(Compared { target: None, with: before.display().to_string(), comparison })
+/// `compared`, the comparison of `after` with `before`, and whom its differences are about.
+async fn with_today(
+    compared: Compared,
+    counted: &Counted,
+    before: &Policy,
+    after: &Policy,
+) -> Result<Compared, Failure> {
+    let today = match &compared.comparison {
+        Ok(comparison) => Some(counted.today(comparison, before, after).await?),
+        Err(_) => None,
+    };
+    Ok(Compared { today, ..compared })
 }
 
 /// The policy that the file at `path` alone makes. Standard error says what is wrong with it.

@@ -16,7 +16,8 @@ use crate::{
         snapshot::{self, About, Asked, Budget, SnapshotNotWritten, Taken},
     },
     model::rails::RailClass,
-    plan::{Spent, named_groups},
+    plan::Spent,
+    policy::Policy,
     run::{
         Ending, Failure, redact,
         session::{self, Session},
@@ -134,7 +135,7 @@ async fn asked(
         return Ok(Asked::All(all));
     }
     let policies = workspace.load_policies(&[declaration])?;
-    Ok(Asked::Named(policies.iter().flat_map(named_groups).collect()))
+    Ok(Asked::Named(policies.iter().flat_map(Policy::groups).collect()))
 }
 
 fn budget(spent: &Spent) -> Budget {

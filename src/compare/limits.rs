@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     access::cells::{TextSet, text_classes},
-    model::{GroupName, Limit, LimitKey, LimitText, OwnerKind, Shift, permission::Groups},
+    model::{GroupName, Limit, LimitKey, LimitText, Owner, OwnerKind, Shift, permission::Groups},
     policy::LimitEntry,
 };
 
@@ -119,6 +119,16 @@ fn users(before: &[Limit], after: &[Limit]) -> BTreeMap<Entries, BTreeSet<GroupN
         }
     }
     of_two
+}
+
+/// A project for each entry of `limits` that can count for one, and a repository for each that can count for one of those;
+/// `None` when there are too many patterns to tell.
+#[must_use]
+pub fn project_examples(limits: &[Limit]) -> Option<Vec<Owner>> {
+    let of = |kind| Some(projects(kind, limits, limits)?.into_values());
+    let of_projects = of(OwnerKind::Project)?.map(Owner::Project);
+    let repository = |project| Owner::Repository { project, slug: "repository".to_owned() };
+    Some(of_projects.chain(of(OwnerKind::Repository)?.map(repository)).collect())
 }
 
 /// A key of a project for each pair of entries that can count for an owner of this `kind`.

@@ -1,5 +1,7 @@
 //! What two whole policies permit differently.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -24,6 +26,8 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// The people there can be, in whose terms regions of requests are told.
     pub people: Everybody,
+    /// How many own rules there are on either side.
+    pub own_rules: usize,
     /// The settings that requests were decided on, before and after, where they differ.
     pub settings: Option<Box<(Settings, Settings)>>,
 }
@@ -76,6 +80,13 @@ impl Comparison {
         self.differences.iter().map(|difference| difference.shift).collect()
     }
 
+    /// Of how many own rules it is proved what another condition finds; those with the same one are among them.
+    #[must_use]
+    pub fn own_rules_proved(&self) -> usize {
+        let is_open = |difference: &&Difference| matches!(&difference.subject, Subject::OwnRule(change) if change.shift.unproved);
+        self.own_rules - self.differences.iter().filter(is_open).count().min(self.own_rules)
+    }
+
     /// How many differences let something through, and how many stop something; one may do both.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
@@ -84,7 +95,7 @@ impl Comparison {
     }
 }
 
-/// What `after` permits and `before` does not, and the reverse. Settings that neither manages are those of `server`;
+/// What `after` permits and `before` does not, and the reverse; examples of tokens are of about `now`. Settings that neither manages are those of `server`;
 /// without one they are as open as can be, so that they hide nothing. Waivers are looked at as of `now`.
 #[must_use]
 pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: Timestamp) -> Comparison {
@@ -130,7 +141,7 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
             [after, before].iter().find_map(|policy| policy.enforcement.place_of(&change.rule)).cloned();
         Difference::new(change.shift, Subject::Action(change), place)
     }));
-    found.extend(own_rule_changes(before, after).into_iter().map(|change| {
+    found.extend(own_rule_changes(before, after, now).into_iter().map(|change| {
         let mut own = after.rules.iter().chain(&before.rules);
         let place = own.find(|own| own.name == change.name).map(|own| own.place.clone());
         Difference::new(change.shift, Subject::OwnRule(change), place)
@@ -141,7 +152,8 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
     }));
     found.append(&mut differences);
     let settings = (was != is).then(|| Box::new((was, is)));
-    Comparison { differences: found, people, settings }
+    let own_rules: BTreeSet<_> = before.rules.iter().chain(&after.rules).map(|own| &own.name).collect();
+    Comparison { differences: found, people, own_rules: own_rules.len(), settings }
 }
 
 /// What limits say differently: nothing that they say counts where a setting is not managed on one side, which is said

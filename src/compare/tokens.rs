@@ -11,6 +11,8 @@ use crate::{
     yaml::Place,
 };
 
+use super::conditions::{TokenExample, condition_change};
+
 /// A rule whose findings have another effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionChange {
@@ -27,7 +29,7 @@ pub struct ActionChange {
 /// A rule of the policy's own that was added or taken away, or has another condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnRuleChange {
-    /// Whether more tokens break it, or less; a condition that changed is not understood.
+    /// Whether more tokens break it, or less.
     pub shift: Shift,
     /// Its name.
     pub name: Arc<str>,
@@ -35,6 +37,8 @@ pub struct OwnRuleChange {
     pub before: Option<String>,
     /// Its condition; `None` where there is no such rule any more.
     pub after: Option<String>,
+    /// A token that only one side finds, where that was found out.
+    pub example: Option<Box<TokenExample>>,
 }
 
 /// A rule that some waiver holds on other tokens, or for another time.
@@ -94,25 +98,32 @@ pub(super) fn action_changes(before: &Policy, after: &Policy) -> Vec<ActionChang
     rules.filter_map(change).collect()
 }
 
-/// The own rules with another condition, and those that only one side has.
-pub(super) fn own_rule_changes(before: &Policy, after: &Policy) -> Vec<OwnRuleChange> {
+/// The own rules with another condition, and those that only one side has. Conditions that find the same are none.
+pub(super) fn own_rule_changes(before: &Policy, after: &Policy, now: Timestamp) -> Vec<OwnRuleChange> {
     let condition = |policy: &Policy, name: &Arc<str>| {
         policy.rules.iter().find(|own| own.name == *name).map(|own| own.when.clone())
     };
     let names: BTreeSet<&Arc<str>> = before.rules.iter().chain(&after.rules).map(|own| &own.name).collect();
+    // Where a condition fails, that is no finding of its own.
+    let action = |policy: &Policy| policy.enforcement.action(&RuleCode::RuleError.into());
+    let errors_act = [before, after].into_iter().any(|policy| action(policy) != Action::Report);
     let change = |name: &Arc<str>| {
         let (was, is) = (condition(before, name), condition(after, name));
-        let shift = match (&was, &is) {
-            (Some(was), Some(is)) if was.is_same_as(is) => Shift::SAME,
-            (Some(_), Some(_)) => Shift::UNPROVED,
-            (None, _) => Shift::STRICTER,
-            (Some(_), None) => Shift::LOOSER,
+        let (shift, example) = match (&was, &is) {
+            (Some(was), Some(is)) if was.is_same_as(is) => (Shift::SAME, None),
+            (Some(was), Some(is)) => match condition_change(was, is, now) {
+                Some(change) if !(change.fails && errors_act) => (change.shift, change.example),
+                _ => (Shift::UNPROVED, None),
+            },
+            (None, _) => (Shift::STRICTER, None),
+            (Some(_), None) => (Shift::LOOSER, None),
         };
         (shift != Shift::SAME).then(|| OwnRuleChange {
             shift,
             name: Arc::clone(name),
             before: was.map(|when| when.as_str().to_owned()),
             after: is.map(|when| when.as_str().to_owned()),
+            example: example.map(Box::new),
         })
     };
     names.into_iter().filter_map(change).collect()

@@ -13,7 +13,7 @@ mod statistics;
 mod waivers;
 
 pub use explain::{Explanation, Trial};
-pub use owner::LimitChoice;
+pub use owner::{LimitChoice, OwnerBook, OwnerStanding};
 pub use statistics::{Statistics, TokenState, Whose};
 pub use waivers::{WaiverStanding, WaiverWarning};
 
@@ -31,7 +31,6 @@ use crate::{
     yaml::Place,
 };
 
-use owner::OwnerBook;
 use per_owner::PerOwner;
 use rules::{Doubt, NotTried, RuleVerdict, Subject};
 use waivers::WaiverBook;

@@ -34,7 +34,7 @@ pub enum LimitChoice {
 }
 
 /// Every owner that was looked up, and the limits in a form that is quick to search.
-pub(super) struct OwnerBook<'a> {
+pub struct OwnerBook<'a> {
     policy: &'a Policy,
     people: &'a People,
     limits: &'a [LimitEntry],
@@ -46,7 +46,9 @@ pub(super) struct OwnerBook<'a> {
 }
 
 impl<'a> OwnerBook<'a> {
-    pub(super) fn new(policy: &'a Policy, people: &'a People) -> Self {
+    /// A book without entries, for the owners of tokens under `policy`, as `people` shows them.
+    #[must_use]
+    pub fn new(policy: &'a Policy, people: &'a People) -> Self {
         let limits = policy.limits.get().map_or(&[][..], |limits| &limits.value);
         let mut book = Self {
             policy,
@@ -81,7 +83,7 @@ impl<'a> OwnerBook<'a> {
     }
 
     /// How `owner` stands; looked up once.
-    pub(super) fn standing(&mut self, owner: &Owner) -> Arc<OwnerStanding> {
+    pub fn standing(&mut self, owner: &Owner) -> Arc<OwnerStanding> {
         if let Some(known) = self.standings.get(owner) {
             return Arc::clone(known);
         }

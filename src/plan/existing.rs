@@ -20,8 +20,6 @@ use crate::{
     yaml::FILE_BYTES_AT_MOST,
 };
 
-use super::named_groups;
-
 /// Why the waivers are there.
 const REASON: &str = "existing before the policy";
 /// The longest description in a comment, in characters.
@@ -73,7 +71,7 @@ pub async fn waive_existing(
         let layer = Layer::read(Arc::from("waivers"), text.as_bytes());
         let layers: Vec<&Layer> = base.iter().copied().chain([&layer]).collect();
         let policy = read_layers(&layers).policy.ok_or(NotWaived::Invalid)?;
-        let inventory = Inventory::read(reader, &named_groups(&policy), now).await?;
+        let inventory = Inventory::read(reader, &policy.groups(), now).await?;
         let mut compliance = Compliance::new(&policy, &inventory.people, now).over(reader);
         reader.tokens(&mut |token| compliance.observe(&token)).await?;
         if !waived.add(&compliance.finish()) {

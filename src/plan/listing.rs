@@ -11,8 +11,6 @@ use crate::{
     policy::Policy,
 };
 
-use super::named_groups;
-
 /// The tokens of a target.
 #[derive(Debug)]
 pub struct Listing {
@@ -44,7 +42,7 @@ pub async fn list(
     now: Timestamp,
     reader: &impl InventoryReader,
 ) -> Result<Listing, ReadError> {
-    let inventory = Inventory::read(reader, &named_groups(policy), now).await?;
+    let inventory = Inventory::read(reader, &policy.groups(), now).await?;
     let compliance = Compliance::new(policy, &inventory.people, now);
     let mut compliance = compliance.on(inventory.server.capabilities).over(reader);
     let mut tokens = Vec::new();

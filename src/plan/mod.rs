@@ -61,8 +61,8 @@ use crate::{
     compliance::{Findings, Statistics, rules::Doubt},
     inventory::{Inventory, InventoryReader, Overview, ReadError, Server},
     model::{
-        GroupName, Holders, Period, Permission, Rule, SettingKey, Settings, Token, TokenId, UserName,
-        digest::sha256, rails::Unsupported,
+        Holders, Period, Permission, Rule, Settings, Token, TokenId, UserName, digest::sha256,
+        rails::Unsupported,
     },
     policy::Policy,
     yaml::Place,
@@ -205,7 +205,7 @@ impl Plan {
         reader: &impl InventoryReader,
         token: &TokenId,
     ) -> Result<Option<ExplainedToken>, ReadError> {
-        let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
+        let inventory = Inventory::read(reader, &terms.policy.groups(), terms.now).await?;
         let mut planner = Planner::new(&Purpose::Comply, terms, &inventory).over(reader).watching(token);
         let seen = reader.tokens(&mut |token| planner.observe(&token, reader.latest_date())).await?;
         let (plan, explanation) = planner.finish_explaining(&seen);
@@ -225,7 +225,7 @@ impl Plan {
         if let Purpose::Revoke(incident) = purpose {
             return Ok(incident::plan(incident, None, terms, reader).await?.paced(reader));
         }
-        let inventory = Inventory::read(reader, &named_groups(terms.policy), terms.now).await?;
+        let inventory = Inventory::read(reader, &terms.policy.groups(), terms.now).await?;
         let mut planner = Planner::new(purpose, terms, &inventory).over(reader);
         let seen = reader.tokens(&mut |token| planner.observe(&token, reader.latest_date())).await?;
         Ok(planner.finish(&seen).paced(reader))
@@ -256,7 +256,7 @@ impl Plan {
     ) -> Result<Self, ReadError> {
         let before = Terms { policy: baseline.policy, ..*terms };
         let earlier = baseline.since.map(|since| Terms { now: since, ..before });
-        let groups = |terms: &Terms<'_>| named_groups(terms.policy);
+        let groups = |terms: &Terms<'_>| terms.policy.groups();
         let all_groups = groups(terms).union(&groups(&before)).cloned().collect();
         let seen = Inventory::read(reader, &all_groups, terms.now).await?;
         let of = |terms: &Terms<'_>| seen.seen_for(&groups(terms), terms.now);
@@ -413,16 +413,6 @@ impl ApprovedPlan {
     pub fn plan(&self) -> &Plan {
         &self.0
     }
-}
-
-/// Every group that `policy` names: those whose members must be read for planning.
-#[must_use]
-pub fn named_groups(policy: &Policy) -> BTreeSet<GroupName> {
-    let mut named: BTreeSet<_> = policy.rules.iter().flat_map(|rule| rule.when.groups()).cloned().collect();
-    for wanted in SettingKey::ALL.into_iter().filter_map(|key| policy.wanted(key)) {
-        named.extend(wanted.value.groups().cloned());
-    }
-    named
 }
 
 /// How many groups hold a permission, "everyone" counted as one, each permission for itself.

@@ -9,7 +9,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::{HeldBack, Terms, lockout::settings_after, named_groups, settings};
+use super::{HeldBack, Terms, lockout::settings_after, settings};
 
 /// The settings of a target, now and as the plan would leave them, with the people who send requests.
 pub struct Outlook<'a> {
@@ -63,7 +63,7 @@ impl<'a> Outlook<'a> {
     pub async fn read(reader: &impl InventoryReader, terms: &Terms<'a>) -> Result<Self, ReadError> {
         let Terms { policy, now, .. } = *terms;
         let live = reader.overview().await?.settings;
-        let mut groups = named_groups(policy);
+        let mut groups = policy.groups();
         groups.extend(Permission::ALL.into_iter().flat_map(|of| live.permissions.of(of).groups()).cloned());
         let inventory = Inventory::read(reader, &groups, now).await?;
         let (changes, held_back) = settings::diff(terms, &inventory);

@@ -11,7 +11,6 @@ use crate::{
 use super::{
     HeldBack, Judged, Plan, PlannedChange, Purpose, Terms,
     lockout::{self, PeopleFold},
-    named_groups,
     odd_dates::OddDatesFold,
     order,
     refused_use::RefusedUseFold,
@@ -130,7 +129,7 @@ impl<'a> Planner<'a> {
         plan.without_way_in = people.without_way_in();
         plan.without_lasting_way_in = people.without_lasting_way_in();
         plan.ways_in = people.ways_in();
-        plan.judged = Judged::of(&plan.changes, named_groups(terms.policy), directory);
+        plan.judged = Judged::of(&plan.changes, terms.policy.groups(), directory);
         plan.shut_out.extend(people.finish(&plan.changes));
         let whole = plan.coverage == Coverage::Complete;
         plan.settled = self.settle.finish(plan.changes.iter().chain(&plan.left_out), whole);

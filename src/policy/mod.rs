@@ -4,11 +4,14 @@
 //! the file, line and column that it came from, or to all diagnostics at once. Files (only their bytes are
 //! given), servers and the time are not known here.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     model::{
-        Action, AddressSet, AllowedNetworks, ClientAddressSource, Holders, Limit, LimitKey, Owner,
+        Action, AddressSet, AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, LimitKey, Owner,
         PasswordAuthentication, Period, Permission, Rule, SettingKey, SettingValue, UserName,
     },
     yaml::Place,
@@ -115,6 +118,16 @@ impl Policy {
                 })
             }),
         }
+    }
+
+    /// Every group that it names: those whose members must be read before anything is said of a target.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<GroupName> {
+        let mut named: BTreeSet<_> = self.rules.iter().flat_map(|rule| rule.when.groups()).cloned().collect();
+        for wanted in SettingKey::ALL.into_iter().filter_map(|key| self.wanted(key)) {
+            named.extend(wanted.value.groups().cloned());
+        }
+        named
     }
 
     /// Whether it limits how many tokens some owners may have.

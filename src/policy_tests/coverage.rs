@@ -34,9 +34,10 @@ pub struct CoverageItem {
 /// What a case can exercise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoverageSubject {
-    /// A rule that does more than report, or one of the policy's own: a case in which it finds something.
+    /// A rule that does more than report, or one of the policy's own: a case in which it finds something, or a statement
+    /// on tokens that rests on it.
     Rule(Rule),
-    /// An entry of the limits, by its number from 1: a case with a token that is under it.
+    /// An entry of the limits, by its number from 1: a case with a token that is under it, or a statement on tokens that are.
     LimitEntry(usize),
 }
 
@@ -48,10 +49,10 @@ impl Coverage {
         policy: &Policy,
         results: impl IntoIterator<Item = &'r CaseResult>,
     ) {
-        let (mut rules, mut entries) = (BTreeSet::new(), BTreeSet::new());
+        let (mut rules, mut entries) = (BTreeSet::new(), BTreeSet::<usize>::new());
         for result in results {
             rules.extend(&result.rules);
-            entries.extend(result.limit);
+            entries.extend(&result.limits);
         }
         let mut add = |subject, place: Option<&Place>, exercised| {
             self.items.push(CoverageItem {

@@ -7,6 +7,7 @@
 
 mod coverage;
 pub mod file;
+mod holding;
 mod paper;
 mod statement;
 mod words;
@@ -69,8 +70,8 @@ pub struct CaseResult {
     pub because: Vec<Because>,
     /// The rules that found something.
     pub rules: BTreeSet<Rule>,
-    /// The entry of the limits that counted.
-    pub limit: Option<usize>,
+    /// The entries of the limits that counted.
+    pub limits: BTreeSet<usize>,
 }
 
 /// A reason for the result of a case.
@@ -102,7 +103,7 @@ pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
         actual: vec!["not judged".to_owned()],
         because: Vec::new(),
         rules: BTreeSet::new(),
-        limit: None,
+        limits: BTreeSet::new(),
     };
     match &case.subject {
         CaseSubject::Token { token, others, findings, waived, actions } => {
@@ -155,9 +156,9 @@ fn run_token(paper: &Paper<'_>, token: &Token, case: &Case, policy: &Policy, res
     result.actual = lines(codes(&found), codes(&waived), actions(&explained));
     result.because = trials().filter_map(because).collect();
     result.rules = trials().filter(|trial| trial.fails()).map(|trial| trial.rule.clone()).collect();
-    result.limit = match explained.explanation.limit {
-        LimitChoice::Entry(index) => Some(index),
-        LimitChoice::None | LimitChoice::Undecided(_) => None,
+    result.limits = match explained.explanation.limit {
+        LimitChoice::Entry(index) => BTreeSet::from([index]),
+        LimitChoice::None | LimitChoice::Undecided(_) => BTreeSet::new(),
     };
 }
 

@@ -1,26 +1,39 @@
-//! Whether all requests of a kind pass, or none of them does: every cell of them is asked about.
+//! Whether all requests of a kind pass, or none of them does: every cell of them is asked about. And whether nobody holds
+//! a token of a kind.
 
 use jiff::Timestamp;
 
 use crate::{
     access::{
         Credentials, Held, Operation, Person, Reason, TokenOwner,
-        cells::{Ask, TooManyPatterns, group_classes, logins, origin_cells},
+        cells::{Ask, GroupClass, TooManyPatterns, group_classes, logins, origin_cells},
     },
     compare::question,
     model::{
-        GroupName, Holders, Permission, Restriction, SettingKey, Settings, TokenId, TokenScope, UserName,
+        GroupName, Holders, Permission, Restriction, Scope, SettingKey, Settings, TokenId, TokenScope,
+        UserName,
     },
     policy::Policy,
     policy_tests::{Because, CaseResult, file::Statement},
 };
 
-use super::paper::ADMINISTRATORS;
+use super::{holding, paper::ADMINISTRATORS};
 
 /// Says in `result` whether `statement` holds under `policy`; when it does not, with a request that shows it.
 pub(super) fn run(statement: &Statement, policy: &Policy, at: Timestamp, result: &mut CaseResult) {
-    let word = if statement.always { "always permitted" } else { "never permitted" };
+    let word = match (statement.holds, statement.always) {
+        (Some(_), _) => "never held",
+        (None, true) => "always permitted",
+        (None, false) => "never permitted",
+    };
     result.expected = vec![word.to_owned()];
+    if let Some(least) = statement.holds {
+        if let Err(NotProved(why)) = holding::run(statement, least, policy, at, result) {
+            result.actual = vec!["not proved".to_owned()];
+            result.because = vec![Because { text: why, place: None }];
+        }
+        return;
+    }
     let settings = settings(policy);
     let found = asks(statement, &settings, at).map(|asks| {
         let mut answers = asks.into_iter().map(|ask| (ask.denied(&settings), ask));
@@ -43,8 +56,17 @@ pub(super) fn run(statement: &Statement, policy: &Policy, at: Timestamp, result:
     }
 }
 
+/// Why a statement is not proved.
+pub(super) struct NotProved(pub(super) String);
+
+impl From<TooManyPatterns> for NotProved {
+    fn from(error: TooManyPatterns) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// What the policy wants, on a new server.
-fn settings(policy: &Policy) -> Settings {
+pub(super) fn settings(policy: &Policy) -> Settings {
     let mut settings = Settings::initial(GroupName::new(ADMINISTRATORS));
     for set in SettingKey::ALL.into_iter().filter_map(|key| policy.wanted(key)) {
         settings.set(set.value);
@@ -66,7 +88,15 @@ fn asks(statement: &Statement, settings: &Settings, at: Timestamp) -> Result<Vec
     // Where no client can be made out there is none that would be inside or outside of anything.
     let origins = origin_cells(&[settings], std::slice::from_ref(&statement.clients));
     let origins = origins.into_iter().filter(|origin| origin.key.within == 1);
-    let senders = senders(statement, settings)?;
+    let people = people(statement, settings);
+    let mut senders =
+        senders(&people, (statement.with_token, statement.with_password), statement.scope, settings)?;
+    // A project is in no group, and creates no tokens.
+    let is_of_all =
+        [&statement.in_groups, &statement.not_in_groups] == [&Holders::Everyone, &Holders::Nobody];
+    if statement.with_token && is_of_all && statement.creates.is_none() {
+        senders.push(with_token(TokenOwner::Project("PROJECT".to_owned()), statement.scope));
+    }
     let operation = statement.creates.map_or(Operation::Enter, |scope| Operation::CreateOwn { scope });
     let methods = [(false, "GET"), (true, "POST")];
     let methods = methods.into_iter().filter(|(writes, _)| statement.writes.is_none_or(|is| is == *writes));
@@ -87,11 +117,8 @@ fn asks(statement: &Statement, settings: &Settings, at: Timestamp) -> Result<Vec
     Ok(asks)
 }
 
-/// Who sends the requests, with what, and to which path.
-fn senders(
-    statement: &Statement,
-    settings: &Settings,
-) -> Result<Vec<(String, Credentials)>, TooManyPatterns> {
+/// The people whom `statement` is about, as far as `settings` tell them apart.
+fn people(statement: &Statement, settings: &Settings) -> Vec<Person> {
     let permissions = Permission::ALL.map(|permission| settings.permissions.of(permission));
     let chosen = [&statement.in_groups, &statement.not_in_groups];
     let lists: Vec<&Holders> = permissions.into_iter().chain(chosen).collect();
@@ -99,27 +126,27 @@ fn senders(
     let (inside, outside) = (1 << permissions.len(), 2 << permissions.len());
     let people = group_classes(&lists);
     let people = people.into_iter().filter(|class| class.holds & inside != 0 && class.holds & outside == 0);
-    let people: Vec<Person> = people
-        .map(|class| Person {
-            name: UserName::new("somebody"),
-            groups: class.groups.into(),
-            active: true,
-            administrator: false,
-        })
-        .collect();
+    let person = |class: GroupClass| Person {
+        name: UserName::new("somebody"),
+        groups: class.groups.into(),
+        active: true,
+        administrator: false,
+    };
+    people.map(person).collect()
+}
+
+/// What `people` send: a token of `scope`, a password, or each of them, and to which path.
+pub(super) fn senders(
+    people: &[Person],
+    (with_a_token, with_a_password): (bool, bool),
+    scope: Scope,
+    settings: &Settings,
+) -> Result<Vec<(String, Credentials)>, TooManyPatterns> {
     let mut senders = Vec::new();
-    if statement.with_token {
-        // A project is in no group, and creates no tokens.
-        let is_of_all = chosen == [&Holders::Everyone, &Holders::Nobody] && statement.creates.is_none();
-        let project = is_of_all.then(|| TokenOwner::Project("PROJECT".to_owned()));
-        let owners = people.iter().cloned().map(TokenOwner::from).chain(project);
-        senders.extend(owners.map(|owner| {
-            let scope = TokenScope::Set(statement.scope);
-            let (id, restriction) = (TokenId::new("1"), Restriction::default());
-            ("/".to_owned(), Credentials::Token(Held { id, owner, scope, expires: None, restriction }))
-        }));
+    if with_a_token {
+        senders.extend(people.iter().map(|person| with_token(person.clone().into(), scope)));
     }
-    if statement.with_password {
+    if with_a_password {
         for (user, path) in logins(&[settings])? {
             senders.extend(people.iter().map(|person| {
                 let person = Person { name: user.clone(), ..person.clone() };
@@ -128,4 +155,10 @@ fn senders(
         }
     }
     Ok(senders)
+}
+
+fn with_token(owner: TokenOwner, scope: Scope) -> (String, Credentials) {
+    let scope = TokenScope::Set(scope);
+    let (id, restriction) = (TokenId::new("1"), Restriction::default());
+    ("/".to_owned(), Credentials::Token(Held { id, owner, scope, expires: None, restriction }))
 }

@@ -5,9 +5,11 @@ use std::{error::Error, fs::File, io::BufReader, path::Path};
 use jiff::Timestamp;
 
 use crate::{
+    compare::{self, Comparison, Today},
     config::{Connection, TargetDeclaration},
-    inventory::snapshot::Snapshot,
+    inventory::{Call, snapshot::Snapshot},
     plan::{History, Spent},
+    policy::Policy,
     run::{
         plan::{Manner, Planned, plan_one, terms},
         workspace::Workspace,
@@ -17,6 +19,9 @@ use crate::{
 };
 
 use super::{Base, Failure, clock::ClockStanding};
+
+/// A snapshot in a file.
+type FileSnapshot = Snapshot<BufReader<File>>;
 
 /// How many bytes of a snapshot are read at once.
 const READ_AT_ONCE: usize = 256 << 10;
@@ -35,7 +40,7 @@ pub(crate) struct Opened<'a> {
     /// Its place among the chosen targets.
     index: usize,
     pub(crate) declaration: &'a TargetDeclaration,
-    pub(crate) snapshot: Snapshot<BufReader<File>>,
+    pub(crate) snapshot: FileSnapshot,
 }
 
 /// Plans what `purpose` asks for from the snapshot in `file`, without network and credentials, for the
@@ -51,7 +56,7 @@ pub(crate) async fn plan<'a>(
     manner: Manner,
     chosen_names: &[String],
     fixed: Option<Timestamp>,
-) -> Result<Planned<'a, Snapshot<BufReader<File>>>, Failure> {
+) -> Result<Planned<'a, FileSnapshot>, Failure> {
     let Opened { index, declaration, snapshot } = open(workspace, base, file, chosen_names)?;
     let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
     let now = fixed.unwrap_or(snapshot.seen_at());
@@ -79,9 +84,6 @@ pub(crate) fn open<'a>(
     file: &Path,
     chosen_names: &[String],
 ) -> Result<Opened<'a>, Failure> {
-    let unusable =
-        |cause: Box<dyn Error + Send + Sync>| UnusableInventory { path: file.display().to_string(), cause };
-    let input = regular_file::open(&base.directory.join(file)).map_err(|error| unusable(error.into()))?;
     let chosen = workspace.targets(chosen_names)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
     let calls = |target: &str, kind: &str| {
@@ -97,11 +99,9 @@ pub(crate) fn open<'a>(
         };
         crate::targets::calls_of(kind, sight)
     };
-    let snapshot =
-        Snapshot::open(file.display().to_string(), BufReader::with_capacity(READ_AT_ONCE, input), calls)
-            .map_err(|error| unusable(error.into()))?;
+    let snapshot = read(base, file, calls)?;
     let (index, declaration) = named(snapshot.target())
-        .ok_or_else(|| unusable(other_target(snapshot.target(), chosen_names).into()))?;
+        .ok_or_else(|| unusable(file, other_target(snapshot.target(), chosen_names).into()))?;
     let kind = declaration.connection.kind();
     if kind != snapshot.kind() {
         let message = format!(
@@ -109,9 +109,76 @@ pub(crate) fn open<'a>(
             snapshot.kind(),
             declaration.name
         );
-        return Err(unusable(message.into()).into());
+        return Err(unusable(file, message.into()));
     }
     Ok(Opened { index, declaration, snapshot })
+}
+
+/// The snapshot in `file`; what a run calls on the server of a target is what `calls` says.
+fn read(
+    base: &Base,
+    file: &Path,
+    calls: impl FnOnce(&str, &str) -> Option<Vec<Call>>,
+) -> Result<FileSnapshot, Failure> {
+    let input =
+        regular_file::open(&base.directory.join(file)).map_err(|error| unusable(file, error.into()))?;
+    let input = BufReader::with_capacity(READ_AT_ONCE, input);
+    Snapshot::open(file.display().to_string(), input, calls).map_err(|error| unusable(file, error.into()))
+}
+
+fn unusable(file: &Path, cause: Box<dyn Error + Send + Sync>) -> Failure {
+    UnusableInventory { path: file.display().to_string(), cause }.into()
+}
+
+/// A snapshot to count in whom the differences of policies are about.
+pub(crate) struct Counted {
+    snapshot: FileSnapshot,
+    /// The number of its target among those that were chosen.
+    pub(crate) target: usize,
+    fixed: Option<Timestamp>,
+}
+
+impl Counted {
+    /// Opens the snapshot in `file`: of a target of `workspace` with one of these names, or of any server where there is no
+    /// workspace. It is looked at as of the moment that it shows unless `fixed` is another one.
+    ///
+    /// # Errors
+    ///
+    /// When the file is no snapshot of such a target.
+    pub(crate) fn open(
+        workspace: Option<(&Workspace, &[String])>,
+        base: &Base,
+        file: &Path,
+        fixed: Option<Timestamp>,
+    ) -> Result<Self, Failure> {
+        let (target, snapshot) = match workspace {
+            Some((workspace, names)) => {
+                let opened = open(workspace, base, file, names)?;
+                (opened.index, opened.snapshot)
+            }
+            None => (0, read(base, file, |_, kind| crate::targets::calls_of(kind, Sight::default()))?),
+        };
+        Ok(Self { snapshot, target, fixed })
+    }
+
+    /// The moment that it is looked at for, UTC.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.fixed.unwrap_or(self.snapshot.seen_at())
+    }
+
+    /// Counts whom `comparison`, that of `after` with `before`, is about.
+    ///
+    /// # Errors
+    ///
+    /// When the file is truncated or miscounted.
+    pub(crate) async fn today(
+        &self,
+        comparison: &Comparison,
+        before: &Policy,
+        after: &Policy,
+    ) -> Result<Today, Failure> {
+        Ok(compare::today(comparison, (before, after), &self.snapshot, self.now()).await?)
+    }
 }
 
 fn other_target(target: &str, chosen_names: &[String]) -> String {

@@ -224,6 +224,12 @@ const PAIRS: &[(&str, &str, &str, &str)] = &[
     (
         "tokens: { rules: [{ name: x, when: token.expires == null, message: m }] }",
         "tokens: { rules: [{ name: x, when: token.expires != null, message: m }] }",
+        "mixed",
+        "mixed",
+    ),
+    (
+        "tokens: { rules: [{ name: x, when: 'token.id.matches(\"1\")', message: m }] }",
+        "tokens: { rules: [{ name: x, when: 'token.id.matches(\"2\")', message: m }] }",
         "not proved",
         "not proved",
     ),

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use cel::{Context, Env, Value};
+use cel::{Context, Env, IdedExpr, Value};
 use chrono::DateTime;
 use jiff::Timestamp;
 
@@ -171,6 +171,11 @@ fn time(moment: Timestamp) -> Value {
 
 /// The functions and operators of CEL without its macros, which would be loops.
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::default().with_stdlib()));
+
+/// The value of `part`, in which nothing is asked of a token; `None` when it has none.
+pub(super) fn constant(part: &IdedExpr) -> Option<Value> {
+    Value::resolve(part, &Context::with_env(Arc::clone(&ENVIRONMENT))).ok()
+}
 
 pub(super) fn environment() -> &'static Env {
     &ENVIRONMENT

@@ -2,10 +2,12 @@
 //! is wrong with its text and where. Nothing makes it hang or overflow: length, depth and parts are
 //! limited, there are no loops, and a regular expression is a literal that was compiled before.
 
+mod atoms;
 mod check;
 mod facts;
 mod kinds;
 
+pub use atoms::{Atoms, Moment, TextFact, Threshold, moments};
 pub use facts::{Asked, Facts};
 
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
@@ -63,6 +65,12 @@ impl Expression {
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.text == other.text || self.tree.expr == other.tree.expr
+    }
+
+    /// What it asks of a token; `None` when some of it goes beyond what can be told apart in finitely many ways.
+    #[must_use]
+    pub fn atoms(&self) -> Option<Atoms> {
+        atoms::of(&self.tree)
     }
 
     /// The groups whose members it asks for.

@@ -134,6 +134,9 @@ pub struct StatementDocument {
     pub scope: Option<Scope>,
     /// The scope of the token that they would create, when they would create one.
     pub creates: Option<Scope>,
+    /// With `never`, and beside `in_groups` and `not_in_groups` alone: that none of them holds a token which reaches so far.
+    /// None can be made, and one that there is is found by a rule that narrows, expires or revokes it.
+    pub holds: Option<Scope>,
 }
 
 /// Where clients are: `inside` or `outside`.

@@ -113,6 +113,8 @@ pub struct Statement {
     pub scope: Scope,
     /// The scope of the token that they would create, when they would create one.
     pub creates: Option<Scope>,
+    /// That it is about tokens that reach as far as this, and about no requests.
+    pub holds: Option<Scope>,
 }
 
 /// What a plan does with a token, in the words of policy tests. Ordered as tests show them.

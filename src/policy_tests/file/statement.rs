@@ -29,6 +29,24 @@ pub(super) fn read(at: &At<'_>, always: bool, now: Timestamp, out: &mut Diagnost
                 .help("remove it"),
         );
     }
+    let holds = scope("holds");
+    if let Some(held) = at.get("holds") {
+        let others = ["from", "with", "method", "scope", "creates"].into_iter().filter_map(|key| at.get(key));
+        for other in others.collect::<Vec<_>>() {
+            let message = "`holds` is about tokens that exist, and this is about requests";
+            out.push(
+                Diagnostic::error(Code::ConflictingKeys, other.key, other.path.as_str(), message)
+                    .help("remove one of them"),
+            );
+        }
+        if always {
+            let message = "`holds` works only in `never`";
+            out.push(
+                Diagnostic::error(Code::ConflictingKeys, held.key, held.path.as_str(), message)
+                    .help("move the statement to `never`"),
+            );
+        }
+    }
     let clients = at.get("from").map_or_else(AddressSet::everything, |at| clients(&at, out));
     let statement = Statement {
         always,
@@ -41,6 +59,7 @@ pub(super) fn read(at: &At<'_>, always: bool, now: Timestamp, out: &mut Diagnost
         writes: text("method").map(|method| method == "write"),
         scope: scope("scope").unwrap_or(Scope::ReadWrite),
         creates: scope("creates"),
+        holds,
     };
     let subject = CaseSubject::Statement(Box::new(statement));
     Some(Case { name: name?, place: at.key.place.clone(), now, subject })

@@ -1,10 +1,12 @@
 //! The comparison of two policies as JSON.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    compare::Hits,
     model::{Question, Shift, schema::schema_of_output},
     report::json::source,
     saved::document::SourceEntry,
@@ -13,7 +15,7 @@ use crate::{
 use super::{Compared, Told, told};
 
 /// Version of the form. It grows by 0.1 when something is added, by 1 when something is taken away.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
 
 /// What `compare` found.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -42,8 +44,53 @@ pub struct ComparisonEntry {
     pub proved: bool,
     /// Why nothing could be compared; null when something was.
     pub error: Option<String>,
+    /// The inventory that `today` of each difference is counted in; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<InventoryEntry>,
+    /// How many own rules there are on either side, and of how many it is proved what their condition finds.
+    pub own_rules: ProvedEntry,
     /// Each difference; what permits more comes first.
     pub differences: Vec<DifferenceEntry>,
+}
+
+/// Of how many it is proved.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProvedEntry {
+    /// How many there are.
+    pub total: usize,
+    /// Of how many it is proved.
+    pub proved: usize,
+}
+
+/// An inventory.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct InventoryEntry {
+    /// The time that it is looked at for, UTC.
+    #[schemars(with = "String")]
+    pub seen_at: Timestamp,
+    /// Whether everything was seen; otherwise there may be more than is counted.
+    pub complete: bool,
+}
+
+/// Whom a difference is about, of the owners and the tokens that have not expired.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TodayEntry {
+    /// How many owners; those who are hit by a password alone too.
+    pub owners: u64,
+    /// How many tokens.
+    pub tokens: u64,
+    /// How many of the tokens were used in the last 30 days.
+    pub used_in_30_days: u64,
+    /// How many of these were used last from an address that the difference is about; null where it is about none.
+    pub used_from_there: Option<u64>,
+    /// How many of these were used last from an address that is not recorded; null where that does not matter.
+    pub used_from_unknown: Option<u64>,
+    /// Tokens, and people by a password alone, of which it could not be seen whether it is about them.
+    pub unsure: u64,
+    /// How many findings there are that were not; null where it is not about findings.
+    pub more_findings: Option<u64>,
+    /// How many findings there are no longer.
+    pub fewer_findings: Option<u64>,
 }
 
 /// One difference.
@@ -63,6 +110,13 @@ pub struct DifferenceEntry {
     pub after: Option<String>,
     /// The arguments of a command that gives one answer before and the other one after; null where no request shows it.
     pub example: Option<Vec<String>>,
+    /// A token that only one side finds, as YAML in the words of policy tests: `now`, `owners` and `token`; absent where none
+    /// is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Whom it is about today; absent without an inventory, and where no owner can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub today: Option<TodayEntry>,
     /// The line of the new policy, or of the old one where the new one has none.
     pub source: Option<SourceEntry>,
 }
@@ -90,14 +144,24 @@ impl ComparisonDocument {
 impl From<&Compared> for ComparisonEntry {
     fn from(compared: &Compared) -> Self {
         let shift = compared.shift();
-        let differences = compared.comparison.iter().flat_map(told);
         Self {
             target: compared.target.clone(),
             baseline: compared.with.clone(),
             verdict: shift.word(),
             proved: !shift.unproved,
             error: compared.comparison.as_ref().err().cloned(),
-            differences: differences.map(DifferenceEntry::from).collect(),
+            inventory: compared
+                .today
+                .as_ref()
+                .map(|today| InventoryEntry { seen_at: today.seen_at, complete: today.is_whole }),
+            own_rules: compared.comparison.as_ref().map_or(
+                ProvedEntry { total: 0, proved: 0 },
+                |comparison| ProvedEntry {
+                    total: comparison.own_rules,
+                    proved: comparison.own_rules_proved(),
+                },
+            ),
+            differences: told(compared).into_iter().map(DifferenceEntry::from).collect(),
         }
     }
 }
@@ -118,7 +182,24 @@ impl From<Told> for DifferenceEntry {
             before: told.before,
             after: told.after,
             example: told.example.as_ref().map(Question::command),
+            token: told.token,
+            today: told.today.map(TodayEntry::from),
             source: told.place.as_ref().map(source),
+        }
+    }
+}
+
+impl From<Hits> for TodayEntry {
+    fn from(hits: Hits) -> Self {
+        Self {
+            owners: hits.owners,
+            tokens: hits.tokens,
+            used_in_30_days: hits.used,
+            used_from_there: hits.used_from_there.map(|(there, _)| there),
+            used_from_unknown: hits.used_from_there.map(|(_, unknown)| unknown),
+            unsure: hits.unsure,
+            more_findings: hits.findings.map(|(more, _)| more),
+            fewer_findings: hits.findings.map(|(_, fewer)| fewer),
         }
     }
 }

@@ -5,14 +5,15 @@ use crate::report::{
     markdown::{CHARACTERS_AT_MOST, inline},
 };
 
-use super::{Compared, Told, told};
+use super::{Compared, Told, told, words};
 
 /// All that was compared, for a comment: no longer than one may be, and what has no room is counted.
 #[must_use]
 pub fn report(all: &[Compared]) -> String {
     let blocks = all.iter().flat_map(|compared| {
-        let differences = compared.comparison.iter().flat_map(told).map(|told| difference(&told));
-        [format!("**{}.**\n\n", inline(&compared.headline()))].into_iter().chain(differences)
+        let differences = told(compared).into_iter().map(|told| difference(&told));
+        let remarks = compared.remarks().into_iter().map(|remark| format!("{}\n\n", inline(&remark)));
+        [format!("**{}.**\n\n", inline(&compared.headline()))].into_iter().chain(remarks).chain(differences)
     });
     let (mut report, mut left_out) = (String::new(), 0);
     for block in blocks {
@@ -38,6 +39,8 @@ fn difference(told: &Told) -> String {
     if let (Some(before), Some(after)) = (&told.before, &told.after) {
         lines.push(format!("before: {}; after: {}", inline(before), inline(after)));
     }
+    lines.extend(told.token.as_deref().map(inline));
+    lines.extend(told.today.as_ref().map(|hits| inline(&format!("today: {}", words::of_hits(hits)))));
     lines.extend(told.example.as_ref().map(|question| inline(&question.command_line())));
     let lines: String = lines.iter().map(|line| ["  - ", line, "\n"].concat()).collect();
     format!("- `{}` {}{place}\n{lines}", told.sign, inline(&told.subject))

@@ -9,7 +9,7 @@ mod words;
 use std::slice;
 
 use crate::{
-    compare::{Comparison, Difference, Subject},
+    compare::{Comparison, Difference, Hits, Subject, Today},
     model::{PolicyVerdict, Question, Requirement, Shift},
     report::escape::counted,
     yaml::Place,
@@ -24,6 +24,8 @@ pub struct Compared {
     pub with: String,
     /// What came of it; or why it could not be made.
     pub comparison: Result<Comparison, String>,
+    /// Whom its differences are about, where there is an inventory to count in.
+    pub today: Option<Today>,
 }
 
 impl Compared {
@@ -38,6 +40,14 @@ impl Compared {
     pub fn headline(&self) -> String {
         let of = self.target.as_ref().map_or(String::new(), |target| format!("{target}: "));
         format!("{of}{}", verdict_line(&verdict(&self.with, slice::from_ref(self), None)))
+    }
+
+    /// What there is to say of the comparison as a whole, below its headline.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let today = self.today.as_ref().map(words::of_today);
+        let own_rules = self.comparison.as_ref().ok().and_then(words::of_own_rules);
+        today.into_iter().chain(own_rules).collect()
     }
 }
 
@@ -94,6 +104,10 @@ pub(super) struct Told {
     pub(super) after: Option<String>,
     /// A request that shows it.
     pub(super) example: Option<Question>,
+    /// A token that shows it, as one line of YAML in the words of policy tests.
+    pub(super) token: Option<String>,
+    /// Whom it is about today.
+    pub(super) today: Option<Hits>,
     /// The line of the policy.
     pub(super) place: Option<Place>,
 }
@@ -116,6 +130,8 @@ impl Told {
             before: None,
             after: None,
             example: None,
+            token: None,
+            today: None,
             place: place.clone(),
         };
         match subject {
@@ -148,6 +164,7 @@ impl Told {
             Subject::OwnRule(change) => Self {
                 before: Some(change.before.clone().unwrap_or_else(|| "no such rule".to_owned())),
                 after: Some(change.after.clone().unwrap_or_else(|| "no such rule".to_owned())),
+                token: change.example.as_deref().map(words::of_token),
                 ..told("own-rule", format!("tokens.rules, {}", change.name), Vec::new())
             },
             Subject::Waiver(change) => {
@@ -183,9 +200,13 @@ impl Told {
 }
 
 /// Every difference in words; what permits more comes first.
-pub(super) fn told(comparison: &Comparison) -> Vec<Told> {
-    let mut told: Vec<Told> =
-        comparison.differences.iter().map(|difference| Told::of(difference, comparison)).collect();
+pub(super) fn told(compared: &Compared) -> Vec<Told> {
+    let Ok(comparison) = &compared.comparison else { return Vec::new() };
+    let mut hits = compared.today.iter().flat_map(|today| today.hits.iter().cloned());
+    let differences = comparison.differences.iter();
+    let mut told: Vec<Told> = differences
+        .map(|difference| Told { today: hits.next().flatten(), ..Told::of(difference, comparison) })
+        .collect();
     let order = |sign: char| ['+', '~', '-', '?'].iter().position(|known| *known == sign);
     told.sort_by_key(|one| order(one.sign));
     told

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::report::{Layout, Paint, escape::escape_whole};
 
-use super::{Compared, told};
+use super::{Compared, told, words};
 
 /// Writes `compared` for a person. The commands of examples are never broken: they are there to be copied.
 ///
@@ -14,8 +14,10 @@ use super::{Compared, told};
 pub fn comparison(compared: &Compared, layout: Layout, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let fitted = |line: String| layout.fit(&line);
     writeln!(out, "{}", fitted(format!("{}.", paint.strong(&escape_whole(&compared.headline())))))?;
-    let Ok(comparison) = &compared.comparison else { return Ok(()) };
-    for one in told(comparison) {
+    for remark in compared.remarks() {
+        writeln!(out, "{}", fitted(escape_whole(&remark)))?;
+    }
+    for one in told(compared) {
         let sign = match one.sign {
             '+' => paint.added("+"),
             '-' => paint.removed("-"),
@@ -36,6 +38,12 @@ pub fn comparison(compared: &Compared, layout: Layout, paint: Paint, out: &mut i
         if let (Some(before), Some(after)) = (&one.before, &one.after) {
             let line = format!("      before: {}; after: {}", escape_whole(before), escape_whole(after));
             writeln!(out, "{}", fitted(line))?;
+        }
+        if let Some(token) = &one.token {
+            writeln!(out, "      {}", escape_whole(token))?;
+        }
+        if let Some(hits) = &one.today {
+            writeln!(out, "{}", fitted(format!("      today: {}", words::of_hits(hits))))?;
         }
         if let Some(question) = &one.example {
             writeln!(out, "      {}", question.command_line())?;

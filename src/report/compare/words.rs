@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::{
     access::cells::{TargetKey, Want},
-    compare::{Cube, Everybody, OwnerExample, Region, RequestChange, With},
-    model::{Action, AddressSet, GroupName, LimitText, Scope},
-    report::escape::{counted, escape},
+    compare::{
+        Comparison, Cube, Everybody, Hits, OwnerExample, Region, RequestChange, Subject, Today, TokenExample,
+        With,
+    },
+    model::{Action, AddressSet, GroupName, LimitText, Owner, OwnerKind, Scope},
+    report::escape::{counted, escape, quoted},
 };
 
 /// As many regions are told of one difference; the others are counted.
@@ -163,4 +168,82 @@ pub(super) fn of_action(action: Action) -> String {
         Action::Expire { grace } => format!("expire with {grace} of grace"),
         other => other.to_string(),
     }
+}
+
+/// What people are counted in.
+pub(super) fn of_today(today: &Today) -> String {
+    let lacking =
+        if today.is_whole { "" } else { "; not everything could be seen, so that there may be more" };
+    format!("Today is {:.0}, as the inventory shows it{lacking}.", today.seen_at)
+}
+
+/// Which own rules are proved, where there is one with another condition.
+pub(super) fn of_own_rules(comparison: &Comparison) -> Option<String> {
+    let changed =
+        comparison.differences.iter().any(|difference| matches!(difference.subject, Subject::OwnRule(_)));
+    let (proved, all) = (comparison.own_rules_proved(), comparison.own_rules);
+    changed.then(|| format!("{proved} of {} proved.", counted(all, "own rule")))
+}
+
+/// A token as one line of YAML, in the words of policy tests.
+pub(super) fn of_token(example: &TokenExample) -> String {
+    let TokenExample { token, groups, active, now, asked } = example;
+    let name = match &token.owner {
+        Owner::Repository { project, slug } => format!("{project}/{slug}"),
+        Owner::Project(name) => name.clone(),
+        Owner::User(user) => user.to_string(),
+    };
+    let groups: Vec<String> = groups.iter().map(|group| quoted(&group.to_string())).collect();
+    let owner = match (token.owner.kind(), active) {
+        (OwnerKind::User, None) => String::new(),
+        (OwnerKind::User, Some(active)) => {
+            let words = [
+                (!groups.is_empty()).then(|| format!("groups: [{}]", groups.join(", "))),
+                (!active).then(|| "active: false".to_owned()),
+            ];
+            format!("{}: {{ {} }}", quoted(&name), words.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        }
+        (kind, _) => format!("{}: {{ kind: {} }}", quoted(&name), kind.word()),
+    };
+    let or_never = |at: Option<Timestamp>| at.map_or("never".to_owned(), |at| at.to_string());
+    let facts = [
+        ("id", quoted(token.id.as_str())),
+        ("description", quoted(&token.description)),
+        ("scope", token.scope.to_string()),
+        ("created", token.created.to_string()),
+        ("created_by", token.created_by.as_ref().map(|user| quoted(&user.to_string())).unwrap_or_default()),
+        ("expires", or_never(token.expires)),
+        ("last_used", or_never(token.last_used.map(|last| last.at))),
+        (
+            "last_used_from",
+            token.last_used.and_then(|last| last.from).map(|from| from.to_string()).unwrap_or_default(),
+        ),
+    ];
+    // Without these it is no token of a policy test.
+    let needed = ["scope", "created", "expires", "last_used"];
+    let is_told =
+        |(key, value): &&(&str, String)| needed.contains(key) || asked.contains(*key) && !value.is_empty();
+    let facts: String =
+        facts.iter().filter(is_told).map(|(key, value)| [", ", key, ": ", value].concat()).collect();
+    // A policy test has no words for that.
+    let unknown = asked.contains("created_by") && token.created_by.is_none();
+    let comment = if unknown { " # and nobody knows who made it" } else { "" };
+    format!("now: {now}, owners: {{ {owner} }}, token: {{ owner: {}{facts} }}{comment}", quoted(&name))
+}
+
+/// Whom a difference is about.
+pub(super) fn of_hits(hits: &Hits) -> String {
+    let count = |number: u64, noun| counted(usize::try_from(number).unwrap_or(usize::MAX), noun);
+    let places = hits.used_from_there.filter(|_| hits.used > 0).map(|(there, unknown)| match unknown {
+        0 => format!(", {there} last from there"),
+        _ => format!(", {there} last from there ({unknown} from where is not known)"),
+    });
+    let parts = [
+        Some(format!("{}, {}", count(hits.owners, "owner"), count(hits.tokens, "token"))),
+        (hits.tokens > 0).then(|| format!(", {} used in the last 30 days", hits.used)),
+        places,
+        hits.findings.map(|(more, fewer)| format!("; {}, {fewer} fewer", count(more, "more finding"))),
+        (hits.unsure > 0).then(|| format!("; {} not decided, as not all could be seen", hits.unsure)),
+    ];
+    parts.into_iter().flatten().collect()
 }
