@@ -217,7 +217,7 @@ const USUAL_HEADER: &str = "X-Forwarded-User";
 
 /// Whether the header `name` says something else to everybody.
 fn is_taken(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
+    let name = name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let taken = [
         "accept",
         "authorization",
@@ -428,7 +428,9 @@ mod tests {
         assert_eq!(of(&format!("{auth}  header: X-User\n")), [Code::ConflictingKeys]);
         assert_eq!(of("  kind: header\n"), []);
         assert_eq!(of("  kind: header\n  header: REMOTE_USER\n"), []);
-        for bad in ["X_Forwarded-For", "Authorization", "proxy-authorization", "Host", "a b", "''"] {
+        for bad in
+            ["X_Forwarded-For", "Authorization", "proxy-authorization", "Host", "a b", "''", "x.request.id"]
+        {
             assert_eq!(of(&format!("  kind: header\n  header: {bad}\n")), [Code::BadHeader], "{bad}");
         }
         let keys = "  refresh: 5m\n  browsers: pass\n  unknown_tokens: ask\n";

@@ -1,6 +1,7 @@
 //! The headers that cross the gateway: what a request carries to the upstream, and what an answer carries back.
 //!
-//! Names are compared with `_` and `-` as the same letter, as servers behind proxies do.
+//! Names are compared with all that is neither letter nor digit as the same, as servers behind proxies do: for CGI some make
+//! `HTTP_X_FORWARDED_USER` of `X.Forwarded.User` as well.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -126,12 +127,11 @@ fn take_out(headers: &mut HeaderMap, gone: Vec<HeaderName>) {
 }
 
 /// `name` as it is compared.
-fn folded(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase().replace('_', "-"))
-    } else {
-        Cow::Borrowed(name)
+pub(super) fn folded(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+        return Cow::Borrowed(name);
     }
+    Cow::Owned(name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
 }
 
 #[cfg(test)]
@@ -187,6 +187,9 @@ mod tests {
             ("x-real-ip", "10.0.0.1"),
             ("x_real_ip", "10.0.0.1"),
             ("remote_user", "root"),
+            ("x.forwarded.user", "root"),
+            ("x-forwarded~for", "10.0.0.1"),
+            ("remote+user", "root"),
             ("x-tokenwarden-token", "7"),
             ("x-request-id", "forged"),
         ];
@@ -201,6 +204,7 @@ mod tests {
         let lines = [
             ("x-webauth-user", "root"),
             ("x_webauth_user", "root"),
+            ("x.webauth!user", "root"),
             ("x-webauth_user", "root"),
             ("remote_user", "root"),
         ];

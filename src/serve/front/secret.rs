@@ -11,7 +11,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use super::classify::{Class, Kind};
+use super::{
+    classify::{Class, Kind},
+    headers::folded,
+};
 use crate::{
     access::Credentials,
     model::{TokenId, UserName},
@@ -167,7 +170,7 @@ impl Presented {
 
 /// Makes sure that `headers` say no other method than the request has.
 fn check_method(headers: &HeaderMap) -> Result<(), Odd> {
-    let says_method = |name: &HeaderName| OVERRIDES.contains(&name.as_str().replace('_', "-").as_str());
+    let says_method = |name: &HeaderName| OVERRIDES.contains(&&*folded(name.as_str()));
     if headers.keys().any(says_method) { Err(Odd::Method) } else { Ok(()) }
 }
 

@@ -234,7 +234,13 @@ fn what_oauth_sends_in_a_query_is_a_credential_and_none_beside_another() {
 
 #[test]
 fn a_header_that_says_another_method_is_refused() {
-    for name in ["X-HTTP-Method-Override", "x_http_method_override", "X-Method-Override", "X-HTTP-Method"] {
+    for name in [
+        "X-HTTP-Method-Override",
+        "x_http_method_override",
+        "X.HTTP.Method.Override",
+        "X-Method-Override",
+        "X-HTTP-Method",
+    ] {
         let mut headers = headers(&[basic("mary", "pw").as_bytes()]);
         headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("PUT"));
         for target in ["/rest/api/latest/users", "/projects", "/scm/P/r.git/HEAD"] {
