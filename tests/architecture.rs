@@ -329,3 +329,29 @@ fn a_test_that_the_threat_model_names_and_nobody_wrote_is_found() {
     let model = "Held by `one_that_is_there_to_see` and `one_that_is_not_there_at_all`; see `src/lib.rs`.";
     assert_eq!(tests_missing(model, "fn one_that_is_there_to_see() {}"), ["one_that_is_not_there_at_all"]);
 }
+
+/// What among `tests` is called neither like one of the `rooms` of the code nor like what all tests share.
+fn homeless(tests: &[String], rooms: &[String]) -> Vec<String> {
+    const SHARED: [&str; 5] = ["docs", "fixtures", "main", "snapshots", "support"];
+    let has_room = |name: &String| rooms.contains(name) || SHARED.contains(&name.as_str());
+    tests.iter().filter(|name| !has_room(name)).cloned().collect()
+}
+
+/// The names of what is in `folder`, without their endings.
+fn names_in(folder: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
+}
+
+#[test]
+fn integration_tests_lie_in_rooms_that_are_called_like_those_of_the_code() {
+    assert_eq!(homeless(&names_in("tests/integration"), &names_in("src")), [""; 0]);
+}
+
+#[test]
+fn an_integration_test_beside_the_rooms_is_found() {
+    let [tests, rooms] =
+        [["plan", "support", "odds"], ["plan", "serve", "lib"]].map(|names| names.map(str::to_owned));
+    assert_eq!(homeless(&tests, &rooms), ["odds"]);
+}

@@ -18,11 +18,13 @@ use tokenwarden::{
 };
 
 use crate::{
-    laws::{self, policies, states},
-    program::{NOW, Quickstart, Run},
-    reconcile::{self, Repository},
-    support::{Setup, TestServer},
-    world::{World, block_on, calls, policy, time},
+    plan::laws::{self, policies, states},
+    support::{
+        Setup, TestServer,
+        program::{NOW, Quickstart, Run},
+        world::{World, block_on, calls, policy, time},
+    },
+    targets::reconcile::{self, Repository},
 };
 
 type Bytes = Cursor<Vec<u8>>;
@@ -52,7 +54,7 @@ fn mistake(bytes: impl Into<Vec<u8>>) -> String {
 }
 
 proptest! {
-    #![proptest_config(crate::world::cases(128))]
+    #![proptest_config(crate::support::world::cases(128))]
 
     #[test]
     fn a_plan_from_a_snapshot_is_the_plan_from_what_it_was_taken_of(text in policies(), state in states()) {

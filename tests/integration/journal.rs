@@ -23,7 +23,7 @@ use tokenwarden::{
 };
 use tokio::sync::Notify;
 
-use crate::{
+use crate::support::{
     program::{NOW, Quickstart, Run, program},
     world::{State, World, approve, block_on, policy, time, token},
 };
@@ -187,12 +187,12 @@ fn a_journal_that_cannot_be_written_keeps_the_run_from_changing_anything() {
     let quickstart = Quickstart::new();
     quickstart.edit("tokenwarden.yaml", "version: 1\n", "version: 1\njournal: {directory: journal/here}\n");
     quickstart.run(&["plan", "--now", NOW]);
-    let before = crate::program::dump(&quickstart.store());
+    let before = crate::support::program::dump(&quickstart.store());
     fs::write(quickstart.path("journal"), "in the way").unwrap();
     let run = quickstart.run(&["apply", "--auto-approve", "--now", NOW]);
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("journal"), "{}", run.stderr);
-    assert_eq!(crate::program::dump(&quickstart.store()), before);
+    assert_eq!(crate::support::program::dump(&quickstart.store()), before);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::support::{
     program::{NOW, Quickstart, Run},
     pull_request::{HEAD, PullRequests, WE},
 };

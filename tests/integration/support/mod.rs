@@ -2,6 +2,10 @@
 //! folder of its own, reached over HTTP.
 
 mod passwords;
+pub(crate) mod program;
+pub(crate) mod proxy;
+pub(crate) mod pull_request;
+pub(crate) mod world;
 
 use std::{
     net::{SocketAddr, TcpListener},

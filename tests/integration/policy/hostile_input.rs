@@ -1,0 +1,195 @@
+//! Files that are no policy: nothing makes the reader panic, hang or grow without bound.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use proptest::prelude::*;
+use tokenwarden::{config, policy, report};
+
+/// The codes found in a file of these bytes.
+fn found(bytes: &[u8]) -> Vec<&'static str> {
+    let reading = policy::read(&[(Arc::from("policy.yaml"), bytes.to_vec())]);
+    // Whatever was found can be shown.
+    let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+    reading.diagnostics.iter().map(|found| found.code.as_str()).collect()
+}
+
+#[test]
+fn what_cannot_be_read_as_one_document_has_a_code_of_its_own() {
+    for (bytes, code) in [
+        (b"".as_slice(), "empty-file"),
+        (b"# nothing but a comment\n", "empty-file"),
+        (b"version: 1\n---\nversion: 1\n", "several-documents"),
+        (b"- a\n- b\n", "no-mapping"),
+        (b"just text", "no-mapping"),
+        (b"version: 1\nx: \xff\n", "not-utf8"),
+        (b"\xff\xfev\0e\0r\0", "not-utf8"),
+        (b"version: 1\nx: \"a\0b\"\n", "nul-character"),
+        (b"version: 1\npermissions:\n\tuse: everyone\n", "tab-indentation"),
+        (b"version: 1\npermissions: {use: [a\n", "syntax"),
+        (b"version: 1\nx: *nowhere\n", "syntax"),
+        (b"version: 1\n? [a, b]\n: 1\n", "syntax"),
+        (b"version: 1\nnull: 1\n", "syntax"),
+        (b"version: 1\nx: &a [*a]\n", "document-too-large"),
+    ] {
+        assert_eq!(found(bytes), [code], "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn a_mistake_of_encoding_is_shown_at_its_line_and_column() {
+    let place = |bytes: &[u8]| {
+        let reading = policy::read(&[(Arc::from("policy.yaml"), bytes.to_vec())]);
+        reading
+            .diagnostics
+            .iter()
+            .map(|found| (found.span.place.line, found.span.place.column))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(place("a: 1\nä: \0\n".as_bytes()), [(2, 4)]);
+    assert_eq!(place(b"a: 1\nb: \xff\n"), [(2, 4)]);
+    assert_eq!(place(b"a:\n  b: 1\n\tc: 1\n"), [(3, 1)]);
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_understood() {
+    assert_eq!(found(b"\xef\xbb\xbfversion: 1\r\npermissions:\r\n  use: everyone\r\n"), [""; 0]);
+}
+
+#[test]
+fn a_file_over_a_mebibyte_is_refused() {
+    let mut text = "version: 1\n".to_owned();
+    text.push_str(&"# filler\n".repeat(120_000));
+    assert_eq!(found(text.as_bytes()), ["file-too-large"]);
+}
+
+#[test]
+fn deep_nesting_is_refused_in_every_style() {
+    assert_eq!(found(format!("version: 1\nx: {}", "[".repeat(100_000)).as_bytes()), ["nested-too-deeply"]);
+    assert_eq!(found(format!("version: 1\nx: {}", "{a: ".repeat(100_000)).as_bytes()), ["nested-too-deeply"]);
+    assert_eq!(found(format!("version: 1\nx: {}", "- ".repeat(1_000)).as_bytes()).len(), 1);
+    let mut block = "version: 1\n".to_owned();
+    for depth in 0..1_000 {
+        let _ = writeln!(block, "{}x:", " ".repeat(depth));
+    }
+    assert_eq!(found(block.as_bytes()), ["nested-too-deeply"]);
+}
+
+#[test]
+fn an_alias_bomb_is_refused_before_it_grows() {
+    let mut bomb = "version: 1\na: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for (previous, name) in ('a'..'p').zip('b'..='p') {
+        let _ = writeln!(bomb, "{name}: &{name} [{}]", vec![format!("*{previous}"); 9].join(","));
+    }
+    assert_eq!(found(bomb.as_bytes()), ["document-too-large"]);
+}
+
+#[test]
+fn keys_and_values_that_yaml_could_mistake_stay_what_was_written() {
+    assert_eq!(found(b"version: 1\npermissions: { create: [no, on, 'off', 0123, 1_000] }\n"), [""; 0]);
+    assert_eq!(found(b"version: 1\npermissions: { create: [true] }\n"), ["wrong-type"]);
+    assert_eq!(found(b"version: 1\npermissions: { create: [.nan, 1e999] }\n"), [""; 0]);
+}
+
+const COMPLETE: &str = include_str!("../fixtures/policy/complete.yaml");
+const SETTINGS: &str = include_str!("../fixtures/config/complete.yaml");
+
+/// What turns a document into another one with few characters.
+const WORDS: &[&str] = &[
+    "unmanaged",
+    "null",
+    "~",
+    "[]",
+    "{}",
+    "-1",
+    "1e99",
+    "<<: *a",
+    "&a",
+    "*a",
+    "---",
+    "everyone",
+    "? ",
+    "!!int",
+];
+
+/// `text` with a stretch of less than `longest` bytes replaced by something else.
+fn mutated(text: &'static str, longest: usize) -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop_oneof![
+        any::<Vec<u8>>(),
+        "[\\[\\]{}:,&*!|>'\"%@`#?\\- \\t\\n]{0,8}".prop_map(String::into_bytes),
+        proptest::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
+    ];
+    (0..text.len(), 0..longest, pieces).prop_map(move |(start, length, piece)| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.splice(start..(start + length).min(text.len()), piece);
+        bytes
+    })
+}
+
+/// Reads `bytes` as a policy and as a config file, and shows what was found.
+fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let file = Arc::from("file.yaml");
+    let reading = policy::read(&[(Arc::clone(&file), bytes.to_vec())]);
+    prop_assert_eq!(reading.policy.is_some(), !reading.diagnostics.have_errors());
+    let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, true);
+    let reading = config::read(&file, bytes);
+    prop_assert_eq!(reading.config.is_some(), !reading.diagnostics.have_errors());
+    let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+    for diagnostic in reading.diagnostics.iter() {
+        let text = &reading.sources.get(&file);
+        prop_assert!(text.is_none_or(|text| diagnostic.span.end <= text.len()));
+    }
+    Ok(())
+}
+
+/// A config file with the secret `hunter2` in every wrong place.
+const SECRETS: &str = "\
+version: 1
+targets:
+  prod:
+    kind: gateway
+    url: https://me:hunter2@example.com
+    auth: { user: me, password: hunter2, password: 'hunter2' }
+    policy: [policy.yaml]
+  other:
+    kind: gateway
+    url: https://example.com
+    auth:
+      token: |
+        hunter2
+      bearer_env: hunter2 hunter2
+    policy: [policy.yaml]
+    secret: !hunter2
+";
+
+proptest! {
+    // Something is put in and nothing taken out, so that every secret stays under its key.
+    #[test]
+    fn no_secret_comes_out_of_a_config_file_however_broken(bytes in mutated(SECRETS, 1)) {
+        let reading = config::read(&Arc::from("tokenwarden.yaml"), &bytes);
+        let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+        prop_assert!(reading.diagnostics.have_errors());
+        prop_assert!(!text.contains("hunter2"), "{}", text);
+        let document = serde_json::to_string(&report::diagnostics::document(&reading.diagnostics, 1));
+        prop_assert!(!document.expect("JSON").contains("hunter2"));
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes in any::<Vec<u8>>()) {
+        read_as_everything(&bytes)?;
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        read_as_everything(text.as_bytes())?;
+    }
+
+    #[test]
+    fn no_change_to_a_valid_policy_makes_the_reader_panic(bytes in mutated(COMPLETE, 40)) {
+        read_as_everything(&bytes)?;
+    }
+
+    #[test]
+    fn no_change_to_a_valid_config_file_makes_the_reader_panic(bytes in mutated(SETTINGS, 40)) {
+        read_as_everything(&bytes)?;
+    }
+}

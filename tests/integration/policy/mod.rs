@@ -1,0 +1,6 @@
+//! Policy files: what they mean, and what is said of their mistakes.
+
+mod documents;
+mod hostile_input;
+mod layers;
+mod odd_addresses;

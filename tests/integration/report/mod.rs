@@ -1,0 +1,5 @@
+//! Reports, in every form.
+
+mod files;
+mod page;
+mod reports;

@@ -1,0 +1,251 @@
+//! Connections of nobody who is known: how many there may be, and how long one may be silent.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use reqwest::Method;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
+
+use tokenwarden::serve::Waits;
+
+use crate::support::{Setup, TOKENS, TestServer, WHOAMI, status};
+
+/// A connection from 127.0.0.`last`.
+async fn connect_from(last: u8, server: &TestServer) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0)).unwrap();
+    socket.connect(server.address()).await.unwrap()
+}
+
+/// How long a server waits here.
+const WAITS: Waits = Waits {
+    begin: Duration::from_secs(1),
+    head: Duration::from_secs(2),
+    ask: Duration::from_secs(3),
+    take: Duration::from_secs(3),
+};
+
+async fn impatient() -> TestServer {
+    TestServer::start(Setup { waits: WAITS, ..Setup::default() }).await
+}
+
+/// Whether a request on `stream` is answered.
+async fn is_served(stream: &mut TcpStream) -> bool {
+    let mut told = [0; 12];
+    let request = b"GET /rest/api/latest/application-properties HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(request).await.is_ok()
+        && stream.read_exact(&mut told).await.is_ok()
+        && &told == b"HTTP/1.1 200"
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_begin_ends() {
+    let (server, begun) = (impatient().await, Instant::now());
+    let beginnings: [&[u8]; 5] = [b"", b"P", b"G", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n"];
+    let ends = beginnings.map(async |beginning| {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
+        let mut told = Vec::new();
+        // An error is an end too.
+        let _ = stream.read_to_end(&mut told).await;
+        assert!(begun.elapsed() >= WAITS.begin, "it had its time");
+    });
+    let end = tokio::time::timeout(Duration::from_secs(40), futures_util::future::join_all(ends));
+    end.await.expect("each of them ends");
+}
+
+/// The frame of HTTP/2 of this kind, with these flags, for the connection as a whole (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
+}
+
+#[tokio::test]
+async fn a_connection_that_only_pings_ends() {
+    let (server, begun) = (impatient().await, Instant::now());
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(4, 0, &[])).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let mut told = Vec::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let pings = async {
+        while writing.write_all(&frame(6, 0, b"are you?")).await.is_ok() {
+            pace.tick().await;
+        }
+    };
+    let end = tokio::time::timeout(Duration::from_secs(40), async {
+        tokio::join!(reading.read_to_end(&mut told), pings)
+    });
+    // An error is an end too.
+    let (_, ()) = end.await.expect("it ends");
+    assert!(begun.elapsed() >= WAITS.ask, "it had its time");
+    let answered = told.windows(17).filter(|window| *window == frame(6, 1, b"are you?")).count();
+    assert!(answered > 10, "it was a connection in HTTP/2, whose pings were answered");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_without_end_and_takes_no_answer_loses_its_connection() {
+    let (server, begun) = (impatient().await, Instant::now());
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let request = b"GET /rest/tokenwarden/1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let asking = async { while stream.write_all(&request).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(50), asking).await.expect("it cannot go on for ever");
+    assert!(begun.elapsed() >= WAITS.take, "it had its time");
+}
+
+/// Both ends of all connections are files of the same process.
+#[cfg(unix)]
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn of_more_requests_than_there_may_be_the_further_ones_are_told_to_come_again() {
+    let server = TestServer::start(Setup { connections: 4096, ..Setup::default() }).await;
+    allow_files();
+    let mut tokens = Vec::new();
+    for owner in ["root", "toor", "mary", "sam", "bot"] {
+        tokens.push(server.make_token(owner, 2).await.secret);
+    }
+    // Whoever holds the store makes every write wait.
+    let file = SqliteConnectOptions::new().filename(server.store_file());
+    let mut holder = file.connect().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    let body = serde_json::json!({"tokenDescription": "waits", "tokenScope": 1});
+    let mut requests: FuturesUnordered<_> = (0..300)
+        .map(|number| {
+            let secret = &tokens[number % tokens.len()];
+            server.with_token(secret, Method::POST, &format!("{TOKENS}/token")).json(&body).send()
+        })
+        .collect();
+    for _ in 256..300 {
+        let refused = requests.next().await.unwrap().unwrap();
+        assert_eq!(refused.status(), 503);
+        assert_eq!(refused.headers()["retry-after"], "1");
+    }
+    assert_eq!(status(server.as_operator(Method::GET, WHOAMI)).await, 503, "nobody gets in");
+    assert_eq!(status(server.request(Method::GET, "/rest/api/latest/application-properties")).await, 503);
+    holder.close().await.unwrap();
+    assert_eq!(requests.next().await.unwrap().unwrap().status(), 200, "the others have only waited");
+}
+
+#[tokio::test]
+async fn one_caller_has_a_quarter_of_the_requests_and_keeps_nobody_else_from_being_served() {
+    let server = TestServer::new().await;
+    let (greedy, other) =
+        (server.make_token("sam", 1).await.secret, server.make_token("mary", 1).await.secret);
+    let path = "/rest/api/latest/admin/users?filter=nobody&limit=1000";
+    let mut lists: FuturesUnordered<_> =
+        (0..200).map(|_| server.with_token(&greedy, Method::GET, path).send()).collect();
+    let mut statuses = Vec::new();
+    while let Some(answered) = lists.next().await {
+        let answered = answered.unwrap();
+        let busy = answered.status() == 503;
+        assert_eq!(busy, answered.headers().contains_key("retry-after"));
+        statuses.push(answered.status().as_u16());
+        assert_eq!(status(server.with_token(&other, Method::GET, WHOAMI)).await, 200);
+    }
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&200));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn that_the_system_gives_no_connection_is_told_and_ends_when_it_gives_one_again() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let folder = crate::serve::process::folder();
+    let mut process = crate::serve::process::Process::start_at(&folder, "127.0.0.1:0");
+    let files = std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count() as u64;
+    let pid = Pid::from_raw(process.id().try_into().unwrap());
+    let of_files = |current| Rlimit { current: Some(current), maximum: Some(1024) };
+    prlimit(pid, Resource::Nofile, of_files(files)).unwrap();
+    let mut stream = TcpStream::connect(process.address).await.unwrap();
+    let told = loop {
+        let line = process.next_log_line();
+        if line.contains("connections are not taken") {
+            break line;
+        }
+    };
+    assert!(told.contains("the system gives none") && told.contains("os error 24"), "{told}");
+    prlimit(pid, Resource::Nofile, of_files(1024)).unwrap();
+    assert!(is_served(&mut stream).await);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_address_has_a_quarter_of_the_connections_and_the_others_are_served() {
+    let server = TestServer::start(Setup { connections: 8, ..Setup::default() }).await;
+    let mut first = connect_from(2, &server).await;
+    let mut second = connect_from(2, &server).await;
+    assert!(is_served(&mut first).await && is_served(&mut second).await);
+    assert!(!is_served(&mut connect_from(2, &server).await).await, "a third one ends at once");
+    assert!(is_served(&mut connect_from(3, &server).await).await);
+    first.shutdown().await.unwrap();
+    assert_eq!(first.read_to_end(&mut Vec::new()).await.ok().map(|_| ()), Some(()));
+    // The server ends its half before it gives the place away.
+    while !is_served(&mut connect_from(2, &server).await).await {}
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn more_connections_than_there_may_be_wait_for_the_end_of_one() {
+    let server = TestServer::start(Setup { connections: 4, ..Setup::default() }).await;
+    let mut taken = Vec::new();
+    for last in 2..6 {
+        taken.push(connect_from(last, &server).await);
+    }
+    let mut further = connect_from(6, &server).await;
+    drop(taken);
+    assert!(is_served(&mut further).await);
+}
+
+/// A client at 127.0.0.`last`.
+fn client_at(last: u8) -> reqwest::Client {
+    let address = IpAddr::from([127, 0, 0, last]);
+    reqwest::Client::builder().no_proxy().local_address(Some(address)).build().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn requests_of_one_address_leave_the_others_their_share() {
+    let server = TestServer::start(Setup { connections: 4096, ..Setup::default() }).await;
+    allow_files();
+    let made = server.make_token("mary", 1).await.secret;
+    let (greedy, calm) = (client_at(2), client_at(3));
+    // It takes long to find out that a password is wrong.
+    let guess = |number: usize| {
+        let wrong = format!("wrong{number}");
+        greedy.get(server.url(WHOAMI)).basic_auth("mary", Some(wrong)).send()
+    };
+    let mut guesses: FuturesUnordered<_> = (0..400).map(guess).collect();
+    let mut statuses = Vec::new();
+    while let Some(answered) = guesses.next().await {
+        let answered = answered.unwrap();
+        let status = answered.status().as_u16();
+        assert_eq!(status == 503, answered.headers().contains_key("retry-after"), "{status}");
+        statuses.push(status);
+        if statuses.len() % 20 == 0 {
+            for path in [WHOAMI, "/healthz", "/rest/api/latest/application-properties"] {
+                let answered = calm.get(server.url(path)).bearer_auth(&made).send().await.unwrap();
+                assert_eq!(answered.status(), 200, "{path}");
+            }
+        }
+    }
+    let busy = statuses.iter().filter(|status| **status == 503).count();
+    assert!(busy >= 100 && statuses.contains(&401), "{busy} of {statuses:?}");
+    let again = greedy.get(server.url("/healthz")).send().await.unwrap();
+    assert_eq!(again.status(), 200, "it is over with the others");
+}
