@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, slice, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::{
     access::{
@@ -21,7 +22,7 @@ use crate::{
         Token, TokenId, TokenScope, UserName,
         expression::{Asked, Expression},
     },
-    policy::{Policy, WaiverSubject},
+    policy::{OwnRule, Policy, WaiverSubject},
     policy_tests::{Because, CaseResult, file::Statement},
 };
 
@@ -226,10 +227,11 @@ impl Standing<'_> {
                 }),
             }
         }
-        for own in &self.policy.rules {
-            if !finds_all(&self.guard()?, &own.when, self.at) {
-                continue;
-            }
+        // Without a condition for these tokens nothing is known of what own rules find.
+        let guard = self.guard();
+        let finds =
+            |own: &&Arc<OwnRule>| guard.as_ref().is_some_and(|guard| finds_all(guard, &own.when, self.at));
+        for own in self.policy.rules.iter().filter(finds) {
             match self.kept(&own.rule(), narrow_to) {
                 None => {
                     result.rules.insert(own.rule());
@@ -278,7 +280,8 @@ impl Standing<'_> {
             |group: &GroupName| self.owner.person().is_some_and(|person| person.groups.contains(group));
         let groups = groups.into_iter().map(|group| {
             let not = if is_in(group) { "" } else { "!" };
-            format!("{not}({:?} in owner.groups)", group.folded())
+            // A text in JSON is one in CEL.
+            format!("{not}({} in owner.groups)", Value::from(group.folded()))
         });
         let known = self.owner.person().map(|_| "owner.active == true".to_owned());
         let parts: Vec<String> = [scope, kind].into_iter().chain(known).chain(groups).collect();

@@ -70,6 +70,17 @@ waivers: [{{ owner: mary, rules: [scope], reason: r, approved_by: b, until: 2026
             "in_groups: [contractors], not_in_groups: [staff], holds: read-write",
             "a user in contractors, x with the scope read-write stays",
         ),
+        // A name that has to be written out as it is.
+        (
+            own("revoke", "token.scope != \"read-only\" && !(\"x\u{ad}\" in owner.groups)"),
+            "in_groups: [contractors], not_in_groups: [staff], holds: read-write",
+            "with the scope read-write stays",
+        ),
+        (
+            own("revoke", "token.scope != \"read-only\" && !(\"x\u{ad}\" in owner.groups)"),
+            "in_groups: [contractors], not_in_groups: [staff, \"x\u{ad}\"], holds: read-write",
+            "never held",
+        ),
         (
             own("revoke", "token.scope != \"read-only\" && token.description.matches(\".*\")"),
             "in_groups: [contractors], not_in_groups: [staff], holds: read-write",
