@@ -1,7 +1,7 @@
 //! Where the address of a client is looked for: the name of a header and the proxies that may be believed.
 //! Finding the address is the subject of `access`.
 
-use std::{fmt, net::IpAddr};
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use super::AddressSet;
 
@@ -69,6 +69,16 @@ impl HeaderName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// `name` in the form in which servers behind proxies may take it for another one: for CGI some make
+    /// `HTTP_X_FORWARDED_USER` of `X.Forwarded.User` as well as of `x-forwarded-user`.
+    #[must_use]
+    pub fn folded(name: &str) -> Cow<'_, str> {
+        if name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
     }
 }
 

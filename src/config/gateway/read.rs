@@ -217,7 +217,7 @@ const USUAL_HEADER: &str = "X-Forwarded-User";
 
 /// Whether the header `name` says something else to everybody.
 fn is_taken(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let name = HeaderName::folded(name);
     let taken = [
         "accept",
         "authorization",
@@ -241,7 +241,7 @@ fn is_taken(name: &str) -> bool {
         "x-forwarded-proto",
         "x-request-id",
     ];
-    taken.contains(&name.as_str()) || name.starts_with("proxy-")
+    taken.contains(&&*name) || name.starts_with("proxy-")
 }
 
 /// How a Bitbucket is read.

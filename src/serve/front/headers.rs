@@ -1,11 +1,12 @@
 //! The headers that cross the gateway: what a request carries to the upstream, and what an answer carries back.
 //!
-//! Names are compared with all that is neither letter nor digit as the same, as servers behind proxies do: for CGI some make
-//! `HTTP_X_FORWARDED_USER` of `X.Forwarded.User` as well.
+//! Names are compared in the form in which servers behind proxies may take one for another.
 
 use std::{borrow::Cow, net::IpAddr};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::model;
 
 /// Headers of one connection, not of the request (RFC 9110, section 7.6.1), beside those that `Connection` names.
 const HOP_BY_HOP: [&str; 9] = [
@@ -62,7 +63,10 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
     remove(headers, |name| {
         let is_of_the_address = up.is_proxied && OF_THE_ADDRESS.contains(&name);
         IDENTITY.contains(&name)
-            || up.identity.as_ref().is_some_and(|(header, _)| folded(header.as_str()) == name)
+            || up
+                .identity
+                .as_ref()
+                .is_some_and(|(header, _)| model::HeaderName::folded(header.as_str()) == name)
             || (IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_of_the_address)
             || ["authorization", "expect", "host", "x-request-id"].contains(&name)
             || (up.drops_cookies && name == "cookie")
@@ -100,7 +104,7 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
-        .map(|name| folded(name.trim()))
+        .map(|name| model::HeaderName::folded(name.trim()))
         // The framing of the body and where it goes are not for a client to take away.
         .filter(|name| !["content-length", "host", "authorization", "cookie"].contains(&&**name))
         .collect();
@@ -117,21 +121,13 @@ fn remove(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
 
 /// The names whose folded form is one of `which`.
 fn named(headers: &HeaderMap, which: impl Fn(&str) -> bool) -> Vec<HeaderName> {
-    headers.keys().filter(|name| which(&folded(name.as_str()))).cloned().collect()
+    headers.keys().filter(|name| which(&model::HeaderName::folded(name.as_str()))).cloned().collect()
 }
 
 fn take_out(headers: &mut HeaderMap, gone: Vec<HeaderName>) {
     for name in gone {
         headers.remove(name);
     }
-}
-
-/// `name` as it is compared.
-pub(super) fn folded(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-        return Cow::Borrowed(name);
-    }
-    Cow::Owned(name.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
 }
 
 #[cfg(test)]

@@ -11,13 +11,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use super::{
-    classify::{Class, Kind},
-    headers::folded,
-};
+use super::classify::{Class, Kind};
 use crate::{
     access::Credentials,
-    model::{TokenId, UserName},
+    model::{self, TokenId, UserName},
 };
 
 /// The credentials of a request. No header in here can be printed.
@@ -170,7 +167,7 @@ impl Presented {
 
 /// Makes sure that `headers` say no other method than the request has.
 fn check_method(headers: &HeaderMap) -> Result<(), Odd> {
-    let says_method = |name: &HeaderName| OVERRIDES.contains(&&*folded(name.as_str()));
+    let says_method = |name: &HeaderName| OVERRIDES.contains(&&*model::HeaderName::folded(name.as_str()));
     if headers.keys().any(says_method) { Err(Odd::Method) } else { Ok(()) }
 }
 
