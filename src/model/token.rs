@@ -166,6 +166,12 @@ impl Token {
         self.mark = Some(Mark { until: recorded, shown: self.mark.and_then(|mark| mark.shown) });
     }
 
+    /// When it was made, or used if that was later, UTC.
+    #[must_use]
+    pub fn made_or_used(&self) -> Timestamp {
+        self.last_used.map_or(self.created, |last| last.at.max(self.created))
+    }
+
     /// Whether it is refused at `now` because it expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {

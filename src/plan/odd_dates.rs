@@ -37,7 +37,7 @@ pub(super) struct OddDatesFold {
 impl OddDatesFold {
     /// Whether `token` is one of them where no date is later than `latest`, UTC; none is where nobody knows that.
     pub(super) fn observe(&mut self, token: &Token, latest: Option<Timestamp>) -> bool {
-        let last = token.last_used.map_or(token.created, |last| last.at.max(token.created));
+        let last = token.made_or_used();
         let Some(latest) = latest.filter(|latest| last > *latest) else { return false };
         self.found.tokens += 1;
         self.found.latest = self.found.latest.max(Some(last));

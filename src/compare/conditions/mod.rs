@@ -5,7 +5,7 @@ mod moments;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -36,7 +36,7 @@ pub struct TokenExample {
     /// When that is so, UTC.
     pub now: Timestamp,
     /// What the conditions ask of it, such as `scope`.
-    pub asked: BTreeSet<String>,
+    pub asked: Arc<BTreeSet<String>>,
 }
 
 /// What a change of a condition does to what is found: stricter is what finds more.
@@ -119,6 +119,7 @@ fn tokens(
     let count = [owners.len(), scopes.len(), ids.len(), descriptions.len(), creators.len(), lives.len()];
     let count = count.into_iter().try_fold(1_usize, usize::checked_mul)?;
     (count <= TOKENS_AT_MOST).then_some(())?;
+    let asked = Arc::new(atoms.members.clone());
     let mut tokens = Vec::with_capacity(count);
     for (owner, active, groups) in &owners {
         for (scope, id) in scopes.iter().flat_map(|scope| ids.iter().map(move |id| (scope, id))) {
@@ -140,7 +141,7 @@ fn tokens(
                     groups: groups.clone(),
                     active: *active,
                     now: life.now,
-                    asked: atoms.members.clone(),
+                    asked: Arc::clone(&asked),
                 }));
             }
         }

@@ -204,7 +204,7 @@ fn example() -> impl Strategy<Value = TokenExample> {
                 expires: expires.map(|at| moment(at, now)),
                 mark: None,
             };
-            TokenExample { token, groups, active, now, asked: BTreeSet::new() }
+            TokenExample { token, groups, active, now, asked: Arc::default() }
         },
     )
 }

@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     super::{Comparison, Subject},
-    Counted, Hits, LATELY,
+    Counted, Hits, is_of_late,
 };
 
 /// The findings on one token, before and after.
@@ -101,8 +101,8 @@ impl Counting<'_> {
         for both in tokens.values().filter(|both| is_one(both)) {
             let Some(found) = both.0.or(both.1) else { continue };
             self.hits.tokens += 1;
-            let is_late = |at| self.now.duration_since(at) <= LATELY;
-            self.hits.used += u64::from(found.token.last_used.is_some_and(|last| is_late(last.at)));
+            let last = found.token.last_used;
+            self.hits.used += u64::from(last.is_some_and(|last| is_of_late(last.at, self.now)));
             self.owners.insert(found.token.owner.clone());
         }
         self.hits.owners = self.owners.len() as u64;

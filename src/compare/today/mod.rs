@@ -14,11 +14,13 @@ use crate::{
     policy::Policy,
 };
 
-use super::{Comparison, LimitChange, RequestChange, Subject};
+use super::{Comparison, Difference, LimitChange, RequestChange, Subject};
 use requests::Senders;
 
-/// A use that is no longer ago than this is one of the last 30 days.
-const LATELY: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Whether something at this moment is one of the 30 days before `now`.
+fn is_of_late(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at) <= SignedDuration::from_hours(30 * 24)
+}
 
 /// Whom the differences of a comparison are about today.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +82,8 @@ pub async fn today(
     let latest = reader.latest_date();
     let seen = reader
         .tokens(&mut |token| {
-            let last = token.last_used.map_or(token.created, |last| last.at.max(token.created));
             // Nothing is decided about a token of the future.
-            if latest.is_some_and(|latest| last > latest) {
+            if latest.is_some_and(|latest| token.made_or_used() > latest) {
                 was.leave(&token);
                 is.leave(&token);
             } else {
@@ -105,7 +106,7 @@ type Counted = (Option<Hits>, BTreeSet<Owner>);
 
 /// The fold over all tokens that counts those of requests and limits.
 struct Fold<'a> {
-    subjects: Vec<&'a Subject>,
+    differences: &'a [Difference],
     /// The addresses that each of them is about, where it is about some.
     places: Vec<Option<AddressSet>>,
     senders: Option<Senders<'a>>,
@@ -125,11 +126,10 @@ impl<'a> Fold<'a> {
         inventory: &'a Inventory,
         now: Timestamp,
     ) -> Self {
-        let subjects: Vec<&Subject> =
-            comparison.differences.iter().map(|difference| &difference.subject).collect();
-        let places: Vec<Option<AddressSet>> = subjects
+        let differences = comparison.differences.as_slice();
+        let places: Vec<Option<AddressSet>> = differences
             .iter()
-            .map(|subject| match subject {
+            .map(|difference| match &difference.subject {
                 Subject::Requests(change) => addresses(change),
                 _ => None,
             })
@@ -143,7 +143,7 @@ impl<'a> Fold<'a> {
             senders: comparison.settings.as_deref().map(|settings| Senders::new(settings, inventory, now)),
             limits: (OwnerBook::new(before, people), OwnerBook::new(after, people)),
             policies: (before, after),
-            subjects,
+            differences,
             places,
             inventory,
             now,
@@ -155,14 +155,10 @@ impl<'a> Fold<'a> {
         if token.is_expired(self.now) {
             return;
         }
-        let of_owner: Vec<Hit> = self
-            .subjects
-            .clone()
-            .into_iter()
-            .enumerate()
-            .map(|(at, subject)| self.hit(at, subject, token))
-            .collect();
-        let last = token.last_used.filter(|last| self.now.duration_since(last.at) <= LATELY);
+        let differences = self.differences.iter().enumerate();
+        let of_owner: Vec<Hit> =
+            differences.map(|(number, difference)| self.hit(number, &difference.subject, token)).collect();
+        let last = token.last_used.filter(|last| is_of_late(last.at, self.now));
         for ((hits, hit), place) in self.hits.iter_mut().zip(&of_owner).zip(&self.places) {
             hits.unsure += u64::from(*hit == Hit::Unsure);
             if *hit != Hit::Yes {
@@ -187,7 +183,13 @@ impl<'a> Fold<'a> {
     fn hit(&mut self, number: usize, subject: &Subject, token: &Token) -> Hit {
         match (subject, &mut self.senders) {
             (Subject::Requests(change), Some(senders)) => senders.with_token(number, change, token),
-            (Subject::Limit(change), _) => self.limited(change, &token.owner),
+            // That is the same for all tokens of an owner.
+            (Subject::Limit(change), _) => {
+                match self.owners.get(&token.owner).and_then(|hits| hits.get(number)) {
+                    Some(known) => *known,
+                    None => self.limited(change, &token.owner),
+                }
+            }
             _ => Hit::No,
         }
     }
@@ -217,8 +219,8 @@ impl<'a> Fold<'a> {
     /// Counts the people whom a difference of requests hits with their password.
     fn observe_people(&mut self) {
         let Some(senders) = &mut self.senders else { return };
-        let subjects = self.subjects.iter().enumerate();
-        for (index, change) in subjects.filter_map(|(index, subject)| match subject {
+        let differences = self.differences.iter().enumerate();
+        for (index, change) in differences.filter_map(|(index, difference)| match &difference.subject {
             Subject::Requests(change) if requests::has_passwords(change) => Some((index, change)),
             _ => None,
         }) {
@@ -231,7 +233,7 @@ impl<'a> Fold<'a> {
                 }
                 if hit > counted.unwrap_or_default() {
                     let known = self.owners.entry(owner).or_default();
-                    known.resize(self.subjects.len(), Hit::No);
+                    known.resize(self.differences.len(), Hit::No);
                     known.get_mut(index).into_iter().for_each(|known| *known = hit);
                 }
             }
@@ -239,8 +241,8 @@ impl<'a> Fold<'a> {
     }
 
     fn finish(self) -> Vec<Counted> {
-        let all = self.hits.into_iter().zip(self.subjects).enumerate();
-        let counted = all.map(|(index, (hits, subject))| {
+        let all = self.hits.into_iter().zip(self.differences).enumerate();
+        let counted = all.map(|(index, (hits, Difference { subject, .. }))| {
             let is_hit = |hits: &Vec<Hit>| hits.get(index) == Some(&Hit::Yes);
             let owners: BTreeSet<Owner> =
                 self.owners.iter().filter(|(_, hits)| is_hit(hits)).map(|(owner, _)| owner.clone()).collect();
