@@ -166,7 +166,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             directory::import(&store, &global.resolve(file)).await?;
         }
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        let (mirror, front) = front::front(&config, &folder).await?;
+        let (mirror, front) = front::front(&config, &folder).await?.unzip();
         let group = config.admin_group.as_deref().unwrap_or("administrators");
         let at = |file: &PathBuf| folder.join(file);
         let tls = config.tls.as_ref();
@@ -181,7 +181,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             audit_retention: config.audit_retention,
             compatible_version: arguments.compatible_version.clone(),
             public_url,
-            mirror,
+            mirror: mirror.flatten(),
             front,
             ..Options::new(GroupName::new(group))
         };

@@ -17,8 +17,8 @@ use crate::{
 
 use super::{Ending, Failure, credential, reading::read_whole};
 
-/// What fills the mirror of the upstream in `config`, and what requests to it go through; `None` without one. Files are
-/// looked for below `folder`.
+/// What fills the mirror of the upstream in `config`, where it is mirrored, and what requests to it go through; `None`
+/// without one. Files are looked for below `folder`.
 ///
 /// # Errors
 ///
@@ -26,10 +26,10 @@ use super::{Ending, Failure, credential, reading::read_whole};
 pub(crate) async fn front(
     config: &GatewayConfig,
     folder: &Path,
-) -> Result<(Option<Source>, Option<Front>), Failure> {
-    let Some(upstream) = config.upstream.clone() else { return Ok((None, None)) };
+) -> Result<Option<(Option<Source>, Front)>, Failure> {
+    let Some(upstream) = config.upstream.clone() else { return Ok(None) };
     let (peers, folder) = (config.authz_peers.clone(), folder.to_owned());
-    let make = move || -> Result<(Option<Source>, Option<Front>), Failure> {
+    let make = move || -> Result<(Option<Source>, Front), Failure> {
         let url: UpstreamUrl = upstream.url.parse().map_err(|error| Failure::new(Ending::Usage, error))?;
         let ca = upstream.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
         let setup = |source| HttpError::Setup { base: upstream.url.clone(), source };
@@ -46,18 +46,15 @@ pub(crate) async fn front(
             UpstreamKind::Bitbucket(mirrored) => {
                 let source = source(&upstream, mirrored, &folder, ca.as_deref())?;
                 let browsers = if mirrored.restricts_browsers { Browsers::Network } else { Browsers::Pass };
-                (Some(source), Some(Front::new(forwarder, prefixes, browsers, peers)))
+                (Some(source), Front::new(forwarder, prefixes, browsers, peers))
             }
             UpstreamKind::Header(header) => {
                 let front = Front::new(forwarder, prefixes, Browsers::Network, peers);
-                (
-                    None,
-                    Some(front.with_identity_in(header).map_err(|error| Failure::new(Ending::Usage, error))?),
-                )
+                (None, front.with_identity_in(header).map_err(|error| Failure::new(Ending::Usage, error))?)
             }
         })
     };
-    tokio::task::spawn_blocking(make).await?
+    tokio::task::spawn_blocking(make).await?.map(Some)
 }
 
 fn source(
