@@ -16,7 +16,7 @@ use crate::{
     },
     run::{
         Ending, Failure, Listener,
-        offline::Counted,
+        offline::Census,
         reading::read_regular,
         session,
         workspace::{Workspace, invalid},
@@ -115,14 +115,14 @@ impl CompareCommand {
         let chosen = workspace.targets(&global.target)?;
         let policies = workspace.load_policies(&chosen)?;
         let Some(earlier) = self.baseline.earlier(&chosen, global)? else { return Ok(Vec::new()) };
-        let counted = self.counted(Some(&workspace), global)?;
+        let census = self.census(Some(&workspace), global)?;
         let mut all = Vec::new();
         for (index, (target, policy)) in chosen.iter().zip(&policies).enumerate() {
-            let counted = counted.as_ref().filter(|counted| counted.target == index);
-            let now = counted.map_or_else(|| session::present(global.now), Counted::now);
+            let census = census.as_ref().filter(|census| census.target == index);
+            let now = census.map_or_else(|| session::present(global.now), Census::now);
             let compared = earlier.compared(&target.name, policy, now);
-            all.push(match (counted, earlier.policy_of(&target.name)) {
-                (Some(counted), Some(before)) => with_today(compared, counted, before, policy).await?,
+            all.push(match (census, earlier.policy_of(&target.name)) {
+                (Some(census), Some(before)) => with_today(compared, census, before, policy).await?,
                 _ => compared,
             });
         }
@@ -134,20 +134,20 @@ impl CompareCommand {
         let policies = [before, after].map(|path| policy_of(path, global));
         let [earlier, later] = policies;
         let (earlier, later) = (earlier?, later?);
-        let counted = self.counted(None, global)?;
-        let now = counted.as_ref().map_or_else(|| session::present(global.now), Counted::now);
+        let census = self.census(None, global)?;
+        let now = census.as_ref().map_or_else(|| session::present(global.now), Census::now);
         let comparison = Ok(compare(&earlier, &later, None, now));
         let compared = Compared { target: None, with: before.display().to_string(), comparison, today: None };
-        match &counted {
-            Some(counted) => with_today(compared, counted, &earlier, &later).await,
+        match &census {
+            Some(census) => with_today(compared, census, &earlier, &later).await,
             None => Ok(compared),
         }
     }
 
     /// The inventory to count in, of one of the targets of `workspace`; of any server without one.
-    fn counted(&self, workspace: Option<&Workspace>, global: &Global) -> Result<Option<Counted>, Failure> {
+    fn census(&self, workspace: Option<&Workspace>, global: &Global) -> Result<Option<Census>, Failure> {
         let workspace = workspace.map(|workspace| (workspace, global.target.as_slice()));
-        let open = |file: &PathBuf| Counted::open(workspace, &global.base(), file, global.now);
+        let open = |file: &PathBuf| Census::open(workspace, &global.base(), file, global.now);
         self.inventory.as_ref().map(open).transpose()
     }
 }
@@ -155,12 +155,12 @@ impl CompareCommand {
 /// `compared`, the comparison of `after` with `before`, and whom its differences are about.
 async fn with_today(
     compared: Compared,
-    counted: &Counted,
+    census: &Census,
     before: &Policy,
     after: &Policy,
 ) -> Result<Compared, Failure> {
     let today = match &compared.comparison {
-        Ok(comparison) => Some(counted.today(comparison, before, after).await?),
+        Ok(comparison) => Some(census.today(comparison, before, after).await?),
         Err(_) => None,
     };
     Ok(Compared { today, ..compared })

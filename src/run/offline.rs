@@ -130,15 +130,15 @@ fn unusable(file: &Path, cause: Box<dyn Error + Send + Sync>) -> Failure {
     UnusableInventory { path: file.display().to_string(), cause }.into()
 }
 
-/// A snapshot to count in whom the differences of policies are about.
-pub(crate) struct Counted {
+/// A snapshot in which it is counted whom the differences of policies are about.
+pub(crate) struct Census {
     snapshot: FileSnapshot,
     /// The number of its target among those that were chosen.
     pub(crate) target: usize,
     fixed: Option<Timestamp>,
 }
 
-impl Counted {
+impl Census {
     /// Opens the snapshot in `file`: of a target of `workspace` with one of these names, or of any server where there is no
     /// workspace. It is looked at as of the moment that it shows unless `fixed` is another one.
     ///
