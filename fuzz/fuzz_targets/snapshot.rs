@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     inventory::{
         InventoryReader,
-        snapshot::{self, About, Asked, Snapshot, SnapshotError},
+        snapshot::{self, About, GroupSelection, Snapshot, SnapshotError},
     },
     model::Token,
     targets::{self, Sight},
@@ -55,7 +55,7 @@ fn write(snapshot: &Snapshot<Cursor<&[u8]>>) -> Vec<u8> {
         budget: snapshot.budget().cloned(),
     };
     let groups = now(snapshot.groups()).expect("the groups of a snapshot").unwrap_or_default();
-    let (asked, mut written) = (Asked::Named(BTreeSet::from_iter(groups)), Vec::new());
+    let (asked, mut written) = (GroupSelection::Named(BTreeSet::from_iter(groups)), Vec::new());
     now(snapshot::write(&about, &asked, snapshot, &mut written)).expect("what was read can be written");
     written
 }

@@ -15,7 +15,7 @@ use tokenwarden::{
     http::{Credential, HttpClient, Limits, Retries},
     inventory::{
         Coverage, InventoryReader,
-        snapshot::{self, About, Asked, Snapshot},
+        snapshot::{self, About, GroupSelection, Snapshot},
     },
     targets::{self, Sight},
 };
@@ -134,7 +134,7 @@ pub fn tokens_are_whole(pages: &Pages, kind: &'static str, reader: &impl Invento
     let about = About { target: "prod", kind, seen_at: jiff::Timestamp::UNIX_EPOCH, budget: None };
     let mut written = Vec::new();
     let taken =
-        RUNTIME.block_on(snapshot::write(&about, &Asked::Named(BTreeSet::new()), reader, &mut written));
+        RUNTIME.block_on(snapshot::write(&about, &GroupSelection::Named(BTreeSet::new()), reader, &mut written));
     if let Err(error) = taken {
         assert!(!error.to_string().is_empty());
         return;

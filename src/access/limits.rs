@@ -8,7 +8,7 @@ use crate::model::{Limit, Period, Scope};
 
 /// What is asked of a new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
+pub struct RequestedToken<'a> {
     /// How far it is to reach.
     pub scope: Scope,
     /// When it is to expire, UTC; `None` when that was left open.
@@ -48,10 +48,10 @@ pub enum LimitBroken {
         "The custom expiration you've provided is greater than the maximum defined by your administrator. \
          You need to provide a date within the next {0}."
     )]
-    Lifetime(Words),
+    Lifetime(PeriodInWords),
     /// It would never expire.
     #[error("You need to provide an expiration, with a date within the next {0}.")]
-    Endless(Words),
+    Endless(PeriodInWords),
     /// It would outlive the token that it is made with.
     #[error(
         "A token made with another token cannot expire later than that one. You need to provide a date until {0}."
@@ -75,9 +75,9 @@ pub enum LimitBroken {
 
 /// A period in the words of the app's messages: `12 months`, `90 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Words(pub Period);
+pub struct PeriodInWords(pub Period);
 
-impl std::fmt::Display for Words {
+impl std::fmt::Display for PeriodInWords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let text = self.0.to_string();
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -116,7 +116,7 @@ pub fn limit_for<'a>(limits: &'a [Limit], owner: &TokenOwner) -> Option<&'a Limi
 pub fn grant(
     limits: &[Limit],
     owner: &TokenOwner,
-    asked: Asked<'_>,
+    asked: RequestedToken<'_>,
     parent: Option<Parent>,
     now: Timestamp,
 ) -> Result<Granted, LimitBroken> {
@@ -143,12 +143,12 @@ pub fn grant(
 pub fn keeps(
     limits: &[Limit],
     owner: &TokenOwner,
-    asked: Asked<'_>,
+    asked: RequestedToken<'_>,
     now: Timestamp,
 ) -> Result<Granted, LimitBroken> {
     let granted = grant(limits, owner, asked, None, now)?;
     match limit_for(limits, owner).and_then(|limit| limit.max_lifetime) {
-        Some(period) if asked.expires.is_none() => Err(LimitBroken::Endless(Words(period))),
+        Some(period) if asked.expires.is_none() => Err(LimitBroken::Endless(PeriodInWords(period))),
         _ => Ok(granted),
     }
 }
@@ -202,7 +202,7 @@ fn expiry(
         return Err(LimitBroken::Past);
     }
     if let Some(period) = max_lifetime.filter(|period| asked > period.after(now)) {
-        return Err(LimitBroken::Lifetime(Words(period)));
+        return Err(LimitBroken::Lifetime(PeriodInWords(period)));
     }
     if let Some(parent) = parent_expires.filter(|&parent| asked > parent) {
         return Err(LimitBroken::ParentLifetime(parent));
@@ -231,11 +231,15 @@ mod tests {
         "2026-01-31T00:00:00Z".parse().unwrap()
     }
 
-    fn asked(scope: Scope, expires: Option<&str>) -> Asked<'static> {
-        Asked { scope, expires: expires.map(|text| text.parse().unwrap()), description: "OPS-1 backup" }
+    fn asked(scope: Scope, expires: Option<&str>) -> RequestedToken<'static> {
+        RequestedToken {
+            scope,
+            expires: expires.map(|text| text.parse().unwrap()),
+            description: "OPS-1 backup",
+        }
     }
 
-    fn granted(limit: Limit, asked: Asked<'_>, parent: Option<Parent>) -> Result<Granted, String> {
+    fn granted(limit: Limit, asked: RequestedToken<'_>, parent: Option<Parent>) -> Result<Granted, String> {
         grant(&[limit], &bot().into(), asked, parent, now()).map_err(|broken| broken.to_string())
     }
 

@@ -13,7 +13,7 @@ use crate::{
     config::TargetDeclaration,
     inventory::{
         InventoryReader,
-        snapshot::{self, About, Asked, Budget, SnapshotNotWritten, Taken},
+        snapshot::{self, About, Budget, GroupSelection, SnapshotNotWritten, Taken},
     },
     model::rails::RailClass,
     plan::Spent,
@@ -130,12 +130,12 @@ async fn asked(
     workspace: &Workspace,
     declaration: &TargetDeclaration,
     reader: &Target,
-) -> Result<Asked, Failure> {
+) -> Result<GroupSelection, Failure> {
     if let Some(all) = reader.groups().await? {
-        return Ok(Asked::All(all));
+        return Ok(GroupSelection::All(all));
     }
     let policies = workspace.load_policies(&[declaration])?;
-    Ok(Asked::Named(policies.iter().flat_map(Policy::groups).collect()))
+    Ok(GroupSelection::Named(policies.iter().flat_map(Policy::groups).collect()))
 }
 
 fn budget(spent: &Spent) -> Budget {

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::{Capabilities, Census, Expiry, InventoryReader, People},
-    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, expression::Asked, mark},
+    model::{Action, Owner, Period, Rule, RuleCode, Scope, Token, TokenId, expression::NeededFacts, mark},
     policy::{Policy, Waiver},
     yaml::Place,
 };
@@ -139,7 +139,7 @@ pub struct Compliance<'a> {
     now: Timestamp,
     believed_until: Timestamp,
     owners: OwnerBook<'a>,
-    asked: Arc<Asked>,
+    asked: Arc<NeededFacts>,
     /// How many tokens each owner has, when that is known beforehand.
     census: Option<&'a Census>,
     per_owner: HashMap<Owner, PerOwner>,
@@ -170,7 +170,7 @@ impl<'a> Compliance<'a> {
             now,
             believed_until: believed_until(now),
             owners: OwnerBook::new(policy, people),
-            asked: Arc::new(Asked::by(policy.rules.iter().map(|rule| &rule.when))),
+            asked: Arc::new(NeededFacts::by(policy.rules.iter().map(|rule| &rule.when))),
             census: None,
             per_owner: HashMap::new(),
             waivers: WaiverBook::new(&policy.waivers, people, now),

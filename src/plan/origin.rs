@@ -59,8 +59,8 @@ pub struct Baseline<'a> {
 /// Says of every change of `plan` where it comes from: `baseline` is what the baseline asks for now, and
 /// `earlier` what it would have asked for then.
 pub(super) fn label(plan: &mut Plan, baseline: &Plan, earlier: Option<&Plan>) {
-    let now = Asked::of(baseline);
-    let then = earlier.map(Asked::of);
+    let now = ChangesByObject::of(baseline);
+    let then = earlier.map(ChangesByObject::of);
     for planned in &mut plan.changes {
         let origin = if !now.asks_for_exactly(&planned.change) {
             Origin::Policy
@@ -74,12 +74,12 @@ pub(super) fn label(plan: &mut Plan, baseline: &Plan, earlier: Option<&Plan>) {
 }
 
 /// The changes of a plan, by what they are about.
-struct Asked<'a> {
+struct ChangesByObject<'a> {
     settings: Vec<(SettingKey, &'a Change)>,
     tokens: BTreeMap<&'a TokenId, Vec<&'a Change>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ChangesByObject<'a> {
     fn of(plan: &'a Plan) -> Self {
         let mut asked = Self { settings: Vec::new(), tokens: BTreeMap::new() };
         for PlannedChange { change, .. } in &plan.changes {

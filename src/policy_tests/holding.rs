@@ -20,7 +20,7 @@ use crate::{
     model::{
         Action, AddressSet, GroupName, Holders, LastUse, Owner, Permission, Rule, RuleCode, Scope, Settings,
         Token, TokenId, TokenScope, UserName,
-        expression::{Asked, Expression},
+        expression::{Expression, NeededFacts},
     },
     policy::{OwnRule, Policy, WaiverSubject},
     policy_tests::{Because, CaseResult, file::Statement},
@@ -206,7 +206,7 @@ impl Standing<'_> {
             people: &people,
             now: self.at,
             is_cut: false,
-            asked: Arc::new(Asked::by([])),
+            asked: Arc::new(NeededFacts::by([])),
         };
         if let LimitChoice::Entry(index) = subject.owner.limit {
             result.limits.insert(index);

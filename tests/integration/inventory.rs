@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokenwarden::{
     inventory::{
         InventoryReader,
-        snapshot::{About, Asked, Snapshot, SnapshotError, write},
+        snapshot::{About, GroupSelection, Snapshot, SnapshotError, write},
     },
     model::{Token, rails::Lockout},
     plan::{History, Plan, Terms},
@@ -34,7 +34,7 @@ fn snapshot_of(world: &World) -> Vec<u8> {
     let about = About { target: "world", kind: "memory", seen_at: time(laws::NOW), budget: None };
     let groups = block_on(world.groups()).unwrap().unwrap();
     let mut bytes = Vec::new();
-    block_on(write(&about, &Asked::All(groups), world, &mut bytes)).unwrap();
+    block_on(write(&about, &GroupSelection::All(groups), world, &mut bytes)).unwrap();
     bytes
 }
 

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use crate::{
     inventory::{Membership, People, Unsure},
-    model::{Limit, LimitKey, Permission, Rule, RuleCode, Scope, SettingKey, Token, expression::Asked},
+    model::{Limit, LimitKey, Permission, Rule, RuleCode, Scope, SettingKey, Token, expression::NeededFacts},
     policy::{LimitEntry, Policy},
     yaml::Place,
 };
@@ -45,7 +45,7 @@ pub struct Subject<'a> {
     /// Whether the end of its description was cut, so that its mark had room.
     pub is_cut: bool,
     /// What the policy's own rules ask for.
-    pub asked: Arc<Asked>,
+    pub asked: Arc<NeededFacts>,
 }
 
 /// What a rule says of a token.

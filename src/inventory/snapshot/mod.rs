@@ -13,4 +13,4 @@ mod write;
 pub use read::{Snapshot, SnapshotError};
 pub use record::{Budget, Counts, FORMAT_VERSION, schema};
 pub use token::ScopeRecord;
-pub use write::{About, Asked, SnapshotNotWritten, Taken, write};
+pub use write::{About, GroupSelection, SnapshotNotWritten, Taken, write};

@@ -32,7 +32,7 @@ pub struct About<'a> {
 
 /// The groups whose members are asked for.
 #[derive(Clone, Debug)]
-pub enum Asked {
+pub enum GroupSelection {
     /// All that the server has.
     All(BTreeSet<GroupName>),
     /// Those that are named somewhere, of a server that does not list its groups.
@@ -68,12 +68,12 @@ pub enum SnapshotNotWritten {
 /// known for that.
 pub async fn write(
     about: &About<'_>,
-    asked: &Asked,
+    asked: &GroupSelection,
     reader: &impl InventoryReader,
     out: &mut (impl Write + Send),
 ) -> Result<Taken, SnapshotNotWritten> {
     let overview = reader.overview().await?;
-    let (Asked::All(groups) | Asked::Named(groups)) = asked;
+    let (GroupSelection::All(groups) | GroupSelection::Named(groups)) = asked;
     let mut groups = groups.clone();
     groups.extend(named_by(&overview));
     let mut people = reader.people(&groups).await?;
@@ -96,7 +96,7 @@ fn unseen(server: &Server, people: &People, tokens: &Coverage) -> Vec<String> {
     settings.chain(missing.map(|missing| missing.to_string())).collect()
 }
 
-fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People) -> Header {
+fn header(about: &About<'_>, asked: &GroupSelection, overview: &Overview, people: &People) -> Header {
     let Overview { server, settings } = overview;
     Header {
         format_version: match people.users_lacking() {
@@ -109,8 +109,8 @@ fn header(about: &About<'_>, asked: &Asked, overview: &Overview, people: &People
         budget: about.budget.clone(),
         coverage: CoverageRecord {
             groups: match asked {
-                Asked::All(_) => GroupCoverage::All,
-                Asked::Named(_) => GroupCoverage::Named,
+                GroupSelection::All(_) => GroupCoverage::All,
+                GroupSelection::Named(_) => GroupCoverage::Named,
             },
             missing_groups: people.unknown_groups().cloned().map(String::from).collect(),
             missing_users: people.users_lacking().map(str::to_owned),

@@ -29,13 +29,13 @@ impl Facts {
         groups: impl Iterator<Item = &'g GroupName>,
         now: Timestamp,
     ) -> Self {
-        Self::asked_for(&Asked::everything(), token, active, groups, now)
+        Self::asked_for(&NeededFacts::everything(), token, active, groups, now)
     }
 
     /// The same, without the members that are not `asked` for.
     #[must_use]
     pub fn asked_for<'g>(
-        asked: &Asked,
+        asked: &NeededFacts,
         token: &Token,
         active: Option<bool>,
         groups: impl Iterator<Item = &'g GroupName>,
@@ -70,12 +70,12 @@ impl Facts {
 
 /// The members that expressions ask for.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct NeededFacts {
     of_token: Vec<&'static str>,
     of_owner: Vec<&'static str>,
 }
 
-impl Asked {
+impl NeededFacts {
     /// What `expressions` may ask for.
     #[must_use]
     pub fn by<'e>(expressions: impl IntoIterator<Item = &'e Expression>) -> Self {
@@ -134,7 +134,7 @@ pub(super) fn kinds(variable: &str, member: &str) -> Option<Kinds> {
 }
 
 fn owner<'g>(
-    asked: &Asked,
+    asked: &NeededFacts,
     owner: &Owner,
     active: Option<bool>,
     mut groups: impl Iterator<Item = &'g GroupName>,
@@ -233,7 +233,7 @@ pub(super) fn samples(groups: &BTreeSet<GroupName>) -> impl Iterator<Item = (Fac
     SAMPLES.iter().map(move |sample| {
         let mut facts = sample.facts.0.new_inner_scope();
         if sample.is_member && !groups.is_empty() {
-            let of_member = owner(&Asked::everything(), &sample.owner, sample.active, groups.iter());
+            let of_member = owner(&NeededFacts::everything(), &sample.owner, sample.active, groups.iter());
             facts.add_variable_from_value("owner", of_member);
         }
         (Facts(facts), sample.whose.as_str())

@@ -8,7 +8,7 @@ mod facts;
 mod kinds;
 
 pub use atoms::{Atoms, Moment, TextFact, Threshold, moments};
-pub use facts::{Asked, Facts};
+pub use facts::{Facts, NeededFacts};
 
 use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 

@@ -26,7 +26,7 @@ use super::{
     tokens::{CHILDREN, children, issue, permitted_token, rename_within_limits},
 };
 use crate::{
-    access::{Operation, Permit, Reason, Target, TokenOwner, limits::Asked},
+    access::{Operation, Permit, Reason, Target, TokenOwner, limits::RequestedToken},
     model::Owner,
     serve::{
         App,
@@ -238,7 +238,7 @@ async fn create(
         right = right.about(owner.name(), Some(KnownOwner::Place));
     }
     let expires = asked.expires(app.clock.now())?;
-    let about = Asked { scope, expires, description: asked.new_name()? };
+    let about = RequestedToken { scope, expires, description: asked.new_name()? };
     let (token, secret) = issue(&session, &app, (&permit, &right), &owner, about, Some(permissions)).await?;
     Ok(Json(CreatedAccessToken {
         about: AccessToken::new(token, user, &base),

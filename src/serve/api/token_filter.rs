@@ -90,7 +90,7 @@ fn scope(text: &str) -> Result<TokenScope, Problem> {
 }
 
 /// A page of a listing, as it is asked for.
-pub(super) struct Asked {
+pub(super) struct TokenQuery {
     pub(super) page: TokenPage,
     /// Its number when pages are counted.
     pub(super) number: Option<i64>,
@@ -98,18 +98,18 @@ pub(super) struct Asked {
 }
 
 /// Which page is asked for.
-pub(super) fn page(parameters: &Parameters) -> Result<Asked, Problem> {
+pub(super) fn page(parameters: &Parameters) -> Result<TokenQuery, Problem> {
     let limit = parameters.number("limit", 1)?.unwrap_or(LIMIT_BY_DEFAULT).min(LIMIT_AT_MOST);
     let number = parameters.number("page", 0)?;
     let (after, until) = (parameters.number("afterId", 0)?, parameters.number("untilId", 0)?);
     if after.is_none() && until.is_none() {
         let number = number.unwrap_or(0);
         let page = TokenPage::Offset { skip: number.saturating_mul(limit), limit };
-        return Ok(Asked { page, number: Some(number), limit });
+        return Ok(TokenQuery { page, number: Some(number), limit });
     }
     if number.is_some() {
         return Err(Problem::bad_request("`page` cannot be combined with `afterId` and `untilId`."));
     }
     let page = TokenPage::After { after: after.unwrap_or(0), until: until.unwrap_or(i64::MAX), limit };
-    Ok(Asked { page, number: None, limit })
+    Ok(TokenQuery { page, number: None, limit })
 }

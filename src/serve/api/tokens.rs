@@ -20,7 +20,7 @@ use super::{
 use crate::{
     access::{
         Memberships, Operation, Permit, Person, Target, TokenOwner,
-        limits::{self, Asked, LimitBroken, Parent},
+        limits::{self, LimitBroken, Parent, RequestedToken},
     },
     model::{Owner, TokenScope, TokenSecret, UserName},
     protocol::TOKENS as OWN,
@@ -111,7 +111,7 @@ async fn create(
 ) -> Result<Json<CreatedToken>, Problem> {
     let asked: CreateToken = body.json()?;
     let (permit, right, owner) = permit_to_create(&session, &app, &asked).await?;
-    let about = Asked {
+    let about = RequestedToken {
         scope: asked.scope()?,
         expires: asked.expires(app.clock.now())?,
         description: asked.description()?,
@@ -137,7 +137,7 @@ pub(super) async fn issue(
     app: &App,
     (permit, right): (&Permit, &Right),
     owner: &TokenOwner,
-    asked: Asked<'_>,
+    asked: RequestedToken<'_>,
     permissions: Option<ProjectPermissions>,
 ) -> Result<(TokenRow, TokenSecret), Problem> {
     let now = app.clock.now();

@@ -24,7 +24,7 @@ use super::{
     forward::{Outgoing, Room, UpstreamError},
     headers::X_REQUEST_ID,
     judge::{self, BODY_AT_MOST, Case, Forward, Known, Sender, Verdict, wanted},
-    mirror::{Asked, Mirror},
+    mirror::{Mirror, TokenQuestion},
     refusal::{self, Form},
     secret::Presented,
 };
@@ -342,7 +342,7 @@ impl Asker<'_> {
         };
         let mut known = Known::default();
         if let (Some(token), Some(authorization)) = (wanted.token, authorization) {
-            let asked = Asked { token, authorization, client };
+            let asked = TokenQuestion { token, authorization, client };
             known.token = mirror.token(self.settings, asked, now).await?;
             seen.token = Some(token.clone());
             seen.owner = known.token.as_ref().map(|held| held.owner.name().to_string());

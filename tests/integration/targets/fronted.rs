@@ -11,7 +11,7 @@ use tokenwarden::{
     model::{LastUse, Scope, Settings, TokenId, TokenScope, settings::SettingsDocument},
     serve::{
         Clock,
-        front::mirror::{Asked, Mirror},
+        front::mirror::{Mirror, TokenQuestion},
         store::{Store, StoreUrl, Use},
     },
 };
@@ -115,7 +115,7 @@ impl Fixture {
         let groups = settings.groups().cloned().collect();
         mirror.refresh(&groups, &|| now).await.unwrap();
         let client = [10, 0, 0, 7].into();
-        let asked = Asked { token: &TokenId::new(id), authorization: "Bearer x", client };
+        let asked = TokenQuestion { token: &TokenId::new(id), authorization: "Bearer x", client };
         let held = mirror.token(&settings, asked, now).await.unwrap().unwrap();
         let request = Request {
             origin: RequestOrigin::Client(client),

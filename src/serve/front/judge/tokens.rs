@@ -10,7 +10,7 @@ use super::{
 use crate::{
     access::{
         Operation, Person, Reason, Target, TokenOwner,
-        limits::{self, Asked},
+        limits::{self, RequestedToken},
     },
     model::{LimitKey, Scope},
     serve::front::classify::TokenRequest,
@@ -107,7 +107,7 @@ fn created(
     let scope = body.scope().unwrap_or(Scope::ReadWrite);
     let permit = permit(case, &create(scope))?;
     let expires = body.expiry_days.map(|days| after_days(case.at, days));
-    let asked = Asked { scope, expires, description: body.name.as_deref().unwrap_or_default() };
+    let asked = RequestedToken { scope, expires, description: body.name.as_deref().unwrap_or_default() };
     let granted = limits::keeps(&case.settings.limits, owner, asked, case.at)?;
     if let Some(most) = granted.max_per_owner {
         let Some(tokens) = case.known.tokens else { return Ok(Verdict::NeedsCount(owner.name())) };

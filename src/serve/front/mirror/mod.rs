@@ -71,7 +71,7 @@ pub struct Source {
 
 /// A question about a token that a request carries.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct TokenQuestion<'a> {
     /// The token that its secret names.
     pub token: &'a TokenId,
     /// The value of `Authorization`, made from what was read of it.
@@ -136,7 +136,7 @@ impl Mirror {
     pub async fn token(
         &self,
         settings: &Settings,
-        asked: Asked<'_>,
+        asked: TokenQuestion<'_>,
         now: Timestamp,
     ) -> Result<Option<Held>, Unanswered> {
         let Some(number) = number(asked.token) else { return Ok(None) };
@@ -333,7 +333,12 @@ impl Mirror {
     }
 
     /// Asks the server behind for a token that is not known.
-    async fn ask(&self, number: u64, asked: Asked<'_>, now: Timestamp) -> Result<Option<Known>, Unanswered> {
+    async fn ask(
+        &self,
+        number: u64,
+        asked: TokenQuestion<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Known>, Unanswered> {
         let client = network(asked.client);
         if self.questions.is_refused(asked.authorization, now) {
             return Ok(None);

@@ -13,7 +13,7 @@ use tokenwarden::{
     serve::{
         front::{
             judge::Confirms,
-            mirror::{Asked, Mirror, Source, Unanswered, UnknownTokens},
+            mirror::{Mirror, Source, TokenQuestion, Unanswered, UnknownTokens},
         },
         store::{PageRequest, Restricted, Right, Store, StoreUrl, Use},
     },
@@ -76,8 +76,11 @@ impl Fixture {
 
     async fn ask(&self, id: &str, secret: &str, seconds: i64) -> Result<Option<Held>, Unanswered> {
         let authorization = format!("Bearer {secret}");
-        let asked =
-            Asked { token: &TokenId::new(id), authorization: &authorization, client: [192, 0, 2, 7].into() };
+        let asked = TokenQuestion {
+            token: &TokenId::new(id),
+            authorization: &authorization,
+            client: [192, 0, 2, 7].into(),
+        };
         self.mirror.token(&settings(), asked, at(seconds)).await
     }
 

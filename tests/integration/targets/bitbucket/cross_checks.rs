@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenwarden::{
     inventory::{
         InventoryReader, Presence,
-        snapshot::{self, About, Asked, Snapshot},
+        snapshot::{self, About, GroupSelection, Snapshot},
     },
     model::{Owner, TokenId},
     plan::{Criteria, History, Incident, Plan, Purpose, Selection, Terms},
@@ -160,7 +160,7 @@ async fn a_plan_from_a_snapshot_leaves_a_token_alone_that_was_listed_in_two_ways
     }
     let about = About { target: stub::TARGET, kind: "bitbucket", seen_at: time(NOW), budget: None };
     let mut lines = Vec::new();
-    snapshot::write(&about, &Asked::Named([].into()), &stub.target(), &mut lines).await.unwrap();
+    snapshot::write(&about, &GroupSelection::Named([].into()), &stub.target(), &mut lines).await.unwrap();
     let calls = |_: &str, kind: &str| calls_of(kind, Sight::default());
     let snapshot = Snapshot::open("a file", Cursor::new(lines), calls).unwrap();
     let (policy, history) = (policy(STRICT), History::default());
