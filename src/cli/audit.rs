@@ -74,12 +74,12 @@ enum Form {
 }
 
 /// Where entries come from.
-enum Source<'a> {
+enum AuditSource<'a> {
     Store(&'a Store),
     Gateway(&'a Gateway),
 }
 
-impl Source<'_> {
+impl AuditSource<'_> {
     /// The entries from the number `start` on, and where the next page begins.
     async fn page(
         &self,
@@ -131,7 +131,7 @@ impl AuditCommand {
         }
         let session = session::connect(&workspace, declaration, self.auth_command.said(), global.now).await?;
         let done = match session.target.gateway() {
-            Some(gateway) => self.print(&Source::Gateway(gateway), global, session.now()).await,
+            Some(gateway) => self.print(&AuditSource::Gateway(gateway), global, session.now()).await,
             None => Ok(Ending::Done),
         };
         session.close().await;
@@ -142,7 +142,7 @@ impl AuditCommand {
     async fn work_on(&self, file: PathBuf, global: &Global) -> CommandResult {
         let store = Store::open_to_read(&StoreUrl { file }).await?;
         let done = match now_of(&store, global).await {
-            Ok(now) => self.print(&Source::Store(&store), global, now).await,
+            Ok(now) => self.print(&AuditSource::Store(&store), global, now).await,
             Err(error) => Err(error.into()),
         };
         store.close().await;
@@ -150,7 +150,7 @@ impl AuditCommand {
     }
 
     /// Prints the entries of `source`, where it is `now`.
-    async fn print(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> CommandResult {
+    async fn print(&self, source: &AuditSource<'_>, global: &Global, now: Timestamp) -> CommandResult {
         match self.print_all(source, global, now).await {
             // A reader that went away, such as `head`, is no error.
             Err(Stopped::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ending::Done),
@@ -160,7 +160,12 @@ impl AuditCommand {
         }
     }
 
-    async fn print_all(&self, source: &Source<'_>, global: &Global, now: Timestamp) -> Result<(), Stopped> {
+    async fn print_all(
+        &self,
+        source: &AuditSource<'_>,
+        global: &Global,
+        now: Timestamp,
+    ) -> Result<(), Stopped> {
         let paint = output::paint(global);
         // What reads a pipe takes a line for an entry.
         let layout = output::layout_for_people().filter(|_| self.format == Form::Text);

@@ -2,7 +2,7 @@
 
 use crate::run::{
     Failure, Workspace,
-    reading::{Disk, Source},
+    reading::{Disk, FileSource},
     workspace::{load, load_without_layers},
 };
 
@@ -23,7 +23,7 @@ pub fn load_workspace(global: &Global) -> Result<Workspace, Failure> {
 /// # Errors
 ///
 /// As for [`load_workspace`].
-pub(super) fn load_workspace_from(global: &Global, source: &dyn Source) -> Result<Workspace, Failure> {
+pub(super) fn load_workspace_from(global: &Global, source: &dyn FileSource) -> Result<Workspace, Failure> {
     let base = global.base();
     Workspace::of(load(&base, source), &base)
 }

@@ -5,7 +5,7 @@ use std::{error::Error, io, path::Path};
 use crate::{
     run::{
         Ending, Failure,
-        reading::{Source, Unusable},
+        reading::{FileSource, Unusable},
     },
     yaml::FILE_BYTES_AT_MOST,
 };
@@ -167,7 +167,7 @@ impl<'a> Revision<'a> {
     }
 }
 
-impl Source for Revision<'_> {
+impl FileSource for Revision<'_> {
     fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
         let name = path.file_name().map_or(path, Path::new).display();
         self.file(&self.resolve(&format!("{}{name}", self.prefix))?)

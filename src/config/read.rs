@@ -38,7 +38,7 @@ pub struct ConfigReading {
 /// Reads `bytes`, the content of the config file that people know as `path`.
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> ConfigReading {
-    let source::Source { text, root, mut diagnostics } = source::parse(path, bytes);
+    let source::ParsedFile { text, root, mut diagnostics } = source::parse(path, bytes);
     let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &HARMLESS));
     let mut policies = Vec::new();
     let config = root.map(|root| {

@@ -32,7 +32,7 @@ impl Layer {
     /// comes out of [`read_layers`].
     #[must_use]
     pub fn read(path: Arc<str>, bytes: &[u8]) -> Self {
-        let source::Source { text, root, mut diagnostics } = source::parse(&path, bytes);
+        let source::ParsedFile { text, root, mut diagnostics } = source::parse(&path, bytes);
         let mut waivers = Waivers::default();
         if let Some(root) = &root {
             STRUCTURE.check(root, &mut diagnostics);

@@ -10,7 +10,7 @@ use crate::{
         classify::Prefixes,
         forward::Forwarder,
         judge::Browsers,
-        mirror::{Source, UnknownTokens},
+        mirror::{MirrorOptions, UnknownTokens},
     },
     targets::bitbucket::{self, Bitbucket},
 };
@@ -26,10 +26,10 @@ use super::{Ending, Failure, credential, reading::read_whole};
 pub(crate) async fn front(
     config: &GatewayConfig,
     folder: &Path,
-) -> Result<Option<(Option<Source>, Front)>, Failure> {
+) -> Result<Option<(Option<MirrorOptions>, Front)>, Failure> {
     let Some(upstream) = config.upstream.clone() else { return Ok(None) };
     let (peers, folder) = (config.authz_peers.clone(), folder.to_owned());
-    let make = move || -> Result<(Option<Source>, Front), Failure> {
+    let make = move || -> Result<(Option<MirrorOptions>, Front), Failure> {
         let url: UpstreamUrl = upstream.url.parse().map_err(|error| Failure::new(Ending::Usage, error))?;
         let ca = upstream.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
         let setup = |source| HttpError::Setup { base: upstream.url.clone(), source };
@@ -62,13 +62,13 @@ fn source(
     mirrored: &Mirrored,
     folder: &Path,
     ca: Option<&[u8]>,
-) -> Result<Source, Failure> {
+) -> Result<MirrorOptions, Failure> {
     let client = || -> Result<HttpClient, Failure> {
         let credential = credential::find(&mirrored.auth, folder, None)?;
         Ok(HttpClient::new(&upstream.url, credential, ca)?)
     };
     let bitbucket = Bitbucket::new(client()?, upstream.url.as_str(), bitbucket::Options::default());
-    Ok(Source {
+    Ok(MirrorOptions {
         bitbucket: bitbucket.with_questions(client()?),
         refresh: Duration::from_secs(mirrored.refresh_seconds.into()),
         max_age: Duration::from_secs(mirrored.max_age_seconds.into()),

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Where the config file and its layers are read from.
-pub(crate) trait Source {
+pub(crate) trait FileSource {
     /// The content of the config file at `path`.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub(crate) trait Source {
 /// The files as they are on disk.
 pub(crate) struct Disk;
 
-impl Source for Disk {
+impl FileSource for Disk {
     fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
         read_regular(path)
     }

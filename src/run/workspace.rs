@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     Base, Ending, Failure, Listener,
-    reading::{Source, Unusable, folder_of},
+    reading::{FileSource, Unusable, folder_of},
 };
 
 /// What came of reading the config file and its layers.
@@ -36,7 +36,7 @@ pub(crate) struct Loaded {
 }
 
 /// Reads the config file and every layer that it names.
-pub(crate) fn load(base: &Base, source: &dyn Source) -> Loaded {
+pub(crate) fn load(base: &Base, source: &dyn FileSource) -> Loaded {
     let mut loaded = load_without_layers(base, source);
     let path = base.config_path();
     loaded.layers = Layers::read(&loaded.policies, &path, &base.config, source, &mut loaded.diagnostics);
@@ -44,7 +44,7 @@ pub(crate) fn load(base: &Base, source: &dyn Source) -> Loaded {
 }
 
 /// Reads the config file alone.
-pub(crate) fn load_without_layers(base: &Base, source: &dyn Source) -> Loaded {
+pub(crate) fn load_without_layers(base: &Base, source: &dyn FileSource) -> Loaded {
     let shown: Arc<str> = source.shown(&base.config).into();
     let layers = Layers::default();
     let bytes = match source.config(&base.config_path()) {
@@ -183,7 +183,7 @@ impl Layers {
         policies: &[Vec<LayerPath>],
         config_path: &Path,
         config_shown: &Path,
-        source: &dyn Source,
+        source: &dyn FileSource,
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let folder = folder_of(config_path);

@@ -61,7 +61,7 @@ pub use connections::Waits;
 use connections::{Door, Patience, Peer};
 use front::{
     Front,
-    mirror::{Mirror, Source},
+    mirror::{Mirror, MirrorOptions},
 };
 use last_uses::LastUses;
 use live_settings::LiveSettings;
@@ -120,7 +120,7 @@ pub struct Options {
     /// Where clients reach it, for links in answers; `None` to go by each request.
     pub public_url: Option<PublicUrl>,
     /// What the mirror of the server behind is filled from; `None` for a server that stands in front of no other.
-    pub mirror: Option<Source>,
+    pub mirror: Option<MirrorOptions>,
     /// What requests to the server behind go through; `None` for a server that stands in front of no other.
     pub front: Option<Front>,
 }

@@ -65,7 +65,7 @@ impl TlsVersion {
 
 /// Where everything is read from, and how TLS is spoken with it.
 #[derive(Debug)]
-struct Source {
+struct TlsSource {
     tls: Tls,
     client_ca: Option<PathBuf>,
     min_version: TlsVersion,
@@ -84,7 +84,7 @@ type Seen = Result<[u8; 32], String>;
 /// The certificate of a server that runs. A clone is another handle on the same one.
 #[derive(Clone, Debug)]
 pub struct Certificate {
-    source: Arc<Source>,
+    source: Arc<TlsSource>,
     config: RustlsConfig,
     state: Arc<Mutex<State>>,
 }
@@ -109,7 +109,7 @@ impl Certificate {
         client_ca: Option<PathBuf>,
         min_version: TlsVersion,
     ) -> Result<Self, ServeError> {
-        let source = Source { tls, client_ca, min_version };
+        let source = TlsSource { tls, client_ca, min_version };
         let unusable = |cause| ServeError::Tls { certificate: source.tls.certificate.clone(), cause };
         let bytes = source.bytes().map_err(unusable)?;
         let Loaded { config, end } = source.load(&bytes).map_err(unusable)?;
@@ -198,7 +198,7 @@ struct Bytes {
     client_ca: Option<Vec<u8>>,
 }
 
-impl Source {
+impl TlsSource {
     fn bytes(&self) -> io::Result<Bytes> {
         Ok(Bytes {
             certificate: content(&self.tls.certificate)?,

@@ -24,7 +24,7 @@ const NODES_AT_MOST: usize = 400_000;
 const ALIASED_AT_MOST: usize = 50_000;
 
 /// One file as it was read.
-pub(crate) struct Source {
+pub(crate) struct ParsedFile {
     /// The text, for showing lines of it; `None` when there is too much of it.
     pub(crate) text: Option<String>,
     /// The tree; `None` when the file cannot be read as one.
@@ -34,7 +34,7 @@ pub(crate) struct Source {
 }
 
 /// Reads `bytes`, the content of `file`.
-pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> Source {
+pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> ParsedFile {
     let mut diagnostics = Diagnostics::default();
     let text = match decode(file, bytes) {
         Ok(text) => text,
@@ -42,7 +42,7 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> Source {
             let shown = problem.code != Code::FileTooLarge;
             diagnostics.push(*problem);
             let text = shown.then(|| String::from_utf8_lossy(bytes).into_owned());
-            return Source { text, root: None, diagnostics };
+            return ParsedFile { text, root: None, diagnostics };
         }
     };
     let root = match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()) {
@@ -56,7 +56,7 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> Source {
             None
         }
     };
-    Source { text: Some(text.to_owned()), root, diagnostics }
+    ParsedFile { text: Some(text.to_owned()), root, diagnostics }
 }
 
 fn options() -> Options {

@@ -36,7 +36,7 @@ pub struct GatewayReading {
 /// Reads `bytes`, the content of the gateway file that people know as `path`.
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> GatewayReading {
-    let source::Source { text, root, mut diagnostics } = source::parse(path, bytes);
+    let source::ParsedFile { text, root, mut diagnostics } = source::parse(path, bytes);
     let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &HARMLESS));
     let config = root.and_then(|root| {
         STRUCTURE.check(&root, &mut diagnostics);

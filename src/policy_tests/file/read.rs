@@ -40,7 +40,7 @@ pub struct TestReading {
 /// Reads `bytes`, the content of the file that people know as `path`.
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> TestReading {
-    let source::Source { text, root, mut diagnostics } = source::parse(path, bytes);
+    let source::ParsedFile { text, root, mut diagnostics } = source::parse(path, bytes);
     let file = root.and_then(|root| {
         STRUCTURE.check(&root, &mut diagnostics);
         file(path, &root, &mut diagnostics)

@@ -21,7 +21,7 @@ use tokenwarden::{
     serve::{
         self, Clock, Options, Running, Waits,
         directory::{self, DirectoryError},
-        front::{Front, mirror::Source},
+        front::{Front, mirror::MirrorOptions},
         random_bytes, seed,
         store::{NewToken, Store, StoreUrl},
     },
@@ -73,7 +73,7 @@ pub(crate) struct Setup {
     /// How long the other end of a connection is waited for.
     pub(crate) waits: Waits,
     /// What the mirror of the server behind is filled from; `None` without one.
-    pub(crate) mirror: Option<Source>,
+    pub(crate) mirror: Option<MirrorOptions>,
     /// What requests to the server behind go through; `None` without one.
     pub(crate) front: Option<Front>,
 }

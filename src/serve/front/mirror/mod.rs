@@ -58,7 +58,7 @@ pub enum UnknownTokens {
 }
 
 /// What a mirror is filled from, and how.
-pub struct Source {
+pub struct MirrorOptions {
     /// The server behind.
     pub bitbucket: Bitbucket,
     /// How long after a reading the next one begins.
@@ -96,7 +96,7 @@ pub enum Unanswered {
 
 /// The mirror.
 pub struct Mirror {
-    source: Source,
+    source: MirrorOptions,
     store: Store,
     max_age: SignedDuration,
     memory: Mutex<Memory>,
@@ -113,7 +113,7 @@ pub struct Mirror {
 impl Mirror {
     /// A mirror that is filled from `source`, with the restrictions of `store`. It holds nothing at `now`.
     #[must_use]
-    pub fn new(source: Source, store: Store, now: Timestamp) -> Self {
+    pub fn new(source: MirrorOptions, store: Store, now: Timestamp) -> Self {
         Self {
             max_age: SignedDuration::try_from(source.max_age).unwrap_or(SignedDuration::MAX),
             source,
@@ -260,7 +260,7 @@ impl Mirror {
 
     /// What it is filled from.
     #[must_use]
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &MirrorOptions {
         &self.source
     }
 

@@ -27,7 +27,7 @@ use tokenwarden::{
         classify::Prefixes,
         forward::Forwarder,
         judge::Browsers,
-        mirror::{Source, UnknownTokens},
+        mirror::{MirrorOptions, UnknownTokens},
     },
     targets::bitbucket::Options,
 };
@@ -135,7 +135,7 @@ impl Gateway {
     /// One that proxies at 127.0.0.1 are before, before the server at `behind`.
     pub(super) async fn before(behind: SocketAddr, browsers: Browsers) -> Self {
         let directory = directory().await;
-        let source = Source {
+        let source = MirrorOptions {
             bitbucket: directory.target_with(Options::default()),
             refresh: Duration::from_mins(5),
             max_age: Duration::from_mins(15),

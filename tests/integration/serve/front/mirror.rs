@@ -13,7 +13,7 @@ use tokenwarden::{
     serve::{
         front::{
             judge::Confirms,
-            mirror::{Mirror, Source, TokenQuestion, Unanswered, UnknownTokens},
+            mirror::{Mirror, MirrorOptions, TokenQuestion, Unanswered, UnknownTokens},
         },
         store::{PageRequest, Restricted, Right, Store, StoreUrl, Use},
     },
@@ -52,7 +52,7 @@ impl Fixture {
         let folder = TempDir::new().unwrap();
         let url = StoreUrl { file: folder.path().join("store.db") };
         let store = Store::open_or_create(&url).await.unwrap();
-        let source = Source {
+        let source = MirrorOptions {
             bitbucket: stub.target_with(Options::default()),
             refresh: Duration::from_mins(5),
             max_age: Duration::from_mins(15),

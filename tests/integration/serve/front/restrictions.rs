@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokenwarden::{
-    serve::front::mirror::{Source, UnknownTokens},
+    serve::front::mirror::{MirrorOptions, UnknownTokens},
     targets::bitbucket::Options,
 };
 
@@ -18,8 +18,8 @@ const RESTRICTIONS: &str = "/rest/tokenwarden/1/restrictions";
 const NIGHTLY: &str = "/rest/tokenwarden/1/restrictions/075905477751";
 
 /// What a gateway in front of `stub` is filled from.
-pub(crate) fn source(stub: &Stub) -> Source {
-    Source {
+pub(crate) fn source(stub: &Stub) -> MirrorOptions {
+    MirrorOptions {
         bitbucket: stub.target_with(Options::default()),
         refresh: Duration::from_mins(5),
         max_age: Duration::from_mins(15),

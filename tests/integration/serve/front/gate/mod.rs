@@ -26,7 +26,7 @@ use tokenwarden::{
         classify::Prefixes,
         forward::Forwarder,
         judge::Browsers,
-        mirror::{Source, UnknownTokens},
+        mirror::{MirrorOptions, UnknownTokens},
     },
     targets::bitbucket::Options,
 };
@@ -88,7 +88,7 @@ impl Gate {
         ended["expiryDays"] = json!(1);
         ended["expiryDate"] = json!(1_740_000_000_000_i64);
         stub.add(path, ended);
-        let source = Source {
+        let source = MirrorOptions {
             bitbucket: stub.target_with(Options::default()),
             refresh: Duration::from_mins(5),
             max_age: Duration::from_mins(15),
