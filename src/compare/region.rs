@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     access::{
         Credentials, Held, Operation, TokenOwner,
-        cells::{Ask, CallerKey, LooksAt, Sender, Want},
+        cells::{Ask, CallerKey, LooksAt, SenderKey, Want},
     },
     model::{AddressSet, Question},
 };
@@ -148,7 +148,7 @@ impl Region {
 
 /// What a cell is as a region: who is in it of the people that there can be, with what and for what; `None` for those of
 /// which no two settings think differently.
-pub(super) fn sent(sender: Sender, ask: &Ask, people: &[(u8, bool)]) -> Option<(PeopleSet, With, Want)> {
+pub(super) fn sent(sender: SenderKey, ask: &Ask, people: &[(u8, bool)]) -> Option<(PeopleSet, With, Want)> {
     let looks_at = LooksAt::of(&ask.operation);
     let like = |caller: Option<CallerKey>, uses: Option<u8>| match caller {
         None => PeopleSet::default(),
@@ -159,22 +159,22 @@ pub(super) fn sent(sender: Sender, ask: &Ask, people: &[(u8, bool)]) -> Option<(
         })),
     };
     match sender {
-        Sender::Open => Some((PeopleSet::default(), With::Nothing, Want::ReadOpen)),
-        Sender::Token { usable, want, caller } => {
+        SenderKey::Open => Some((PeopleSet::default(), With::Nothing, Want::ReadOpen)),
+        SenderKey::Token { usable, want, caller } => {
             let with = if caller.is_some() { With::Token } else { With::ProjectToken };
             Some((like(caller, Some(usable)), with, want))
         }
-        Sender::Password { counts: _, want, caller } => {
+        SenderKey::Password { counts: _, want, caller } => {
             Some((like(Some(caller), None), With::Password, want))
         }
-        Sender::Passed { counts: _, want, caller } => Some((like(caller, None), With::Passed, want)),
-        Sender::Nobody
-        | Sender::Invalid
-        | Sender::NoPassword
-        | Sender::Ended(_)
-        | Sender::NoUse
-        | Sender::TooShort { .. }
-        | Sender::Operator(_) => None,
+        SenderKey::Passed { counts: _, want, caller } => Some((like(caller, None), With::Passed, want)),
+        SenderKey::Nobody
+        | SenderKey::Invalid
+        | SenderKey::NoPassword
+        | SenderKey::Ended(_)
+        | SenderKey::NoUse
+        | SenderKey::TooShort { .. }
+        | SenderKey::Operator(_) => None,
     }
 }
 

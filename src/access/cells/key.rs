@@ -30,13 +30,13 @@ pub enum Key {
         /// Where it comes from; `None` when that does not matter for its credentials.
         origin: Option<OriginKey>,
         /// Who sends it, and for what.
-        sender: Sender,
+        sender: SenderKey,
     },
 }
 
 /// Who sends a request and for what, as far as a decision asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sender {
+pub enum SenderKey {
     /// Nobody, for what is open to all.
     Open,
     /// Nobody, for anything else.
@@ -171,7 +171,7 @@ impl Key {
     /// What a decision under each of `views` asks of `ask`; `sets` tell more of where it comes from.
     #[must_use]
     pub fn of(views: &[&Settings], ask: &Ask) -> Self {
-        let sender = Sender::of(views, ask);
+        let sender = SenderKey::of(views, ask);
         if ask.credentials.pass_anywhere() {
             return Self::Seen { origin: None, sender };
         }
@@ -184,7 +184,7 @@ impl Key {
     }
 }
 
-impl Sender {
+impl SenderKey {
     /// What a decision under each of `views` asks of `ask`, wherever it comes from.
     #[must_use]
     pub fn of(views: &[&Settings], ask: &Ask) -> Self {

@@ -15,7 +15,7 @@ mod texts;
 
 pub use ask::{Ask, origin};
 pub use groups::{GroupClass, group_classes};
-pub use key::{CallerKey, Key, LooksAt, Sender, TargetKey, Want, Whose, held};
+pub use key::{CallerKey, Key, LooksAt, SenderKey, TargetKey, Want, Whose, held};
 pub use origins::{OriginCell, OriginKey, origin_cells};
 pub use samples::logins;
 pub use texts::{TextSet, text_classes};
@@ -34,8 +34,8 @@ pub struct Cells {
     /// The people there can be, as far as permissions tell them apart: four bits for each of the settings, as of
     /// [`held`].
     pub people: Vec<GroupClass>,
-    senders: Vec<(Sender, Ask)>,
-    anywhere: Vec<(Sender, Ask)>,
+    senders: Vec<(SenderKey, Ask)>,
+    anywhere: Vec<(SenderKey, Ask)>,
 }
 
 /// The patterns of the exceptions for passwords are too many to find every user and path that they tell apart.

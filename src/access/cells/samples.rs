@@ -11,7 +11,7 @@ use crate::{
     model::{Restriction, Scope, Settings, TokenId, TokenScope, UserName},
 };
 
-use super::{Ask, GroupClass, LooksAt, Sender, TooManyPatterns, exceptions, texts::text_classes};
+use super::{Ask, GroupClass, LooksAt, SenderKey, TooManyPatterns, exceptions, texts::text_classes};
 
 /// A user and a path for every answer to whether a password counts.
 type Logins = Vec<(UserName, String)>;
@@ -52,7 +52,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 impl Samples<'_> {
     /// A request for each answer of one whose address matters.
-    pub(super) fn senders(&self) -> Vec<(Sender, Ask)> {
+    pub(super) fn senders(&self) -> Vec<(SenderKey, Ask)> {
         let mut asks = vec![
             ask(Credentials::None, Operation::ReadOpen),
             ask(Credentials::None, Operation::Enter),
@@ -102,7 +102,7 @@ impl Samples<'_> {
     }
 
     /// A request for each answer of one that may come from anywhere.
-    pub(super) fn anywhere(&self) -> Vec<(Sender, Ask)> {
+    pub(super) fn anywhere(&self) -> Vec<(SenderKey, Ask)> {
         let mut asks = Vec::new();
         for operation in self.operations() {
             let looks_at = LooksAt::of(&operation);
@@ -117,9 +117,9 @@ impl Samples<'_> {
     }
 
     /// The first of `asks` for each answer.
-    fn told_apart(&self, asks: Vec<Ask>) -> Vec<(Sender, Ask)> {
+    fn told_apart(&self, asks: Vec<Ask>) -> Vec<(SenderKey, Ask)> {
         let mut seen = HashSet::new();
-        let told = asks.into_iter().map(|ask| (Sender::of(self.views, &ask), ask));
+        let told = asks.into_iter().map(|ask| (SenderKey::of(self.views, &ask), ask));
         told.filter(|(sender, _)| seen.insert(*sender)).collect()
     }
 

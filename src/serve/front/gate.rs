@@ -23,7 +23,7 @@ use super::{
     figures::Passage,
     forward::{Outgoing, Room, UpstreamError},
     headers::X_REQUEST_ID,
-    judge::{self, BODY_AT_MOST, Case, Forward, Known, Sender, Verdict, wanted},
+    judge::{self, BODY_AT_MOST, Case, Forward, Known, SenderLookup, Verdict, wanted},
     mirror::{Mirror, TokenQuestion},
     refusal::{self, Form},
     secret::Presented,
@@ -348,12 +348,12 @@ impl Asker<'_> {
             seen.owner = known.token.as_ref().map(|held| held.owner.name().to_string());
         }
         known.sender = match (wanted.sender, authorization) {
-            (Sender::Any, _) => None,
-            (Sender::Named(user), _) => mirror.person(self.settings, user, now).await?,
-            (Sender::Asked, Some(authorization)) => {
+            (SenderLookup::Any, _) => None,
+            (SenderLookup::Named(user), _) => mirror.person(self.settings, user, now).await?,
+            (SenderLookup::Asked, Some(authorization)) => {
                 mirror.sender(self.settings, authorization, client, now).await?
             }
-            (Sender::Asked, None) => match self.name_of_session(headers, client).await? {
+            (SenderLookup::Asked, None) => match self.name_of_session(headers, client).await? {
                 Some(name) => mirror.person(self.settings, &name, now).await?,
                 None => None,
             },

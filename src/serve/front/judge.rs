@@ -76,7 +76,7 @@ pub struct Wanted<'a> {
     /// The token with this identifier.
     pub token: Option<&'a TokenId>,
     /// Who sends it.
-    pub sender: Sender<'a>,
+    pub sender: SenderLookup<'a>,
     /// The owner at this place.
     pub owner: Option<&'a OwnerPath>,
     /// Whose the token with this identifier is.
@@ -85,7 +85,7 @@ pub struct Wanted<'a> {
 
 /// How to find out who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender<'a> {
+pub enum SenderLookup<'a> {
     /// It does not matter, or is the owner of the token.
     Any,
     /// It is the user of this name.
@@ -184,14 +184,14 @@ pub fn wanted<'a>(class: &'a Class, presented: &'a Presented) -> Wanted<'a> {
         _ => None,
     };
     let sender = match presented {
-        _ if request.is_none() => Sender::Any,
-        Presented::Password { user, .. } => Sender::Named(user),
-        Presented::Session | Presented::OtherBearer { .. } => Sender::Asked,
+        _ if request.is_none() => SenderLookup::Any,
+        Presented::Password { user, .. } => SenderLookup::Named(user),
+        Presented::Session | Presented::OtherBearer { .. } => SenderLookup::Asked,
         Presented::None
         | Presented::Bitbucket { .. }
         | Presented::Ours
         | Presented::Recognised(_)
-        | Presented::Unknown => Sender::Any,
+        | Presented::Unknown => SenderLookup::Any,
     };
     Wanted {
         token,

@@ -11,7 +11,7 @@ use tokenwarden::{
     model::{Owner, Scope, Settings, TokenSecret, UserName},
     serve::front::{
         classify::{Class, OwnerPath, Prefixes, classify},
-        judge::{Body, Browsers, Case, Forward, Known, Refused, Sender, Verdict, judge, wanted},
+        judge::{Body, Browsers, Case, Forward, Known, Refused, SenderLookup, Verdict, judge, wanted},
         secret::Presented,
     },
 };
@@ -97,9 +97,9 @@ fn known(class: &Class, presented: &Presented, sent: Sent, tokens: &[TokenRow]) 
             .and_then(|id| tokens.iter().find(|token| token.id == id.as_str()))
             .map(TokenRow::held),
         sender: match wanted.sender {
-            Sender::Any => None,
-            Sender::Named(user) => person(user.as_str()),
-            Sender::Asked => sent.answers_to(),
+            SenderLookup::Any => None,
+            SenderLookup::Named(user) => person(user.as_str()),
+            SenderLookup::Asked => sent.answers_to(),
         },
         owner: wanted.owner.and_then(place),
         holder: wanted
