@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::{
-    Credentials, Decision, GitRequest, Held, Operation, Reason, Request, TokenOwner, cells::origin, decide,
+    Credentials, Decision, DenialReason, GitRequest, Held, Operation, Request, TokenOwner, cells::origin,
+    decide,
 };
 use crate::model::{
     ClientAddressSource, Permission, Question, Restriction, Scope, SettingKey, Settings, TokenId, TokenScope,
@@ -16,7 +17,7 @@ use crate::model::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Why the request would not pass; `None` when it would.
-    pub denied: Option<Reason>,
+    pub denied: Option<DenialReason>,
     /// The address of the client; `None` when it could not be found.
     pub client: Option<IpAddr>,
     /// The settings that it rests on: what refuses, or all that let it pass, in the order in which they are
@@ -80,11 +81,11 @@ fn credentials(sender: &TokenOwner, token: Option<Scope>) -> Credentials {
     }
 }
 
-fn rests_on(question: &Question, denied: Option<Reason>, settings: &Settings) -> Vec<SettingKey> {
+fn rests_on(question: &Question, denied: Option<DenialReason>, settings: &Settings) -> Vec<SettingKey> {
     let is_found = settings.client_address != ClientAddressSource::Peer;
     let client = is_found.then_some(SettingKey::ClientAddress);
     match denied {
-        Some(Reason::Network) => client.into_iter().chain([SettingKey::Networks]).collect(),
+        Some(DenialReason::Network) => client.into_iter().chain([SettingKey::Networks]).collect(),
         Some(reason) => reason.settings().iter().take(1).copied().collect(),
         None => {
             let credential = match question.token {
@@ -139,9 +140,9 @@ mod tests {
             let question = Question { token, creates: None, ..question() };
             answer(&settings, &project, None, &question).denied
         };
-        assert_eq!(denied(None), Some(Reason::InvalidCredentials));
+        assert_eq!(denied(None), Some(DenialReason::InvalidCredentials));
         assert_eq!(denied(Some(Scope::ReadWrite)), None);
-        assert_eq!(denied(Some(Scope::ReadOnly)), Some(Reason::Scope));
+        assert_eq!(denied(Some(Scope::ReadOnly)), Some(DenialReason::Scope));
     }
 
     #[test]
@@ -169,7 +170,7 @@ mod tests {
             ("POST", "info/lfs/locks/verify"),
             ("POST", "anything"),
         ] {
-            assert_eq!(denied(method, path), Some(Reason::Scope), "{method} {path}");
+            assert_eq!(denied(method, path), Some(DenialReason::Scope), "{method} {path}");
         }
     }
 

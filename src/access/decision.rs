@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::{
-    Credentials, Held, Operation, Passed, PassedKind, Person, Reason, Request, RequestOrigin,
+    Credentials, DenialReason, Held, Operation, Passed, PassedKind, Person, Request, RequestOrigin,
     operation::{self, require},
 };
 use crate::model::{PasswordAuthentication, Settings, UserName};
@@ -17,7 +17,7 @@ pub enum Decision {
     /// It passes.
     Permit(Permit),
     /// It does not.
-    Denied(Reason),
+    Denied(DenialReason),
 }
 
 /// The proof that a request was decided on and passes: what carries an operation out asks for one.
@@ -84,10 +84,10 @@ impl Caller {
 ///
 /// # Errors
 ///
-/// [`Reason::ClientAddress`] or [`Reason::Network`].
-pub fn admit(settings: &Settings, origin: &RequestOrigin) -> Result<IpAddr, Reason> {
-    let client = origin.client(&settings.client_address).map_err(|_| Reason::ClientAddress)?;
-    require(settings.networks.contains(client), Reason::Network)?;
+/// [`DenialReason::ClientAddress`] or [`DenialReason::Network`].
+pub fn admit(settings: &Settings, origin: &RequestOrigin) -> Result<IpAddr, DenialReason> {
+    let client = origin.client(&settings.client_address).map_err(|_| DenialReason::ClientAddress)?;
+    require(settings.networks.contains(client), DenialReason::Network)?;
     Ok(client)
 }
 
@@ -110,7 +110,7 @@ pub fn decide(settings: &Settings, request: &Request<'_>) -> Decision {
     }
 }
 
-fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> {
+fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, DenialReason> {
     let client = match admit(settings, &request.origin) {
         Err(_) if request.credentials.pass_anywhere() => None,
         admitted => Some(admitted?),
@@ -122,23 +122,23 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, Reason> 
     };
     if let Caller::Token(held) = &caller {
         let has_ended = |end: Option<Timestamp>| end.is_some_and(|end| end <= request.at);
-        require(!has_ended(held.expires), Reason::Expired)?;
-        require(!has_ended(held.restriction.not_after), Reason::RestrictedExpiry)?;
-        require(held.owner.person().is_none_or(|owner| owner.active), Reason::OwnerInactive)?;
-        require(operation::may_use(settings, &held.owner), Reason::Use)?;
+        require(!has_ended(held.expires), DenialReason::Expired)?;
+        require(!has_ended(held.restriction.not_after), DenialReason::RestrictedExpiry)?;
+        require(held.owner.person().is_none_or(|owner| owner.active), DenialReason::OwnerInactive)?;
+        require(operation::may_use(settings, &held.owner), DenialReason::Use)?;
         let needs = request.operation.needs(request.method);
-        require(held.scope.effective() >= needs, Reason::Scope)?;
-        require(held.restriction.max_scope.is_none_or(|most| most >= needs), Reason::RestrictedScope)?;
+        require(held.scope.effective() >= needs, DenialReason::Scope)?;
+        require(held.restriction.max_scope.is_none_or(|most| most >= needs), DenialReason::RestrictedScope)?;
     }
     operation::permit(settings, &caller, &request.operation)?;
     Ok(Permit { caller, client })
 }
 
-fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason> {
+fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, DenialReason> {
     let password_counts = |user| looks_at_password(settings, user, request.path);
     match &request.credentials {
-        Credentials::None => Err(Reason::NoCredentials),
-        Credentials::Invalid => Err(Reason::InvalidCredentials),
+        Credentials::None => Err(DenialReason::NoCredentials),
+        Credentials::Invalid => Err(DenialReason::InvalidCredentials),
         Credentials::Password(person) if person.active && password_counts(&person.name) => {
             Ok(Caller::Password(person.clone()))
         }
@@ -146,13 +146,13 @@ fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Reason
             // INVARIANT: a password is refused in one way, whosever it is: another one for the exceptions would tell
             // who or which paths they are.
             Err(match settings.password_authentication {
-                PasswordAuthentication::Allowed => Reason::InvalidCredentials,
-                PasswordAuthentication::Disabled(_) => Reason::PasswordDisabled,
+                PasswordAuthentication::Allowed => DenialReason::InvalidCredentials,
+                PasswordAuthentication::Disabled(_) => DenialReason::PasswordDisabled,
             })
         }
         Credentials::Token(held) => Ok(Caller::Token(held.clone())),
         Credentials::Passed(Passed { kind: PassedKind::Password { user }, .. }) if !password_counts(user) => {
-            Err(Reason::PasswordDisabled)
+            Err(DenialReason::PasswordDisabled)
         }
         Credentials::Passed(passed) => Ok(Caller::Passed(passed.person.clone())),
         Credentials::Operator => Ok(Caller::Operator),
@@ -221,7 +221,7 @@ mod tests {
         credentials: &Credentials,
         method: &str,
         operation: Operation,
-    ) -> Option<Reason> {
+    ) -> Option<DenialReason> {
         let request = Request {
             origin: RequestOrigin::Client("192.0.2.7".parse().unwrap()),
             method,
@@ -248,7 +248,7 @@ mod tests {
         let create = Operation::CreateOwn { scope: Scope::ReadWrite };
         let mut mary = Person { active: false, ..person("mary", &["staff"]) };
         let why = |settings: &Settings, credentials: Credentials| {
-            denied(settings, &credentials, "POST", create.clone()).map(Reason::code)
+            denied(settings, &credentials, "POST", create.clone()).map(DenialReason::code)
         };
         assert_eq!(why(&settings, Credentials::None), Some("network"));
         settings.networks = AllowedNetworks::Anywhere;
@@ -272,21 +272,21 @@ mod tests {
         let mut settings = settings();
         let unverified = Credentials::UnverifiedPassword { user: UserName::new("mary") };
         let why = |settings: &Settings| denied(settings, &unverified, "GET", Operation::WhoAmI);
-        assert_eq!(why(&settings), Some(Reason::InvalidCredentials));
+        assert_eq!(why(&settings), Some(DenialReason::InvalidCredentials));
         let users = BTreeSet::from([UserName::new("M*")]);
         let except = PasswordExceptions { users, ..PasswordExceptions::default() };
         settings.password_authentication = PasswordAuthentication::Disabled(except);
-        assert_eq!(why(&settings), Some(Reason::PasswordDisabled));
+        assert_eq!(why(&settings), Some(DenialReason::PasswordDisabled));
         settings.password_authentication = PasswordAuthentication::disabled();
-        assert_eq!(why(&settings), Some(Reason::PasswordDisabled));
+        assert_eq!(why(&settings), Some(DenialReason::PasswordDisabled));
     }
 
     #[test]
     fn the_password_of_somebody_inactive_counts_as_wrong() {
         let gone = Person { active: false, ..person("gone", &[]) };
         let why = |credentials| denied(&settings(), &credentials, "GET", Operation::WhoAmI);
-        assert_eq!(why(Credentials::Password(gone.clone())), Some(Reason::InvalidCredentials));
-        assert_eq!(why(token(gone, Scope::ReadOnly)), Some(Reason::OwnerInactive));
+        assert_eq!(why(Credentials::Password(gone.clone())), Some(DenialReason::InvalidCredentials));
+        assert_eq!(why(token(gone, Scope::ReadOnly)), Some(DenialReason::OwnerInactive));
     }
 
     #[test]
@@ -300,8 +300,8 @@ mod tests {
         let for_root =
             |scope| Operation::CreateFor { owner: Some(person("root", &["administrators"]).into()), scope };
         assert_eq!(why(for_root(Scope::ReadWrite)), None);
-        assert_eq!(why(Operation::ListOwn), Some(Reason::NoUser));
-        assert_eq!(why(Operation::CreateOwn { scope: Scope::ReadOnly }), Some(Reason::NoUser));
+        assert_eq!(why(Operation::ListOwn), Some(DenialReason::NoUser));
+        assert_eq!(why(Operation::CreateOwn { scope: Scope::ReadOnly }), Some(DenialReason::NoUser));
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
                 let owner = Some(person("bot", owner_groups).into());
                 denied(&settings, credentials, "POST", Operation::CreateFor { owner, scope })
             };
-            assert_eq!(why(&["staff"], Scope::ReadWrite), Some(Reason::CreateReadWrite));
+            assert_eq!(why(&["staff"], Scope::ReadWrite), Some(DenialReason::CreateReadWrite));
             assert_eq!(why(&["staff"], Scope::ReadOnly), None);
             assert_eq!(why(&["CI-Bots"], Scope::ReadWrite), None);
         }
@@ -375,7 +375,7 @@ mod tests {
             let sender = token(person("sam", sender_groups), Scope::ReadWrite);
             denied(&settings, &sender, "POST", Operation::CreateFor { owner, scope })
         };
-        assert_eq!(why(&["managers"], Scope::ReadWrite), Some(Reason::CreateReadWrite));
+        assert_eq!(why(&["managers"], Scope::ReadWrite), Some(DenialReason::CreateReadWrite));
         assert_eq!(why(&["managers"], Scope::ReadOnly), None);
         assert_eq!(why(&["managers", "ci-bots"], Scope::ReadWrite), None);
     }
@@ -388,9 +388,9 @@ mod tests {
         };
         settings.permissions.use_tokens = groups(&["staff"]);
         assert_eq!(why(&settings, Scope::ReadOnly, "GET"), None);
-        assert_eq!(why(&settings, Scope::ReadOnly, "POST"), Some(Reason::Scope));
+        assert_eq!(why(&settings, Scope::ReadOnly, "POST"), Some(DenialReason::Scope));
         settings.permissions.use_tokens = Holders::Nobody;
-        assert_eq!(why(&settings, Scope::ReadOnly, "GET"), Some(Reason::Use));
+        assert_eq!(why(&settings, Scope::ReadOnly, "GET"), Some(DenialReason::Use));
     }
 
     #[test]
@@ -400,9 +400,9 @@ mod tests {
             denied(settings, &credentials, "GET", Operation::ReadOpen)
         };
         assert_eq!(why(&settings, Credentials::None), None);
-        assert_eq!(why(&settings, Credentials::Invalid), Some(Reason::InvalidCredentials));
+        assert_eq!(why(&settings, Credentials::Invalid), Some(DenialReason::InvalidCredentials));
         assert_eq!(why(&settings, token(person("mary", &[]), Scope::ReadOnly)), None);
         settings.networks = only("10.0.0.0/8");
-        assert_eq!(why(&settings, Credentials::None), Some(Reason::Network));
+        assert_eq!(why(&settings, Credentials::None), Some(DenialReason::Network));
     }
 }

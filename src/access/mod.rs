@@ -1,7 +1,7 @@
 //! May this request pass? The one place in which that is decided.
 //!
 //! From the settings of a server and one request (where it comes from, what it carries, what it wants) to a
-//! [`Permit`], or the [`Reason`] why not. The server asks for every request, and everything that predicts
+//! [`Permit`], or the [`DenialReason`] why not. The server asks for every request, and everything that predicts
 //! the answer of a server asks the same function.
 //!
 //! How a request arrives and how credentials are verified is not known here. Since verifying is costly and
@@ -28,6 +28,6 @@ pub use decision::{Caller, Decision, Permit, admit, decide, looks_at_password};
 pub use git::GitRequest;
 pub use memberships::Memberships;
 pub use operation::{Operation, Target};
-pub use reason::Reason;
+pub use reason::DenialReason;
 pub use relocation::Relocation;
 pub use request::{Credentials, Held, Passed, PassedKind, Person, Request, RequestOrigin, TokenOwner};

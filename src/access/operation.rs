@@ -1,6 +1,6 @@
 //! Whether a sender may do what a request wants. Address, credentials and scope are looked at before.
 
-use super::{Caller, Person, Reason, TokenOwner};
+use super::{Caller, DenialReason, Person, TokenOwner};
 use crate::model::{Holders, Permission, Scope, Settings};
 
 /// What a request wants to do.
@@ -84,7 +84,11 @@ pub enum Target {
 /// # Errors
 ///
 /// The reason why not.
-pub(super) fn permit(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
+pub(super) fn permit(
+    settings: &Settings,
+    caller: &Caller,
+    operation: &Operation,
+) -> Result<(), DenialReason> {
     permit_caller(settings, caller, operation)?;
     // Anyone who makes a read-write token for a user: that user is to be one of those who may have one.
     // For a project, which is in no group, it is anyone who makes it.
@@ -97,13 +101,13 @@ pub(super) fn permit(settings: &Settings, caller: &Caller, operation: &Operation
         _ => return Ok(()),
     };
     let may_write = accountable.is_none_or(|person| holds(settings, person, Permission::CreateReadWrite));
-    require(scope == Scope::ReadOnly || may_write, Reason::CreateReadWrite)
+    require(scope == Scope::ReadOnly || may_write, DenialReason::CreateReadWrite)
 }
 
-fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), Reason> {
+fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), DenialReason> {
     let person = match caller {
-        Caller::Anybody => return require(*operation == Operation::ReadOpen, Reason::NoCredentials),
-        Caller::Operator => return require(!needs_user(operation), Reason::NoUser),
+        Caller::Anybody => return require(*operation == Operation::ReadOpen, DenialReason::NoCredentials),
+        Caller::Operator => return require(!needs_user(operation), DenialReason::NoUser),
         Caller::Passed(None) => return permit_unknown(operation),
         Caller::Password(person) | Caller::Passed(Some(person)) => person,
         Caller::Token(held) => match &held.owner {
@@ -122,50 +126,50 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
         | Operation::Narrow(Target::Own)
         | Operation::Rescope { target: Target::Own, .. }
         | Operation::Revoke(Target::Own) => Ok(()),
-        Operation::CreateOwn { .. } => require(holds(Permission::Create), Reason::Create),
+        Operation::CreateOwn { .. } => require(holds(Permission::Create), DenialReason::Create),
         Operation::CreateFor { owner, .. } => {
             let person_to_own = owner.as_ref().and_then(TokenOwner::person);
             let owner_is_administrator = person_to_own.is_some_and(|owner| owner.administrator);
-            require(holds(Permission::ManageOthers), Reason::ManageOthers)?;
-            require(person.administrator || !owner_is_administrator, Reason::Administrator)
+            require(holds(Permission::ManageOthers), DenialReason::ManageOthers)?;
+            require(person.administrator || !owner_is_administrator, DenialReason::Administrator)
         }
         // The policy could not be enforced if it could take these from the administrators.
         Operation::ListAll => {
-            require(person.administrator || holds(Permission::ManageOthers), Reason::ManageOthers)
+            require(person.administrator || holds(Permission::ManageOthers), DenialReason::ManageOthers)
         }
         Operation::Narrow(Target::Others { owner_is_administrator })
         | Operation::Rescope { target: Target::Others { owner_is_administrator }, .. }
         | Operation::Revoke(Target::Others { owner_is_administrator }) => {
-            require(person.administrator || holds(Permission::ManageOthers), Reason::ManageOthers)?;
-            require(person.administrator || !owner_is_administrator, Reason::Administrator)
+            require(person.administrator || holds(Permission::ManageOthers), DenialReason::ManageOthers)?;
+            require(person.administrator || !owner_is_administrator, DenialReason::Administrator)
         }
         Operation::RevokeAllFor | Operation::ReadSettings | Operation::WriteSettings => {
-            require(person.administrator, Reason::Administrator)
+            require(person.administrator, DenialReason::Administrator)
         }
     }
 }
 
 /// Whether a token of a project or repository may do `operation`: what everybody may who is let in. It
 /// manages nobody's tokens, not even those of its own project.
-fn permit_no_user(operation: &Operation) -> Result<(), Reason> {
+fn permit_no_user(operation: &Operation) -> Result<(), DenialReason> {
     match operation {
         Operation::ReadOpen
         | Operation::Enter
         | Operation::Git { .. }
         | Operation::WhoAmI
         | Operation::ReadDirectory => Ok(()),
-        operation if needs_user(operation) => Err(Reason::NoUser),
+        operation if needs_user(operation) => Err(DenialReason::NoUser),
         Operation::RevokeAllFor | Operation::ReadSettings | Operation::WriteSettings => {
-            Err(Reason::Administrator)
+            Err(DenialReason::Administrator)
         }
-        _ => Err(Reason::ManageOthers),
+        _ => Err(DenialReason::ManageOthers),
     }
 }
 
 /// Whether somebody may do `operation` whom only the server behind a gateway knows: what takes no permission here.
-fn permit_unknown(operation: &Operation) -> Result<(), Reason> {
+fn permit_unknown(operation: &Operation) -> Result<(), DenialReason> {
     let takes_none = matches!(operation, Operation::ReadOpen | Operation::Enter | Operation::Git { .. });
-    require(takes_none, Reason::UnknownSender)
+    require(takes_none, DenialReason::UnknownSender)
 }
 
 /// Whether tokens of `owner` may be used. Projects and repositories are in no group, so that a list of groups
@@ -195,6 +199,6 @@ fn needs_user(operation: &Operation) -> bool {
     )
 }
 
-pub(super) fn require(holds: bool, otherwise: Reason) -> Result<(), Reason> {
+pub(super) fn require(holds: bool, otherwise: DenialReason) -> Result<(), DenialReason> {
     if holds { Ok(()) } else { Err(otherwise) }
 }

@@ -6,7 +6,7 @@ use crate::model::{Permission, SettingKey};
 
 /// Why a request does not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
+pub enum DenialReason {
     /// A trusted proxy sent what is not an address.
     ClientAddress,
     /// The client's address is not allowed.
@@ -45,7 +45,7 @@ pub enum Reason {
     UnknownOwner,
 }
 
-impl Reason {
+impl DenialReason {
     /// All of them, in the order in which they are found.
     pub const ALL: [Self; 18] = [
         Self::ClientAddress,
@@ -129,7 +129,7 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for DenialReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }

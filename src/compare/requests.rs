@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     access::{
-        Reason,
+        DenialReason,
         cells::{Cells, Key, TooManyPatterns},
     },
     model::{AddressSet, GroupName, Permission, Question, SettingKey, Settings, Shift},
@@ -18,7 +18,7 @@ pub struct RequestChange {
     /// Whether the new side lets them pass, or stops them.
     pub shift: Shift,
     /// Why the other side does not.
-    pub reason: Reason,
+    pub reason: DenialReason,
     /// The setting that makes the difference, where one does.
     pub key: Option<SettingKey>,
     /// The requests, the largest region first; never none.
@@ -69,7 +69,7 @@ pub(super) fn request_changes(
     let origins: BTreeMap<_, usize> =
         cells.origins.iter().enumerate().map(|(index, cell)| (&cell.key, index)).collect();
 
-    let mut found: BTreeMap<(bool, Reason), Vec<Region>> = BTreeMap::new();
+    let mut found: BTreeMap<(bool, DenialReason), Vec<Region>> = BTreeMap::new();
     for (key, ask) in cells.iter() {
         let Key::Seen { origin, sender } = key else { continue };
         let (now, then) = (ask.denied(after), ask.denied(before));
@@ -108,7 +108,7 @@ pub(super) fn request_changes(
 }
 
 /// The setting that makes the difference when one side denies for `reason`: the likeliest one that differs.
-fn cause(reason: Reason, before: &Settings, after: &Settings) -> Option<SettingKey> {
+fn cause(reason: DenialReason, before: &Settings, after: &Settings) -> Option<SettingKey> {
     reason.settings().iter().copied().find(|key| before.value(*key) != after.value(*key))
 }
 

@@ -13,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    Change, Criteria, HeldBack, Incident, Plan, PlannedChange, Purpose, Reason, RefusedUse, Selection, Terms,
-    TokenStep,
+    Change, ChangeReason, Criteria, HeldBack, Incident, Plan, PlannedChange, Purpose, RefusedUse, Selection,
+    Terms, TokenStep,
     lockout::{self, PeopleFold},
     purpose::is_same,
     settle::SettleFold,
@@ -122,7 +122,7 @@ fn revocation(token: Token, parent: Option<&TokenId>, incident: &Incident) -> Pl
     let text = format!("incident: {}{made}", incident.reason);
     PlannedChange::new(
         Change::of_token(token, TokenStep::Revoke),
-        vec![Reason { rule: None, text, place: None }],
+        vec![ChangeReason { rule: None, text, place: None }],
     )
 }
 

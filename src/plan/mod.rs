@@ -121,7 +121,7 @@ pub struct PlannedChange {
     /// What is to be done.
     pub change: Change,
     /// Why.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<ChangeReason>,
     /// Where it comes from, when the plan was compared with a baseline.
     pub origin: Option<Origin>,
     /// How much time is left to anyone who uses the token, at least and from when it is done, when the end
@@ -137,14 +137,14 @@ impl PlannedChange {
         end.is_some_and(|end| end < self.grace.map_or(now, |grace| grace.after(now)))
     }
 
-    fn new(change: Change, reasons: Vec<Reason>) -> Self {
+    fn new(change: Change, reasons: Vec<ChangeReason>) -> Self {
         Self { change, reasons, origin: None, grace: None }
     }
 }
 
 /// Why something is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
+pub struct ChangeReason {
     /// The rule that failed, for changes of tokens.
     pub rule: Option<Rule>,
     /// What is wrong; empty for changes of settings. May hold text from the server.
@@ -177,7 +177,7 @@ pub struct Pending {
     /// Its expiry, or the day that it is marked with, UTC.
     pub until: Timestamp,
     /// Why it must end.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<ChangeReason>,
 }
 
 impl Plan {

@@ -7,7 +7,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::{Change, HeldBack, PlannedChange, Reason, Terms};
+use super::{Change, ChangeReason, HeldBack, PlannedChange, Terms};
 
 /// The changes of settings that the policy asks for, and those that are held back.
 pub(super) fn diff(terms: &Terms<'_>, inventory: &Inventory) -> (Vec<PlannedChange>, Vec<HeldBack>) {
@@ -40,7 +40,7 @@ pub(super) fn diff(terms: &Terms<'_>, inventory: &Inventory) -> (Vec<PlannedChan
 }
 
 fn planned(before: SettingValue, after: SettingValue, place: &Place) -> PlannedChange {
-    let reason = Reason { rule: None, text: String::new(), place: Some(place.clone()) };
+    let reason = ChangeReason { rule: None, text: String::new(), place: Some(place.clone()) };
     PlannedChange::new(Change::Setting { before, after }, vec![reason])
 }
 

@@ -13,7 +13,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::{Change, HeldBack, Pending, PlannedChange, Reason, Remark, TokenStep};
+use super::{Change, ChangeReason, HeldBack, Pending, PlannedChange, Remark, TokenStep};
 
 /// What findings on tokens lead to.
 pub(super) struct TokenPlan<'a> {
@@ -130,7 +130,7 @@ impl<'a> TokenPlan<'a> {
 
     /// Takes the mark off a token, for the reason `why`.
     pub(super) fn unmark(&mut self, token: Token, why: &str) {
-        let reasons = vec![Reason { rule: None, text: why.to_owned(), place: None }];
+        let reasons = vec![ChangeReason { rule: None, text: why.to_owned(), place: None }];
         self.lists.changes.push(PlannedChange::new(Change::of_token(token, TokenStep::Unmark), reasons));
     }
 
@@ -158,7 +158,7 @@ impl<'a> TokenPlan<'a> {
         });
     }
 
-    fn revoke(&mut self, token: &Token, reasons: Vec<Reason>) {
+    fn revoke(&mut self, token: &Token, reasons: Vec<ChangeReason>) {
         self.lists
             .changes
             .push(PlannedChange::new(Change::of_token(token.clone(), TokenStep::Revoke), reasons));
@@ -279,12 +279,12 @@ pub(super) fn disputed(coverage: &Coverage, token: &Token) -> Option<&'static st
     coverage.is_disputed(&token.id).then_some("the server lists it more than once, with different content")
 }
 
-fn reason(finding: Finding) -> Reason {
-    Reason { rule: Some(finding.rule), text: finding.message, place: finding.place }
+fn reason(finding: Finding) -> ChangeReason {
+    ChangeReason { rule: Some(finding.rule), text: finding.message, place: finding.place }
 }
 
 /// The reason to revoke a token whose mark was due at `over`.
-fn ended(finding: Finding, over: Timestamp) -> Reason {
+fn ended(finding: Finding, over: Timestamp) -> ChangeReason {
     let day = over.strftime("%Y-%m-%d");
-    Reason { text: format!("{}; it was marked to end on {day}", finding.message), ..reason(finding) }
+    ChangeReason { text: format!("{}; it was marked to end on {day}", finding.message), ..reason(finding) }
 }

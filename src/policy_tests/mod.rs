@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    access::Reason,
+    access::DenialReason,
     compliance::{LimitChoice, Trial, rules::RuleVerdict},
     model::{
         Question, Rule, Token,
@@ -195,7 +195,7 @@ fn run_request(paper: &Paper<'_>, request: &Question, case: &Case, policy: &Poli
     let terms = paper_terms(&target, policy, &lockout, &history, case.now);
     let Ok(outlook) = at_once(Outlook::read(paper, &terms)) else { return };
     let Ok(forecast) = outlook.forecast(request) else { return };
-    let word = forecast.answer.denied.map_or(words::PERMIT, Reason::code);
+    let word = forecast.answer.denied.map_or(words::PERMIT, DenialReason::code);
     result.actual = vec![format!("decision {word}")];
     result.because = forecast.rests_on.into_iter().map(rests_on).collect();
     if result.because.is_empty() {

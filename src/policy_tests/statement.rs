@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::{
-        Credentials, Held, Operation, Person, Reason, TokenOwner,
+        Credentials, DenialReason, Held, Operation, Person, TokenOwner,
         cells::{Ask, GroupClass, TooManyPatterns, group_classes, logins, origin_cells},
     },
     compare::question,
@@ -75,7 +75,7 @@ pub(super) fn settings(policy: &Policy) -> Settings {
 }
 
 /// The setting that requests are denied by for `reason`.
-fn cause(reason: Reason, policy: &Policy) -> Because {
+fn cause(reason: DenialReason, policy: &Policy) -> Because {
     let set = reason.settings().iter().find_map(|key| Some((*key, policy.wanted(*key)?.place)));
     match set {
         Some((key, place)) => Because { text: key.path().to_owned(), place: Some(place) },

@@ -1,7 +1,7 @@
 //! The check that every rule and reason named in a file of policy tests exists.
 
 use crate::{
-    access::Reason,
+    access::DenialReason,
     model::RuleCode,
     policy::Policy,
     policy_tests::file::{CaseSubject, TestFile, Written},
@@ -16,7 +16,8 @@ pub(super) const PERMIT: &str = "permit";
 pub fn check(file: &TestFile, policy: &Policy) -> Diagnostics {
     let own = policy.rules.iter().map(|rule| rule.name.as_ref());
     let rules: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).chain(own).collect();
-    let decisions: Vec<&str> = [PERMIT].into_iter().chain(Reason::ALL.map(Reason::code)).collect();
+    let decisions: Vec<&str> =
+        [PERMIT].into_iter().chain(DenialReason::ALL.map(DenialReason::code)).collect();
     let mut out = Diagnostics::default();
     for case in &file.cases {
         match &case.subject {

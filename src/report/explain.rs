@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
-    access::Reason,
+    access::DenialReason,
     compliance::{Trial, rules::RuleVerdict},
     model::{Action, SettingKey, Token},
     plan::{Event, ExplainedToken, Forecast},
@@ -246,11 +246,11 @@ pub fn forecast(target: &str, forecast: &Forecast, paint: Paint, out: &mut impl 
 }
 
 /// Why a request is refused for `reason`, which lies in no setting.
-fn without_setting(reason: Reason) -> &'static str {
+fn without_setting(reason: DenialReason) -> &'static str {
     match reason {
-        Reason::Scope => "a token of this scope does not send this method",
-        Reason::OwnerInactive => "the owner is not active",
-        Reason::InvalidCredentials => {
+        DenialReason::Scope => "a token of this scope does not send this method",
+        DenialReason::OwnerInactive => "the owner is not active",
+        DenialReason::InvalidCredentials => {
             "only users have a password, and that of somebody who is not active counts as wrong"
         }
         _ => "it lies in the request or in the directory",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    access::{Answer, Reason},
+    access::{Answer, DenialReason},
     compliance::{Trial, rules::RuleVerdict},
     model::schema::schema_of_output,
     plan::{Basis, Event, ExplainedToken, Forecast, Object, Upcoming},
@@ -235,8 +235,8 @@ fn upcoming(upcoming: &Upcoming) -> UpcomingEntry {
 
 fn answer(answer: &Answer) -> AnswerEntry {
     AnswerEntry {
-        decision: answer.denied.map_or("permit", Reason::code),
-        status: answer.denied.map(Reason::status),
+        decision: answer.denied.map_or("permit", DenialReason::code),
+        status: answer.denied.map(DenialReason::status),
         client: answer.client,
     }
 }

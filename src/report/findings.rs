@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     compliance::TokenFindings,
     model::{Rule, Token, Verb},
-    plan::{Origin, PlanView, Reason},
+    plan::{ChangeReason, Origin, PlanView},
     policy::Waiver,
     yaml::Place,
 };
@@ -76,7 +76,7 @@ pub(super) fn found(plan: &PlanView) -> impl Iterator<Item = Found<'_>> {
 
 fn because<'a>(
     token: &'a Token,
-    reasons: &'a [Reason],
+    reasons: &'a [ChangeReason],
     remedy: Remedy<'a>,
     origin: Option<Origin>,
 ) -> impl Iterator<Item = Found<'a>> {

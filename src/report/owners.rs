@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     compliance::{Finding, WaiverStanding, WaiverWarning},
     model::{Owner, OwnerKind, Rule, RuleCode, Token, TokenId, Verb, brief},
-    plan::{Change, Reason, TokenStep},
+    plan::{Change, ChangeReason, TokenStep},
     yaml::Place,
 };
 
@@ -112,7 +112,7 @@ struct Coming<'a> {
     changes: Vec<&'a Change>,
     /// The expiry that is set already, UTC.
     ends: Option<Timestamp>,
-    reasons: Vec<&'a Reason>,
+    reasons: Vec<&'a ChangeReason>,
     /// What is wrong with it under waivers that end soon.
     waived: Vec<&'a Finding>,
 }

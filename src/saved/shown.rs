@@ -14,7 +14,7 @@ use crate::{
         SettingValue, Token, TokenId, Verb, network::AddressRange,
     },
     plan::{
-        Change, HeldBack, Pending, PlanView, PlannedChange, Purpose, Reason, RefusedUse, Remark, Spent,
+        Change, ChangeReason, HeldBack, Pending, PlanView, PlannedChange, Purpose, RefusedUse, Remark, Spent,
         TokenCounts, TokenStep,
     },
     policy::{Waiver, WaiverSubject},
@@ -169,8 +169,8 @@ fn rule(code: &str) -> Rule {
     RuleCode::from_str(code).map_or_else(|_| Rule::Own(code.into()), Rule::BuiltIn)
 }
 
-fn reason(entry: &ReasonEntry) -> Reason {
-    Reason {
+fn reason(entry: &ReasonEntry) -> ChangeReason {
+    ChangeReason {
         rule: entry.rule.as_deref().map(rule),
         text: entry.message.clone(),
         place: entry.source.as_ref().map(place),

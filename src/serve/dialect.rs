@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::access::Reason;
+use crate::access::DenialReason;
 
 use super::problem::Problem;
 
@@ -62,14 +62,16 @@ pub(super) fn exception(problem: &Problem) -> Option<&'static str> {
 
 /// Whether a refusal with this code is one of somebody who is not signed in.
 fn is_unknown_sender(code: &str) -> bool {
-    Reason::ALL.iter().any(|reason| reason.status() == StatusCode::UNAUTHORIZED && reason.code() == code)
+    DenialReason::ALL
+        .iter()
+        .any(|reason| reason.status() == StatusCode::UNAUTHORIZED && reason.code() == code)
 }
 
 /// `problem` in the form that clients of `path` read, with `message`.
 pub(super) fn error_body(path: &str, problem: &Problem, message: &str) -> Value {
     match Dialect::of(path) {
         Dialect::App => json!({"errorMessage": message}),
-        _ if problem.code == Reason::PasswordDisabled.code() => json!({"message": NO_PASSWORDS}),
+        _ if problem.code == DenialReason::PasswordDisabled.code() => json!({"message": NO_PASSWORDS}),
         Dialect::Module => json!({"message": message}),
         Dialect::Bitbucket => {
             let exception = exception(problem);

@@ -13,7 +13,7 @@ use super::{
     store::StoreError, throttle,
 };
 use crate::{
-    access::{Reason, limits::LimitBroken},
+    access::{DenialReason, limits::LimitBroken},
     model::{Why, run::RIGHT_ENDED},
 };
 
@@ -123,8 +123,8 @@ impl Problem {
     }
 }
 
-impl From<Reason> for Problem {
-    fn from(reason: Reason) -> Self {
+impl From<DenialReason> for Problem {
+    fn from(reason: DenialReason) -> Self {
         let status = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::FORBIDDEN);
         let message = if status == StatusCode::UNAUTHORIZED {
             "Authentication is required, or it failed."

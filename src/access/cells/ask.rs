@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Decision, Operation, Reason, Request, RequestOrigin, decide},
+    access::{Credentials, Decision, DenialReason, Operation, Request, RequestOrigin, decide},
     model::{ClientAddressSource, Settings},
 };
 
@@ -31,7 +31,7 @@ pub struct Ask {
 impl Ask {
     /// Why it does not pass under `settings`; `None` when it does.
     #[must_use]
-    pub fn denied(&self, settings: &Settings) -> Option<Reason> {
+    pub fn denied(&self, settings: &Settings) -> Option<DenialReason> {
         let request = Request {
             origin: origin(self.peer, &self.headers, &settings.client_address),
             method: &self.method,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::{
-        Credentials, Held, Operation, Passed, PassedKind, Person, Reason, Target, TokenOwner,
+        Credentials, DenialReason, Held, Operation, Passed, PassedKind, Person, Target, TokenOwner,
         looks_at_password,
         operation::{holds, may_use},
     },
@@ -24,7 +24,7 @@ pub(super) type Bits = u8;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// It comes from where no settings let it in.
-    Refused(Vec<Option<Reason>>),
+    Refused(Vec<Option<DenialReason>>),
     /// It is looked at.
     Seen {
         /// Where it comes from; `None` when that does not matter for its credentials.
@@ -46,7 +46,7 @@ pub enum SenderKey {
     /// Somebody with a password that no settings look at, or that is wrong.
     NoPassword,
     /// Somebody with a token that has ended, or whose owner is not active, which is told first.
-    Ended(Reason),
+    Ended(DenialReason),
     /// Somebody with a token that no settings let anybody use, as this owner has it.
     NoUse,
     /// Somebody with a token that does not reach far enough.
@@ -231,13 +231,13 @@ impl SenderKey {
         let has_ended = |end: &Option<Timestamp>| end.is_some_and(|end| end <= at);
         let person = owner.person();
         if has_ended(expires) {
-            return Self::Ended(Reason::Expired);
+            return Self::Ended(DenialReason::Expired);
         }
         if has_ended(not_after) {
-            return Self::Ended(Reason::RestrictedExpiry);
+            return Self::Ended(DenialReason::RestrictedExpiry);
         }
         if person.is_some_and(|owner| !owner.active) {
-            return Self::Ended(Reason::OwnerInactive);
+            return Self::Ended(DenialReason::OwnerInactive);
         }
         let usable = bits(views, |settings| may_use(settings, owner));
         if usable == 0 {

@@ -21,7 +21,7 @@ pub use samples::logins;
 pub use texts::{TextSet, text_classes};
 
 use crate::{
-    access::Reason,
+    access::DenialReason,
     model::{Holders, PasswordAuthentication, Permission, Settings},
 };
 
@@ -102,6 +102,6 @@ fn exceptions(settings: &Settings) -> (TextSet, TextSet) {
 
 /// What is decided on `ask` under each of `views`.
 #[must_use]
-pub fn decisions(views: &[&Settings], ask: &Ask) -> Vec<Option<Reason>> {
+pub fn decisions(views: &[&Settings], ask: &Ask) -> Vec<Option<DenialReason>> {
     views.iter().map(|settings| ask.denied(settings)).collect()
 }

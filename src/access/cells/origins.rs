@@ -7,7 +7,7 @@ use std::{
 
 use super::ask::origin;
 use crate::{
-    access::{Reason, admit},
+    access::{DenialReason, admit},
     model::{
         AddressSet, ClientAddressSource, HeaderName, Settings,
         network::{AddressRange, partition},
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginKey {
     /// Why it is not let in, for each of the settings; `None` where it is.
-    pub refused: Vec<Option<Reason>>,
+    pub refused: Vec<Option<DenialReason>>,
     /// Which of the given sets hold the address of the client as the first of the settings find it.
     pub within: u64,
 }

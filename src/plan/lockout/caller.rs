@@ -128,12 +128,12 @@ mod tests {
     use super::*;
     use crate::{
         access::{
-            Reason,
+            DenialReason,
             samples::{seen, sources},
         },
         inventory::{Call, Capabilities},
         model::{Owner, Token, TokenId},
-        plan::Reason as Why,
+        plan::ChangeReason,
         yaml::Place,
     };
     use jiff::Timestamp;
@@ -176,7 +176,7 @@ mod tests {
 
     fn lost(change: Change) -> Vec<(Axis, Option<u32>)> {
         let place = Place { file: "policy.yaml".into(), line: 5, column: 1 };
-        let why = Why { rule: None, text: String::new(), place: Some(place) };
+        let why = ChangeReason { rule: None, text: String::new(), place: Some(place) };
         let changes = [PlannedChange::new(change, vec![why])];
         let shut_out = shut_out(&changes, &Settings::initial("administrators".into()), &server());
         let losses = shut_out.into_iter().flat_map(|shut_out| shut_out.losses);
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(lost(own(TokenStep::Revoke)), [(Axis::Revoked, Some(5))]);
         assert_eq!(lost(own(TokenStep::Expire { at: Timestamp::MAX })), [(Axis::Expired, Some(5))]);
         let narrow = own(TokenStep::Narrow { to: Scope::ReadOnly });
-        assert_eq!(lost(narrow), [(Axis::Refused(Reason::Scope), Some(5))]);
+        assert_eq!(lost(narrow), [(Axis::Refused(DenialReason::Scope), Some(5))]);
     }
 
     #[test]

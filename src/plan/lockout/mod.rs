@@ -39,7 +39,7 @@ pub use ways::WaysIn;
 use std::net::IpAddr;
 
 use crate::{
-    access::Reason,
+    access::DenialReason,
     model::{SettingKey, Settings, UserName},
     plan::TokenStep,
     yaml::Place,
@@ -91,7 +91,7 @@ pub struct Loss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Axis {
     /// The server would refuse the request, for this reason.
-    Refused(Reason),
+    Refused(DenialReason),
     /// Which address the server would see cannot be known beforehand.
     UnknownAddress,
     /// The token would be made to expire.
@@ -137,7 +137,7 @@ fn keys(axis: Axis) -> &'static [SettingKey] {
 /// The axis on which `change` takes something away from the token that it is about.
 fn axis_of(change: &Change) -> Option<Axis> {
     match change.token_step()?.1 {
-        TokenStep::Narrow { .. } => Some(Axis::Refused(Reason::Scope)),
+        TokenStep::Narrow { .. } => Some(Axis::Refused(DenialReason::Scope)),
         TokenStep::Expire { .. } | TokenStep::Mark { .. } => Some(Axis::Expired),
         TokenStep::Revoke => Some(Axis::Revoked),
         TokenStep::Unmark => None,

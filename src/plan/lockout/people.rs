@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Held, Memberships, Person, Reason, Relocation},
+    access::{Credentials, DenialReason, Held, Memberships, Person, Relocation},
     inventory::{Caller, Capabilities, Credential, Inventory, People, Presence, Unsure},
     model::{AddressSet, GroupName, Mark, Restriction, Token, TokenId, TokenScope, UserName, rails::Lockout},
     plan::TokenStep,
@@ -155,7 +155,7 @@ impl<'a> PeopleFold<'a> {
         match elsewhere.difference(&networks_then.addresses()).pieces().first() {
             None => (self.after.way_in(credentials, from), from),
             Some(_) if elsewhere == AddressSet::everything() => {
-                (Way { level: Level::Shut, obstacle: Some(Reason::ClientAddress) }, None)
+                (Way { level: Level::Shut, obstacle: Some(DenialReason::ClientAddress) }, None)
             }
             Some(refused) => {
                 let at = Some(refused.first());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{access::Reason, model::SettingKey};
+use crate::{access::DenialReason, model::SettingKey};
 
 use super::{Axis, Loss, ShutOut, Who};
 
@@ -34,32 +34,32 @@ impl fmt::Display for Loss {
         let at = self.place.as_ref().map_or(String::new(), |place| format!(" at {place}"));
         let source_moved = self.setting == Some(SettingKey::ClientAddress);
         match (self.axis, self.address) {
-            (Axis::Refused(Reason::Network), Some(address)) if source_moved => write!(
+            (Axis::Refused(DenialReason::Network), Some(address)) if source_moved => write!(
                 f,
                 "network: the server would see {address}, which `network.allow` does not have: add it there, or \
                  change `network.client_address`{at}"
             ),
-            (Axis::Refused(Reason::Network), Some(address)) => {
+            (Axis::Refused(DenialReason::Network), Some(address)) => {
                 write!(f, "network: {address} would be refused: add {address} to `network.allow`{at}")
             }
-            (Axis::Refused(Reason::Network), None) => {
+            (Axis::Refused(DenialReason::Network), None) => {
                 write!(f, "network: the address would be refused: add it to `network.allow`{at}")
             }
-            (Axis::Refused(Reason::ClientAddress) | Axis::UnknownAddress, _) => write!(
+            (Axis::Refused(DenialReason::ClientAddress) | Axis::UnknownAddress, _) => write!(
                 f,
                 "client address: which one the server would see cannot be known beforehand: apply the change of \
                  `network.client_address`{at} by itself while `network.allow` is `anywhere`"
             ),
-            (Axis::Refused(Reason::PasswordDisabled), _) => write!(
+            (Axis::Refused(DenialReason::PasswordDisabled), _) => write!(
                 f,
                 "password: it would no longer be accepted: use a bearer credential, or add the user to `except_users` of \
                  `password_authentication`{at}"
             ),
-            (Axis::Refused(Reason::Use), _) => write!(
+            (Axis::Refused(DenialReason::Use), _) => write!(
                 f,
                 "permission: tokens would no longer be accepted: add a group of the user to `permissions.use`{at}"
             ),
-            (Axis::Refused(Reason::Scope), _) => {
+            (Axis::Refused(DenialReason::Scope), _) => {
                 write!(f, "scope: a token would be narrowed: make one that complies, or change the limit{at}")
             }
             (Axis::Ending, _) => f.write_str(

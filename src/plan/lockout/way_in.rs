@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::Timestamp;
 
 use crate::{
-    access::{Credentials, Decision, Operation, Reason, Request, RequestOrigin, decide},
+    access::{Credentials, Decision, DenialReason, Operation, Request, RequestOrigin, decide},
     inventory::Call,
     model::Settings,
 };
@@ -26,7 +26,7 @@ pub(super) enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) level: Level,
-    pub(super) obstacle: Option<Reason>,
+    pub(super) obstacle: Option<DenialReason>,
 }
 
 /// A server under some settings, for asking what it would answer.

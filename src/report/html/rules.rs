@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use crate::{
     model::Rule,
-    plan::Reason,
+    plan::ChangeReason,
     report::{
         Run, TargetRun,
         advice::{about, advice},
@@ -94,7 +94,7 @@ fn tokens(count: usize) -> String {
 
 /// The rules of each row that is listed of `target`: what was or would be changed, and what is left alone.
 fn listed<'a>(target: &TargetRun<'a>) -> Vec<BTreeSet<&'a Rule>> {
-    let of = |reasons: &'a [Reason]| reasons.iter().filter_map(|reason| reason.rule.as_ref()).collect();
+    let of = |reasons: &'a [ChangeReason]| reasons.iter().filter_map(|reason| reason.rule.as_ref()).collect();
     let changes = target.effective_changes().into_iter();
     let changes = changes.filter(|planned| planned.change.token().is_some());
     let mut rows: Vec<BTreeSet<&Rule>> = changes.map(|planned| of(&planned.reasons)).collect();

@@ -12,7 +12,7 @@ use crate::{
     apply::ChangeResult,
     compliance::{TokenFindings, Whose},
     model::Rule,
-    plan::{Object, Origin, PlanView, PlannedChange, Reason},
+    plan::{ChangeReason, Object, Origin, PlanView, PlannedChange},
     report::{
         Run, TargetRun,
         difference::{Sign, day, of_setting, sides_of_token},
@@ -309,7 +309,7 @@ fn told(title: &str, tokens: &[TokenFindings], rules: &Rules<'_>) -> Markup {
     }
 }
 
-fn reasons(reasons: &[Reason]) -> Markup {
+fn reasons(reasons: &[ChangeReason]) -> Markup {
     html! {
         ul { @for reason in reasons {
             li { @if let Some(rule) = &reason.rule { (rule.code()) ": " } (escape_whole(&reason.text)) }
@@ -317,11 +317,11 @@ fn reasons(reasons: &[Reason]) -> Markup {
     }
 }
 
-fn rules_of(reasons: &[Reason]) -> impl Iterator<Item = &Rule> {
+fn rules_of(reasons: &[ChangeReason]) -> impl Iterator<Item = &Rule> {
     reasons.iter().filter_map(|reason| reason.rule.as_ref())
 }
 
-fn place_of(reasons: &[Reason]) -> Option<&Place> {
+fn place_of(reasons: &[ChangeReason]) -> Option<&Place> {
     reasons.iter().find_map(|reason| reason.place.as_ref())
 }
 

@@ -7,7 +7,8 @@ use crate::{
     inventory::Coverage,
     model::{AddressSet, Token, TokenScope, network::AddressRange, rails::RailClass},
     plan::{
-        Change, HeldBack, Object, Pending, PlanView, PlannedChange, Purpose, Reason, RefusedUse, TokenStep,
+        Change, ChangeReason, HeldBack, Object, Pending, PlanView, PlannedChange, Purpose, RefusedUse,
+        TokenStep,
     },
     policy::{Waiver, WaiverSubject},
     saved::{
@@ -174,7 +175,7 @@ pub(in crate::report) fn source(place: &Place) -> SourceEntry {
     SourceEntry { file: place.file.to_string(), line: place.line, column: place.column }
 }
 
-pub(in crate::report) fn reason_entry(reason: &Reason) -> ReasonEntry {
+pub(in crate::report) fn reason_entry(reason: &ChangeReason) -> ReasonEntry {
     ReasonEntry {
         rule: reason.rule.as_ref().map(ToString::to_string),
         message: reason.text.clone(),

@@ -4,7 +4,7 @@ use crate::{
     apply::ChangeResult,
     compliance::TokenFindings,
     model::brief,
-    plan::{Object, Origin, PlanView, PlannedChange, Reason},
+    plan::{ChangeReason, Object, Origin, PlanView, PlannedChange},
     yaml::Place,
 };
 
@@ -211,15 +211,15 @@ fn findings<'a>(
     Section { title, lead: FINDINGS, rank, count, entries: Box::new(entries) }
 }
 
-pub(super) fn reasons(reasons: &[Reason]) -> String {
-    let one = |reason: &Reason| match &reason.rule {
+pub(super) fn reasons(reasons: &[ChangeReason]) -> String {
+    let one = |reason: &ChangeReason| match &reason.rule {
         Some(rule) => format!("{}: {}", inline(rule.code()), inline(&reason.text)),
         None => inline(&reason.text),
     };
     reasons.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-pub(super) fn place_of(reasons: &[Reason]) -> Option<&Place> {
+pub(super) fn place_of(reasons: &[ChangeReason]) -> Option<&Place> {
     reasons.iter().find_map(|reason| reason.place.as_ref())
 }
 

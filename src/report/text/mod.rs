@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     compliance::TokenFindings,
     model::{LastChange, Rule, Token},
-    plan::{Object, Origin, Pending, PlanView, PlannedChange, Purpose, Reason},
+    plan::{ChangeReason, Object, Origin, Pending, PlanView, PlannedChange, Purpose},
     yaml::Place,
 };
 
@@ -204,9 +204,9 @@ impl<W: Write> PlanText<'_, W> {
     }
 
     /// What happens, with a reason behind it and the others below.
-    fn with_reasons(&mut self, what: &str, reasons: &[Reason]) -> fmt::Result {
+    fn with_reasons(&mut self, what: &str, reasons: &[ChangeReason]) -> fmt::Result {
         let layout = self.view.layout;
-        let why = |reason: &Reason| {
+        let why = |reason: &ChangeReason| {
             let rule = reason.rule.as_ref().map_or(String::new(), |rule| format!("{rule}: "));
             format!("{rule}{}", escape_whole(&reason.text))
         };

@@ -26,7 +26,7 @@ use super::{
     tokens::{CHILDREN, children, issue, permitted_token, rename_within_limits},
 };
 use crate::{
-    access::{Operation, Permit, Reason, Target, TokenOwner, limits::RequestedToken},
+    access::{DenialReason, Operation, Permit, Target, TokenOwner, limits::RequestedToken},
     model::Owner,
     serve::{
         App,
@@ -221,7 +221,7 @@ async fn create(
     let caller = session.permit(Operation::Enter)?;
     let owner = TokenOwner::of(&owner, |_| {
         let own = caller.caller().person().filter(|_| is_own);
-        own.cloned().ok_or_else(|| not_permitted(Reason::ManageOthers.into()))
+        own.cloned().ok_or_else(|| not_permitted(DenialReason::ManageOthers.into()))
     })?;
     in_person(&caller, "A token cannot create tokens")?;
     let asked: AccessTokenRequest = body.json()?;

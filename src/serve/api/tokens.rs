@@ -180,7 +180,7 @@ async fn permit_to_create(
     let other = named.filter(|named| own.is_none_or(|own| own.name != *named));
     let Some(other) = other else {
         let permit = session.permit(Operation::CreateOwn { scope: asked.scope()? })?;
-        let own = own.cloned().ok_or(crate::access::Reason::NoUser)?;
+        let own = own.cloned().ok_or(crate::access::DenialReason::NoUser)?;
         let right = session.right(&permit);
         return Ok((permit, right, own));
     };

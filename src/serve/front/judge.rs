@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::{
-        Credentials, Decision, Held, Operation, Passed, PassedKind, Permit, Person, Reason, Request,
+        Credentials, Decision, DenialReason, Held, Operation, Passed, PassedKind, Permit, Person, Request,
         RequestOrigin, TokenOwner, decide, limits::LimitBroken,
     },
     model::{Owner, Scope, Settings, TokenId, UserName},
@@ -154,7 +154,7 @@ pub struct Confirms {
 pub enum Refused {
     /// The decision of `access`.
     #[error("{0}")]
-    Reason(Reason),
+    Reason(DenialReason),
     /// The token that it asks for would break a limit.
     #[error(transparent)]
     Limit(#[from] LimitBroken),
@@ -166,8 +166,8 @@ pub enum Refused {
     Unseen,
 }
 
-impl From<Reason> for Refused {
-    fn from(reason: Reason) -> Self {
+impl From<DenialReason> for Refused {
+    fn from(reason: DenialReason) -> Self {
         Self::Reason(reason)
     }
 }
@@ -246,7 +246,7 @@ fn batch(case: &Case<'_>) -> Result<Verdict, Refused> {
 }
 
 /// The decision of `access` on the request, were it for `operation`.
-fn permit(case: &Case<'_>, operation: &Operation) -> Result<Permit, Reason> {
+fn permit(case: &Case<'_>, operation: &Operation) -> Result<Permit, DenialReason> {
     let request = Request {
         origin: case.origin.clone(),
         method: &case.class.method,

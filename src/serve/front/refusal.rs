@@ -17,7 +17,7 @@ use super::{
     judge::Refused,
     secret::Odd,
 };
-use crate::access::Reason;
+use crate::access::DenialReason;
 
 /// Where a proxy finds why it was told no.
 pub(super) const REASON: HeaderName = HeaderName::from_static("x-tokenwarden-reason");
@@ -82,31 +82,31 @@ impl From<Odd> for Problem {
 
 /// What the client is told of a reason. Whose a token is and what that one may do is told to nobody, since only the
 /// server behind knows whether the secret is right.
-fn told(reason: Reason, client: Option<IpAddr>) -> String {
+fn told(reason: DenialReason, client: Option<IpAddr>) -> String {
     let words = match reason {
-        Reason::Network => {
+        DenialReason::Network => {
             return client.map_or_else(
                 || "Requests from your address are not accepted.".to_owned(),
                 |client| format!("Requests from {client} are not accepted."),
             );
         }
-        Reason::NoCredentials => "This takes a token.",
-        Reason::InvalidCredentials => "The token or password is wrong, expired or revoked.",
-        Reason::PasswordDisabled => "Passwords are disabled here: send a token.",
-        Reason::Expired => "This token has expired: create another one.",
-        Reason::RestrictedExpiry => "By policy this token has ended: create another one.",
-        Reason::Scope => "This token only reads, and this takes one that writes.",
-        Reason::RestrictedScope => "By policy this token only reads, and this takes one that writes.",
-        Reason::ClientAddress
-        | Reason::OwnerInactive
-        | Reason::Use
-        | Reason::Create
-        | Reason::CreateReadWrite
-        | Reason::ManageOthers
-        | Reason::Administrator
-        | Reason::NoUser
-        | Reason::UnknownSender
-        | Reason::UnknownOwner => "You are not permitted to do this.",
+        DenialReason::NoCredentials => "This takes a token.",
+        DenialReason::InvalidCredentials => "The token or password is wrong, expired or revoked.",
+        DenialReason::PasswordDisabled => "Passwords are disabled here: send a token.",
+        DenialReason::Expired => "This token has expired: create another one.",
+        DenialReason::RestrictedExpiry => "By policy this token has ended: create another one.",
+        DenialReason::Scope => "This token only reads, and this takes one that writes.",
+        DenialReason::RestrictedScope => "By policy this token only reads, and this takes one that writes.",
+        DenialReason::ClientAddress
+        | DenialReason::OwnerInactive
+        | DenialReason::Use
+        | DenialReason::Create
+        | DenialReason::CreateReadWrite
+        | DenialReason::ManageOthers
+        | DenialReason::Administrator
+        | DenialReason::NoUser
+        | DenialReason::UnknownSender
+        | DenialReason::UnknownOwner => "You are not permitted to do this.",
     };
     words.to_owned()
 }
@@ -162,7 +162,7 @@ pub(super) fn response(problem: Problem, form: Form, id: &str) -> Response {
 
 /// The errors of Bitbucket's REST. Passwords it refuses in the form of a module.
 fn rest(problem: &Problem, id: &str) -> serde_json::Value {
-    if problem.code == Reason::PasswordDisabled.code() {
+    if problem.code == DenialReason::PasswordDisabled.code() {
         return json!({"message": dialect::NO_PASSWORDS});
     }
     let message = format!("{} (tokenwarden, request {id})", problem.message);
@@ -261,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn git_shows_why_and_keeps_what_it_stored_unless_that_is_over() {
-        insta::assert_snapshot!(refused(Reason::Scope, Form::Git).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::Scope, Form::Git).await, @r#"
         403 Forbidden
         cache-control: no-store
         content-type: text/plain; charset=utf-8
@@ -270,7 +270,7 @@ mod tests {
 
         This token only reads, and this takes one that writes. (tokenwarden, request 1f2e3d4c5b6a7988)
         "#);
-        insta::assert_snapshot!(refused(Reason::Expired, Form::Git).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::Expired, Form::Git).await, @r#"
         401 Unauthorized
         cache-control: no-store
         content-type: text/plain; charset=utf-8
@@ -281,7 +281,7 @@ mod tests {
 
         This token has expired: create another one. (tokenwarden, request 1f2e3d4c5b6a7988)
         "#);
-        insta::assert_snapshot!(refused(Reason::Network, Form::Git).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::Network, Form::Git).await, @r#"
         403 Forbidden
         cache-control: no-store
         content-type: text/plain; charset=utf-8
@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn rest_has_the_errors_of_bitbucket() {
-        insta::assert_snapshot!(refused(Reason::InvalidCredentials, Form::Rest).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::InvalidCredentials, Form::Rest).await, @r#"
         401 Unauthorized
         cache-control: no-store
         content-type: application/json;charset=UTF-8
@@ -305,7 +305,7 @@ mod tests {
 
         {"errors":[{"context":null,"message":"The token or password is wrong, expired or revoked. (tokenwarden, request 1f2e3d4c5b6a7988)","exceptionName":"com.atlassian.plugins.rest.api.security.exception.AuthenticationRequiredException"}]}
         "#);
-        insta::assert_snapshot!(refused(Reason::PasswordDisabled, Form::Rest).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::PasswordDisabled, Form::Rest).await, @r#"
         403 Forbidden
         cache-control: no-store
         content-type: application/json;charset=UTF-8
@@ -314,7 +314,7 @@ mod tests {
 
         {"message":"Basic Authentication has been disabled on this instance."}
         "#);
-        insta::assert_snapshot!(refused(Reason::Use, Form::Rest).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::Use, Form::Rest).await, @r#"
         403 Forbidden
         cache-control: no-store
         content-type: application/json;charset=UTF-8
@@ -354,7 +354,7 @@ mod tests {
 
     #[tokio::test]
     async fn lfs_browsers_and_proxies_have_theirs() {
-        insta::assert_snapshot!(refused(Reason::RestrictedScope, Form::Lfs).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::RestrictedScope, Form::Lfs).await, @r#"
         403 Forbidden
         cache-control: no-store
         content-type: application/vnd.git-lfs+json
@@ -363,7 +363,7 @@ mod tests {
 
         {"message":"By policy this token only reads, and this takes one that writes.","request_id":"1f2e3d4c5b6a7988"}
         "#);
-        insta::assert_snapshot!(refused(Reason::Network, Form::Page).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::Network, Form::Page).await, @r#"
         403 Forbidden
         cache-control: no-store
         content-security-policy: default-src 'none'; frame-ancestors 'none'
@@ -375,7 +375,7 @@ mod tests {
         <html lang="en"><head><meta charset="utf-8"><title>Forbidden</title></head>
         <body><h1>Forbidden</h1><p>Requests from 203.0.113.9 are not accepted.</p><p>tokenwarden, request 1f2e3d4c5b6a7988</p></body></html>
         "#);
-        insta::assert_snapshot!(refused(Reason::RestrictedExpiry, Form::Text).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::RestrictedExpiry, Form::Text).await, @r#"
         401 Unauthorized
         cache-control: no-store
         content-type: text/plain; charset=utf-8
@@ -386,7 +386,7 @@ mod tests {
 
         By policy this token has ended: create another one. (tokenwarden, request 1f2e3d4c5b6a7988)
         "#);
-        insta::assert_snapshot!(refused(Reason::OwnerInactive, Form::Bare).await, @r#"
+        insta::assert_snapshot!(refused(DenialReason::OwnerInactive, Form::Bare).await, @r#"
         403 Forbidden
         cache-control: no-store
         x-request-id: 1f2e3d4c5b6a7988
@@ -402,7 +402,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_401_always_challenges_in_every_form_and_nothing_else_does() {
-        for reason in Reason::ALL {
+        for reason in DenialReason::ALL {
             for form in [Form::Rest, Form::Git, Form::Lfs, Form::Page, Form::Text, Form::Bare] {
                 let response = response(problem(&reason.into(), None), form, ID);
                 let challenges: Vec<_> =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tokenwarden::{access::Reason, yaml::Code};
+use tokenwarden::{access::DenialReason, yaml::Code};
 
 use crate::docs::pages::text;
 
@@ -53,5 +53,5 @@ fn every_reason_of_a_refusal_is_in_the_page() {
     let rows: Vec<Vec<_>> = rows.map(|row| row.split(" | ").collect()).collect();
     assert!(rows.iter().all(|row| row.len() == 3 && row.iter().all(|cell| cell.len() > 2)), "{rows:?}");
     let codes: Vec<_> = rows.iter().map(|row| row[0].trim_end_matches('`')).collect();
-    assert_eq!(codes, Reason::ALL.map(Reason::code));
+    assert_eq!(codes, DenialReason::ALL.map(DenialReason::code));
 }

@@ -9,7 +9,7 @@ use jiff::ToSpan;
 
 use proptest::{option, prelude::*, sample};
 use tokenwarden::{
-    access::{Reason, Relocation},
+    access::{DenialReason, Relocation},
     apply::{TargetWriter, execute},
     inventory::{Caller, Credential},
     model::{
@@ -177,13 +177,14 @@ fn the_generated_plans_shut_out_on_every_axis_and_often_not_at_all() {
             theirs.extend(others.into_iter().flat_map(|shut_out| shut_out.losses).map(|loss| loss.axis));
         }
     }
-    let shared = [Reason::Network, Reason::PasswordDisabled, Reason::Use].map(Axis::Refused);
+    let shared =
+        [DenialReason::Network, DenialReason::PasswordDisabled, DenialReason::Use].map(Axis::Refused);
     // Our own token is never touched.
     let only_ours = [Axis::UnknownAddress];
     assert_eq!(ours, shared.into_iter().chain(only_ours).collect());
     let only_theirs = [
-        Axis::Refused(Reason::ClientAddress),
-        Axis::Refused(Reason::Scope),
+        Axis::Refused(DenialReason::ClientAddress),
+        Axis::Refused(DenialReason::Scope),
         Axis::Expired,
         Axis::Revoked,
         Axis::Ending,

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
-    access::{Credentials, Decision, Held, Operation, Reason, Request, RequestOrigin, decide},
+    access::{Credentials, Decision, DenialReason, Held, Operation, Request, RequestOrigin, decide},
     model::{LastUse, Scope, Settings, TokenId, TokenScope, settings::SettingsDocument},
     serve::{
         Clock,
@@ -108,7 +108,7 @@ impl Fixture {
     }
 
     /// Why a request with the token `id` is refused at `now`, and the token.
-    async fn judged(&self, id: &str, method: &str, now: Timestamp) -> (Option<Reason>, Held) {
+    async fn judged(&self, id: &str, method: &str, now: Timestamp) -> (Option<DenialReason>, Held) {
         let settings = serde_json::from_value::<SettingsDocument>(self.server.settings().await.0).unwrap();
         let settings = Settings::try_from(&settings).unwrap();
         let mirror = Mirror::new(source(&self.stub), self.store().await, now);
@@ -159,10 +159,10 @@ async fn narrow_and_expire_become_restrictions_that_the_next_request_feels_and_n
 
     let writes: Vec<_> = fixture.stub.contents().writes.iter().map(|(call, _)| call.clone()).collect();
     assert_eq!(writes, ["DELETE users/gone/000000000002"], "Bitbucket's token is as it was");
-    assert_eq!(fixture.judged("075905477751", "POST", now).await.0, Some(Reason::RestrictedScope));
+    assert_eq!(fixture.judged("075905477751", "POST", now).await.0, Some(DenialReason::RestrictedScope));
     assert_eq!(fixture.judged("075905477751", "GET", now).await.0, None);
     let later = now + SignedDuration::from_hours(24 * 15);
-    assert_eq!(fixture.judged("075905477751", "GET", later).await.0, Some(Reason::RestrictedExpiry));
+    assert_eq!(fixture.judged("075905477751", "GET", later).await.0, Some(DenialReason::RestrictedExpiry));
     let held = fixture.judged("075905477751", "GET", now).await.1;
     assert_eq!(
         (held.scope, held.restriction.max_scope),
@@ -266,15 +266,15 @@ async fn the_policy_of_the_quickstart_is_wholly_enforced_in_front_of_bitbucket()
     let now = Timestamp::now();
     for (id, method, reason) in [
         ("000000000101", "POST", None),
-        ("000000000102", "POST", Some(Reason::RestrictedScope)),
+        ("000000000102", "POST", Some(DenialReason::RestrictedScope)),
         ("000000000102", "GET", None),
-        ("000000000104", "POST", Some(Reason::RestrictedScope)),
-        ("000000000106", "GET", Some(Reason::Use)),
+        ("000000000104", "POST", Some(DenialReason::RestrictedScope)),
+        ("000000000106", "GET", Some(DenialReason::Use)),
     ] {
         assert_eq!(fixture.judged(id, method, now).await.0, reason, "{method} with {id}");
     }
     let later = now + SignedDuration::from_hours(24 * 20);
-    assert_eq!(fixture.judged("000000000104", "GET", later).await.0, Some(Reason::RestrictedExpiry));
+    assert_eq!(fixture.judged("000000000104", "GET", later).await.0, Some(DenialReason::RestrictedExpiry));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     access::{
-        Operation, Person, Reason, Target, TokenOwner,
+        DenialReason, Operation, Person, Target, TokenOwner,
         limits::{self, RequestedToken},
     },
     model::{LimitKey, Scope},
@@ -25,7 +25,7 @@ pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, 
         && owner.name().folded() != holder.folded()
     {
         // Whose rights would count, those of the one in the path or of the other, the server behind alone knows.
-        return Err(Reason::UnknownOwner.into());
+        return Err(DenialReason::UnknownOwner.into());
     }
     match request {
         TokenRequest::Administer => pass(case, &Operation::WriteSettings),
@@ -37,7 +37,7 @@ pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, 
             };
             // What is refused however far the token reaches is refused before the body is read.
             permit(case, &create(Scope::ReadOnly))?;
-            let owner = owner.ok_or(Reason::UnknownOwner)?;
+            let owner = owner.ok_or(DenialReason::UnknownOwner)?;
             match case.body {
                 Body::Unread => Ok(Verdict::NeedsBody),
                 // Nor does whoever asks tell when the token is there, so that the next one could be counted.
@@ -48,7 +48,7 @@ pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, 
         TokenRequest::Change(..) => {
             let target = target(sender, owner);
             permit(case, &Operation::Narrow(target))?;
-            let owner = owner.ok_or(Reason::UnknownOwner)?;
+            let owner = owner.ok_or(DenialReason::UnknownOwner)?;
             let rescope = |scope| Operation::Rescope { target, owner: Some(owner.clone()), scope };
             match case.body {
                 Body::Unread => Ok(Verdict::NeedsBody),

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use tokenwarden::{
     access::{
-        Credentials, Decision, Operation, Passed, PassedKind, Person, Reason, Request, RequestOrigin, decide,
+        Credentials, Decision, DenialReason, Operation, Passed, PassedKind, Person, Request, RequestOrigin,
+        decide,
     },
     model::{Owner, Scope, Settings, TokenSecret, UserName},
     serve::front::{
@@ -180,15 +181,15 @@ fn the_table_of_requests_holds() {
 #[test]
 fn the_table_has_every_reason_that_a_request_to_the_server_behind_can_be_refused_for() {
     // A user who is known, and a network, are what the other reasons take.
-    let never = [Reason::NoUser];
-    for reason in Reason::ALL.iter().filter(|reason| !never.contains(reason)) {
+    let never = [DenialReason::NoUser];
+    for reason in DenialReason::ALL.iter().filter(|reason| !never.contains(reason)) {
         assert!(ROWS.iter().any(|row| row.expected == reason.code()), "{reason}");
     }
 }
 
 /// What a row is for `access`, found in another way than the gateway finds it: by what the row says of itself. `None`
 /// where it depends on a body, or on a target that nobody reads.
-fn asked(row: &Row, settings: &Settings, tokens: &[TokenRow]) -> Option<Result<(), Reason>> {
+fn asked(row: &Row, settings: &Settings, tokens: &[TokenRow]) -> Option<Result<(), DenialReason>> {
     let (method, target) = row.request;
     let path = target.split('?').next().unwrap();
     let writes = Operation::Git { needs: Scope::ReadWrite };
@@ -300,7 +301,7 @@ proptest! {
         let decided = gateway_with(&row, &settings, &tokens);
         let asked = asked(&row, &settings, &tokens);
         if let (Some(asked), false) = (asked, decided.as_ref().err() == Some(&"ambiguous")) {
-            prop_assert_eq!(decided.as_ref().map(|_| ()).map_err(|code| *code), asked.map_err(Reason::code), "{:?}", row);
+            prop_assert_eq!(decided.as_ref().map(|_| ()).map_err(|code| *code), asked.map_err(DenialReason::code), "{:?}", row);
         }
         upper_bound(&row, &settings, &tokens);
     }
