@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokenwarden::{
     model::TokenSecret,
     serve::{
-        self, Options, Running, Tls, directory, random_bytes, seed,
+        self, Running, ServerOptions, Tls, directory, random_bytes, seed,
         store::{Store, StoreUrl},
     },
 };
@@ -62,11 +62,11 @@ async fn server(folder: &Path) -> (Running, String) {
         )
         .unwrap();
     }
-    let options = Options::new("administrators".into());
+    let options = ServerOptions::new("administrators".into());
     seed::plant(&store, &tokens, options.administrators.clone(), options.clock.now()).await.unwrap();
     let operator = TokenSecret::from_random(random_bytes().unwrap());
     let secret = operator.expose().to_owned();
-    let options = Options { operator: Some(operator), tls: Some(Tls { certificate, key }), ..options };
+    let options = ServerOptions { operator: Some(operator), tls: Some(Tls { certificate, key }), ..options };
     (serve::start(store, Listener::bind("127.0.0.1:0").unwrap(), options).await.unwrap(), secret)
 }
 

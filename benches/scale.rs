@@ -36,7 +36,7 @@ use tokenwarden::{
     policy::Policy,
     report::{self, Run, TargetRun},
     serve::{
-        self, Clock, Options, random_bytes,
+        self, Clock, ServerOptions, random_bytes,
         store::{NewToken, Store, StoreUrl},
     },
     targets::gateway::Gateway,
@@ -247,10 +247,10 @@ async fn reading(tokens: usize) -> Duration {
     store.seed(&rows, None, now()).await.unwrap();
     let operator = TokenSecret::from_random(random_bytes().unwrap());
     let secret = SecretString::from(operator.expose());
-    let options = Options {
+    let options = ServerOptions {
         clock: Clock::Fixed(now()),
         operator: Some(operator),
-        ..Options::new("administrators".into())
+        ..ServerOptions::new("administrators".into())
     };
     let running = serve::start(store, TcpListener::bind("127.0.0.1:0").unwrap(), options).await.unwrap();
     let client = HttpClient::new(&format!("http://{}", running.address()), Credential::Bearer(secret), None);

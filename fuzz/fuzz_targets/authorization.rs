@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokenwarden::{
     model::{GroupName, TokenSecret},
     serve::{
-        self, Options, directory,
+        self, ServerOptions, directory,
         store::{Store, StoreUrl},
     },
 };
@@ -82,7 +82,7 @@ impl Server {
             let users = "users: [{name: root}]\ngroups: {administrators: [root]}\n";
             directory::import(&store, users, |_| None).await.expect("a directory");
             let options =
-                Options { operator: Some(operator), ..Options::new(GroupName::new("administrators")) };
+                ServerOptions { operator: Some(operator), ..ServerOptions::new(GroupName::new("administrators")) };
             let running = serve::start(store, listener, options).await.expect("a server");
             tokio::spawn(running.run_until(std::future::pending()));
         });

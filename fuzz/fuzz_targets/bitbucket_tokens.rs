@@ -7,18 +7,18 @@ use fuzz::{Answer, Pages};
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     model::{MarkKey, OwnerKind},
-    targets::bitbucket::{Bitbucket, Options},
+    targets::bitbucket::{Bitbucket, BitbucketOptions},
 };
 
 static TARGET: LazyLock<(Pages, Bitbucket)> = LazyLock::new(|| {
     let pages =
         Pages::start(answer, r#"{"size": 0, "limit": 2, "isLastPage": true, "values": [], "start": 0}"#);
     let key = MarkKey::new("a key for the marks of the fuzzer").expect("a key");
-    let options = Options {
+    let options = BitbucketOptions {
         areas: vec![OwnerKind::User],
         marker: Some(Bitbucket::marker(key, "prod")),
         password: true,
-        ..Options::default()
+        ..BitbucketOptions::default()
     };
     let bitbucket = Bitbucket::new(pages.client(), "bitbucket", options);
     (pages, bitbucket)

@@ -7,14 +7,14 @@ use fuzz::{Answer, Pages};
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     model::MarkKey,
-    targets::resolution::{Options, Resolution},
+    targets::resolution::{ResolutionOptions, Resolution},
 };
 
 static TARGET: LazyLock<(Pages, Resolution)> = LazyLock::new(|| {
     let pages = Pages::start(answer, "[]");
     let key = MarkKey::new("a key for the marks of the fuzzer").expect("a key");
     let options =
-        Options { marker: Some(Resolution::marker(key, "prod")), password: true, ..Options::default() };
+        ResolutionOptions { marker: Some(Resolution::marker(key, "prod")), password: true, ..ResolutionOptions::default() };
     let resolution = Resolution::new(pages.client(), "resolution", options);
     (pages, resolution)
 });

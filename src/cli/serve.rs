@@ -28,7 +28,7 @@ use crate::{
         workspace::invalid,
     },
     serve::{
-        self, Certificate, CompatibleVersion, Options, PublicUrl, ServeError, Tls, TlsVersion,
+        self, Certificate, CompatibleVersion, PublicUrl, ServeError, ServerOptions, Tls, TlsVersion,
         front::UpstreamUrl,
         store::{Store, StoreError, StoreUrl},
     },
@@ -170,7 +170,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
         let group = config.admin_group.as_deref().unwrap_or("administrators");
         let at = |file: &PathBuf| folder.join(file);
         let tls = config.tls.as_ref();
-        let options = Options {
+        let options = ServerOptions {
             tls: tls.map(|tls| Tls { certificate: at(&tls.cert), key: at(&tls.key) }),
             tls_client_ca: tls.and_then(|tls| tls.client_ca.as_ref()).map(at),
             tls_min_version: match tls {
@@ -183,7 +183,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
             public_url,
             mirror: mirror.flatten(),
             front,
-            ..Options::new(GroupName::new(group))
+            ..ServerOptions::new(GroupName::new(group))
         };
         let running = serve::start(store, listener, options).await.map_err(|error| match error {
             ServeError::Store(StoreError::SettingsLost) => Failure::new(Ending::Usage, error),
@@ -322,12 +322,12 @@ fn connections() -> usize {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
     let files = if raised { maximum } else { current };
     let possible = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES));
-    Options::CONNECTIONS.min(usize::try_from(possible).unwrap_or(usize::MAX))
+    ServerOptions::CONNECTIONS.min(usize::try_from(possible).unwrap_or(usize::MAX))
 }
 
 #[cfg(not(unix))]
 fn connections() -> usize {
-    Options::CONNECTIONS
+    ServerOptions::CONNECTIONS
 }
 
 /// Reads the files of a certificate again with each SIGHUP.

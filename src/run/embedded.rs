@@ -17,7 +17,7 @@ use crate::{
     model::{GroupName, TokenSecret},
     run::reading::read_text,
     serve::{
-        self, Clock, Options, Running, random_bytes,
+        self, Clock, Running, ServerOptions, random_bytes,
         store::{Store, StoreError, StoreUrl},
     },
     world::environment,
@@ -67,7 +67,7 @@ impl Embedded {
         redact::remember(operator.expose())?;
         let secret = SecretString::from(operator.expose());
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let options = Options { clock, operator: Some(operator), ..Options::new(administrators) };
+        let options = ServerOptions { clock, operator: Some(operator), ..ServerOptions::new(administrators) };
         let running = serve::start(opened, listener, options).await?;
         Ok(Self { running, secret })
     }

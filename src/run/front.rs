@@ -67,7 +67,7 @@ fn source(
         let credential = credential::find(&mirrored.auth, folder, None)?;
         Ok(HttpClient::new(&upstream.url, credential, ca)?)
     };
-    let bitbucket = Bitbucket::new(client()?, upstream.url.as_str(), bitbucket::Options::default());
+    let bitbucket = Bitbucket::new(client()?, upstream.url.as_str(), bitbucket::BitbucketOptions::default());
     Ok(MirrorOptions {
         bitbucket: bitbucket.with_questions(client()?),
         refresh: Duration::from_secs(mirrored.refresh_seconds.into()),

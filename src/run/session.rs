@@ -160,7 +160,7 @@ async fn reach_target(
         }
         Connection::Bitbucket { server, areas, projects, gateway } => {
             let key = workspace.config.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
-            let options = bitbucket::Options {
+            let options = bitbucket::BitbucketOptions {
                 areas: areas.clone(),
                 projects: projects.clone(),
                 marker: key.map(|key| Bitbucket::marker(key, &canonical_address(&server.url)).or_of(name)),
@@ -177,7 +177,7 @@ async fn reach_target(
         }
         Connection::Resolution { server, product, settings } => {
             let key = workspace.config.mark_key_env.as_deref().map(credential::mark_key).transpose()?;
-            let options = resolution::Options {
+            let options = resolution::ResolutionOptions {
                 product: *product,
                 settings: settings.clone(),
                 marker: key.map(|key| Resolution::marker(key, &canonical_address(&server.url)).or_of(name)),

@@ -91,7 +91,7 @@ pub fn certificate_end(der: &[u8]) -> Option<jiff::Timestamp> {
 }
 
 /// How a server is to be run.
-pub struct Options {
+pub struct ServerOptions {
     /// The group whose members administer the server.
     pub administrators: GroupName,
     /// What time it is for the server.
@@ -125,7 +125,7 @@ pub struct Options {
     pub front: Option<Front>,
 }
 
-impl Options {
+impl ServerOptions {
     /// The failed attempts with a password that a server allows in a minute.
     pub const PASSWORD_FAILURES_PER_MINUTE: u32 = 20;
 
@@ -227,7 +227,11 @@ pub struct Running {
 /// # Errors
 ///
 /// When the store, the socket or the TLS files cannot be used.
-pub async fn start(store: Store, listener: TcpListener, options: Options) -> Result<Running, ServeError> {
+pub async fn start(
+    store: Store,
+    listener: TcpListener,
+    options: ServerOptions,
+) -> Result<Running, ServeError> {
     begin_settings(&store, options.administrators.clone()).await?;
     if options.operator.is_none() && !store.has_active_member(&options.administrators).await? {
         tracing::warn!(

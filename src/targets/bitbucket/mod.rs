@@ -40,7 +40,7 @@ pub use writer::BitbucketWriter;
 
 /// What the config file says of a server beside its address.
 #[derive(Default)]
-pub struct Options {
+pub struct BitbucketOptions {
     /// Whose tokens are looked at; all when empty.
     pub areas: Vec<OwnerKind>,
     /// Keys of the projects that are looked at, `*` is any text; all when empty.
@@ -68,7 +68,7 @@ pub struct Bitbucket {
     /// For questions that must not wait for a walk; `None` for the client of the walk.
     questions: Option<Box<HttpClient>>,
     shown: String,
-    options: Options,
+    options: BitbucketOptions,
     slugs: Arc<Slugs>,
     named: Named,
     /// The users, between the reading of people and that of their tokens, so that they are asked for once.
@@ -82,7 +82,7 @@ pub struct Bitbucket {
 impl Bitbucket {
     /// The server that `client` speaks to; people know it as `shown`.
     #[must_use]
-    pub fn new(client: HttpClient, shown: impl Into<String>, options: Options) -> Self {
+    pub fn new(client: HttpClient, shown: impl Into<String>, options: BitbucketOptions) -> Self {
         Self {
             client: Arc::new(client),
             questions: None,

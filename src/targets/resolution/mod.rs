@@ -35,7 +35,7 @@ pub use writer::ResolutionWriter;
 
 /// What the config file says of a server beside its address.
 #[derive(Default)]
-pub struct Options {
+pub struct ResolutionOptions {
     /// The product that the app is in.
     pub product: Product,
     /// Where the app's settings are; without it they are not managed.
@@ -63,7 +63,7 @@ pub fn calls(product: Product, settings: Option<&SettingsMapping>) -> Vec<Call> 
 pub struct Resolution {
     client: Arc<HttpClient>,
     shown: String,
-    options: Options,
+    options: ResolutionOptions,
     named: Named,
     /// The users as they were read last: their tokens are found by their keys.
     people: Mutex<Option<Arc<Listing<Person>>>>,
@@ -72,7 +72,7 @@ pub struct Resolution {
 impl Resolution {
     /// The product that `client` speaks to; people know it as `shown`.
     #[must_use]
-    pub fn new(client: HttpClient, shown: impl Into<String>, options: Options) -> Self {
+    pub fn new(client: HttpClient, shown: impl Into<String>, options: ResolutionOptions) -> Self {
         let (client, shown) = (Arc::new(client), shown.into());
         Self { client, shown, options, named: Named::default(), people: Mutex::default() }
     }

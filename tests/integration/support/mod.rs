@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokenwarden::{
     model::{GroupName, Owner, Scope, TokenScope, TokenSecret},
     serve::{
-        self, Clock, Options, Running, Waits,
+        self, Clock, Running, ServerOptions, Waits,
         directory::{self, DirectoryError},
         front::{Front, mirror::MirrorOptions},
         random_bytes, seed,
@@ -87,7 +87,7 @@ impl Default for Setup {
             settings: json!({}),
             clock: Clock::Fixed(NOW.parse().unwrap()),
             password_failures_per_minute: u32::MAX,
-            connections: Options::CONNECTIONS,
+            connections: ServerOptions::CONNECTIONS,
             waits: Waits::default(),
             mirror: None,
             front: None,
@@ -134,7 +134,7 @@ impl TestServer {
         }
         let secret = TokenSecret::from_random(random_bytes().unwrap());
         let operator = secret.expose().to_owned();
-        let options = Options {
+        let options = ServerOptions {
             clock: setup.clock,
             operator: Some(secret),
             password_failures_per_minute: setup.password_failures_per_minute,
@@ -142,7 +142,7 @@ impl TestServer {
             waits: setup.waits,
             mirror: setup.mirror,
             front: setup.front,
-            ..Options::new(administrators)
+            ..ServerOptions::new(administrators)
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let running = serve::start(store, listener, options).await.unwrap();

@@ -8,7 +8,7 @@ use tokenwarden::{
     plan::{Change, PlannedChange, TokenStep},
     targets::{
         Target,
-        bitbucket::{Bitbucket, Options},
+        bitbucket::{Bitbucket, BitbucketOptions},
     },
 };
 
@@ -28,11 +28,11 @@ const BITBUCKET: Way = Way { policy: POLICY, target: bitbucket, is_planned };
 fn bitbucket(url: &str, _server: &TestServer) -> Target {
     let credential = Credential::Basic { user: "root".to_owned(), secret: "root".into() };
     let client = HttpClient::with_limits(url, credential, None, limits()).unwrap();
-    let options = Options {
+    let options = BitbucketOptions {
         areas: vec![OwnerKind::User],
         marker: Some(marker()),
         password: true,
-        ..Options::default()
+        ..BitbucketOptions::default()
     };
     Target::Bitbucket(Bitbucket::new(client, "the server", options))
 }

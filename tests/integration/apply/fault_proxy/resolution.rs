@@ -8,7 +8,7 @@ use tokenwarden::{
     plan::{Change, PlannedChange, TokenStep},
     targets::{
         Target,
-        resolution::{Options, Resolution},
+        resolution::{Resolution, ResolutionOptions},
     },
 };
 
@@ -26,7 +26,8 @@ const RESOLUTION: Way = Way { policy: POLICY, target: resolution, is_planned };
 fn resolution(url: &str, _server: &TestServer) -> Target {
     let credential = Credential::Basic { user: "root".to_owned(), secret: "root".into() };
     let client = HttpClient::with_limits(url, credential, None, limits()).unwrap();
-    let options = Options { marker: Some(marker()), password: true, ..Options::default() };
+    let options =
+        ResolutionOptions { marker: Some(marker()), password: true, ..ResolutionOptions::default() };
     Target::Resolution(Resolution::new(client, "the server", options))
 }
 

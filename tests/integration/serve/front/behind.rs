@@ -29,7 +29,7 @@ use tokenwarden::{
         judge::Browsers,
         mirror::{MirrorOptions, UnknownTokens},
     },
-    targets::bitbucket::Options,
+    targets::bitbucket::BitbucketOptions,
 };
 
 use super::{
@@ -136,7 +136,7 @@ impl Gateway {
     pub(super) async fn before(behind: SocketAddr, browsers: Browsers) -> Self {
         let directory = directory().await;
         let source = MirrorOptions {
-            bitbucket: directory.target_with(Options::default()),
+            bitbucket: directory.target_with(BitbucketOptions::default()),
             refresh: Duration::from_mins(5),
             max_age: Duration::from_mins(15),
             unknown_tokens: UnknownTokens::Ask,

@@ -17,7 +17,7 @@ use tokenwarden::{
         },
         store::{PageRequest, Restricted, Right, Store, StoreUrl, Use},
     },
-    targets::bitbucket::Options,
+    targets::bitbucket::BitbucketOptions,
 };
 
 use crate::targets::bitbucket::stub::{Stub, token};
@@ -53,7 +53,7 @@ impl Fixture {
         let url = StoreUrl { file: folder.path().join("store.db") };
         let store = Store::open_or_create(&url).await.unwrap();
         let source = MirrorOptions {
-            bitbucket: stub.target_with(Options::default()),
+            bitbucket: stub.target_with(BitbucketOptions::default()),
             refresh: Duration::from_mins(5),
             max_age: Duration::from_mins(15),
             unknown_tokens,

@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokenwarden::{
     serve::front::mirror::{MirrorOptions, UnknownTokens},
-    targets::bitbucket::Options,
+    targets::bitbucket::BitbucketOptions,
 };
 
 use crate::{
@@ -20,7 +20,7 @@ const NIGHTLY: &str = "/rest/tokenwarden/1/restrictions/075905477751";
 /// What a gateway in front of `stub` is filled from.
 pub(crate) fn source(stub: &Stub) -> MirrorOptions {
     MirrorOptions {
-        bitbucket: stub.target_with(Options::default()),
+        bitbucket: stub.target_with(BitbucketOptions::default()),
         refresh: Duration::from_mins(5),
         max_age: Duration::from_mins(15),
         unknown_tokens: UnknownTokens::Ask,

@@ -5,7 +5,7 @@ use tokenwarden::{
     model::{TokenId, rails::Rails},
     plan::{Allowed, Criteria, Incident, Plan, Purpose, Selection, Terms},
     policy::Policy,
-    targets::bitbucket::{Bitbucket, Options},
+    targets::bitbucket::{Bitbucket, BitbucketOptions},
 };
 
 use super::{
@@ -130,13 +130,14 @@ async fn a_token_that_may_be_that_of_the_run_goes_only_when_it_is_named() {
     }
     stub.contents().refused = vec!["/rest/basicauth"];
     let bearer = || Credential::Bearer("opaque".into());
-    let unknown = stub.target_as(bearer(), Options::default());
+    let unknown = stub.target_as(bearer(), BitbucketOptions::default());
     let all = plan(&unknown, owner("warden")).await;
     assert_eq!(actions(&all), Vec::<String>::new());
     assert_eq!(all.held_back.len(), 2);
     assert!(all.held_back.iter().all(|held| held.reason.contains("self: { token_id")), "{:?}", all.held_back);
     assert_eq!(actions(&plan(&unknown, ids(&["000000000001"])).await), ["revoke 000000000001"]);
-    let options = Options { token_id: Some(TokenId::new("000000000001")), ..Options::default() };
+    let options =
+        BitbucketOptions { token_id: Some(TokenId::new("000000000001")), ..BitbucketOptions::default() };
     let known = plan(&stub.target_as(bearer(), options), owner("warden")).await;
     assert_eq!(actions(&known), ["revoke 000000000002"]);
 }

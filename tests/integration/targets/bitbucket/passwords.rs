@@ -11,7 +11,7 @@ use tokenwarden::{
         rails::{Lockout, Rails},
     },
     plan::{Allowed, History, Lack, Plan, Remark, Terms, Who},
-    targets::{Sight, bitbucket::Options, calls_of},
+    targets::{Sight, bitbucket::BitbucketOptions, calls_of},
 };
 
 use super::{
@@ -86,7 +86,7 @@ async fn an_exception_that_leaves_out_a_call_of_the_run_is_no_way_in() {
                  /rest/access-tokens/*, /rest/basicauth/*]";
     let yaml = format!("version: 1\npassword_authentication: {{state: disabled, except_paths: {paths}}}\n");
     let refused = async |areas: Vec<OwnerKind>| {
-        let options = Options { areas, ..Options::default() };
+        let options = BitbucketOptions { areas, ..BitbucketOptions::default() };
         let plan = plan(&stub.target_with(options), &policy(&yaml), &History::default(), NOW).await;
         plan.approve(&Rails::default(), &Allowed::new()).is_err()
     };
@@ -104,14 +104,15 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
     assert!(by_password.shut_out[0].to_string().contains("except_users"), "{:?}", by_password.shut_out);
     assert!(refused(by_password));
     let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
-    let named = Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
+    let named =
+        BitbucketOptions { token_id: Some(TokenId::new("252973515069")), ..BitbucketOptions::default() };
     let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-    for options in [named, Options::default()] {
+    for options in [named, BitbucketOptions::default()] {
         let as_password = plan(&stub.target_as(basic(), options), &disabled, &History::default(), NOW).await;
         assert!(refused(as_password), "a token that is sent as a password stops as well");
     }
     stub.add("users/warden", token("252973515069", "tool", "2026-11-01T00:00:00Z", &["REPO_ADMIN"]));
-    let bearer = stub.target_as(Credential::Bearer(secret.into()), Options::default());
+    let bearer = stub.target_as(Credential::Bearer(secret.into()), BitbucketOptions::default());
     assert!(!refused(plan(&bearer, &disabled, &History::default(), NOW).await));
     assert!(!refused(plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await));
     assert_eq!(stub.contents().writes, []);
@@ -126,7 +127,8 @@ async fn disabling_is_refused_while_too_few_administrators_would_be_left() {
         let lockout = Lockout { min_admins, ..Lockout::default() };
         let terms =
             Terms { target: TARGET, history: &history, lockout: &lockout, ..terms(&policy, time(NOW)) };
-        let plan = Plan::make(&terms, &stub.target_as(credential, Options::default())).await.unwrap();
+        let plan =
+            Plan::make(&terms, &stub.target_as(credential, BitbucketOptions::default())).await.unwrap();
         plan.shut_out.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
@@ -165,7 +167,7 @@ async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
         "users/warden",
         token("000000000002", "x", "2026-11-01T00:00:00Z", &["REPO_ADMIN", "PROJECT_ADMIN"]),
     );
-    let target = stub.target_as(Credential::Bearer(bearer.into()), Options::default());
+    let target = stub.target_as(Credential::Bearer(bearer.into()), BitbucketOptions::default());
     let lockout = Lockout { break_glass: vec!["warden".into()], ..Lockout::default() };
     let shut_out = async |policy| {
         let terms = Terms { target: TARGET, lockout: &lockout, ..terms(policy, time(NOW)) };
@@ -181,7 +183,7 @@ async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
 async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses() {
     let stub = Stub::start().await;
     let remarks = async |credential: Credential, yaml: &str| {
-        let target = stub.target_as(credential, Options::default());
+        let target = stub.target_as(credential, BitbucketOptions::default());
         plan(&target, &policy(yaml), &History::default(), NOW).await.view.remarks
     };
     let bearer = || Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
@@ -189,7 +191,7 @@ async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses()
     assert!(remarks(bearer(), EXCEPTED).await.contains(&token));
     assert!(!remarks(bearer(), "version: 1\n").await.contains(&token), "nothing is to be changed");
     let told = async || {
-        let target = stub.target_with(Options::default());
+        let target = stub.target_with(BitbucketOptions::default());
         plan(&target, &policy(EXCEPTED), &History::default(), NOW).await.view.remarks
     };
     let lacks =
@@ -234,17 +236,17 @@ async fn every_call_of_a_run_is_one_that_is_looked_at() {
 async fn passwords_that_are_left_for_the_tokens_of_one_user_or_project_alone_are_no_way_in() {
     let stub = Stub::start().await;
     let most = "/rest/api/*, /rest/basicauth/*";
-    let refused = async |paths: &str, options: Options| {
+    let refused = async |paths: &str, options: BitbucketOptions| {
         let yaml = format!(
             "version: 1\npassword_authentication: {{state: disabled, except_paths: [{most}, {paths}]}}\n"
         );
         let plan = plan(&stub.target_with(options), &policy(&yaml), &History::default(), NOW).await;
         plan.approve(&Rails::default(), &Allowed::new()).is_err()
     };
-    let projects = |areas: &[OwnerKind], keys: &[&str]| Options {
+    let projects = |areas: &[OwnerKind], keys: &[&str]| BitbucketOptions {
         areas: areas.to_vec(),
         projects: keys.iter().map(|key| (*key).to_owned()).collect(),
-        ..Options::default()
+        ..BitbucketOptions::default()
     };
     let users = projects(&[OwnerKind::User], &[]);
     assert!(refused("/rest/access-tokens/latest/users/0*", users).await);

@@ -9,7 +9,7 @@ use tokenwarden::{
     inventory::{InventoryReader, LeftOut, Membership},
     model::{GroupName, OwnerKind, TokenId, permission::Groups},
     plan::{History, Remark},
-    targets::bitbucket::Options,
+    targets::bitbucket::BitbucketOptions,
 };
 
 use super::{
@@ -109,10 +109,10 @@ async fn what_a_rate_limit_makes_of_a_walk_is_said_when_it_matters() {
 #[tokio::test]
 async fn areas_and_projects_that_are_left_out_are_not_asked_for_and_said() {
     let stub = filled().await;
-    let options = Options {
+    let options = BitbucketOptions {
         areas: vec![OwnerKind::Project, OwnerKind::Repository],
         projects: vec!["pl*".to_owned()],
-        ..Options::default()
+        ..BitbucketOptions::default()
     };
     let target = stub.target_with(options);
     assert_eq!(tokens(&target).await, ["006 of project PLAT", "007 of repository PLAT/app"]);
@@ -146,7 +146,7 @@ async fn what_the_credential_may_not_see_is_missing_and_everything_else_is_judge
 async fn who_is_not_known_to_administer_the_server_may_not_see_every_project() {
     let stub = filled().await;
     let missing = async |areas: Vec<OwnerKind>| -> Vec<String> {
-        let target = stub.target_with(Options { areas, ..Options::default() });
+        let target = stub.target_with(BitbucketOptions { areas, ..BitbucketOptions::default() });
         let plan = plan(&target, &policy("version: 1\n"), &History::default(), NOW).await;
         plan.coverage.unseen().map(ToString::to_string).collect()
     };
@@ -164,7 +164,10 @@ async fn who_is_not_known_to_administer_the_server_may_not_see_every_project() {
     // Whoever it is, with a token of the server one administers nothing.
     stub.contents().administrators = vec!["warden"];
     let bearer = Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
-    let target = stub.target_as(bearer, Options { areas: vec![OwnerKind::Project], ..Options::default() });
+    let target = stub.target_as(
+        bearer,
+        BitbucketOptions { areas: vec![OwnerKind::Project], ..BitbucketOptions::default() },
+    );
     let by_token = plan(&target, &policy("version: 1\n"), &History::default(), NOW).await;
     assert_eq!(by_token.coverage.unseen().count(), 1);
 }
@@ -263,7 +266,7 @@ async fn a_group_that_looks_empty_and_is_not_there_is_not_known() {
 async fn a_credential_that_is_refused_is_told_apart_from_basic_that_is_disabled() {
     let stub = Stub::start().await;
     let said = async |credential: Credential| {
-        let error = stub.target_as(credential, Options::default()).overview().await.unwrap_err();
+        let error = stub.target_as(credential, BitbucketOptions::default()).overview().await.unwrap_err();
         one_line(&error)
     };
     // An open page would have answered it.
@@ -285,11 +288,12 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_config_file_and_n
     let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
     let bearer = |secret: &str| Credential::Bearer(secret.into());
     let basic = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-    let named = || Options { token_id: Some(TokenId::new("252973515069")), ..Options::default() };
+    let named =
+        || BitbucketOptions { token_id: Some(TokenId::new("252973515069")), ..BitbucketOptions::default() };
     let prefixed = bearer(&format!("BBDC-{secret}"));
     for (credential, options) in [
-        (bearer(secret), Options::default()),
-        (prefixed, Options::default()),
+        (bearer(secret), BitbucketOptions::default()),
+        (prefixed, BitbucketOptions::default()),
         (bearer("opaque"), named()),
         (basic, named()),
     ] {
@@ -302,7 +306,7 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_config_file_and_n
     stub.contents().refused = vec!["/rest/basicauth"];
     let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     for unknown in [bearer("opaque"), sent_as_password] {
-        let target = stub.target_as(unknown, Options::default());
+        let target = stub.target_as(unknown, BitbucketOptions::default());
         let plan = plan(&target, &revoking, &History::default(), NOW).await;
         assert_eq!(actions(&plan), Vec::<String>::new());
         assert!(
@@ -320,7 +324,7 @@ async fn the_run_knows_itself_by_a_name_that_the_server_encodes() {
     let stub = Stub::start().await;
     for name in ["mary@example.com", "Ann Lee", "a+b", "J\u{fc}rgen", "100%"] {
         stub.contents().bearer = name;
-        let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
+        let target = stub.target_as(Credential::Bearer("opaque".into()), BitbucketOptions::default());
         assert_eq!(target.overview().await.unwrap().server.caller.user, Some(name.into()));
     }
 }
@@ -336,13 +340,13 @@ async fn a_bearer_that_nobody_knows_may_be_a_token_of_a_project_whomever_the_ser
         "version: 1\ntokens: {limits: [{owner_kind: [user, project, repository], max_lifetime: 90d}], \
          enforcement: {lifetime: revoke}}\n",
     );
-    let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
+    let target = stub.target_as(Credential::Bearer("opaque".into()), BitbucketOptions::default());
     let revoked = async || actions(&plan(&target, &revoking, &History::default(), NOW).await);
     assert_eq!(revoked().await, ["revoke 1", "revoke 2", "revoke 3"], "an administrator, and so no token");
     stub.contents().refused = vec!["/rest/basicauth"];
     assert_eq!(revoked().await, ["revoke 3"]);
     let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-    let target = stub.target_as(sent_as_password, Options::default());
+    let target = stub.target_as(sent_as_password, BitbucketOptions::default());
     let all = plan(&target, &revoking, &History::default(), NOW).await;
     assert_eq!(actions(&all).len(), 3, "tokens of projects are not accepted as passwords");
 }

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokenwarden::{
     http::{Credential, HttpClient, Limits, Retries},
     model::{MarkKey, Marker, percent},
-    targets::bitbucket::{Bitbucket, Options},
+    targets::bitbucket::{Bitbucket, BitbucketOptions},
 };
 
 /// The password of everybody.
@@ -174,15 +174,15 @@ impl Stub {
 
     /// The target, reached with the password of `warden`.
     pub(crate) fn target(&self) -> Bitbucket {
-        self.target_with(Options { marker: Some(marker()), ..Options::default() })
+        self.target_with(BitbucketOptions { marker: Some(marker()), ..BitbucketOptions::default() })
     }
 
-    pub(crate) fn target_with(&self, options: Options) -> Bitbucket {
+    pub(crate) fn target_with(&self, options: BitbucketOptions) -> Bitbucket {
         let credential = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-        self.target_as(credential, Options { password: true, ..options })
+        self.target_as(credential, BitbucketOptions { password: true, ..options })
     }
 
-    pub(crate) fn target_as(&self, credential: Credential, options: Options) -> Bitbucket {
+    pub(crate) fn target_as(&self, credential: Credential, options: BitbucketOptions) -> Bitbucket {
         let retries = Retries {
             first_wait: Duration::from_millis(20),
             longest_wait: Duration::from_millis(160),

@@ -9,7 +9,7 @@ use tokenwarden::{
     http::Credential,
     inventory::{InventoryReader, Membership, Presence},
     model::{GroupName, UserName, mapping::Product, permission::Groups},
-    targets::resolution::Options,
+    targets::resolution::ResolutionOptions,
 };
 
 use super::{
@@ -142,7 +142,7 @@ async fn every_product_tells_who_we_are_and_a_credential_of_nobody_is_an_error()
     for product in PRODUCTS {
         let overview = stub.target_in(product).overview().await.unwrap();
         assert_eq!(overview.server.caller.user, Some(UserName::new("warden")), "{product:?}");
-        let options = Options { product, ..Options::default() };
+        let options = ResolutionOptions { product, ..ResolutionOptions::default() };
         let nobody = stub.target_as(Credential::Bearer("revoked".into()), options);
         let error = one_line(&nobody.overview().await.unwrap_err());
         assert!(
@@ -163,8 +163,10 @@ async fn a_server_that_refuses_passwords_is_told_apart_from_one_that_refuses_us(
             error.contains("use a bearer credential") && !error.contains(PASSWORD),
             "{product:?}: {error}"
         );
-        let bearer =
-            stub.target_as(Credential::Bearer("secret".into()), Options { product, ..Options::default() });
+        let bearer = stub.target_as(
+            Credential::Bearer("secret".into()),
+            ResolutionOptions { product, ..ResolutionOptions::default() },
+        );
         assert!(bearer.overview().await.is_ok(), "{product:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use tokenwarden::{
     http::{Credential, HttpClient},
-    targets::resolution::{Options, Resolution},
+    targets::resolution::{Resolution, ResolutionOptions},
 };
 
 use super::{actions, apply, missing, plan, stub::marker};
@@ -16,7 +16,7 @@ fn target(server: &TestServer) -> Resolution {
     Resolution::new(
         client,
         "gateway",
-        Options { marker: Some(marker()), password: true, ..Options::default() },
+        ResolutionOptions { marker: Some(marker()), password: true, ..ResolutionOptions::default() },
     )
 }
 

@@ -6,7 +6,7 @@ use tokenwarden::{
     http::Credential,
     inventory::{Coverage, InventoryReader},
     model::TokenId,
-    targets::resolution::{Options, Resolution},
+    targets::resolution::{Resolution, ResolutionOptions},
 };
 
 use super::{
@@ -225,7 +225,7 @@ async fn the_run_never_revokes_its_own_token_when_the_server_encodes_its_name() 
     for name in ["ann@example.com", "Ann Lee", "a+b", "J\u{fc}rgen"] {
         stub.contents().users[0].0 = name;
         stub.contents().we = name;
-        let target = stub.target_as(Credential::Bearer("opaque".into()), Options::default());
+        let target = stub.target_as(Credential::Bearer("opaque".into()), ResolutionOptions::default());
         let revoking =
             policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");
         let plan = plan(&target, &revoking, NOW).await;
@@ -254,12 +254,15 @@ async fn the_token_of_the_run_is_never_touched_and_when_it_is_not_known_none_tha
     let token_id = Some(TokenId::new("4"));
     let basic = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     for credential in [basic, Credential::Bearer("secret".into())] {
-        let named = stub.target_as(credential, Options { token_id: token_id.clone(), ..Options::default() });
+        let named = stub.target_as(
+            credential,
+            ResolutionOptions { token_id: token_id.clone(), ..ResolutionOptions::default() },
+        );
         let seen = plan(&named, &policy, NOW).await;
         assert_eq!(actions(&seen), others);
         assert_eq!(held_back(&seen), ["token 4: it is the credential of this run: rotate it"]);
     }
-    let unnamed = stub.target_as(Credential::Bearer("secret".into()), Options::default());
+    let unnamed = stub.target_as(Credential::Bearer("secret".into()), ResolutionOptions::default());
     let seen = plan(&unnamed, &policy, NOW).await;
     assert_eq!(actions(&seen), others);
     assert!(held_back(&seen)[0].contains("`self: { token_id: .. }`"));

@@ -13,7 +13,7 @@ use tokenwarden::{
     },
     targets::{
         Sight, calls_of,
-        resolution::{Options, Resolution},
+        resolution::{Resolution, ResolutionOptions},
     },
 };
 
@@ -84,7 +84,12 @@ async fn stub() -> Stub {
 /// The target, reached with the token 4 from an address of the office.
 fn target(stub: &Stub) -> Resolution {
     let (token_id, address) = (Some(TokenId::new("4")), "10.1.2.3".parse().ok());
-    stub.target_with(Options { settings: Some(mapping()), token_id, address, ..Options::default() })
+    stub.target_with(ResolutionOptions {
+        settings: Some(mapping()),
+        token_id,
+        address,
+        ..ResolutionOptions::default()
+    })
 }
 
 const POLICY: &str = "version: 1

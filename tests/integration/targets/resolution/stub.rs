@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokenwarden::{
     http::{Credential, HttpClient},
     model::{MarkKey, Marker, mapping::Product, percent},
-    targets::resolution::{Options, Resolution},
+    targets::resolution::{Resolution, ResolutionOptions},
 };
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -182,20 +182,24 @@ impl Stub {
     }
 
     pub(crate) fn target(&self) -> Resolution {
-        self.target_with(Options { marker: Some(marker()), ..Options::default() })
+        self.target_with(ResolutionOptions { marker: Some(marker()), ..ResolutionOptions::default() })
     }
 
     /// The target, reached with the password of `warden`.
-    pub(crate) fn target_with(&self, options: Options) -> Resolution {
+    pub(crate) fn target_with(&self, options: ResolutionOptions) -> Resolution {
         let credential = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-        self.target_as(credential, Options { password: true, ..options })
+        self.target_as(credential, ResolutionOptions { password: true, ..options })
     }
 
     pub(crate) fn target_in(&self, product: Product) -> Resolution {
-        self.target_with(Options { product, marker: Some(marker()), ..Options::default() })
+        self.target_with(ResolutionOptions {
+            product,
+            marker: Some(marker()),
+            ..ResolutionOptions::default()
+        })
     }
 
-    pub(crate) fn target_as(&self, credential: Credential, options: Options) -> Resolution {
+    pub(crate) fn target_as(&self, credential: Credential, options: ResolutionOptions) -> Resolution {
         Resolution::new(HttpClient::new(&self.url(), credential, None).unwrap(), "app", options)
     }
 }

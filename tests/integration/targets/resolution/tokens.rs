@@ -114,7 +114,7 @@ async fn a_token_that_is_gone_needs_nothing_more() {
 #[tokio::test]
 async fn without_a_key_nothing_is_marked_and_the_reason_says_what_to_write() {
     let stub = Stub::filled().await;
-    let target = stub.target_with(tokenwarden::targets::resolution::Options::default());
+    let target = stub.target_with(tokenwarden::targets::resolution::ResolutionOptions::default());
     let plan = plan(&target, &policy(ENDLESS), NOW).await;
     assert_eq!(actions(&plan), Vec::<String>::new());
     assert!(held_back(&plan)[0].contains("`mark_key_env: NAME`"), "{:?}", held_back(&plan));

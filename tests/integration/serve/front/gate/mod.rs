@@ -28,7 +28,7 @@ use tokenwarden::{
         judge::Browsers,
         mirror::{MirrorOptions, UnknownTokens},
     },
-    targets::bitbucket::Options,
+    targets::bitbucket::BitbucketOptions,
 };
 
 use crate::{
@@ -89,7 +89,7 @@ impl Gate {
         ended["expiryDate"] = json!(1_740_000_000_000_i64);
         stub.add(path, ended);
         let source = MirrorOptions {
-            bitbucket: stub.target_with(Options::default()),
+            bitbucket: stub.target_with(BitbucketOptions::default()),
             refresh: Duration::from_mins(5),
             max_age: Duration::from_mins(15),
             unknown_tokens: UnknownTokens::Ask,
