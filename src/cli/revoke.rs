@@ -9,7 +9,7 @@ use tracing::Level;
 use crate::{
     model::{Owner, Pattern, TimeBound, TokenId, network::AddressRange},
     plan::{Criteria, Incident, Purpose, Selection},
-    report::{Extent, View},
+    report::{DetailLevel, View},
     run::{Ending, Failure, plan::Manner, session, stop::Hangup},
 };
 
@@ -106,7 +106,7 @@ impl RevokeCommand {
             let message = "identifiers belong to one server: name it with `--target`";
             return Err(Failure::new(Ending::Usage, message));
         }
-        let view = View { extent: Extent::All, ..View::brief(output::paint(global), output::layout()) };
+        let view = View { detail: DetailLevel::All, ..View::brief(output::paint(global), output::layout()) };
         let manner = Manner::of(Purpose::Revoke(incident));
         self.run.carry_out(&workspace, &chosen, manner, &view, global, started).await
     }

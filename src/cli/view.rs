@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     model::Owner,
-    report::{Extent, View},
+    report::{DetailLevel, View},
 };
 
 use super::{Global, output};
@@ -34,13 +34,13 @@ pub(super) struct ViewArgs {
 impl ViewArgs {
     /// What standard output shows.
     pub(super) fn view(&self, global: &Global) -> View {
-        let extent = match (self.summary, self.all) {
-            (true, _) => Extent::Summary,
-            (false, true) => Extent::All,
-            (false, false) => Extent::Brief,
+        let detail = match (self.summary, self.all) {
+            (true, _) => DetailLevel::Summary,
+            (false, true) => DetailLevel::All,
+            (false, false) => DetailLevel::Brief,
         };
         View {
-            extent,
+            detail,
             owners: self.owner.clone(),
             rules: self.rule.clone(),
             limit: self.limit,
@@ -51,6 +51,6 @@ impl ViewArgs {
     /// What standard output shows of drift.
     pub(super) fn of_drift(&self, global: &Global) -> View {
         let view = self.view(global);
-        View { extent: if self.all || self.summary { view.extent } else { Extent::Drift }, ..view }
+        View { detail: if self.all || self.summary { view.detail } else { DetailLevel::Drift }, ..view }
     }
 }

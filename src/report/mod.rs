@@ -45,4 +45,4 @@ pub use layout::Layout;
 pub use paint::Paint;
 pub use run::{Applied, Calls, Run, TargetRun};
 pub use subject::change_line;
-pub use view::{Extent, View};
+pub use view::{DetailLevel, View};

@@ -18,7 +18,7 @@ pub struct View {
     /// The width.
     pub layout: Layout,
     /// How much.
-    pub extent: Extent,
+    pub detail: DetailLevel,
     /// Tokens of these owners alone; of all when there is none.
     pub owners: Vec<Owner>,
     /// Tokens with a finding of these rules alone, by their codes; all when there is none.
@@ -29,7 +29,7 @@ pub struct View {
 
 /// How much of a plan is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Extent {
+pub enum DetailLevel {
     /// Counts by rule and owner, and no token by itself.
     Summary,
     /// What would be done and what is held back; of the rest as much as can be read, with the count of what is not.
@@ -45,13 +45,13 @@ impl View {
     /// Everything, as a file or a pipe has it.
     #[must_use]
     pub fn whole(paint: Paint) -> Self {
-        Self { extent: Extent::All, ..Self::brief(paint, Layout::default()) }
+        Self { detail: DetailLevel::All, ..Self::brief(paint, Layout::default()) }
     }
 
     /// What is shown where nobody asks for more or less.
     #[must_use]
     pub fn brief(paint: Paint, layout: Layout) -> Self {
-        Self { paint, layout, extent: Extent::Brief, owners: Vec::new(), rules: Vec::new(), limit: None }
+        Self { paint, layout, detail: DetailLevel::Brief, owners: Vec::new(), rules: Vec::new(), limit: None }
     }
 
     /// Whether it leaves out what is not of some owner or rule.
@@ -61,12 +61,12 @@ impl View {
 
     /// Whether a plan without changes is told in a few lines.
     pub(super) fn is_short(&self) -> bool {
-        self.extent == Extent::Brief && !self.is_filtered() && self.limit.is_none()
+        self.detail == DetailLevel::Brief && !self.is_filtered() && self.limit.is_none()
     }
 
     /// How many tokens of one kind are listed.
     pub(super) fn at_most(&self) -> usize {
-        self.limit.unwrap_or(if self.extent == Extent::All { usize::MAX } else { LISTED })
+        self.limit.unwrap_or(if self.detail == DetailLevel::All { usize::MAX } else { LISTED })
     }
 
     /// Whether it shows `token`, on which `rules` found something.

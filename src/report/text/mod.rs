@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    Extent, Paint, Run, View,
+    DetailLevel, Paint, Run, View,
     difference::{self, Line, Sign, day},
     escape::{counted, escape, escape_whole},
     purpose::{left_out, no_changes},
@@ -45,10 +45,10 @@ pub fn plan(plan: &PlanView, paint: Paint, out: &mut impl Write) -> fmt::Result 
 pub fn shown(plan: &PlanView, view: &View, out: &mut impl Write) -> fmt::Result {
     let mut whole = String::new();
     let mut text = PlanText { plan, view, paint: view.paint, out: &mut whole };
-    match view.extent {
-        Extent::Summary => text.overview()?,
-        Extent::Drift => text.drift()?,
-        Extent::Brief | Extent::All => text.listing()?,
+    match view.detail {
+        DetailLevel::Summary => text.overview()?,
+        DetailLevel::Drift => text.drift()?,
+        DetailLevel::Brief | DetailLevel::All => text.listing()?,
     }
     out.write_str(&view.layout.fit(&whole))
 }

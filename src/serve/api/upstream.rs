@@ -77,13 +77,13 @@ pub(super) fn token_id(text: &str) -> Result<i64, Problem> {
 async fn state(session: Session, State(app): State<Arc<App>>) -> Result<Json<MirrorItem>, Problem> {
     session.permit(Operation::ReadSettings)?;
     let (mirror, now) = (mirror(&app)?, app.clock.passing());
-    let extent = mirror.extent();
+    let status = mirror.status();
     Ok(Json(MirrorItem {
         upstream: mirror.source().bitbucket.shown().to_owned(),
-        tokens: extent.tokens,
-        read_at: extent.read_at,
+        tokens: status.tokens,
+        read_at: status.read_at,
         age_seconds: mirror.age(now).map(|age| age.as_secs()),
-        complete: extent.is_whole,
+        complete: status.is_whole,
         current: !mirror.is_stale(now),
     }))
 }

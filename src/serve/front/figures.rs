@@ -114,7 +114,7 @@ impl Counts {
 fn write_mirror(out: &mut String, mirror: &Mirror, now: Timestamp) -> std::fmt::Result {
     out.push_str("# HELP tokenwarden_mirror_tokens Tokens of the upstream that are known.\n");
     out.push_str("# TYPE tokenwarden_mirror_tokens gauge\n");
-    writeln!(out, "tokenwarden_mirror_tokens {}", mirror.extent().tokens)?;
+    writeln!(out, "tokenwarden_mirror_tokens {}", mirror.status().tokens)?;
     if let Some(age) = mirror.age(now) {
         out.push_str("# HELP tokenwarden_mirror_age_seconds How long ago the last complete reading began.\n");
         out.push_str("# TYPE tokenwarden_mirror_age_seconds gauge\n");

@@ -72,7 +72,7 @@ pub(super) struct Known {
 
 /// How much is held, and how old it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct MirrorStatus {
     /// How many tokens.
     pub tokens: usize,
     /// When the last reading that ended began, UTC; `None` before the first one.
@@ -257,8 +257,8 @@ impl Memory {
     }
 
     /// How much is held.
-    pub(super) fn extent(&self) -> Extent {
-        Extent { tokens: self.tokens.len(), read_at: self.read_at, is_whole: self.is_whole }
+    pub(super) fn status(&self) -> MirrorStatus {
+        MirrorStatus { tokens: self.tokens.len(), read_at: self.read_at, is_whole: self.is_whole }
     }
 
     fn place(&mut self, owner: &Owner) -> u32 {

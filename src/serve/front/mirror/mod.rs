@@ -38,7 +38,7 @@ use crate::{
 use memory::{Known, Memory};
 use questions::Questions;
 
-pub use memory::{Extent, identifier, number};
+pub use memory::{MirrorStatus, identifier, number};
 
 /// How long a request waits for an answer about its token.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
@@ -236,7 +236,7 @@ impl Mirror {
     /// How long before `now` the last reading that ended began; `None` before the first one.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        let read_at = self.extent().read_at?;
+        let read_at = self.status().read_at?;
         Some(Duration::try_from(now.duration_since(read_at)).unwrap_or_default())
     }
 
@@ -248,8 +248,8 @@ impl Mirror {
 
     /// How much it holds.
     #[must_use]
-    pub fn extent(&self) -> Extent {
-        self.memory().extent()
+    pub fn status(&self) -> MirrorStatus {
+        self.memory().status()
     }
 
     /// Whose the token `id` is, as far as it is held.

@@ -193,13 +193,13 @@ async fn what_a_reading_could_not_see_stays_and_what_it_saw_to_be_gone_goes() {
     let fixture = Fixture::filled().await;
     fixture.stub.contents().refused = vec!["/rest/access-tokens/latest/users/mary_example.com"];
     fixture.refresh(300).await.unwrap();
-    assert!(!fixture.mirror.extent().is_whole);
+    assert!(!fixture.mirror.status().is_whole);
     assert!(fixture.ask(NIGHTLY, "x", 301).await.unwrap().is_some());
     fixture.stub.contents().refused.clear();
     fixture.stub.contents().tokens.remove(MARY);
     fixture.refresh(600).await.unwrap();
-    let extent = fixture.mirror.extent();
-    assert_eq!((extent.tokens, extent.is_whole), (1, true));
+    let status = fixture.mirror.status();
+    assert_eq!((status.tokens, status.is_whole), (1, true));
     assert_eq!(fixture.ask(NIGHTLY, "revoked", 601).await.unwrap(), None);
 }
 
