@@ -70,7 +70,7 @@ pub enum Credential {
 
 /// How long calls may take, and how much of everything there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct CallLimits {
     /// How long a connection may take to be made.
     pub connect: Duration,
     /// How long one try of a call may take, its answer included.
@@ -85,7 +85,7 @@ pub struct Limits {
     pub retries: Retries,
 }
 
-impl Default for Limits {
+impl Default for CallLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
@@ -103,7 +103,7 @@ pub struct HttpClient {
     base: String,
     client: reqwest::Client,
     credential: Credential,
-    limits: Limits,
+    limits: CallLimits,
     concurrency: Concurrency,
     counters: Counters,
     clock: ServerClock,
@@ -119,7 +119,7 @@ impl HttpClient {
     ///
     /// When the certificates cannot be read.
     pub fn new(base: &str, credential: Credential, extra_ca: Option<&[u8]>) -> Result<Self, HttpError> {
-        Self::with_limits(base, credential, extra_ca, Limits::default())
+        Self::with_limits(base, credential, extra_ca, CallLimits::default())
     }
 
     /// As [`Self::new`], with other `limits`.
@@ -131,7 +131,7 @@ impl HttpClient {
         base: &str,
         credential: Credential,
         extra_ca: Option<&[u8]>,
-        limits: Limits,
+        limits: CallLimits,
     ) -> Result<Self, HttpError> {
         let setup = |source| HttpError::Setup { base: base.to_owned(), source };
         let builder = client_of(base, extra_ca.unwrap_or_default()).map_err(setup)?;

@@ -6,7 +6,7 @@ use crate::{
     config::gateway::{GatewayConfig, Mirrored, Upstream, UpstreamKind},
     http::{self, HttpClient, HttpError},
     serve::front::{
-        Front, Limits, UpstreamUrl,
+        Front, UpstreamLimits, UpstreamUrl,
         classify::Prefixes,
         forward::Forwarder,
         judge::Browsers,
@@ -34,10 +34,10 @@ pub(crate) async fn front(
         let ca = upstream.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
         let setup = |source| HttpError::Setup { base: upstream.url.clone(), source };
         let tls = url.has_tls().then(|| http::trusting(ca.as_deref().unwrap_or_default()).map_err(setup));
-        let limits = Limits {
+        let limits = UpstreamLimits {
             connections: usize::try_from(upstream.connections).unwrap_or(usize::MAX),
             silence: Duration::from_secs(upstream.idle_seconds.into()),
-            ..Limits::default()
+            ..UpstreamLimits::default()
         };
         let prefixes = Prefixes::new(url.context_path(), &upstream.git_prefix);
         let forwarder = Forwarder::new(url, tls.transpose()?, limits)

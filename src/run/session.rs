@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     config::{Auth, Connection, Endpoint, TargetDeclaration},
-    http::{HttpClient, Limits},
+    http::{CallLimits, HttpClient},
     model::canonical_address,
     run::{Listener, reading::read_whole, workspace::Workspace},
     targets::{
@@ -205,7 +205,7 @@ async fn client(
         let may_run = (command == AuthCommand::Allowed).then(|| timeout.unwrap_or(COMMAND_ENDS_WITHIN));
         let credential = credential::find(&server.auth, &folder, may_run)?;
         let extra_ca = server.tls_ca.as_ref().map(|file| read_whole(&folder.join(file))).transpose()?;
-        let mut limits = Limits::default();
+        let mut limits = CallLimits::default();
         limits.call = timeout.unwrap_or(limits.call);
         Ok(HttpClient::with_limits(&server.url, credential, extra_ca.as_deref(), limits)?)
     };

@@ -35,12 +35,12 @@ const STRANGERS_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Callers<K> {
     present: Arc<Mutex<HashMap<K, Caller>>>,
-    limits: Limits,
+    limits: CallerLimits,
 }
 
 /// What each caller has.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct CallerLimits {
     /// Requests, those that wait included.
     most: usize,
     /// Requests that have their turn at a time.
@@ -58,24 +58,24 @@ struct Caller {
 /// Those who are known; their turns are those of what reads.
 pub(super) fn of_owners() -> Callers<Owner> {
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
-    Callers::new(Limits { most: OF_ONE, turns: (cores / 2).clamp(1, READING), patience: PATIENCE })
+    Callers::new(CallerLimits { most: OF_ONE, turns: (cores / 2).clamp(1, READING), patience: PATIENCE })
 }
 
 /// Addresses whose senders are not known.
 pub(super) fn of_addresses() -> Callers<IpAddr> {
-    Callers::new(Limits { most: OF_ONE + WAITING, turns: OF_ONE, patience: STRANGERS_PATIENCE })
+    Callers::new(CallerLimits { most: OF_ONE + WAITING, turns: OF_ONE, patience: STRANGERS_PATIENCE })
 }
 
 /// The networks of clients whose requests are forwarded: each has a quarter of the `connections` to the upstream at a
 /// time, and as many again wait as long as `patience`.
 pub(super) fn of_clients(connections: usize, patience: Duration) -> Callers<IpAddr> {
     let turns = connections.div_ceil(4);
-    Callers::new(Limits { most: 4 * turns, turns, patience })
+    Callers::new(CallerLimits { most: 4 * turns, turns, patience })
 }
 
 /// The owners for whom tokens are created that are counted: one after another, a few wait.
 pub(super) fn of_creations() -> Callers<Owner> {
-    Callers::new(Limits { most: CREATIONS, turns: 1, patience: PATIENCE })
+    Callers::new(CallerLimits { most: CREATIONS, turns: 1, patience: PATIENCE })
 }
 
 /// A request of a caller that is under way.
@@ -94,7 +94,7 @@ struct Counted<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> Callers<K> {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: CallerLimits) -> Self {
         Self { present: Arc::default(), limits }
     }
 

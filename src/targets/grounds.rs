@@ -20,22 +20,22 @@ pub(super) struct Grounds {
     by_use: HashSet<TokenId>,
     /// Those of them that were found for their words: these must be what they were, too.
     by_words: HashSet<TokenId>,
-    limits: Limits,
+    limits: TokenBounds,
 }
 
 /// What the run itself leaves of the scopes and the ends of tokens.
-pub(super) type Limits = HashMap<TokenId, Limit>;
+pub(super) type TokenBounds = HashMap<TokenId, TokenBound>;
 
 /// What a run leaves of the scope and the end of a token.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Limit {
+pub(super) struct TokenBound {
     /// `None` where it leaves the scope as it is.
     pub(super) scope: Option<Scope>,
     /// UTC; `None` where it leaves the end as it is.
     pub(super) end: Option<Timestamp>,
 }
 
-impl Limit {
+impl TokenBound {
     /// Makes it no wider than `other`.
     pub(super) fn lower(&mut self, other: Self) {
         self.scope = self.scope.into_iter().chain(other.scope).min();
@@ -70,7 +70,7 @@ impl Grounds {
     }
 
     /// The same, where the run itself narrows tokens to `limits`.
-    pub(super) fn within(self, limits: Limits) -> Self {
+    pub(super) fn within(self, limits: TokenBounds) -> Self {
         Self { limits, ..self }
     }
 

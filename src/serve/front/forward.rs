@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     body::{Exchange, Silent},
     headers::{self, Up},
-    upstream::{Limits, UpstreamUrl},
+    upstream::{UpstreamLimits, UpstreamUrl},
 };
 use crate::serve::{
     callers::{self, Callers, Present},
@@ -114,7 +114,7 @@ impl Forwarder {
     pub fn new(
         upstream: UpstreamUrl,
         tls: Option<ClientConfig>,
-        limits: Limits,
+        limits: UpstreamLimits,
     ) -> Result<Self, rustls::Error> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);

@@ -64,7 +64,7 @@ impl FromStr for UpstreamUrl {
 
 /// How much of everything there may be towards an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct UpstreamLimits {
     /// Connections in use at a time; the network of one client has a quarter of them at most.
     pub connections: usize,
     /// How long a connection may take to be made.
@@ -73,7 +73,7 @@ pub struct Limits {
     pub silence: Duration,
 }
 
-impl Default for Limits {
+impl Default for UpstreamLimits {
     fn default() -> Self {
         Self { connections: 512, connect: Duration::from_secs(10), silence: Duration::from_mins(1) }
     }

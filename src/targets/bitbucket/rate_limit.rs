@@ -20,7 +20,7 @@ const LIMITS: &str = "/rest/api/latest/admin/rate-limit/settings";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Limits {
+struct RateLimitSettings {
     enabled: bool,
     default_settings: Bucket,
 }
@@ -57,7 +57,7 @@ impl Bitbucket {
     /// The limit that our calls are under, and whom the server takes us for. The users must have been
     /// read, whose slugs are in paths.
     pub(super) async fn read_rate_limit(&self) -> Option<(RateLimit, Option<UserName>)> {
-        let answer = self.client.get::<Limits>(LIMITS, &[]).await.ok()?;
+        let answer = self.client.get::<RateLimitSettings>(LIMITS, &[]).await.ok()?;
         let limits = Some(answer.body).filter(|limits| limits.enabled)?;
         let user = answer.user.or_else(|| self.credential().1);
         let own = match &user {

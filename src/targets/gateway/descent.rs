@@ -8,7 +8,7 @@ use std::{
 use crate::{
     model::TokenId,
     plan::{Plan, TokenStep},
-    targets::grounds::{Limit, Limits},
+    targets::grounds::{TokenBound, TokenBounds},
 };
 
 /// The number that `id` is on our own server.
@@ -61,12 +61,12 @@ impl Descent {
 
     /// What the changes of `plan` leave of the scopes and the ends of tokens: their own, and with them what came of
     /// them.
-    pub(super) fn limits(&self, plan: &Plan) -> Limits {
-        let mut limits: BTreeMap<i64, Limit> = BTreeMap::new();
+    pub(super) fn limits(&self, plan: &Plan) -> TokenBounds {
+        let mut limits: BTreeMap<i64, TokenBound> = BTreeMap::new();
         for (token, step) in plan.changes.iter().filter_map(|planned| planned.change.token_step()) {
             let limit = match step {
-                TokenStep::Narrow { to } => Limit { scope: Some(to), end: None },
-                TokenStep::Expire { at } => Limit { scope: None, end: Some(at) },
+                TokenStep::Narrow { to } => TokenBound { scope: Some(to), end: None },
+                TokenStep::Expire { at } => TokenBound { scope: None, end: Some(at) },
                 TokenStep::Mark { .. } | TokenStep::Unmark | TokenStep::Revoke => continue,
             };
             if let Some(id) = number(&token.id) {

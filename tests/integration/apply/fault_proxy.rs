@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
-    http::{Credential, HttpClient, Limits, Retries},
+    http::{CallLimits, Credential, HttpClient, Retries},
     inventory::InventoryReader,
     model::{
         Mark, Settings, Token, TokenId, TokenScope,
@@ -68,13 +68,13 @@ tokens:
 ";
 
 /// Waits are short, and a call that nobody answers is given up after a while that no real answer takes.
-fn limits() -> Limits {
+fn limits() -> CallLimits {
     let retries = Retries {
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(4),
         ..Retries::default()
     };
-    Limits { call: Duration::from_secs(5), retries, ..Limits::default() }
+    CallLimits { call: Duration::from_secs(5), retries, ..CallLimits::default() }
 }
 
 /// Decides on requests by a seed: now and then something goes wrong, for one request or a burst of them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
-    http::{Credential, HttpClient, Limits},
+    http::{CallLimits, Credential, HttpClient},
     model::rails::{Lockout, Unsupported},
     plan::{History, Plan, Terms},
     targets::gateway::Gateway,
@@ -46,7 +46,7 @@ async fn apply(
     };
     let proxy = Proxy::start(server.address(), Arc::new(decide)).await;
     let credential = Credential::Bearer(server.operator().into());
-    let client = HttpClient::with_limits(&proxy.url(), credential, None, Limits::default()).unwrap();
+    let client = HttpClient::with_limits(&proxy.url(), credential, None, CallLimits::default()).unwrap();
     let gateway = Gateway::new(client, "the server");
     let (policy, lockout, history) = (policy(yaml), Lockout::default(), History::default());
     let now = NOW.parse().unwrap();

@@ -20,7 +20,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
-    http::{CallStatistics, Credential, HttpClient, HttpError, Limits, Retries},
+    http::{CallLimits, CallStatistics, Credential, HttpClient, HttpError, Retries},
     inventory::InventoryReader,
     targets::gateway::Gateway,
 };
@@ -34,16 +34,16 @@ use crate::support::proxy::{Fate, Proxy, answer, stub};
 const SECRET: &str = "tw_hush";
 const JSON: &str = "content-type: application/json";
 
-fn limits() -> Limits {
+fn limits() -> CallLimits {
     let retries = Retries {
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(2),
         ..Retries::default()
     };
-    Limits { answer: 1 << 20, retries, ..Limits::default() }
+    CallLimits { answer: 1 << 20, retries, ..CallLimits::default() }
 }
 
-fn client(server: &Proxy, limits: Limits) -> HttpClient {
+fn client(server: &Proxy, limits: CallLimits) -> HttpClient {
     HttpClient::with_limits(&server.url(), Credential::Bearer(SECRET.into()), None, limits).unwrap()
 }
 
@@ -304,7 +304,7 @@ async fn pages_that_repeat_or_never_end_are_errors() {
             answer("200 OK", &[JSON], page.to_string())
         })
         .await;
-        let limits = Limits { pages: 30, ..limits() };
+        let limits = CallLimits { pages: 30, ..limits() };
         let error = client(&server, limits).pages::<String>("/rest/x", &[], "1").await.unwrap_err();
         said.push_str(&one_line(&error).replace(&server.url(), "http://server"));
         said.push('\n');
@@ -338,7 +338,7 @@ async fn crowd(together: usize) -> (Proxy, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn so_many_calls_are_under_way_at_once_and_no_more() {
     let (server, most) = crowd(3).await;
-    let client = client(&server, Limits { at_once: 3, ..limits() });
+    let client = client(&server, CallLimits { at_once: 3, ..limits() });
     let calls = (0..12).map(|_| client.get::<Value>("/rest/x", &[]));
     assert!(future::join_all(calls).await.iter().all(Result::is_ok));
     assert_eq!(most.load(Ordering::SeqCst), 3);
@@ -352,7 +352,7 @@ async fn a_server_that_swallows_everything_is_given_up_when_the_time_for_a_conne
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let _first = TcpStream::connect(address).await.unwrap();
-    let limits = Limits { connect: Duration::from_millis(50), ..limits() };
+    let limits = CallLimits { connect: Duration::from_millis(50), ..limits() };
     let client = HttpClient::with_limits(
         &format!("http://{address}"),
         Credential::Bearer(SECRET.into()),
@@ -372,7 +372,7 @@ async fn compressed_answers_are_read_and_counted_as_they_were_before() {
         answer("200 OK", &[JSON, "content-encoding: gzip"], compressed)
     })
     .await;
-    let client = client(&server, Limits { answer: 8 << 20, ..limits() });
+    let client = client(&server, CallLimits { answer: 8 << 20, ..limits() });
     let text = client.get::<String>("/rest/x", &[]).await.unwrap().body;
     assert_eq!(text.len(), 4 << 20);
     assert_eq!(client.statistics().bytes, (4 << 20) + 2);

@@ -14,7 +14,7 @@ use reqwest::{Certificate, Client, Identity};
 use tempfile::TempDir;
 use tokenwarden::{
     apply::one_line,
-    http::{Credential, HttpClient, HttpError, Limits, Retries},
+    http::{CallLimits, Credential, HttpClient, HttpError, Retries},
 };
 
 use crate::serve::process::{Process, folder, run};
@@ -272,7 +272,7 @@ async fn why_unanswered(url: &str, authority: Option<&Authority>) -> HttpError {
         ..Retries::default()
     };
     let pem = authority.map(|authority| authority.pem().into_bytes());
-    let limits = Limits { retries: once, ..Limits::default() };
+    let limits = CallLimits { retries: once, ..CallLimits::default() };
     let client =
         HttpClient::with_limits(url, Credential::Bearer("tw_hush".into()), pem.as_deref(), limits).unwrap();
     client.get::<serde_json::Value>("/rest/x", &[]).await.map(|_| ()).unwrap_err()

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokenwarden::{
     model::{AddressSet, network::AddressRange, percent},
     serve::front::{
-        Front, Limits,
+        Front, UpstreamLimits,
         classify::Prefixes,
         forward::Forwarder,
         judge::Browsers,
@@ -142,7 +142,8 @@ impl Gateway {
             unknown_tokens: UnknownTokens::Ask,
         };
         let forwarder =
-            Forwarder::new(format!("http://{behind}").parse().unwrap(), None, Limits::default()).unwrap();
+            Forwarder::new(format!("http://{behind}").parse().unwrap(), None, UpstreamLimits::default())
+                .unwrap();
         let peers: AddressSet = ["127.0.0.1", "10.0.0.0/8"]
             .map(|text| text.parse::<AddressRange>().unwrap())
             .into_iter()

@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::{FutureExt, StreamExt, stream};
 use tokenwarden::serve::front::{
-    Limits,
+    UpstreamLimits,
     forward::{Forwarder, Outgoing, UpstreamError},
 };
 use tokio::{
@@ -22,7 +22,7 @@ use tokio::{
 /// A forwarder to `listener` that waits for `silence`, over as many `connections`.
 fn forwarder(listener: &TcpListener, silence: Duration, connections: usize) -> Forwarder {
     let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    Forwarder::new(url, None, Limits { silence, connections, ..Limits::default() }).unwrap()
+    Forwarder::new(url, None, UpstreamLimits { silence, connections, ..UpstreamLimits::default() }).unwrap()
 }
 
 async fn listener() -> TcpListener {

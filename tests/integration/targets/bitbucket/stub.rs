@@ -20,7 +20,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
-    http::{Credential, HttpClient, Limits, Retries},
+    http::{CallLimits, Credential, HttpClient, Retries},
     model::{MarkKey, Marker, percent},
     targets::bitbucket::{Bitbucket, BitbucketOptions},
 };
@@ -188,7 +188,7 @@ impl Stub {
             longest_wait: Duration::from_millis(160),
             ..Retries::default()
         };
-        let limits = Limits { retries, ..Limits::default() };
+        let limits = CallLimits { retries, ..CallLimits::default() };
         let client = HttpClient::with_limits(&self.url(), credential, None, limits).unwrap();
         Bitbucket::new(client, "bitbucket", options)
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response};
-use tokenwarden::serve::front::Limits;
+use tokenwarden::serve::front::UpstreamLimits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -57,7 +57,7 @@ async fn an_upstream_that_breaks_off_before_it_answers_is_a_502_and_is_not_asked
 #[tokio::test]
 async fn an_upstream_that_hangs_is_a_504_and_so_is_one_that_takes_no_connection_in_time() {
     let (upstream, _) = raw(b"").await;
-    let limits = Limits { silence: Duration::from_millis(300), ..Limits::default() };
+    let limits = UpstreamLimits { silence: Duration::from_millis(300), ..UpstreamLimits::default() };
     let gate = Gate::with(upstream, With { limits, ..With::default() }).await;
     let began = Instant::now();
     let response = get(&gate).await;
@@ -68,7 +68,7 @@ async fn an_upstream_that_hangs_is_a_504_and_so_is_one_that_takes_no_connection_
 #[tokio::test]
 async fn a_client_that_does_not_send_what_it_announced_is_told_and_holds_nothing() {
     let (upstream, _) = raw(b"").await;
-    let limits = Limits { silence: Duration::from_millis(300), ..Limits::default() };
+    let limits = UpstreamLimits { silence: Duration::from_millis(300), ..UpstreamLimits::default() };
     let gate = Gate::with(upstream, With { limits, ..With::default() }).await;
     let mut client = TcpStream::connect(gate.server.address()).await.unwrap();
     let head = format!(
@@ -88,7 +88,7 @@ async fn an_answer_that_breaks_off_or_stops_is_never_taken_for_a_whole_one() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
     ] {
         let (upstream, _) = raw(answer).await;
-        let limits = Limits { silence: Duration::from_millis(300), ..Limits::default() };
+        let limits = UpstreamLimits { silence: Duration::from_millis(300), ..UpstreamLimits::default() };
         let gate = Gate::with(upstream, With { limits, ..With::default() }).await;
         let response = get(&gate).await;
         assert_eq!(response.status(), 200);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokenwarden::serve::front::{Limits, judge::Browsers};
+use tokenwarden::serve::front::{UpstreamLimits, judge::Browsers};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     task::JoinSet,
@@ -183,7 +183,8 @@ async fn a_refused_upload_is_not_asked_for() {
 #[tokio::test]
 async fn connections_to_the_upstream_are_bounded_and_shared() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let limits = Limits { connections: 4, silence: Duration::from_mins(5), ..Limits::default() };
+    let limits =
+        UpstreamLimits { connections: 4, silence: Duration::from_mins(5), ..UpstreamLimits::default() };
     let gate = Gate::with(listener.local_addr().unwrap(), With { limits, ..With::default() }).await;
     let mut requests = JoinSet::new();
     for _ in 0..6 {

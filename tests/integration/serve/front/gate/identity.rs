@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
     model::HeaderName,
-    serve::front::{Front, Limits, classify::Prefixes, forward::Forwarder, judge::Browsers},
+    serve::front::{Front, UpstreamLimits, classify::Prefixes, forward::Forwarder, judge::Browsers},
 };
 
 use super::{
@@ -24,7 +24,7 @@ const PAGE: &str = "/plugins/servlet/app";
 /// A gateway in front of `upstream`.
 async fn gate(upstream: &Upstream) -> TestServer {
     let url = format!("http://{}", upstream.address).parse().unwrap();
-    let forwarder = Forwarder::new(url, None, Limits::default()).unwrap();
+    let forwarder = Forwarder::new(url, None, UpstreamLimits::default()).unwrap();
     let peers = std::iter::once("127.0.0.1".parse::<tokenwarden::model::network::AddressRange>().unwrap());
     let front = Front::new(forwarder, Prefixes::new("", ""), Browsers::Network, peers.collect());
     let front = front.with_identity_in(&HeaderName::new(BELIEVED).unwrap()).unwrap();

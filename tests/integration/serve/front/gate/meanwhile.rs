@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tokenwarden::serve::front::Limits;
+use tokenwarden::serve::front::UpstreamLimits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -49,7 +49,8 @@ async fn a_body_that_comes_slowly_is_judged_by_the_settings_of_its_end() {
 #[tokio::test]
 async fn a_token_that_is_restricted_while_its_request_waits_for_room_does_not_pass() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let limits = Limits { connections: 4, silence: Duration::from_mins(5), ..Limits::default() };
+    let limits =
+        UpstreamLimits { connections: 4, silence: Duration::from_mins(5), ..UpstreamLimits::default() };
     let gate = Gate::with(listener.local_addr().unwrap(), With { limits, ..With::default() }).await;
     until_read(&gate).await;
     let page = "/plugins/servlet/app";

@@ -22,7 +22,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokenwarden::{
     model::AddressSet,
     serve::front::{
-        Front, Limits,
+        Front, UpstreamLimits,
         classify::Prefixes,
         forward::Forwarder,
         judge::Browsers,
@@ -59,14 +59,14 @@ struct Gate {
 /// What a gateway is started with.
 struct With {
     settings: Value,
-    limits: Limits,
+    limits: UpstreamLimits,
     peers: AddressSet,
     browsers: Browsers,
 }
 
 impl Default for With {
     fn default() -> Self {
-        let limits = Limits { silence: Duration::from_secs(20), ..Limits::default() };
+        let limits = UpstreamLimits { silence: Duration::from_secs(20), ..UpstreamLimits::default() };
         Self { settings: json!({}), limits, peers: AddressSet::default(), browsers: Browsers::Pass }
     }
 }
