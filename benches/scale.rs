@@ -22,7 +22,7 @@ use std::{
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokenwarden::{
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     inventory::{
         Administrators, Call, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError,
         Server,
@@ -253,7 +253,8 @@ async fn reading(tokens: usize) -> Duration {
         ..ServerOptions::new("administrators".into())
     };
     let running = serve::start(store, TcpListener::bind("127.0.0.1:0").unwrap(), options).await.unwrap();
-    let client = HttpClient::new(&format!("http://{}", running.address()), Credential::Bearer(secret), None);
+    let client =
+        HttpClient::new(&format!("http://{}", running.address()), HttpCredential::Bearer(secret), None);
     let gateway = Gateway::new(client.unwrap(), "bench");
     let mut shortest = Duration::MAX;
     for _ in 0..3 {

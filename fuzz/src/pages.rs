@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tokenwarden::{
-    http::{Credential, HttpClient, CallLimits, Retries},
+    http::{HttpCredential, HttpClient, CallLimits, Retries},
     inventory::{
         Coverage, InventoryReader,
         snapshot::{self, About, GroupSelection, Snapshot},
@@ -75,7 +75,7 @@ impl Pages {
         let retries = Retries { tries_when_broken: 1, tries_when_busy: 1, ..Retries::default() };
         let limits = CallLimits { call: Duration::from_secs(5), retries, ..CallLimits::default() };
         let credential =
-            Credential::Basic { user: "warden".to_owned(), secret: "the password of warden".into() };
+            HttpCredential::Basic { user: "warden".to_owned(), secret: "the password of warden".into() };
         HttpClient::with_limits(&format!("http://{}", self.address), credential, None, limits)
             .expect("a client")
     }

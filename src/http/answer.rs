@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{model::UserName, world::system_time};
 
-use super::{Called, Credential, HttpError, Refusal, caller::caller, clock, error, retry};
+use super::{Called, HttpCredential, HttpError, Refusal, caller::caller, clock, error, retry};
 
 /// The answer to a call that reads or writes a resource with a version.
 pub struct Versioned<T> {
@@ -51,7 +51,7 @@ pub(super) fn judge(
     response: &Response,
     call: Called,
     body: Vec<u8>,
-    presented: &Credential,
+    presented: &HttpCredential,
 ) -> Result<Answer, HttpError> {
     let status = response.status();
     let text_of = |name: header::HeaderName| {

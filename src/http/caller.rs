@@ -7,17 +7,17 @@ use reqwest::header::{HeaderMap, HeaderName};
 
 use crate::model::{UserName, percent};
 
-use super::Credential;
+use super::HttpCredential;
 
 const USER_NAME: HeaderName = HeaderName::from_static("x-ausername");
 
 /// The user whom an answer with these `headers` names. That is the name in `presented` when both can be the
 /// same person. `None` where the server names nobody, or the text cannot be read: it is never taken for the
 /// name of somebody else.
-pub(super) fn caller(headers: &HeaderMap, presented: &Credential) -> Option<UserName> {
+pub(super) fn caller(headers: &HeaderMap, presented: &HttpCredential) -> Option<UserName> {
     let written = headers.get(USER_NAME).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())?;
     let decoded = decoded(written);
-    if let Credential::Basic { user, .. } = presented {
+    if let HttpCredential::Basic { user, .. } = presented {
         let user = UserName::new(user.as_str());
         if names(headers, &user) == Some(true) {
             return Some(user);
@@ -52,8 +52,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(USER_NAME, written.try_into().unwrap());
         let credential = match user {
-            Some(user) => Credential::Basic { user: user.to_owned(), secret: "x".into() },
-            None => Credential::Bearer("x".into()),
+            Some(user) => HttpCredential::Basic { user: user.to_owned(), secret: "x".into() },
+            None => HttpCredential::Bearer("x".into()),
         };
         caller(&headers, &credential).map(String::from)
     }

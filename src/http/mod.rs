@@ -56,7 +56,7 @@ use statistics::Counters;
 const NOTABLE: Duration = Duration::from_secs(5);
 
 /// What we present to a server.
-pub enum Credential {
+pub enum HttpCredential {
     /// A user and a password, or a user and a token.
     Basic {
         /// The user.
@@ -102,7 +102,7 @@ impl Default for CallLimits {
 pub struct HttpClient {
     base: String,
     client: reqwest::Client,
-    credential: Credential,
+    credential: HttpCredential,
     limits: CallLimits,
     concurrency: Concurrency,
     counters: Counters,
@@ -118,7 +118,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// When the certificates cannot be read.
-    pub fn new(base: &str, credential: Credential, extra_ca: Option<&[u8]>) -> Result<Self, HttpError> {
+    pub fn new(base: &str, credential: HttpCredential, extra_ca: Option<&[u8]>) -> Result<Self, HttpError> {
         Self::with_limits(base, credential, extra_ca, CallLimits::default())
     }
 
@@ -129,7 +129,7 @@ impl HttpClient {
     /// As for [`Self::new`].
     pub fn with_limits(
         base: &str,
-        credential: Credential,
+        credential: HttpCredential,
         extra_ca: Option<&[u8]>,
         limits: CallLimits,
     ) -> Result<Self, HttpError> {
@@ -150,7 +150,7 @@ impl HttpClient {
     }
 
     /// What it presents to the server.
-    pub(crate) fn credential(&self) -> &Credential {
+    pub(crate) fn credential(&self) -> &HttpCredential {
         &self.credential
     }
 
@@ -232,7 +232,7 @@ impl HttpClient {
     /// As for [`Self::get`].
     pub(crate) async fn get_as<T: DeserializeOwned>(
         &self,
-        credential: &Credential,
+        credential: &HttpCredential,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
@@ -411,8 +411,8 @@ impl HttpClient {
             // Atlassian's products take a write without it for one that a page in a browser was tricked into.
             .header("X-Atlassian-Token", "no-check");
         request = match call.credential {
-            Credential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
-            Credential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
+            HttpCredential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
+            HttpCredential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
         };
         for (name, value) in call.headers {
             request = request.header(*name, value);
@@ -449,7 +449,7 @@ struct Call<'a> {
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
     headers: &'a [Header],
-    credential: &'a Credential,
+    credential: &'a HttpCredential,
 }
 
 /// Any number, each as likely; the middle one when the system has none to give.

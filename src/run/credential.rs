@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::Auth,
-    http::Credential,
+    http::HttpCredential,
     model::{MarkKey, mark::ShortKey},
     run::reading::read_text,
     world::environment,
@@ -28,20 +28,20 @@ pub(crate) fn find(
     auth: &Auth,
     folder: &Path,
     may_run: Option<Duration>,
-) -> Result<Credential, NoCredential> {
+) -> Result<HttpCredential, NoCredential> {
     match auth {
         Auth::Password { user, password_env } => {
-            Ok(Credential::Basic { user: user.clone(), secret: variable(password_env)? })
+            Ok(HttpCredential::Basic { user: user.clone(), secret: variable(password_env)? })
         }
         Auth::Token { user: Some(user), token_env } => {
-            Ok(Credential::Basic { user: user.clone(), secret: variable(token_env)? })
+            Ok(HttpCredential::Basic { user: user.clone(), secret: variable(token_env)? })
         }
-        Auth::Token { user: None, token_env } => Ok(Credential::Bearer(variable(token_env)?)),
-        Auth::BearerVariable(name) => Ok(Credential::Bearer(variable(name)?)),
+        Auth::Token { user: None, token_env } => Ok(HttpCredential::Bearer(variable(token_env)?)),
+        Auth::BearerVariable(name) => Ok(HttpCredential::Bearer(variable(name)?)),
         Auth::BearerFile(path) => {
             let text = read_text(&folder.join(path))
                 .map_err(|source| NoCredential::File { path: path.clone(), source })?;
-            Ok(Credential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
+            Ok(HttpCredential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
         }
         Auth::Command(argv) => command(argv, folder, may_run.ok_or(NoCredential::NotAllowed)?),
     }
@@ -62,7 +62,7 @@ fn variable(name: &str) -> Result<SecretString, NoCredential> {
     one_line(&text, || format!("the environment variable `{name}`"))
 }
 
-fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<Credential, NoCredential> {
+fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<HttpCredential, NoCredential> {
     let [program, arguments @ ..] = argv else {
         return Err(NoCredential::Empty { place: "`auth.command`".to_owned() });
     };
@@ -70,7 +70,7 @@ fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<Credential
         .map_err(|source| NoCredential::Command { program: program.clone(), source })?;
     let place = || format!("the output of `{program}`");
     let text = String::from_utf8(output).map_err(|_| NoCredential::Empty { place: place() })?;
-    one_line(&text, place).map(Credential::Bearer)
+    one_line(&text, place).map(HttpCredential::Bearer)
 }
 
 fn one_line(text: &str, place: impl Fn() -> String) -> Result<SecretString, NoCredential> {

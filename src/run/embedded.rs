@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::{
-    http::Credential,
+    http::HttpCredential,
     model::{GroupName, TokenSecret},
     run::reading::read_text,
     serve::{
@@ -78,8 +78,8 @@ impl Embedded {
     }
 
     /// What it accepts from this process alone.
-    pub(crate) fn credential(&self) -> Credential {
-        Credential::Bearer(self.secret.clone())
+    pub(crate) fn credential(&self) -> HttpCredential {
+        HttpCredential::Bearer(self.secret.clone())
     }
 
     /// Ends the server. What it could not write is said in the log: everything that a plan or an

@@ -141,8 +141,8 @@ impl Bitbucket {
     /// What we prove to be somebody with, as far as it says so itself, and the user that goes with it.
     fn credential(&self) -> (Credential, Option<UserName>) {
         let (user, secret) = match self.client.credential() {
-            http::Credential::Basic { user, secret } => (Some(user), secret),
-            http::Credential::Bearer(secret) => (None, secret),
+            http::HttpCredential::Basic { user, secret } => (Some(user), secret),
+            http::HttpCredential::Bearer(secret) => (None, secret),
         };
         let id = bitbucket_id(secret.expose_secret()).or_else(|| self.options.token_id.clone());
         let credential = match (user, id) {

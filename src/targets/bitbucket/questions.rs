@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::de::IgnoredAny;
 
 use crate::{
-    http::{self, Credential, HttpClient, HttpError, Refusal},
+    http::{self, HttpClient, HttpCredential, HttpError, Refusal},
     inventory::ReadError,
     model::{GroupName, Owner, Token, TokenId, UserName},
 };
@@ -111,13 +111,13 @@ pub fn confirms(headers: &HeaderMap, owner: &Owner) -> bool {
 }
 
 /// The credential in a header `Authorization` with this value.
-fn credential(authorization: &str) -> Option<Credential> {
+fn credential(authorization: &str) -> Option<HttpCredential> {
     let (scheme, rest) = authorization.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(Credential::Bearer(SecretString::from(rest)));
+        return Some(HttpCredential::Bearer(SecretString::from(rest)));
     }
     let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest).ok())??;
     let decoded = String::from_utf8(decoded).ok()?;
     let (user, secret) = decoded.split_once(':')?;
-    Some(Credential::Basic { user: user.to_owned(), secret: SecretString::from(secret) })
+    Some(HttpCredential::Basic { user: user.to_owned(), secret: SecretString::from(secret) })
 }

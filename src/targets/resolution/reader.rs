@@ -121,8 +121,8 @@ impl Resolution {
     /// What we prove to be somebody with, as far as it is known, and the user that goes with it.
     fn credential(&self) -> (Credential, Option<UserName>) {
         let user = match self.client.credential() {
-            http::Credential::Basic { user, .. } => Some(UserName::new(user.as_str())),
-            http::Credential::Bearer(_) => None,
+            http::HttpCredential::Basic { user, .. } => Some(UserName::new(user.as_str())),
+            http::HttpCredential::Bearer(_) => None,
         };
         let credential = match &self.options.token_id {
             // A token is one for the app also when it is sent as a password. How far it reaches is not

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
-    http::{CallLimits, Credential, HttpClient, Retries},
+    http::{CallLimits, HttpClient, HttpCredential, Retries},
     inventory::InventoryReader,
     model::{
         Mark, Settings, Token, TokenId, TokenScope,
@@ -183,7 +183,7 @@ struct Way {
 const GATEWAY: Way = Way { policy: POLICY, target: gateway, is_planned };
 
 fn gateway(url: &str, server: &TestServer) -> Target {
-    let credential = Credential::Bearer(server.operator().into());
+    let credential = HttpCredential::Bearer(server.operator().into());
     let client = HttpClient::with_limits(url, credential, None, limits()).unwrap();
     Target::Gateway(Gateway::new(client, "the server"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokenwarden::{
     apply::{ChangeResult, Outcome, execute},
-    http::{CallLimits, Credential, HttpClient},
+    http::{CallLimits, HttpClient, HttpCredential},
     model::rails::{Lockout, Unsupported},
     plan::{History, Plan, Terms},
     targets::gateway::Gateway,
@@ -45,7 +45,7 @@ async fn apply(
         std::future::ready(now).boxed()
     };
     let proxy = Proxy::start(server.address(), Arc::new(decide)).await;
-    let credential = Credential::Bearer(server.operator().into());
+    let credential = HttpCredential::Bearer(server.operator().into());
     let client = HttpClient::with_limits(&proxy.url(), credential, None, CallLimits::default()).unwrap();
     let gateway = Gateway::new(client, "the server");
     let (policy, lockout, history) = (policy(yaml), Lockout::default(), History::default());

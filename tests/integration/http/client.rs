@@ -20,7 +20,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
-    http::{CallLimits, CallStatistics, Credential, HttpClient, HttpError, Retries},
+    http::{CallLimits, CallStatistics, HttpClient, HttpCredential, HttpError, Retries},
     inventory::InventoryReader,
     targets::gateway::Gateway,
 };
@@ -44,7 +44,7 @@ fn limits() -> CallLimits {
 }
 
 fn client(server: &Proxy, limits: CallLimits) -> HttpClient {
-    HttpClient::with_limits(&server.url(), Credential::Bearer(SECRET.into()), None, limits).unwrap()
+    HttpClient::with_limits(&server.url(), HttpCredential::Bearer(SECRET.into()), None, limits).unwrap()
 }
 
 /// A server that gives these answers, one after the other, and then always the last one.
@@ -211,7 +211,8 @@ async fn listener() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 async fn a_credential_goes_on_within_its_origin_and_nothing_is_sent_to_another() {
     let (address, seen) = listener().await;
     let here = format!("http://{address}");
-    let client = HttpClient::with_limits(&here, Credential::Bearer(SECRET.into()), None, limits()).unwrap();
+    let client =
+        HttpClient::with_limits(&here, HttpCredential::Bearer(SECRET.into()), None, limits()).unwrap();
     client.get::<Value>("/rest/x", &[]).await.unwrap();
     let bearer = format!("Bearer {SECRET}");
     assert_eq!(*seen.lock().unwrap(), [bearer.as_str(), bearer.as_str()]);
@@ -253,7 +254,7 @@ async fn a_write_that_is_sent_on_is_made_nowhere_and_the_error_says_what_to_writ
 #[tokio::test]
 async fn a_write_for_which_no_connection_is_made_is_tried_again_and_is_not_lost() {
     let nobody =
-        HttpClient::with_limits("http://127.0.0.1:9", Credential::Bearer(SECRET.into()), None, limits())
+        HttpClient::with_limits("http://127.0.0.1:9", HttpCredential::Bearer(SECRET.into()), None, limits())
             .unwrap();
     let error = nobody.send(Method::DELETE, "/rest/x", &[], None::<&()>).await.unwrap_err();
     assert!(!error.is_lost_answer());
@@ -355,7 +356,7 @@ async fn a_server_that_swallows_everything_is_given_up_when_the_time_for_a_conne
     let limits = CallLimits { connect: Duration::from_millis(50), ..limits() };
     let client = HttpClient::with_limits(
         &format!("http://{address}"),
-        Credential::Bearer(SECRET.into()),
+        HttpCredential::Bearer(SECRET.into()),
         None,
         limits,
     )

@@ -14,7 +14,7 @@ use reqwest::{Certificate, Client, Identity};
 use tempfile::TempDir;
 use tokenwarden::{
     apply::one_line,
-    http::{CallLimits, Credential, HttpClient, HttpError, Retries},
+    http::{CallLimits, HttpClient, HttpCredential, HttpError, Retries},
 };
 
 use crate::serve::process::{Process, folder, run};
@@ -274,7 +274,8 @@ async fn why_unanswered(url: &str, authority: Option<&Authority>) -> HttpError {
     let pem = authority.map(|authority| authority.pem().into_bytes());
     let limits = CallLimits { retries: once, ..CallLimits::default() };
     let client =
-        HttpClient::with_limits(url, Credential::Bearer("tw_hush".into()), pem.as_deref(), limits).unwrap();
+        HttpClient::with_limits(url, HttpCredential::Bearer("tw_hush".into()), pem.as_deref(), limits)
+            .unwrap();
     client.get::<serde_json::Value>("/rest/x", &[]).await.map(|_| ()).unwrap_err()
 }
 

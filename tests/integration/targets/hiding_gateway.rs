@@ -10,7 +10,7 @@ use axum::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokenwarden::{
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     inventory::InventoryReader,
     plan::Plan,
     targets::gateway::Gateway,
@@ -62,7 +62,7 @@ async fn hiding(server: Arc<TestServer>, hidden: &'static str) -> String {
 async fn planned(hidden: &'static str) -> (Vec<String>, Vec<String>) {
     let server = TestServer::start(Setup { seed: Some(SEED.to_owned()), ..Setup::default() }).await;
     let url = hiding(Arc::new(server), hidden).await;
-    let root = Credential::Basic { user: "root".to_owned(), secret: "root".into() };
+    let root = HttpCredential::Basic { user: "root".to_owned(), secret: "root".into() };
     let gateway = Gateway::new(HttpClient::new(&url, root, None).unwrap(), "gateway");
     assert_eq!(gateway.overview().await.unwrap().server.caller.user, Some("root".into()));
     let policy = policy(HARSH);

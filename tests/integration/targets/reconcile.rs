@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokenwarden::{
     apply::execute,
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     model::{
         Verb,
         rails::{Lockout, Unsupported},
@@ -216,7 +216,7 @@ async fn a_token_that_changed_since_it_was_planned_is_not_revoked() {
         now: NOW.parse().unwrap(),
     };
     let client =
-        HttpClient::new(&server.url(""), Credential::Bearer(server.operator().into()), None).unwrap();
+        HttpClient::new(&server.url(""), HttpCredential::Bearer(server.operator().into()), None).unwrap();
     let gateway = Gateway::new(client, "the server");
     let approved = approve(Plan::make(&terms, &gateway).await.unwrap());
     let revoked = |approved: &ApprovedPlan| {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tokenwarden::{
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     model::{MarkKey, Marker, OwnerKind, PasswordAuthentication, Scope, SettingValue, Token, TokenScope},
     plan::{Change, PlannedChange, TokenStep},
     targets::{
@@ -26,7 +26,7 @@ const PASSWORDS: &str = "/rest/basicauth/latest/config";
 const BITBUCKET: Way = Way { policy: POLICY, target: bitbucket, is_planned };
 
 fn bitbucket(url: &str, _server: &TestServer) -> Target {
-    let credential = Credential::Basic { user: "root".to_owned(), secret: "root".into() };
+    let credential = HttpCredential::Basic { user: "root".to_owned(), secret: "root".into() };
     let client = HttpClient::with_limits(url, credential, None, limits()).unwrap();
     let options = BitbucketOptions {
         areas: vec![OwnerKind::User],

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tokenwarden::{
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     model::{MarkKey, Marker},
     plan::{Change, PlannedChange, TokenStep},
     targets::{
@@ -24,7 +24,7 @@ tokens:
 const RESOLUTION: Way = Way { policy: POLICY, target: resolution, is_planned };
 
 fn resolution(url: &str, _server: &TestServer) -> Target {
-    let credential = Credential::Basic { user: "root".to_owned(), secret: "root".into() };
+    let credential = HttpCredential::Basic { user: "root".to_owned(), secret: "root".into() };
     let client = HttpClient::with_limits(url, credential, None, limits()).unwrap();
     let options =
         ResolutionOptions { marker: Some(marker()), password: true, ..ResolutionOptions::default() };

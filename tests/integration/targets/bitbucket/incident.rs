@@ -1,7 +1,7 @@
 //! Revoking after an incident on a server that lists tokens by their owners.
 
 use tokenwarden::{
-    http::Credential,
+    http::HttpCredential,
     model::{TokenId, rails::Rails},
     plan::{Allowed, Criteria, Incident, Plan, Purpose, Selection, Terms},
     policy::Policy,
@@ -129,7 +129,7 @@ async fn a_token_that_may_be_that_of_the_run_goes_only_when_it_is_named() {
         stub.add("users/warden", token(id, "x", "2025-01-01T00:00:00Z", &["REPO_ADMIN"]));
     }
     stub.contents().refused = vec!["/rest/basicauth"];
-    let bearer = || Credential::Bearer("opaque".into());
+    let bearer = || HttpCredential::Bearer("opaque".into());
     let unknown = stub.target_as(bearer(), BitbucketOptions::default());
     let all = plan(&unknown, owner("warden")).await;
     assert_eq!(actions(&all), Vec::<String>::new());

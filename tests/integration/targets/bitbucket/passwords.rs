@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokenwarden::{
     apply::ChangeResult,
-    http::Credential,
+    http::HttpCredential,
     model::{
         OwnerKind, TokenId,
         rails::{Lockout, Rails},
@@ -106,13 +106,13 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
     let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
     let named =
         BitbucketOptions { token_id: Some(TokenId::new("252973515069")), ..BitbucketOptions::default() };
-    let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let basic = || HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     for options in [named, BitbucketOptions::default()] {
         let as_password = plan(&stub.target_as(basic(), options), &disabled, &History::default(), NOW).await;
         assert!(refused(as_password), "a token that is sent as a password stops as well");
     }
     stub.add("users/warden", token("252973515069", "tool", "2026-11-01T00:00:00Z", &["REPO_ADMIN"]));
-    let bearer = stub.target_as(Credential::Bearer(secret.into()), BitbucketOptions::default());
+    let bearer = stub.target_as(HttpCredential::Bearer(secret.into()), BitbucketOptions::default());
     assert!(!refused(plan(&bearer, &disabled, &History::default(), NOW).await));
     assert!(!refused(plan(&stub.target(), &policy(EXCEPTED), &History::default(), NOW).await));
     assert_eq!(stub.contents().writes, []);
@@ -122,7 +122,7 @@ async fn disabling_is_refused_while_it_would_shut_us_out() {
 async fn disabling_is_refused_while_too_few_administrators_would_be_left() {
     let stub = Stub::start().await;
     stub.contents().administrators = vec!["warden", "mary@example.com", "gone"];
-    let refusals = async |credential: Credential, policy_text: &str, min_admins: u64| {
+    let refusals = async |credential: HttpCredential, policy_text: &str, min_admins: u64| {
         let (policy, history) = (policy(policy_text), History::default());
         let lockout = Lockout { min_admins, ..Lockout::default() };
         let terms =
@@ -131,8 +131,8 @@ async fn disabling_is_refused_while_too_few_administrators_would_be_left() {
             Plan::make(&terms, &stub.target_as(credential, BitbucketOptions::default())).await.unwrap();
         plan.shut_out.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let basic = || Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-    let bearer = || Credential::Bearer("from the login of an administrator".into());
+    let basic = || HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let bearer = || HttpCredential::Bearer("from the login of an administrator".into());
     let disabled = "version: 1\npassword_authentication: disabled\n";
     let both =
         "version: 1\npassword_authentication: {state: disabled, except_users: [warden, mary@example.com]}\n";
@@ -167,7 +167,7 @@ async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
         "users/warden",
         token("000000000002", "x", "2026-11-01T00:00:00Z", &["REPO_ADMIN", "PROJECT_ADMIN"]),
     );
-    let target = stub.target_as(Credential::Bearer(bearer.into()), BitbucketOptions::default());
+    let target = stub.target_as(HttpCredential::Bearer(bearer.into()), BitbucketOptions::default());
     let lockout = Lockout { break_glass: vec!["warden".into()], ..Lockout::default() };
     let shut_out = async |policy| {
         let terms = Terms { target: TARGET, lockout: &lockout, ..terms(policy, time(NOW)) };
@@ -182,11 +182,11 @@ async fn a_token_of_somebody_who_must_keep_a_way_in_is_none() {
 #[tokio::test]
 async fn a_credential_that_cannot_administer_is_said_before_the_server_refuses() {
     let stub = Stub::start().await;
-    let remarks = async |credential: Credential, yaml: &str| {
+    let remarks = async |credential: HttpCredential, yaml: &str| {
         let target = stub.target_as(credential, BitbucketOptions::default());
         plan(&target, &policy(yaml), &History::default(), NOW).await.view.remarks
     };
-    let bearer = || Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
+    let bearer = || HttpCredential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
     let token = Remark::CannotAdminister(Lack::Token);
     assert!(remarks(bearer(), EXCEPTED).await.contains(&token));
     assert!(!remarks(bearer(), "version: 1\n").await.contains(&token), "nothing is to be changed");

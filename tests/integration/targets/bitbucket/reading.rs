@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
-    http::Credential,
+    http::HttpCredential,
     inventory::{InventoryReader, LeftOut, Membership},
     model::{GroupName, OwnerKind, TokenId, permission::Groups},
     plan::{History, Remark},
@@ -163,7 +163,7 @@ async fn who_is_not_known_to_administer_the_server_may_not_see_every_project() {
 
     // Whoever it is, with a token of the server one administers nothing.
     stub.contents().administrators = vec!["warden"];
-    let bearer = Credential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
+    let bearer = HttpCredential::Bearer("MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ".into());
     let target = stub.target_as(
         bearer,
         BitbucketOptions { areas: vec![OwnerKind::Project], ..BitbucketOptions::default() },
@@ -265,15 +265,15 @@ async fn a_group_that_looks_empty_and_is_not_there_is_not_known() {
 #[tokio::test]
 async fn a_credential_that_is_refused_is_told_apart_from_basic_that_is_disabled() {
     let stub = Stub::start().await;
-    let said = async |credential: Credential| {
+    let said = async |credential: HttpCredential| {
         let error = stub.target_as(credential, BitbucketOptions::default()).overview().await.unwrap_err();
         one_line(&error)
     };
     // An open page would have answered it.
-    let revoked = said(Credential::Bearer("revoked".into())).await;
+    let revoked = said(HttpCredential::Bearer("revoked".into())).await;
     assert!(revoked.contains("does not accept the credential"), "{revoked}");
     stub.contents().passwords["block-requests"] = true.into();
-    let basic = said(Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() }).await;
+    let basic = said(HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() }).await;
     assert!(basic.contains("use a bearer credential"), "{basic}");
     assert!(!basic.contains(PASSWORD) && !basic.contains("revoked"));
 }
@@ -286,8 +286,8 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_config_file_and_n
     let revoking =
         policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");
     let secret = "MjUyOTczNTE1MDY5On2rDbID2EgYpH8AVOECHv0saruQ";
-    let bearer = |secret: &str| Credential::Bearer(secret.into());
-    let basic = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let bearer = |secret: &str| HttpCredential::Bearer(secret.into());
+    let basic = HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     let named =
         || BitbucketOptions { token_id: Some(TokenId::new("252973515069")), ..BitbucketOptions::default() };
     let prefixed = bearer(&format!("BBDC-{secret}"));
@@ -304,7 +304,7 @@ async fn the_token_of_the_run_is_known_by_its_secret_or_by_the_config_file_and_n
     }
     // No token may read the switch for passwords.
     stub.contents().refused = vec!["/rest/basicauth"];
-    let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let sent_as_password = HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     for unknown in [bearer("opaque"), sent_as_password] {
         let target = stub.target_as(unknown, BitbucketOptions::default());
         let plan = plan(&target, &revoking, &History::default(), NOW).await;
@@ -324,7 +324,7 @@ async fn the_run_knows_itself_by_a_name_that_the_server_encodes() {
     let stub = Stub::start().await;
     for name in ["mary@example.com", "Ann Lee", "a+b", "J\u{fc}rgen", "100%"] {
         stub.contents().bearer = name;
-        let target = stub.target_as(Credential::Bearer("opaque".into()), BitbucketOptions::default());
+        let target = stub.target_as(HttpCredential::Bearer("opaque".into()), BitbucketOptions::default());
         assert_eq!(target.overview().await.unwrap().server.caller.user, Some(name.into()));
     }
 }
@@ -340,12 +340,12 @@ async fn a_bearer_that_nobody_knows_may_be_a_token_of_a_project_whomever_the_ser
         "version: 1\ntokens: {limits: [{owner_kind: [user, project, repository], max_lifetime: 90d}], \
          enforcement: {lifetime: revoke}}\n",
     );
-    let target = stub.target_as(Credential::Bearer("opaque".into()), BitbucketOptions::default());
+    let target = stub.target_as(HttpCredential::Bearer("opaque".into()), BitbucketOptions::default());
     let revoked = async || actions(&plan(&target, &revoking, &History::default(), NOW).await);
     assert_eq!(revoked().await, ["revoke 1", "revoke 2", "revoke 3"], "an administrator, and so no token");
     stub.contents().refused = vec!["/rest/basicauth"];
     assert_eq!(revoked().await, ["revoke 3"]);
-    let sent_as_password = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    let sent_as_password = HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
     let target = stub.target_as(sent_as_password, BitbucketOptions::default());
     let all = plan(&target, &revoking, &History::default(), NOW).await;
     assert_eq!(actions(&all).len(), 3, "tokens of projects are not accepted as passwords");

@@ -20,7 +20,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
-    http::{CallLimits, Credential, HttpClient, Retries},
+    http::{CallLimits, HttpClient, HttpCredential, Retries},
     model::{MarkKey, Marker, percent},
     targets::bitbucket::{Bitbucket, BitbucketOptions},
 };
@@ -178,11 +178,11 @@ impl Stub {
     }
 
     pub(crate) fn target_with(&self, options: BitbucketOptions) -> Bitbucket {
-        let credential = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+        let credential = HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
         self.target_as(credential, BitbucketOptions { password: true, ..options })
     }
 
-    pub(crate) fn target_as(&self, credential: Credential, options: BitbucketOptions) -> Bitbucket {
+    pub(crate) fn target_as(&self, credential: HttpCredential, options: BitbucketOptions) -> Bitbucket {
         let retries = Retries {
             first_wait: Duration::from_millis(20),
             longest_wait: Duration::from_millis(160),

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokenwarden::{
     apply::one_line,
-    http::Credential,
+    http::HttpCredential,
     inventory::{InventoryReader, Membership, Presence},
     model::{GroupName, UserName, mapping::Product, permission::Groups},
     targets::resolution::ResolutionOptions,
@@ -143,7 +143,7 @@ async fn every_product_tells_who_we_are_and_a_credential_of_nobody_is_an_error()
         let overview = stub.target_in(product).overview().await.unwrap();
         assert_eq!(overview.server.caller.user, Some(UserName::new("warden")), "{product:?}");
         let options = ResolutionOptions { product, ..ResolutionOptions::default() };
-        let nobody = stub.target_as(Credential::Bearer("revoked".into()), options);
+        let nobody = stub.target_as(HttpCredential::Bearer("revoked".into()), options);
         let error = one_line(&nobody.overview().await.unwrap_err());
         assert!(
             error.contains("is the credential still valid") || error.contains("is it still valid"),
@@ -164,7 +164,7 @@ async fn a_server_that_refuses_passwords_is_told_apart_from_one_that_refuses_us(
             "{product:?}: {error}"
         );
         let bearer = stub.target_as(
-            Credential::Bearer("secret".into()),
+            HttpCredential::Bearer("secret".into()),
             ResolutionOptions { product, ..ResolutionOptions::default() },
         );
         assert!(bearer.overview().await.is_ok(), "{product:?}");

@@ -1,7 +1,7 @@
 //! The target over the gateway, whose token REST has the paths and fields of the app.
 
 use tokenwarden::{
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     targets::resolution::{Resolution, ResolutionOptions},
 };
 
@@ -11,7 +11,7 @@ use crate::support::{Setup, TestServer, world::policy};
 const NOW: &str = crate::support::NOW;
 
 fn target(server: &TestServer) -> Resolution {
-    let root = Credential::Basic { user: "root".to_owned(), secret: "root".into() };
+    let root = HttpCredential::Basic { user: "root".to_owned(), secret: "root".into() };
     let client = HttpClient::new(&server.url(""), root, None).unwrap();
     Resolution::new(
         client,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokenwarden::{
     apply::one_line,
-    http::Credential,
+    http::HttpCredential,
     inventory::{Coverage, InventoryReader},
     model::TokenId,
     targets::resolution::{Resolution, ResolutionOptions},
@@ -225,7 +225,7 @@ async fn the_run_never_revokes_its_own_token_when_the_server_encodes_its_name() 
     for name in ["ann@example.com", "Ann Lee", "a+b", "J\u{fc}rgen"] {
         stub.contents().users[0].0 = name;
         stub.contents().we = name;
-        let target = stub.target_as(Credential::Bearer("opaque".into()), ResolutionOptions::default());
+        let target = stub.target_as(HttpCredential::Bearer("opaque".into()), ResolutionOptions::default());
         let revoking =
             policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");
         let plan = plan(&target, &revoking, NOW).await;
@@ -252,8 +252,8 @@ async fn the_token_of_the_run_is_never_touched_and_when_it_is_not_known_none_tha
         policy("version: 1\ntokens: {limits: [{max_lifetime: 90d}], enforcement: {lifetime: revoke}}\n");
     let others = ["revoke 1", "revoke 2", "revoke 3", "revoke 5"];
     let token_id = Some(TokenId::new("4"));
-    let basic = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
-    for credential in [basic, Credential::Bearer("secret".into())] {
+    let basic = HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+    for credential in [basic, HttpCredential::Bearer("secret".into())] {
         let named = stub.target_as(
             credential,
             ResolutionOptions { token_id: token_id.clone(), ..ResolutionOptions::default() },
@@ -262,7 +262,7 @@ async fn the_token_of_the_run_is_never_touched_and_when_it_is_not_known_none_tha
         assert_eq!(actions(&seen), others);
         assert_eq!(held_back(&seen), ["token 4: it is the credential of this run: rotate it"]);
     }
-    let unnamed = stub.target_as(Credential::Bearer("secret".into()), ResolutionOptions::default());
+    let unnamed = stub.target_as(HttpCredential::Bearer("secret".into()), ResolutionOptions::default());
     let seen = plan(&unnamed, &policy, NOW).await;
     assert_eq!(actions(&seen), others);
     assert!(held_back(&seen)[0].contains("`self: { token_id: .. }`"));

@@ -18,7 +18,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokenwarden::{
-    http::{Credential, HttpClient},
+    http::{HttpClient, HttpCredential},
     model::{MarkKey, Marker, mapping::Product, percent},
     targets::resolution::{Resolution, ResolutionOptions},
 };
@@ -187,7 +187,7 @@ impl Stub {
 
     /// The target, reached with the password of `warden`.
     pub(crate) fn target_with(&self, options: ResolutionOptions) -> Resolution {
-        let credential = Credential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
+        let credential = HttpCredential::Basic { user: "warden".to_owned(), secret: PASSWORD.into() };
         self.target_as(credential, ResolutionOptions { password: true, ..options })
     }
 
@@ -199,7 +199,7 @@ impl Stub {
         })
     }
 
-    pub(crate) fn target_as(&self, credential: Credential, options: ResolutionOptions) -> Resolution {
+    pub(crate) fn target_as(&self, credential: HttpCredential, options: ResolutionOptions) -> Resolution {
         Resolution::new(HttpClient::new(&self.url(), credential, None).unwrap(), "app", options)
     }
 }
