@@ -21,7 +21,7 @@ use crate::{
     policy::Policy,
     policy_tests::{
         self, CaseResult, TestRun,
-        file::{self, Case, TestFile},
+        file::{self, TestCase, TestFile},
     },
     report::{test_json::TestReportDocument, test_junit, test_text},
     run::{
@@ -225,7 +225,7 @@ fn run(
     let tested: Vec<(&TestFile, &Policy)> =
         files.iter().filter_map(|file| Some((file, policy_of(file)?))).collect();
     check_words(&tested, sources, global)?;
-    let cases: Vec<(&TestFile, &Case, &Policy)> = tested
+    let cases: Vec<(&TestFile, &TestCase, &Policy)> = tested
         .iter()
         .flat_map(|&(file, policy)| file.cases.iter().map(move |case| (file, case, policy)))
         .collect();

@@ -13,7 +13,7 @@ use super::CaseResult;
 
 /// What the cases of a run exercise of the policies that they test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
+pub struct TestCoverage {
     /// Everything that a case could exercise, in the order of the targets, then of the policy.
     pub items: Vec<CoverageItem>,
 }
@@ -41,7 +41,7 @@ pub enum CoverageSubject {
     LimitEntry(usize),
 }
 
-impl Coverage {
+impl TestCoverage {
     /// Adds what `results`, those of the cases on `policy`, exercise of it.
     pub fn add<'r>(
         &mut self,

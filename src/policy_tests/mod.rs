@@ -12,7 +12,7 @@ mod paper;
 mod statement;
 mod words;
 
-pub use coverage::{Coverage, CoverageItem, CoverageSubject};
+pub use coverage::{CoverageItem, CoverageSubject, TestCoverage};
 pub use words::check;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -28,7 +28,7 @@ use crate::{
     },
     plan::{Basis, ExplainedToken, History, Outlook, Plan, Terms, TokenStep},
     policy::Policy,
-    policy_tests::file::{Case, CaseSubject, TestFile, TokenAction, Written},
+    policy_tests::file::{CaseSubject, TestCase, TestFile, TokenAction, WrittenWord},
     yaml::Place,
 };
 
@@ -40,7 +40,7 @@ pub struct TestRun {
     /// Each case, in the order of the files and of the cases in them.
     pub results: Vec<CaseResult>,
     /// What they exercise of the policies.
-    pub coverage: Coverage,
+    pub coverage: TestCoverage,
 }
 
 impl TestRun {
@@ -93,7 +93,7 @@ impl CaseResult {
 
 /// The result of `case` of `file` under `policy`.
 #[must_use]
-pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
+pub fn run(file: &TestFile, case: &TestCase, policy: &Policy) -> CaseResult {
     let mut result = CaseResult {
         file: Arc::clone(&file.path),
         target: file.target.text.clone(),
@@ -107,7 +107,7 @@ pub fn run(file: &TestFile, case: &Case, policy: &Policy) -> CaseResult {
     };
     match &case.subject {
         CaseSubject::Token { token, others, findings, waived, actions } => {
-            let words = |written: &[Written]| written.iter().map(|word| word.text.clone()).collect();
+            let words = |written: &[WrittenWord]| written.iter().map(|word| word.text.clone()).collect();
             result.expected = lines(words(findings), words(waived), actions.iter().copied().collect());
             let paper = Paper { users: &file.users, judged: Some(token), others, waivers: &policy.waivers };
             run_token(&paper, token, case, policy, &mut result);
@@ -144,7 +144,7 @@ fn paper_terms<'a>(
     Terms { target, policy, lockout, unsupported: Unsupported::default(), history, now }
 }
 
-fn run_token(paper: &Paper<'_>, token: &Token, case: &Case, policy: &Policy, result: &mut CaseResult) {
+fn run_token(paper: &Paper<'_>, token: &Token, case: &TestCase, policy: &Policy, result: &mut CaseResult) {
     let (lockout, history) = (Lockout::default(), History::default());
     let target = result.target.clone();
     let terms = paper_terms(&target, policy, &lockout, &history, case.now);
@@ -189,7 +189,13 @@ fn because(trial: &Trial) -> Option<Because> {
     Some(Because { text: format!("{}: {message}", trial.rule), place: trial.place.clone() })
 }
 
-fn run_request(paper: &Paper<'_>, request: &Question, case: &Case, policy: &Policy, result: &mut CaseResult) {
+fn run_request(
+    paper: &Paper<'_>,
+    request: &Question,
+    case: &TestCase,
+    policy: &Policy,
+    result: &mut CaseResult,
+) {
     let (lockout, history) = (Lockout::default(), History::default());
     let target = result.target.clone();
     let terms = paper_terms(&target, policy, &lockout, &history, case.now);

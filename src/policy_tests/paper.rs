@@ -11,7 +11,7 @@ use crate::{
     },
     model::{GroupName, SettingKey, Settings, Token, UserName},
     policy::Waivers,
-    policy_tests::file::User,
+    policy_tests::file::TestUser,
 };
 
 /// The group that administers a target on paper, as it does an embedded one.
@@ -19,7 +19,7 @@ pub(super) const ADMINISTRATORS: &str = "administrators";
 
 /// A target on paper.
 pub(super) struct Paper<'a> {
-    pub(super) users: &'a BTreeMap<UserName, User>,
+    pub(super) users: &'a BTreeMap<UserName, TestUser>,
     pub(super) judged: Option<&'a Token>,
     pub(super) others: &'a [Token],
     /// Those of the policy: a file of tests need not name every user whom it has one for.

@@ -4,7 +4,7 @@ use crate::{
     access::DenialReason,
     model::RuleCode,
     policy::Policy,
-    policy_tests::file::{CaseSubject, TestFile, Written},
+    policy_tests::file::{CaseSubject, TestFile, WrittenWord},
     yaml::{Code, Diagnostic, Diagnostics},
 };
 
@@ -35,7 +35,7 @@ pub fn check(file: &TestFile, policy: &Policy) -> Diagnostics {
     out
 }
 
-fn unknown(word: &Written, known: &[&str], code: Code, noun: &str) -> Option<Diagnostic> {
+fn unknown(word: &WrittenWord, known: &[&str], code: Code, noun: &str) -> Option<Diagnostic> {
     if known.contains(&word.text.as_str()) {
         return None;
     }

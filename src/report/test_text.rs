@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use similar::{ChangeTag, TextDiff};
 
 use crate::{
-    policy_tests::{CaseResult, Coverage, CoverageSubject, TestRun},
+    policy_tests::{CaseResult, CoverageSubject, TestCoverage, TestRun},
     yaml::Place,
 };
 
@@ -36,7 +36,7 @@ pub fn run(run: &TestRun, paint: Paint, out: &mut impl Write) -> fmt::Result {
 }
 
 /// How much is exercised, in words.
-pub(super) fn coverage(coverage: &Coverage) -> String {
+pub(super) fn coverage(coverage: &TestCoverage) -> String {
     let (exercised, all) = (coverage.exercised(), coverage.items.len());
     format!("{exercised} of {all} rules and entries of the limits exercised ({} %)", coverage.percent())
 }
@@ -90,7 +90,7 @@ fn failure(result: &CaseResult, paint: Paint, out: &mut impl Write) -> fmt::Resu
     writeln!(out)
 }
 
-fn not_exercised(coverage: &Coverage, paint: Paint, out: &mut impl Write) -> fmt::Result {
+fn not_exercised(coverage: &TestCoverage, paint: Paint, out: &mut impl Write) -> fmt::Result {
     let mut missing = coverage.items.iter().filter(|item| !item.exercised).peekable();
     if missing.peek().is_none() {
         return Ok(());

@@ -15,21 +15,21 @@ use crate::{
 };
 
 use super::{
-    Case, CaseSubject, TokenAction, Written,
+    CaseSubject, TestCase, TokenAction, WrittenWord,
     common::{Common, written},
-    moment::{self, Form, Moment},
+    moment::{self, MomentForm, TestMoment},
 };
 
 /// The case at `at`; `None` when it has a mistake.
-pub(super) fn read(at: &At<'_>, common: &Common<'_>, out: &mut Diagnostics) -> Option<Case> {
+pub(super) fn read(at: &At<'_>, common: &Common<'_>, out: &mut Diagnostics) -> Option<TestCase> {
     let name = at.get("name").and_then(|at| values::said(&at, out));
     let now = match at.get("now") {
-        Some(at) => moment::read(&at, Form::Absolute, common.now, out).and_then(Moment::at),
+        Some(at) => moment::read(&at, MomentForm::Absolute, common.now, out).and_then(TestMoment::at),
         None => Some(common.now),
     };
     let reader = Reader { common, now: now.unwrap_or(common.now) };
     let subject = reader.subject(at, out);
-    Some(Case { name: name?, place: at.key.place.clone(), now: now?, subject: subject? })
+    Some(TestCase { name: name?, place: at.key.place.clone(), now: now?, subject: subject? })
 }
 
 struct Reader<'a> {
@@ -100,7 +100,7 @@ impl Reader<'_> {
         out: &mut Diagnostics,
     ) -> Option<CaseSubject> {
         let expected = |key: &str| expect.and_then(|at| at.get(key));
-        let rules = |key: &str, out: &mut Diagnostics| -> Vec<Written> {
+        let rules = |key: &str, out: &mut Diagnostics| -> Vec<WrittenWord> {
             let Some(at) = expected(key) else { return Vec::new() };
             values::names(&at, Code::DuplicateEntry, str::to_owned, out);
             at.items().filter_map(|item| written(&item)).collect()
@@ -153,9 +153,9 @@ impl Reader<'_> {
             "unknown" => Some(TokenScope::Unknown),
             word => word.parse().ok().map(TokenScope::Set),
         });
-        let created = moment("created", Form::Relative, out);
-        let expires = moment("expires", Form::OrNever, out);
-        let last_used = moment("last_used", Form::OrNever, out);
+        let created = moment("created", MomentForm::Relative, out);
+        let expires = moment("expires", MomentForm::OrNever, out);
+        let last_used = moment("last_used", MomentForm::OrNever, out);
         let from = optional("last_used_from").map(|at| address(&at, out));
         let owner = owner?;
         let created_by = optional("created_by").and_then(|at| at.text().map(UserName::from));

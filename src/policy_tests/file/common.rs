@@ -9,14 +9,14 @@ use crate::{
     yaml::{node::At, values},
 };
 
-use super::{User, Written};
+use super::{TestUser, WrittenWord};
 
 /// What all cases of a file have in common.
 pub(super) struct Common<'a> {
     pub(super) now: Timestamp,
     /// By name, in the form in which names compare.
     pub(super) owners: BTreeMap<String, (&'a str, Owner)>,
-    pub(super) users: BTreeMap<UserName, User>,
+    pub(super) users: BTreeMap<UserName, TestUser>,
     pub(super) token: Option<At<'a>>,
 }
 
@@ -34,6 +34,6 @@ impl Common<'_> {
 }
 
 /// The word at `at`, with its place.
-pub(super) fn written(at: &At<'_>) -> Option<Written> {
-    Some(Written { text: at.text()?.to_owned(), span: at.span().clone(), key: at.path.clone() })
+pub(super) fn written(at: &At<'_>) -> Option<WrittenWord> {
+    Some(WrittenWord { text: at.text()?.to_owned(), span: at.span().clone(), key: at.path.clone() })
 }

@@ -25,16 +25,16 @@ pub struct TestFile {
     /// Its path, as people know it.
     pub path: Arc<str>,
     /// The target whose policy is tested.
-    pub target: Written,
+    pub target: WrittenWord,
     /// The users whom the directory knows.
-    pub users: BTreeMap<UserName, User>,
+    pub users: BTreeMap<UserName, TestUser>,
     /// The cases in their order; at least one.
-    pub cases: Vec<Case>,
+    pub cases: Vec<TestCase>,
 }
 
 /// What the directory says of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct TestUser {
     /// The groups that the user is in.
     pub groups: Vec<GroupName>,
     /// Whether the user is active.
@@ -43,7 +43,7 @@ pub struct User {
 
 /// A word whose meaning others know, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenWord {
     /// The word.
     pub text: String,
     /// Where it stands.
@@ -54,7 +54,7 @@ pub struct Written {
 
 /// One case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
+pub struct TestCase {
     /// What it shows.
     pub name: String,
     /// Where it begins.
@@ -75,9 +75,9 @@ pub enum CaseSubject {
         /// Those beside it.
         others: Vec<Token>,
         /// The rules that find something wrong.
-        findings: Vec<Written>,
+        findings: Vec<WrittenWord>,
         /// The rules whose finding a waiver holds.
-        waived: Vec<Written>,
+        waived: Vec<WrittenWord>,
         /// What the plan does.
         actions: Vec<TokenAction>,
     },
@@ -86,7 +86,7 @@ pub enum CaseSubject {
         /// What is sent, by one of the users of the file.
         request: Box<Question>,
         /// `permit`, or the reason why not.
-        decision: Written,
+        decision: WrittenWord,
     },
     /// All requests of a kind.
     Statement(Box<Statement>),

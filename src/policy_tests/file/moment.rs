@@ -13,14 +13,14 @@ use crate::{
 
 /// A moment, or the word `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum TestMoment {
     /// `never`.
     Never,
     /// A moment.
     At(Timestamp),
 }
 
-impl Moment {
+impl TestMoment {
     /// The moment; nothing for `never`.
     pub(super) fn at(self) -> Option<Timestamp> {
         match self {
@@ -32,7 +32,7 @@ impl Moment {
 
 /// What may stand somewhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum MomentForm {
     /// A day or a time.
     Absolute,
     /// That, or a time counted from now.
@@ -43,7 +43,12 @@ pub(super) enum Form {
 
 /// What is written at `at`; `None` when it cannot be read, which is reported. Relative times count from
 /// `now`.
-pub(super) fn read(at: &At<'_>, form: Form, now: Timestamp, out: &mut Diagnostics) -> Option<Moment> {
+pub(super) fn read(
+    at: &At<'_>,
+    form: MomentForm,
+    now: Timestamp,
+    out: &mut Diagnostics,
+) -> Option<TestMoment> {
     let written = match &at.node.value {
         Value::Text(text) => text,
         Value::Number { written, .. } => written,
@@ -53,11 +58,13 @@ pub(super) fn read(at: &At<'_>, form: Form, now: Timestamp, out: &mut Diagnostic
         parse(written, now).filter(|(needs, _)| *needs as u8 <= form as u8).map(|(_, moment)| moment);
     if moment.is_none() {
         let ways = match form {
-            Form::Absolute => "write a day such as `2026-12-01` or a time such as `2026-12-01T08:00:00Z`",
-            Form::Relative => {
+            MomentForm::Absolute => {
+                "write a day such as `2026-12-01` or a time such as `2026-12-01T08:00:00Z`"
+            }
+            MomentForm::Relative => {
                 "write a day such as `2026-12-01`, a time such as `2026-12-01T08:00:00Z`, or `30d ago`"
             }
-            Form::OrNever => "write a day such as `2026-12-01`, `30d ago`, `in 30d` or `never`",
+            MomentForm::OrNever => "write a day such as `2026-12-01`, `30d ago`, `in 30d` or `never`",
         };
         let message = format!("`{written}` is not a valid time");
         out.push(Diagnostic::error(Code::BadDate, at.span(), at.path.as_str(), message).help(ways));
@@ -66,14 +73,14 @@ pub(super) fn read(at: &At<'_>, form: Form, now: Timestamp, out: &mut Diagnostic
 }
 
 /// The time that `text` is, with the form that it takes.
-fn parse(text: &str, now: Timestamp) -> Option<(Form, Moment)> {
-    let absolute = |at| Some((Form::Absolute, Moment::At(at)));
+fn parse(text: &str, now: Timestamp) -> Option<(MomentForm, TestMoment)> {
+    let absolute = |at| Some((MomentForm::Absolute, TestMoment::At(at)));
     if text == "never" {
-        Some((Form::OrNever, Moment::Never))
+        Some((MomentForm::OrNever, TestMoment::Never))
     } else if let Some(period) = text.strip_suffix(" ago") {
-        Some((Form::Relative, Moment::At(period.parse::<Period>().ok()?.before(now))))
+        Some((MomentForm::Relative, TestMoment::At(period.parse::<Period>().ok()?.before(now))))
     } else if let Some(period) = text.strip_prefix("in ") {
-        Some((Form::Relative, Moment::At(period.parse::<Period>().ok()?.after(now))))
+        Some((MomentForm::Relative, TestMoment::At(period.parse::<Period>().ok()?.after(now))))
     } else if let Some(day) = text.parse::<Date>().ok().filter(|day| day.to_string() == text) {
         absolute(day.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp())
     } else {
@@ -83,7 +90,7 @@ fn parse(text: &str, now: Timestamp) -> Option<(Form, Moment)> {
 
 /// The absolute moment that `text` is; for texts that hold more than that.
 pub(super) fn absolute(text: &str, now: Timestamp) -> Option<Timestamp> {
-    parse(text, now).filter(|(form, _)| *form == Form::Absolute).and_then(|(_, moment)| moment.at())
+    parse(text, now).filter(|(form, _)| *form == MomentForm::Absolute).and_then(|(_, moment)| moment.at())
 }
 
 /// How `moment` is written: the day alone when it is its first moment in UTC.

@@ -19,10 +19,10 @@ use crate::{
 };
 
 use super::{
-    Case, TestFile, User, case,
+    TestCase, TestFile, TestUser, case,
     common::{Common, written},
     document,
-    moment::{self, Form, Moment},
+    moment::{self, MomentForm, TestMoment},
     statement,
 };
 
@@ -71,9 +71,10 @@ fn has_meaning(at: &At<'_>) -> bool {
 
 fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile> {
     let root = At::root(root);
-    let now = root.get("now").and_then(|at| moment::read(&at, Form::Absolute, Timestamp::UNIX_EPOCH, out));
+    let now =
+        root.get("now").and_then(|at| moment::read(&at, MomentForm::Absolute, Timestamp::UNIX_EPOCH, out));
     let (owners, users) = owners(&root, out);
-    let now = now.and_then(Moment::at);
+    let now = now.and_then(TestMoment::at);
     let common =
         Common { now: now.unwrap_or(Timestamp::UNIX_EPOCH), owners, users, token: root.get("token") };
     let help = "write at least one, with `name`, `token` or `request`, and `expect`";
@@ -89,7 +90,7 @@ fn file(path: &Arc<str>, root: &Node, out: &mut Diagnostics) -> Option<TestFile>
     let [cases, never, always] =
         lists.map(|at| at.iter().flat_map(At::items).filter(At::is_map).collect::<Vec<_>>());
     report_names_that_stand_twice(cases.iter().chain(&never).chain(&always), out);
-    let mut read: Vec<Case> = cases.iter().filter_map(|item| case::read(item, &common, out)).collect();
+    let mut read: Vec<TestCase> = cases.iter().filter_map(|item| case::read(item, &common, out)).collect();
     for (statements, is_always) in [(&never, false), (&always, true)] {
         read.extend(statements.iter().filter_map(|item| statement::read(item, is_always, common.now, out)));
     }
@@ -119,7 +120,7 @@ fn report_names_that_stand_twice<'a>(cases: impl Iterator<Item = &'a At<'a>>, ou
     }
 }
 
-type Owners<'a> = (BTreeMap<String, (&'a str, Owner)>, BTreeMap<UserName, User>);
+type Owners<'a> = (BTreeMap<String, (&'a str, Owner)>, BTreeMap<UserName, TestUser>);
 
 fn owners<'a>(root: &At<'a>, out: &mut Diagnostics) -> Owners<'a> {
     let (mut owners, mut users) = (BTreeMap::new(), BTreeMap::new());
@@ -133,7 +134,7 @@ fn owners<'a>(root: &At<'a>, out: &mut Diagnostics) -> Owners<'a> {
                     .collect()
             });
             let active = at.get("active").is_none_or(|at| !matches!(at.node.value, Value::Bool(false)));
-            users.insert(user.clone(), User { groups: groups.unwrap_or_default(), active });
+            users.insert(user.clone(), TestUser { groups: groups.unwrap_or_default(), active });
         }
         if owners.insert(values::without_case(name), (name, owner)).is_some() {
             let message = format!("duplicate entry `{name}`: names are not case-sensitive");

@@ -7,10 +7,10 @@ use crate::{
     yaml::{Code, Diagnostic, Diagnostics, node::At, values},
 };
 
-use super::{Case, CaseSubject, Statement};
+use super::{CaseSubject, Statement, TestCase};
 
 /// The statement at `at`, that its requests `always` pass or never do; `None` when it has a mistake.
-pub(super) fn read(at: &At<'_>, always: bool, now: Timestamp, out: &mut Diagnostics) -> Option<Case> {
+pub(super) fn read(at: &At<'_>, always: bool, now: Timestamp, out: &mut Diagnostics) -> Option<TestCase> {
     let name = at.get("name").and_then(|at| values::said(&at, out));
     let text = |key: &str| at.get(key).and_then(|at| at.text().map(str::to_owned));
     let scope = |key: &str| text(key).and_then(|word| word.parse::<Scope>().ok());
@@ -62,7 +62,7 @@ pub(super) fn read(at: &At<'_>, always: bool, now: Timestamp, out: &mut Diagnost
         holds,
     };
     let subject = CaseSubject::Statement(Box::new(statement));
-    Some(Case { name: name?, place: at.key.place.clone(), now, subject })
+    Some(TestCase { name: name?, place: at.key.place.clone(), now, subject })
 }
 
 /// The addresses that `from` means.
