@@ -24,15 +24,15 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit {
     // INVARIANT: private, so that `decide` alone can make a permit.
-    caller: Caller,
+    principal: Principal,
     client: Option<IpAddr>,
 }
 
 impl Permit {
     /// Who is permitted.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
-        &self.caller
+    pub fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// The address of the client; `None` when it could not be found and does not matter.
@@ -42,10 +42,10 @@ impl Permit {
     }
 }
 
-/// Who is behind a request that passes.
+/// The principal of a request that passes: who is behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// Anyone who it may be; only for what is open to all.
+pub enum Principal {
+    /// Anyone at all; only for what is open to all.
     Anybody,
     /// A person with a password.
     Password(Person),
@@ -57,7 +57,7 @@ pub enum Caller {
     Operator,
 }
 
-impl Caller {
+impl Principal {
     /// The person, when there is one: not behind a token of a project or repository.
     #[must_use]
     pub fn person(&self) -> Option<&Person> {
@@ -115,12 +115,12 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, DenialRe
         Err(_) if request.credentials.pass_anywhere() => None,
         admitted => Some(admitted?),
     };
-    let caller = match request.operation {
+    let principal = match request.operation {
         // Credentials that come along are a question of their own, whether they are right: clients sign in there.
-        Operation::ReadOpen if request.credentials == Credentials::None => Caller::Anybody,
+        Operation::ReadOpen if request.credentials == Credentials::None => Principal::Anybody,
         _ => identify(settings, request)?,
     };
-    if let Caller::Token(held) = &caller {
+    if let Principal::Token(held) = &principal {
         let has_ended = |end: Option<Timestamp>| end.is_some_and(|end| end <= request.at);
         require(!has_ended(held.expires), DenialReason::Expired)?;
         require(!has_ended(held.restriction.not_after), DenialReason::RestrictedExpiry)?;
@@ -130,17 +130,17 @@ fn permit(settings: &Settings, request: &Request<'_>) -> Result<Permit, DenialRe
         require(held.scope.effective() >= needs, DenialReason::Scope)?;
         require(held.restriction.max_scope.is_none_or(|most| most >= needs), DenialReason::RestrictedScope)?;
     }
-    operation::permit(settings, &caller, &request.operation)?;
-    Ok(Permit { caller, client })
+    operation::permit(settings, &principal, &request.operation)?;
+    Ok(Permit { principal, client })
 }
 
-fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, DenialReason> {
+fn identify(settings: &Settings, request: &Request<'_>) -> Result<Principal, DenialReason> {
     let password_counts = |user| looks_at_password(settings, user, request.path);
     match &request.credentials {
         Credentials::None => Err(DenialReason::NoCredentials),
         Credentials::Invalid => Err(DenialReason::InvalidCredentials),
         Credentials::Password(person) if person.active && password_counts(&person.name) => {
-            Ok(Caller::Password(person.clone()))
+            Ok(Principal::Password(person.clone()))
         }
         Credentials::UnverifiedPassword { .. } | Credentials::Password(_) => {
             // INVARIANT: a password is refused in one way, whosever it is: another one for the exceptions would tell
@@ -150,12 +150,12 @@ fn identify(settings: &Settings, request: &Request<'_>) -> Result<Caller, Denial
                 PasswordAuthentication::Disabled(_) => DenialReason::PasswordDisabled,
             })
         }
-        Credentials::Token(held) => Ok(Caller::Token(held.clone())),
+        Credentials::Token(held) => Ok(Principal::Token(held.clone())),
         Credentials::Passed(Passed { kind: PassedKind::Password { user }, .. }) if !password_counts(user) => {
             Err(DenialReason::PasswordDisabled)
         }
-        Credentials::Passed(passed) => Ok(Caller::Passed(passed.person.clone())),
-        Credentials::Operator => Ok(Caller::Operator),
+        Credentials::Passed(passed) => Ok(Principal::Passed(passed.person.clone())),
+        Credentials::Operator => Ok(Principal::Operator),
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        access::{Target, TokenOwner},
+        access::{TokenOwner, TokenOwnership},
         model::{
             AllowedNetworks, GroupName, Holders, PasswordAuthentication, Restriction, Scope, TokenId,
             TokenScope, network::AddressRange, password::PasswordExceptions,
@@ -296,7 +296,7 @@ mod tests {
         settings.permissions.manage_others = Holders::Nobody;
         let why = |operation| denied(&settings, &Credentials::Operator, "PUT", operation);
         assert_eq!(why(Operation::WriteSettings), None);
-        assert_eq!(why(Operation::Revoke(Target::Others { owner_is_administrator: true })), None);
+        assert_eq!(why(Operation::Revoke(TokenOwnership::Others { owner_is_administrator: true })), None);
         let for_root =
             |scope| Operation::CreateFor { owner: Some(person("root", &["administrators"]).into()), scope };
         assert_eq!(why(for_root(Scope::ReadWrite)), None);
@@ -316,7 +316,7 @@ mod tests {
             owner: Some(person(name, groups).into()),
             scope: Scope::ReadWrite,
         };
-        let others = |owner_is_administrator| Target::Others { owner_is_administrator };
+        let others = |owner_is_administrator| TokenOwnership::Others { owner_is_administrator };
         let create_for_project = Operation::CreateFor {
             owner: Some(TokenOwner::Project("PLAT".to_owned())),
             scope: Scope::ReadWrite,
@@ -330,10 +330,10 @@ mod tests {
             (create_for("mary", &[]), [false, true, false, false]),
             (create_for("root", &["administrators"]), [false, false, false, false]),
             (create_for_project, [false, true, false, false]),
-            (Operation::Narrow(Target::Own), [true, true, true, false]),
+            (Operation::Narrow(TokenOwnership::Own), [true, true, true, false]),
             (Operation::Narrow(others(false)), [false, true, true, false]),
             (Operation::Narrow(others(true)), [false, false, true, false]),
-            (Operation::Revoke(Target::Own), [true, true, true, false]),
+            (Operation::Revoke(TokenOwnership::Own), [true, true, true, false]),
             (Operation::Revoke(others(false)), [false, true, true, false]),
             (Operation::Revoke(others(true)), [false, false, true, false]),
             (Operation::RevokeAllFor, [false, false, true, false]),

@@ -24,10 +24,10 @@ pub(crate) mod samples;
 
 pub use answer::{Answer, answer};
 pub use client_address::{BadClientAddress, client_address};
-pub use decision::{Caller, Decision, Permit, admit, decide, looks_at_password};
+pub use decision::{Decision, Permit, Principal, admit, decide, looks_at_password};
 pub use git::GitRequest;
 pub use memberships::Memberships;
-pub use operation::{Operation, Target};
+pub use operation::{Operation, TokenOwnership};
 pub use reason::DenialReason;
 pub use relocation::Relocation;
 pub use request::{Credentials, Held, Passed, PassedKind, Person, Request, RequestOrigin, TokenOwner};

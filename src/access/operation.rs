@@ -1,6 +1,6 @@
 //! Whether a sender may do what a request wants. Address, credentials and scope are looked at before.
 
-use super::{Caller, DenialReason, Person, TokenOwner};
+use super::{DenialReason, Person, Principal, TokenOwner};
 use crate::model::{Holders, Permission, Scope, Settings};
 
 /// What a request wants to do.
@@ -36,18 +36,18 @@ pub enum Operation {
         scope: Scope,
     },
     /// To rename a token, lower its scope or bring its expiry nearer.
-    Narrow(Target),
+    Narrow(TokenOwnership),
     /// To give a token another scope, which can be a wider one.
     Rescope {
-        /// Whose it is, seen from the caller.
-        target: Target,
+        /// Whose it is, seen from the principal.
+        target: TokenOwnership,
         /// Whose it is; `None` when that is not known.
         owner: Option<TokenOwner>,
         /// The scope it is to have.
         scope: Scope,
     },
     /// To revoke a token.
-    Revoke(Target),
+    Revoke(TokenOwnership),
     /// To revoke all tokens of a user.
     RevokeAllFor,
     /// To read the settings.
@@ -69,8 +69,8 @@ impl Operation {
 
 /// Whose token an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The caller's own.
+pub enum TokenOwnership {
+    /// The principal's own.
     Own,
     /// Somebody else's, or one that does not exist.
     Others {
@@ -79,24 +79,24 @@ pub enum Target {
     },
 }
 
-/// Whether `caller` may do `operation`, as far as the operation's own permission goes.
+/// Whether `principal` may do `operation`, as far as the operation's own permission goes.
 ///
 /// # Errors
 ///
 /// The reason why not.
 pub(super) fn permit(
     settings: &Settings,
-    caller: &Caller,
+    principal: &Principal,
     operation: &Operation,
 ) -> Result<(), DenialReason> {
-    permit_caller(settings, caller, operation)?;
+    permit_principal(settings, principal, operation)?;
     // Anyone who makes a read-write token for a user: that user is to be one of those who may have one.
     // For a project, which is in no group, it is anyone who makes it.
     let (scope, accountable) = match operation {
-        Operation::CreateOwn { scope } => (*scope, caller.person()),
+        Operation::CreateOwn { scope } => (*scope, principal.person()),
         Operation::CreateFor { owner: Some(owner), scope }
         | Operation::Rescope { owner: Some(owner), scope, .. } => {
-            (*scope, owner.person().or(caller.person()))
+            (*scope, owner.person().or(principal.person()))
         }
         _ => return Ok(()),
     };
@@ -104,13 +104,17 @@ pub(super) fn permit(
     require(scope == Scope::ReadOnly || may_write, DenialReason::CreateReadWrite)
 }
 
-fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) -> Result<(), DenialReason> {
-    let person = match caller {
-        Caller::Anybody => return require(*operation == Operation::ReadOpen, DenialReason::NoCredentials),
-        Caller::Operator => return require(!needs_user(operation), DenialReason::NoUser),
-        Caller::Passed(None) => return permit_unknown(operation),
-        Caller::Password(person) | Caller::Passed(Some(person)) => person,
-        Caller::Token(held) => match &held.owner {
+fn permit_principal(
+    settings: &Settings,
+    principal: &Principal,
+    operation: &Operation,
+) -> Result<(), DenialReason> {
+    let person = match principal {
+        Principal::Anybody => return require(*operation == Operation::ReadOpen, DenialReason::NoCredentials),
+        Principal::Operator => return require(!needs_user(operation), DenialReason::NoUser),
+        Principal::Passed(None) => return permit_unknown(operation),
+        Principal::Password(person) | Principal::Passed(Some(person)) => person,
+        Principal::Token(held) => match &held.owner {
             TokenOwner::User(person) => person,
             TokenOwner::Project(_) | TokenOwner::Repository { .. } => return permit_no_user(operation),
         },
@@ -123,9 +127,9 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
         | Operation::WhoAmI
         | Operation::ReadDirectory
         | Operation::ListOwn
-        | Operation::Narrow(Target::Own)
-        | Operation::Rescope { target: Target::Own, .. }
-        | Operation::Revoke(Target::Own) => Ok(()),
+        | Operation::Narrow(TokenOwnership::Own)
+        | Operation::Rescope { target: TokenOwnership::Own, .. }
+        | Operation::Revoke(TokenOwnership::Own) => Ok(()),
         Operation::CreateOwn { .. } => require(holds(Permission::Create), DenialReason::Create),
         Operation::CreateFor { owner, .. } => {
             let person_to_own = owner.as_ref().and_then(TokenOwner::person);
@@ -137,9 +141,9 @@ fn permit_caller(settings: &Settings, caller: &Caller, operation: &Operation) ->
         Operation::ListAll => {
             require(person.administrator || holds(Permission::ManageOthers), DenialReason::ManageOthers)
         }
-        Operation::Narrow(Target::Others { owner_is_administrator })
-        | Operation::Rescope { target: Target::Others { owner_is_administrator }, .. }
-        | Operation::Revoke(Target::Others { owner_is_administrator }) => {
+        Operation::Narrow(TokenOwnership::Others { owner_is_administrator })
+        | Operation::Rescope { target: TokenOwnership::Others { owner_is_administrator }, .. }
+        | Operation::Revoke(TokenOwnership::Others { owner_is_administrator }) => {
             require(person.administrator || holds(Permission::ManageOthers), DenialReason::ManageOthers)?;
             require(person.administrator || !owner_is_administrator, DenialReason::Administrator)
         }
@@ -193,9 +197,9 @@ fn needs_user(operation: &Operation) -> bool {
         operation,
         Operation::ListOwn
             | Operation::CreateOwn { .. }
-            | Operation::Narrow(Target::Own)
-            | Operation::Rescope { target: Target::Own, .. }
-            | Operation::Revoke(Target::Own)
+            | Operation::Narrow(TokenOwnership::Own)
+            | Operation::Rescope { target: TokenOwnership::Own, .. }
+            | Operation::Revoke(TokenOwnership::Own)
     )
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     access::{
         Credentials, Held, Operation, TokenOwner,
-        cells::{Ask, CallerKey, LooksAt, SenderKey, Want},
+        cells::{Ask, CallerKey, PersonAspects, SenderKey, Want},
     },
     model::{AddressSet, Question},
 };
@@ -149,7 +149,7 @@ impl Region {
 /// What a cell is as a region: who is in it of the people that there can be, with what and for what; `None` for those of
 /// which no two settings think differently.
 pub(super) fn sent(sender: SenderKey, ask: &Ask, people: &[(u8, bool)]) -> Option<(PeopleSet, With, Want)> {
-    let looks_at = LooksAt::of(&ask.operation);
+    let looks_at = PersonAspects::of(&ask.operation);
     let like = |caller: Option<CallerKey>, uses: Option<u8>| match caller {
         None => PeopleSet::default(),
         Some(caller) => PeopleSet::of(people.iter().copied().filter(|(holds, administrator)| {

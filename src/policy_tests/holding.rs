@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     access::{
-        Memberships, Operation, Person, Target, TokenOwner,
+        Memberships, Operation, Person, TokenOwner, TokenOwnership,
         cells::{Ask, GroupClass, TooManyPatterns, group_classes, origin_cells},
         limits::rescope,
     },
@@ -125,9 +125,10 @@ fn made(
     }
     let own = [
         Operation::CreateOwn { scope },
-        Operation::Rescope { target: Target::Own, owner: Some(owner.clone()), scope },
+        Operation::Rescope { target: TokenOwnership::Own, owner: Some(owner.clone()), scope },
     ];
-    let others = [false, true].map(|owner_is_administrator| Target::Others { owner_is_administrator });
+    let others =
+        [false, true].map(|owner_is_administrator| TokenOwnership::Others { owner_is_administrator });
     let others =
         others.into_iter().map(|target| Operation::Rescope { target, owner: Some(owner.clone()), scope });
     let others: Vec<Operation> =

@@ -197,7 +197,7 @@ async fn enter(
 
 /// Takes note that the token of the caller was used.
 pub(super) async fn record_use(app: &App, permit: &Permit) {
-    let number = permit.caller().token().and_then(|held| held.id.as_str().parse().ok());
+    let number = permit.principal().token().and_then(|held| held.id.as_str().parse().ok());
     if let Some(token) = number {
         let last_use = LastUse { at: app.clock.now(), from: permit.client() };
         app.uses.record(&app.store, Use { token, last_use }).await;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::{
-        Credentials, DenialReason, Held, Operation, Passed, PassedKind, Person, Target, TokenOwner,
+        Credentials, DenialReason, Held, Operation, Passed, PassedKind, Person, TokenOwner, TokenOwnership,
         looks_at_password,
         operation::{holds, may_use},
     },
@@ -116,11 +116,11 @@ pub enum Want {
     /// To create a token for oneself.
     CreateOwn(Scope),
     /// To create a token for somebody else.
-    CreateFor(Whose, Scope),
+    CreateFor(OwnerKey, Scope),
     /// To narrow a token.
     Narrow(TargetKey),
     /// To give a token another scope.
-    Rescope(TargetKey, Whose, Scope),
+    Rescope(TargetKey, OwnerKey, Scope),
     /// To revoke a token.
     Revoke(TargetKey),
     /// To revoke all tokens of a user.
@@ -144,7 +144,7 @@ pub enum TargetKey {
 
 /// Who is to own a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Whose {
+pub enum OwnerKey {
     /// Somebody whom the directory does not know.
     Unknown,
     /// A project or repository.
@@ -160,7 +160,7 @@ pub enum Whose {
 
 /// What a decision asks of the person who sends a request, beside `permissions.use`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LooksAt {
+pub struct PersonAspects {
     /// Whether the person holds these; bits in the order of [`Permission::ALL`].
     pub permissions: u8,
     /// Whether the person is an administrator.
@@ -254,7 +254,7 @@ impl SenderKey {
 
 impl CallerKey {
     fn of(views: &[&Settings], operation: &Operation, person: &Person) -> Self {
-        let looks_at = LooksAt::of(operation);
+        let looks_at = PersonAspects::of(operation);
         let held = held(views, person) & looks_at.everywhere();
         Self { holds: held, administrator: looks_at.administrator && person.administrator }
     }
@@ -268,7 +268,7 @@ pub fn held(views: &[&Settings], person: &Person) -> u8 {
     bits.map(|(index, _)| 1 << (index % 8)).sum()
 }
 
-impl LooksAt {
+impl PersonAspects {
     /// What a decision asks of the person who wants `operation`.
     #[must_use]
     pub fn of(operation: &Operation) -> Self {
@@ -287,9 +287,9 @@ impl LooksAt {
             Some(TokenOwner::Project(_) | TokenOwner::Repository { .. }) => writing(scope),
             Some(TokenOwner::User(_)) | None => 0,
         };
-        let manages = |target: &Target| match target {
-            Target::Own => 0,
-            Target::Others { .. } => permission(Permission::ManageOthers),
+        let manages = |target: &TokenOwnership| match target {
+            TokenOwnership::Own => 0,
+            TokenOwnership::Others { .. } => permission(Permission::ManageOthers),
         };
         let (permissions, administrator) = match operation {
             Operation::ReadOpen
@@ -304,10 +304,10 @@ impl LooksAt {
                 (permission(Permission::ManageOthers) | accountable(owner, scope), true)
             }
             Operation::Narrow(target) | Operation::Revoke(target) => {
-                (manages(target), *target != Target::Own)
+                (manages(target), *target != TokenOwnership::Own)
             }
             Operation::Rescope { target, owner, scope } => {
-                (manages(target) | accountable(owner, scope), *target != Target::Own)
+                (manages(target) | accountable(owner, scope), *target != TokenOwnership::Own)
             }
             Operation::RevokeAllFor | Operation::ReadSettings | Operation::WriteSettings => (0, true),
         };
@@ -325,10 +325,10 @@ impl Want {
     /// What `operation` asks for.
     #[must_use]
     pub fn of(views: &[&Settings], operation: &Operation) -> Self {
-        let target = |target: &Target| match target {
-            Target::Own => TargetKey::Own,
-            Target::Others { owner_is_administrator: true } => TargetKey::Administrators,
-            Target::Others { owner_is_administrator: false } => TargetKey::Others,
+        let target = |target: &TokenOwnership| match target {
+            TokenOwnership::Own => TargetKey::Own,
+            TokenOwnership::Others { owner_is_administrator: true } => TargetKey::Administrators,
+            TokenOwnership::Others { owner_is_administrator: false } => TargetKey::Others,
         };
         match operation {
             Operation::ReadOpen => Self::ReadOpen,
@@ -340,11 +340,11 @@ impl Want {
             Operation::ListAll => Self::ListAll,
             Operation::CreateOwn { scope } => Self::CreateOwn(*scope),
             Operation::CreateFor { owner, scope } => {
-                Self::CreateFor(Whose::of(views, owner.as_ref(), *scope, true), *scope)
+                Self::CreateFor(OwnerKey::of(views, owner.as_ref(), *scope, true), *scope)
             }
             Operation::Narrow(of) => Self::Narrow(target(of)),
             Operation::Rescope { target: of, owner, scope } => {
-                Self::Rescope(target(of), Whose::of(views, owner.as_ref(), *scope, false), *scope)
+                Self::Rescope(target(of), OwnerKey::of(views, owner.as_ref(), *scope, false), *scope)
             }
             Operation::Revoke(of) => Self::Revoke(target(of)),
             Operation::RevokeAllFor => Self::RevokeAllFor,
@@ -354,7 +354,7 @@ impl Want {
     }
 }
 
-impl Whose {
+impl OwnerKey {
     fn of(
         views: &[&Settings],
         owner: Option<&TokenOwner>,

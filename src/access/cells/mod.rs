@@ -15,7 +15,7 @@ mod texts;
 
 pub use ask::{Ask, origin};
 pub use groups::{GroupClass, group_classes};
-pub use key::{CallerKey, Key, LooksAt, SenderKey, TargetKey, Want, Whose, held};
+pub use key::{CallerKey, Key, OwnerKey, PersonAspects, SenderKey, TargetKey, Want, held};
 pub use origins::{OriginCell, OriginKey, origin_cells};
 pub use samples::logins;
 pub use texts::{TextSet, text_classes};

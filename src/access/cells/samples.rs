@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use crate::{
     access::{
-        Credentials, Held, Operation, Passed, PassedKind, Person, Target, TokenOwner, looks_at_password,
+        Credentials, Held, Operation, Passed, PassedKind, Person, TokenOwner, TokenOwnership,
+        looks_at_password,
     },
     model::{Restriction, Scope, Settings, TokenId, TokenScope, UserName},
 };
 
-use super::{Ask, GroupClass, LooksAt, SenderKey, TooManyPatterns, exceptions, texts::text_classes};
+use super::{Ask, GroupClass, PersonAspects, SenderKey, TooManyPatterns, exceptions, texts::text_classes};
 
 /// A user and a path for every answer to whether a password counts.
 type Logins = Vec<(UserName, String)>;
@@ -73,7 +74,7 @@ impl Samples<'_> {
             asks.push(ask(token(owner, restricted), Operation::Enter));
         }
         for operation in self.operations() {
-            let looks_at = LooksAt::of(&operation);
+            let looks_at = PersonAspects::of(&operation);
             let by = |mask| self.people_by(mask | looks_at.everywhere(), looks_at.administrator);
             let owners = by(USE).into_iter().map(TokenOwner::from).chain([project()]);
             asks.extend(owners.map(|owner| ask(token(owner, |_| {}), operation.clone())));
@@ -105,7 +106,7 @@ impl Samples<'_> {
     pub(super) fn anywhere(&self) -> Vec<(SenderKey, Ask)> {
         let mut asks = Vec::new();
         for operation in self.operations() {
-            let looks_at = LooksAt::of(&operation);
+            let looks_at = PersonAspects::of(&operation);
             let people = self.people_by(looks_at.everywhere(), looks_at.administrator);
             let kind = PassedKind::Browser { anywhere: true };
             asks.extend(people.into_iter().map(Some).chain([None]).map(|person| {
@@ -134,8 +135,8 @@ impl Samples<'_> {
 
     fn operations(&self) -> Vec<Operation> {
         const SCOPES: [Scope; 2] = [Scope::ReadOnly, Scope::ReadWrite];
-        let others = |owner_is_administrator| Target::Others { owner_is_administrator };
-        let targets = [Target::Own, others(false), others(true)];
+        let others = |owner_is_administrator| TokenOwnership::Others { owner_is_administrator };
+        let targets = [TokenOwnership::Own, others(false), others(true)];
         let owners = |administrator| {
             let people = self.people_by(CREATE_READ_WRITE, administrator).into_iter().map(TokenOwner::from);
             people.chain([project()]).map(Some).chain([None]).collect::<Vec<_>>()

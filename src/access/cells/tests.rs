@@ -10,7 +10,7 @@ use proptest::{prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    access::{Credentials, Held, Operation, Passed, PassedKind, Person, Target, TokenOwner},
+    access::{Credentials, Held, Operation, Passed, PassedKind, Person, TokenOwner, TokenOwnership},
     model::{
         AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Restriction, Scope, TokenId,
         TokenScope, UserName, network::AddressRange, password::PasswordExceptions, settings::Permissions,
@@ -191,8 +191,9 @@ fn credentials() -> impl Strategy<Value = Credentials> {
 fn operation() -> impl Strategy<Value = Operation> {
     let target = || {
         prop_oneof![
-            Just(Target::Own),
-            any::<bool>().prop_map(|owner_is_administrator| Target::Others { owner_is_administrator })
+            Just(TokenOwnership::Own),
+            any::<bool>()
+                .prop_map(|owner_is_administrator| TokenOwnership::Others { owner_is_administrator })
         ]
     };
     let to_own = || proptest::option::weighted(0.8, owner());

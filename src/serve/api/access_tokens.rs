@@ -26,7 +26,7 @@ use super::{
     tokens::{CHILDREN, children, issue, permitted_token, rename_within_limits},
 };
 use crate::{
-    access::{DenialReason, Operation, Permit, Target, TokenOwner, limits::RequestedToken},
+    access::{DenialReason, Operation, Permit, TokenOwner, TokenOwnership, limits::RequestedToken},
     model::Owner,
     serve::{
         App,
@@ -119,7 +119,7 @@ impl Place {
                 seen()?;
                 return Err(Problem::no_such_user(slug));
             };
-            let is_own = caller.caller().person().is_some_and(|person| person.name == user.name);
+            let is_own = caller.principal().person().is_some_and(|person| person.name == user.name);
             return Ok(Found { owner: Owner::User(user.name.clone()), user: Some(user), is_own });
         }
         seen()?;
@@ -171,7 +171,7 @@ impl Place {
         &self,
         session: &Session,
         app: &App,
-        operation: fn(Target) -> Operation,
+        operation: fn(TokenOwnership) -> Operation,
     ) -> Result<(Right, TokenRow, TokenOwner, Option<UserRow>), Problem> {
         let (there, user) = self.token(session, app).await?;
         let permitted = permitted_token(session, app, Some(there.id), operation).await;
@@ -220,7 +220,7 @@ async fn create(
     let Found { owner, user, is_own } = place.find(&session, &app).await?;
     let caller = session.permit(Operation::Enter)?;
     let owner = TokenOwner::of(&owner, |_| {
-        let own = caller.caller().person().filter(|_| is_own);
+        let own = caller.principal().person().filter(|_| is_own);
         own.cloned().ok_or_else(|| not_permitted(DenialReason::ManageOthers.into()))
     })?;
     in_person(&caller, "A token cannot create tokens")?;
@@ -301,7 +301,7 @@ async fn revoke(
 
 /// Lets nobody pass who comes with a token; `message` says why to the client.
 pub(super) fn in_person(permit: &Permit, message: &str) -> Result<(), Problem> {
-    match permit.caller().token() {
+    match permit.principal().token() {
         None => Ok(()),
         Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, TOKEN, message)),
     }

@@ -21,7 +21,7 @@ use super::{
     projects::{NO_SUCH_PROJECT, NO_SUCH_REPOSITORY, find_project, find_repository},
 };
 use crate::{
-    access::{Caller, Operation},
+    access::{Operation, Principal},
     model::Scope,
     serve::{
         App,
@@ -69,10 +69,10 @@ impl Named {
     }
 
     /// Whether `caller` holds it.
-    pub(super) fn is_held_by(self, caller: &Caller) -> bool {
+    pub(super) fn is_held_by(self, caller: &Principal) -> bool {
         let reaches = caller.token().is_none_or(|held| held.scope.effective() == Scope::ReadWrite);
         let administrator = caller.person().is_some_and(|person| person.administrator);
-        !self.administrators_alone || *caller == Caller::Operator || (administrator && reaches)
+        !self.administrators_alone || *caller == Principal::Operator || (administrator && reaches)
     }
 }
 

@@ -177,7 +177,7 @@ fn below(base: &str) -> [Endpoint; 6] {
 fn holds(session: &Session, parameters: &Parameters, about: About) -> Result<bool, Problem> {
     let permit = session.permit(Operation::ReadDirectory)?;
     let Some(name) = parameters.one("permission")? else { return Ok(true) };
-    Ok(Named::of(name, about)?.is_held_by(permit.caller()))
+    Ok(Named::of(name, about)?.is_held_by(permit.principal()))
 }
 
 async fn projects(

@@ -172,7 +172,7 @@ async fn change(
     if !holds {
         return Err(moved());
     }
-    let change = LastChange { by: name_of(permit.caller()).into(), at: app.clock.now() };
+    let change = LastChange { by: name_of(permit.principal()).into(), at: app.clock.now() };
     let expected = now.map(|row| row.number);
     let right = session.right(&permit);
     match app.store.restrict(&right, (token, expected), wanted, &change, under.as_ref()).await? {

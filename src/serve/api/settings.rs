@@ -108,7 +108,7 @@ pub(super) async fn write(
     under: Option<&Under>,
 ) -> Result<Option<String>, Problem> {
     let text = settings_text(settings)?;
-    let change = LastChange { by: name_of(permit.caller()).into(), at: app.clock.now() };
+    let change = LastChange { by: name_of(permit.principal()).into(), at: app.clock.now() };
     let expected = session.revision.number;
     let right = session.right(permit);
     let number =

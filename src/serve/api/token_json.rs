@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Caller, Held},
+    access::{Held, Principal},
     model::{Owner, Scope, UserName},
     serve::{
         problem::Problem,
@@ -17,15 +17,15 @@ use crate::{
 /// The name of `caller` wherever a user is named. For anyone who is not a user it is one that no user can
 /// have:
 /// `(operator)` for the process that runs the server for itself, `(project PLAT)` for a token of a project.
-pub(super) fn name_of(caller: &Caller) -> UserName {
+pub(super) fn name_of(caller: &Principal) -> UserName {
     match caller {
-        Caller::Password(person) => person.name.clone(),
-        Caller::Token(held) => match held.owner.name() {
+        Principal::Password(person) => person.name.clone(),
+        Principal::Token(held) => match held.owner.name() {
             Owner::User(name) => name,
             place => UserName::new(format!("({place})")),
         },
-        Caller::Operator => UserName::new("(operator)"),
-        Caller::Anybody | Caller::Passed(_) => UserName::new("(anybody)"),
+        Principal::Operator => UserName::new("(operator)"),
+        Principal::Anybody | Principal::Passed(_) => UserName::new("(anybody)"),
     }
 }
 

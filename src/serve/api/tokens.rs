@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     access::{
-        Memberships, Operation, Permit, Person, Target, TokenOwner,
+        Memberships, Operation, Permit, Person, TokenOwner, TokenOwnership,
         limits::{self, LimitBroken, Parent, RequestedToken},
     },
     model::{Owner, TokenScope, TokenSecret, UserName},
@@ -141,7 +141,7 @@ pub(super) async fn issue(
     permissions: Option<ProjectPermissions>,
 ) -> Result<(TokenRow, TokenSecret), Problem> {
     let now = app.clock.now();
-    let parent = permit.caller().token();
+    let parent = permit.principal().token();
     let granted = limits::grant(
         &session.revision.settings.limits,
         owner,
@@ -155,7 +155,7 @@ pub(super) async fn issue(
         description: asked.description.to_owned(),
         scope: TokenScope::Set(granted.scope),
         created: now,
-        created_by: Some(name_of(permit.caller())),
+        created_by: Some(name_of(permit.principal())),
         parent: parent.and_then(number_of),
         last_used: None,
         expires: granted.expires,
@@ -175,7 +175,7 @@ async fn permit_to_create(
     asked: &CreateToken,
 ) -> Result<(Permit, Right, Person), Problem> {
     let caller = session.permit(Operation::Enter)?;
-    let own = caller.caller().person();
+    let own = caller.principal().person();
     let named = asked.for_user.as_deref().map(UserName::new);
     let other = named.filter(|named| own.is_none_or(|own| own.name != *named));
     let Some(other) = other else {
@@ -204,7 +204,7 @@ async fn list_own(
 ) -> Result<Json<TokenList>, Problem> {
     let permit = session.permit(Operation::ListOwn)?;
     let filter =
-        TokenFilter { owners: vec![Owner::User(name_of(permit.caller()))], ..TokenFilter::default() };
+        TokenFilter { owners: vec![Owner::User(name_of(permit.principal()))], ..TokenFilter::default() };
     list(&app, &filter, &parameters).await
 }
 
@@ -309,7 +309,7 @@ pub(super) async fn permitted_token(
     session: &Session,
     app: &App,
     id: Option<i64>,
-    operation: fn(Target) -> Operation,
+    operation: fn(TokenOwnership) -> Operation,
 ) -> Result<(Right, TokenRow, TokenOwner), Problem> {
     let caller = session.permit(Operation::Enter)?;
     let token = match id {
@@ -317,18 +317,18 @@ pub(super) async fn permitted_token(
         None => None,
     };
     let Some(token) = token else {
-        session.permit(operation(Target::Others { owner_is_administrator: false }))?;
+        session.permit(operation(TokenOwnership::Others { owner_is_administrator: false }))?;
         return Err(no_such_token());
     };
-    let own = caller.caller().person().filter(|own| Some(&own.name) == token.owner.user());
+    let own = caller.principal().person().filter(|own| Some(&own.name) == token.owner.user());
     if let Some(own) = own {
-        let permit = session.permit(operation(Target::Own))?;
+        let permit = session.permit(operation(TokenOwnership::Own))?;
         return Ok((session.right(&permit), token, own.clone().into()));
     }
     let known = app.store.known_owner(&token.owner).await?;
     let owner = owner(app, &token.owner, known.clone());
     let owner_is_administrator = owner.person().is_some_and(|owner| owner.administrator);
-    let permit = session.permit(operation(Target::Others { owner_is_administrator }))?;
+    let permit = session.permit(operation(TokenOwnership::Others { owner_is_administrator }))?;
     Ok((session.right(&permit).about(token.owner.clone(), known), token, owner))
 }
 

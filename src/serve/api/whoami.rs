@@ -9,7 +9,7 @@ use super::{
     token_json::{name_of, number_of},
 };
 use crate::{
-    access::{Caller, Operation},
+    access::{Operation, Principal},
     protocol::{CredentialKind, WHOAMI, WhoAmI},
     serve::{App, problem::Problem, session::Session},
 };
@@ -20,18 +20,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn whoami(State(app): State<Arc<App>>, session: Session) -> Result<Json<WhoAmI>, Problem> {
     let permit = session.permit(Operation::WhoAmI)?;
-    let (caller, token) = (permit.caller(), permit.caller().token());
+    let (caller, token) = (permit.principal(), permit.principal().token());
     let person = caller.person();
     Ok(Json(WhoAmI {
         user: name_of(caller).into(),
         groups: person.iter().flat_map(|person| person.groups.iter()).map(ToString::to_string).collect(),
-        administrator: *caller == Caller::Operator || person.is_some_and(|person| person.administrator),
+        administrator: *caller == Principal::Operator || person.is_some_and(|person| person.administrator),
         administrators: app.administrators.to_string(),
         credential: match caller {
-            Caller::Token(_) => CredentialKind::Token,
-            Caller::Password(_) => CredentialKind::Password,
-            Caller::Operator => CredentialKind::Operator,
-            Caller::Anybody | Caller::Passed(_) => CredentialKind::None,
+            Principal::Token(_) => CredentialKind::Token,
+            Principal::Password(_) => CredentialKind::Password,
+            Principal::Operator => CredentialKind::Operator,
+            Principal::Anybody | Principal::Passed(_) => CredentialKind::None,
         },
         token_id: token.and_then(number_of),
         scope: token.map(|held| held.scope.effective()),

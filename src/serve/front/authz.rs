@@ -227,7 +227,7 @@ async fn judged(
     drop((stranger, under_way));
     match verdict {
         Verdict::Permit(forward) => {
-            let held = forward.permit().caller().token();
+            let held = forward.permit().principal().token();
             let text = |text: String| HeaderValue::from_str(&text).ok();
             let owner = held.and_then(|held| text(held.owner.name().to_string()));
             let token = held.and_then(|held| text(held.id.to_string()));

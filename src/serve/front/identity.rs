@@ -33,7 +33,7 @@ impl Front {
     /// When nobody can be told of.
     pub(super) fn identity(&self, permit: &Permit) -> Result<Option<(HeaderName, HeaderValue)>, Problem> {
         let Proof::Here(header) = &self.proof else { return Ok(None) };
-        let person = permit.caller().person().ok_or(DenialReason::NoUser)?;
+        let person = permit.principal().person().ok_or(DenialReason::NoUser)?;
         let name = person.name.as_str();
         let is_plain =
             !name.is_empty() && name.trim() == name && name.bytes().all(|byte| (b' '..0x7f).contains(&byte));

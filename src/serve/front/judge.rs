@@ -293,7 +293,7 @@ fn forward(case: &Case<'_>, permit: Permit, body: Option<Vec<u8>>) -> Verdict {
         Presented::OtherBearer { authorization } => (authorization.as_ref(), false),
         Presented::Password { authorization, .. } => (Some(authorization), false),
     };
-    let proved = permit.caller().token().filter(|_| is_proved);
+    let proved = permit.principal().token().filter(|_| is_proved);
     let confirms = proved.map(|held| Confirms { token: held.id.clone(), owner: held.owner.name() });
     // A session that came of a token would outlive its scope and its end, and one beside it could be another's.
     let drops_cookies = !matches!(case.presented, Presented::None | Presented::Session);

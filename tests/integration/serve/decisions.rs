@@ -15,7 +15,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokenwarden::{
     access::{
-        self, Credentials, Decision, Held, Operation, Person, Request, RequestOrigin, Target, TokenOwner,
+        self, Credentials, Decision, Held, Operation, Person, Request, RequestOrigin, TokenOwner,
+        TokenOwnership,
     },
     model::{
         GroupName, Restriction, Scope, Settings, TokenId, TokenScope, UserName, settings::SettingsDocument,
@@ -247,9 +248,9 @@ impl World {
         let tokens = |rest: &str| format!("{TOKENS}/{rest}");
         let target = |owner: usize| {
             if sender == Some(owner) {
-                Target::Own
+                TokenOwnership::Own
             } else {
-                Target::Others { owner_is_administrator: owner == 0 }
+                TokenOwnership::Others { owner_is_administrator: owner == 0 }
             }
         };
         let nothing = json!({});
@@ -299,17 +300,17 @@ impl World {
             }
             Wanted::NarrowOfPlace { place } => {
                 let path = tokens(&format!("token/{}", self.of_places[&(place, 2)].id));
-                let target = Target::Others { owner_is_administrator: false };
+                let target = TokenOwnership::Others { owner_is_administrator: false };
                 (Method::PATCH, path, json!({"tokenDescription": "renamed"}), Operation::Narrow(target), 200)
             }
             Wanted::RevokeOfPlace { place } => {
                 let spare = self.server.make_for(PLACES[place], &["REPO_READ"]).await;
-                let target = Target::Others { owner_is_administrator: false };
+                let target = TokenOwnership::Others { owner_is_administrator: false };
                 let path = tokens(&format!("token/{}", spare.id));
                 (Method::DELETE, path, nothing, Operation::Revoke(target), 200)
             }
             Wanted::NarrowMissing => {
-                let target = Target::Others { owner_is_administrator: false };
+                let target = TokenOwnership::Others { owner_is_administrator: false };
                 (Method::PATCH, tokens("token/999999999"), nothing, Operation::Narrow(target), 404)
             }
             Wanted::RevokeAllFor => {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     access::{
-        DenialReason, Operation, Person, Target, TokenOwner,
+        DenialReason, Operation, Person, TokenOwner, TokenOwnership,
         limits::{self, RequestedToken},
     },
     model::{LimitKey, Scope},
@@ -19,7 +19,7 @@ use crate::{
 /// What becomes of a `request` about tokens.
 pub(super) fn judge(case: &Case<'_>, request: &TokenRequest) -> Result<Verdict, Refused> {
     let entered = permit(case, &Operation::Enter)?;
-    let sender = entered.caller().person();
+    let sender = entered.principal().person();
     let owner = case.known.owner.as_ref();
     if let (Some(owner), Some(holder)) = (owner, &case.known.holder)
         && owner.name().folded() != holder.folded()
@@ -68,13 +68,13 @@ fn pass(case: &Case<'_>, operation: &Operation) -> Result<Verdict, Refused> {
 }
 
 /// Whose token the request is about, seen from `sender`. An owner whom nobody knows could be an administrator.
-fn target(sender: Option<&Person>, owner: Option<&TokenOwner>) -> Target {
+fn target(sender: Option<&Person>, owner: Option<&TokenOwner>) -> TokenOwnership {
     match owner {
-        Some(owner) if is_own(sender, owner) => Target::Own,
-        Some(owner) => Target::Others {
+        Some(owner) if is_own(sender, owner) => TokenOwnership::Own,
+        Some(owner) => TokenOwnership::Others {
             owner_is_administrator: owner.person().is_some_and(|person| person.administrator),
         },
-        None => Target::Others { owner_is_administrator: true },
+        None => TokenOwnership::Others { owner_is_administrator: true },
     }
 }
 
