@@ -14,13 +14,13 @@ const INTERVAL_PATTERN: &str = "^[1-9][0-9]*(s|m|h)$";
 /// The JSON schema of a gateway file, draft 2020-12.
 #[must_use]
 pub fn schema() -> Value {
-    schema_of::<GatewayDocument>()
+    schema_of::<ServeDocument>()
 }
 
 /// How `tokenwarden serve --config` runs a server: where it listens and what it stands in front of.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "tokenwarden gateway")]
-pub struct GatewayDocument {
+pub struct ServeDocument {
     /// Version of the format of this file: `1`.
     #[schemars(schema_with = "crate::policy::document::version_one")]
     pub version: u32,
