@@ -21,7 +21,7 @@ use crate::{
     report::{self, Run, TargetRun, View, event, fleet, outcome},
     run::{
         Ending, Failure,
-        apply::Applied,
+        apply::AppliedTarget,
         clock,
         plan::Manner,
         reviewed, session,
@@ -276,7 +276,7 @@ async fn ask() -> Result<(), Failure> {
 }
 
 /// What became of each target, for people who read standard output.
-fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failure> {
+fn shown_outcomes(applied: &[AppliedTarget], global: &Global) -> Result<String, Failure> {
     let paint = output::paint(global);
     let mut shown = String::new();
     for one in applied.iter().filter(|one| !one.plan.changes.is_empty()) {
@@ -292,7 +292,7 @@ fn shown_outcomes(applied: &[Applied], global: &Global) -> Result<String, Failur
 }
 
 /// What became of one target, for reports.
-fn told(applied: &Applied) -> TargetRun<'_> {
+fn told(applied: &AppliedTarget) -> TargetRun<'_> {
     TargetRun {
         name: &applied.plan.target,
         plan: Ok(&applied.plan.view),

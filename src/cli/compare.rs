@@ -16,7 +16,7 @@ use crate::{
     },
     run::{
         Ending, Failure, Listener,
-        offline::Census,
+        offline::CountedSnapshot,
         reading::read_regular,
         session,
         workspace::{Workspace, invalid},
@@ -119,7 +119,7 @@ impl CompareCommand {
         let mut all = Vec::new();
         for (index, (target, policy)) in chosen.iter().zip(&policies).enumerate() {
             let census = census.as_ref().filter(|census| census.target == index);
-            let now = census.map_or_else(|| session::present(global.now), Census::now);
+            let now = census.map_or_else(|| session::present(global.now), CountedSnapshot::now);
             let compared = earlier.compared(&target.name, policy, now);
             all.push(match (census, earlier.policy_of(&target.name)) {
                 (Some(census), Some(before)) => with_today(compared, census, before, policy).await?,
@@ -135,7 +135,7 @@ impl CompareCommand {
         let [earlier, later] = policies;
         let (earlier, later) = (earlier?, later?);
         let census = self.census(None, global)?;
-        let now = census.as_ref().map_or_else(|| session::present(global.now), Census::now);
+        let now = census.as_ref().map_or_else(|| session::present(global.now), CountedSnapshot::now);
         let comparison = Ok(compare(&earlier, &later, None, now));
         let compared = Compared { target: None, with: before.display().to_string(), comparison, today: None };
         match &census {
@@ -145,9 +145,13 @@ impl CompareCommand {
     }
 
     /// The inventory to count in, of one of the targets of `workspace`; of any server without one.
-    fn census(&self, workspace: Option<&Workspace>, global: &Global) -> Result<Option<Census>, Failure> {
+    fn census(
+        &self,
+        workspace: Option<&Workspace>,
+        global: &Global,
+    ) -> Result<Option<CountedSnapshot>, Failure> {
         let workspace = workspace.map(|workspace| (workspace, global.target.as_slice()));
-        let open = |file: &PathBuf| Census::open(workspace, &global.base(), file, global.now);
+        let open = |file: &PathBuf| CountedSnapshot::open(workspace, &global.base(), file, global.now);
         self.inventory.as_ref().map(open).transpose()
     }
 }
@@ -155,7 +159,7 @@ impl CompareCommand {
 /// `compared`, the comparison of `after` with `before`, and whom its differences are about.
 async fn with_today(
     compared: Compared,
-    census: &Census,
+    census: &CountedSnapshot,
     before: &Policy,
     after: &Policy,
 ) -> Result<Compared, Failure> {

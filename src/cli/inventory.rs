@@ -20,7 +20,7 @@ use crate::{
     policy::Policy,
     run::{
         Ending, Failure, redact,
-        session::{self, Session},
+        session::{self, TargetSession},
         workspace::Workspace,
     },
     targets::Target,
@@ -76,7 +76,7 @@ impl InventoryCommand {
         &self,
         workspace: &Workspace,
         declaration: &TargetDeclaration,
-        session @ Session { target: reader, records, .. }: &Session,
+        session @ TargetSession { target: reader, records, .. }: &TargetSession,
         global: &Global,
     ) -> CommandResult {
         let seen_at = session.now();

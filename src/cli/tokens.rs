@@ -20,7 +20,7 @@ use crate::{
     report::tokens::{TargetTokens, csv, json, text},
     run::{
         Ending, Failure,
-        offline::{self, Opened},
+        offline::{self, OpenedSnapshot},
         session,
         workspace::Workspace,
     },
@@ -152,7 +152,7 @@ impl TokensCommand {
         file: &Path,
         global: &Global,
     ) -> Result<(&'a str, Vec<ListedToken>, bool), Failure> {
-        let Opened { declaration, snapshot, .. } =
+        let OpenedSnapshot { declaration, snapshot, .. } =
             offline::open(workspace, &global.base(), file, &global.target)?;
         let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
         let now = global.now.unwrap_or(snapshot.seen_at());

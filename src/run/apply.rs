@@ -18,7 +18,7 @@ use super::{
     Ending, Failure, Workspace,
     clock::{self, TooEarly},
     plan::{Planned, terms},
-    session::Session,
+    session::TargetSession,
     stop::{self, Interrupted},
 };
 
@@ -34,14 +34,14 @@ struct Ready<'a> {
     declaration: &'a TargetDeclaration,
     policy: Policy,
     history: History,
-    session: Session,
+    session: TargetSession,
     approved: ApprovedPlan,
     layers: Vec<LayerEntry>,
     reviewed: Vec<Reviewed>,
 }
 
 /// What became of one target.
-pub(crate) struct Applied {
+pub(crate) struct AppliedTarget {
     /// The plan that was applied.
     pub(crate) plan: Plan,
     /// What became of each of its changes.
@@ -137,7 +137,7 @@ impl Approved<'_> {
 /// # Errors
 ///
 /// When the run was asked to stop before, or a plan has become old meanwhile: then nothing was changed.
-pub(crate) async fn apply_all(approved: Approved<'_>) -> Result<(Vec<Applied>, Ending), Failure> {
+pub(crate) async fn apply_all(approved: Approved<'_>) -> Result<(Vec<AppliedTarget>, Ending), Failure> {
     if stop::is_requested() {
         return Err(approved.give_up(Interrupted).await);
     }
@@ -158,7 +158,7 @@ pub(crate) async fn apply_all(approved: Approved<'_>) -> Result<(Vec<Applied>, E
 }
 
 /// Applies one plan and looks at the target again. Without changes there is nothing to look at.
-async fn apply_one(ready: Ready<'_>) -> Applied {
+async fn apply_one(ready: Ready<'_>) -> AppliedTarget {
     let Ready { declaration, policy, history, session, approved, layers, reviewed } = ready;
     let plan = approved.plan().clone();
     let outcome = execute_recorded(&session, &approved).await;
@@ -178,11 +178,11 @@ async fn apply_one(ready: Ready<'_>) -> Applied {
     let calls = session.target.calls();
     let calls = Calls { sent: calls.calls, repeated: calls.retries };
     session.close().await;
-    Applied { plan, outcome, afterwards, calls, layers, reviewed }
+    AppliedTarget { plan, outcome, afterwards, calls, layers, reviewed }
 }
 
 /// Does what `approved` says, on the record. What cannot be recorded is not done.
-async fn execute_recorded(session: &Session, approved: &ApprovedPlan) -> Outcome {
+async fn execute_recorded(session: &TargetSession, approved: &ApprovedPlan) -> Outcome {
     if stop::is_requested() {
         return Outcome::nothing_tried(approved, &Why::of(&WriteError::NotBegun));
     }
@@ -214,8 +214,8 @@ impl<W: TargetWriter> TargetWriter for Stoppable<'_, W> {
 }
 
 /// How a run ends because of one target after applying.
-fn ending_of(applied: &Applied) -> Ending {
-    let Applied { outcome, afterwards, .. } = applied;
+fn ending_of(applied: &AppliedTarget) -> Ending {
+    let AppliedTarget { outcome, afterwards, .. } = applied;
     match afterwards.is_finished() && outcome.is_whole() {
         // What was not seen, or is held back, may still be there.
         true if afterwards.is_whole() => Ending::Done,

@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     Ending, Failure, records,
-    session::Session,
+    session::TargetSession,
     stop::{self, Interrupted},
 };
 
@@ -79,7 +79,7 @@ struct Busy {
 /// # Errors
 ///
 /// When another run still does, or nobody can tell.
-pub(crate) async fn hold(sessions: &mut [&mut Session], patience: Duration) -> Result<(), Failure> {
+pub(crate) async fn hold(sessions: &mut [&mut TargetSession], patience: Duration) -> Result<(), Failure> {
     let by = records::whoever();
     let give_up = Instant::now() + patience;
     loop {
@@ -124,7 +124,7 @@ type Held = Result<(Arc<[RunLock]>, Vec<Option<HeldLease>>), String>;
 
 /// Takes everything that keeps other runs away from the server of `sessions`, or nothing.
 async fn try_hold(
-    sessions: &[&mut Session],
+    sessions: &[&mut TargetSession],
     id: &RunId,
     by: &str,
     begun: Timestamp,
@@ -188,7 +188,7 @@ fn run_before(lock: &RunLock) -> Option<RunId> {
 }
 
 /// Places of the identities that have something in common, directly or through others, in their order.
-pub(crate) fn together(sessions: &[Option<&Session>]) -> Vec<Vec<usize>> {
+pub(crate) fn together(sessions: &[Option<&TargetSession>]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (place, session) in sessions.iter().enumerate() {
         let Some(session) = session else { continue };

@@ -36,7 +36,7 @@ struct UnusableInventory {
 }
 
 /// A snapshot of a target of the config file.
-pub(crate) struct Opened<'a> {
+pub(crate) struct OpenedSnapshot<'a> {
     /// Its place among the chosen targets.
     index: usize,
     pub(crate) declaration: &'a TargetDeclaration,
@@ -57,7 +57,7 @@ pub(crate) async fn plan<'a>(
     chosen_names: &[String],
     fixed: Option<Timestamp>,
 ) -> Result<Planned<'a, FileSnapshot>, Failure> {
-    let Opened { index, declaration, snapshot } = open(workspace, base, file, chosen_names)?;
+    let OpenedSnapshot { index, declaration, snapshot } = open(workspace, base, file, chosen_names)?;
     let policy = workspace.load_policies(&[declaration])?.pop().unwrap_or_default();
     let now = fixed.unwrap_or(snapshot.seen_at());
     let spent = snapshot.budget().map(|budget| {
@@ -83,7 +83,7 @@ pub(crate) fn open<'a>(
     base: &Base,
     file: &Path,
     chosen_names: &[String],
-) -> Result<Opened<'a>, Failure> {
+) -> Result<OpenedSnapshot<'a>, Failure> {
     let chosen = workspace.targets(chosen_names)?;
     let named = |name: &str| chosen.iter().copied().enumerate().find(|(_, target)| target.name == name);
     let calls = |target: &str, kind: &str| {
@@ -111,7 +111,7 @@ pub(crate) fn open<'a>(
         );
         return Err(unusable(file, message.into()));
     }
-    Ok(Opened { index, declaration, snapshot })
+    Ok(OpenedSnapshot { index, declaration, snapshot })
 }
 
 /// The snapshot in `file`; what a run calls on the server of a target is what `calls` says.
@@ -131,14 +131,14 @@ fn unusable(file: &Path, cause: Box<dyn Error + Send + Sync>) -> Failure {
 }
 
 /// A snapshot in which it is counted whom the differences of policies are about.
-pub(crate) struct Census {
+pub(crate) struct CountedSnapshot {
     snapshot: FileSnapshot,
     /// The number of its target among those that were chosen.
     pub(crate) target: usize,
     fixed: Option<Timestamp>,
 }
 
-impl Census {
+impl CountedSnapshot {
     /// Opens the snapshot in `file`: of a target of `workspace` with one of these names, or of any server where there is no
     /// workspace. It is looked at as of the moment that it shows unless `fixed` is another one.
     ///

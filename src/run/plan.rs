@@ -19,7 +19,7 @@ use super::{
     Failure,
     clock::ClockStanding,
     hold,
-    session::{AuthCommand, Session, connect},
+    session::{AuthCommand, TargetSession, connect},
     stop::{self, Interrupted},
 };
 
@@ -79,8 +79,8 @@ impl Manner {
     }
 }
 
-/// A target with its policy, read and planned. Only one that was read over a [`Session`] can be changed.
-pub(crate) struct Planned<'a, S = Session> {
+/// A target with its policy, read and planned. Only one that was read over a [`TargetSession`] can be changed.
+pub(crate) struct Planned<'a, S = TargetSession> {
     /// What the config file says of it.
     pub(crate) declaration: &'a TargetDeclaration,
     /// What should be.
@@ -186,17 +186,17 @@ async fn plan_each<'a>(
 
 /// Keeps other runs away from every server that was reached, several at once; those on one server are held
 /// together or not at all.
-async fn hold_all(reached: &mut [Result<Session, Failure>], patience: Duration) {
+async fn hold_all(reached: &mut [Result<TargetSession, Failure>], patience: Duration) {
     let known: Vec<_> = reached.iter().map(|session| session.as_ref().ok()).collect();
     let groups = hold::together(&known);
-    let mut sessions: HashMap<usize, &mut Result<Session, Failure>> =
+    let mut sessions: HashMap<usize, &mut Result<TargetSession, Failure>> =
         reached.iter_mut().enumerate().collect();
     let groups: Vec<Vec<_>> = groups
         .into_iter()
         .map(|group| group.iter().filter_map(|place| sessions.remove(place)).collect())
         .collect();
     stream::iter(groups)
-        .for_each_concurrent(AT_ONCE, async |mut group: Vec<&mut Result<Session, Failure>>| {
+        .for_each_concurrent(AT_ONCE, async |mut group: Vec<&mut Result<TargetSession, Failure>>| {
             let mut held: Vec<_> = group.iter_mut().filter_map(|session| session.as_mut().ok()).collect();
             let Err(failure) = hold::hold(&mut held, patience).await else { return };
             for session in group {
@@ -232,7 +232,7 @@ fn count_together(planned: &mut [Planned<'_>]) {
 
 /// Plans the target at `index`, with what earlier runs on its server did.
 async fn plan_over(
-    session: &mut Session,
+    session: &mut TargetSession,
     declaration: &TargetDeclaration,
     policy: &Policy,
     manner: &Manner,
@@ -250,7 +250,7 @@ async fn plan_over(
 
 /// As [`plan_over`], once other runs are kept away.
 async fn plan_held(
-    session: &Session,
+    session: &TargetSession,
     declaration: &TargetDeclaration,
     policy: &Policy,
     manner: &Manner,

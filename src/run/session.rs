@@ -34,7 +34,7 @@ pub enum AuthCommand {
 }
 
 /// A connection to a target; for an embedded one the server as well.
-pub(crate) struct Session {
+pub(crate) struct TargetSession {
     /// The target.
     pub(crate) target: Target,
     /// What runs on it did.
@@ -49,7 +49,7 @@ pub(crate) struct Session {
     pub(crate) skew: Option<SignedDuration>,
 }
 
-impl Session {
+impl TargetSession {
     /// What time it is on the server, UTC, in whole seconds; the moment that `--now` says when it does.
     pub(crate) fn now(&self) -> Timestamp {
         now_of(&self.target, self.fixed)
@@ -112,10 +112,10 @@ pub(crate) async fn connect(
     declaration: &TargetDeclaration,
     command: AuthCommand,
     fixed: Option<Timestamp>,
-) -> Result<Session, Failure> {
+) -> Result<TargetSession, Failure> {
     let (target, embedded) = reach_target(workspace, declaration, command, fixed).await?;
     let records = Records::new(workspace, declaration);
-    let mut session = Session {
+    let mut session = TargetSession {
         target,
         records,
         name: declaration.name.clone(),
@@ -213,7 +213,7 @@ async fn client(
 }
 
 /// The time that `--now` says, otherwise the present one of this machine in whole seconds: nothing here is
-/// finer. What becomes of a target is never judged by it: see [`Session::now`].
+/// finer. What becomes of a target is never judged by it: see [`TargetSession::now`].
 pub(crate) fn present(fixed: Option<Timestamp>) -> Timestamp {
     fixed.unwrap_or_else(|| whole_seconds(system_time()))
 }

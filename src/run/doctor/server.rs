@@ -9,7 +9,7 @@ use crate::{
     http::ClockOffset,
     inventory::{InventoryReader, Overview},
     model::ClientAddressSource,
-    run::session::Session,
+    run::session::TargetSession,
     serve::certificate_end,
     targets::{FORGED_ADDRESS, Side, Target},
     world::system_time,
@@ -23,7 +23,7 @@ const MOST: SignedDuration = SignedDuration::from_mins(10);
 /// A certificate that ends so soon is spoken of.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-pub(super) async fn examine(session: &Session, declaration: &TargetDeclaration) -> Vec<Check> {
+pub(super) async fn examine(session: &TargetSession, declaration: &TargetDeclaration) -> Vec<Check> {
     let target = &session.target;
     let mut checks = Vec::new();
     match target.overview().await {
