@@ -89,7 +89,7 @@ impl fmt::Display for RunId {
 pub const RIGHT_ENDED: &str = "What you may do changed while you asked for this; ask again";
 
 /// How many objects of each class, as rails count them.
-pub type Counts = BTreeMap<RailClass, u64>;
+pub type RailCounts = BTreeMap<RailClass, u64>;
 
 /// How a run begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -118,8 +118,8 @@ pub struct ChangeNote {
     /// Its verb, as in plans.
     pub action: String,
     /// What it counts against the rails of this and of later runs.
-    #[serde(default, skip_serializing_if = "Counts::is_empty")]
-    pub counts: Counts,
+    #[serde(default, skip_serializing_if = "RailCounts::is_empty")]
+    pub counts: RailCounts,
     /// The moment at which the token is to end, UTC, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]

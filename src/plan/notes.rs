@@ -4,7 +4,7 @@
 use crate::model::{
     Permission, SettingKey,
     rails::RailClass,
-    run::{ChangeNote, Counts},
+    run::{ChangeNote, RailCounts},
     settings::Step,
 };
 
@@ -44,7 +44,7 @@ impl PlanView {
     }
 
     /// What `change` counts by itself.
-    fn counts_of(&self, change: &Change) -> Counts {
+    fn counts_of(&self, change: &Change) -> RailCounts {
         let counted = match rail_of(change, self.made_for) {
             Some(RailClass::WithdrawnGroups) => Some((RailClass::WithdrawnGroups, withdrawn_holders(change))),
             Some(RailClass::RefusedCallers | RailClass::WithdrawnNetworks) => {

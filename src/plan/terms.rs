@@ -8,7 +8,7 @@ use crate::{
     model::{
         Period, TokenId,
         rails::{Lockout, RailClass, Unsupported},
-        run::{ChangeNote, Counts, RunId, Settled},
+        run::{ChangeNote, RailCounts, RunId, Settled},
     },
     policy::Policy,
 };
@@ -98,7 +98,7 @@ impl Spent {
     }
 
     /// Adds what was done at `at`, UTC; what lies before the window that ends at `now` is left out.
-    pub fn add(&mut self, counts: &Counts, at: Timestamp, now: Timestamp) {
+    pub fn add(&mut self, counts: &RailCounts, at: Timestamp, now: Timestamp) {
         if self.window.after(at) <= now {
             return;
         }

@@ -8,7 +8,7 @@ use super::{
     Paint,
     escape::counted,
     outcome::{Afterwards, done},
-    summary::{Counts, Tense},
+    summary::{ChangeCounts, Tense},
 };
 
 /// Writes what `plans` come to together, when besides them `unread` targets could not be read. One target
@@ -22,7 +22,7 @@ pub fn planned(plans: &[&PlanView], unread: usize, paint: Paint, out: &mut impl 
     if targets < 2 {
         return Ok(());
     }
-    let changes = plans.iter().map(|plan| Counts::of(&plan.changes.iter().collect::<Vec<_>>()));
+    let changes = plans.iter().map(|plan| ChangeCounts::of(&plan.changes.iter().collect::<Vec<_>>()));
     write!(out, "\n{} {} planned", heading(targets, paint), plans.len())?;
     if unread > 0 {
         write!(out, ", {} could not be read", paint.removed(&unread.to_string()))?;
@@ -43,7 +43,7 @@ pub fn applied(targets: &[(&Outcome, &Afterwards)], paint: Paint, out: &mut impl
     if targets.len() < 2 {
         return Ok(());
     }
-    let changes = targets.iter().map(|(outcome, _)| Counts::of(&done(outcome)));
+    let changes = targets.iter().map(|(outcome, _)| ChangeCounts::of(&done(outcome)));
     let converged = targets.iter().filter(|(_, afterwards)| afterwards.is_converged()).count();
     write!(out, "\n{} {converged} converged", heading(targets.len(), paint))?;
     match targets.len() - converged {
@@ -57,6 +57,6 @@ fn heading(targets: usize, paint: Paint) -> String {
     paint.strong(&format!("{}:", counted(targets, "target")))
 }
 
-fn or_nothing(counts: Counts, tense: Tense, verb: &str) -> String {
+fn or_nothing(counts: ChangeCounts, tense: Tense, verb: &str) -> String {
     if counts.is_empty() { format!("nothing {verb}") } else { counts.text(tense) }
 }

@@ -14,7 +14,7 @@ use super::{
     escape::{counted, escape, escape_whole, thousands},
     purpose::nothing_left,
     subject::name,
-    summary::{Counts, Tense},
+    summary::{ChangeCounts, Tense},
 };
 
 /// What the state was found to be after a run.
@@ -83,7 +83,7 @@ pub fn outcome(
         let parent = note.with_token.map_or_else(|| "another one".to_owned(), |root| format!("token {root}"));
         writeln!(out, "      it came of {parent}, which was changed")?;
     }
-    let done = Counts::of_done(outcome).text(Tense::Past);
+    let done = ChangeCounts::of_done(outcome).text(Tense::Past);
     write!(out, "{} {target}: {done}", paint.strong("Applied on"))?;
     if outcome.failed() > 0 {
         write!(out, "; {} failed", counted(outcome.failed(), "change"))?;

@@ -25,7 +25,7 @@ pub(super) enum Tense {
 
 /// How many objects changes are about, by what happens to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct ChangeCounts {
     settings: usize,
     narrowed: usize,
     expired: usize,
@@ -34,7 +34,7 @@ pub(super) struct Counts {
     revoked: usize,
 }
 
-impl Counts {
+impl ChangeCounts {
     /// Counts the changes of one target.
     pub(super) fn of(changes: &[&PlannedChange]) -> Self {
         let setting = |planned: &&PlannedChange| match planned.change.object() {
@@ -115,7 +115,7 @@ impl Counts {
     }
 }
 
-impl Sum for Counts {
+impl Sum for ChangeCounts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
         counts.fold(Self::default(), |sum, more| Self {
             settings: sum.settings + more.settings,
@@ -130,7 +130,7 @@ impl Sum for Counts {
 
 /// Such as `2 settings to change, 1 token to revoke`; `nothing` for no change.
 pub(super) fn summary(changes: &[&PlannedChange], tense: Tense) -> String {
-    Counts::of(changes).text(tense)
+    ChangeCounts::of(changes).text(tense)
 }
 
 /// Such as `13 of 37 tokens comply; 1 is waived`, for the tokens of one plan.

@@ -13,7 +13,7 @@ use crate::{
     inventory::{LeftOut, ScopeRecord},
     model::{
         LastChange, OwnerKind, PolicyVerdict, Verb,
-        run::{Counts, Settled},
+        run::{RailCounts, Settled},
         schema::schema_of_output,
     },
     plan::{Origin, Part, Phase},
@@ -199,7 +199,7 @@ pub struct BudgetEntry {
     /// How far back, such as `1d`.
     pub window: String,
     /// How many objects of each class; what is left out is none.
-    pub spent: Counts,
+    pub spent: RailCounts,
     /// What became of the changes that an interrupted run had begun.
     pub settled: Vec<Settled>,
 }

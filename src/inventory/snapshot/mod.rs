@@ -11,6 +11,6 @@ mod token;
 mod write;
 
 pub use read::{Snapshot, SnapshotError};
-pub use record::{Budget, Counts, FORMAT_VERSION, schema};
+pub use record::{Budget, FORMAT_VERSION, RecordCounts, schema};
 pub use token::ScopeRecord;
 pub use write::{About, GroupSelection, SnapshotNotWritten, Taken, write};

@@ -18,7 +18,7 @@ use crate::model::{GroupName, Token, TokenId, UserName};
 use super::{
     super::{Call, Census, Coverage, InventoryReader, Missing, Overview, People, ReadError},
     names::Names,
-    record::{BadRecord, Budget, Counts, FORMAT_VERSION, Header, Record, WITH_MISSING_USERS},
+    record::{BadRecord, Budget, FORMAT_VERSION, Header, Record, RecordCounts, WITH_MISSING_USERS},
     token::OwnerRecord,
 };
 
@@ -94,9 +94,9 @@ pub enum SnapshotError {
     )]
     Miscounted {
         /// What the trailer says.
-        told: Counts,
+        told: RecordCounts,
         /// What there is.
-        found: Counts,
+        found: RecordCounts,
     },
 }
 
@@ -223,7 +223,7 @@ impl<R: BufRead + Seek> Snapshot<R> {
         let (mut lines, mut names) = (self.lines(), self.names());
         lines.go_to(self.tokens_at)?;
         let mut found =
-            Counts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
+            RecordCounts { users: self.users.len() as u64, groups: self.groups.len() as u64, tokens: 0 };
         let told = loop {
             let line = lines.at.line + 1;
             match lines.next()? {

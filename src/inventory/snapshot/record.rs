@@ -91,7 +91,7 @@ pub struct Budget {
     #[schemars(with = "String")]
     pub window: Period,
     /// How many objects of each class; what is left out is none.
-    pub spent: run::Counts,
+    pub spent: run::RailCounts,
 }
 
 /// What could be seen.
@@ -224,7 +224,7 @@ pub(super) struct GroupRecord {
 pub(super) struct Trailer {
     /// How many records there are.
     #[serde(flatten)]
-    pub(super) counts: Counts,
+    pub(super) counts: RecordCounts,
     /// What of the tokens could not be seen, in words; empty when everything was.
     pub(super) missing: Vec<String>,
     /// Identifiers of the tokens that the server listed more than once, with different content: nothing is done
@@ -235,7 +235,7 @@ pub(super) struct Trailer {
 
 /// How many records there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Counts {
+pub struct RecordCounts {
     /// Users.
     pub users: u64,
     /// Groups.

@@ -12,8 +12,8 @@ use crate::model::{GroupName, Settings, Token};
 use super::{
     super::{Administrators, Coverage, InventoryReader, Missing, Overview, People, ReadError, Server},
     record::{
-        Budget, Counts, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, Trailer,
-        UserRecord, WITH_MISSING_USERS,
+        Budget, CoverageRecord, FORMAT_VERSION, GroupCoverage, GroupRecord, Header, Record, RecordCounts,
+        Trailer, UserRecord, WITH_MISSING_USERS,
     },
 };
 
@@ -43,7 +43,7 @@ pub enum GroupSelection {
 #[derive(Clone, Debug)]
 pub struct Taken {
     /// How many records there are of each sort.
-    pub counts: Counts,
+    pub counts: RecordCounts,
     /// What could not be seen although it was looked for: the snapshot says so itself.
     pub unseen: Vec<String>,
 }
@@ -78,7 +78,7 @@ pub async fn write(
     groups.extend(named_by(&overview));
     let mut people = reader.people(&groups).await?;
     people.account_for(&groups);
-    let mut lines = Lines { out, counts: Counts::default() };
+    let mut lines = Lines { out, counts: RecordCounts::default() };
     lines.write(&Record::Header(Box::new(header(about, asked, &overview, &people))))?;
     lines.people(&people)?;
     let of_people = people.missing().filter(|missing| !matches!(missing, Missing::Group(_)));
@@ -130,7 +130,7 @@ fn named_by(overview: &Overview) -> impl Iterator<Item = GroupName> {
 
 struct Lines<'a, W> {
     out: &'a mut W,
-    counts: Counts,
+    counts: RecordCounts,
 }
 
 impl<W: Write + Send> Lines<'_, W> {

@@ -7,7 +7,7 @@ use crate::{
     report::{
         Run, TargetRun,
         escape::{counted, thousands},
-        summary::{Counts, Tense},
+        summary::{ChangeCounts, Tense},
         unseen::unseen,
     },
 };
@@ -20,7 +20,8 @@ pub(super) fn lead(run: &Run<'_>) -> Markup {
 fn sentences(run: &Run<'_>) -> Vec<String> {
     let latest = || run.targets.iter().filter_map(TargetRun::latest);
     let tokens = latest().map(|plan| plan.tokens).fold(TokenCounts::default(), |sum, more| sum + more);
-    let changes: Counts = run.targets.iter().map(|target| Counts::of(&target.effective_changes())).sum();
+    let changes: ChangeCounts =
+        run.targets.iter().map(|target| ChangeCounts::of(&target.effective_changes())).sum();
     let refused = run.targets.iter().filter(|target| !target.refusals.is_empty()).count();
     let failed = run.targets.iter().filter_map(|target| target.applied);
     let failed: usize = failed.map(|applied| applied.outcome.failed() + applied.outcome.not_tried()).sum();
@@ -64,7 +65,7 @@ fn standing(tokens: TokenCounts) -> String {
     format!("Of {}, {}.", counted(seen, "API token"), parts.join(", "))
 }
 
-fn doing(run: &Run<'_>, changes: Counts) -> String {
+fn doing(run: &Run<'_>, changes: ChangeCounts) -> String {
     match (run.was_applied(), changes.is_empty()) {
         (true, true) => "This run changed nothing.".to_owned(),
         (true, false) => format!("This run {}.", changes.plainly(Tense::Past)),

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Run,
     escape::{escape_whole, thousands},
-    summary::{Counts, Tense, compliance_of},
+    summary::{ChangeCounts, Tense, compliance_of},
 };
 use rules::Rules;
 
@@ -82,7 +82,7 @@ fn overview(run: &Run<'_>) -> Markup {
                             @match target.latest() {
                                 Some(plan) => {
                                     td data-label="tokens" { (compliance_of(plan)) }
-                                    td data-label="changes" { (Counts::of(&target.effective_changes()).text(tense)) }
+                                    td data-label="changes" { (ChangeCounts::of(&target.effective_changes()).text(tense)) }
                                     td.number data-label="held back" { (thousands(plan.held_back.len() as u128)) }
                                 }
                                 None => { td.failed colspan="3" { "could not be read" } }

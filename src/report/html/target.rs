@@ -19,7 +19,7 @@ use crate::{
         escape::{capitalised, escape, escape_whole, thousands},
         findings::found,
         subject::{name, token_name},
-        summary::{Counts, Tense, by_object, compliance_of},
+        summary::{ChangeCounts, Tense, by_object, compliance_of},
         unseen::unseen,
         warning,
     },
@@ -53,7 +53,7 @@ pub(super) fn section(run: &Run<'_>, target: &TargetRun<'_>, index: usize, rules
 }
 
 fn summary(run: &Run<'_>, target: &TargetRun<'_>, latest: &PlanView) -> Markup {
-    let changes = Counts::of(&target.effective_changes());
+    let changes = ChangeCounts::of(&target.effective_changes());
     let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
     let tokens = latest.tokens;
     let not_complying = tokens.seen.saturating_sub(tokens.complying + tokens.waived + tokens.unjudged);

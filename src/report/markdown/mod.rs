@@ -17,7 +17,7 @@ use super::{
     Run, TargetRun,
     advice::page,
     escape::counted,
-    summary::{Counts, Tense, compliance},
+    summary::{ChangeCounts, Tense, compliance},
 };
 
 pub(super) use escape::inline;
@@ -45,9 +45,9 @@ fn by_origin(run: &Run<'_>) -> String {
         let of_target = |target: &TargetRun<'_>| {
             let mut changes = target.effective_changes();
             changes.retain(|planned| planned.origin.is_some_and(is_chosen));
-            Counts::of(&changes)
+            ChangeCounts::of(&changes)
         };
-        run.targets.iter().map(of_target).sum::<Counts>()
+        run.targets.iter().map(of_target).sum::<ChangeCounts>()
     };
     let (own, anyway) =
         (counts(|origin| origin == Origin::Policy), counts(|origin| origin != Origin::Policy));
@@ -77,7 +77,8 @@ pub fn headline(run: &Run<'_>) -> String {
 
 /// What it comes to, on one line.
 fn first_line(run: &Run<'_>) -> String {
-    let changes = run.planned().map(|(target, _)| Counts::of(&target.effective_changes())).sum::<Counts>();
+    let changes =
+        run.planned().map(|(target, _)| ChangeCounts::of(&target.effective_changes())).sum::<ChangeCounts>();
     let tense = if run.was_applied() { Tense::Past } else { Tense::Future };
     let (unread, refused) =
         (run.unread().count(), run.targets.iter().filter(|one| !one.refusals.is_empty()).count());

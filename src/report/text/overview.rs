@@ -27,14 +27,14 @@ const NAMED: usize = 20;
 
 /// How many findings there are, by what is done about them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+struct FindingCounts {
     changed: usize,
     pending: usize,
     reported: usize,
     waived: usize,
 }
 
-impl Counts {
+impl FindingCounts {
     fn add(&mut self, remedy: Remedy<'_>) {
         let count = match remedy {
             Remedy::Change(_) => &mut self.changed,
@@ -95,7 +95,7 @@ impl<W: Write> PlanText<'_, W> {
         }
     }
 
-    fn table(&mut self, what: &str, rows: &[(String, Counts)]) -> fmt::Result {
+    fn table(&mut self, what: &str, rows: &[(String, FindingCounts)]) -> fmt::Result {
         if rows.is_empty() {
             return Ok(());
         }
@@ -135,8 +135,12 @@ impl<W: Write> PlanText<'_, W> {
 }
 
 /// The findings that `view` shows, by rule and by owner.
-fn counts(plan: &PlanView, view: &super::View) -> (BTreeMap<Rule, Counts>, BTreeMap<Owner, Counts>) {
-    let (mut rules, mut owners): (BTreeMap<_, Counts>, BTreeMap<_, Counts>) = Default::default();
+fn counts(
+    plan: &PlanView,
+    view: &super::View,
+) -> (BTreeMap<Rule, FindingCounts>, BTreeMap<Owner, FindingCounts>) {
+    let (mut rules, mut owners): (BTreeMap<_, FindingCounts>, BTreeMap<_, FindingCounts>) =
+        Default::default();
     for found in found(plan).filter(|found| view.shows(found.token, [found.rule])) {
         rules.entry(found.rule.clone()).or_default().add(found.remedy);
         owners.entry(found.token.owner.clone()).or_default().add(found.remedy);

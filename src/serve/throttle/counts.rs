@@ -8,15 +8,15 @@ const WIDTH: usize = 1 << 16;
 
 /// Counts of keys, which must be hashes that nobody outside can foresee: 512 KiB.
 #[derive(Debug)]
-pub(super) struct Counts([Box<[u16]>; ROWS]);
+pub(super) struct CountMinSketch([Box<[u16]>; ROWS]);
 
-impl Default for Counts {
+impl Default for CountMinSketch {
     fn default() -> Self {
         Self([(); ROWS].map(|()| vec![0; WIDTH].into()))
     }
 }
 
-impl Counts {
+impl CountMinSketch {
     /// How often `key` was added, less how often it was taken away; never less than that.
     pub(super) fn of(&self, key: u64) -> u32 {
         let cells = self.0.iter().zip(places(key)).filter_map(|(row, place)| row.get(place));
@@ -59,7 +59,7 @@ mod tests {
         fn no_key_is_counted_too_low(keys in proptest::collection::vec((0u64..40, any::<bool>()), 0..400)) {
             // So few different places that many keys share them.
             let spread = |key: u64| (key % 7) | (key % 5) << 16 | (key % 3) << 32 | (key % 2) << 48;
-            let (mut counts, mut exact) = (Counts::default(), HashMap::<u64, u32>::new());
+            let (mut counts, mut exact) = (CountMinSketch::default(), HashMap::<u64, u32>::new());
             for (key, more) in keys {
                 let count = exact.entry(key).or_default();
                 if more {

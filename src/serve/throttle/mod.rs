@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::model::UserName;
-use counts::Counts;
+use counts::CountMinSketch;
 use places::Places;
 
 /// How long failures are counted together.
@@ -129,8 +129,8 @@ struct Ledger {
     limit: u32,
     /// When the present minute began.
     since: Instant,
-    failed: Counts,
-    under_way: Counts,
+    failed: CountMinSketch,
+    under_way: CountMinSketch,
     places: Places,
     /// Nobody outside can find names or addresses that collide.
     hasher: RandomState,
@@ -141,8 +141,8 @@ impl Ledger {
         Self {
             limit,
             since: now,
-            failed: Counts::default(),
-            under_way: Counts::default(),
+            failed: CountMinSketch::default(),
+            under_way: CountMinSketch::default(),
             places: Places::default(),
             hasher: RandomState::new(),
         }
