@@ -27,7 +27,7 @@ pub(super) struct Revision<'a> {
 }
 
 /// One entry of a tree.
-struct Entry {
+struct TreeEntry {
     mode: String,
     object: String,
 }
@@ -36,7 +36,7 @@ struct Entry {
 struct Found {
     /// The folders and the name that it is reached by, without a link.
     way: Vec<String>,
-    entry: Entry,
+    entry: TreeEntry,
 }
 
 impl<'a> Revision<'a> {
@@ -74,7 +74,7 @@ impl<'a> Revision<'a> {
     }
 
     /// The entry `name` of the tree `tree`.
-    fn entry(&self, tree: &str, name: &str) -> Result<Option<Entry>, GitError> {
+    fn entry(&self, tree: &str, name: &str) -> Result<Option<TreeEntry>, GitError> {
         let listed = git(self.folder, &["ls-tree", "-z", "--full-tree", tree])?;
         let entries = listed.split(|byte| *byte == 0).filter_map(|line| {
             let tab = line.iter().position(|byte| *byte == b'\t')?;
@@ -83,7 +83,7 @@ impl<'a> Revision<'a> {
         });
         Ok(entries.into_iter().find(|(_, of)| *of == name.as_bytes()).and_then(|(words, _)| {
             let mut words = words.split(' ').map(str::to_owned);
-            Some(Entry { mode: words.next()?, object: words.nth(1)? })
+            Some(TreeEntry { mode: words.next()?, object: words.nth(1)? })
         }))
     }
 
@@ -99,8 +99,8 @@ impl<'a> Revision<'a> {
 
     /// What `path`, which counts from the root of the repository, leads to.
     fn resolve(&self, path: &str) -> Result<Found, Unusable> {
-        let root = Entry { mode: TREE.to_owned(), object: format!("{}^{{tree}}", self.commit) };
-        let mut way: Vec<(String, Entry)> = Vec::new();
+        let root = TreeEntry { mode: TREE.to_owned(), object: format!("{}^{{tree}}", self.commit) };
+        let mut way: Vec<(String, TreeEntry)> = Vec::new();
         let mut ahead: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         let mut links = 0;
         while let Some(name) = ahead.pop() {
@@ -139,7 +139,7 @@ impl<'a> Revision<'a> {
             }
         }
         let entry = way.last().map_or(&root, |(_, entry)| entry);
-        let entry = Entry { mode: entry.mode.clone(), object: entry.object.clone() };
+        let entry = TreeEntry { mode: entry.mode.clone(), object: entry.object.clone() };
         Ok(Found { way: way.into_iter().map(|(name, _)| name).collect(), entry })
     }
 
@@ -198,7 +198,7 @@ fn out_of_reach(error: impl Into<Box<dyn Error + Send + Sync>>) -> Unusable {
     Unusable::Unreadable(io::Error::other(error))
 }
 
-fn is_tree(entry: &Entry) -> bool {
+fn is_tree(entry: &TreeEntry) -> bool {
     entry.mode == TREE
 }
 

@@ -37,7 +37,7 @@ pub use clock::ClockOffset;
 pub use delivery::{Delivery, SIGNATURE, Undelivered};
 pub use error::{Called, HttpError, Refusal, Words};
 pub use page::PagingFault;
-pub(crate) use page::{Claims, Entry, Progress, Told, flag, next_by_count, shown, told};
+pub(crate) use page::{Claims, ListEntry, Progress, Told, flag, next_by_count, shown, told};
 pub(crate) use pages::{Listing, Opened, Page};
 pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;

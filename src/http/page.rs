@@ -58,19 +58,19 @@ impl fmt::Display for PagingFault {
 }
 
 /// An entry of a list: one that cannot be read costs itself alone.
-pub(crate) enum Entry<T> {
+pub(crate) enum ListEntry<T> {
     Read(T),
     Odd(Value),
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Entry<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for ListEntry<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         Ok(T::deserialize(&value).map_or(Self::Odd(value), Self::Read))
     }
 }
 
-impl<T: Hash> Hash for Entry<T> {
+impl<T: Hash> Hash for ListEntry<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Self::Read(value) => value.hash(state),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Called, HttpClient, HttpError,
-    page::{self, Claims, Entry, PagingFault, Progress, Told, name_of, told},
+    page::{self, Claims, ListEntry, PagingFault, Progress, Told, name_of, told},
 };
 
 /// A page of a list, in the form of some server.
@@ -22,7 +22,7 @@ pub(crate) trait Page<T>: DeserializeOwned {
 
 /// What a page holds.
 pub(crate) struct Opened<T> {
-    pub(crate) entries: Vec<Entry<T>>,
+    pub(crate) entries: Vec<ListEntry<T>>,
     pub(crate) claims: Claims,
     /// Where the next page begins.
     pub(crate) next: Result<Option<u64>, PagingFault>,
@@ -32,7 +32,7 @@ pub(crate) struct Opened<T> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
 struct BitbucketPage<T> {
-    values: Vec<Entry<T>>,
+    values: Vec<ListEntry<T>>,
     #[serde(default)]
     is_last_page: Value,
     next_page_start: Option<Value>,
@@ -132,7 +132,7 @@ impl<T: Hash> Reading<T> {
     pub(crate) fn take<N>(
         &mut self,
         start: u64,
-        entries: Vec<Entry<T>>,
+        entries: Vec<ListEntry<T>>,
         claims: &Claims,
         next: Result<Option<N>, PagingFault>,
     ) -> Option<N> {
@@ -140,8 +140,8 @@ impl<T: Hash> Reading<T> {
         let judged = self.progress.note(start, &entries, claims, is_last).and(next);
         for entry in entries {
             match entry {
-                Entry::Read(value) => self.listing.values.push(value),
-                Entry::Odd(value) => self.listing.odd.push(value),
+                ListEntry::Read(value) => self.listing.values.push(value),
+                ListEntry::Odd(value) => self.listing.odd.push(value),
             }
         }
         judged.unwrap_or_else(|fault| {

@@ -4,7 +4,7 @@ use crate::protocol::OPENAPI;
 
 /// Who gets to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum EndpointAccess {
     /// Everybody from everywhere: what load balancers ask.
     Outside,
     /// Everybody from an allowed network.
@@ -13,7 +13,7 @@ pub(super) enum Entry {
     Permitted,
 }
 
-impl Entry {
+impl EndpointAccess {
     /// Who gets to `path`.
     pub(super) fn of(path: &str) -> Self {
         match path.strip_suffix('/').unwrap_or(path) {

@@ -21,7 +21,7 @@ use super::{
     body::Arrived,
     connections::Peer,
     dialect::error_body,
-    entry::Entry,
+    entry::EndpointAccess,
     front, head,
     problem::Problem,
     random::random_bytes,
@@ -118,15 +118,15 @@ async fn answer(
     head::check(&parts)?;
     let address = network(counted_address(app, peer, &parts.headers));
     let stranger = app.strange.enter(&address, true).await?;
-    let entry = Entry::of(parts.uri.path());
-    if entry == Entry::Outside {
+    let entry = EndpointAccess::of(parts.uri.path());
+    if entry == EndpointAccess::Outside {
         return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
     }
     let under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
     let session = enter(app, (peer, id), &parts, entry, seen).await?;
     // Who is known is counted by name from here on, wherever that one comes from.
     let _stranger = seen.sender.is_none().then_some(stranger);
-    let has_body = entry == Entry::Permitted && !body.is_end_stream();
+    let has_body = entry == EndpointAccess::Permitted && !body.is_end_stream();
     if has_body || !parts.method.is_safe() {
         head::check_content(&parts.headers)?;
     }
@@ -134,7 +134,9 @@ async fn answer(
     drop(under_way);
     let body = if has_body { app.bodies.read(&parts.headers, body).await? } else { Arrived::default() };
     let present = match (&seen.sender, entry) {
-        (Some(caller), Entry::Permitted) => Some(app.callers.enter(caller, parts.method.is_safe()).await?),
+        (Some(caller), EndpointAccess::Permitted) => {
+            Some(app.callers.enter(caller, parts.method.is_safe()).await?)
+        }
         _ => None,
     };
     let _under_way = app.under_way.try_acquire().map_err(|_| Problem::busy())?;
@@ -167,7 +169,7 @@ async fn enter(
     app: &App,
     (peer, id): (IpAddr, &str),
     request: &Parts,
-    entry: Entry,
+    entry: EndpointAccess,
     seen: &mut Seen,
 ) -> Result<Session, Problem> {
     let revision = app.settings.current(&app.store).await?;
@@ -187,7 +189,7 @@ async fn enter(
     let whence = Whence { client: seen.client, request: id.to_owned() };
     let known = Known { origin, method, path, credentials, sender, clock: app.clock.clone(), whence };
     let session = Session::new(revision, known);
-    if entry == Entry::Permitted {
+    if entry == EndpointAccess::Permitted {
         // What would be refused whatever it wants is refused before its body is read.
         let permit = session.permit(Operation::Enter)?;
         record_use(app, &permit).await;

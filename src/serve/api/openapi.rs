@@ -19,7 +19,7 @@ use super::{
 use crate::{
     access::Operation,
     protocol::OPENAPI,
-    serve::{dialect::Dialect, entry::Entry, problem::Problem, session::Session},
+    serve::{dialect::Dialect, entry::EndpointAccess, problem::Problem, session::Session},
 };
 
 /// An error of the token and settings resources.
@@ -136,7 +136,7 @@ fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
         operation.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
     }
     operation.insert("responses".to_owned(), responses(endpoint, generator).into());
-    if Entry::of(&endpoint.path) != Entry::Permitted {
+    if EndpointAccess::of(&endpoint.path) != EndpointAccess::Permitted {
         operation.insert("security".to_owned(), json!([]));
     }
     operation.into()
@@ -222,15 +222,15 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
     };
     let media_type = Dialect::of(&endpoint.path).media_type();
     let error = content(media_type, error, generator);
-    let of_guard: &[(u16, &str)] = match Entry::of(&endpoint.path) {
-        Entry::Outside => &[],
-        Entry::Open => &[
+    let of_guard: &[(u16, &str)] = match EndpointAccess::of(&endpoint.path) {
+        EndpointAccess::Outside => &[],
+        EndpointAccess::Open => &[
             (401, "The credentials are wrong; without any it answers"),
             (403, "The client is not let in"),
             (429, "Too many attempts with a password failed"),
             (503, "The server cannot do its work"),
         ],
-        Entry::Permitted => &[
+        EndpointAccess::Permitted => &[
             (401, "There are no credentials, or they are wrong"),
             (403, "The request is not permitted"),
             (429, "Too many attempts with a password failed"),

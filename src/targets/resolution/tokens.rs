@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::{
-    http::{Entry, HttpClient, HttpError, PagingFault, Progress, Refusal, flag},
+    http::{HttpClient, HttpError, ListEntry, PagingFault, Progress, Refusal, flag},
     inventory::{Coverage, List, Missing, TokenPart},
     model::{Token, TokenId, TokenScope, UserName},
     targets::odd::{OddTokens, Versions},
@@ -109,8 +109,8 @@ impl<'a> Pages<'a> {
         let (had_entries, mut items) = (!entries.is_empty(), Vec::with_capacity(entries.len()));
         for entry in entries {
             match entry {
-                Entry::Read(item) => items.push(item),
-                Entry::Odd(value) => self.odd.push(value),
+                ListEntry::Read(item) => items.push(item),
+                ListEntry::Odd(value) => self.odd.push(value),
             }
         }
         if items.iter().any(|item| self.filter.as_ref().is_some_and(|filter| item.belies(filter))) {

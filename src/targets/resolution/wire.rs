@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    http::{Claims, Entry, Told, told},
+    http::{Claims, ListEntry, Told, told},
     inventory::{Call, TokenPart},
     model::{LastUse, Marker, Owner, Token, TokenId, TokenScope, UserName},
     targets::{
@@ -35,7 +35,7 @@ pub(super) const DESCRIPTION: usize = 255;
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum TokenPage {
-    Bare(Vec<Entry<TokenItem>>),
+    Bare(Vec<ListEntry<TokenItem>>),
     Wrapped(Box<Envelope>),
 }
 
@@ -44,7 +44,7 @@ pub(super) enum TokenPage {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
-    content: Vec<Entry<TokenItem>>,
+    content: Vec<ListEntry<TokenItem>>,
     #[serde(default, deserialize_with = "told")]
     number: Told,
     #[serde(default, deserialize_with = "told")]
@@ -71,7 +71,7 @@ pub(super) struct Envelope {
 
 impl TokenPage {
     /// Its tokens, what it says of itself, and whether it says that it is the last one.
-    pub(super) fn open(self) -> (Vec<Entry<TokenItem>>, Claims, Told) {
+    pub(super) fn open(self) -> (Vec<ListEntry<TokenItem>>, Claims, Told) {
         match self {
             Self::Bare(items) => (items, Claims::default(), None),
             Self::Wrapped(page) => {
@@ -264,7 +264,7 @@ mod tests {
 
     fn only(page: Value) -> TokenItem {
         let (mut entries, ..) = serde_json::from_value::<TokenPage>(page).unwrap().open();
-        let Some(Entry::Read(item)) = entries.pop() else { panic!("an entry that can be read") };
+        let Some(ListEntry::Read(item)) = entries.pop() else { panic!("an entry that can be read") };
         item
     }
 

@@ -8,7 +8,7 @@ use serde::{
 use serde_json::Value;
 
 use crate::{
-    http::{Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, Told, next_by_count, told},
+    http::{Claims, HttpClient, HttpError, ListEntry, Listing, Opened, Page, Told, next_by_count, told},
     model::{GroupName, UserName},
     targets::{
         atlassian::{or_none, segment},
@@ -69,7 +69,7 @@ struct Group {
 #[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
 struct Results<T> {
     #[serde(rename = "results")]
-    entries: Vec<Entry<T>>,
+    entries: Vec<ListEntry<T>>,
     #[serde(default)]
     start: Value,
     #[serde(default)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     http::{
-        Claims, Entry, HttpClient, HttpError, Listing, Opened, Page, PagingFault, Refusal, Told, flag,
+        Claims, HttpClient, HttpError, ListEntry, Listing, Opened, Page, PagingFault, Refusal, Told, flag,
         next_by_count, told,
     },
     model::{GroupName, UserName},
@@ -60,7 +60,7 @@ struct Server {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserPage {
-    values: Vec<Entry<User>>,
+    values: Vec<ListEntry<User>>,
     #[serde(default)]
     is_last: Value,
     next_page: Option<IgnoredAny>,
@@ -98,7 +98,7 @@ impl Page<User> for UserPage {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StreamPage {
-    values: Vec<Entry<User>>,
+    values: Vec<ListEntry<User>>,
     #[serde(default, deserialize_with = "told")]
     is_last: Told,
     next_cursor: Option<Value>,
@@ -184,7 +184,7 @@ async fn list(client: &HttpClient) -> Result<Listing<User>, HttpError> {
 
 async fn search(client: &HttpClient) -> Result<Listing<User>, Cause> {
     let query = [("username", "."), ("includeInactive", "true"), ("startAt", "0"), ("maxResults", "1000")];
-    let users = client.get::<Vec<Entry<User>>>(SEARCH, &query).await?.body;
+    let users = client.get::<Vec<ListEntry<User>>>(SEARCH, &query).await?.body;
     if CUT_OFF.contains(&users.len()) {
         return Err(UsersCutOff(users.len()).into());
     }
