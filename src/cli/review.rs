@@ -11,7 +11,7 @@ use crate::{
     config::Auth,
     http::HttpClient,
     report::Run,
-    review::{self, Publication, PullRequest, Written},
+    review::{self, CommentOutcome, Publication, PullRequest},
     run::{Ending, Failure, credential, reading::read_whole, redact::redact, reviewed},
 };
 
@@ -94,9 +94,9 @@ impl ReviewCommand {
         };
         let published = review::publish(&client, base, &pull_request, &publication).await?;
         let comment = match published.comment {
-            Written::New => "a new comment",
-            Written::Updated => "the comment was updated",
-            Written::Unchanged => "the comment is up to date",
+            CommentOutcome::New => "a new comment",
+            CommentOutcome::Updated => "the comment was updated",
+            CommentOutcome::Unchanged => "the comment is up to date",
         };
         let state = if publication.passed { "passed" } else { "failed" };
         output::write(&format!("Published for {}: {comment}; the report has {state}.\n", published.commit))?;

@@ -14,7 +14,7 @@ mod tokens;
 
 pub use conditions::{TokenExample, finds_all};
 pub use limits::{LimitChange, OwnerExample, project_examples};
-pub use policies::{Comparison, Difference, Subject, compare};
+pub use policies::{Comparison, Difference, DifferenceSubject, compare};
 pub use region::{PeopleSet, Region, With, question};
 pub use requests::{Cube, Everybody, RequestChange};
 pub use today::{Hits, Today, today};

@@ -38,14 +38,14 @@ pub struct Difference {
     /// What it lets through or stops.
     pub shift: Shift,
     /// What it is.
-    pub subject: Subject,
+    pub subject: DifferenceSubject,
     /// The line of the new policy that says so; of the old one where the new one has none.
     pub place: Option<Place>,
 }
 
 /// What a difference is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum DifferenceSubject {
     /// Requests that are decided on differently.
     Requests(RequestChange),
     /// A limit.
@@ -68,7 +68,7 @@ pub enum Subject {
 }
 
 impl Difference {
-    fn new(shift: Shift, subject: Subject, place: Option<Place>) -> Self {
+    fn new(shift: Shift, subject: DifferenceSubject, place: Option<Place>) -> Self {
         Self { shift, subject, place }
     }
 }
@@ -83,7 +83,7 @@ impl Comparison {
     /// Of how many own rules it is proved what another condition finds; those with the same one are among them.
     #[must_use]
     pub fn own_rules_proved(&self) -> usize {
-        let is_open = |difference: &&Difference| matches!(&difference.subject, Subject::OwnRule(change) if change.shift.unproved);
+        let is_open = |difference: &&Difference| matches!(&difference.subject, DifferenceSubject::OwnRule(change) if change.shift.unproved);
         self.own_rules - self.differences.iter().filter(is_open).count().min(self.own_rules)
     }
 
@@ -105,7 +105,7 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
         let (old, new) = (before.wanted(key), after.wanted(key));
         if server.is_none() && old.is_some() != new.is_some() {
             let place = new.as_ref().or(old.as_ref()).map(|set| set.place.clone());
-            let subject = Subject::Unmanaged { key, now: new.is_none() };
+            let subject = DifferenceSubject::Unmanaged { key, now: new.is_none() };
             differences.push(Difference::new(Shift::UNPROVED, subject, place));
             // What the other side has is not known: the setting is left out.
             continue;
@@ -126,12 +126,12 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
             people = requests.people;
             found.extend(requests.changes.into_iter().map(|change| {
                 let place = change.key.and_then(place_of);
-                Difference::new(change.shift, Subject::Requests(change), place)
+                Difference::new(change.shift, DifferenceSubject::Requests(change), place)
             }));
         }
         Err(_) => found.push(Difference::new(
             Shift::UNPROVED,
-            Subject::TooMuch(SettingKey::PasswordAuthentication),
+            DifferenceSubject::TooMuch(SettingKey::PasswordAuthentication),
             place_of(SettingKey::PasswordAuthentication),
         )),
     }
@@ -139,16 +139,16 @@ pub fn compare(before: &Policy, after: &Policy, server: Option<&Settings>, now: 
     found.extend(action_changes(before, after).into_iter().map(|change| {
         let place =
             [after, before].iter().find_map(|policy| policy.enforcement.place_of(&change.rule)).cloned();
-        Difference::new(change.shift, Subject::Action(change), place)
+        Difference::new(change.shift, DifferenceSubject::Action(change), place)
     }));
     found.extend(own_rule_changes(before, after, now).into_iter().map(|change| {
         let mut own = after.rules.iter().chain(&before.rules);
         let place = own.find(|own| own.name == change.name).map(|own| own.place.clone());
-        Difference::new(change.shift, Subject::OwnRule(change), place)
+        Difference::new(change.shift, DifferenceSubject::OwnRule(change), place)
     }));
     found.extend(waiver_changes(before, after, now).into_iter().map(|change| {
         let place = Some(change.place.clone());
-        Difference::new(change.shift, Subject::Waiver(change), place)
+        Difference::new(change.shift, DifferenceSubject::Waiver(change), place)
     }));
     found.append(&mut differences);
     let settings = (was != is).then(|| Box::new((was, is)));
@@ -170,11 +170,11 @@ fn of_limits(before: &Policy, after: &Policy) -> Vec<Difference> {
     };
     let Some(changes) = limit_changes(&old, &new) else {
         let place = after.limits.get().map(|limits| limits.place.clone());
-        return vec![Difference::new(Shift::UNPROVED, Subject::TooMuch(SettingKey::Limits), place)];
+        return vec![Difference::new(Shift::UNPROVED, DifferenceSubject::TooMuch(SettingKey::Limits), place)];
     };
     let told = changes.into_iter().map(|change| {
         let place = place_of(&change);
-        Difference::new(change.shift, Subject::Limit(change), place)
+        Difference::new(change.shift, DifferenceSubject::Limit(change), place)
     });
     told.collect()
 }

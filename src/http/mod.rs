@@ -212,7 +212,7 @@ impl HttpClient {
     /// As for [`Self::get`].
     pub(crate) async fn get_beside<T: DeserializeOwned>(
         &self,
-        headers: &[Header],
+        headers: &[RequestHeader],
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Versioned<T>, HttpError> {
@@ -275,7 +275,7 @@ impl HttpClient {
         &self,
         method: Method,
         path: &str,
-        headers: &[Header],
+        headers: &[RequestHeader],
         body: Option<&impl Serialize>,
     ) -> Result<(), HttpError> {
         let call = Call { headers, ..self.as_ourselves(method, path, &[]) };
@@ -287,7 +287,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// As for [`Self::send`].
-    pub async fn delete(&self, path: &str, headers: &[Header]) -> Result<bool, HttpError> {
+    pub async fn delete(&self, path: &str, headers: &[RequestHeader]) -> Result<bool, HttpError> {
         let call = Call { headers, ..self.as_ourselves(Method::DELETE, path, &[]) };
         let answer = self.call(&call, None::<&()>).await?;
         Ok(answer.body.trim_ascii() != b"false")
@@ -439,7 +439,7 @@ impl HttpClient {
 }
 
 /// Name and value of a header beside the usual ones.
-pub type Header = (&'static str, String);
+pub type RequestHeader = (&'static str, String);
 
 /// The name of the header with the version that a write is to replace (RFC 9110, section 13.1.1).
 pub const IF_MATCH: &str = "If-Match";
@@ -448,7 +448,7 @@ struct Call<'a> {
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],
-    headers: &'a [Header],
+    headers: &'a [RequestHeader],
     credential: &'a HttpCredential,
 }
 

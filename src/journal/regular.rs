@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::world::regular_file::{self, Links};
+use crate::world::regular_file::{self, SymbolicLinks};
 
 /// Opens the file at `path` as `options` say, readable by its owner alone when it is made.
 ///
@@ -14,7 +14,7 @@ use crate::world::regular_file::{self, Links};
 ///
 /// When it is a link, a pipe, a device or a folder, or the system refuses it.
 pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    regular_file::open_as(options, path, Links::Refuse)
+    regular_file::open_as(options, path, SymbolicLinks::Refuse)
 }
 
 /// What is left of `file`, `at_most` bytes.

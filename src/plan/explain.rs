@@ -39,12 +39,12 @@ pub struct Upcoming {
     /// When, UTC.
     pub at: Timestamp,
     /// What.
-    pub event: Event,
+    pub event: TokenEvent,
 }
 
 /// What will happen to a token.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Event {
+pub enum TokenEvent {
     /// It expires.
     Expires,
     /// It expires once the plan is applied, not before.
@@ -116,7 +116,9 @@ fn upcoming(
     // been listed for too long is known of an end that is certain.
     upcoming.retain(|next| match (&end, &next.event) {
         (None, _) => true,
-        (Some(end), Event::Fails { rule, .. }) if *rule == RuleCode::Expired => end.event == Event::Expires,
+        (Some(end), TokenEvent::Fails { rule, .. }) if *rule == RuleCode::Expired => {
+            end.event == TokenEvent::Expires
+        }
         (Some(end), _) => next.at < end.at,
     });
     upcoming.extend(end);
@@ -131,16 +133,16 @@ fn end(
     now: Timestamp,
 ) -> Option<Upcoming> {
     let planned = changes.iter().filter_map(|planned| match planned.change.token_step()?.1 {
-        TokenStep::Expire { at } => Some(Upcoming { at, event: Event::WouldExpire }),
-        TokenStep::Mark { until } => Some(Upcoming { at: until, event: Event::WouldBeRevoked }),
+        TokenStep::Expire { at } => Some(Upcoming { at, event: TokenEvent::WouldExpire }),
+        TokenStep::Mark { until } => Some(Upcoming { at: until, event: TokenEvent::WouldBeRevoked }),
         TokenStep::Unmark | TokenStep::Narrow { .. } | TokenStep::Revoke => None,
     });
     // A mark counts only while something asks for the end of the token.
     let marked =
         token.mark.map(|mark| mark.until).filter(|until| pending.is_some_and(|is| is.until == *until));
-    let marked = marked.map(|at| Upcoming { at, event: Event::Revoked });
+    let marked = marked.map(|at| Upcoming { at, event: TokenEvent::Revoked });
     let expires = token.expires.filter(|expires| *expires > now);
-    let expires = expires.map(|at| Upcoming { at, event: Event::Expires });
+    let expires = expires.map(|at| Upcoming { at, event: TokenEvent::Expires });
     planned.chain(marked).chain(expires).min()
 }
 
@@ -149,10 +151,10 @@ fn of_trial(trial: &Trial) -> impl Iterator<Item = Upcoming> {
     let fails = trial.fails_from.map(|at| {
         let waived = trial.holding_waiver(at).is_some();
         let action = if waived { Action::Report } else { trial.action }.word();
-        Upcoming { at, event: Event::Fails { rule: trial.rule.clone(), action } }
+        Upcoming { at, event: TokenEvent::Fails { rule: trial.rule.clone(), action } }
     });
     let narrows = trial.narrows_from.filter(|_| trial.fails());
-    let narrows = narrows.map(|at| Upcoming { at, event: Event::Narrows { rule: trial.rule.clone() } });
+    let narrows = narrows.map(|at| Upcoming { at, event: TokenEvent::Narrows { rule: trial.rule.clone() } });
     fails.into_iter().chain(narrows)
 }
 
@@ -166,6 +168,6 @@ fn waivers_that_end(explanation: &Explanation, now: Timestamp) -> BTreeSet<Upcom
         }
     }
     ends.into_iter()
-        .map(|((at, place), rules)| Upcoming { at, event: Event::WaiverEnds { rules, place } })
+        .map(|((at, place), rules)| Upcoming { at, event: TokenEvent::WaiverEnds { rules, place } })
         .collect()
 }

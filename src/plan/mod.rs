@@ -32,7 +32,7 @@ mod view;
 
 pub use change::{Change, Object, Standing, TokenStep, setting_state, token_state};
 pub use existing::{NotWaived, waive_existing};
-pub use explain::{Event, ExplainedToken, Upcoming};
+pub use explain::{ExplainedToken, TokenEvent, Upcoming};
 pub use judged::Judged;
 pub use listing::{ListedToken, Listing, list};
 pub use lockout::{Axis, Loss, ShutOut, WaysIn, Who};

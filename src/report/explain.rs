@@ -7,7 +7,7 @@ use crate::{
     access::DenialReason,
     compliance::{Trial, rules::RuleVerdict},
     model::{Action, SettingKey, Token},
-    plan::{Event, ExplainedToken, Forecast},
+    plan::{ExplainedToken, Forecast, TokenEvent},
     policy::Waiver,
     yaml::Place,
 };
@@ -184,15 +184,17 @@ fn why(waiver: &Waiver) -> String {
     escape_whole(&format!("{}{approved}", waiver.reason))
 }
 
-fn event(event: &Event) -> String {
+fn event(event: &TokenEvent) -> String {
     match event {
-        Event::Expires => "it expires".to_owned(),
-        Event::WouldExpire => "it expires, once the plan is applied".to_owned(),
-        Event::Revoked => "a run revokes it: its mark is due".to_owned(),
-        Event::WouldBeRevoked => "a run revokes it, once the plan has marked it".to_owned(),
-        Event::Fails { rule, action } => format!("{} begins to fail: {action}", escape_whole(rule.code())),
-        Event::Narrows { rule } => format!("its scope is narrowed for {}", escape_whole(rule.code())),
-        Event::WaiverEnds { rules, place } => {
+        TokenEvent::Expires => "it expires".to_owned(),
+        TokenEvent::WouldExpire => "it expires, once the plan is applied".to_owned(),
+        TokenEvent::Revoked => "a run revokes it: its mark is due".to_owned(),
+        TokenEvent::WouldBeRevoked => "a run revokes it, once the plan has marked it".to_owned(),
+        TokenEvent::Fails { rule, action } => {
+            format!("{} begins to fail: {action}", escape_whole(rule.code()))
+        }
+        TokenEvent::Narrows { rule } => format!("its scope is narrowed for {}", escape_whole(rule.code())),
+        TokenEvent::WaiverEnds { rules, place } => {
             let rules: Vec<_> = rules.iter().map(|rule| escape_whole(rule.code())).collect();
             format!("the waiver of {} at {} has ended", rules.join(", "), escape_whole(&place.to_string()))
         }

@@ -9,7 +9,7 @@ use crate::{
     access::{Answer, DenialReason},
     compliance::{Trial, rules::RuleVerdict},
     model::schema::schema_of_output,
-    plan::{Basis, Event, ExplainedToken, Forecast, Object, Upcoming},
+    plan::{Basis, ExplainedToken, Forecast, Object, TokenEvent, Upcoming},
     saved::document::{
         ErrorEntry, HeldBackEntry, ReasonEntry, ResourceChange, SourceEntry, TokenEntry, WaiverEntry,
     },
@@ -222,13 +222,15 @@ fn entry(trial: &Trial, now: Timestamp) -> TrialEntry {
 
 fn upcoming(upcoming: &Upcoming) -> UpcomingEntry {
     let (event, rules) = match &upcoming.event {
-        Event::Expires => ("expires", Vec::new()),
-        Event::WouldExpire => ("would-expire", Vec::new()),
-        Event::Revoked => ("revoked", Vec::new()),
-        Event::WouldBeRevoked => ("would-be-revoked", Vec::new()),
-        Event::Fails { rule, .. } => ("fails", vec![rule.to_string()]),
-        Event::Narrows { rule } => ("narrows", vec![rule.to_string()]),
-        Event::WaiverEnds { rules, .. } => ("waiver-ends", rules.iter().map(ToString::to_string).collect()),
+        TokenEvent::Expires => ("expires", Vec::new()),
+        TokenEvent::WouldExpire => ("would-expire", Vec::new()),
+        TokenEvent::Revoked => ("revoked", Vec::new()),
+        TokenEvent::WouldBeRevoked => ("would-be-revoked", Vec::new()),
+        TokenEvent::Fails { rule, .. } => ("fails", vec![rule.to_string()]),
+        TokenEvent::Narrows { rule } => ("narrows", vec![rule.to_string()]),
+        TokenEvent::WaiverEnds { rules, .. } => {
+            ("waiver-ends", rules.iter().map(ToString::to_string).collect())
+        }
     };
     UpcomingEntry { at: upcoming.at, event, rules }
 }

@@ -14,7 +14,7 @@ const PAGE: &str = "100";
 
 /// What became of the comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum CommentOutcome {
     /// There was none before.
     New,
     /// The one before says something new now.
@@ -66,7 +66,7 @@ pub(super) async fn publish(
     client: &HttpClient,
     pull_request: &PullRequest,
     publication: &Publication,
-) -> Result<Written, ReviewError> {
+) -> Result<CommentOutcome, ReviewError> {
     let marker = marker(publication);
     let text = format!("{}\n\n{marker}\n", publication.comment.trim_end());
     let path = format!("{}/comments", pull_request.path());
@@ -79,7 +79,7 @@ pub(super) async fn publish(
                 .send(Method::POST, &path, &[], Some(&body))
                 .await
                 .map_err(cannot("written", "the comment"))?;
-            return Ok(Written::New);
+            return Ok(CommentOutcome::New);
         };
         for surplus in own.drain(1..) {
             let surplus = format!("{path}/{}?version={}", surplus.id, surplus.version);
@@ -87,11 +87,11 @@ pub(super) async fn publish(
             let _ = client.send(Method::DELETE, &surplus, &[], None::<&()>).await;
         }
         if first.text.trim_end() == text.trim_end() {
-            return Ok(Written::Unchanged);
+            return Ok(CommentOutcome::Unchanged);
         }
         let body = Body { text: &text, version: Some(first.version) };
         match client.send(Method::PUT, &format!("{path}/{}", first.id), &[], Some(&body)).await {
-            Ok(()) => return Ok(Written::Updated),
+            Ok(()) => return Ok(CommentOutcome::Updated),
             Err(error) if matches!(error.status(), Some(StatusCode::CONFLICT | StatusCode::NOT_FOUND)) => {}
             Err(error) => return Err(cannot("written", "the comment")(error)),
         }

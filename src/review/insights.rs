@@ -48,7 +48,7 @@ pub struct Annotation {
     /// What there is to say.
     pub message: String,
     /// How much it matters.
-    pub severity: Severity,
+    pub severity: AnnotationSeverity,
     /// Path of the file in the repository; without one the remark is on the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -59,7 +59,7 @@ pub struct Annotation {
 /// How much a remark matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Severity {
+pub enum AnnotationSeverity {
     /// It stops the plan from being applied, or cannot be undone.
     High,
     /// Something changes.

@@ -12,8 +12,8 @@ mod comment;
 mod insights;
 mod publication;
 
-pub use comment::Written;
-pub use insights::{ANNOTATIONS_AT_MOST, Annotation, DATA_AT_MOST, DataItem, DataValue, Severity};
+pub use comment::CommentOutcome;
+pub use insights::{ANNOTATIONS_AT_MOST, Annotation, AnnotationSeverity, DATA_AT_MOST, DataItem, DataValue};
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ pub struct Published {
     /// The commit that it was published for.
     pub commit: String,
     /// What became of the comment.
-    pub comment: Written,
+    pub comment: CommentOutcome,
     /// How many annotations there was no room for.
     pub annotations_left_out: usize,
 }

@@ -9,7 +9,7 @@ use crate::{
     yaml::Place,
 };
 
-use super::{Annotation, DataItem, DataValue, Publication, Severity, insights::DETAILS};
+use super::{Annotation, AnnotationSeverity, DataItem, DataValue, Publication, insights::DETAILS};
 
 /// What is left of a comment for the marker behind it, in characters.
 const MARKER: usize = 200;
@@ -83,7 +83,7 @@ fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
         let why = unread.into_iter().chain(target.refusals.iter().map(String::as_str));
         annotations.extend(why.map(|why| Annotation {
             message: whole(format!("{}: ", target.name), why.lines().map(escape_whole), usize::MAX, "\n"),
-            severity: Severity::High,
+            severity: AnnotationSeverity::High,
             path: None,
             line: 0,
         }));
@@ -98,12 +98,12 @@ fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
         for held in &plan.held_back {
             if let Some(place) = &held.place {
                 let message = format!("held back: {}: {}", brief(&held.subject), escape_whole(&held.reason));
-                annotations.push(at(place, root, Severity::Medium, message));
+                annotations.push(at(place, root, AnnotationSeverity::Medium, message));
             }
         }
         for warning in &plan.waiver_warnings {
             let message = crate::report::warning::line(warning);
-            annotations.push(at(&warning.waiver.place, root, Severity::Low, message));
+            annotations.push(at(&warning.waiver.place, root, AnnotationSeverity::Low, message));
         }
     }
     annotations.extend(demanded.into_iter().map(|(place, changes)| demand(place, root, &changes)));
@@ -114,7 +114,7 @@ fn annotations(run: &Run<'_>, root: &str) -> Vec<Annotation> {
 fn demand(place: &Place, root: &str, changes: &[&PlannedChange]) -> Annotation {
     let irreversible = changes.iter().any(|planned| planned.change.is_irreversible());
     let lines = changes.iter().map(|planned| change_line(planned));
-    let severity = if irreversible { Severity::High } else { Severity::Medium };
+    let severity = if irreversible { AnnotationSeverity::High } else { AnnotationSeverity::Medium };
     at(place, root, severity, whole(String::new(), lines, NAMED, "; "))
 }
 
@@ -137,7 +137,7 @@ fn whole(first: String, parts: impl Iterator<Item = String>, at_most: usize, bet
     message
 }
 
-fn at(place: &Place, root: &str, severity: Severity, message: String) -> Annotation {
+fn at(place: &Place, root: &str, severity: AnnotationSeverity, message: String) -> Annotation {
     let root = root.trim_matches('/');
     let file = place.file.trim_start_matches("./");
     let path = if root.is_empty() { file.to_owned() } else { format!("{root}/{file}") };

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What a request carries, before anything is verified.
-pub(super) enum Presented {
+pub(super) enum PresentedCredential {
     None,
     /// It has no form that is understood.
     Unreadable,
@@ -33,7 +33,7 @@ pub(super) enum Presented {
     },
 }
 
-impl Presented {
+impl PresentedCredential {
     /// What `headers` carry. More than one `Authorization` is not understood.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -74,8 +74,8 @@ impl From<Credentials> for Recognised {
 
 impl App {
     /// Whether `presented` is the credential of the process that runs the server for itself.
-    pub(super) fn is_operator(&self, presented: &Presented) -> bool {
-        let Presented::Bearer(secret) = presented else { return false };
+    pub(super) fn is_operator(&self, presented: &PresentedCredential) -> bool {
+        let PresentedCredential::Bearer(secret) = presented else { return false };
         let hash = TokenSecret::parse(secret.expose_secret()).map(|secret| secret.hash());
         self.operator.is_some() && self.operator == hash
     }
@@ -84,18 +84,18 @@ impl App {
     pub(super) async fn authenticate(
         &self,
         settings: &Settings,
-        presented: Presented,
+        presented: PresentedCredential,
         path: &str,
         client: IpAddr,
     ) -> Result<Recognised, Problem> {
         match presented {
-            Presented::None => Ok(Credentials::None.into()),
-            Presented::Unreadable => Ok(Credentials::Invalid.into()),
-            Presented::Bearer(secret) => match TokenSecret::parse(secret.expose_secret()) {
+            PresentedCredential::None => Ok(Credentials::None.into()),
+            PresentedCredential::Unreadable => Ok(Credentials::Invalid.into()),
+            PresentedCredential::Bearer(secret) => match TokenSecret::parse(secret.expose_secret()) {
                 Some(secret) => self.token(&secret, None).await,
                 None => Ok(Credentials::Invalid.into()),
             },
-            Presented::Basic { user, secret } => match TokenSecret::parse(secret.expose_secret()) {
+            PresentedCredential::Basic { user, secret } => match TokenSecret::parse(secret.expose_secret()) {
                 Some(secret) => self.token(&secret, Some(&user)).await,
                 None if settings.password_authentication.accepts_any() => {
                     let counts = looks_at_password(settings, &user, path);

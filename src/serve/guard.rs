@@ -17,7 +17,7 @@ use axum::{
 
 use super::{
     App,
-    authentication::{Presented, Recognised},
+    authentication::{PresentedCredential, Recognised},
     body::Arrived,
     connections::Peer,
     dialect::error_body,
@@ -173,7 +173,7 @@ async fn enter(
     seen: &mut Seen,
 ) -> Result<Session, Problem> {
     let revision = app.settings.current(&app.store).await?;
-    let presented = Presented::of(&request.headers);
+    let presented = PresentedCredential::of(&request.headers);
     let origin = origin(&revision.settings, peer, &request.headers);
     let path = request.uri.path().to_owned();
     seen.client = origin.client(&revision.settings.client_address).ok();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::de::IgnoredAny;
 
 use crate::{
-    http::{ClockOffset, Header, HttpClient, HttpError},
+    http::{ClockOffset, HttpClient, HttpError, RequestHeader},
     protocol::{WHOAMI, WhoAmI},
 };
 
@@ -99,7 +99,7 @@ impl Side<'_> {
 }
 
 /// Headers by which proxies tell of the client and the user.
-fn headers() -> Vec<Header> {
+fn headers() -> Vec<RequestHeader> {
     let of = |name: &'static str, value: &str| (name, value.to_owned());
     let forwarded = format!("for={FORGED_ADDRESS}");
     let addresses = ["x-forwarded-for", "x-real-ip", "x-client-ip"].map(|name| of(name, FORGED_ADDRESS));

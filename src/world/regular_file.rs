@@ -9,7 +9,7 @@ use std::{
 
 /// What is done with a symbolic link.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Links {
+pub(crate) enum SymbolicLinks {
     /// What it leads to is opened.
     Follow,
     /// It is not a regular file.
@@ -22,7 +22,7 @@ pub(crate) enum Links {
 ///
 /// As for [`open_as`].
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    open_as(OpenOptions::new().read(true), path, Links::Follow)
+    open_as(OpenOptions::new().read(true), path, SymbolicLinks::Follow)
 }
 
 /// Opens the regular file at `path` as `options` say, readable by its owner alone when it is made.
@@ -31,19 +31,19 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 ///
 /// When it is a pipe, a device, a folder, or a link that is refused, with [`io::ErrorKind::InvalidInput`]; or when the
 /// system does not open it.
-pub(crate) fn open_as(options: &mut OpenOptions, path: &Path, links: Links) -> io::Result<File> {
+pub(crate) fn open_as(options: &mut OpenOptions, path: &Path, links: SymbolicLinks) -> io::Result<File> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
         use std::os::unix::fs::OpenOptionsExt as _;
 
-        let of_links = if links == Links::Refuse { OFlags::NOFOLLOW } else { OFlags::empty() };
+        let of_links = if links == SymbolicLinks::Refuse { OFlags::NOFOLLOW } else { OFlags::empty() };
         let flags = of_links | OFlags::NONBLOCK | OFlags::NOCTTY;
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
     let found = || match links {
-        Links::Follow => fs::metadata(path),
-        Links::Refuse => fs::symlink_metadata(path),
+        SymbolicLinks::Follow => fs::metadata(path),
+        SymbolicLinks::Refuse => fs::symlink_metadata(path),
     };
     let file = match options.open(path) {
         Err(_) if found().is_ok_and(|found| !found.is_file()) => return Err(no_file()),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    super::{Comparison, Subject},
+    super::{Comparison, DifferenceSubject},
     Counted, Hits, is_of_late,
 };
 
@@ -36,19 +36,19 @@ pub(super) fn count(
         let Some(hits) = hits else { continue };
         let mut counting = Counting { hits, owners, now };
         match &difference.subject {
-            Subject::Limit(change) => counting.of_limit(&tokens, GoesBy::Limit(change.key)),
-            Subject::OwnRule(change) => {
+            DifferenceSubject::Limit(change) => counting.of_limit(&tokens, GoesBy::Limit(change.key)),
+            DifferenceSubject::OwnRule(change) => {
                 let rule = Rule::Own(change.name.clone());
                 counting.of_own_rule(&tokens, &rule);
                 counting.hits.unsure = undecided(before, &rule).max(undecided(after, &rule));
             }
-            Subject::Action(change) => {
+            DifferenceSubject::Action(change) => {
                 counting.of_tokens(&tokens, |both| {
                     [both.0, both.1].into_iter().flatten().any(|found| has(found, &change.rule).is_some())
                 });
                 counting.hits.unsure = undecided(after, &change.rule);
             }
-            Subject::Waiver(change) => counting.of_tokens(&tokens, |both| {
+            DifferenceSubject::Waiver(change) => counting.of_tokens(&tokens, |both| {
                 change.rules.iter().any(|rule| {
                     let waived = |found: Option<&TokenFindings>| {
                         let waiver = found.and_then(|found| has(found, rule)?.waiver.clone());
@@ -57,7 +57,9 @@ pub(super) fn count(
                     waived(both.0) != waived(both.1)
                 })
             }),
-            Subject::Requests(_) | Subject::Unmanaged { .. } | Subject::TooMuch(_) => {}
+            DifferenceSubject::Requests(_)
+            | DifferenceSubject::Unmanaged { .. }
+            | DifferenceSubject::TooMuch(_) => {}
         }
     }
 }

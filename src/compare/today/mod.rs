@@ -14,7 +14,7 @@ use crate::{
     policy::Policy,
 };
 
-use super::{Comparison, Difference, LimitChange, RequestChange, Subject};
+use super::{Comparison, Difference, DifferenceSubject, LimitChange, RequestChange};
 use requests::Senders;
 
 /// Whether something at this moment is one of the 30 days before `now`.
@@ -130,7 +130,7 @@ impl<'a> Fold<'a> {
         let places: Vec<Option<AddressSet>> = differences
             .iter()
             .map(|difference| match &difference.subject {
-                Subject::Requests(change) => addresses(change),
+                DifferenceSubject::Requests(change) => addresses(change),
                 _ => None,
             })
             .collect();
@@ -180,11 +180,11 @@ impl<'a> Fold<'a> {
     }
 
     /// How the difference of this `number`, which is about `subject`, hits `token`.
-    fn hit(&mut self, number: usize, subject: &Subject, token: &Token) -> Hit {
+    fn hit(&mut self, number: usize, subject: &DifferenceSubject, token: &Token) -> Hit {
         match (subject, &mut self.senders) {
-            (Subject::Requests(change), Some(senders)) => senders.with_token(number, change, token),
+            (DifferenceSubject::Requests(change), Some(senders)) => senders.with_token(number, change, token),
             // That is the same for all tokens of an owner.
-            (Subject::Limit(change), _) => {
+            (DifferenceSubject::Limit(change), _) => {
                 match self.owners.get(&token.owner).and_then(|hits| hits.get(number)) {
                     Some(known) => *known,
                     None => self.limited(change, &token.owner),
@@ -221,7 +221,7 @@ impl<'a> Fold<'a> {
         let Some(senders) = &mut self.senders else { return };
         let differences = self.differences.iter().enumerate();
         for (index, change) in differences.filter_map(|(index, difference)| match &difference.subject {
-            Subject::Requests(change) if requests::has_passwords(change) => Some((index, change)),
+            DifferenceSubject::Requests(change) if requests::has_passwords(change) => Some((index, change)),
             _ => None,
         }) {
             for (user, active) in self.inventory.people.users() {
@@ -246,7 +246,8 @@ impl<'a> Fold<'a> {
             let is_hit = |hits: &Vec<Hit>| hits.get(index) == Some(&Hit::Yes);
             let owners: BTreeSet<Owner> =
                 self.owners.iter().filter(|(_, hits)| is_hit(hits)).map(|(owner, _)| owner.clone()).collect();
-            let counts = !matches!(subject, Subject::Unmanaged { .. } | Subject::TooMuch(_));
+            let counts =
+                !matches!(subject, DifferenceSubject::Unmanaged { .. } | DifferenceSubject::TooMuch(_));
             let hits = counts.then_some(Hits { owners: owners.len() as u64, ..hits });
             (hits, owners)
         });

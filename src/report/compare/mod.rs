@@ -9,7 +9,7 @@ mod words;
 use std::slice;
 
 use crate::{
-    compare::{Comparison, Difference, Hits, Subject, Today},
+    compare::{Comparison, Difference, DifferenceSubject, Hits, Today},
     model::{PolicyVerdict, Question, Requirement, Shift},
     report::escape::counted,
     yaml::Place,
@@ -135,7 +135,7 @@ impl Told {
             place: place.clone(),
         };
         match subject {
-            Subject::Requests(change) => {
+            DifferenceSubject::Requests(change) => {
                 let subject = change.key.map_or(change.reason.code(), |key| key.path());
                 let denied = format!("denied, {}", change.reason);
                 let permitted = "permitted".to_owned();
@@ -147,7 +147,7 @@ impl Told {
                     ..told("requests", subject.to_owned(), words::of_requests(change, &comparison.people))
                 }
             }
-            Subject::Limit(change) => Self {
+            DifferenceSubject::Limit(change) => Self {
                 before: Some(words::of_limit(change.before.as_ref())),
                 after: Some(words::of_limit(change.after.as_ref())),
                 ..told(
@@ -156,18 +156,18 @@ impl Told {
                     vec![format!("for {}", words::of_owners(&change.owners))],
                 )
             },
-            Subject::Action(change) => Self {
+            DifferenceSubject::Action(change) => Self {
                 before: Some(words::of_action(change.before)),
                 after: Some(words::of_action(change.after)),
                 ..told("action", format!("tokens.enforcement, {}", change.rule), Vec::new())
             },
-            Subject::OwnRule(change) => Self {
+            DifferenceSubject::OwnRule(change) => Self {
                 before: Some(change.before.clone().unwrap_or_else(|| "no such rule".to_owned())),
                 after: Some(change.after.clone().unwrap_or_else(|| "no such rule".to_owned())),
                 token: change.example.as_deref().map(words::of_token),
                 ..told("own-rule", format!("tokens.rules, {}", change.name), Vec::new())
             },
-            Subject::Waiver(change) => {
+            DifferenceSubject::Waiver(change) => {
                 let rules: Vec<String> = change.rules.iter().map(ToString::to_string).collect();
                 let line = format!("{} for {} until {}", rules.join(", "), change.subject, change.until);
                 let (yes, no) = ("waived".to_owned(), "not waived".to_owned());
@@ -178,7 +178,7 @@ impl Told {
                 };
                 Self { before, after, ..told("waiver", "waivers".to_owned(), vec![line]) }
             }
-            Subject::Unmanaged { key, now } => {
+            DifferenceSubject::Unmanaged { key, now } => {
                 let word = |managed: bool| Some(if managed { "managed" } else { "not managed" }.to_owned());
                 Self {
                     before: word(*now),
@@ -190,7 +190,7 @@ impl Told {
                     )
                 }
             }
-            Subject::TooMuch(key) => told(
+            DifferenceSubject::TooMuch(key) => told(
                 "too-much",
                 key.path().to_owned(),
                 vec!["there are too many patterns to compare".to_owned()],

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     access::cells::{TargetKey, Want},
     compare::{
-        Comparison, Cube, Everybody, Hits, OwnerExample, Region, RequestChange, Subject, Today, TokenExample,
-        With,
+        Comparison, Cube, DifferenceSubject, Everybody, Hits, OwnerExample, Region, RequestChange, Today,
+        TokenExample, With,
     },
     model::{Action, AddressSet, GroupName, LimitText, Owner, OwnerKind, Scope},
     report::escape::{counted, escape, quoted},
@@ -179,8 +179,10 @@ pub(super) fn of_today(today: &Today) -> String {
 
 /// Which own rules are proved, where there is one with another condition.
 pub(super) fn of_own_rules(comparison: &Comparison) -> Option<String> {
-    let changed =
-        comparison.differences.iter().any(|difference| matches!(difference.subject, Subject::OwnRule(_)));
+    let changed = comparison
+        .differences
+        .iter()
+        .any(|difference| matches!(difference.subject, DifferenceSubject::OwnRule(_)));
     let (proved, all) = (comparison.own_rules_proved(), comparison.own_rules);
     changed.then(|| format!("{proved} of {} proved.", counted(all, "own rule")))
 }

@@ -61,7 +61,7 @@ impl Asker<'_> {
         let Ok(client) = admit(self.settings, origin) else {
             return Ok(Presented::Recognised(Credentials::None));
         };
-        let presented = authentication::Presented::of(headers);
+        let presented = authentication::PresentedCredential::of(headers);
         let recognised = self.app.authenticate(self.settings, presented, &class.path, client).await?;
         Ok(Presented::Recognised(recognised.credentials))
     }

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{Header, HttpClient, HttpError, Refusal},
+    http::{HttpClient, HttpError, Refusal, RequestHeader},
     model::{Marker, Owner, Scope, SettingValue, Token, TokenId, run::RunId},
     plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
     targets::{grounds::Grounds, ours::beside_revocations},
@@ -31,7 +31,7 @@ pub struct BitbucketWriter {
     slugs: Arc<Slugs>,
     marker: Option<Marker>,
     grounds: Grounds,
-    beside_revocations: Vec<Header>,
+    beside_revocations: Vec<RequestHeader>,
 }
 
 /// The server knows neither a token nor its owner.

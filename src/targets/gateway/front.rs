@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{Effect, WriteError},
-    http::{Header, HttpError, Refusal},
+    http::{HttpError, Refusal, RequestHeader},
     model::{LastUse, Restriction, TokenId, UserName},
     plan::Change,
     protocol::{
@@ -189,7 +189,7 @@ impl GatewayWriter {
     /// # Errors
     ///
     /// When the lease was lost, so that nothing must be sent.
-    pub(in crate::targets) fn headers(&self, change: &Change) -> Result<Vec<Header>, WriteError> {
+    pub(in crate::targets) fn headers(&self, change: &Change) -> Result<Vec<RequestHeader>, WriteError> {
         self.signature().map_or_else(|| Ok(Vec::new()), |signature| signature.headers(change))
     }
 }

@@ -18,7 +18,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     apply::{WriteError, one_line},
-    http::{Header, HttpClient, HttpError},
+    http::{HttpClient, HttpError, RequestHeader},
     inventory::ReadError,
     model::run::{ChangeNote, RIGHT_ENDED, RecordedRun, RunHead, RunId},
     plan::{Change, Plan},
@@ -234,7 +234,7 @@ impl Signature {
     /// # Errors
     ///
     /// When the lease was lost, so that it must not be sent.
-    pub(super) fn headers(&self, change: &Change) -> Result<Vec<Header>, WriteError> {
+    pub(super) fn headers(&self, change: &Change) -> Result<Vec<RequestHeader>, WriteError> {
         let mut headers = vec![(HEADER_RUN, self.tenure.run.to_string())];
         if let Some((number, lost)) = &self.tenure.lease {
             if lost.load(Ordering::Acquire) {

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{Header, HttpClient, HttpError, IF_MATCH},
+    http::{HttpClient, HttpError, IF_MATCH, RequestHeader},
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, Standing, TokenStep},
     protocol::SETTINGS,
@@ -73,7 +73,7 @@ impl GatewayWriter {
 
     /// Reads the settings, compares what the change touches, and writes them with the version that
     /// was read; begins again when somebody else was faster or the answer was lost.
-    async fn settings(&self, change: &Change, headers: &[Header]) -> Result<Effect, WriteError> {
+    async fn settings(&self, change: &Change, headers: &[RequestHeader]) -> Result<Effect, WriteError> {
         let mut lost = None;
         for _ in 0..TRIES {
             let (mut settings, etag) = match self.read_settings().await {
@@ -118,7 +118,7 @@ impl GatewayWriter {
         }
     }
 
-    async fn narrow(&self, id: &TokenId, to: Scope, headers: &[Header]) -> Result<Effect, WriteError> {
+    async fn narrow(&self, id: &TokenId, to: Scope, headers: &[RequestHeader]) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
         self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| match token.scope {
             TokenScope::Unset | TokenScope::Unknown => false,
@@ -127,7 +127,12 @@ impl GatewayWriter {
         .await
     }
 
-    async fn expire(&self, id: &TokenId, at: Timestamp, headers: &[Header]) -> Result<Effect, WriteError> {
+    async fn expire(
+        &self,
+        id: &TokenId,
+        at: Timestamp,
+        headers: &[RequestHeader],
+    ) -> Result<Effect, WriteError> {
         let patch = TokenPatch {
             token_expiration_date_time_millis: Some(at.as_millisecond()),
             ..TokenPatch::default()
@@ -139,7 +144,7 @@ impl GatewayWriter {
     }
 
     /// Reads a token and revokes it, when what the plan found still holds.
-    async fn revoke(&self, planned: &Token, headers: &[Header]) -> Result<Effect, WriteError> {
+    async fn revoke(&self, planned: &Token, headers: &[RequestHeader]) -> Result<Effect, WriteError> {
         let now = Gateway::token(&self.client, &planned.id).await.map_err(WriteError::Failed)?;
         if now.is_some_and(|now| !self.grounds.hold(planned, &now)) {
             return Err(WriteError::Moved);
@@ -160,7 +165,7 @@ impl GatewayWriter {
         &self,
         (id, query): (&TokenId, &str),
         method: Method,
-        headers: &[Header],
+        headers: &[RequestHeader],
         body: Option<&TokenPatch>,
         is_so: impl Fn(&Token) -> bool + Send + Sync,
     ) -> Result<Effect, WriteError> {

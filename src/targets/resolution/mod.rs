@@ -29,7 +29,7 @@ use crate::{
     targets::directory::Named,
 };
 
-use directory::Person;
+use directory::ProductUser;
 
 pub use writer::ResolutionWriter;
 
@@ -66,7 +66,7 @@ pub struct Resolution {
     options: ResolutionOptions,
     named: Named,
     /// The users as they were read last: their tokens are found by their keys.
-    people: Mutex<Option<Arc<Listing<Person>>>>,
+    people: Mutex<Option<Arc<Listing<ProductUser>>>>,
 }
 
 impl Resolution {
@@ -110,7 +110,7 @@ impl Resolution {
     }
 
     /// The users, when they were read before.
-    fn known_people(&self) -> Option<Arc<Listing<Person>>> {
+    fn known_people(&self) -> Option<Arc<Listing<ProductUser>>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 
 use super::{
     Resolution,
-    directory::{self, Person},
+    directory::{self, ProductUser},
     mapping,
     wire::DESCRIPTION,
 };
@@ -165,12 +165,12 @@ impl Resolution {
     }
 
     /// The users, read again.
-    pub(super) async fn read_people(&self) -> Result<Listing<Person>, Cause> {
+    pub(super) async fn read_people(&self) -> Result<Listing<ProductUser>, Cause> {
         directory::people(&self.client, self.options.product).await
     }
 
     /// Keeps `people`, by whose keys tokens are found.
-    pub(super) fn keep_people(&self, people: Listing<Person>) -> Arc<Listing<Person>> {
+    pub(super) fn keep_people(&self, people: Listing<ProductUser>) -> Arc<Listing<ProductUser>> {
         let people = Arc::new(people);
         *self.people.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&people));
         people

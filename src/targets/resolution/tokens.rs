@@ -26,7 +26,7 @@ use crate::{
 
 use super::{
     Resolution,
-    directory::Person,
+    directory::ProductUser,
     wire::{Filter, NoToken, TOKENS, TokenItem, TokenPage},
 };
 
@@ -219,7 +219,7 @@ impl Resolution {
     /// Whose each token is, from the lists of the users' tokens.
     async fn owners(
         &self,
-        people: &[Person],
+        people: &[ProductUser],
         full: Option<usize>,
     ) -> Result<HashMap<TokenId, UserName>, HttpError> {
         let owners: Vec<_> = people.iter().map(|person| (person.name.clone(), person.key.clone())).collect();

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{Header, HttpClient, HttpError, IF_MATCH, PagingFault},
+    http::{HttpClient, HttpError, IF_MATCH, PagingFault, RequestHeader},
     model::{
         Marker, SettingKey, Settings, Token, TokenId, UserName,
         mapping::{Field, SettingsMapping},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    directory::Person,
+    directory::ProductUser,
     mapping,
     reader::document,
     tokens::{Pages, may_be},
@@ -45,7 +45,7 @@ pub struct ResolutionWriter {
     settings: Option<SettingsMapping>,
     keys: HashMap<UserName, String>,
     grounds: Grounds,
-    beside_revocations: Vec<Header>,
+    beside_revocations: Vec<RequestHeader>,
 }
 
 impl TargetWriter for ResolutionWriter {
@@ -73,7 +73,7 @@ impl ResolutionWriter {
         client: Arc<HttpClient>,
         marker: Option<Marker>,
         settings: Option<SettingsMapping>,
-        people: &[Person],
+        people: &[ProductUser],
         plan: &Plan,
     ) -> Self {
         let grounds = Grounds::of(plan);

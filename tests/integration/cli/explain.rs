@@ -9,7 +9,7 @@ use tokenwarden::{
     compliance::Trial,
     inventory::{Caller, Credential},
     model::{LastUse, Rule, Scope, Token, TokenId, TokenScope, rails::Lockout},
-    plan::{Event, ExplainedToken, History, Plan, Terms},
+    plan::{ExplainedToken, History, Plan, Terms, TokenEvent},
     policy::Policy,
     report::{Paint, explain},
 };
@@ -120,7 +120,7 @@ waivers: [{token: 1, rules: [scope], reason: r, until: 2026-11-20}]
         let explained = explained(&world, &policy, &TokenId::new("1"), time(now));
         let trials = explained.explanation.trials.iter();
         let scope = trials.filter(|trial| trial.rule.code() == "scope").map(|trial| trial.action.word());
-        let narrows = explained.upcoming.iter().find(|next| matches!(next.event, Event::Narrows { .. }));
+        let narrows = explained.upcoming.iter().find(|next| matches!(next.event, TokenEvent::Narrows { .. }));
         (scope.collect::<String>(), narrows.map(|next| next.at))
     };
     assert_eq!(action("2026-11-20T23:59:59Z"), ("narrow".to_owned(), None), "the waiver still holds");
@@ -141,9 +141,9 @@ fn where_no_expiry_can_be_set_the_day_of_the_mark_is_foretold_before_it_is_made_
         explained.upcoming.into_iter().map(|next| (next.at, next.event)).collect::<Vec<_>>()
     };
     let due = time("2026-12-08T00:00:00Z");
-    assert_eq!(next(NOW), [(due, Event::WouldBeRevoked)]);
+    assert_eq!(next(NOW), [(due, TokenEvent::WouldBeRevoked)]);
     world.apply(&policy, time(NOW));
-    assert_eq!(next("2026-11-30T12:00:00Z"), [(due, Event::Revoked)]);
+    assert_eq!(next("2026-11-30T12:00:00Z"), [(due, TokenEvent::Revoked)]);
     assert_eq!(next("2026-12-08T00:00:00Z"), [], "the plan revokes it");
 }
 

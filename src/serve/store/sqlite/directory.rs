@@ -11,7 +11,7 @@ use crate::{
     model::{GroupName, UserName, audit::AuditAction},
     serve::store::{
         Account, DirectoryRows, GroupFilter, GroupRow, NewUser, PageRequest, StoreError, UserFilter, UserRow,
-        audit::Effect, slug,
+        audit::AuditEffect, slug,
     },
 };
 
@@ -185,7 +185,9 @@ impl Store {
         }
         let left = projects::import(&mut writing, &directory.projects).await?;
         let changed = before.changed_to(&Snapshot::of(&mut writing).await?);
-        writing.finish(changed.map(|changed| Effect::new(AuditAction::DirectoryImport, changed))).await?;
+        writing
+            .finish(changed.map(|changed| AuditEffect::new(AuditAction::DirectoryImport, changed)))
+            .await?;
         Ok(left)
     }
 }

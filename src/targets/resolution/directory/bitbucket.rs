@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::Person;
+use super::ProductUser;
 
 pub(super) use crate::targets::bitbucket::wire::version;
 
@@ -27,12 +27,12 @@ pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, Http
     Ok(client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?.user)
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, HttpError> {
+pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, HttpError> {
     let users = directory::users(client).await?;
     let has_number =
         |user: &directory::User| user.id.as_ref().and_then(Number::value).is_some_and(|id| id > 0);
     let odd = users.values.iter().find(|user| !has_number(user)).map(|user| user.name.clone());
-    let person = |user: directory::User| Person {
+    let person = |user: directory::User| ProductUser {
         key: user.id.map_or_else(|| user.name.as_str().to_owned(), Number::text),
         name: user.name,
         active: user.active,

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::Person;
+use super::ProductUser;
 
 const CURRENT: &str = "/rest/api/user/current";
 const SERVER: &str = "/rest/api/server-information";
@@ -46,7 +46,7 @@ struct User {
 }
 
 impl User {
-    fn person(self) -> Person {
+    fn person(self) -> ProductUser {
         let key = self.key.unwrap_or_else(|| self.name.as_str().to_owned());
         // The words are not written down anywhere: what is neither of these is not known.
         let active = match self.status.unwrap_or_default().to_lowercase().as_str() {
@@ -54,7 +54,7 @@ impl User {
             "deactivated" | "inactive" | "disabled" => Some(false),
             _ => None,
         };
-        Person { name: self.name, key, active }
+        ProductUser { name: self.name, key, active }
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     }
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, HttpError> {
+pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, HttpError> {
     let users = client.list_as_twice::<Results<User>, User>(LIST, &[("expand", "status")], PAGE).await?;
     Ok(users.map(User::person))
 }

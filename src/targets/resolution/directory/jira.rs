@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-use super::{Cause, Person, UsersCutOff};
+use super::{Cause, ProductUser, UsersCutOff};
 
 const MYSELF: &str = "/rest/api/2/myself";
 const SERVER: &str = "/rest/api/2/serverInfo";
@@ -45,9 +45,9 @@ struct User {
 }
 
 impl User {
-    fn person(self) -> Person {
+    fn person(self) -> ProductUser {
         let key = self.key.unwrap_or_else(|| self.name.as_str().to_owned());
-        Person { key, name: self.name, active: self.active }
+        ProductUser { key, name: self.name, active: self.active }
     }
 }
 
@@ -153,7 +153,7 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     Ok(client.get::<Server>(SERVER, &[]).await?.body.version)
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Listing<Person>, Cause> {
+pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, Cause> {
     let users = match list(client).await {
         Ok(users) => users,
         Err(error) if matches!(error.refusal(), Some(Refusal::NotFound | Refusal::NotSupported)) => {

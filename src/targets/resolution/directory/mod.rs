@@ -23,7 +23,7 @@ type Cause = Box<dyn Error + Send + Sync>;
 
 /// A user of a product.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Person {
+pub(super) struct ProductUser {
     /// The name, as in groups and policies.
     pub(super) name: UserName,
     /// What the app knows the user by.
@@ -62,7 +62,7 @@ pub(super) async fn version(client: &HttpClient, product: Product) -> Result<Opt
 }
 
 /// All users, the inactive ones too, each once unless the server says different things of one.
-pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Listing<Person>, Cause> {
+pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Listing<ProductUser>, Cause> {
     let mut people = match product {
         Product::Bitbucket => bitbucket::people(client).await?,
         Product::Jira => jira::people(client).await?,
@@ -79,7 +79,7 @@ pub(super) async fn people(client: &HttpClient, product: Product) -> Result<List
 }
 
 /// Two of `people` whom the app could not tell apart.
-fn with_one_key(people: &[Person]) -> Option<(&UserName, &UserName)> {
+fn with_one_key(people: &[ProductUser]) -> Option<(&UserName, &UserName)> {
     let mut names: HashMap<&str, &UserName> = HashMap::with_capacity(people.len());
     people.iter().find_map(|person| {
         let before = names.insert(&person.key, &person.name)?;
