@@ -18,14 +18,14 @@ pub struct Versioned<T> {
 }
 
 /// An answer that says that the call was carried out.
-pub(super) struct Answer {
+pub(super) struct CallAnswer {
     call: Called,
     pub(super) body: Vec<u8>,
     etag: Option<String>,
     user: Option<UserName>,
 }
 
-impl Answer {
+impl CallAnswer {
     /// The body as JSON of this form.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<Versioned<T>, HttpError> {
         let Self { call, body, etag, user } = self;
@@ -52,7 +52,7 @@ pub(super) fn judge(
     call: Called,
     body: Vec<u8>,
     presented: &HttpCredential,
-) -> Result<Answer, HttpError> {
+) -> Result<CallAnswer, HttpError> {
     let status = response.status();
     let text_of = |name: header::HeaderName| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -74,5 +74,5 @@ pub(super) fn judge(
         return Err(HttpError::NotJson { call, kind });
     }
     let user = caller(response.headers(), presented);
-    Ok(Answer { call, body, etag: text_of(header::ETAG), user })
+    Ok(CallAnswer { call, body, etag: text_of(header::ETAG), user })
 }

@@ -93,9 +93,9 @@ pub(super) fn dates(response: &Response) -> impl Iterator<Item = Timestamp> + '_
 
 /// Gathers what answers say of the clock.
 #[derive(Default)]
-pub(super) struct ServerClock(Mutex<Option<ClockOffset>>);
+pub(super) struct ClockObserver(Mutex<Option<ClockOffset>>);
 
-impl ServerClock {
+impl ClockObserver {
     /// Takes note of `response`, to a request that was sent at `sent`, and which begins to arrive now. Errors
     /// of the server may result from something between us; an old answer of a cache has an old date.
     pub(super) fn note(&self, sent: Timestamp, response: &Response) {

@@ -37,16 +37,16 @@ pub use clock::ClockOffset;
 pub use delivery::{Delivery, SIGNATURE, Undelivered};
 pub use error::{Called, HttpError, Refusal, Words};
 pub use page::PagingFault;
-pub(crate) use page::{Claims, ListEntry, Progress, Told, flag, next_by_count, shown, told};
-pub(crate) use pages::{Listing, Opened, Page};
+pub(crate) use page::{Claims, ListEntry, PageClaim, PageProgress, flag, next_by_count, shown, told};
+pub(crate) use pages::{Page, PageContent, PagedList};
 pub use redirect::{Obstacle, Redirect};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
 pub(crate) use trust::trusting;
 
-use answer::{Answer, judge, location};
+use answer::{CallAnswer, judge, location};
 use builder::client_of;
-use clock::ServerClock;
+use clock::ClockObserver;
 use concurrency::Concurrency;
 use redirect::Trail;
 use retry::Again;
@@ -106,7 +106,7 @@ pub struct HttpClient {
     limits: CallLimits,
     concurrency: Concurrency,
     counters: Counters,
-    clock: ServerClock,
+    clock: ClockObserver,
     is_ours: AtomicBool,
     certificate: Mutex<Option<Vec<u8>>>,
 }
@@ -143,7 +143,7 @@ impl HttpClient {
             concurrency: Concurrency::new(limits.at_once),
             limits,
             counters: Counters::default(),
-            clock: ServerClock::default(),
+            clock: ClockObserver::default(),
             is_ours: AtomicBool::new(false),
             certificate: Mutex::default(),
         })
@@ -305,7 +305,7 @@ impl HttpClient {
     }
 
     /// Makes a call when its turn comes, and again as long as that may help.
-    async fn call(&self, call: &Call<'_>, body: Option<&impl Serialize>) -> Result<Answer, HttpError> {
+    async fn call(&self, call: &Call<'_>, body: Option<&impl Serialize>) -> Result<CallAnswer, HttpError> {
         // Held while it waits: a busy server is not asked for other things meanwhile.
         let mut turn = self.concurrency.turn().await;
         let is_read = call.method == Method::GET;
@@ -341,7 +341,7 @@ impl HttpClient {
         call: &Call<'_>,
         body: Option<&impl Serialize>,
         tries: u32,
-    ) -> Result<Answer, HttpError> {
+    ) -> Result<CallAnswer, HttpError> {
         let name = format!("{} {}", call.method, self.url(call.path));
         let mut called = Called { name, tries, sent_on: None };
         let (mut trail, mut onward) = (Trail::default(), None);

@@ -98,10 +98,10 @@ pub(crate) fn shown(value: &Value) -> Option<String> {
 const BOTH: &str = "says that it is the last one, and where the next one begins";
 
 /// What a page tells of itself, as it came; `None` where it says nothing.
-pub(crate) type Told = Option<Value>;
+pub(crate) type PageClaim = Option<Value>;
 
-/// Reads a [`Told`], for which null is a value: a number that is null is none.
-pub(crate) fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D::Error> {
+/// Reads a [`PageClaim`], for which null is a value: a number that is null is none.
+pub(crate) fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PageClaim, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -110,30 +110,30 @@ pub(crate) fn told<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Told, D
 #[derive(Default)]
 pub(crate) struct Claims {
     /// Where it begins.
-    pub(crate) start: Told,
+    pub(crate) start: PageClaim,
     /// How many entries it holds.
-    pub(crate) size: Told,
+    pub(crate) size: PageClaim,
     /// How many it has room for.
-    pub(crate) limit: Told,
+    pub(crate) limit: PageClaim,
     /// How many the list holds, by each of the names that servers have for it.
-    pub(crate) totals: [Told; 2],
+    pub(crate) totals: [PageClaim; 2],
     /// How many pages the list has.
-    pub(crate) pages: Told,
+    pub(crate) pages: PageClaim,
     /// Whether it is the first one.
-    pub(crate) first: Told,
+    pub(crate) first: PageClaim,
     /// Whether it holds nothing.
-    pub(crate) empty: Told,
+    pub(crate) empty: PageClaim,
     /// What went wrong, by each of the names that servers have for it.
-    pub(crate) errors: [Told; 2],
+    pub(crate) errors: [PageClaim; 2],
 }
 
-fn number(told: &Told) -> Result<Option<u64>, PagingFault> {
+fn number(told: &PageClaim) -> Result<Option<u64>, PagingFault> {
     let is_none = PagingFault::Contradicts("does not say in numbers where it begins and how much it holds");
     told.as_ref().map(|value| value.as_u64().ok_or(is_none)).transpose()
 }
 
 /// Whether that is so which a page says to be true or false.
-pub(crate) fn flag(told: &Told) -> Result<Option<bool>, PagingFault> {
+pub(crate) fn flag(told: &PageClaim) -> Result<Option<bool>, PagingFault> {
     let is_none = PagingFault::Contradicts("says neither yes nor no of itself where it must");
     told.as_ref().map(|value| value.as_bool().ok_or(is_none)).transpose()
 }
@@ -144,7 +144,7 @@ pub(super) fn next(
     start: u64,
     entries: usize,
     last: Option<bool>,
-    next: &Told,
+    next: &PageClaim,
 ) -> Result<Option<u64>, PagingFault> {
     match (last, number(next)?) {
         (None, _) => Err(PagingFault::Contradicts("does not say whether it is the last one")),
@@ -175,7 +175,7 @@ pub(crate) fn next_by_count(
 
 /// How far one got in the pages of a list: each must hold something else than all before it, what they say of
 /// themselves must be true, and there must be an end.
-pub(crate) struct Progress {
+pub(crate) struct PageProgress {
     before: HashSet<u64>,
     pages: usize,
     /// Pages that hold something.
@@ -186,7 +186,7 @@ pub(crate) struct Progress {
     at_most: usize,
 }
 
-impl Progress {
+impl PageProgress {
     pub(super) fn new(at_most: usize) -> Self {
         let (before, entries) = (HashSet::new(), HashSet::new());
         Self { before, pages: 0, full: 0, entries, promised: None, at_most }

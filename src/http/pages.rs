@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Called, HttpClient, HttpError,
-    page::{self, Claims, ListEntry, PagingFault, Progress, Told, name_of, told},
+    page::{self, Claims, ListEntry, PageClaim, PageProgress, PagingFault, name_of, told},
 };
 
 /// A page of a list, in the form of some server.
@@ -17,11 +17,11 @@ pub(crate) trait Page<T>: DeserializeOwned {
     const PARAMETERS: (&'static str, &'static str);
 
     /// What it holds, when it was asked for from `start`.
-    fn open(self, start: u64) -> Opened<T>;
+    fn open(self, start: u64) -> PageContent<T>;
 }
 
 /// What a page holds.
-pub(crate) struct Opened<T> {
+pub(crate) struct PageContent<T> {
     pub(crate) entries: Vec<ListEntry<T>>,
     pub(crate) claims: Claims,
     /// Where the next page begins.
@@ -43,16 +43,16 @@ struct BitbucketPage<T> {
     #[serde(default)]
     limit: Value,
     #[serde(default, deserialize_with = "told")]
-    total: Told,
+    total: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    total_count: Told,
-    errors: Told,
+    total_count: PageClaim,
+    errors: PageClaim,
 }
 
 impl<T: DeserializeOwned> Page<T> for BitbucketPage<T> {
     const PARAMETERS: (&'static str, &'static str) = ("start", "limit");
 
-    fn open(self, start: u64) -> Opened<T> {
+    fn open(self, start: u64) -> PageContent<T> {
         let next = page::next(start, self.values.len(), self.is_last_page.as_bool(), &self.next_page_start);
         let claims = Claims {
             start: Some(self.start),
@@ -62,12 +62,12 @@ impl<T: DeserializeOwned> Page<T> for BitbucketPage<T> {
             errors: [self.errors, None],
             ..Claims::default()
         };
-        Opened { entries: self.values, claims, next }
+        PageContent { entries: self.values, claims, next }
     }
 }
 
 /// What was read of a list.
-pub(crate) struct Listing<T> {
+pub(crate) struct PagedList<T> {
     /// What could be read, in order. One that moves to the next page meanwhile is there twice.
     pub(crate) values: Vec<T>,
     /// The entries that cannot be read.
@@ -79,14 +79,14 @@ pub(crate) struct Listing<T> {
     has_several: bool,
 }
 
-impl<T> Default for Listing<T> {
+impl<T> Default for PagedList<T> {
     /// An empty list.
     fn default() -> Self {
         Self { values: Vec::new(), odd: Vec::new(), fault: None, belied: None, has_several: false }
     }
 }
 
-impl<T> Listing<T> {
+impl<T> PagedList<T> {
     /// What is wrong with its pages, when something is.
     pub(crate) fn fault(&self) -> Option<String> {
         self.fault.as_ref().map(|(start, fault)| format!("the page from {start} {fault}"))
@@ -115,19 +115,19 @@ impl<T> Listing<T> {
     }
 
     /// The same of what `change` makes of each.
-    pub(crate) fn map<U>(self, change: impl FnMut(T) -> U) -> Listing<U> {
+    pub(crate) fn map<U>(self, change: impl FnMut(T) -> U) -> PagedList<U> {
         let Self { values, odd, fault, belied, has_several } = self;
-        Listing { values: values.into_iter().map(change).collect(), odd, fault, belied, has_several }
+        PagedList { values: values.into_iter().map(change).collect(), odd, fault, belied, has_several }
     }
 }
 
 /// A list that is read page by page.
-pub(crate) struct Reading<T> {
-    progress: Progress,
-    listing: Listing<T>,
+pub(crate) struct PageReader<T> {
+    progress: PageProgress,
+    listing: PagedList<T>,
 }
 
-impl<T: Hash> Reading<T> {
+impl<T: Hash> PageReader<T> {
     /// Takes a page that was asked for from `start`. Answers where the next one begins, if one is to be read.
     pub(crate) fn take<N>(
         &mut self,
@@ -150,20 +150,20 @@ impl<T: Hash> Reading<T> {
         })
     }
 
-    pub(crate) fn end(self) -> Listing<T> {
-        Listing { has_several: self.progress.has_several(), ..self.listing }
+    pub(crate) fn end(self) -> PagedList<T> {
+        PagedList { has_several: self.progress.has_several(), ..self.listing }
     }
 }
 
 impl HttpClient {
     /// For keeping account of the pages of a list.
-    pub(crate) fn progress(&self) -> Progress {
-        Progress::new(self.limits.pages)
+    pub(crate) fn progress(&self) -> PageProgress {
+        PageProgress::new(self.limits.pages)
     }
 
     /// For reading a list from its beginning.
-    pub(crate) fn reading<T>(&self) -> Reading<T> {
-        Reading { progress: self.progress(), listing: Listing::default() }
+    pub(crate) fn reading<T>(&self) -> PageReader<T> {
+        PageReader { progress: self.progress(), listing: PagedList::default() }
     }
 
     /// All values of the list at `path` with `query` in Bitbucket's form, asked for in pages of `limit`.
@@ -191,7 +191,7 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<Listing<T>, HttpError> {
+    ) -> Result<PagedList<T>, HttpError> {
         self.list_as::<BitbucketPage<T>, T>(path, query, limit).await
     }
 
@@ -205,7 +205,7 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<Listing<T>, HttpError> {
+    ) -> Result<PagedList<T>, HttpError> {
         self.list_as_twice::<BitbucketPage<T>, T>(path, query, limit).await
     }
 
@@ -221,7 +221,7 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<Listing<T>, HttpError> {
+    ) -> Result<PagedList<T>, HttpError> {
         let listing = self.list_as::<P, T>(path, query, limit).await?;
         let may_have_changed = match &listing.fault {
             None | Some((_, PagingFault::NoMore | PagingFault::Miscounted)) => listing.has_several,
@@ -243,12 +243,12 @@ impl HttpClient {
         path: &str,
         query: &[(&str, &str)],
         limit: &str,
-    ) -> Result<Listing<T>, HttpError> {
+    ) -> Result<PagedList<T>, HttpError> {
         let (mut reading, mut next) = (self.reading(), Some(0));
         while let Some(start) = next {
             let start_text = start.to_string();
             let paged = [query, &[(P::PARAMETERS.1, limit), (P::PARAMETERS.0, start_text.as_str())]].concat();
-            let Opened { entries, claims, next: onward } =
+            let PageContent { entries, claims, next: onward } =
                 self.get::<P>(path, &paged).await?.body.open(start);
             next = reading.take(start, entries, &claims, onward);
         }
@@ -260,7 +260,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// When there may be others.
-    pub(crate) fn whole<T>(&self, path: &str, listing: Listing<T>) -> Result<Vec<T>, HttpError> {
+    pub(crate) fn whole<T>(&self, path: &str, listing: PagedList<T>) -> Result<Vec<T>, HttpError> {
         match listing.worst() {
             None => Ok(listing.values),
             Some((start, fault)) => Err(self.paging(path, start, fault)),

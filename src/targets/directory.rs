@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    http::{HttpError, Listing, Refusal},
+    http::{HttpError, PagedList, Refusal},
     inventory::{Missing, People},
     model::{GroupName, UserName, brief},
 };
@@ -24,8 +24,8 @@ pub(super) enum Members {
     Unknown,
 }
 
-impl From<Listing<UserName>> for Members {
-    fn from(listing: Listing<UserName>) -> Self {
+impl From<PagedList<UserName>> for Members {
+    fn from(listing: PagedList<UserName>) -> Self {
         match listing.doubt() {
             None => Self::All(listing.values),
             Some(reason) => Self::Some(listing.values, reason),
@@ -47,7 +47,7 @@ impl Members {
     /// # Errors
     ///
     /// When other groups would fare no better.
-    pub(super) fn of(answer: Result<Listing<UserName>, HttpError>) -> Result<Self, HttpError> {
+    pub(super) fn of(answer: Result<PagedList<UserName>, HttpError>) -> Result<Self, HttpError> {
         match answer {
             Ok(listing) => Ok(listing.into()),
             Err(error) => match (error.refusal(), error.of_one_resource()) {
@@ -121,7 +121,7 @@ fn some_of<'a>(mut users: impl Iterator<Item = &'a UserName>) -> Option<String> 
 /// The people of a server with `users`, of whom `of` tells the name and, where it is known, whether that one is
 /// active, and `groups`. The list is doubted where it lacks somebody who is `named`, or a member of a group.
 pub(super) fn people<U>(
-    users: &mut Listing<U>,
+    users: &mut PagedList<U>,
     of: impl Fn(&U) -> (&UserName, Option<bool>),
     named: &Named,
     groups: Vec<(GroupName, Members)>,

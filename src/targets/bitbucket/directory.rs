@@ -2,7 +2,7 @@
 //! is not taken for an answer.
 
 use crate::{
-    http::{HttpClient, HttpError, Listing},
+    http::{HttpClient, HttpError, PagedList},
     model::{GroupName, UserName},
     targets::directory::Members,
 };
@@ -14,7 +14,7 @@ use super::wire::{FILTERED_USERS, GROUPS, GROUPS_OF, Group, MEMBERS, Named, USER
 pub(in crate::targets) const PAGE: &str = "1000";
 
 /// All users, the inactive ones too. One may be there twice.
-pub(in crate::targets) async fn users(client: &HttpClient) -> Result<Listing<User>, HttpError> {
+pub(in crate::targets) async fn users(client: &HttpClient) -> Result<PagedList<User>, HttpError> {
     client.list_twice(USERS, &[], PAGE).await
 }
 

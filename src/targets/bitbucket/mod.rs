@@ -26,7 +26,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    http::{self, CallStatistics, ClockOffset, HttpClient, Listing},
+    http::{self, CallStatistics, ClockOffset, HttpClient, PagedList},
     inventory::{Call, Coverage, Credential, LeftOut, Missing, Pace, left_out},
     model::{MarkKey, Marker, Owner, OwnerKind, TokenId, TokenScope, UserName, leak::bitbucket_id},
     plan::ApprovedPlan,
@@ -72,7 +72,7 @@ pub struct Bitbucket {
     slugs: Arc<Slugs>,
     named: Named,
     /// The users, between the reading of people and that of their tokens, so that they are asked for once.
-    users: Mutex<Option<Listing<User>>>,
+    users: Mutex<Option<PagedList<User>>>,
     /// How far the server slows us down, as of the last walk.
     pace: Mutex<Option<Pace>>,
     /// Whether our credential is an administrator's, who sees every project, once that was looked for.

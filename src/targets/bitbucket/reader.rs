@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use serde::de::IgnoredAny;
 
 use crate::{
-    http::{HttpError, Listing},
+    http::{HttpError, PagedList},
     inventory::{
         Administrators, Caller, Capabilities, Coverage, Credential, Expiry, InventoryReader, Overview, Pace,
         People, ReadError, Server,
@@ -178,14 +178,14 @@ impl Bitbucket {
         }
     }
 
-    pub(super) async fn read_users(&self) -> Result<Listing<User>, HttpError> {
+    pub(super) async fn read_users(&self) -> Result<PagedList<User>, HttpError> {
         let users = directory::users(&self.client).await?;
         self.slugs.learn(&users.values);
         Ok(users)
     }
 
     /// The users, when they were read with the people just before.
-    pub(super) fn take_users(&self) -> Option<Listing<User>> {
+    pub(super) fn take_users(&self) -> Option<PagedList<User>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, future, stream};
 
 use crate::{
-    http::{HttpError, Listing},
+    http::{HttpError, PagedList},
     inventory::{Coverage, List, Missing, Pace},
     model::{Owner, OwnerKind, Token},
     targets::{
@@ -149,9 +149,9 @@ impl Bitbucket {
         }
     }
 
-    async fn user_owners(&self) -> Result<Listing<Owner>, HttpError> {
+    async fn user_owners(&self) -> Result<PagedList<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::User) {
-            return Ok(Listing::default());
+            return Ok(PagedList::default());
         }
         let users = match self.take_users() {
             Some(users) => users,
@@ -160,9 +160,9 @@ impl Bitbucket {
         Ok(users.map(|user| Owner::User(user.name)))
     }
 
-    async fn projects(&self) -> Result<Listing<Owner>, HttpError> {
+    async fn projects(&self) -> Result<PagedList<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::Project) {
-            return Ok(Listing::default());
+            return Ok(PagedList::default());
         }
         let mut projects = self.client.list::<Project>(PROJECTS, &[], PAGE).await?;
         projects.values.retain(|project| self.looks_into(&project.key));
@@ -172,9 +172,9 @@ impl Bitbucket {
     /// The repositories, the archived ones too: their tokens work on. Without the parameter the list has
     /// active ones alone (the specification of `GET /repos`: "This filter defaults to ACTIVE when not set.
     /// Available since 8.0"); older servers know no archive and ignore it.
-    async fn repositories(&self) -> Result<Listing<Owner>, HttpError> {
+    async fn repositories(&self) -> Result<PagedList<Owner>, HttpError> {
         if !self.looks_at(OwnerKind::Repository) {
-            return Ok(Listing::default());
+            return Ok(PagedList::default());
         }
         let mut repositories =
             self.client.list::<Repository>(REPOSITORIES, &[("archived", "ALL")], PAGE).await?;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 
 use crate::{
-    http::{HttpClient, HttpError, Listing, PagingFault, Refusal},
+    http::{HttpClient, HttpError, PagedList, PagingFault, Refusal},
     inventory::{
         Administrators, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server,
     },
@@ -160,7 +160,7 @@ impl Gateway {
         }
     }
 
-    async fn read_users(&self) -> Result<Listing<User>, HttpError> {
+    async fn read_users(&self) -> Result<PagedList<User>, HttpError> {
         self.client.list(USERS, &[], PAGE).await
     }
 

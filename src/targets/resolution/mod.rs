@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    http::{CallStatistics, ClockOffset, HttpClient, Listing},
+    http::{CallStatistics, ClockOffset, HttpClient, PagedList},
     inventory::Call,
     model::{
         MarkKey, Marker, TokenId,
@@ -66,7 +66,7 @@ pub struct Resolution {
     options: ResolutionOptions,
     named: Named,
     /// The users as they were read last: their tokens are found by their keys.
-    people: Mutex<Option<Arc<Listing<ProductUser>>>>,
+    people: Mutex<Option<Arc<PagedList<ProductUser>>>>,
 }
 
 impl Resolution {
@@ -110,7 +110,7 @@ impl Resolution {
     }
 
     /// The users, when they were read before.
-    fn known_people(&self) -> Option<Arc<Listing<ProductUser>>> {
+    fn known_people(&self) -> Option<Arc<PagedList<ProductUser>>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

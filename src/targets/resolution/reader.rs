@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::{
-    http::{self, HttpClient, HttpError, Listing, Refusal, Versioned},
+    http::{self, HttpClient, HttpError, PagedList, Refusal, Versioned},
     inventory::{
         Caller, Capabilities, Coverage, Credential, Expiry, InventoryReader, Overview, People, ReadError,
         Server,
@@ -165,12 +165,12 @@ impl Resolution {
     }
 
     /// The users, read again.
-    pub(super) async fn read_people(&self) -> Result<Listing<ProductUser>, Cause> {
+    pub(super) async fn read_people(&self) -> Result<PagedList<ProductUser>, Cause> {
         directory::people(&self.client, self.options.product).await
     }
 
     /// Keeps `people`, by whose keys tokens are found.
-    pub(super) fn keep_people(&self, people: Listing<ProductUser>) -> Arc<Listing<ProductUser>> {
+    pub(super) fn keep_people(&self, people: PagedList<ProductUser>) -> Arc<PagedList<ProductUser>> {
         let people = Arc::new(people);
         *self.people.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&people));
         people

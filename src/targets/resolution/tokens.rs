@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::{
-    http::{HttpClient, HttpError, ListEntry, PagingFault, Progress, Refusal, flag},
+    http::{HttpClient, HttpError, ListEntry, PageProgress, PagingFault, Refusal, flag},
     inventory::{Coverage, List, Missing, TokenPart},
     model::{Token, TokenId, TokenScope, UserName},
     targets::odd::{OddTokens, Versions},
@@ -52,7 +52,7 @@ pub(super) struct Pages<'a> {
     ended: bool,
     said_last: bool,
     versions: Versions,
-    progress: Progress,
+    progress: PageProgress,
     /// What is wrong with a page; no other is read behind it.
     pub(super) fault: Option<String>,
     /// The entries that cannot be read, of all pages until now.

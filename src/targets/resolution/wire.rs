@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    http::{Claims, ListEntry, Told, told},
+    http::{Claims, ListEntry, PageClaim, told},
     inventory::{Call, TokenPart},
     model::{LastUse, Marker, Owner, Token, TokenId, TokenScope, UserName},
     targets::{
@@ -46,32 +46,32 @@ pub(super) enum TokenPage {
 pub(super) struct Envelope {
     content: Vec<ListEntry<TokenItem>>,
     #[serde(default, deserialize_with = "told")]
-    number: Told,
+    number: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    page: Told,
+    page: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    number_of_elements: Told,
+    number_of_elements: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    size: Told,
+    size: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    limit: Told,
+    limit: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    total_elements: Told,
+    total_elements: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    total_pages: Told,
+    total_pages: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    first: Told,
+    first: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    last: Told,
+    last: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    empty: Told,
-    errors: Told,
-    error_message: Told,
+    empty: PageClaim,
+    errors: PageClaim,
+    error_message: PageClaim,
 }
 
 impl TokenPage {
     /// Its tokens, what it says of itself, and whether it says that it is the last one.
-    pub(super) fn open(self) -> (Vec<ListEntry<TokenItem>>, Claims, Told) {
+    pub(super) fn open(self) -> (Vec<ListEntry<TokenItem>>, Claims, PageClaim) {
         match self {
             Self::Bare(items) => (items, Claims::default(), None),
             Self::Wrapped(page) => {

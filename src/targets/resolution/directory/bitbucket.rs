@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 
 use crate::{
-    http::{HttpClient, HttpError, Listing},
+    http::{HttpClient, HttpError, PagedList},
     model::{GroupName, UserName, brief},
     targets::{
         atlassian::Number,
@@ -27,7 +27,7 @@ pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, Http
     Ok(client.get::<IgnoredAny>(PROBE, &[("limit", "1")]).await?.user)
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, HttpError> {
+pub(super) async fn people(client: &HttpClient) -> Result<PagedList<ProductUser>, HttpError> {
     let users = directory::users(client).await?;
     let has_number =
         |user: &directory::User| user.id.as_ref().and_then(Number::value).is_some_and(|id| id > 0);

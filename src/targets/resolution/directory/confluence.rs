@@ -8,7 +8,10 @@ use serde::{
 use serde_json::Value;
 
 use crate::{
-    http::{Claims, HttpClient, HttpError, ListEntry, Listing, Opened, Page, Told, next_by_count, told},
+    http::{
+        Claims, HttpClient, HttpError, ListEntry, Page, PageClaim, PageContent, PagedList, next_by_count,
+        told,
+    },
     model::{GroupName, UserName},
     targets::{
         atlassian::{or_none, segment},
@@ -77,8 +80,8 @@ struct Results<T> {
     #[serde(default)]
     size: Value,
     #[serde(default, deserialize_with = "told")]
-    total_size: Told,
-    errors: Told,
+    total_size: PageClaim,
+    errors: PageClaim,
     #[serde(rename = "_links")]
     links: Option<Links>,
 }
@@ -91,7 +94,7 @@ struct Links {
 impl<T: DeserializeOwned> Page<T> for Results<T> {
     const PARAMETERS: (&'static str, &'static str) = ("start", "limit");
 
-    fn open(self, start: u64) -> Opened<T> {
+    fn open(self, start: u64) -> PageContent<T> {
         let leads_on = self.links.as_ref().map(|links| links.next.is_some());
         let is_last = leads_on.filter(|leads_on| !leads_on).map(|_| true);
         let next = next_by_count(start, self.entries.len(), is_last, leads_on.unwrap_or(false));
@@ -103,7 +106,7 @@ impl<T: DeserializeOwned> Page<T> for Results<T> {
             errors: [self.errors, None],
             ..Claims::default()
         };
-        Opened { entries: self.entries, claims, next }
+        PageContent { entries: self.entries, claims, next }
     }
 }
 
@@ -126,7 +129,7 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     }
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, HttpError> {
+pub(super) async fn people(client: &HttpClient) -> Result<PagedList<ProductUser>, HttpError> {
     let users = client.list_as_twice::<Results<User>, User>(LIST, &[("expand", "status")], PAGE).await?;
     Ok(users.map(User::person))
 }

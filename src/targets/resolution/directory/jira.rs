@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     http::{
-        Claims, HttpClient, HttpError, ListEntry, Listing, Opened, Page, PagingFault, Refusal, Told, flag,
-        next_by_count, told,
+        Claims, HttpClient, HttpError, ListEntry, Page, PageClaim, PageContent, PagedList, PagingFault,
+        Refusal, flag, next_by_count, told,
     },
     model::{GroupName, UserName},
     targets::{
@@ -69,17 +69,17 @@ struct UserPage {
     #[serde(default)]
     max_results: Value,
     #[serde(default, deserialize_with = "told")]
-    total: Told,
+    total: PageClaim,
     #[serde(default, deserialize_with = "told")]
-    total_count: Told,
-    errors: Told,
-    error_messages: Told,
+    total_count: PageClaim,
+    errors: PageClaim,
+    error_messages: PageClaim,
 }
 
 impl Page<User> for UserPage {
     const PARAMETERS: (&'static str, &'static str) = ("startAt", "maxResults");
 
-    fn open(self, start: u64) -> Opened<User> {
+    fn open(self, start: u64) -> PageContent<User> {
         let (entries, leads_on) = (self.values.len(), self.next_page.is_some());
         let next =
             flag(&Some(self.is_last)).and_then(|is_last| next_by_count(start, entries, is_last, leads_on));
@@ -90,7 +90,7 @@ impl Page<User> for UserPage {
             errors: [self.errors, self.error_messages],
             ..Claims::default()
         };
-        Opened { entries: self.values, claims, next }
+        PageContent { entries: self.values, claims, next }
     }
 }
 
@@ -100,12 +100,12 @@ impl Page<User> for UserPage {
 struct StreamPage {
     values: Vec<ListEntry<User>>,
     #[serde(default, deserialize_with = "told")]
-    is_last: Told,
+    is_last: PageClaim,
     next_cursor: Option<Value>,
     #[serde(default, deserialize_with = "told")]
-    max_results: Told,
-    errors: Told,
-    error_messages: Told,
+    max_results: PageClaim,
+    errors: PageClaim,
+    error_messages: PageClaim,
 }
 
 impl StreamPage {
@@ -153,7 +153,7 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
     Ok(client.get::<Server>(SERVER, &[]).await?.body.version)
 }
 
-pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, Cause> {
+pub(super) async fn people(client: &HttpClient) -> Result<PagedList<ProductUser>, Cause> {
     let users = match list(client).await {
         Ok(users) => users,
         Err(error) if matches!(error.refusal(), Some(Refusal::NotFound | Refusal::NotSupported)) => {
@@ -164,7 +164,7 @@ pub(super) async fn people(client: &HttpClient) -> Result<Listing<ProductUser>, 
     Ok(users.map(User::person))
 }
 
-async fn list(client: &HttpClient) -> Result<Listing<User>, HttpError> {
+async fn list(client: &HttpClient) -> Result<PagedList<User>, HttpError> {
     let (mut reading, mut cursor, mut start) = (client.reading(), None::<String>, 0);
     loop {
         let query = cursor.as_deref().map(|cursor| ("cursor", cursor));
@@ -182,7 +182,7 @@ async fn list(client: &HttpClient) -> Result<Listing<User>, HttpError> {
     }
 }
 
-async fn search(client: &HttpClient) -> Result<Listing<User>, Cause> {
+async fn search(client: &HttpClient) -> Result<PagedList<User>, Cause> {
     let query = [("username", "."), ("includeInactive", "true"), ("startAt", "0"), ("maxResults", "1000")];
     let users = client.get::<Vec<ListEntry<User>>>(SEARCH, &query).await?.body;
     if CUT_OFF.contains(&users.len()) {

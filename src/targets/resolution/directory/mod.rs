@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    http::{HttpClient, HttpError, Listing},
+    http::{HttpClient, HttpError, PagedList},
     inventory::Call,
     model::{GroupName, UserName, brief, mapping::Product},
     targets::{
@@ -62,7 +62,7 @@ pub(super) async fn version(client: &HttpClient, product: Product) -> Result<Opt
 }
 
 /// All users, the inactive ones too, each once unless the server says different things of one.
-pub(super) async fn people(client: &HttpClient, product: Product) -> Result<Listing<ProductUser>, Cause> {
+pub(super) async fn people(client: &HttpClient, product: Product) -> Result<PagedList<ProductUser>, Cause> {
     let mut people = match product {
         Product::Bitbucket => bitbucket::people(client).await?,
         Product::Jira => jira::people(client).await?,
