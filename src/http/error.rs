@@ -62,9 +62,9 @@ pub enum HttpError {
         /// The status that it answered.
         status: StatusCode,
         /// What that means.
-        refusal: Refusal,
+        refusal: RefusalKind,
         /// Its own words, when it said any.
-        words: Words,
+        words: ServerMessage,
         /// How long it asks to be left alone, from when it answered.
         retry_after: Option<Duration>,
     },
@@ -200,7 +200,7 @@ impl HttpError {
 
     /// What the refusal of the server means, when it refused.
     #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub fn refusal(&self) -> Option<RefusalKind> {
         match self {
             Self::Refused { refusal, .. } => Some(*refusal),
             _ => None,
@@ -260,7 +260,7 @@ impl HttpError {
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RefusalKind {
     /// The credential is not accepted. Bitbucket answers the same when it may not do this.
     NotAccepted,
     /// The credential may not do this.
@@ -277,7 +277,7 @@ pub enum Refusal {
     Other,
 }
 
-impl Refusal {
+impl RefusalKind {
     /// What the answer of `status` with `body` means. A thing that is missing is said in one of the
     /// forms of [`words`]; a missing endpoint is said by a page, by nothing, or by the REST library
     /// (`{"message": "null for uri: ..", "status-code": 404}`).
@@ -333,9 +333,9 @@ fn asked(retry_after: Option<Duration>) -> String {
 
 /// What a server said about a refusal. Text from a server: control characters are taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words(String);
+pub struct ServerMessage(String);
 
-impl Words {
+impl ServerMessage {
     /// The words alone.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -343,7 +343,7 @@ impl Words {
     }
 }
 
-impl fmt::Display for Words {
+impl fmt::Display for ServerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
     }
@@ -351,7 +351,7 @@ impl fmt::Display for Words {
 
 /// Finds the message in an error body: `{"errors": [{"message"}]}` (Bitbucket), `{"message"}`
 /// (its shared modules), `{"errorMessage"}` (the app) or `{"errorMessages": []}` (Jira).
-pub(super) fn words(body: &[u8]) -> Words {
+pub(super) fn words(body: &[u8]) -> ServerMessage {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = parsed.as_ref().and_then(|body| {
         ["/errors/0/message", "/message", "/errorMessage", "/errorMessages/0"]
@@ -364,7 +364,7 @@ pub(super) fn words(body: &[u8]) -> Words {
     if shown.next().is_some() {
         words.push('…');
     }
-    Words(words)
+    ServerMessage(words)
 }
 
 #[cfg(test)]
@@ -385,22 +385,22 @@ mod tests {
     #[test]
     fn a_missing_thing_is_told_from_a_missing_endpoint() {
         let of =
-            |status: u16, body: &str| Refusal::of(StatusCode::from_u16(status).unwrap(), body.as_bytes());
-        assert_eq!(of(404, r#"{"errors":[{"message":"No such user"}]}"#), Refusal::NotFound);
-        assert_eq!(of(404, r#"{"errorMessage":"There is no such token."}"#), Refusal::NotFound);
-        assert_eq!(of(404, r#"{"message":"No such rule"}"#), Refusal::NotFound);
+            |status: u16, body: &str| RefusalKind::of(StatusCode::from_u16(status).unwrap(), body.as_bytes());
+        assert_eq!(of(404, r#"{"errors":[{"message":"No such user"}]}"#), RefusalKind::NotFound);
+        assert_eq!(of(404, r#"{"errorMessage":"There is no such token."}"#), RefusalKind::NotFound);
+        assert_eq!(of(404, r#"{"message":"No such rule"}"#), RefusalKind::NotFound);
         assert_eq!(
             of(404, r#"{"message":"null for uri: https://x/rest/y","status-code":404}"#),
-            Refusal::NotSupported
+            RefusalKind::NotSupported
         );
-        assert_eq!(of(404, "<html>Oops</html>"), Refusal::NotSupported);
-        assert_eq!(of(404, ""), Refusal::NotSupported);
-        assert_eq!(of(405, r#"{"errors":[]}"#), Refusal::NotSupported);
-        assert_eq!(of(401, ""), Refusal::NotAccepted);
-        assert_eq!(of(403, ""), Refusal::NotPermitted);
-        assert_eq!(of(409, ""), Refusal::Other);
+        assert_eq!(of(404, "<html>Oops</html>"), RefusalKind::NotSupported);
+        assert_eq!(of(404, ""), RefusalKind::NotSupported);
+        assert_eq!(of(405, r#"{"errors":[]}"#), RefusalKind::NotSupported);
+        assert_eq!(of(401, ""), RefusalKind::NotAccepted);
+        assert_eq!(of(403, ""), RefusalKind::NotPermitted);
+        assert_eq!(of(409, ""), RefusalKind::Other);
         let nginx = "<center>The plain HTTP request was sent to HTTPS port</center>";
-        assert_eq!(of(400, nginx), Refusal::NotEncrypted);
-        assert_eq!(of(400, "<html>Oops</html>"), Refusal::Other);
+        assert_eq!(of(400, nginx), RefusalKind::NotEncrypted);
+        assert_eq!(of(400, "<html>Oops</html>"), RefusalKind::Other);
     }
 }

@@ -35,7 +35,7 @@ pub use answer::Versioned;
 pub(crate) use caller::names;
 pub use clock::ClockOffset;
 pub use delivery::{Delivery, SIGNATURE, Undelivered};
-pub use error::{Called, HttpError, Refusal, Words};
+pub use error::{Called, HttpError, RefusalKind, ServerMessage};
 pub use page::PagingFault;
 pub(crate) use page::{Claims, ListEntry, PageClaim, PageProgress, flag, next_by_count, shown, told};
 pub(crate) use pages::{Page, PageContent, PagedList};
@@ -319,7 +319,7 @@ impl HttpClient {
                 }
                 Err(error) => error,
             };
-            if error.refusal() == Some(Refusal::TooMany) {
+            if error.refusal() == Some(RefusalKind::TooMany) {
                 turn.was_too_many();
             }
             let wait = Again::after(&error, is_read)

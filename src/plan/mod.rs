@@ -41,7 +41,7 @@ pub use order::Phase;
 pub use origin::{Baseline, Origin};
 pub use outlook::{Basis, Forecast, Outlook, UnknownUser};
 pub use purpose::{Criteria, Incident, Leak, Part, Purpose, Selection};
-pub use rails::{Allowed, Earlier, Refusal, Refused};
+pub use rails::{Allowed, Earlier, RailRefusal, RefusedPlan};
 pub use refused_use::RefusedUse;
 pub use remark::{Lack, Remark};
 pub use review::{Review, ReviewedChange};

@@ -18,16 +18,16 @@ pub type Allowed = BTreeMap<RailClass, u64>;
 
 /// A plan that ran into rails or shuts somebody out. Nothing of it may be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedPlan {
     /// The plan, with those whom it shuts out.
     pub plan: Plan,
     /// The rails, in the order of their classes.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<RailRefusal>,
 }
 
 /// One rail that a plan ran into.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RailRefusal {
     /// What is counted.
     pub class: RailClass,
     /// How many the plan would change.
@@ -56,7 +56,7 @@ pub struct Earlier {
     pub passes_from: Option<Timestamp>,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RailRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { class, count, live, with, rail, earlier } = self;
         write!(f, "{class}: {count} of {live}")?;
@@ -93,7 +93,7 @@ fn whole_second(moment: Timestamp) -> Timestamp {
 impl Plan {
     /// The rails that the plan runs into, beyond what is `allowed` for this run.
     #[must_use]
-    pub fn refusals(&self, rails: &Rails, allowed: &Allowed) -> Vec<Refusal> {
+    pub fn refusals(&self, rails: &Rails, allowed: &Allowed) -> Vec<RailRefusal> {
         let check = |class: RailClass| {
             let own = self.counts(class);
             let rail = self.rail(rails.of(class));
@@ -102,7 +102,7 @@ impl Plan {
                 let passes = admits_after(rail, class, count, live, spent)
                     || allowed.get(&class).is_some_and(|most| count <= *most);
                 let earlier = || self.earlier(class, count, live, rail);
-                (!passes).then(|| Refusal {
+                (!passes).then(|| RailRefusal {
                     class,
                     count,
                     live,
@@ -137,12 +137,12 @@ impl Plan {
     /// # Errors
     ///
     /// When it runs into a rail, or shuts somebody out: that is lifted by nothing.
-    pub fn approve(self, rails: &Rails, allowed: &Allowed) -> Result<ApprovedPlan, Box<Refused>> {
+    pub fn approve(self, rails: &Rails, allowed: &Allowed) -> Result<ApprovedPlan, Box<RefusedPlan>> {
         let refusals = self.refusals(rails, allowed);
         if refusals.is_empty() && self.shut_out.is_empty() {
             Ok(ApprovedPlan(self))
         } else {
-            Err(Box::new(Refused { plan: self, refusals }))
+            Err(Box::new(RefusedPlan { plan: self, refusals }))
         }
     }
 

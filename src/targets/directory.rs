@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    http::{HttpError, PagedList, Refusal},
+    http::{HttpError, PagedList, RefusalKind},
     inventory::{Missing, People},
     model::{GroupName, UserName, brief},
 };
@@ -51,7 +51,7 @@ impl Members {
         match answer {
             Ok(listing) => Ok(listing.into()),
             Err(error) => match (error.refusal(), error.of_one_resource()) {
-                (Some(Refusal::NotFound), _) => Ok(Self::Unknown),
+                (Some(RefusalKind::NotFound), _) => Ok(Self::Unknown),
                 (None, Some(reason)) => Ok(Self::Some(Vec::new(), reason)),
                 _ => Err(error),
             },

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use crate::http::{HttpError, Refusal};
+use crate::http::{HttpError, RefusalKind};
 
 /// The server does not let us in at all.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +26,10 @@ pub(super) enum NotLetIn {
 pub(super) fn not_let_in(error: HttpError) -> Box<dyn Error + Send + Sync> {
     let words = error.words().unwrap_or_default();
     match error.refusal() {
-        Some(Refusal::NotPermitted) if words.contains("Basic Authentication has been disabled") => {
+        Some(RefusalKind::NotPermitted) if words.contains("Basic Authentication has been disabled") => {
             NotLetIn::BasicDisabled(error).into()
         }
-        Some(Refusal::NotAccepted) => NotLetIn::NotAccepted(error).into(),
+        Some(RefusalKind::NotAccepted) => NotLetIn::NotAccepted(error).into(),
         _ => error.into(),
     }
 }

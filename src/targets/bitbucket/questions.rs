@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::de::IgnoredAny;
 
 use crate::{
-    http::{self, HttpClient, HttpCredential, HttpError, Refusal},
+    http::{self, HttpClient, HttpCredential, HttpError, RefusalKind},
     inventory::ReadError,
     model::{GroupName, Owner, Token, TokenId, UserName},
 };
@@ -58,7 +58,7 @@ impl Bitbucket {
                     Ok(Some(read.body.token(owner.clone(), None)?))
                 }
                 Ok(_) => Ok(None),
-                Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok(None),
+                Err(error) if error.refusal() == Some(RefusalKind::NotFound) => Ok(None),
                 Err(error) => Err(Cause::from(error)),
             }
         };

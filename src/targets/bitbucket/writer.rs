@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::{
     apply::{Effect, TargetWriter, WriteError},
-    http::{HttpClient, HttpError, Refusal, RequestHeader},
+    http::{HttpClient, HttpError, RefusalKind, RequestHeader},
     model::{Marker, Owner, Scope, SettingValue, Token, TokenId, run::RunId},
     plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
     targets::{grounds::Grounds, ours::beside_revocations},
@@ -242,7 +242,7 @@ fn held(now: &TokenItem) -> Result<&[String], Cause> {
 }
 
 fn is_gone(error: &HttpError) -> bool {
-    error.refusal() == Some(Refusal::NotFound)
+    error.refusal() == Some(RefusalKind::NotFound)
 }
 
 fn failed(error: impl Into<Cause>) -> WriteError {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{Effect, WriteError},
-    http::{HttpError, Refusal, RequestHeader},
+    http::{HttpError, RefusalKind, RequestHeader},
     model::{LastUse, Restriction, TokenId, UserName},
     plan::Change,
     protocol::{
@@ -47,7 +47,7 @@ impl Gateway {
     pub(in crate::targets) async fn mirror(&self) -> Result<Option<MirrorItem>, HttpError> {
         match self.client.get::<MirrorItem>(MIRROR, &[]).await {
             Ok(read) => Ok(Some(read.body)),
-            Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok(None),
+            Err(error) if error.refusal() == Some(RefusalKind::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -106,7 +106,9 @@ impl Gateway {
     ) -> Result<(Restriction, Option<String>), Cause> {
         match self.client.get::<RestrictionItem>(&of_token(RESTRICTIONS, id)?, &[]).await {
             Ok(read) => Ok((read.body.restriction(), read.etag)),
-            Err(error) if error.refusal() == Some(Refusal::NotFound) => Ok((Restriction::default(), None)),
+            Err(error) if error.refusal() == Some(RefusalKind::NotFound) => {
+                Ok((Restriction::default(), None))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 
 use crate::{
-    http::{HttpClient, HttpError, PagedList, PagingFault, Refusal},
+    http::{HttpClient, HttpError, PagedList, PagingFault, RefusalKind},
     inventory::{
         Administrators, Caller, Capabilities, Coverage, InventoryReader, Overview, People, ReadError, Server,
     },
@@ -140,7 +140,7 @@ impl Gateway {
             let told = match self.client.get::<TokensByHash>(TOKENS_BY_HASH, &query).await {
                 Ok(told) => told.body.values,
                 Err(error) if error.status() == Some(StatusCode::METHOD_NOT_ALLOWED) => return Ok(None),
-                Err(error) if error.refusal() == Some(Refusal::NotSupported) => return Ok(None),
+                Err(error) if error.refusal() == Some(RefusalKind::NotSupported) => return Ok(None),
                 Err(error) => return Err(error.into()),
             };
             if !told.iter().map(|one| &one.sha256).eq(&hexes) {

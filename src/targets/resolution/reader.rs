@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::{
-    http::{self, HttpClient, HttpError, PagedList, Refusal, Versioned},
+    http::{self, HttpClient, HttpError, PagedList, RefusalKind, Versioned},
     inventory::{
         Caller, Capabilities, Coverage, Credential, Expiry, InventoryReader, Overview, People, ReadError,
         Server,
@@ -193,12 +193,12 @@ impl Resolution {
 fn why_unreadable(error: &HttpError, mapping: &SettingsMapping) -> Option<String> {
     let said = error.status()?;
     match error.refusal()? {
-        Refusal::NotAccepted | Refusal::NotPermitted => Some(said.to_string()),
-        Refusal::NotFound | Refusal::NotSupported => {
+        RefusalKind::NotAccepted | RefusalKind::NotPermitted => Some(said.to_string()),
+        RefusalKind::NotFound | RefusalKind::NotSupported => {
             let SettingsMapping { path, read, .. } = mapping;
             Some(format!("the server has no `{read} {path}`, which `settings` names: {said}"))
         }
-        Refusal::TooMany | Refusal::NotEncrypted | Refusal::Other => None,
+        RefusalKind::TooMany | RefusalKind::NotEncrypted | RefusalKind::Other => None,
     }
 }
 

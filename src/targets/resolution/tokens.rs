@@ -18,7 +18,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::{
-    http::{HttpClient, HttpError, ListEntry, PageProgress, PagingFault, Refusal, flag},
+    http::{HttpClient, HttpError, ListEntry, PageProgress, PagingFault, RefusalKind, flag},
     inventory::{Coverage, List, Missing, TokenPart},
     model::{Token, TokenId, TokenScope, UserName},
     targets::odd::{OddTokens, Versions},
@@ -168,7 +168,7 @@ impl Resolution {
         };
         let mut pages = Pages::new(&self.client, None, None);
         let mut page = pages.next().await.map_err(|error| match error.refusal() {
-            Some(Refusal::NotSupported) => Cause::from(NoApp(error)),
+            Some(RefusalKind::NotSupported) => Cause::from(NoApp(error)),
             _ => error.into(),
         })?;
         let (lack_owner, lack_scope) = page.iter().flatten().fold((false, false), |(owner, scope), item| {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     http::{
         Claims, HttpClient, HttpError, ListEntry, Page, PageClaim, PageContent, PagedList, PagingFault,
-        Refusal, flag, next_by_count, told,
+        RefusalKind, flag, next_by_count, told,
     },
     model::{GroupName, UserName},
     targets::{
@@ -156,7 +156,7 @@ pub(super) async fn version(client: &HttpClient) -> Result<Option<String>, HttpE
 pub(super) async fn people(client: &HttpClient) -> Result<PagedList<ProductUser>, Cause> {
     let users = match list(client).await {
         Ok(users) => users,
-        Err(error) if matches!(error.refusal(), Some(Refusal::NotFound | Refusal::NotSupported)) => {
+        Err(error) if matches!(error.refusal(), Some(RefusalKind::NotFound | RefusalKind::NotSupported)) => {
             search(client).await?
         }
         Err(error) => return Err(error.into()),
