@@ -5,7 +5,7 @@ use std::{error::Error, io, path::Path};
 use crate::{
     run::{
         Ending, Failure,
-        reading::{FileSource, Unusable},
+        reading::{FileSource, UnusableFile},
     },
     yaml::FILE_BYTES_AT_MOST,
 };
@@ -68,7 +68,7 @@ impl<'a> Revision<'a> {
                 entry.map_or(true, |entry| entry.is_some())
             }
             Ok(_) => false,
-            Err(Unusable::Unreadable(error)) => error.kind() != io::ErrorKind::NotFound,
+            Err(UnusableFile::Unreadable(error)) => error.kind() != io::ErrorKind::NotFound,
             Err(_) => true,
         }
     }
@@ -87,7 +87,7 @@ impl<'a> Revision<'a> {
         }))
     }
 
-    fn blob(&self, object: &str) -> Result<Vec<u8>, Unusable> {
+    fn blob(&self, object: &str) -> Result<Vec<u8>, UnusableFile> {
         let mut bytes = git(self.folder, &["cat-file", "blob", object]).map_err(|error| {
             let advice =
                 format!("a partial clone must fetch it first, such as with `git cat-file -p {object}`");
@@ -98,7 +98,7 @@ impl<'a> Revision<'a> {
     }
 
     /// What `path`, which counts from the root of the repository, leads to.
-    fn resolve(&self, path: &str) -> Result<Found, Unusable> {
+    fn resolve(&self, path: &str) -> Result<Found, UnusableFile> {
         let root = TreeEntry { mode: TREE.to_owned(), object: format!("{}^{{tree}}", self.commit) };
         let mut way: Vec<(String, TreeEntry)> = Vec::new();
         let mut ahead: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
@@ -114,15 +114,15 @@ impl<'a> Revision<'a> {
             }
             let tree = way.last().map_or(&root, |(_, entry)| entry);
             if !is_tree(tree) {
-                return Err(Unusable::Unreadable(io::ErrorKind::NotFound.into()));
+                return Err(UnusableFile::Unreadable(io::ErrorKind::NotFound.into()));
             }
             let entry = self.entry(&tree.object, &name).map_err(out_of_reach)?;
-            let entry = entry.ok_or(Unusable::Unreadable(io::ErrorKind::NotFound.into()))?;
+            let entry = entry.ok_or(UnusableFile::Unreadable(io::ErrorKind::NotFound.into()))?;
             match entry.mode.as_str() {
                 LINK => {
                     links += 1;
                     if links > LINKS_AT_MOST {
-                        return Err(Unusable::Unreadable(io::Error::other("too many links")));
+                        return Err(UnusableFile::Unreadable(io::Error::other("too many links")));
                     }
                     let target = String::from_utf8_lossy(&self.blob(&entry.object)?).into_owned();
                     if target.starts_with('/') {
@@ -144,22 +144,22 @@ impl<'a> Revision<'a> {
     }
 
     /// The content of the regular file at `path`.
-    fn file(&self, found: &Found) -> Result<Vec<u8>, Unusable> {
+    fn file(&self, found: &Found) -> Result<Vec<u8>, UnusableFile> {
         if found.entry.mode.starts_with(REGULAR) {
             return self.blob(&found.entry.object);
         }
-        Err(Unusable::NoRegularFile)
+        Err(UnusableFile::NoRegularFile)
     }
 
-    fn leads_out(&self) -> Unusable {
-        Unusable::Elsewhere(format!(
+    fn leads_out(&self) -> UnusableFile {
+        UnusableFile::Elsewhere(format!(
             "at `{}` it is behind a link that leads out of the repository",
             self.name
         ))
     }
 
-    fn in_submodule(&self, submodule: &str, commit: &str) -> Unusable {
-        Unusable::Elsewhere(format!(
+    fn in_submodule(&self, submodule: &str, commit: &str) -> UnusableFile {
+        UnusableFile::Elsewhere(format!(
             "at `{}` it is in the submodule `{submodule}` at revision {commit}, whose files this repository \
              does not have; check `{}` out with its submodules and use --baseline-dir",
             self.name, self.name
@@ -168,16 +168,16 @@ impl<'a> Revision<'a> {
 }
 
 impl FileSource for Revision<'_> {
-    fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
+    fn config(&self, path: &Path) -> Result<Vec<u8>, UnusableFile> {
         let name = path.file_name().map_or(path, Path::new).display();
         self.file(&self.resolve(&format!("{}{name}", self.prefix))?)
     }
 
-    fn layer(&self, _folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
+    fn layer(&self, _folder: &Path, layer: &str) -> Result<Vec<u8>, UnusableFile> {
         let folder = self.resolve(&self.prefix)?;
         let found = self.resolve(&format!("{}{layer}", self.prefix))?;
         if !found.way.starts_with(&folder.way) {
-            return Err(Unusable::Outside);
+            return Err(UnusableFile::Outside);
         }
         self.file(&found)
     }
@@ -194,8 +194,8 @@ const SUBMODULE: &str = "160000";
 /// What the mode of a regular file begins with.
 const REGULAR: &str = "100";
 
-fn out_of_reach(error: impl Into<Box<dyn Error + Send + Sync>>) -> Unusable {
-    Unusable::Unreadable(io::Error::other(error))
+fn out_of_reach(error: impl Into<Box<dyn Error + Send + Sync>>) -> UnusableFile {
+    UnusableFile::Unreadable(io::Error::other(error))
 }
 
 fn is_tree(entry: &TreeEntry) -> bool {

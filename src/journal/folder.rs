@@ -18,7 +18,7 @@ use crate::model::{
 
 use super::{
     file::{BadJournal, JournalFile},
-    glance::{Glance, Known, Unusable, Whose},
+    glance::{Glance, Known, RunTarget, UnusableJournal},
     record::{Before, Begun, FORMAT_VERSION, Record},
     regular,
 };
@@ -321,9 +321,9 @@ impl JournalFolder {
                 let is_sought = sought.has(&glance.begun.run.head);
                 Ok(Some((glance, is_sought)))
             }
-            Err(Unusable { error, whose }) => {
-                let named = || Whose { target: target_of(name).to_owned(), ..Whose::default() };
-                let Whose { target, server } = whose.unwrap_or_else(named);
+            Err(UnusableJournal { error, whose }) => {
+                let named = || RunTarget { target: target_of(name).to_owned(), ..RunTarget::default() };
+                let RunTarget { target, server } = whose.unwrap_or_else(named);
                 if sought.concerns(&target, &server) { Err(error) } else { Ok(None) }
             }
         }

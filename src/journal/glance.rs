@@ -53,20 +53,20 @@ impl Stamp {
 
 /// Whose run a file tells of, as far as that can be read of a first line that cannot be used.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Whose {
+pub(super) struct RunTarget {
     pub(super) target: String,
     #[serde(default)]
     pub(super) server: ServerIdentity,
 }
 
 /// A file cannot be used.
-pub(super) struct Unusable {
+pub(super) struct UnusableJournal {
     pub(super) error: JournalError,
     /// Whose run it tells of; `None` when only its name may say so.
-    pub(super) whose: Option<Whose>,
+    pub(super) whose: Option<RunTarget>,
 }
 
-impl From<JournalError> for Unusable {
+impl From<JournalError> for UnusableJournal {
     fn from(error: JournalError) -> Self {
         Self { error, whose: None }
     }
@@ -79,7 +79,7 @@ impl Glance {
     }
 
     /// Looks at the file at `path`, all of it when it is to be read `whole`; `before` is the last look at it.
-    pub(super) fn at(path: &Path, before: Option<&Self>, whole: bool) -> Result<Self, Unusable> {
+    pub(super) fn at(path: &Path, before: Option<&Self>, whole: bool) -> Result<Self, UnusableJournal> {
         let unread = || failed("read", path);
         let file = regular::open(OpenOptions::new().read(true), path).map_err(unread())?;
         let stamp = Stamp::of(&file.metadata().map_err(unread())?);
@@ -94,10 +94,12 @@ impl Glance {
         let read = |content: &[u8]| {
             let read = JournalFile::read(&shown, content);
             let found = read.and_then(|found| found.ok_or_else(|| BadJournal::without_run(&shown)));
-            found.map(Arc::new).map_err(|error| Unusable { error: error.into(), whose: None })
+            found.map(Arc::new).map_err(|error| UnusableJournal { error: error.into(), whose: None })
         };
-        let begun = read(&content)
-            .map_err(|unusable| Unusable { whose: serde_json::from_slice(&content).ok(), ..unusable })?;
+        let begun = read(&content).map_err(|unusable| UnusableJournal {
+            whose: serde_json::from_slice(&content).ok(),
+            ..unusable
+        })?;
         let (mut ended, mut all) = (None, None);
         if whole {
             content.extend(regular::read(&mut file, BYTES_AT_MOST).map_err(unread())?);

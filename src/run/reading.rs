@@ -18,14 +18,14 @@ pub(crate) trait FileSource {
     /// # Errors
     ///
     /// When it is not a regular file or cannot be read.
-    fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable>;
+    fn config(&self, path: &Path) -> Result<Vec<u8>, UnusableFile>;
 
     /// The content of `layer`, which must lie below `folder`.
     ///
     /// # Errors
     ///
     /// When it does not, is no regular file, or cannot be read.
-    fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable>;
+    fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, UnusableFile>;
 
     /// How people are told of the file at `path`, as the command line names it.
     fn shown(&self, path: &Path) -> String {
@@ -37,11 +37,11 @@ pub(crate) trait FileSource {
 pub(crate) struct Disk;
 
 impl FileSource for Disk {
-    fn config(&self, path: &Path) -> Result<Vec<u8>, Unusable> {
+    fn config(&self, path: &Path) -> Result<Vec<u8>, UnusableFile> {
         read_regular(path)
     }
 
-    fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
+    fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, UnusableFile> {
         read_below(folder, layer)
     }
 }
@@ -55,11 +55,11 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// The content of a layer, when it really lies below `folder`.
-fn read_below(folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
-    let root = fs::canonicalize(folder).map_err(Unusable::Unreadable)?;
-    let path = fs::canonicalize(folder.join(layer)).map_err(Unusable::Unreadable)?;
+fn read_below(folder: &Path, layer: &str) -> Result<Vec<u8>, UnusableFile> {
+    let root = fs::canonicalize(folder).map_err(UnusableFile::Unreadable)?;
+    let path = fs::canonicalize(folder.join(layer)).map_err(UnusableFile::Unreadable)?;
     if !path.starts_with(&root) {
-        return Err(Unusable::Outside);
+        return Err(UnusableFile::Outside);
     }
     // INVARIANT: what is opened is the path that was checked, which has no link in it.
     read_regular(&path)
@@ -67,7 +67,7 @@ fn read_below(folder: &Path, layer: &str) -> Result<Vec<u8>, Unusable> {
 
 /// Why a file cannot be used.
 #[derive(Debug)]
-pub(crate) enum Unusable {
+pub(crate) enum UnusableFile {
     /// It leads out of the folder of the config file.
     Outside,
     /// It is a folder, a pipe, a device.
@@ -78,7 +78,7 @@ pub(crate) enum Unusable {
     Unreadable(io::Error),
 }
 
-impl Unusable {
+impl UnusableFile {
     /// The problem as a diagnostic at the place that names the file.
     pub(crate) fn at(&self, span: &Span, key: &str, path: &str) -> Diagnostic {
         match self {
@@ -136,14 +136,14 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 ///
 /// When it is not a regular file or cannot be read.
-pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, Unusable> {
-    let metadata = fs::metadata(path).map_err(Unusable::Unreadable)?;
+pub(crate) fn read_regular(path: &Path) -> Result<Vec<u8>, UnusableFile> {
+    let metadata = fs::metadata(path).map_err(UnusableFile::Unreadable)?;
     if !metadata.is_file() {
-        return Err(Unusable::NoRegularFile);
+        return Err(UnusableFile::NoRegularFile);
     }
     let limit = u64::try_from(FILE_BYTES_AT_MOST).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    let file = regular_file::open(path).map_err(Unusable::Unreadable)?;
-    file.take(limit).read_to_end(&mut bytes).map_err(Unusable::Unreadable)?;
+    let file = regular_file::open(path).map_err(UnusableFile::Unreadable)?;
+    file.take(limit).read_to_end(&mut bytes).map_err(UnusableFile::Unreadable)?;
     Ok(bytes)
 }

@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     Base, Ending, Failure, Listener,
-    reading::{FileSource, Unusable, folder_of},
+    reading::{FileSource, UnusableFile, folder_of},
 };
 
 /// What came of reading the config file and its layers.
@@ -189,7 +189,7 @@ impl Layers {
         let folder = folder_of(config_path);
         // The folder as the command line names it, so that places can be followed from there.
         let shown_folder = config_shown.parent().unwrap_or(Path::new(""));
-        let mut read: HashMap<String, Result<LayerFile, Unusable>> = HashMap::new();
+        let mut read: HashMap<String, Result<LayerFile, UnusableFile>> = HashMap::new();
         for layer in policies.iter().flatten() {
             let result = read.entry(layer.path.clone()).or_insert_with(|| {
                 let bytes = source.layer(&folder, &layer.path)?;

@@ -75,7 +75,7 @@ pub struct SavedPlan {
 
 /// Why a saved plan cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusablePlan {
     /// It is something else than a saved plan, or was cut off.
     #[error("not a complete saved plan (digest missing)")]
     NoDigest,
@@ -108,23 +108,23 @@ impl SavedPlan {
     /// # Errors
     ///
     /// When they are not whole, or have a form that this version does not know.
-    pub fn read(bytes: &[u8]) -> Result<Self, Unusable> {
-        let text = str::from_utf8(bytes).map_err(|_| Unusable::NoDigest)?;
-        let rest = text.strip_suffix(END).ok_or(Unusable::NoDigest)?;
-        let cut = rest.len().checked_sub(DIGITS).ok_or(Unusable::NoDigest)?;
-        let (rest, digest) = rest.split_at_checked(cut).ok_or(Unusable::NoDigest)?;
-        let body = rest.strip_suffix(DIGEST).ok_or(Unusable::NoDigest)?;
+    pub fn read(bytes: &[u8]) -> Result<Self, UnusablePlan> {
+        let text = str::from_utf8(bytes).map_err(|_| UnusablePlan::NoDigest)?;
+        let rest = text.strip_suffix(END).ok_or(UnusablePlan::NoDigest)?;
+        let cut = rest.len().checked_sub(DIGITS).ok_or(UnusablePlan::NoDigest)?;
+        let (rest, digest) = rest.split_at_checked(cut).ok_or(UnusablePlan::NoDigest)?;
+        let body = rest.strip_suffix(DIGEST).ok_or(UnusablePlan::NoDigest)?;
         if sha256(body.as_bytes()) != digest {
-            return Err(Unusable::Altered);
+            return Err(UnusablePlan::Altered);
         }
-        let version: Version = serde_json::from_str(text).map_err(Unusable::Form)?;
+        let version: Version = serde_json::from_str(text).map_err(UnusablePlan::Form)?;
         let major = |version: &str| version.split('.').next().map(str::to_owned);
         if major(&version.format_version) != major(FORMAT_VERSION) {
-            return Err(Unusable::Format(version.format_version));
+            return Err(UnusablePlan::Format(version.format_version));
         }
-        let document: PlanDocument = serde_json::from_str(text).map_err(Unusable::Form)?;
+        let document: PlanDocument = serde_json::from_str(text).map_err(UnusablePlan::Form)?;
         let said = |moment: Option<Timestamp>, member| {
-            moment.ok_or_else(|| Unusable::Form(serde_json::Error::missing_field(member)))
+            moment.ok_or_else(|| UnusablePlan::Form(serde_json::Error::missing_field(member)))
         };
         let changes = document.resource_changes.iter().map(|change| {
             let [verb] = change.change.actions;
@@ -146,10 +146,10 @@ impl SavedPlan {
     /// # Errors
     ///
     /// When it is another one.
-    pub fn check_digest(&self, expected: Option<&str>) -> Result<(), Unusable> {
+    pub fn check_digest(&self, expected: Option<&str>) -> Result<(), UnusablePlan> {
         let expected = expected.map(|digest| digest.strip_prefix("sha256:").unwrap_or(digest));
         if expected.is_some_and(|digest| !digest.eq_ignore_ascii_case(&self.digest)) {
-            return Err(Unusable::Unexpected(self.digest.clone()));
+            return Err(UnusablePlan::Unexpected(self.digest.clone()));
         }
         Ok(())
     }
@@ -159,13 +159,13 @@ impl SavedPlan {
     /// # Errors
     ///
     /// When it may not.
-    pub fn check_age(&self, now: Timestamp) -> Result<(), Unusable> {
+    pub fn check_age(&self, now: Timestamp) -> Result<(), UnusablePlan> {
         if self.made_at > CLOCKS_APART.after(now) {
-            return Err(Unusable::FromTheFuture(self.made_at));
+            return Err(UnusablePlan::FromTheFuture(self.made_at));
         }
         // Whatever the file says: nothing is valid for longer.
         let until = self.valid_until.min(VALID_FOR.after(self.made_at));
-        if until < now { Err(Unusable::Expired(until)) } else { Ok(()) }
+        if until < now { Err(UnusablePlan::Expired(until)) } else { Ok(()) }
     }
 
     /// The file.
@@ -185,8 +185,8 @@ impl SavedPlan {
     /// # Errors
     ///
     /// When a part of it has no meaning.
-    pub fn shown(&self) -> Result<Shown, Unusable> {
-        shown::shown(&self.document, self.made_at).map_err(Unusable::Meaning)
+    pub fn shown(&self) -> Result<Shown, UnusablePlan> {
+        shown::shown(&self.document, self.made_at).map_err(UnusablePlan::Meaning)
     }
 
     /// The tokens of `target` that it would change.
