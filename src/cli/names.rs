@@ -55,7 +55,7 @@ impl Named {
 
 /// Answers the script of a shell, if that is who asks; `None` when it is not.
 pub(super) fn answer(arguments: &[OsString]) -> Option<Ending> {
-    let place = Place::of(arguments);
+    let place = RunFolder::of(arguments);
     let command = || with_names(CommandLine::command(), &place);
     let completion = CompleteEnv::with_factory(command).var(VARIABLE);
     match completion.try_complete(arguments, Some(Path::new("."))) {
@@ -70,7 +70,7 @@ pub(super) fn answer(arguments: &[OsString]) -> Option<Ending> {
 }
 
 /// `command` and all below it, with names for the values of their arguments.
-fn with_names(command: Command, place: &Place) -> Command {
+fn with_names(command: Command, place: &RunFolder) -> Command {
     let named = |argument: Arg| match Named::of(&argument) {
         None => argument,
         Some(named) => {
@@ -85,12 +85,12 @@ fn with_names(command: Command, place: &Place) -> Command {
 
 /// Where the files of a command line are.
 #[derive(Clone)]
-struct Place {
+struct RunFolder {
     directory: PathBuf,
     config: PathBuf,
 }
 
-impl Place {
+impl RunFolder {
     /// As the options among `words` say, which need be no whole command line.
     fn of(words: &[OsString]) -> Self {
         let after = |option: &str| {

@@ -83,7 +83,7 @@ impl Door {
         }
     }
 
-    fn place(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
+    fn place(&self, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<ConnectionSlot> {
         let network = network(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let present = by_address.entry(network).or_default();
@@ -91,7 +91,7 @@ impl Door {
             return None;
         }
         *present += 1;
-        Some(Place { network, by_address: Arc::clone(&self.by_address), _permit: permit })
+        Some(ConnectionSlot { network, by_address: Arc::clone(&self.by_address), _permit: permit })
     }
 
     /// Tells that connections are not taken; not every time, since anybody can bring that about.
@@ -209,13 +209,13 @@ impl Connected<Self> for Peer {
 }
 
 /// The place of one connection among those that there may be.
-struct Place {
+struct ConnectionSlot {
     network: IpAddr,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(present) = by_address.get_mut(&self.network) {
@@ -230,7 +230,7 @@ impl Drop for Place {
 /// A connection that has its place, which it loses when it is without a request for too long.
 pub(super) struct Placed {
     stream: TcpStream,
-    _place: Place,
+    _place: ConnectionSlot,
     requests: Arc<Mutex<Requests>>,
     ask: Duration,
     end: Pin<Box<Sleep>>,
@@ -239,7 +239,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    fn new(stream: TcpStream, place: Place, address: SocketAddr, ask: Duration) -> (Self, Peer) {
+    fn new(stream: TcpStream, place: ConnectionSlot, address: SocketAddr, ask: Duration) -> (Self, Peer) {
         let requests = Arc::<Mutex<Requests>>::default();
         let end = Box::pin(sleep(ask));
         (

@@ -35,7 +35,7 @@ enum Level {
 
 /// What a permission is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PermissionLevel {
     Project,
     Repository,
 }
@@ -67,22 +67,22 @@ impl ProjectPermission {
         ("REPO_ADMIN", Self::RepoAdmin),
     ];
 
-    fn parts(self) -> (Place, Level) {
+    fn parts(self) -> (PermissionLevel, Level) {
         match self {
-            Self::ProjectRead => (Place::Project, Level::Read),
-            Self::ProjectWrite => (Place::Project, Level::Write),
-            Self::ProjectAdmin => (Place::Project, Level::Admin),
-            Self::RepoRead => (Place::Repository, Level::Read),
-            Self::RepoWrite => (Place::Repository, Level::Write),
-            Self::RepoAdmin => (Place::Repository, Level::Admin),
+            Self::ProjectRead => (PermissionLevel::Project, Level::Read),
+            Self::ProjectWrite => (PermissionLevel::Project, Level::Write),
+            Self::ProjectAdmin => (PermissionLevel::Project, Level::Admin),
+            Self::RepoRead => (PermissionLevel::Repository, Level::Read),
+            Self::RepoWrite => (PermissionLevel::Repository, Level::Write),
+            Self::RepoAdmin => (PermissionLevel::Repository, Level::Admin),
         }
     }
 
     /// The permission on the same place that is for reading.
     fn for_reading(self) -> Self {
         match self.parts().0 {
-            Place::Project => Self::ProjectRead,
-            Place::Repository => Self::RepoRead,
+            PermissionLevel::Project => Self::ProjectRead,
+            PermissionLevel::Repository => Self::RepoRead,
         }
     }
 }
@@ -106,8 +106,8 @@ impl ProjectPermissions {
             return Err(BadPermissions::None);
         }
         let permissions = Self(given);
-        let on_repositories = permissions.highest(Place::Repository);
-        if on_repositories.is_some() && on_repositories < permissions.highest(Place::Project) {
+        let on_repositories = permissions.highest(PermissionLevel::Repository);
+        if on_repositories.is_some() && on_repositories < permissions.highest(PermissionLevel::Project) {
             return Err(BadPermissions::Order);
         }
         Ok(permissions)
@@ -132,7 +132,7 @@ impl ProjectPermissions {
     /// When such a token cannot have one of them.
     pub(super) fn for_owner(self, owner: OwnerKind) -> Result<Self, BadPermissions> {
         match owner {
-            OwnerKind::Repository if self.highest(Place::Project).is_some() => {
+            OwnerKind::Repository if self.highest(PermissionLevel::Project).is_some() => {
                 Err(BadPermissions::OfRepository)
             }
             _ => Ok(self),
@@ -162,7 +162,9 @@ impl ProjectPermissions {
     /// Whether they allow nothing that `others` do not: a permission on projects is one on their
     /// repositories too.
     pub(super) fn within(&self, others: &Self) -> bool {
-        [Place::Project, Place::Repository].into_iter().all(|place| self.reach(place) <= others.reach(place))
+        [PermissionLevel::Project, PermissionLevel::Repository]
+            .into_iter()
+            .all(|place| self.reach(place) <= others.reach(place))
     }
 
     /// Their names.
@@ -173,14 +175,16 @@ impl ProjectPermissions {
         self.0.iter().filter_map(name).collect()
     }
 
-    fn reach(&self, place: Place) -> Option<Level> {
+    fn reach(&self, place: PermissionLevel) -> Option<Level> {
         match place {
-            Place::Project => self.highest(Place::Project),
-            Place::Repository => self.highest(Place::Project).max(self.highest(Place::Repository)),
+            PermissionLevel::Project => self.highest(PermissionLevel::Project),
+            PermissionLevel::Repository => {
+                self.highest(PermissionLevel::Project).max(self.highest(PermissionLevel::Repository))
+            }
         }
     }
 
-    fn highest(&self, place: Place) -> Option<Level> {
+    fn highest(&self, place: PermissionLevel) -> Option<Level> {
         let levels = self.0.iter().map(|permission| permission.parts());
         levels.filter(|(of, _)| *of == place).map(|(_, level)| level).max()
     }

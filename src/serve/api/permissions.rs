@@ -227,12 +227,12 @@ async fn other_users(session: Session, listing: Listing) -> Answer<User> {
 
 /// A project, or a repository in it.
 #[derive(Deserialize)]
-struct Place {
+struct PermissionPath {
     key: String,
     slug: Option<String>,
 }
 
-impl Place {
+impl PermissionPath {
     /// Lets anyone who may see the permissions here pass. Where Bitbucket asks for an administrator of the
     /// project, that is anyone who may manage the tokens of others.
     async fn enter(&self, session: &Session, app: &App) -> Result<(), Problem> {
@@ -244,17 +244,25 @@ impl Place {
     }
 }
 
-async fn granted<T>(session: Session, Path(place): Path<Place>, listing: Listing) -> Answer<T> {
+async fn granted<T>(session: Session, Path(place): Path<PermissionPath>, listing: Listing) -> Answer<T> {
     place.enter(&session, &listing.app).await?;
     Ok(listing.paging.empty())
 }
 
-async fn groups_without(session: Session, Path(place): Path<Place>, listing: Listing) -> Answer<Group> {
+async fn groups_without(
+    session: Session,
+    Path(place): Path<PermissionPath>,
+    listing: Listing,
+) -> Answer<Group> {
     place.enter(&session, &listing.app).await?;
     listing.groups(GroupFilter::default(), Group::from).await
 }
 
-async fn users_without(session: Session, Path(place): Path<Place>, listing: Listing) -> Answer<User> {
+async fn users_without(
+    session: Session,
+    Path(place): Path<PermissionPath>,
+    listing: Listing,
+) -> Answer<User> {
     place.enter(&session, &listing.app).await?;
     let filter = UserFilter { text: listing.filter()?, active: Some(true), ..UserFilter::default() };
     listing.users(&filter, User::new).await
@@ -265,7 +273,7 @@ async fn held_by_all(
     State(app): State<Arc<App>>,
     Path((key, permission)): Path<(String, String)>,
 ) -> Result<Json<Permitted>, Problem> {
-    Place { key, slug: None }.enter(&session, &app).await?;
+    PermissionPath { key, slug: None }.enter(&session, &app).await?;
     let permission = Named::of(&permission, About::Projects)?;
     Ok(Json(Permitted { permitted: !permission.administrators_alone }))
 }

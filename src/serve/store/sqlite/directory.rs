@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, moment, people, projects, snapshot::Snapshot};
+use super::{Right, Store, moment, people, projects, snapshot::DirectorySnapshot};
 use crate::{
     model::{GroupName, UserName, audit::AuditAction},
     serve::store::{
@@ -168,7 +168,7 @@ impl Store {
     /// When the store fails; then everything is as before.
     pub async fn import_directory(&self, directory: &DirectoryRows) -> Result<Vec<String>, StoreError> {
         let mut writing = self.write(&Right::Host).await?;
-        let before = Snapshot::of(&mut writing).await?;
+        let before = DirectorySnapshot::of(&mut writing).await?;
         sqlx::query("UPDATE users SET active = 0, password_hash = NULL").execute(&mut *writing).await?;
         let rows = user_rows(&directory.users);
         people::settle(&mut writing, &rows).await?;
@@ -184,7 +184,7 @@ impl Store {
             import_group(&mut writing, name, members).await?;
         }
         let left = projects::import(&mut writing, &directory.projects).await?;
-        let changed = before.changed_to(&Snapshot::of(&mut writing).await?);
+        let changed = before.changed_to(&DirectorySnapshot::of(&mut writing).await?);
         writing
             .finish(changed.map(|changed| AuditEffect::new(AuditAction::DirectoryImport, changed)))
             .await?;

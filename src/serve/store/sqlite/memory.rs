@@ -14,7 +14,7 @@ use std::{
 
 use sqlx::FromRow;
 
-use super::{Store, place::Mark};
+use super::{Store, place::LogPosition};
 use crate::serve::store::{OwnedToken, RestrictionRow, SettingsRow, StoreError};
 
 /// So many answers of one kind are kept.
@@ -33,7 +33,7 @@ pub(super) struct Memory {
 pub(super) struct Answers {
     state: State,
     /// Up to where nothing was committed that they rest on; `None` when nobody can tell.
-    until: Mutex<Option<Mark>>,
+    until: Mutex<Option<LogPosition>>,
     /// By the hashes of their secrets; a wrong one is never kept.
     pub(super) tokens: Kept<[u8; 32], Arc<OwnedToken>>,
     /// By the numbers of tokens of the server behind.
@@ -82,7 +82,7 @@ impl Answers {
         Some(SettingsRow { revision, document: (!is_known).then(|| document.to_owned()) })
     }
 
-    fn hold_at(&self, mark: Option<Mark>) -> bool {
+    fn hold_at(&self, mark: Option<LogPosition>) -> bool {
         mark.is_some() && *locked(&self.until) == mark
     }
 }

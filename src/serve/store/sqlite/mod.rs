@@ -34,7 +34,7 @@ use sqlx::SqlitePool;
 use super::{Right, StoreError};
 use memory::Memory;
 pub(super) use opening::schema_version;
-use place::Place;
+use place::StoreFiles;
 use writer::{Upkeep, Writer, Writing};
 
 /// How long a connection waits for another process that writes.
@@ -50,7 +50,7 @@ pub struct Store {
     /// Beside the readers, for what a request asks for, however long that takes: they find out who sends it.
     recognisers: SqlitePool,
     memory: Arc<Memory>,
-    place: Place,
+    place: StoreFiles,
 }
 
 impl Store {

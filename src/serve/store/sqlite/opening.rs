@@ -18,7 +18,7 @@ use sqlx::{
 
 use super::{
     ACQUIRE, BUSY, Store, Writer, copy,
-    place::{self, Place, with_ending},
+    place::{self, StoreFiles, with_ending},
 };
 use crate::{
     serve::store::{StoreError, StoreUrl, error::is_busy},
@@ -128,7 +128,7 @@ async fn connected(
         .await
         .map_err(opening)?;
     let recognisers = pool(RECOGNISERS).connect_with(reading).await.map_err(opening)?;
-    let place = Place::of(file).map_err(|cause| opening(cause.into()))?;
+    let place = StoreFiles::of(file).map_err(|cause| opening(cause.into()))?;
     place::warn_of_readers(file);
     let writer = Writer::new(options, writer, place.clone());
     Ok(Store { writer, readers, recognisers, memory: Arc::default(), place })

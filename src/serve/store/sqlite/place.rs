@@ -27,7 +27,7 @@ use crate::serve::store::StoreError;
 
 /// The file of a store and those that SQLite keeps beside it. A clone is another handle on the same ones.
 #[derive(Clone, Debug)]
-pub(super) struct Place(Arc<Inner>);
+pub(super) struct StoreFiles(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -49,12 +49,12 @@ struct Inner {
 /// How far the write-ahead log has grown, as the header of its index tells; another one after each commit, of whatever
 /// process (<https://sqlite.org/walformat.html#the_wal_index_header>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark([u8; MARK]);
+pub(super) struct LogPosition([u8; MARK]);
 
 /// The bytes of one copy of that header.
 const MARK: usize = 48;
 
-impl Mark {
+impl LogPosition {
     /// The mark in the two copies at the start of an index; `None` while one of them is being written.
     fn of(copies: &[u8; 2 * MARK]) -> Option<Self> {
         let (first, second) = copies.split_at(MARK);
@@ -89,7 +89,7 @@ fn handle(file: &Path) -> io::Result<Arc<File>> {
     Ok(handle)
 }
 
-impl Place {
+impl StoreFiles {
     /// That of the store at `file`, which is open.
     pub(super) fn of(file: &Path) -> io::Result<Self> {
         // SQLite puts its own files beside the file that a link leads to.
@@ -127,10 +127,10 @@ impl Place {
     }
 
     /// Up to where everything was committed before this moment; `None` when that cannot be told.
-    pub(super) fn mark(&self) -> Option<Mark> {
+    pub(super) fn mark(&self) -> Option<LogPosition> {
         let mut copies = [0; 2 * MARK];
         read_start(self.0.index.as_deref()?, &mut copies).ok()?;
-        Mark::of(&copies)
+        LogPosition::of(&copies)
     }
 }
 

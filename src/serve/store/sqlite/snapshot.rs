@@ -9,7 +9,7 @@ use sqlx::{FromRow, SqliteConnection};
 use crate::serve::store::{StoreError, audit::differences};
 
 /// Users, groups with their members, and projects with their repositories.
-pub(super) struct Snapshot {
+pub(super) struct DirectorySnapshot {
     /// What the audit may tell.
     shown: Value,
     /// The hash of each password by the name of its user.
@@ -30,7 +30,7 @@ struct UserRow {
     password_hash: Option<String>,
 }
 
-impl Snapshot {
+impl DirectorySnapshot {
     /// The directory as `connection` sees it.
     pub(super) async fn of(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let rows: Vec<UserRow> = sqlx::query_as(
@@ -80,7 +80,7 @@ impl Snapshot {
     }
 }
 
-impl Snapshot {
+impl DirectorySnapshot {
     /// Who has another name in `after`, with the identifier of that person where it is known.
     fn renamed_in(&self, after: &Self) -> Vec<Value> {
         let person = |snapshot: &Self, name: &str| {

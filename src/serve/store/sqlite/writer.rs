@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ACQUIRE, audit, place::Place};
+use super::{ACQUIRE, audit, place::StoreFiles};
 use crate::{
     model::run::RunId,
     serve::store::{
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     options: SqliteConnectOptions,
-    place: Place,
+    place: StoreFiles,
     /// Nothing while it is used, and after a transaction that did not end well: the next one opens another.
     idle: Arc<Mutex<Option<SqliteConnection>>>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Writer {
 /// way to commit but through [`AuditEffect`]s, and [`Upkeep`] for what is none.
 pub(super) struct Writing {
     connection: SqliteConnection,
-    place: Place,
+    place: StoreFiles,
     home: OwnedMutexGuard<Option<SqliteConnection>>,
     author: Author,
 }
@@ -65,7 +65,7 @@ impl Writer {
     pub(super) fn new(
         options: SqliteConnectOptions,
         connection: Option<SqliteConnection>,
-        place: Place,
+        place: StoreFiles,
     ) -> Self {
         Self { options, place, idle: Arc::new(Mutex::new(connection)) }
     }
