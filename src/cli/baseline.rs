@@ -56,7 +56,7 @@ impl BaselineArgs {
         &self,
         targets: &[&TargetDeclaration],
         global: &Global,
-    ) -> Result<Option<Earlier>, Failure> {
+    ) -> Result<Option<BaselinePolicies>, Failure> {
         let path = global.directory.join(global.config());
         let policies = match (&self.baseline, &self.baseline_dir) {
             (None, None) => return Ok(None),
@@ -70,7 +70,7 @@ impl BaselineArgs {
                                   policy",
                     );
                     let policies = targets.iter().map(|target| (target.name.clone(), Policy::default()));
-                    return Ok(Some(Earlier::new(self.name(), Ok(policies.collect()))));
+                    return Ok(Some(BaselinePolicies::new(self.name(), Ok(policies.collect()))));
                 }
                 let there = Global { config: Some(config.to_path_buf()), ..global.clone() };
                 policies_of(files::load_workspace_from(&there, &revision), targets)
@@ -90,12 +90,12 @@ impl BaselineArgs {
             Err(failure) if failure.ending == Ending::Invalid => Err(failure.error.to_string()),
             Err(failure) => return Err(failure),
         };
-        Ok(Some(Earlier::new(self.name(), policies)))
+        Ok(Some(BaselinePolicies::new(self.name(), policies)))
     }
 }
 
 /// What a baseline asks for.
-pub(super) struct Earlier {
+pub(super) struct BaselinePolicies {
     /// What it is, as the user named it.
     pub(super) name: String,
     /// The policy of each target, in the order of a run, with its name; or why it is invalid.
@@ -104,7 +104,7 @@ pub(super) struct Earlier {
     none: Policy,
 }
 
-impl Earlier {
+impl BaselinePolicies {
     fn new(name: String, policies: Result<Vec<(String, Policy)>, String>) -> Self {
         Self { name, policies, none: Policy::default() }
     }

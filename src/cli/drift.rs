@@ -20,7 +20,7 @@ use crate::{
 use super::{
     CommandResult, Global,
     auth_command::AuthCommandFlag,
-    baseline::{BaselineArgs, Earlier},
+    baseline::{BaselineArgs, BaselinePolicies},
     files, log, output, plan,
     reports::{self, Format, Reports},
     run_files::RunFiles,
@@ -82,7 +82,7 @@ impl DriftCommand {
         let workspace = files::load_workspace(global)?;
         let chosen = workspace.targets(&global.target)?;
         let earlier = self.baseline.earlier(&chosen, global)?;
-        let against = earlier.as_ref().map_or(Against::AtHand, Earlier::against);
+        let against = earlier.as_ref().map_or(Against::AtHand, BaselinePolicies::against);
         let manner = Manner { against, since: self.since, ..Manner::of(Purpose::Comply) };
         let planned =
             crate::run::plan::plan(&workspace, &chosen, manner, self.auth_command.said(), global.now).await?;

@@ -30,7 +30,7 @@ use crate::{
 use super::{
     CommandResult, Global, atomic,
     auth_command::AuthCommandFlag,
-    baseline::{BaselineArgs, Earlier},
+    baseline::{BaselineArgs, BaselinePolicies},
     files, log,
     only::Only,
     output,
@@ -104,7 +104,7 @@ impl PlanCommand {
         if earlier.is_none() && self.require.said().is_some() {
             return Err(Failure::new(Ending::Usage, "`--require` needs `--baseline` or `--baseline-dir`"));
         }
-        let against = earlier.as_ref().map_or(Against::Nothing, Earlier::against);
+        let against = earlier.as_ref().map_or(Against::Nothing, BaselinePolicies::against);
         let manner = Manner { against, ..Manner::of(self.only.into()) };
         if let Some(file) = &self.inventory {
             let planned =
@@ -125,7 +125,7 @@ impl PlanCommand {
         &self,
         workspace: &Workspace,
         planned: &[Planned<'_, S>],
-        earlier: Option<&Earlier>,
+        earlier: Option<&BaselinePolicies>,
         webhook: &Webhook,
         global: &Global,
         started: Instant,
@@ -151,7 +151,12 @@ impl PlanCommand {
     }
 
     /// What the policies of `planned` come to, compared with `earlier` as of `now`.
-    fn verdict<S>(&self, earlier: &Earlier, planned: &[Planned<'_, S>], now: Timestamp) -> PolicyVerdict {
+    fn verdict<S>(
+        &self,
+        earlier: &BaselinePolicies,
+        planned: &[Planned<'_, S>],
+        now: Timestamp,
+    ) -> PolicyVerdict {
         let compared: Vec<Compared> =
             planned.iter().map(|one| earlier.compared(&one.declaration.name, &one.policy, now)).collect();
         verdict(&earlier.name, &compared, self.require.said())

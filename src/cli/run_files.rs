@@ -24,20 +24,20 @@ use super::{Global, git::plain, test};
 pub(super) struct RunFiles<'a> {
     global: &'a Global,
     /// The config files that it obeys.
-    configs: Vec<(Global, Layers)>,
-    read: Vec<RunFile>,
-    written: Vec<RunFile>,
+    configs: Vec<(Global, LayerUse)>,
+    read: Vec<NamedFile>,
+    written: Vec<NamedFile>,
 }
 
 /// What becomes of the policy layers that a config file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layers {
+enum LayerUse {
     Read,
     Unread,
 }
 
 /// A file, or those files of a folder that have certain names.
-struct RunFile {
+struct NamedFile {
     /// What people know it by.
     said: String,
     /// As it was named.
@@ -76,12 +76,12 @@ impl<'a> RunFiles<'a> {
 
     /// Those of a run that obeys the config file: it, and all that it names.
     pub(super) fn of_config(global: &'a Global) -> Self {
-        Self { configs: vec![(global.clone(), Layers::Read)], ..Self::new(global) }
+        Self { configs: vec![(global.clone(), LayerUse::Read)], ..Self::new(global) }
     }
 
     /// The same for a run whose standard output may become a policy layer.
     pub(super) fn beside_layers(global: &'a Global) -> Self {
-        Self { configs: vec![(global.clone(), Layers::Unread)], ..Self::new(global) }
+        Self { configs: vec![(global.clone(), LayerUse::Unread)], ..Self::new(global) }
     }
 
     /// With the file at `path`, `what` says what it is.
@@ -97,31 +97,31 @@ impl<'a> RunFiles<'a> {
 
     /// With all that the config file of a baseline names, to which `there` leads.
     pub(super) fn reading_baseline(mut self, there: Global) -> Self {
-        self.configs.push((there, Layers::Read));
+        self.configs.push((there, LayerUse::Read));
         self
     }
 
     /// With what `option` makes the run write at `path`; `-` is standard output.
     pub(super) fn writing(mut self, option: &str, path: &Path, names: Option<Names>) -> Self {
         if path != Path::new("-") {
-            self.written.push(RunFile::new(format!("`{option}`"), path, names, self.global));
+            self.written.push(NamedFile::new(format!("`{option}`"), path, names, self.global));
         }
         self
     }
 
     fn reading_from(mut self, what: &str, path: &Path, names: Option<Names>) -> Self {
-        self.read.push(RunFile::new(format!("{what} `{}`", path.display()), path, names, self.global));
+        self.read.push(NamedFile::new(format!("{what} `{}`", path.display()), path, names, self.global));
         self
     }
 
-    fn reading_config(mut self, there: &Global, layers: Layers) -> Self {
+    fn reading_config(mut self, there: &Global, layers: LayerUse) -> Self {
         let folder = folder_of(there.config());
         let at = |written: &str| beside(&folder, written);
         let tests = at(test::FOLDER);
         self = self.reading("the config file", there.config());
         self = self.reading_from("the policy tests in", &tests, Some(Names::Tests));
         let Loaded { config, policies, .. } = load_without_layers(&there.base(), &Disk);
-        for layer in policies.iter().flatten().filter(|_| layers == Layers::Read) {
+        for layer in policies.iter().flatten().filter(|_| layers == LayerUse::Read) {
             self = self.reading("the policy layer", &at(&layer.path));
         }
         let Some(config) = config else { return self };
@@ -158,7 +158,7 @@ impl<'a> RunFiles<'a> {
     /// When that would destroy something that the run reads or writes elsewhere, or a folder is missing.
     pub(super) fn check(mut self) -> Result<(), Failure> {
         let refused = |message: String| Err(Failure::new(Ending::Usage, message));
-        self.written.extend(RunFile::standard_output());
+        self.written.extend(NamedFile::standard_output());
         if !self.written.is_empty() {
             let configs = mem::take(&mut self.configs);
             self = configs.iter().fold(self, |all, (there, layers)| all.reading_config(there, *layers));
@@ -202,7 +202,7 @@ fn named_by(server: &Endpoint) -> impl Iterator<Item = (&'static str, &str)> {
     server.tls_ca.iter().map(|path| ("the certificates", path.as_str())).chain(of_auth)
 }
 
-impl RunFile {
+impl NamedFile {
     fn new(said: String, path: &Path, names: Option<Names>, global: &Global) -> Self {
         Self { said, path: path.to_owned(), names, at: Spot::of(&global.resolve(path)) }
     }

@@ -34,14 +34,14 @@ struct Stood {
 
 /// Why a token is not revoked for somebody who was looked at again.
 #[derive(Debug)]
-enum Doubt {
+enum KeepReason {
     /// Stands otherwise than when the plan was made.
     Moved(UserName),
     /// Could be seen when the plan was made, and not again.
     NotSeen(UserName),
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for KeepReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Moved(user) | Self::NotSeen(user)) = self;
         let name = if f.alternate() { "its owner or maker".to_owned() } else { brief(user) };
@@ -52,7 +52,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-impl Error for Doubt {}
+impl Error for KeepReason {}
 
 impl Judged {
     /// How those are in `people`, of whom `groups` were asked for, whose tokens `changes` revoke.
@@ -64,14 +64,14 @@ impl Judged {
     }
 
     /// Why `user` is not known to stand as before in `people`, when that is so.
-    fn doubt(&self, user: &UserName, people: &People) -> Option<Doubt> {
+    fn doubt(&self, user: &UserName, people: &People) -> Option<KeepReason> {
         let stood = self.people.get(user)?;
         let stands = Stood::of(user, &self.groups, people);
         let is_lost = stands.presence == Presence::NotSeen && stood.presence != Presence::NotSeen;
         if is_lost || self.seen.iter().any(|group| people.is_unknown(group)) {
-            return Some(Doubt::NotSeen(user.clone()));
+            return Some(KeepReason::NotSeen(user.clone()));
         }
-        (stands != *stood).then(|| Doubt::Moved(user.clone()))
+        (stands != *stood).then(|| KeepReason::Moved(user.clone()))
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct TokenPlan<'a> {
     coverage: &'a Coverage,
     now: Timestamp,
     /// Remedies that the server does not have, by rule, with the tokens that they were for.
-    lacking: BTreeMap<(Rule, Lack), (Option<Place>, u64)>,
+    lacking: BTreeMap<(Rule, MissingAbility), (Option<Place>, u64)>,
     lists: Lists,
 }
 
@@ -39,12 +39,12 @@ pub(super) struct Lists {
 
 /// Something that a server cannot do to a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lack {
+enum MissingAbility {
     Narrowing,
     KeyForMarks,
 }
 
-impl Lack {
+impl MissingAbility {
     fn reason(self) -> &'static str {
         match self {
             Self::Narrowing => "this kind of target cannot lower the scope of a token",
@@ -142,7 +142,7 @@ impl<'a> TokenPlan<'a> {
                 place,
                 reason: lack.reason().to_owned(),
                 tokens: Some(count),
-                tolerated: tolerated && lack == Lack::Narrowing,
+                tolerated: tolerated && lack == MissingAbility::Narrowing,
             });
         }
         self.lists
@@ -175,7 +175,7 @@ impl<'a> TokenPlan<'a> {
                 ));
                 return Vec::new();
             }
-            Some(to) if token.scope.is_lowered_by(to) => self.lack(Lack::Narrowing, &narrowing),
+            Some(to) if token.scope.is_lowered_by(to) => self.lack(MissingAbility::Narrowing, &narrowing),
             // What is narrow enough already has no remedy left: it is still wrong, and is said to be.
             Some(_) => {}
             None => {
@@ -220,7 +220,7 @@ impl<'a> TokenPlan<'a> {
                 TokenStep::Mark { until: at }
             }
             (None, Expiry::WithoutKey) => {
-                self.lack(Lack::KeyForMarks, &expiring);
+                self.lack(MissingAbility::KeyForMarks, &expiring);
                 return expiring;
             }
         };
@@ -251,7 +251,7 @@ impl<'a> TokenPlan<'a> {
         self.lists.pending.push(Pending { token: token.clone(), until, reasons });
     }
 
-    fn lack(&mut self, lack: Lack, findings: &[Finding]) {
+    fn lack(&mut self, lack: MissingAbility, findings: &[Finding]) {
         for finding in findings {
             let (_, count) = self
                 .lacking

@@ -26,7 +26,7 @@ use super::{
     problem::Problem,
     random::random_bytes,
     request_log::shown,
-    session::{Known, Session},
+    session::{RequestFacts, Session},
     store::{Sender, Use, Whence},
     throttle::network,
 };
@@ -187,7 +187,7 @@ async fn enter(
     seen.sender = credentials.sender();
     let method = request.method.as_str().to_owned();
     let whence = Whence { client: seen.client, request: id.to_owned() };
-    let known = Known { origin, method, path, credentials, sender, clock: app.clock.clone(), whence };
+    let known = RequestFacts { origin, method, path, credentials, sender, clock: app.clock.clone(), whence };
     let session = Session::new(revision, known);
     if entry == EndpointAccess::Permitted {
         // What would be refused whatever it wants is refused before its body is read.

@@ -24,11 +24,11 @@ use super::{
 pub(super) struct Session {
     /// The settings that hold for this request from its beginning to its end.
     pub(super) revision: Arc<Revision>,
-    request: Arc<Known>,
+    request: Arc<RequestFacts>,
 }
 
 /// What is known of a request.
-pub(super) struct Known {
+pub(super) struct RequestFacts {
     pub(super) origin: RequestOrigin,
     pub(super) method: String,
     pub(super) path: String,
@@ -40,7 +40,7 @@ pub(super) struct Known {
 
 impl Session {
     /// The session of the request that `known` tells of, under the settings of `revision`.
-    pub(super) fn new(revision: Arc<Revision>, known: Known) -> Self {
+    pub(super) fn new(revision: Arc<Revision>, known: RequestFacts) -> Self {
         Self { revision, request: Arc::new(known) }
     }
 

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// Those of an incident rest on nothing but the token: nobody saves one by changing it.
 #[derive(Default)]
-pub(super) struct Grounds {
+pub(super) struct RevocationGrounds {
     /// Tokens of which a rule found something: their scope and expiry must be what they were.
     found: HashSet<TokenId>,
     /// Those of them that were found for when they were used: their last use must be what it was, too.
@@ -50,7 +50,7 @@ impl TokenBound {
     }
 }
 
-impl Grounds {
+impl RevocationGrounds {
     /// Those of `plan`.
     pub(super) fn of(plan: &Plan) -> Self {
         let mut grounds = Self::default();

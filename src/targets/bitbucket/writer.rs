@@ -13,7 +13,7 @@ use crate::{
     http::{HttpClient, HttpError, RefusalKind, RequestHeader},
     model::{Marker, Owner, Scope, SettingValue, Token, TokenId, run::RunId},
     plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
-    targets::{grounds::Grounds, ours::beside_revocations},
+    targets::{grounds::RevocationGrounds, ours::beside_revocations},
 };
 
 use super::{
@@ -30,7 +30,7 @@ pub struct BitbucketWriter {
     client: Arc<HttpClient>,
     slugs: Arc<Slugs>,
     marker: Option<Marker>,
-    grounds: Grounds,
+    grounds: RevocationGrounds,
     beside_revocations: Vec<RequestHeader>,
 }
 
@@ -69,7 +69,7 @@ impl BitbucketWriter {
         marker: Option<Marker>,
         plan: &Plan,
     ) -> Self {
-        let grounds = Grounds::of(plan);
+        let grounds = RevocationGrounds::of(plan);
         Self { client, slugs, marker, grounds, beside_revocations: Vec::new() }
     }
 

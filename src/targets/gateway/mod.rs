@@ -22,7 +22,7 @@ use crate::{
     model::TokenId,
     plan::{ApprovedPlan, Plan, Purpose},
     protocol::{MIRROR, MIRROR_TOKENS, RESTRICTIONS, USES},
-    targets::{bitbucket::wire::MEMBERS, directory::Named, grounds::Grounds},
+    targets::{bitbucket::wire::MEMBERS, directory::Named, grounds::RevocationGrounds},
 };
 
 use descent::Descent;
@@ -70,7 +70,7 @@ impl Gateway {
     pub fn writer(&self, approved: &ApprovedPlan, tenure: Option<Tenure>) -> GatewayWriter {
         let plan = approved.plan();
         let notes = tenure.map(|tenure| ledger::Signature::new(tenure, plan));
-        let grounds = Grounds::of(plan).within(self.descent.limits(plan));
+        let grounds = RevocationGrounds::of(plan).within(self.descent.limits(plan));
         GatewayWriter::new(Arc::clone(&self.client), notes, grounds, self.alone(plan))
     }
 

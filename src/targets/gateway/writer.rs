@@ -13,7 +13,7 @@ use crate::{
     model::{Scope, Settings, Token, TokenId, TokenScope, settings::SettingsDocument},
     plan::{Change, Standing, TokenStep},
     protocol::SETTINGS,
-    targets::grounds::Grounds,
+    targets::grounds::RevocationGrounds,
 };
 
 use super::{
@@ -32,7 +32,7 @@ pub struct GatewayWriter {
     client: Arc<HttpClient>,
     /// What goes with every write of a run that the server keeps.
     signature: Option<Signature>,
-    grounds: Grounds,
+    grounds: RevocationGrounds,
     /// The tokens that are revoked without what came of them; `None` for all.
     alone: Option<BTreeSet<TokenId>>,
 }
@@ -57,7 +57,7 @@ impl GatewayWriter {
     pub(super) fn new(
         client: Arc<HttpClient>,
         signature: Option<Signature>,
-        grounds: Grounds,
+        grounds: RevocationGrounds,
         alone: Option<BTreeSet<TokenId>>,
     ) -> Self {
         Self { client, signature, grounds, alone }

@@ -16,7 +16,7 @@ use crate::{
         run::RunId,
     },
     plan::{ApprovedPlan, Change, Plan, Standing, TokenStep},
-    targets::{grounds::Grounds, ours::beside_revocations},
+    targets::{grounds::RevocationGrounds, ours::beside_revocations},
 };
 
 use super::{
@@ -44,7 +44,7 @@ pub struct ResolutionWriter {
     marker: Option<Marker>,
     settings: Option<SettingsMapping>,
     keys: HashMap<UserName, String>,
-    grounds: Grounds,
+    grounds: RevocationGrounds,
     beside_revocations: Vec<RequestHeader>,
 }
 
@@ -76,7 +76,7 @@ impl ResolutionWriter {
         people: &[ProductUser],
         plan: &Plan,
     ) -> Self {
-        let grounds = Grounds::of(plan);
+        let grounds = RevocationGrounds::of(plan);
         let keys = people.iter().map(|person| (person.name.clone(), person.key.clone())).collect();
         Self { client, marker, settings, keys, grounds, beside_revocations: Vec::new() }
     }

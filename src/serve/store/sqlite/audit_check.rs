@@ -16,7 +16,7 @@ use crate::{model::audit::AuditEntry, serve::store::StoreError};
 const STEP: i64 = 500;
 
 /// The entries of one step, of which the first was to have the number `start`.
-struct Step {
+struct AuditStep {
     start: i64,
     rows: Vec<Row>,
     /// The highest number that was given.
@@ -39,7 +39,7 @@ impl Store {
             problems.into_iter().next().map_or(Ok(()), |problem| Err(StoreError::Damaged(problem)))
         };
         damaged(schema::missing(&mut reading, &["table", "trigger"]).await?)?;
-        let step = Step::read(&mut reading, start).await?;
+        let step = AuditStep::read(&mut reading, start).await?;
         damaged(step.problems())?;
         Ok(step.next().unwrap_or(1))
     }
@@ -53,7 +53,7 @@ pub(super) async fn problems(
     let mut reading = connection.begin().await?;
     let (mut problems, mut next) = (Vec::new(), Some(1));
     while let Some(start) = next.filter(|_| problems.len() < most) {
-        let step = Step::read(&mut reading, start).await?;
+        let step = AuditStep::read(&mut reading, start).await?;
         problems.extend(step.problems());
         next = step.next();
     }
@@ -61,7 +61,7 @@ pub(super) async fn problems(
     Ok(problems)
 }
 
-impl Step {
+impl AuditStep {
     async fn read(reading: &mut SqliteConnection, start: i64) -> Result<Self, StoreError> {
         let (last, through) = sqlx::query_as(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0), \

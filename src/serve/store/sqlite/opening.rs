@@ -38,7 +38,7 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 const STEPS: i32 = 10_000;
 
 /// What lies in a file.
-enum Form {
+enum FileContents {
     /// Nothing yet.
     Empty,
     /// A store, with the version and the checksum of each migration that was made.
@@ -142,10 +142,10 @@ async fn connected(
 pub(super) async fn version(file: &Path, options: &SqliteConnectOptions) -> Result<i64, StoreError> {
     let opening = |cause| StoreError::of_opening(file, cause);
     let mut looking = options.connect().await.map_err(opening)?;
-    let form = Form::of(&mut looking).await.map_err(opening)?;
+    let form = FileContents::of(&mut looking).await.map_err(opening)?;
     looking.close().await.map_err(opening)?;
     match form {
-        Form::Foreign => Err(StoreError::NotAStore(file.to_owned())),
+        FileContents::Foreign => Err(StoreError::NotAStore(file.to_owned())),
         form => Ok(form.version()),
     }
 }
@@ -202,11 +202,11 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 /// other processes out meanwhile: two that open a new store at a time would both make its tables.
 async fn migrate(writer: &mut SqliteConnection, file: &Path, copies: Copies) -> Result<(), StoreError> {
     let migrating = |cause| StoreError::Migrate { file: file.to_owned(), cause: Box::new(cause) };
-    if Form::of(writer).await?.is_current() {
+    if FileContents::of(writer).await?.is_current() {
         return Ok(());
     }
     let mut writing = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let before = Form::of(&mut writing).await?;
+    let before = FileContents::of(&mut writing).await?;
     let version = before.version();
     if copies == Copies::Kept && (1..schema_version()).contains(&version) {
         let now = system_time();
@@ -233,7 +233,7 @@ async fn migrate(writer: &mut SqliteConnection, file: &Path, copies: Copies) -> 
     Ok(())
 }
 
-impl Form {
+impl FileContents {
     async fn of(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
         let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table'")
             .fetch_all(&mut *connection)

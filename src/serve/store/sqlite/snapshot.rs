@@ -19,7 +19,7 @@ pub(super) struct DirectorySnapshot {
 }
 
 #[derive(FromRow)]
-struct UserRow {
+struct SnapshotUser {
     id: i64,
     name: String,
     display_name: String,
@@ -33,7 +33,7 @@ struct UserRow {
 impl DirectorySnapshot {
     /// The directory as `connection` sees it.
     pub(super) async fn of(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let rows: Vec<UserRow> = sqlx::query_as(
+        let rows: Vec<SnapshotUser> = sqlx::query_as(
             "SELECT id, name, display_name, email, active, departed, person, password_hash FROM users",
         )
         .fetch_all(&mut *connection)
