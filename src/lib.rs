@@ -16,7 +16,7 @@
 //! [`policy_tests`], [`apply`], [`saved`], [`report`], [`protocol`]. The others: [`world`] (clock, environment, files of others),
 //! [`journal`] (what runs did, on disk), [`http`] (one client), [`targets`] (we call out), [`review`] (we publish),
 //! [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`] (a person calls us). Who may use whom is held
-//! by `tests/architecture.rs`; what matters most is that nothing that plans has a type in reach with which it could
+//! by `tests/architecture`; what matters most is that nothing that plans has a type in reach with which it could
 //! write, and that a target hands out its writer against an [`ApprovedPlan`](plan::ApprovedPlan) alone.
 //!
 //! # Words
@@ -40,6 +40,8 @@
 //! | policy test | a token or a request on paper, with what is expected of it under a policy |
 //! | journal | an append-only record of what runs did; the ledger is that of our own server |
 //! | audit | who did what on our own server: an entry in the transaction of every effect |
+//! | caller | whom a server takes us for: what it says of the credential that we sent |
+//! | principal | who is behind a request that passes on our own server |
 //! | lease | the right to be the only run on a server; a lock where the server has none |
 //! | identity | what a server is known by, whatever targets are called: its address in one form, and its store |
 //! | outcome | per change: done, failed and why, not tried and why |

@@ -34,7 +34,7 @@ const STRANGERS_PATIENCE: Duration = Duration::from_secs(1);
 /// The callers with requests under way.
 #[derive(Debug)]
 pub(super) struct Callers<K> {
-    present: Arc<Mutex<HashMap<K, Caller>>>,
+    present: Arc<Mutex<HashMap<K, CallerLoad>>>,
     limits: CallerLimits,
 }
 
@@ -49,8 +49,9 @@ struct CallerLimits {
     patience: Duration,
 }
 
+/// What one caller has under way.
 #[derive(Debug)]
-struct Caller {
+struct CallerLoad {
     present: usize,
     turns: Arc<Semaphore>,
 }
@@ -89,7 +90,7 @@ pub(super) struct Present<K: Eq + Hash> {
 
 #[derive(Debug)]
 struct Counted<K: Eq + Hash> {
-    callers: Arc<Mutex<HashMap<K, Caller>>>,
+    callers: Arc<Mutex<HashMap<K, CallerLoad>>>,
     caller: K,
 }
 
@@ -119,7 +120,7 @@ impl<K: Eq + Hash + Clone> Callers<K> {
 
     fn count(&self, caller: &K) -> Result<(Counted<K>, Arc<Semaphore>), Problem> {
         let mut callers = locked(&self.present);
-        let new = || Caller { present: 0, turns: Arc::new(Semaphore::new(self.limits.turns)) };
+        let new = || CallerLoad { present: 0, turns: Arc::new(Semaphore::new(self.limits.turns)) };
         let entry = callers.entry(caller.clone()).or_insert_with(new);
         if entry.present >= self.limits.most {
             return Err(Problem::busy());
@@ -142,7 +143,7 @@ impl<K: Eq + Hash> Drop for Counted<K> {
     }
 }
 
-fn locked<K>(callers: &Mutex<HashMap<K, Caller>>) -> MutexGuard<'_, HashMap<K, Caller>> {
+fn locked<K>(callers: &Mutex<HashMap<K, CallerLoad>>) -> MutexGuard<'_, HashMap<K, CallerLoad>> {
     callers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

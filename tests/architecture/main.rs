@@ -1,17 +1,16 @@
-//! The architecture as a test: who may use whom, and what the pure parts never touch.
+//! The architecture as a test: who may use whom, what the pure parts never touch, the form of files and the names of
+//! types.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod form;
+mod names;
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
-
-/// Files of more than 500 lines, each with the reason.
-const LONG: &[(&str, &str)] = &[];
-const LINES_AT_MOST: usize = 500;
-const MEDIAN_AT_MOST: usize = 150;
 
 /// "a: b, c" reads "a may use b and c". Everybody may use `model`; `cli` wires everything.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -119,6 +118,21 @@ fn walk(folder: &Path, into: &mut Vec<PathBuf>) {
             into.push(path);
         }
     }
+}
+
+/// The text of every source file, with its path below `src`.
+fn sources() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&src, &mut files);
+    files
+        .into_iter()
+        .map(|path| {
+            let below = path.strip_prefix(&src).expect("a file of the sources");
+            let text = fs::read_to_string(&path).expect("a source file");
+            (below.to_string_lossy().replace('\\', "/"), text)
+        })
+        .collect()
 }
 
 fn sources_of(part: &str) -> Vec<(PathBuf, String)> {
@@ -256,59 +270,10 @@ fn nothing_that_plans_can_reach_a_writer() {
     assert!(sources_of("apply").iter().any(|(_, code)| named(code, WRITER).is_some()), "it is named so");
 }
 
-/// What is wrong with the form of a source file at `path` below `src`.
-fn faults_of_form(path: &str, text: &str) -> Vec<&'static str> {
-    let is_long = text.lines().count() > LINES_AT_MOST;
-    let may_be_long = LONG.iter().any(|(long, _)| *long == path);
-    let mut faults = Vec::new();
-    if !text.starts_with("//! ") {
-        faults.push("does not say in its first line what it is");
-    }
-    if is_long && !may_be_long {
-        faults.push("has more than 500 lines, and no reason is given here");
-    }
-    if !is_long && may_be_long {
-        faults.push("needs no reason here any more");
-    }
-    faults
-}
-
-/// The median of `lengths`, the larger one of two.
-fn median(mut lengths: Vec<usize>) -> usize {
-    lengths.sort_unstable();
-    lengths.get(lengths.len() / 2).copied().unwrap_or_default()
-}
-
 /// The names of tests in the text of the threat model that `tests` does not have; a name has five `_` or more.
 fn tests_missing<'a>(model: &'a str, tests: &str) -> Vec<&'a str> {
     let named = model.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() >= 5);
     named.filter(|name| !tests.contains(&format!("fn {name}("))).collect()
-}
-
-#[test]
-fn every_file_says_what_it_is_and_is_short_or_has_a_reason() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    walk(&src, &mut files);
-    let mut lengths = Vec::new();
-    for path in files {
-        let text = fs::read_to_string(&path).expect("a source file");
-        let name =
-            path.strip_prefix(&src).expect("a file of the sources").to_string_lossy().replace('\\', "/");
-        assert_eq!(faults_of_form(&name, &text), [""; 0], "{name}");
-        lengths.push(text.lines().count());
-    }
-    let median = median(lengths);
-    assert!(median <= MEDIAN_AT_MOST, "the median file has {median} lines");
-}
-
-#[test]
-fn a_file_that_is_long_or_does_not_say_what_it_is_is_found() {
-    let long = |lines| format!("//! A file.\n{}", "\n".repeat(lines));
-    assert_eq!(faults_of_form("new.rs", &long(LINES_AT_MOST - 1)), [""; 0]);
-    assert_eq!(faults_of_form("new.rs", &long(LINES_AT_MOST)).len(), 1);
-    assert_eq!(faults_of_form("new.rs", "use std::fs;\n").len(), 1);
-    assert_eq!([median(vec![9, 1, 5]), median(vec![1, 200, 300, 2])], [5, 200]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) struct Throttle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    ledger: Mutex<Ledger>,
+    ledger: Mutex<Attempts>,
     /// Some attempt has ended.
     ended: Notify,
 }
@@ -46,7 +46,7 @@ pub(super) struct Turn {
 impl Throttle {
     /// `limit` attempts may fail in a minute from one address; from wider networks and for one user a few times as many.
     pub(super) fn new(limit: u32, now: Instant) -> Self {
-        Self(Arc::new(Shared { ledger: Mutex::new(Ledger::new(limit, now)), ended: Notify::new() }))
+        Self(Arc::new(Shared { ledger: Mutex::new(Attempts::new(limit, now)), ended: Notify::new() }))
     }
 
     /// Lets an attempt for `user` through that arrives from `address` at `now`; `None` when too many failed. Only a user
@@ -72,7 +72,7 @@ impl Throttle {
 }
 
 impl Shared {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+    fn ledger(&self) -> MutexGuard<'_, Attempts> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,7 +125,7 @@ enum Begun {
 
 /// What failed and what is under way, in a fixed amount of memory.
 #[derive(Debug)]
-struct Ledger {
+struct Attempts {
     limit: u32,
     /// When the present minute began.
     since: Instant,
@@ -136,7 +136,7 @@ struct Ledger {
     hasher: RandomState,
 }
 
-impl Ledger {
+impl Attempts {
     fn new(limit: u32, now: Instant) -> Self {
         Self {
             limit,
