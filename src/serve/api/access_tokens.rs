@@ -89,7 +89,7 @@ fn below(path: &str) -> [Endpoint; 5] {
 
 /// Whose tokens a path is about, and which of them.
 #[derive(Deserialize)]
-struct TokensPath {
+struct Place {
     /// The slug of a user.
     user: Option<String>,
     /// The key of a project.
@@ -109,7 +109,7 @@ struct Found {
     is_own: bool,
 }
 
-impl TokensPath {
+impl Place {
     /// The owner. Who may not see the tokens of others does not learn which owners exist.
     async fn find(&self, session: &Session, app: &App) -> Result<Found, Problem> {
         let caller = session.permit(Operation::Enter)?;
@@ -183,7 +183,7 @@ impl TokensPath {
 async fn list(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(place): Path<TokensPath>,
+    Path(place): Path<Place>,
     paging: Paging,
     base: Base,
 ) -> Answer<AccessToken> {
@@ -201,7 +201,7 @@ async fn list(
 async fn read(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(place): Path<TokensPath>,
+    Path(place): Path<Place>,
     base: Base,
 ) -> Result<Json<AccessToken>, Problem> {
     app.uses.flush_or_warn(&app.store).await;
@@ -213,7 +213,7 @@ async fn read(
 async fn create(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(place): Path<TokensPath>,
+    Path(place): Path<Place>,
     base: Base,
     body: Body,
 ) -> Result<Json<CreatedAccessToken>, Problem> {
@@ -249,7 +249,7 @@ async fn create(
 async fn update(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(place): Path<TokensPath>,
+    Path(place): Path<Place>,
     base: Base,
     body: Body,
 ) -> Result<Json<AccessToken>, Problem> {
@@ -286,7 +286,7 @@ fn narrowing(asked: &AccessTokenRequest, token: &TokenRow) -> Result<Narrowing, 
 async fn revoke(
     session: Session,
     State(app): State<Arc<App>>,
-    Path(place): Path<TokensPath>,
+    Path(place): Path<Place>,
     parameters: Parameters,
     under: UnderRun,
 ) -> Result<StatusCode, Problem> {

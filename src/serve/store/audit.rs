@@ -69,7 +69,7 @@ impl Author {
 }
 
 /// One effect of a change.
-pub(super) struct AuditEffect {
+pub(super) struct Effect {
     pub(super) action: AuditAction,
     pub(super) token: Option<(i64, Owner)>,
     /// The token whose revocation or narrowing took this one along.
@@ -81,7 +81,7 @@ pub(super) struct AuditEffect {
     details: Map<String, Value>,
 }
 
-impl AuditEffect {
+impl Effect {
     /// `action`, with `details`, which must be an object.
     pub(super) fn new(action: AuditAction, details: Value) -> Self {
         let Value::Object(details) = details else { return Self::new(action, json!({"of": details})) };
@@ -185,8 +185,7 @@ mod tests {
     fn details_that_would_fill_the_store_are_counted() {
         let users: Map<String, Value> =
             (0..5_000).map(|number| (format!("user{number}"), json!({"after": {"active": true}}))).collect();
-        let effect =
-            AuditEffect::new(AuditAction::DirectoryImport, json!({"users": users, "passwords": ["a"]}));
+        let effect = Effect::new(AuditAction::DirectoryImport, json!({"users": users, "passwords": ["a"]}));
         assert_eq!(effect.details(), r#"{"users":{"changed":5000},"passwords":["a"]}"#);
     }
 }

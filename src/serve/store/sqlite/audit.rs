@@ -14,7 +14,7 @@ use crate::{
     },
     serve::store::{
         PageRequest, StoreError,
-        audit::{AuditEffect, Author},
+        audit::{Author, Effect},
     },
     world::system_time,
 };
@@ -96,7 +96,7 @@ impl Store {
         };
         let details = json!({"deleted": count, "before": before});
         // The entry takes the others along: see the triggers of the table.
-        let pruning = AuditEffect::new(AuditAction::AuditPrune, details).prunes(through, before);
+        let pruning = Effect::new(AuditAction::AuditPrune, details).prunes(through, before);
         writing.finish([pruning]).await?;
         Ok(count == PRUNED_AT_ONCE)
     }
@@ -106,7 +106,7 @@ impl Store {
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     author: &Author,
-    effect: &AuditEffect,
+    effect: &Effect,
 ) -> Result<(), StoreError> {
     let owner = effect.token.as_ref().map(|(_, owner)| owner);
     let whence = author.whence.as_ref();

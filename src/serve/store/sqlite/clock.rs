@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 use super::{Store, Upkeep, moment};
 use crate::{
     model::audit::AuditAction,
-    serve::store::{Right, StoreError, audit::AuditEffect},
+    serve::store::{Right, StoreError, audit::Effect},
 };
 
 /// Everything that says when something was, with its table.
@@ -113,7 +113,7 @@ impl Store {
     /// When the store fails.
     pub async fn go_back_to(&self, now: Timestamp) -> Result<(), StoreError> {
         let before = self.latest_moment().await?;
-        let effect = AuditEffect::new(AuditAction::ClockReset, json!({"before": before, "after": now}));
+        let effect = Effect::new(AuditAction::ClockReset, json!({"before": before, "after": now}));
         let now = now.as_millisecond();
         let mut writing = self.write(&Right::Host).await?;
         for (table, column) in PAST {

@@ -11,7 +11,7 @@ use crate::{
     model::{GroupName, UserName, audit::AuditAction},
     serve::store::{
         Account, DirectoryRows, GroupFilter, GroupRow, NewUser, PageRequest, StoreError, UserFilter, UserRow,
-        audit::AuditEffect, slug,
+        audit::Effect, slug,
     },
 };
 
@@ -185,9 +185,7 @@ impl Store {
         }
         let left = projects::import(&mut writing, &directory.projects).await?;
         let changed = before.changed_to(&DirectorySnapshot::of(&mut writing).await?);
-        writing
-            .finish(changed.map(|changed| AuditEffect::new(AuditAction::DirectoryImport, changed)))
-            .await?;
+        writing.finish(changed.map(|changed| Effect::new(AuditAction::DirectoryImport, changed))).await?;
         Ok(left)
     }
 }

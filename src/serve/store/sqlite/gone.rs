@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Right, Store, Upkeep, restrictions};
 use crate::{
     model::audit::AuditAction,
-    serve::store::{StoreError, audit::AuditEffect},
+    serve::store::{StoreError, audit::Effect},
 };
 
 impl Store {
@@ -61,7 +61,7 @@ impl Store {
             let restriction = restrictions::take_off(&mut writing, token).await?;
             let details =
                 json!({"upstream_token": format!("{token:012}"), "gone": true, "restriction": restriction});
-            effects.push(AuditEffect::new(AuditAction::RestrictionRemove, details));
+            effects.push(Effect::new(AuditAction::RestrictionRemove, details));
         }
         sqlx::query(
             "DELETE FROM upstream_uses WHERE last_used < ?2 \

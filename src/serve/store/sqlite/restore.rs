@@ -26,7 +26,7 @@ use crate::{
     model::audit::AuditAction,
     serve::store::{
         Restored, StoreError, StoreUrl,
-        audit::{AuditEffect, Author},
+        audit::{Author, Effect},
     },
 };
 
@@ -225,7 +225,7 @@ async fn record(
         "created_since": restored.created_since,
         "renumbered": restored.renumbered,
     });
-    let effect = AuditEffect::new(AuditAction::StoreRestore, details).leaves_out(through);
+    let effect = Effect::new(AuditAction::StoreRestore, details).leaves_out(through);
     audit::add(writing, &Author::of(&Right::Host), &effect).await
 }
 

@@ -9,7 +9,7 @@ use crate::{
     model::{LastChange, Restriction, Scope, audit::AuditAction},
     serve::store::{
         PageRequest, Restricted, RestrictionRow, StoreError, Under,
-        audit::{AuditEffect, differences},
+        audit::{Effect, differences},
     },
 };
 
@@ -118,7 +118,7 @@ impl Store {
         let difference = differences(&before.unwrap_or_default(), &now.unwrap_or_default());
         // Tokens of its own have other numbers, which can be the same.
         let details = json!({"upstream_token": format!("{token:012}"), "restriction": difference});
-        writing.finish([AuditEffect::new(action, details)]).await?;
+        writing.finish([Effect::new(action, details)]).await?;
         Ok(Restricted::Now(after))
     }
 }
@@ -138,7 +138,7 @@ impl Store {
         let mut writing = self.write(right).await?;
         runs::keep(&mut writing, under).await?;
         let details = json!({"upstream_token": format!("{token:012}")});
-        writing.finish([AuditEffect::new(AuditAction::UpstreamRevoke, details)]).await
+        writing.finish([Effect::new(AuditAction::UpstreamRevoke, details)]).await
     }
 }
 

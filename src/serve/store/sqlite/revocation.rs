@@ -13,7 +13,7 @@ use crate::{
     model::{UserName, audit::AuditAction},
     serve::store::{
         Children, StoreError, TokenRow, Under,
-        audit::{AuditEffect, token_details},
+        audit::{Effect, token_details},
     },
 };
 
@@ -91,10 +91,10 @@ struct Gone {
     along_with: Option<i64>,
 }
 
-fn effects(gone: &[Gone]) -> Vec<AuditEffect> {
+fn effects(gone: &[Gone]) -> Vec<Effect> {
     let effect = |Gone { token, along_with }: &Gone| {
         let details = token_details(token);
-        AuditEffect::new(AuditAction::TokenRevoke, details).on(token.id, &token.owner).along_with(*along_with)
+        Effect::new(AuditAction::TokenRevoke, details).on(token.id, &token.owner).along_with(*along_with)
     };
     gone.iter().map(effect).collect()
 }

@@ -13,7 +13,7 @@ use crate::{
         audit::AuditAction,
         run::{ChangeNote, Fate, RecordedChange, RecordedResult, RecordedRun, RunHead, RunId},
     },
-    serve::store::{Lease, LeaseAnswer, StoreError, TokenRow, Under, audit::AuditEffect},
+    serve::store::{Lease, LeaseAnswer, StoreError, TokenRow, Under, audit::Effect},
 };
 
 #[derive(FromRow)]
@@ -103,7 +103,7 @@ impl Store {
         } else {
             writing.by_run(run);
             let details = json!({"number": number, "holder": holder, "lost_by": lost_by});
-            writing.finish([AuditEffect::new(AuditAction::LeaseTake, details)]).await?;
+            writing.finish([Effect::new(AuditAction::LeaseTake, details)]).await?;
         }
         Ok(LeaseAnswer::Given(Lease { number, run: run.clone(), holder: holder.to_owned(), since, expires }))
     }
@@ -121,7 +121,7 @@ impl Store {
             .await?;
         let is_done = done.rows_affected() > 0;
         writing.by_run(run);
-        let effect = AuditEffect::new(AuditAction::LeaseGiveBack, json!({}));
+        let effect = Effect::new(AuditAction::LeaseGiveBack, json!({}));
         writing.finish(is_done.then_some(effect)).await?;
         Ok(is_done)
     }
@@ -146,7 +146,7 @@ impl Store {
         .await?;
         writing.by_run(&head.run);
         let details = json!({"target": head.target, "by": head.by, "policy_sha256": head.policy_sha256});
-        let effect = AuditEffect::new(AuditAction::RunBegin, details);
+        let effect = Effect::new(AuditAction::RunBegin, details);
         writing.finish((done.rows_affected() > 0).then_some(effect)).await
     }
 
@@ -183,7 +183,7 @@ impl Store {
         .fetch_all(&mut *writing)
         .await?;
         writing.by_run(run);
-        let effect = AuditEffect::new(AuditAction::RunEnd, json!({}));
+        let effect = Effect::new(AuditAction::RunEnd, json!({}));
         writing.finish(ends.then_some(effect)).await?;
         let along = along.iter().map(|text| note(text)).collect::<Result<_, _>>()?;
         Ok(ended.map(|_| along))

@@ -8,7 +8,7 @@ use crate::{
     model::{LastChange, audit::AuditAction},
     serve::store::{
         SettingsRow, StoreError, Under,
-        audit::{AuditEffect, differences},
+        audit::{Effect, differences},
     },
 };
 
@@ -47,7 +47,7 @@ impl Store {
             .bind(document)
             .execute(&mut *writing)
             .await?;
-        let effect = AuditEffect::new(AuditAction::SettingsBegin, json!({"settings": of_text(document)}));
+        let effect = Effect::new(AuditAction::SettingsBegin, json!({"settings": of_text(document)}));
         writing.finish([effect]).await
     }
 
@@ -146,8 +146,8 @@ pub(super) async fn replacement(
     connection: &mut SqliteConnection,
     action: AuditAction,
     before: &Value,
-) -> Result<AuditEffect, StoreError> {
-    Ok(AuditEffect::new(action, differences(before, &documents(connection).await?)))
+) -> Result<Effect, StoreError> {
+    Ok(Effect::new(action, differences(before, &documents(connection).await?)))
 }
 
 /// The settings and what is kept beside them, as far as there are any.

@@ -13,7 +13,7 @@ use crate::{
     serve::store::{
         Between, KnownOwner, Narrowing, NewToken, OwnedToken, StoreError, TokenFilter, TokenPage, TokenRow,
         Under, Use,
-        audit::{AuditEffect, differences, token_details},
+        audit::{Effect, differences, token_details},
     },
 };
 
@@ -153,13 +153,12 @@ impl Store {
         runs::keep_along(&mut writing, under, &taken, id).await?;
         let update = |before: &TokenRow, after: &TokenRow, root| {
             let changed = differences(&token_details(before), &token_details(after));
-            let effect =
-                || AuditEffect::new(AuditAction::TokenUpdate, changed.clone()).on(after.id, &after.owner);
+            let effect = || Effect::new(AuditAction::TokenUpdate, changed.clone()).on(after.id, &after.owner);
             (changed != json!({})).then(|| effect().along_with(root))
         };
         let own = update(&before, &after, None);
         let along = along.iter().filter_map(|(before, after)| update(before, after, Some(id)));
-        let effects: Vec<AuditEffect> = own.into_iter().chain(along).collect();
+        let effects: Vec<Effect> = own.into_iter().chain(along).collect();
         if effects.is_empty() {
             writing.keep(Upkeep::Repetition).await?;
         } else {
@@ -277,7 +276,7 @@ impl Store {
         if begun {
             return writing.finish(None).await.map(|()| false);
         }
-        let mut effects = vec![AuditEffect::new(AuditAction::Seed, json!({"tokens": tokens.len()}))];
+        let mut effects = vec![Effect::new(AuditAction::Seed, json!({"tokens": tokens.len()}))];
         for new in tokens {
             effects.push(insert(&mut writing, new).await?.1);
         }
@@ -313,7 +312,7 @@ pub(super) async fn by_id(
 }
 
 /// Keeps `new`, and returns its number and what the audit tells of it.
-async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<(i64, AuditEffect), StoreError> {
+async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<(i64, Effect), StoreError> {
     let row = sqlx::query(concat!(
         "INSERT INTO tokens (owner, owner_folded, description, scope, created, created_by, parent, last_used, \
          last_used_from, expires, secret_hash, permissions, owner_kind) \
@@ -337,7 +336,7 @@ async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<(i64, 
     .fetch_one(writing)
     .await?;
     let made = token(&row)?;
-    let effect = AuditEffect::new(AuditAction::TokenCreate, token_details(&made)).on(made.id, &made.owner);
+    let effect = Effect::new(AuditAction::TokenCreate, token_details(&made)).on(made.id, &made.owner);
     Ok((made.id, effect))
 }
 

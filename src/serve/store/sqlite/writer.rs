@@ -17,7 +17,7 @@ use crate::{
     model::run::RunId,
     serve::store::{
         Right, StoreError,
-        audit::{AuditEffect, Author},
+        audit::{Author, Effect},
     },
 };
 
@@ -36,7 +36,7 @@ pub(super) struct Writer {
 /// ends a transaction when the disk is full, and then nobody can say what state the connection is in.
 ///
 /// INVARIANT: an effect is committed with the entries of the audit that tell of it, and not otherwise. There is no
-/// way to commit but through [`AuditEffect`]s, and [`Upkeep`] for what is none.
+/// way to commit but through [`Effect`]s, and [`Upkeep`] for what is none.
 pub(super) struct Writing {
     connection: SqliteConnection,
     place: StoreFiles,
@@ -109,7 +109,7 @@ impl Writing {
     /// taken back.
     pub(super) async fn finish(
         mut self,
-        effects: impl IntoIterator<Item = AuditEffect, IntoIter: Send>,
+        effects: impl IntoIterator<Item = Effect, IntoIter: Send>,
     ) -> Result<(), StoreError> {
         let mut how = "ROLLBACK";
         for effect in effects {
