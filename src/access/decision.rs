@@ -168,7 +168,7 @@ mod tests {
         access::{TokenOwner, TokenOwnership},
         model::{
             AllowedNetworks, GroupName, Holders, PasswordAuthentication, Restriction, Scope, TokenId,
-            TokenScope, network::AddressRange, password::PasswordExceptions,
+            TokenScope, network::AddressRange, settings::password::PasswordExceptions,
         },
     };
 

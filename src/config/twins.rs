@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    model::{OwnerKind, canonical_address, password::wildcard},
+    model::{OwnerKind, canonical_address, wildcard},
     yaml::{Code, Diagnostic, Diagnostics, node::At},
 };
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ClientAddressSource, Holders, Limit, OwnerKind, PasswordAuthentication, Period, SettingValue,
-    lifetime::Unit, password::PasswordExceptions,
+    lifetime::Unit, settings::password::PasswordExceptions,
 };
 
 /// The form in which a server keeps a setting, where that cannot hold everything that a policy can say.

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Owner, OwnerKind, password::wildcard};
+use crate::model::{Owner, OwnerKind, wildcard};
 
 /// Tokens that are not looked at because the config file says so. That is not a failure of a run, but
 /// nothing is concluded from not having seen them.

@@ -12,8 +12,8 @@ use super::{
     Owner, OwnerKind, Pattern, Period, Scope, Shift,
     lifetime::PERIOD_PATTERN,
     limit_value::{LimitReader, LimitText, LimitValue, is_no_narrower, shift},
-    password::wildcard,
     permission::Groups,
+    wildcard,
 };
 
 macro_rules! limits {

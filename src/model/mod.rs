@@ -8,7 +8,6 @@ pub mod action;
 pub mod audit;
 mod blank;
 pub mod brief;
-pub mod client_address;
 pub mod digest;
 pub mod expression;
 pub mod identity;
@@ -20,7 +19,6 @@ mod limit_value;
 pub mod mapping;
 pub mod mark;
 pub mod network;
-pub mod password;
 mod pattern;
 pub mod percent;
 pub mod permission;
@@ -40,11 +38,11 @@ pub mod token;
 mod verb;
 mod verdict;
 mod why;
+mod wildcard;
 
 pub use action::Action;
 pub use blank::is_blank;
 pub use brief::brief;
-pub use client_address::{ClientAddressSource, HeaderName};
 pub use expression::Expression;
 pub use identity::{BadOwner, GroupName, Owner, OwnerKind, UserName};
 pub use last_change::LastChange;
@@ -53,7 +51,6 @@ pub use limit::{Limit, LimitKey};
 pub use limit_value::{LimitReader, LimitText};
 pub use mark::{Mark, MarkKey, Marker, NoRoom};
 pub use network::{AddressSet, AllowedNetworks};
-pub use password::PasswordAuthentication;
 pub use pattern::{BadPattern, Pattern};
 pub use permission::{Holders, Permission};
 pub use question::Question;
@@ -62,13 +59,18 @@ pub use rule::{GoesBy, Rule, RuleCode};
 pub use scope::Scope;
 pub use secret::TokenSecret;
 pub use server_identity::{ServerIdentity, canonical_address, is_loopback};
-pub use settings::{SettingKey, SettingValue, Settings};
+pub use settings::{
+    SettingKey, SettingValue, Settings,
+    client_address::{ClientAddressSource, HeaderName},
+    password::PasswordAuthentication,
+};
 pub use shift::Shift;
 pub use time_bound::TimeBound;
 pub use token::{LastUse, Token, TokenId, TokenScope};
 pub use verb::Verb;
 pub use verdict::{PolicyVerdict, Requirement};
 pub use why::Why;
+pub use wildcard::wildcard;
 
 /// Values that open a door wider or less wide, so that a change can be taken in two safe steps:
 /// first open for the old and the new, later close for what only the old had.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, password::wildcard},
+    model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, wildcard},
     yaml::{Place, Span},
 };
 

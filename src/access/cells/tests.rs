@@ -13,7 +13,9 @@ use crate::{
     access::{Credentials, Held, Operation, Passed, PassedKind, Person, TokenOwner, TokenOwnership},
     model::{
         AddressSet, AllowedNetworks, ClientAddressSource, GroupName, HeaderName, Restriction, Scope, TokenId,
-        TokenScope, UserName, network::AddressRange, password::PasswordExceptions, settings::Permissions,
+        TokenScope, UserName,
+        network::AddressRange,
+        settings::{Permissions, password::PasswordExceptions},
     },
 };
 

@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::password::wildcard;
+    use crate::model::wildcard;
 
     fn sets(sets: &[&[&str]]) -> Vec<TextSet> {
         let of =

@@ -8,11 +8,10 @@ use crate::model::{
     PasswordAuthentication, Permission, UserName,
     limit::LimitDocument,
     network::{AddressRange, network_text},
-    password::PasswordExceptions,
     permission::Groups,
 };
 
-use super::{Permissions, SettingKey, Settings};
+use super::{Permissions, SettingKey, Settings, password::PasswordExceptions};
 
 /// The settings as JSON, in the words of the policy: what `GET` and `PUT` of the settings resource
 /// carry.

@@ -1,6 +1,8 @@
 //! The settings of one server, complete and valid.
 
+pub mod client_address;
 mod document;
+pub mod password;
 mod value;
 
 use std::{fmt, iter};

@@ -6,8 +6,8 @@ use std::{cmp::Reverse, collections::HashMap};
 use crate::{
     model::{
         AddressSet, AllowedNetworks, ClientAddressSource, HeaderName,
-        client_address::BadHeaderName,
         network::{AddressRange, BadRange, LeadingZero},
+        settings::client_address::BadHeaderName,
     },
     yaml::{Code, Diagnostic, Diagnostics, node::At, values::empty_list},
 };

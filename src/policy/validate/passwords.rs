@@ -1,7 +1,7 @@
 //! The section `password_authentication`: whether passwords still work, and the mistakes in it.
 
 use crate::{
-    model::{PasswordAuthentication, UserName, password::PasswordExceptions},
+    model::{PasswordAuthentication, UserName, settings::password::PasswordExceptions},
     yaml::{
         Code, Diagnostic, Diagnostics,
         node::At,

@@ -14,7 +14,8 @@ use super::{access_tokens::not_permitted, endpoint::Endpoint, json_body::Body, s
 use crate::{
     access::Operation,
     model::{
-        PasswordAuthentication, Settings, UserName, password::PasswordExceptions, settings::SettingsDocument,
+        PasswordAuthentication, Settings, UserName,
+        settings::{SettingsDocument, password::PasswordExceptions},
     },
     serve::{App, problem::Problem, session::Session},
 };

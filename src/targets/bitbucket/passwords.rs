@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::{PasswordAuthentication, Settings, UserName, password::PasswordExceptions};
+use crate::model::{PasswordAuthentication, Settings, UserName, settings::password::PasswordExceptions};
 
 /// The configuration as the server has it. Fields that are not known survive the round trip.
 #[derive(Clone, Deserialize, Serialize)]

@@ -7,7 +7,7 @@ use tokenwarden::{
     inventory::{Inventory, InventoryReader},
     model::{
         GroupName, Holders, Limit, PasswordAuthentication, Pattern, Permission, SettingKey, Settings,
-        UserName, password::PasswordExceptions,
+        UserName, settings::password::PasswordExceptions,
     },
     plan::{Object, Plan, waive_existing},
     policy::{

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 use tokenwarden::{
     inventory::Call,
-    model::password::wildcard,
+    model::wildcard,
     targets::{Sight, calls_of},
 };
 

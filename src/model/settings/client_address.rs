@@ -1,9 +1,9 @@
-//! Where the address of a client is looked for: the name of a header and the proxies that may be believed.
-//! Finding the address is the subject of `access`.
+//! The setting `network.client_address`: the peer, or a header and the proxies whose header is believed. Finding the
+//! address in a request is the subject of `access`.
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
-use super::AddressSet;
+use crate::model::AddressSet;
 
 /// Where the address of a client is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
