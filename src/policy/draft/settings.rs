@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::Value;
+
 use crate::model::{
-    AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, LimitText, PasswordAuthentication,
-    SettingKey, Settings, UserName, limit::LimitDocument, network::AddressRange,
+    AddressSet, AllowedNetworks, ClientAddressSource, GroupName, Limit, LimitText, SettingKey, SettingValue,
+    Settings, limit::LimitDocument,
 };
 
 use super::{
@@ -35,11 +37,13 @@ pub struct Drafted<'a> {
 #[must_use]
 pub fn settings(drafted: &Drafted<'_>) -> String {
     let mut lines = vec![format!("# {}", one_line(drafted.heading)), "version: 1".to_owned()];
-    for section in [Section::Permissions, Section::Network, Section::Root, Section::Tokens] {
+    let mut sections = SettingKey::ALL.map(Section::of).to_vec();
+    sections.dedup();
+    for section in sections {
         let keys = SettingKey::ALL.into_iter().filter(|key| Section::of(*key) == section);
         let manageable = keys.filter(|key| drafted.manageable.contains(key));
         let mut inner: Vec<String> = manageable.flat_map(|key| drafted.key(key)).collect();
-        if section == Section::Tokens {
+        if section == Section::of(SettingKey::Limits) {
             inner.extend(REPORT.map(str::to_owned));
         }
         lines.extend(section.around(&inner));
@@ -64,90 +68,63 @@ impl Drafted<'_> {
     }
 }
 
-/// Where in a policy a setting stands.
+/// The section of a policy that a setting stands in; `None` for the root.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Permissions,
-    Network,
-    Root,
-    Tokens,
-}
+struct Section(Option<&'static str>);
 
 impl Section {
     fn of(key: SettingKey) -> Self {
-        match key {
-            SettingKey::Permission(_) => Self::Permissions,
-            SettingKey::Networks | SettingKey::ClientAddress => Self::Network,
-            SettingKey::PasswordAuthentication => Self::Root,
-            SettingKey::Limits => Self::Tokens,
-        }
+        Self(key.path().split_once('.').map(|(section, _)| section))
     }
 
     /// `inner` below the key of the section, with an empty line before. The key is a comment when all of
     /// `inner` is.
     fn around(self, inner: &[String]) -> Vec<String> {
-        let key = match self {
-            _ if inner.is_empty() => return Vec::new(),
-            Self::Root => return [String::new()].into_iter().chain(inner.iter().cloned()).collect(),
-            Self::Permissions => "permissions:",
-            Self::Network => "network:",
-            Self::Tokens => "tokens:",
+        if inner.is_empty() {
+            return Vec::new();
+        }
+        let Some(key) = self.0 else {
+            return [String::new()].into_iter().chain(inner.iter().cloned()).collect();
         };
         let hidden = if inner.iter().all(|line| line.starts_with('#')) { "# " } else { "" };
         let inner = inner.iter().map(|line| format!("  {line}"));
-        [String::new(), format!("{hidden}{key}")].into_iter().chain(inner).collect()
+        [String::new(), format!("{hidden}{key}:")].into_iter().chain(inner).collect()
     }
 }
 
 /// The lines of `key` without the section around it; none for limits that are not there.
 fn value(settings: &Settings, key: SettingKey) -> Vec<String> {
-    match key {
-        SettingKey::Permission(permission) => holders(permission.key(), settings.permissions.of(permission)),
-        SettingKey::Networks => match &settings.networks {
-            AllowedNetworks::Anywhere => vec!["allow: anywhere".to_owned()],
-            AllowedNetworks::Only(addresses) => block("allow", &networks(&addresses.pieces())),
-        },
-        SettingKey::ClientAddress => match &settings.client_address {
-            ClientAddressSource::Peer => vec!["client_address: peer".to_owned()],
-            ClientAddressSource::Header { name, trusted_proxies } => {
-                let mut lines =
-                    vec!["client_address:".to_owned(), format!("  header: {}", scalar(name.as_str()))];
-                let proxies = list("trusted_proxies", &networks(&trusted_proxies.pieces()));
-                lines.extend(proxies.iter().map(|line| format!("  {line}")));
-                lines
-            }
-        },
-        SettingKey::PasswordAuthentication => passwords(&settings.password_authentication),
-        SettingKey::Limits if settings.limits.is_empty() => Vec::new(),
-        SettingKey::Limits => {
+    let name = key.path().rsplit('.').next().unwrap_or_default();
+    match settings.value(key) {
+        SettingValue::Networks(AllowedNetworks::Only(addresses)) => block(name, &networks(&addresses)),
+        SettingValue::ClientAddress(ClientAddressSource::Header { name: header, trusted_proxies }) => {
+            let proxies = list("trusted_proxies", &networks(&trusted_proxies));
+            let inner = [format!("header: {}", scalar(header.as_str()))].into_iter().chain(proxies);
+            below(name, inner)
+        }
+        SettingValue::Limits(limits) if limits.is_empty() => Vec::new(),
+        SettingValue::Limits(limits) => {
             let head = "limits:                           # the first entry that matches the owner counts";
-            [head.to_owned()].into_iter().chain(settings.limits.iter().flat_map(limit)).collect()
+            [head.to_owned()].into_iter().chain(limits.iter().flat_map(limit)).collect()
         }
+        value => written(name, &value.to_json()),
     }
 }
 
-fn holders(key: &str, holders: &Holders) -> Vec<String> {
-    match holders {
-        Holders::Everyone | Holders::Nobody => vec![format!("{key}: {holders}")],
-        Holders::Groups(groups) => list(key, &scalars(groups.iter().map(GroupName::as_str))),
+/// `key` with the words of `value`.
+fn written(key: &str, value: &Value) -> Vec<String> {
+    match value {
+        Value::String(word) => vec![format!("{key}: {}", scalar(word))],
+        Value::Array(items) => list(key, &scalars(items.iter().filter_map(Value::as_str))),
+        Value::Object(members) => below(key, members.iter().flat_map(|(key, value)| written(key, value))),
+        other => vec![format!("{key}: {other}")],
     }
 }
 
-fn passwords(passwords: &PasswordAuthentication) -> Vec<String> {
-    let key = "password_authentication:";
-    let except = match passwords {
-        PasswordAuthentication::Allowed => return vec![format!("{key} allowed")],
-        PasswordAuthentication::Disabled(except) => except,
-    };
-    let users = scalars(except.users.iter().map(UserName::as_str));
-    let paths = scalars(except.paths.iter().map(String::as_str));
-    let mut lines = vec![key.to_owned(), "  state: disabled".to_owned()];
-    for (key, items) in [("except_users", users), ("except_paths", paths)] {
-        if !items.is_empty() {
-            lines.extend(list(key, &items).iter().map(|line| format!("  {line}")));
-        }
-    }
-    if lines.len() == 2 { vec![format!("{key} disabled")] } else { lines }
+/// `key:` with `inner` below it.
+fn below(key: &str, inner: impl IntoIterator<Item = String>) -> Vec<String> {
+    let inner = inner.into_iter().map(|line| format!("  {line}"));
+    [format!("{key}:")].into_iter().chain(inner).collect()
 }
 
 /// One entry of the limits, as an item of a list.
@@ -175,8 +152,8 @@ fn scalars<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
     texts.map(scalar).collect()
 }
 
-fn networks(pieces: &[AddressRange]) -> Vec<String> {
-    pieces.iter().map(|piece| network(&piece.to_string())).collect()
+fn networks(addresses: &AddressSet) -> Vec<String> {
+    addresses.pieces().iter().map(|piece| network(&piece.to_string())).collect()
 }
 
 /// Whether `lines` are read as asking for what `settings` have for `key`.
