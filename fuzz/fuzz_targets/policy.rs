@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
-    model::{GroupName, Permission, SettingKey, Settings},
-    policy::{self, Managed, Policy, Sourced, draft},
+    model::{GroupName, SettingKey, Settings},
+    policy::{self, Policy, draft},
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -38,22 +38,9 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// The settings that `policy` asks for, on a new server.
 fn wanted(policy: &Policy) -> Settings {
-    fn set<T: Clone>(managed: &Managed<T>, place: &mut T) {
-        if let Some(Sourced { value, .. }) = managed.get() {
-            place.clone_from(value);
-        }
-    }
     let mut settings = Settings::initial(GroupName::new("administrators"));
-    for permission in Permission::ALL {
-        if let Some(Sourced { value, .. }) = policy.permissions.get(&permission) {
-            settings.permissions.of_mut(permission).clone_from(value);
-        }
-    }
-    set(&policy.networks, &mut settings.networks);
-    set(&policy.client_address, &mut settings.client_address);
-    set(&policy.password_authentication, &mut settings.password_authentication);
-    if let Some(limits) = policy.limits.get() {
-        settings.limits = limits.value.iter().map(|entry| entry.limit.clone()).collect();
+    for set in SettingKey::ALL.into_iter().filter_map(|key| policy.wanted(key)) {
+        settings.set(set.value);
     }
     settings
 }

@@ -62,7 +62,7 @@ fn can_find(rule: &Rule, policy: &Policy) -> bool {
         Rule::Own(name) => policy.rules.iter().any(|own| own.name == *name),
         Rule::BuiltIn(code) => match code.facts().goes_by {
             GoesBy::Nothing => true,
-            GoesBy::Permission(permission) => policy.permissions.contains_key(&permission),
+            GoesBy::Permission(permission) => policy.holders(permission).is_some(),
             GoesBy::Limit(key) => policy
                 .limits
                 .get()

@@ -143,7 +143,7 @@ pub(super) fn holding(
     permission: Permission,
     user: &UserName,
 ) -> Membership {
-    match policy.permissions.get(&permission).map(|set| &set.value) {
+    match policy.holders(permission).map(|(holders, _)| holders) {
         None | Some(Holders::Everyone) => Membership::Member,
         Some(Holders::Nobody) => Membership::NotMember,
         Some(Holders::Groups(groups)) => people.membership(user, groups),

@@ -11,8 +11,8 @@ use std::{
 
 use crate::{
     model::{
-        Action, AddressSet, AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, LimitKey, Owner,
-        PasswordAuthentication, Period, Permission, Rule, SettingKey, SettingValue, UserName,
+        Action, AddressSet, GroupName, Holders, Limit, LimitKey, Owner, Period, Permission, Rule, SettingKey,
+        SettingValue, UserName,
     },
     yaml::Place,
 };
@@ -64,21 +64,23 @@ impl<T> Managed<T> {
             Self::Set(sourced) => Some(sourced),
         }
     }
+
+    /// The same as the value of a setting, which `value` makes of it.
+    fn into_setting(self, value: impl FnOnce(T) -> SettingValue) -> Option<Sourced<SettingValue>> {
+        match self {
+            Self::Unmanaged => None,
+            Self::Set(set) => Some(Sourced { value: value(set.value), place: set.place }),
+        }
+    }
 }
 
 /// A valid policy: all layers merged, every value checked. Only the reading of a policy makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// Who may use, create and manage tokens.
-    pub permissions: BTreeMap<Permission, Sourced<Holders>>,
-    /// From which networks clients are accepted.
-    pub networks: Managed<AllowedNetworks>,
+    /// The settings that it manages, by their keys; not the limits, whose entries have places of their own.
+    pub settings: BTreeMap<SettingKey, Sourced<SettingValue>>,
     /// The names that the policy gives to ranges, for showing them; in the order of the policy.
     pub network_names: Vec<(String, AddressSet)>,
-    /// Where the address of a client is found.
-    pub client_address: Managed<ClientAddressSource>,
-    /// Whether passwords still work.
-    pub password_authentication: Managed<PasswordAuthentication>,
     /// How far tokens may reach; the first entry that matches the owner counts.
     pub limits: Managed<Vec<LimitEntry>>,
     /// The policy's own rules, in the order of the layers.
@@ -97,26 +99,22 @@ impl Policy {
     #[must_use]
     pub fn wanted(&self, key: SettingKey) -> Option<Sourced<SettingValue>> {
         match key {
-            SettingKey::Permission(permission) => self
-                .permissions
-                .get(&permission)
-                .map(|set| set.map(|holders| SettingValue::Holders(permission, holders.clone()))),
-            SettingKey::Networks => {
-                self.networks.get().map(|set| set.map(|networks| SettingValue::Networks(networks.clone())))
-            }
-            SettingKey::ClientAddress => self
-                .client_address
-                .get()
-                .map(|set| set.map(|source| SettingValue::ClientAddress(source.clone()))),
-            SettingKey::PasswordAuthentication => self
-                .password_authentication
-                .get()
-                .map(|set| set.map(|passwords| SettingValue::PasswordAuthentication(passwords.clone()))),
             SettingKey::Limits => self.limits.get().map(|set| {
                 set.map(|entries| {
                     SettingValue::Limits(entries.iter().map(|entry| entry.limit.clone()).collect())
                 })
             }),
+            key => self.settings.get(&key).cloned(),
+        }
+    }
+
+    /// Who must hold `permission`, with the place of its key; `None` when it is not managed.
+    #[must_use]
+    pub fn holders(&self, permission: Permission) -> Option<(&Holders, &Place)> {
+        let set = self.settings.get(&SettingKey::Permission(permission))?;
+        match &set.value {
+            SettingValue::Holders(_, holders) => Some((holders, &set.place)),
+            _ => None,
         }
     }
 

@@ -98,7 +98,7 @@ impl TestCoverage {
 fn can_find(rule: RuleCode, policy: &Policy) -> bool {
     match rule.facts().goes_by {
         GoesBy::Nothing => true,
-        GoesBy::Permission(permission) => policy.permissions.contains_key(&permission),
+        GoesBy::Permission(permission) => policy.holders(permission).is_some(),
         GoesBy::Limit(key) => {
             policy.limits.get().is_some_and(|limits| limits.value.iter().any(|entry| entry.limit.sets(key)))
         }

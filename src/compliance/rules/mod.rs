@@ -246,10 +246,10 @@ impl Subject<'_> {
         message: impl FnOnce() -> String,
     ) -> RuleVerdict {
         let key = SettingKey::Permission(permission).path();
-        let Some(set) = self.policy.permissions.get(&permission) else {
+        let Some((_, place)) = self.policy.holders(permission) else {
             return RuleVerdict::NotTried(NotTried::NoParameter(key));
         };
-        let place = Some(set.place.clone());
+        let place = Some(place.clone());
         match membership {
             Membership::Member => RuleVerdict::Complies { place },
             Membership::NotMember => RuleVerdict::Fails { message: message(), place },

@@ -211,12 +211,12 @@ fn unreachable(at: &At<'_>, message: &str) -> Diagnostic {
 /// Warns of groups that may create read-write tokens although every limit that their members can
 /// meet is read-only.
 pub(super) fn warn_of_useless_grants(policy: &Policy, root: &At<'_>, out: &mut Diagnostics) {
-    let (Some(granted), Some(limits)) =
-        (policy.permissions.get(&Permission::CreateReadWrite), policy.limits.get())
+    let (Some((granted, _)), Some(limits)) =
+        (policy.holders(Permission::CreateReadWrite), policy.limits.get())
     else {
         return;
     };
-    let Holders::Groups(groups) = &granted.value else {
+    let Holders::Groups(groups) = granted else {
         return;
     };
     // A mistake in the limits makes them say what nobody meant.

@@ -11,9 +11,12 @@ pub(crate) mod waivers;
 
 use std::collections::BTreeMap;
 
-use crate::yaml::{
-    Diagnostics,
-    node::{At, Node},
+use crate::{
+    model::SettingValue,
+    yaml::{
+        Diagnostics,
+        node::{At, Node},
+    },
 };
 
 use super::{Managed, Policy, Sourced};
@@ -35,11 +38,19 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
     let (networks, network_names) = network::allowed(network.as_ref(), out);
     let (rules, known) = rules::entries(tokens.as_ref(), out);
     let policy = Policy {
-        permissions: permissions::holders(&root_at, out),
-        networks,
+        settings: permissions::holders(&root_at, out)
+            .into_iter()
+            .chain([
+                networks.into_setting(SettingValue::Networks),
+                network::client_address(network.as_ref(), extent, out)
+                    .into_setting(SettingValue::ClientAddress),
+                passwords::authentication(&root_at, extent, out)
+                    .into_setting(SettingValue::PasswordAuthentication),
+            ])
+            .flatten()
+            .map(|set| (set.value.key(), set))
+            .collect(),
         network_names,
-        client_address: network::client_address(network.as_ref(), extent, out),
-        password_authentication: passwords::authentication(&root_at, extent, out),
         limits: limits::entries(tokens.as_ref(), out),
         enforcement: enforcement::actions(tokens.as_ref(), &known, extent, out),
         waivers: waivers::entries(&root_at, &known, extent, out),

@@ -1,9 +1,7 @@
 //! The section `permissions`: who holds each permission, and the mistakes in it.
 
-use std::collections::BTreeMap;
-
 use crate::{
-    model::{GroupName, Holders, Permission, permission::Groups},
+    model::{GroupName, Holders, Permission, SettingValue, permission::Groups},
     yaml::{
         Code, Diagnostic, Diagnostics,
         node::At,
@@ -13,19 +11,14 @@ use crate::{
 
 use super::{super::Sourced, sourced};
 
-/// The holders of each permission that is managed.
-pub(super) fn holders(root: &At<'_>, out: &mut Diagnostics) -> BTreeMap<Permission, Sourced<Holders>> {
-    let Some(section) = root.get("permissions") else {
-        return BTreeMap::new();
-    };
-    Permission::ALL
-        .into_iter()
-        .filter_map(|permission| {
-            let at = section.get(permission.key())?;
-            let holders = holders_of(permission, &at, out)?;
-            Some((permission, sourced(&at, holders)))
-        })
-        .collect()
+/// The holders of each permission, where they are managed.
+pub(super) fn holders(root: &At<'_>, out: &mut Diagnostics) -> [Option<Sourced<SettingValue>>; 4] {
+    let section = root.get("permissions");
+    Permission::ALL.map(|permission| {
+        let at = section.as_ref()?.get(permission.key())?;
+        let holders = holders_of(permission, &at, out)?;
+        Some(sourced(&at, SettingValue::Holders(permission, holders)))
+    })
 }
 
 fn holders_of(permission: Permission, at: &At<'_>, out: &mut Diagnostics) -> Option<Holders> {

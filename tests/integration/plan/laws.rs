@@ -13,7 +13,7 @@ use tokenwarden::{
     inventory::Caller,
     model::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
-        Settings, Token, TokenId, TokenScope, UserName, Verb, settings::SettingsDocument,
+        SettingKey, Settings, Token, TokenId, TokenScope, UserName, Verb, settings::SettingsDocument,
     },
     plan::{Change, Object, Plan, PlanView},
     report::{Paint, text},
@@ -281,17 +281,10 @@ pub(crate) fn states() -> impl Strategy<Value = State> {
         let mut settings = Settings::initial("administrators".into());
         if !initial {
             let from = policy(&text);
-            for (permission, set) in &from.permissions {
-                *settings.permissions.of_mut(*permission) = set.value.clone();
-            }
-            if let Some(set) = from.networks.get() {
-                settings.networks = set.value.clone();
-            }
-            if let Some(set) = from.password_authentication.get() {
-                settings.password_authentication = set.value.clone();
-            }
-            if let Some(set) = from.limits.get() {
-                settings.limits = set.value.iter().map(|entry| entry.limit.clone()).collect();
+            // Every state finds the addresses of clients alike.
+            let keys = SettingKey::ALL.into_iter().filter(|key| *key != SettingKey::ClientAddress);
+            for wanted in keys.filter_map(|key| from.wanted(key)) {
+                settings.set(wanted.value);
             }
         }
         settings

@@ -13,8 +13,8 @@ use tokenwarden::{
     apply::{TargetWriter, execute},
     inventory::{Caller, Credential},
     model::{
-        AddressSet, AllowedNetworks, Holders, PasswordAuthentication, Scope, Token, TokenId, TokenScope,
-        UserName,
+        AddressSet, AllowedNetworks, Holders, PasswordAuthentication, Scope, SettingKey, Token, TokenId,
+        TokenScope, UserName,
         permission::Groups,
         rails::{Lockout, RailClass, Rails},
     },
@@ -41,7 +41,7 @@ fn states_with_a_caller() -> impl Strategy<Value = State> {
         |(mut state, index, password, source, peer, line)| {
             if let Some(source) = source {
                 let from = policy(&format!("version: 1\nnetwork: {{client_address: {source}}}\n"));
-                state.settings.client_address = from.client_address.get().unwrap().value.clone();
+                state.settings.set(from.wanted(SettingKey::ClientAddress).unwrap().value);
             }
             let own: Vec<&Token> =
                 state.tokens.values().filter(|token| !password && token.owner.user().is_some()).collect();

@@ -132,9 +132,10 @@ fn where_addresses_will_be_found_elsewhere_the_withdrawn_networks_are_counted() 
 /// Ten callers who are seen at `from` by a server that lets in `networks` alone and finds them by `source`.
 fn seen(from: &str, networks: &str, source: &str) -> State {
     let mut state = state();
-    let settings = policy(&format!("version: 1\nnetwork: {{allow: {networks}, client_address: {source}}}\n"));
-    state.settings.networks = settings.networks.get().unwrap().value.clone();
-    state.settings.client_address = settings.client_address.get().unwrap().value.clone();
+    let written = policy(&format!("version: 1\nnetwork: {{allow: {networks}, client_address: {source}}}\n"));
+    for set in written.settings.into_values() {
+        state.settings.set(set.value);
+    }
     for token in state.tokens.values_mut() {
         token.last_used = token.last_used.map(|last| LastUse { from: from.parse().ok(), ..last });
     }

@@ -7,7 +7,7 @@ use std::{fmt::Write as _, sync::Arc};
 use tokenwarden::{
     model::{
         Action, AllowedNetworks, ClientAddressSource, Holders, PasswordAuthentication, Permission, RuleCode,
-        Scope,
+        Scope, SettingKey, SettingValue,
     },
     policy::{self, Policy, Reading},
     report,
@@ -39,14 +39,13 @@ fn rendered(text: &str) -> String {
 #[test]
 fn the_complete_policy_is_valid_and_means_what_it_says() {
     let policy = valid(include_str!("../fixtures/policy/complete.yaml"));
-    assert_eq!(policy.permissions[&Permission::Use].value, Holders::Everyone);
-    assert_eq!(
-        policy.permissions[&Permission::Create].value,
-        Holders::of(["CI-bots".into(), "developers".into()])
-    );
-    assert_eq!(policy.permissions[&Permission::ManageOthers].place.line, 8);
+    let holders = |permission| policy.holders(permission).expect("managed");
+    assert_eq!(*holders(Permission::Use).0, Holders::Everyone);
+    assert_eq!(*holders(Permission::Create).0, Holders::of(["CI-bots".into(), "developers".into()]));
+    assert_eq!(holders(Permission::ManageOthers).1.line, 8);
 
-    let networks = &policy.networks.get().expect("managed").value;
+    let wanted = |key| policy.wanted(key).expect("managed").value;
+    let SettingValue::Networks(networks) = wanted(SettingKey::Networks) else { panic!("networks") };
     for (address, accepted) in
         [("10.1.2.3", true), ("192.0.2.10", true), ("192.0.2.21", false), ("2001:db8:5f::1", true)]
     {
@@ -57,15 +56,15 @@ fn the_complete_policy_is_valid_and_means_what_it_says() {
         (name.as_str(), ranges.to_string().as_str()),
         ("salesforce", "13.108.0.0/14, 2001:db8:5f::/48")
     );
-    let ClientAddressSource::Header { name, trusted_proxies } =
-        &policy.client_address.get().expect("managed").value
+    let SettingValue::ClientAddress(ClientAddressSource::Header { name, trusted_proxies }) =
+        wanted(SettingKey::ClientAddress)
     else {
         panic!("a header")
     };
     assert_eq!((name.as_str(), trusted_proxies.to_string().as_str()), ("X-Forwarded-For", "10.0.0.5"));
     assert_eq!(
-        policy.password_authentication.get().map(|set| &set.value),
-        Some(&PasswordAuthentication::disabled())
+        wanted(SettingKey::PasswordAuthentication),
+        SettingValue::PasswordAuthentication(PasswordAuthentication::disabled())
     );
 
     let limits = &policy.limits.get().expect("managed").value;
@@ -337,7 +336,8 @@ fn the_same_policy_has_the_same_canonical_form_however_it_is_laid_out() {
 #[test]
 fn all_addresses_there_are_is_anywhere() {
     let policy = valid("version: 1\nnetwork: { allow: [0.0.0.0/0, \"::/0\"] }\n");
-    assert_eq!(policy.networks.get().map(|set| &set.value), Some(&AllowedNetworks::Anywhere));
+    let anywhere = SettingValue::Networks(AllowedNetworks::Anywhere);
+    assert_eq!(policy.wanted(SettingKey::Networks).map(|set| set.value), Some(anywhere));
 }
 
 #[test]

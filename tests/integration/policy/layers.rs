@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tokenwarden::{
-    model::{Action, Holders, Permission, RuleCode},
-    policy::{self, Managed, Reading},
+    model::{Action, Holders, Permission, RuleCode, SettingKey},
+    policy::{self, Reading},
 };
 
 fn read(layers: &[(&str, &str)]) -> Reading {
@@ -20,8 +20,8 @@ fn a_later_layer_overrides_key_by_key_and_every_value_keeps_its_place() {
     let prod = "version: 1\npermissions:\n  create: [b]\ntokens:\n  enforcement:\n    idle: report\n";
     let policy = read(&[("base.yaml", base), ("prod.yaml", prod)]).policy.expect("a valid policy");
     let permission = |permission| {
-        let set = &policy.permissions[&permission];
-        (set.value.clone(), set.place.to_string())
+        let (holders, place) = policy.holders(permission).expect("managed");
+        (holders.clone(), place.to_string())
     };
     assert_eq!(permission(Permission::Use), (Holders::Everyone, "base.yaml:3".to_owned()));
     assert_eq!(permission(Permission::Create), (Holders::of(["b".into()]), "prod.yaml:3".to_owned()));
@@ -38,7 +38,7 @@ fn a_list_is_replaced_whole() {
     let base = "version: 1\nnetwork: { allow: [10.0.0.0/8] }\ntokens: { limits: [{ max_idle: 1d }, { max_idle: 2d, groups: [a] }] }\n";
     let prod = "version: 1\nnetwork: { allow: [192.0.2.0/24] }\ntokens: { limits: [{ max_idle: 3d }] }\n";
     let policy = read(&[("base.yaml", base), ("prod.yaml", prod)]).policy.expect("a valid policy");
-    assert_eq!(policy.networks.get().expect("managed").value.to_string(), "192.0.2.0/24");
+    assert_eq!(policy.wanted(SettingKey::Networks).expect("managed").value.to_string(), "192.0.2.0/24");
     assert_eq!(policy.limits.get().expect("managed").value.len(), 1);
 }
 
@@ -47,13 +47,15 @@ fn unmanaged_takes_a_key_of_an_earlier_layer_out() {
     let base = "version: 1\npermissions: { use: everyone, create: [a] }\nnetwork: { allow: anywhere }\ntokens: { enforcement: { idle: revoke } }\n";
     let prod = "version: 1\npermissions: { create: unmanaged }\nnetwork: unmanaged\ntokens: { enforcement: { idle: unmanaged } }\n";
     let policy = read(&[("base.yaml", base), ("prod.yaml", prod)]).policy.expect("a valid policy");
-    assert_eq!(policy.permissions.keys().collect::<Vec<_>>(), [&Permission::Use]);
-    assert_eq!(policy.networks, Managed::Unmanaged);
+    assert_eq!(policy.settings.keys().collect::<Vec<_>>(), [&SettingKey::Permission(Permission::Use)]);
     assert_eq!(policy.enforcement.action(&RuleCode::Idle.into()), Action::Report);
     let again = "version: 1\nnetwork: { allow: [10.0.0.0/8] }\n";
     let layers = [("base.yaml", base), ("prod.yaml", prod), ("again.yaml", again)];
     let policy = read(&layers).policy.expect("a valid policy");
-    assert_eq!(policy.networks.get().map(|set| set.place.to_string()), Some("again.yaml:2".to_owned()));
+    assert_eq!(
+        policy.wanted(SettingKey::Networks).map(|set| set.place.to_string()),
+        Some("again.yaml:2".to_owned())
+    );
 }
 
 #[test]
@@ -62,8 +64,8 @@ fn keys_that_belong_together_may_come_from_different_layers() {
     let prod = "version: 1\nnetwork: { client_address: { trusted_proxies: [10.0.0.5] } }\n";
     let reading = read(&[("base.yaml", base), ("prod.yaml", prod)]);
     assert!(reading.diagnostics.is_empty(), "{:?}", reading.diagnostics);
-    let source = reading.policy.expect("a valid policy").client_address;
-    assert_eq!(source.get().expect("managed").value.to_string(), "X-Real-IP from 10.0.0.5");
+    let source = reading.policy.expect("a valid policy").wanted(SettingKey::ClientAddress);
+    assert_eq!(source.expect("managed").value.to_string(), "X-Real-IP from 10.0.0.5");
 }
 
 #[test]
@@ -111,8 +113,8 @@ proptest! {
         let merged = read(&named).policy.expect("a valid policy");
         let alone: Vec<_> = named.iter().map(|layer| read(&[*layer]).policy.expect("a valid policy")).collect();
         for permission in [Permission::Use, Permission::Create] {
-            let last = alone.iter().rev().find_map(|policy| policy.permissions.get(&permission));
-            prop_assert_eq!(merged.permissions.get(&permission).map(|set| &set.value), last.map(|set| &set.value));
+            let last = alone.iter().rev().find_map(|policy| policy.holders(permission));
+            prop_assert_eq!(merged.holders(permission).map(|(holders, _)| holders), last.map(|(holders, _)| holders));
         }
         for rule in [RuleCode::Idle, RuleCode::Scope, RuleCode::Lifetime] {
             let last = alone.iter().rev().find_map(|policy| policy.enforcement.rules.get(&rule.into()));
