@@ -1,0 +1,260 @@
+//! Connections that have a place, and their requests: one without a request for too long ends.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::extract::connect_info::Connected;
+use axum_server::Address;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Sleep, sleep},
+};
+
+use super::Door;
+
+/// The other end of a connection, and what it asks for.
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Peer {
+    address: SocketAddr,
+    requests: Arc<Mutex<Requests>>,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, requests: Arc::default() }
+    }
+
+    pub(in crate::serve) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// Counts a request until what it returns is dropped.
+    pub(in crate::serve) fn request(&self) -> impl Drop + use<> {
+        Requests::of(&self.requests).under_way += 1;
+        UnderWay(Arc::clone(&self.requests))
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+struct Requests {
+    under_way: usize,
+    /// When the last one ended, or the other end took more of what it waits for, or else the connection began.
+    since: Instant,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { under_way: 0, since: Instant::now() }
+    }
+}
+
+impl Requests {
+    fn of(shared: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the connection ends, which may be without a request for as long as `ask`, unless there is one before.
+    fn end(&self, now: Instant, ask: Duration) -> Instant {
+        (if self.under_way > 0 { now } else { self.since }) + ask
+    }
+}
+
+/// A request that is under way.
+struct UnderWay(Arc<Mutex<Requests>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut requests = Requests::of(&self.0);
+        requests.under_way = requests.under_way.saturating_sub(1);
+        requests.since = Instant::now();
+    }
+}
+
+impl Address for Peer {
+    type Stream = Placed;
+    type Listener = Door;
+}
+
+impl Connected<Self> for Peer {
+    fn connect_info(peer: Self) -> Self {
+        peer
+    }
+}
+
+/// The place of one connection among those that there may be.
+pub(super) struct ConnectionSlot {
+    network: IpAddr,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ConnectionSlot {
+    /// One that is counted in `by_address` already.
+    pub(super) fn new(
+        network: IpAddr,
+        by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { network, by_address, _permit: permit }
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(present) = by_address.get_mut(&self.network) {
+            *present -= 1;
+            if *present == 0 {
+                by_address.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// A connection that has its place, which it loses when it is without a request for too long.
+pub(in crate::serve) struct Placed {
+    stream: TcpStream,
+    _place: ConnectionSlot,
+    requests: Arc<Mutex<Requests>>,
+    ask: Duration,
+    end: Pin<Box<Sleep>>,
+    /// Whether there was more to send than the other end took.
+    is_behind: bool,
+}
+
+impl Placed {
+    pub(super) fn new(
+        stream: TcpStream,
+        place: ConnectionSlot,
+        address: SocketAddr,
+        ask: Duration,
+    ) -> (Self, Peer) {
+        let (peer, end) = (Peer::new(address), Box::pin(sleep(ask)));
+        let requests = Arc::clone(&peer.requests);
+        (Self { stream, _place: place, requests, ask, end, is_behind: false }, peer)
+    }
+
+    /// Takes note of what was `written`. Whoever is slow to take an answer is not without a request, however long ago
+    /// that ended for the server.
+    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(_)) if self.is_behind => {
+                self.is_behind = false;
+                Requests::of(&self.requests).since = Instant::now();
+            }
+            Poll::Ready(_) => {}
+            Poll::Pending => self.is_behind = true,
+        }
+        written
+    }
+
+    /// Ready when there was no request for too long.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.end.as_mut().poll(cx));
+            let now = Instant::now();
+            let end = Requests::of(&self.requests).end(now, self.ask);
+            if end <= now {
+                return Poll::Ready(());
+            }
+            self.end.as_mut().reset(end);
+        }
+    }
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.poll_end(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum_server::AddrListener;
+    use futures_util::FutureExt;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::serve::connections::Waits;
+
+    /// Both ends of a connection: the server's, and that of its client.
+    async fn connection() -> (Placed, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door::new(listener, 4, Waits::default().ask, Box::new(|_| false));
+        let (placed, client) = tokio::join!(door.accept_stream(), TcpStream::connect(address));
+        (placed.unwrap().0, client.unwrap())
+    }
+
+    /// Makes it so long ago that there was a request.
+    fn grow_old(placed: &Placed) {
+        Requests::of(&placed.requests).since = Instant::now().checked_sub(placed.ask).unwrap();
+    }
+
+    fn is_over(placed: &Placed) -> bool {
+        let now = Instant::now();
+        Requests::of(&placed.requests).end(now, placed.ask) <= now
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_slowly_is_not_cut_and_one_that_is_not_taken_is() {
+        let (mut placed, mut client) = connection().await;
+        let some = vec![0; 1 << 20];
+        for _ in 0..3 {
+            // Until the other end has to take something first.
+            while placed.write(&some).now_or_never().is_some() {}
+            grow_old(&placed);
+            assert!(is_over(&placed), "the client takes nothing");
+            let mut taken = vec![0; 1 << 16];
+            let take = async { while client.read(&mut taken).await.unwrap() > 0 {} };
+            tokio::select! {
+                written = placed.write(&some) => assert!(written.unwrap() > 0),
+                () = take => panic!("the server goes on"),
+            }
+            assert!(!is_over(&placed));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_beside_answers_keeps_no_connection() {
+        let (mut placed, _client) = connection().await;
+        grow_old(&placed);
+        placed.write_all(b"pong").await.unwrap();
+        assert!(is_over(&placed));
+    }
+}
