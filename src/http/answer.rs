@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{model::UserName, world::system_time};
 
-use super::{Called, HttpCredential, HttpError, RefusalKind, caller::caller, clock, error, retry};
+use super::{Called, HttpCredential, HttpError, RefusalKind, caller::caller, clock, refusal, retry};
 
 /// The answer to a call that reads or writes a resource with a version.
 pub struct Versioned<T> {
@@ -65,7 +65,7 @@ pub(super) fn judge(
             call,
             status,
             refusal: RefusalKind::of(status, &body),
-            words: error::words(&body),
+            words: refusal::words(&body),
             retry_after: retry_after.and_then(|value| retry::retry_after(&value, now)),
         });
     }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod builder;
+mod call;
 mod caller;
 mod cause;
 mod clock;
@@ -13,6 +14,7 @@ mod error;
 mod page;
 mod pages;
 mod redirect;
+mod refusal;
 mod retry;
 mod statistics;
 mod trust;
@@ -22,38 +24,33 @@ use std::{
         Mutex, Once, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use reqwest::{Method, Response, Url, header};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::Method;
+use secrecy::SecretString;
 use serde::{Serialize, de::DeserializeOwned};
-
-use crate::world::system_time;
 
 pub use answer::Versioned;
 pub(crate) use caller::names;
 pub use clock::ClockOffset;
 pub use delivery::{Delivery, SIGNATURE, Undelivered};
-pub use error::{Called, HttpError, RefusalKind, ServerMessage};
+pub use error::{Called, HttpError};
 pub use page::PagingFault;
 pub(crate) use page::{Claims, ListEntry, PageClaim, PageProgress, flag, next_by_count, shown, told};
 pub(crate) use pages::{Page, PageContent, PagedList};
 pub use redirect::{Obstacle, Redirect};
+pub use refusal::{RefusalKind, ServerMessage};
 pub use retry::Retries;
 pub use statistics::CallStatistics;
 pub(crate) use trust::trusting;
 
-use answer::{CallAnswer, judge, location};
 use builder::client_of;
+use call::{Call, random};
 use clock::ClockObserver;
 use concurrency::Concurrency;
-use redirect::Trail;
 use retry::Again;
 use statistics::Counters;
-
-/// Anyone who has to wait so long is told why.
-const NOTABLE: Duration = Duration::from_secs(5);
 
 /// What we present to a server.
 pub enum HttpCredential {
@@ -303,139 +300,6 @@ impl HttpClient {
         let wait = self.limits.retries.wait(Again::Busy(None), tries, Duration::ZERO, random());
         tokio::time::sleep(wait.unwrap_or(self.limits.retries.longest_wait)).await;
     }
-
-    /// Makes a call when its turn comes, and again as long as that may help.
-    async fn call(&self, call: &Call<'_>, body: Option<&impl Serialize>) -> Result<CallAnswer, HttpError> {
-        // Held while it waits: a busy server is not asked for other things meanwhile.
-        let mut turn = self.concurrency.turn().await;
-        let is_read = call.method == Method::GET;
-        let (began, mut tries) = (Instant::now(), 1);
-        loop {
-            // An allocation is nothing beside a call, and keeps every future small that waits for one.
-            let error = match Box::pin(self.attempt(call, body, tries)).await {
-                Ok(answer) => {
-                    turn.was_answered();
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            if error.refusal() == Some(RefusalKind::TooMany) {
-                turn.was_too_many();
-            }
-            let wait = Again::after(&error, is_read)
-                .and_then(|again| self.limits.retries.wait(again, tries, began.elapsed(), random()));
-            let Some(wait) = wait else { return Err(error) };
-            if wait >= NOTABLE {
-                tracing::warn!(%error, seconds = wait.as_secs(), "waiting before the next try");
-            } else {
-                tracing::info!(%error, milliseconds = wait.as_millis(), "waiting before the next try");
-            }
-            tokio::time::sleep(wait).await;
-            tries += 1;
-        }
-    }
-
-    /// Makes a call once, wherever on the same server it is sent on.
-    async fn attempt(
-        &self,
-        call: &Call<'_>,
-        body: Option<&impl Serialize>,
-        tries: u32,
-    ) -> Result<CallAnswer, HttpError> {
-        let name = format!("{} {}", call.method, self.url(call.path));
-        let mut called = Called { name, tries, sent_on: None };
-        let (mut trail, mut onward) = (Trail::default(), None);
-        loop {
-            let (response, read) = self.request(call, onward.as_ref(), body, &called).await?;
-            let Some(location) = location(&response) else {
-                return judge(&response, called, read, call.credential);
-            };
-            let (status, from) = (response.status(), response.url());
-            match trail.onward(&call.method, status, from, location) {
-                Ok(to) => {
-                    called.sent_on = Some(redirect::shown(&to));
-                    onward = Some(to);
-                }
-                Err(obstacle) => {
-                    let redirect = redirect::stopped(from, location, call.path, &self.base, obstacle);
-                    return Err(HttpError::Redirected { call: called, status, redirect: Box::new(redirect) });
-                }
-            }
-        }
-    }
-
-    /// Sends one request, to where the call is sent on if it is; counts it and says so in the log.
-    async fn request(
-        &self,
-        call: &Call<'_>,
-        onward: Option<&Url>,
-        body: Option<&impl Serialize>,
-        called: &Called,
-    ) -> Result<(Response, Vec<u8>), HttpError> {
-        let began = Instant::now();
-        let mut read = Vec::new();
-        let response = self.transfer(call, onward, body, called, &mut read).await;
-        let time = began.elapsed();
-        self.counters.count(called.tries, time, read.len());
-        tracing::info!(
-            call = called.name,
-            sent_on = called.sent_on,
-            tries = called.tries,
-            status = response.as_ref().ok().map(|response| response.status().as_u16()),
-            bytes = read.len(),
-            milliseconds = time.as_millis(),
-            "called"
-        );
-        Ok((response?, read))
-    }
-
-    /// Sends the request and reads the body of the answer into `read`.
-    async fn transfer(
-        &self,
-        call: &Call<'_>,
-        onward: Option<&Url>,
-        body: Option<&impl Serialize>,
-        called: &Called,
-        read: &mut Vec<u8>,
-    ) -> Result<Response, HttpError> {
-        let unreachable = |source: reqwest::Error| HttpError::Unreachable {
-            call: called.clone(),
-            source: source.without_url(),
-        };
-        let mut request = match onward {
-            Some(url) => self.client.request(call.method.clone(), url.clone()),
-            None => self.client.request(call.method.clone(), self.url(call.path)).query(call.query),
-        };
-        request = request
-            .header(header::ACCEPT, "application/json")
-            // Atlassian's products take a write without it for one that a page in a browser was tricked into.
-            .header("X-Atlassian-Token", "no-check");
-        request = match call.credential {
-            HttpCredential::Basic { user, secret } => request.basic_auth(user, Some(secret.expose_secret())),
-            HttpCredential::Bearer(secret) => request.bearer_auth(secret.expose_secret()),
-        };
-        for (name, value) in call.headers {
-            request = request.header(*name, value);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let sent = system_time();
-        let mut response = request.send().await.map_err(unreachable)?;
-        self.clock.note(sent, &response);
-        let shown =
-            response.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| tls.peer_certificate());
-        if let Some(shown) = shown {
-            *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.to_vec());
-        }
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if read.len() + chunk.len() > self.limits.answer {
-                return Err(HttpError::TooLarge { call: called.clone(), bytes: self.limits.answer });
-            }
-            read.extend_from_slice(&chunk);
-        }
-        Ok(response)
-    }
 }
 
 /// Name and value of a header beside the usual ones.
@@ -443,19 +307,6 @@ pub type RequestHeader = (&'static str, String);
 
 /// The name of the header with the version that a write is to replace (RFC 9110, section 13.1.1).
 pub const IF_MATCH: &str = "If-Match";
-
-struct Call<'a> {
-    method: Method,
-    path: &'a str,
-    query: &'a [(&'a str, &'a str)],
-    headers: &'a [RequestHeader],
-    credential: &'a HttpCredential,
-}
-
-/// Any number, each as likely; the middle one when the system has none to give.
-fn random() -> u64 {
-    getrandom::u64().unwrap_or(u64::MAX / 2)
-}
 
 /// Makes ring the crypto provider of this process, once.
 pub fn install_crypto() {
