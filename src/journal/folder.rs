@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,10 +17,12 @@ use crate::model::{
 };
 
 use super::{
-    file::{BadJournal, JournalFile},
+    error::{JournalError, failed},
+    file::JournalFile,
     glance::{Glance, Known, RunTarget, UnusableJournal},
     record::{Before, Begun, FORMAT_VERSION, Record},
     regular,
+    run_file::{RunFile, file_name, run_of, target_of},
 };
 
 /// How long a deadline is carried on after it passed: the token must be gone by then, or its owner took
@@ -104,33 +106,6 @@ pub struct Past {
     /// Runs whose files are gone, or shorter than they were, each with the moment at which the run behind it
     /// began, UTC: what they did can still matter.
     pub lost: BTreeMap<RunId, Timestamp>,
-}
-
-/// The journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// A file or folder failed.
-    #[error("the journal cannot {deed} `{}`", path.display())]
-    Io {
-        /// What was to be done.
-        deed: &'static str,
-        /// Path of the file or folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file is damaged.
-    #[error(transparent)]
-    Damaged(#[from] BadJournal),
-    /// A record cannot be written as JSON.
-    #[error("a record of the journal cannot be written")]
-    Record(#[from] serde_json::Error),
-}
-
-pub(super) fn failed(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
-    let path = path.to_owned();
-    move |source| JournalError::Io { deed, path, source }
 }
 
 impl JournalFolder {
@@ -341,28 +316,6 @@ impl JournalFolder {
     }
 }
 
-/// `<run>.<target>.jsonl`: in the order of the names of the runs when they are sorted.
-fn file_name(run: &RunId, target: &str) -> String {
-    format!("{run}.{target}.jsonl")
-}
-
-/// Whether a file `name` in the folder of a journal is a record or a lock.
-#[must_use]
-pub fn is_file_name(name: &str) -> bool {
-    run_of(name).is_some() || name.strip_suffix(".lock").is_some()
-}
-
-/// The target in the name of a file of a run.
-fn target_of(name: &str) -> &str {
-    name.strip_suffix(".jsonl").and_then(|name| name.split_once('.')).map_or("", |(_, target)| target)
-}
-
-/// The run of the file `name`; `None` when it is not a file of a run.
-fn run_of(name: &str) -> Option<RunId> {
-    let (run, _) = name.strip_suffix(".jsonl")?.split_once('.')?;
-    run.parse().ok()
-}
-
 /// Takes over what later runs found out of changes of `run`.
 fn settle(run: &mut RecordedRun, settled: &[Settled]) {
     for of_run in settled.iter().filter(|settled| settled.run == run.head.run) {
@@ -370,36 +323,5 @@ fn settle(run: &mut RecordedRun, settled: &[Settled]) {
         if let Some(change) = change.filter(|change| change.is_open() || change.has(Fate::Failed)) {
             change.settle(of_run.fate);
         }
-    }
-}
-
-/// The file of a run that is under way.
-#[derive(Debug)]
-pub struct RunFile {
-    file: File,
-    path: PathBuf,
-}
-
-impl RunFile {
-    /// Adds a record. It is on disk when this returns.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
-    pub fn add(&mut self, record: &Record) -> Result<(), JournalError> {
-        self.write(&record.line()?)
-    }
-
-    fn write(&mut self, lines: &str) -> Result<(), JournalError> {
-        let mut write = || {
-            // What is written into a file that was taken away, nobody reads.
-            if !regular::stands_at(&self.file, &self.path)? {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "it was removed during the run"));
-            }
-            self.file.write_all(lines.as_bytes())?;
-            self.file.sync_data()
-        };
-        let written = write();
-        written.map_err(failed("write", &self.path))
     }
 }

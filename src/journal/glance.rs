@@ -15,8 +15,8 @@ use serde::Deserialize;
 use crate::model::ServerIdentity;
 
 use super::{
+    error::{JournalError, failed},
     file::{BadJournal, JournalFile},
-    folder::{JournalError, failed},
     record::Record,
     regular,
 };

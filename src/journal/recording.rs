@@ -17,11 +17,7 @@ use crate::{
     plan::{ApprovedPlan, Change, Phase, PlannedChange},
 };
 
-use super::{
-    folder::{JournalError, RunFile},
-    lock::RunLock,
-    record::Record,
-};
+use super::{error::JournalError, lock::RunLock, record::Record, run_file::RunFile};
 
 /// A writer that leaves a trace.
 pub struct Recording<'a, W> {
