@@ -15,7 +15,7 @@ use super::{
 
 /// What newer Bitbuckets begin a secret with.
 pub const BITBUCKET_PREFIX: &str = "BBDC-";
-/// So many characters of a secret of Bitbucket have the identifier in them, and hardly more.
+/// How many characters of a Bitbucket secret hold the identifier, and hardly more.
 const HEAD: usize = 24;
 /// Characters of a secret of Bitbucket behind its beginning, and the digits of its identifier.
 const WHOLE: usize = 44;

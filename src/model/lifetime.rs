@@ -151,7 +151,7 @@ impl Unit {
         }
     }
 
-    /// The shortest period of whole units that is no shorter than `period`, a month taken at its mean.
+    /// The shortest period in whole units that is at least `period`; a month counts as its mean length.
     #[must_use]
     pub fn round_up(self, period: Period) -> Period {
         self.times(period.count(self))

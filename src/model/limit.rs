@@ -26,7 +26,7 @@ macro_rules! limits {
         /// The first entry that matches the owner counts.
         #[derive(Clone, Debug, PartialEq, Eq, Default)]
         pub struct Limit {
-            /// The owner is in one of these groups; users alone.
+            /// The owner is in one of these groups; only for users.
             pub groups: Option<Groups>,
             /// The owner is of one of these kinds; empty means users when there are groups or no
             /// projects, and projects and repositories when there are projects.

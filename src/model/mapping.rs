@@ -48,7 +48,7 @@ pub enum Field {
         pointer: String,
         /// In which form they are there.
         entries: Entries,
-        /// The place of the flag for everyone, where there is one.
+        /// The place of the flag for everyone, if there is one.
         everyone: Option<String>,
     },
     /// The allowed networks; none means anywhere.

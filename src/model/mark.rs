@@ -149,7 +149,7 @@ impl Marker {
     }
 
     /// The whole description of the token `id`: `words` and a mark for the day that begins at `until`.
-    /// When there is no room for both, the end of the words is cut.
+    /// If both do not fit, the end of the words is cut off.
     #[must_use]
     pub fn write(&self, words: &str, id: &TokenId, until: Timestamp) -> String {
         let day = day(until);

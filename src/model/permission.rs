@@ -96,7 +96,7 @@ impl fmt::Display for Holders {
 pub struct Groups(BTreeSet<GroupName>);
 
 impl Groups {
-    /// The given groups, or nothing when there is none.
+    /// The given groups, or nobody when there are none.
     #[must_use]
     pub fn new(groups: impl IntoIterator<Item = GroupName>) -> Option<Self> {
         let groups: BTreeSet<_> = groups.into_iter().collect();

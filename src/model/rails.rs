@@ -78,7 +78,7 @@ impl fmt::Display for RailClass {
 pub struct Rail {
     /// Most objects one run may change.
     pub amount: u64,
-    /// So many percent of the live objects at most, 0 to 100.
+    /// At most this percentage of the live objects, 0 to 100.
     pub percent: u8,
     /// Counts up to this are always allowed.
     pub floor: u64,
@@ -125,7 +125,7 @@ pub enum Unsupported {
 pub struct Lockout {
     /// Users whose way in stays open.
     pub break_glass: Vec<UserName>,
-    /// So many administrators must be left; at least one.
+    /// How many administrators must be left; at least one.
     pub min_admins: u64,
     /// How long a way in must last to count.
     pub horizon: Period,

@@ -35,7 +35,7 @@ pub enum AllowedNetworks {
 }
 
 impl AllowedNetworks {
-    /// Exactly `addresses`: no restriction when they are all there are, nothing when there is none.
+    /// Exactly `addresses`: no restriction when they are all addresses, `None` when there are none.
     #[must_use]
     pub fn only(addresses: AddressSet) -> Option<Self> {
         if addresses.is_empty() {

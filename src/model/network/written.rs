@@ -55,7 +55,7 @@ pub struct LeadingZero {
     pub text: String,
     /// The same with its numbers read as decimal.
     pub decimal: String,
-    /// The same with those numbers read as octal, `None` when that is no other meaning.
+    /// The same with those numbers read as octal; `None` when that means the same.
     pub octal: Option<String>,
 }
 

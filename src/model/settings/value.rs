@@ -106,7 +106,7 @@ impl SettingValue {
         }
     }
 
-    /// What is open when both are; `None` when there is no such value.
+    /// What is open when both are; `None` if no value says that.
     fn union(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Holders(permission, one), Self::Holders(same, other)) if permission == same => {
