@@ -127,7 +127,7 @@ fn fails_from(rule: RuleCode, subject: &Subject<'_>) -> Option<Timestamp> {
     if !rule.facts().fails_with_time {
         return None;
     }
-    // An expired token is the subject of that one alone.
+    // Only that rule is about expired tokens.
     if rule != RuleCode::Expired {
         last = subject.token.expires.map_or(last, |expires| last.min(expires.as_second() - 1));
     }

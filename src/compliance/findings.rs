@@ -54,7 +54,7 @@ pub struct TokenFindings {
     /// In the order of the rules.
     pub findings: Vec<Finding>,
     /// What `narrow` lowers the scope to: the limit's `max_scope`, read-only where there is none;
-    /// nothing when it rests on a group that the server does not know.
+    /// `None` when it rests on a group that the server does not know.
     pub narrow_to: Option<Scope>,
 }
 

@@ -193,7 +193,7 @@ impl Subject<'_> {
     }
 
     /// What `narrow` lowers the scope to: the limit's `max_scope`, read-only where there is none;
-    /// nothing when the limit is not known.
+    /// `None` when the limit is not known.
     #[must_use]
     pub fn narrow_to(&self) -> Option<Scope> {
         match self.owner.limit {
