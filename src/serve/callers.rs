@@ -1,5 +1,5 @@
 //! Requests under way: how many each address may have whose senders are not known yet, and each caller who is, and how
-//! many of them have their turn at a time, so that one's crowd or lists leave the machine to the others.
+//! many of them have their turn at a time, so that one caller's many requests or long lists leave the machine to the others.
 
 use std::{
     collections::HashMap,
@@ -18,17 +18,18 @@ use tokio::{
 use super::{REQUESTS, problem::Problem};
 use crate::model::Owner;
 
-/// So many requests of one caller are under way at most.
+/// The most requests of one caller that may be under way.
 const OF_ONE: usize = REQUESTS / 4;
-/// So many of them read at a time at most; fewer on small machines.
+/// The most of them that read at a time; fewer on small machines.
 const READING: usize = 2;
-/// So long one waits for others of the same caller at most.
+/// The longest that one waits for others of the same caller.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many of one address wait for others of it to be known, or answered, beside those that have their turn.
+/// The most requests from one address that wait for others of it to be identified or answered, beside those that have
+/// their turn.
 const WAITING: usize = REQUESTS;
-/// So many tokens of one owner wait to be created at most.
+/// The most tokens of one owner that wait to be created.
 const CREATIONS: usize = 8;
-/// So long one waits for that at most.
+/// The longest that one waits for that.
 const STRANGERS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The callers with requests under way.

@@ -32,7 +32,7 @@ struct DirectoryDocument {
 #[serde(deny_unknown_fields, expecting = "a user: a mapping with `name`")]
 struct UserDocument {
     name: String,
-    /// Says who that is, whatever the name: two names with one `id` at different times are one person.
+    /// Says which person it is, whatever the name: two names with one `id` at different times are one person.
     id: Option<String>,
     display_name: Option<String>,
     email: Option<String>,

@@ -20,7 +20,7 @@ use crate::model::{LastUse, UserName, Why};
 const DELAY: Duration = Duration::from_millis(250);
 /// How long a request waits for uses to be written.
 const WITHIN: Duration = Duration::from_secs(1);
-/// So many tokens wait at most; the request that brings one more writes them itself.
+/// The most tokens that wait; the request that brings one more writes them itself.
 const MOST: usize = 10_000;
 
 /// Uses that are not written yet.

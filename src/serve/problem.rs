@@ -50,7 +50,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", message)
     }
 
-    /// There is no such user; `slug` is what the client called that one.
+    /// There is no such user; `slug` is what the client called them.
     pub(super) fn no_such_user(slug: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no-such-user", format!("User {slug} does not exist."))
     }

@@ -8,7 +8,7 @@ use axum::http::{Uri, uri::Scheme};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
-/// The text is no address that links could begin with.
+/// The text is not an address that links could begin with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write an absolute address with `http` or `https`, such as `https://tokens.example.com`")]
 pub struct BadPublicUrl;

@@ -11,13 +11,13 @@ use std::{
 use super::throttle::network;
 use crate::model::leak::BITBUCKET_PREFIX;
 
-/// So many bytes of what a client sent are shown at most.
+/// The most bytes shown of what a client sent.
 const SHOWN: usize = 256;
 /// How long lines are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
-/// So many lines an address gets in that time; further ones are counted.
+/// The most lines for one address in that time; further ones are counted.
 const LINES: u64 = 50;
-/// So many addresses are known at most; further ones are counted together.
+/// The most addresses that are told apart; further ones are counted together.
 const ADDRESSES: usize = 10_000;
 /// What stands where a secret stood.
 const HIDDEN: &str = "(hidden)";

@@ -89,7 +89,7 @@ struct GroupName {
     name: String,
 }
 
-/// A user and the highest permission of that one.
+/// A user and their highest permission.
 #[derive(Serialize, JsonSchema)]
 struct PermittedUser {
     user: User,

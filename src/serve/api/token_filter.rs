@@ -13,7 +13,7 @@ use crate::{
 
 const LIMIT_BY_DEFAULT: i64 = 50;
 const LIMIT_AT_MOST: i64 = 1_000;
-/// So many users can be asked for at a time: each is a parameter of the query.
+/// The most users that can be asked for at a time: each is a parameter of the query.
 const OWNERS_AT_MOST: usize = 1_000;
 
 /// The parameters that say which page is asked for.

@@ -293,7 +293,7 @@ async fn revoke(
 
 /// What is to become of tokens that were made with one that is revoked.
 ///
-/// A run says of each token that it is to go: without a word it means that one alone.
+/// A run says of each token that it is to go: without a word it means only that one.
 pub(super) fn children(parameters: &Parameters, under: &UnderRun) -> Result<Children, Problem> {
     match parameters.one("children")? {
         None if under.is_of_run() => Ok(Children::Keep),

@@ -144,7 +144,7 @@ impl Placed {
         (Self { stream, _place: place, requests, ask, end, is_behind: false }, peer)
     }
 
-    /// Takes note of what was `written`. Whoever is slow to take an answer is not without a request, however long ago
+    /// Takes note of what was `written`. A client that is slow to take an answer is not without a request, however long ago
     /// that ended for the server.
     fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
@@ -221,7 +221,7 @@ mod tests {
         (placed.unwrap().0, client.unwrap())
     }
 
-    /// Makes it so long ago that there was a request.
+    /// Moves the last request so far back that the wait is over.
     fn grow_old(placed: &Placed) {
         Requests::of(&placed.requests).since = Instant::now().checked_sub(placed.ask).unwrap();
     }

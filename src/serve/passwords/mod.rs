@@ -50,9 +50,9 @@ pub(super) enum Attempt {
     Throttled,
 }
 
-/// So many passwords are checked at a time at most: each takes 19 MiB.
+/// The most passwords checked at a time: each takes 19 MiB.
 const AT_A_TIME: usize = 4;
-/// So many attempts may wait for that.
+/// The most attempts that may wait for that.
 const WAITING: usize = 128;
 
 /// Checks passwords.

@@ -18,7 +18,7 @@ type Keyed = Hmac<Sha256>;
 
 /// How long a password is remembered after it was hashed.
 const FOR: Duration = Duration::from_mins(5);
-/// So many are remembered at most.
+/// The most that are remembered.
 const AT_MOST: usize = 1_000;
 
 /// Digests of passwords, by the hash that each comes to: who gets a new password, or none, is forgotten with the hash.

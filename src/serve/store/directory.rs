@@ -24,7 +24,7 @@ pub struct UserRow {
     pub email: Option<String>,
     /// Whether the directory says that the user is active.
     pub active: bool,
-    /// When the user last proved who that is, with a token or a password, UTC; nothing for never.
+    /// When the user last authenticated, with a token or a password, UTC; `None` for never.
     pub last_authenticated: Option<Timestamp>,
 }
 
@@ -46,7 +46,7 @@ pub struct UserFilter<'a> {
 pub struct GroupFilter<'a> {
     /// With this in the name, without regard to case.
     pub text: Option<&'a str>,
-    /// This one alone.
+    /// Only this one.
     pub only: Option<&'a GroupName>,
     /// All but this one.
     pub without: Option<&'a GroupName>,
@@ -121,7 +121,7 @@ pub struct NewUser {
     pub active: bool,
     /// The hash of the password, as argon2 writes it.
     pub password_hash: Option<String>,
-    /// By what the directory says who that is, whatever the name.
+    /// What the directory knows the person by, whatever the name.
     pub person: Option<String>,
 }
 
@@ -135,7 +135,7 @@ pub struct ProjectRow {
 }
 
 impl ProjectRow {
-    /// Whether it is the project of one user: then its key is `~` and the slug of that one.
+    /// Whether it is the project of one user: then its key is `~` and the slug of that user.
     #[must_use]
     pub fn is_personal(&self) -> bool {
         self.key.starts_with('~')

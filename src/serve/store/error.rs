@@ -22,7 +22,7 @@ pub enum StoreError {
     /// What is left of another store would be read as a part of the backup that is put beside it.
     #[error("`{}` is a leftover of the earlier store; move it away too", .0.display())]
     LeftBehind(PathBuf),
-    /// What is there is no store, and is not replaced by one.
+    /// What is there is not a store, and is not replaced by one.
     #[error("an empty file or a broken link is in the way at `{}`; remove it first", .0.display())]
     InTheWay(PathBuf),
     /// A backup is not one of this store.

@@ -32,10 +32,10 @@ pub struct Grounds {
     pub whence: Whence,
 }
 
-/// Who sends a request, as the store knew that one when the credentials were verified.
+/// Who sends a request, as the store knew them when the credentials were verified.
 #[derive(Clone)]
 pub enum Sender {
-    /// Nobody who is known: there is no right to change anything.
+    /// Nobody known, who has no right to change anything.
     Nobody,
     /// The process that runs the server for itself.
     Operator,

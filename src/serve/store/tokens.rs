@@ -45,7 +45,7 @@ pub enum Children {
     Keep,
 }
 
-/// The owner of a token, as far as the directory knows that one.
+/// The owner of a token, as far as the directory knows them.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KnownOwner {
     /// A user.
@@ -59,7 +59,7 @@ pub enum KnownOwner {
 pub struct OwnedToken {
     /// The token.
     pub token: TokenRow,
-    /// Whose it is, as far as the directory knows that one.
+    /// Its owner, as far as the directory knows them.
     pub owner: Option<KnownOwner>,
 }
 
@@ -161,7 +161,7 @@ pub struct Between {
 /// Which part of a listing of tokens, in the order of the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenPage {
-    /// By counting: so many are left out.
+    /// By counting.
     Offset {
         /// How many are left out.
         skip: i64,

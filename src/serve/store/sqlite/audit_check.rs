@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{model::audit::AuditEntry, serve::store::StoreError};
 
-/// So many entries are looked at in one step.
+/// How many entries are looked at in one step.
 const STEP: i64 = 500;
 
 /// The entries of one step, of which the first was to have the number `start`.

@@ -11,7 +11,7 @@ use crate::{
     serve::store::{Checked, StoreError, StoreUrl, error::newer},
 };
 
-/// So many problems of one kind are told at most.
+/// The most problems of one kind that are reported.
 const MOST: usize = 20;
 
 /// What no row may be in any version, by a query that answers what is told of it.
@@ -35,7 +35,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When there is no store, or it is damaged so much that it cannot be looked through.
+    /// When there is no store, or it is too damaged to be read.
     pub async fn check(url: &StoreUrl, now: Timestamp) -> Result<Checked, StoreError> {
         url.is_there()?;
         let opening = |cause| StoreError::of_opening(&url.file, cause);

@@ -17,7 +17,7 @@ use sqlx::FromRow;
 use super::{Store, place::LogPosition};
 use crate::serve::store::{OwnedToken, RestrictionRow, SettingsRow, StoreError};
 
-/// So many answers of one kind are kept.
+/// How many answers of one kind are kept.
 const MOST: usize = 10_000;
 
 /// What was answered last.

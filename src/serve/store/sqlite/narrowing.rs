@@ -9,7 +9,7 @@ use crate::{
     serve::store::{Narrowing, StoreError, TokenRow},
 };
 
-/// Limits what came of the token `id` to the scope and the end that `narrowing` gives that one. Returns those that
+/// Limits what came of the token `id` to the scope and the end that `narrowing` gives it. Returns those that
 /// changed, before and after.
 ///
 /// # Errors

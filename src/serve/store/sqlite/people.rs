@@ -92,7 +92,7 @@ fn name_of_departed(id: i64, name: &str) -> UserName {
     UserName::new(format!("(left {id}) {name}"))
 }
 
-/// Renames the user with the number `id` and the owner of all tokens of that one; answers how many tokens there are.
+/// Renames the user with the number `id` and with them the owner of all their tokens; returns how many tokens there are.
 async fn rename(
     writing: &mut SqliteConnection,
     id: i64,

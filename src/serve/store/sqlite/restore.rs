@@ -64,7 +64,7 @@ impl Store {
         copied
     }
 
-    /// Puts the backup `from` in the place of the store at `url`, which nobody uses; a copy of that one is kept beside
+    /// Puts the backup `from` in the place of the store at `url`, which nobody uses; a copy of that store is kept beside
     /// it.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ impl Store {
         right.holds(&mut *self.recognisers.begin().await?).await
     }
 
-    /// What the directory knows of `owner`; `None` when it does not know that one.
+    /// What the directory knows of `owner`; `None` for an unknown one.
     ///
     /// # Errors
     ///

@@ -74,7 +74,7 @@ impl Store {
     ) -> Result<LeaseAnswer, StoreError> {
         let mut writing = self.write(right).await?;
         let held = lease(&mut writing).await?;
-        // A lease that was given back is no longer anybody's.
+        // A lease that was given back belongs to nobody.
         let lost_by =
             held.as_ref().filter(|held| held.expires != Timestamp::UNIX_EPOCH).map(|held| held.run.clone());
         let (number, since) = match held {
@@ -108,7 +108,7 @@ impl Store {
         Ok(LeaseAnswer::Given(Lease { number, run: run.clone(), holder: holder.to_owned(), since, expires }))
     }
 
-    /// Takes the lease back from `run`, and answers whether that one held it.
+    /// Takes the lease back from `run`, and returns whether that run held it.
     ///
     /// # Errors
     ///

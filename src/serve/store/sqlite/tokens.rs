@@ -27,7 +27,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 impl Store {
-    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows that one.
+    /// The token with the secret that hashes to `hash`, and its owner as far as the directory knows them.
     ///
     /// # Errors
     ///
