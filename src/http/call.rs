@@ -17,7 +17,7 @@ use super::{
 };
 use crate::world::system_time;
 
-/// Anyone who has to wait so long is told why.
+/// The log says why a wait is this long or longer.
 const NOTABLE: Duration = Duration::from_secs(5);
 
 /// A request of HTTP that may be sent more than once.

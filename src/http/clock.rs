@@ -10,7 +10,7 @@ use crate::world::system_time;
 /// Dates of answers have whole seconds: what they say holds for one more.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 
-/// How far the clock of a server is ahead of ours, between two bounds; less than nothing when it is behind.
+/// How far the clock of a server is ahead of ours, between two bounds; negative when it is behind.
 ///
 /// Several answers narrow it down. Where they contradict each other, as the nodes of a cluster may, it spans
 /// what each of them says.

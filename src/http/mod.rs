@@ -61,7 +61,7 @@ pub enum HttpCredential {
         /// Password or token.
         secret: SecretString,
     },
-    /// A token alone.
+    /// Only a token.
     Bearer(SecretString),
 }
 

@@ -24,13 +24,13 @@ pub enum PagingFault {
     Repeats,
     /// The list is another one each time that it is read.
     Unsteady,
-    /// It is one more than so many, and not the last one.
+    /// It is one more than the limit, and not the last one.
     TooMany(usize),
     /// What it says of itself cannot be true, in words.
     Contradicts(&'static str),
     /// The list has another number of entries than it says.
     Miscounted,
-    /// So many entries of the list cannot be read; the name of the first, where it has one.
+    /// How many entries of the list cannot be read, and the name of the first, if it has one.
     Odd(usize, Option<String>),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for PagingFault {
     }
 }
 
-/// An entry of a list: one that cannot be read costs itself alone.
+/// An entry of a list: one that cannot be read takes no other with it.
 pub(crate) enum ListEntry<T> {
     Read(T),
     Odd(Value),

@@ -77,7 +77,7 @@ fn wants_encryption(body: &[u8]) -> bool {
 pub struct ServerMessage(String);
 
 impl ServerMessage {
-    /// The words alone.
+    /// Only the words.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0

@@ -72,7 +72,7 @@ impl Again {
 
 impl Retries {
     /// How long to wait before a call is tried again that was tried `tries` times since `elapsed`;
-    /// nothing when it is given up. `random` is any number, each as likely.
+    /// `None` when it is given up. `random` is any number, each as likely.
     pub(super) fn wait(self, again: Again, tries: u32, elapsed: Duration, random: u64) -> Option<Duration> {
         let (most, asked) = match again {
             Again::Broken => (self.tries_when_broken, None),
