@@ -170,7 +170,7 @@ impl Metrics {
         );
     }
 
-    /// Writes one metric with its samples; nothing when it has none.
+    /// Writes one metric with its samples, unless it has none.
     fn gauge<'a, N: std::fmt::Display>(
         &mut self,
         name: &str,

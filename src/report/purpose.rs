@@ -68,7 +68,7 @@ pub(super) fn nothing_left(plan: &PlanView) -> String {
     }
 }
 
-/// What a plan that is confined to a part leaves out, as a sentence; nothing when it leaves nothing out.
+/// What a plan that is confined to a part leaves out, as a sentence; empty when it leaves nothing out.
 pub(super) fn left_out(plan: &PlanView) -> Option<String> {
     let by = match &plan.purpose {
         Purpose::ComplyOnly(part) => format!("Left out by `--only {part}`"),

@@ -77,7 +77,7 @@ pub struct Publication {
     pub passed: bool,
     /// What it comes to, in one line.
     pub summary: String,
-    /// Numbers worth seeing; so many that are shown as [`DATA_AT_MOST`] says.
+    /// Numbers worth seeing; [`DATA_AT_MOST`] of them are shown.
     pub data: Vec<DataItem>,
     /// Remarks on lines of the policy.
     pub annotations: Vec<Annotation>,

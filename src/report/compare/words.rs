@@ -221,7 +221,7 @@ pub(super) fn of_token(example: &TokenExample) -> String {
             token.last_used.and_then(|last| last.from).map(|from| from.to_string()).unwrap_or_default(),
         ),
     ];
-    // Without these it is no token of a policy test.
+    // A token of a policy test needs these.
     let needed = ["scope", "created", "expires", "last_used"];
     let is_told =
         |(key, value): &&(&str, String)| needed.contains(key) || asked.contains(*key) && !value.is_empty();

@@ -165,7 +165,7 @@ pub(super) fn is_due_anyway(changes: &[&PlannedChange]) -> bool {
     changes.iter().all(|planned| planned.origin.is_some_and(|origin| origin != Origin::Policy))
 }
 
-/// Where a change comes from, behind what it does; nothing when the plan was compared with nothing.
+/// Where a change comes from, behind what it does; empty when the plan was not compared with a baseline.
 pub(super) fn origin_of(planned: &PlannedChange) -> String {
     planned.origin.map_or(String::new(), |origin| format!(" ({origin})"))
 }

@@ -18,7 +18,7 @@ use super::{
 };
 
 impl<W: Write> PlanText<'_, W> {
-    /// What was changed, and what is no drift in one line each.
+    /// What was changed, and what is not drift, one line each.
     pub(super) fn drift(&mut self) -> fmt::Result {
         let plan = self.plan;
         let of = |origin: Option<Origin>| {
