@@ -79,7 +79,7 @@ pub struct Plan {
     pub server: Server,
     /// The latest moment at which a token was made or used, UTC.
     pub latest_use: Option<Timestamp>,
-    /// Those that were made or used in the future, as far as the server tells what time it is there.
+    /// Those that were made or used in the future by the clock of the server, where it tells the time.
     pub odd_dates: OddDates,
     /// How many groups hold a permission now, "everyone" counted as one, each permission for itself.
     pub holders: u64,
@@ -95,7 +95,7 @@ pub struct Plan {
     pub ways_in: WaysIn,
     /// How those stood whose tokens are revoked, so that they can be looked at again right before that.
     pub judged: Judged,
-    /// What the targets of this run on the same server change together; nothing when there is no other one.
+    /// What the targets of this run on the same server change together; `None` when there is no other one.
     pub together: Option<Together>,
 }
 

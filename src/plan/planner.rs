@@ -101,7 +101,7 @@ impl<'a> Planner<'a> {
         self.finish_explaining(seen).0
     }
 
-    /// Ends the plan, and explains the token that it watched, when that is there.
+    /// Ends the plan, and explains the token that it watched, if the target has it.
     pub(super) fn finish_explaining(self, seen: &Coverage) -> (Plan, Option<Explanation>) {
         let Self { purpose, terms, inventory, people, mut statistics, mut left_out, .. } = self;
         let (mut findings, explanation) = self.compliance.finish_explaining();

@@ -17,7 +17,7 @@ pub enum Purpose {
     Comply,
     /// The same, but only one part of it.
     ComplyOnly(Part),
-    /// The same, but what was reviewed alone.
+    /// The same, but only what was reviewed.
     Reviewed(Arc<Review>),
     /// To revoke tokens at once, whatever the policy says of them.
     Revoke(Incident),

@@ -84,7 +84,7 @@ impl fmt::Display for RailRefusal {
     }
 }
 
-/// The first whole second that is no earlier than `moment`.
+/// `moment`, rounded up to a whole second.
 fn whole_second(moment: Timestamp) -> Timestamp {
     let begun = i64::from(moment.subsec_nanosecond() > 0);
     Timestamp::from_second(moment.as_second() + begun).unwrap_or(moment)

@@ -18,7 +18,7 @@ const TRIED: [(&str, &[&str], &[&str]); 5] = [
     ("max_per_owner", &["per-owner"], &["3", "5", "10", "20"]),
     ("max_scope", &["scope", "scope-unset"], &["read-only"]),
 ];
-/// A limit is proposed when it touches one token in so many, or fewer.
+/// A limit is proposed when it touches at most one token in this many.
 const ONE_IN: usize = 10;
 
 /// What limits would do to the tokens of a target.

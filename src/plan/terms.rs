@@ -82,7 +82,7 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// So many objects stand for a number that nobody knows.
+    /// How many objects stand for an unknown number.
     pub const UNKNOWN: u64 = 1 << 40;
 
     /// Nothing spent within `window`.

@@ -164,7 +164,7 @@ impl<'a> TokenPlan<'a> {
             .push(PlannedChange::new(Change::of_token(token.clone(), TokenStep::Revoke), reasons));
     }
 
-    /// Lowers the scope, and answers the findings for which there is no remedy left.
+    /// Lowers the scope, and returns the findings for which there is no remedy left.
     fn narrow(&mut self, token: &Token, to: Option<Scope>, narrowing: Vec<Finding>) -> Vec<Finding> {
         match to {
             _ if narrowing.is_empty() => return Vec::new(),

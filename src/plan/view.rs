@@ -53,7 +53,7 @@ pub struct PlanView {
     pub network_names: Vec<(String, AddressSet)>,
     /// What was not seen, be it that it could not be, or that the config file leaves it out.
     pub coverage: Coverage,
-    /// What earlier runs did within the window, which counts against the rails; nothing when nobody
+    /// What earlier runs did within the window, which counts against the rails; `None` when nobody
     /// keeps a record, so that every run is judged by itself.
     pub spent: Option<Spent>,
     /// What became of the changes that an interrupted run had begun.

@@ -6,7 +6,7 @@
 //!
 //! To get in is to be able to do what a run does: somebody who may make its reading calls can plan, and
 //! somebody who may make all of them can apply, and so mend the policy. Nobody is shut out who could not do
-//! it before: a plan is refused for what it makes worse alone.
+//! it before: a plan is refused only for what it makes worse.
 //!
 //! * **We**: our credential, from the address that the server sees. When the source of that address
 //!   changes, it is the peer where the header would not be believed; where it would be, it cannot be known

@@ -20,7 +20,7 @@ pub(super) const MOMENTS: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaysIn {
     pub(super) lockout: Lockout,
-    /// How far each of the people surely gets in at each moment, and whether that one is an administrator.
+    /// How far each of the people surely gets in at each moment, and whether they are an administrator.
     pub(super) people: BTreeMap<UserName, ([Level; MOMENTS], bool)>,
     pub(super) administrators: [u64; MOMENTS],
 }
