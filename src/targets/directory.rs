@@ -59,7 +59,7 @@ impl Members {
     }
 }
 
-/// What makes it certain that a user is there.
+/// What proves that a user exists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// The server takes this run for that user.

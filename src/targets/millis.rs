@@ -28,7 +28,7 @@ const EARLIEST: Timestamp = Timestamp::constant(946_684_800, 0);
 pub(super) struct NoMoment;
 
 impl Millis {
-    /// When something happened, if it ever did. What is too early to be true is no moment.
+    /// When something happened, if it ever did. What is too early to be true does not count.
     pub(super) fn past(self) -> Result<Option<Timestamp>, NoMoment> {
         match self {
             Self::Missing | Self::Never => Ok(None),

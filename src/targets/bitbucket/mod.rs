@@ -6,7 +6,7 @@
 //! instead.
 //!
 //! The server has no list of all tokens: users, projects and repositories are walked, and each is asked
-//! for its own. Personal projects have tokens in their repositories alone.
+//! for its own. Personal projects have tokens only in their repositories.
 
 pub(in crate::targets) mod directory;
 pub(in crate::targets) mod passwords;

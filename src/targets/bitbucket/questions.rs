@@ -17,7 +17,7 @@ use super::{
     wire::{PROBE, TokenItem, USERS, User, token_path},
 };
 
-/// A user, and the groups of that one.
+/// A user and their groups.
 pub struct Found {
     /// The name as the directory writes it.
     pub name: UserName,
@@ -29,7 +29,7 @@ pub struct Found {
 
 impl Bitbucket {
     /// Whom the server takes anyone for who sends the header `Authorization` with this value; `None` when it does not
-    /// let that one in, or names nobody.
+    /// let them in, or names nobody.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Bitbucket {
         }
     }
 
-    /// The token `id` of `owner` as it is now; `None` when that one has no such token.
+    /// The token `id` of `owner` as it is now; `None` when they have no such token.
     ///
     /// # Errors
     ///

@@ -148,7 +148,7 @@ impl Bitbucket {
                     },
                     narrows: true,
                     tokens_sent_as_passwords_are_passwords: true,
-                    // Its tokens have permissions on projects and repositories alone.
+                    // Its tokens have permissions only on projects and repositories.
                     tokens_administer: false,
                     // Tokens are listed by user, and only of users who are listed.
                     hides_tokens_of_deleted_users: true,

@@ -39,7 +39,7 @@ enum NotSeen {
 }
 
 impl NotSeen {
-    /// What is wrong with this owner alone.
+    /// What is wrong with only this owner.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Bitbucket {
         Ok(unseen.coverage().and(&versions.missing().into_iter().collect()))
     }
 
-    /// Finds out how far the server slows down a walk over so many `owners`.
+    /// Finds out how far the server slows down a walk over this many `owners`.
     async fn learn_pace(&self, owners: usize) {
         let owners = u64::try_from(owners).unwrap_or(u64::MAX);
         let pace = self.read_rate_limit().await.map(|(limit, user)| Pace { owners, limit, user });

@@ -219,7 +219,7 @@ impl TokenItem {
     }
 }
 
-/// The end of a token that was made at `created` and lives for so many `days`; none for none of them.
+/// The end of a token that was made at `created` and lives for this many `days`; `None` when it never ends.
 fn after_days(created: Timestamp, days: &Value) -> Result<Option<Timestamp>, NoMoment> {
     // Days are written as moments are.
     match Millis::from(days) {

@@ -30,7 +30,7 @@ use super::{
     wire::{Filter, NoToken, TOKENS, TokenItem, TokenPage},
 };
 
-/// So many tokens are asked for at once; the server may give fewer.
+/// How many tokens are asked for at once; the server may return fewer.
 const LIMIT: &str = "500";
 /// How many filtered lists are read at once. The client lowers that for a busy server.
 const AT_ONCE: usize = 8;
@@ -190,7 +190,7 @@ impl Resolution {
         };
         let scopes = if lack_scope { self.scopes(pages.full).await? } else { HashMap::new() };
         let names: HashSet<&UserName> = people.values.iter().map(|person| &person.name).collect();
-        // Who is no longer in the directory is known by the key, unless somebody else has that for a name. Where
+        // Users who left the directory are known by their keys, unless somebody else has that as a name. Where
         // not everybody was seen, the key may be that of somebody with another name.
         let name_of = |key: &str| {
             let gone = UserName::new(key);

@@ -170,7 +170,7 @@ impl TokenItem {
         }
     }
 
-    /// The key of the owner, when the item does not name that one otherwise.
+    /// The key of the owner, when the item does not name them otherwise.
     pub(super) fn key_alone(&self) -> Option<&str> {
         self.user_key.as_deref().filter(|_| self.user_name.is_none())
     }

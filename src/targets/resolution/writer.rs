@@ -223,7 +223,7 @@ impl ResolutionWriter {
     /// looked through, and only when it is not among them, all.
     async fn find(&self, token: &Token) -> Result<Option<TokenItem>, HttpError> {
         if let Some(user) = token.owner.user() {
-            // Who is no longer in the directory is known by the key.
+            // Users who left the directory are known by their keys.
             let key = self.keys.get(user).map_or(user.as_str(), String::as_str);
             match self.find_among(Some(key), &token.id).await {
                 Ok(None) => {}
