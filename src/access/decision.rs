@@ -51,7 +51,7 @@ pub enum Principal {
     Password(Person),
     /// A person with a token.
     Token(Held),
-    /// Whoever the server behind a gateway says that it is; the person where that is known.
+    /// The user that the server behind a gateway names; the person where that is known.
     Passed(Option<Person>),
     /// The process that runs the server for itself.
     Operator,

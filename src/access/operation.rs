@@ -8,7 +8,7 @@ use crate::model::{Holders, Permission, Scope, Settings};
 pub enum Operation {
     /// To read what is open to all, without credentials or with right ones.
     ReadOpen,
-    /// To go where there is no permission beside being let in.
+    /// To go where being let in is the only permission.
     Enter,
     /// To use Git on a repository, which takes a scope of its own, whatever the HTTP method is.
     Git {

@@ -2,7 +2,7 @@
 //!
 //! What a server writes down is where a client was seen, neither the other end of the connection nor what the
 //! proxies say. So another source of addresses can leave a client where it is, move it to the address of a
-//! proxy that is no longer believed, or anywhere, when a header decides that nobody read before.
+//! proxy that is no longer believed, or anywhere, when a header decides that was not read before.
 
 use crate::model::{AddressSet, ClientAddressSource, HeaderName};
 

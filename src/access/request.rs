@@ -122,7 +122,7 @@ pub enum PassedKind {
     },
 }
 
-/// Whose a valid token is, with what a decision needs to know of that one.
+/// The owner of a valid token, with what a decision needs to know of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenOwner {
     /// A user.

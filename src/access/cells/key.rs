@@ -101,7 +101,7 @@ pub struct CallerKey {
 pub enum Want {
     /// To read what is open to all.
     ReadOpen,
-    /// To go where there is no permission.
+    /// To go where no permission is needed.
     Enter,
     /// To use Git.
     Git(Scope),

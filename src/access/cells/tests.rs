@@ -244,7 +244,7 @@ fn parts() -> impl Strategy<Value = Parts> {
 }
 
 impl Parts {
-    /// As many requests, each of parts that are drawn anew.
+    /// As many requests, each with its parts drawn again.
     fn asks(&self, count: usize) -> impl Iterator<Item = Ask> {
         const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "BREW"];
         let mut state = self.seed | 1;
