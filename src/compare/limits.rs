@@ -15,7 +15,7 @@ pub struct LimitChange {
     pub shift: Shift,
     /// The key.
     pub key: LimitKey,
-    /// What it said; `None` for everything.
+    /// What it said; `None` for no limit.
     pub before: Option<LimitText>,
     /// What it says.
     pub after: Option<LimitText>,
@@ -36,7 +36,7 @@ pub enum OwnerExample {
     Repository(String),
 }
 
-/// What `after` says differently from `before`; nothing when there are too many patterns of projects to tell.
+/// What `after` says differently from `before`; `None` when there are too many patterns of projects to tell.
 pub(super) fn limit_changes(before: &[LimitEntry], after: &[LimitEntry]) -> Option<Vec<LimitChange>> {
     let limits = |entries: &[LimitEntry]| entries.iter().map(|entry| entry.limit.clone()).collect::<Vec<_>>();
     let (before, after) = (limits(before), limits(after));

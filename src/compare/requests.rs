@@ -40,7 +40,7 @@ pub struct Everybody {
     /// What each kind of people holds, four bits for each side in the order of [`Permission::ALL`], and whether they are
     /// administrators.
     pub kinds: Vec<(u8, bool)>,
-    /// The groups that each permission is given to, on both sides; none for everyone and nobody.
+    /// The groups that each permission is given to, on both sides; empty for everyone and nobody.
     pub groups: Vec<BTreeSet<GroupName>>,
 }
 

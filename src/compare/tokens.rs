@@ -35,7 +35,7 @@ pub struct OwnRuleChange {
     pub name: Arc<str>,
     /// Its condition; `None` where there was no such rule.
     pub before: Option<String>,
-    /// Its condition; `None` where there is no such rule any more.
+    /// Its condition; `None` where the rule is gone.
     pub after: Option<String>,
     /// A token that only one side finds, where that was found out.
     pub example: Option<Box<TokenExample>>,
@@ -104,7 +104,7 @@ pub(super) fn own_rule_changes(before: &Policy, after: &Policy, now: Timestamp) 
         policy.rules.iter().find(|own| own.name == *name).map(|own| own.when.clone())
     };
     let names: BTreeSet<&Arc<str>> = before.rules.iter().chain(&after.rules).map(|own| &own.name).collect();
-    // Where a condition fails, that is no finding of its own.
+    // Where a condition fails, that is not a finding of the rule.
     let action = |policy: &Policy| policy.enforcement.action(&RuleCode::RuleError.into());
     let errors_act = [before, after].into_iter().any(|policy| action(policy) != Action::Report);
     let change = |name: &Arc<str>| {

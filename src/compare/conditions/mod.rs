@@ -149,7 +149,7 @@ fn tokens(
     Some(tokens)
 }
 
-/// An owner, whether that one is active, and the groups.
+/// An owner, whether they are active, and their groups.
 type OwnerClass = (Owner, Option<bool>, BTreeSet<GroupName>);
 
 fn owners(atoms: &Atoms, groups: &BTreeSet<GroupName>) -> Option<Vec<OwnerClass>> {

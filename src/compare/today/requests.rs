@@ -118,7 +118,7 @@ impl<'a> Senders<'a> {
     fn is_hit(&self, change: &RequestChange, credentials: &Credentials, path: Option<&String>) -> bool {
         change.regions.iter().any(|region| {
             let example = &region.example;
-            // Whoever merely gets in need not write.
+            // Who merely gets in need not write.
             let method = if example.operation == Operation::Enter { "GET" } else { example.method.as_str() };
             let ask = Ask {
                 method: method.to_owned(),
