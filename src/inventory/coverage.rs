@@ -6,7 +6,7 @@ use crate::model::{GroupName, Owner, OwnerKind, TokenId, UserName, brief};
 
 use super::{LeftOut, left_out::plural};
 
-/// So many tokens that cannot be read are named.
+/// How many tokens that cannot be read are named.
 const NAMED: usize = 10;
 
 /// How much of a target was seen. Nothing is removed on the ground of what was not seen.

@@ -29,7 +29,7 @@ pub enum Form {
 
 impl Form {
     /// What the server can hold of `wanted`. Of limits that is the largest `max_lifetime`, rounded up to its unit,
-    /// or no entry when some user's tokens may live for ever; the rules on tokens keep the rest. Of anything else
+    /// or no entry when some user's tokens never expire; the rules on tokens keep the rest. Of anything else
     /// it is all of it.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Form {
     }
 }
 
-/// The longest lifetime that any user's token may have; `None` when some may live for ever.
+/// The longest lifetime that any user's token may have; `None` when some need not expire.
 fn longest(limits: &[Limit]) -> Option<Period> {
     let mut longest = None;
     for limit in limits.iter().filter(|limit| limit.kinds().contains(&OwnerKind::User)) {

@@ -17,9 +17,9 @@ pub struct Pace {
 /// How many calls a server lets one user make: a bucket of tokens, of which each call takes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// So many at once.
+    /// How many at once.
     pub at_once: u64,
-    /// And so many in each second after that; never 0.
+    /// And how many in each second after that; never 0.
     pub per_second: u64,
 }
 

@@ -165,13 +165,13 @@ pub(super) struct OwnerRecord<'a> {
 }
 
 impl<'a> OwnerRecord<'a> {
-    /// Whose token the record in `line` is of; `None` when it is no record of a token.
+    /// Whose token the record in `line` is of; `None` when it is not a record of a token.
     pub(super) fn read(line: &'a [u8]) -> Option<Self> {
         Self::of_beginning(line).or_else(|| serde_json::from_slice(line).ok())
     }
 
-    /// What the beginning of `line` says when it is written as this program writes one. Whoever reads the rest
-    /// finds no other owner there: a line with a key twice is no record.
+    /// What the beginning of `line` says when it is written as this program writes one. A full read of the rest
+    /// finds no other owner there: a line with a duplicate key is not a record.
     fn of_beginning(line: &'a [u8]) -> Option<Self> {
         let (_, rest) = plain_text(line.strip_prefix(br#"{"record":"token","id":""#)?)?;
         let (owner, rest) = plain_text(rest.strip_prefix(br#","owner":""#)?)?;
