@@ -152,7 +152,7 @@ impl AuditCommand {
     /// Prints the entries of `source`, where it is `now`.
     async fn print(&self, source: &AuditSource<'_>, global: &Global, now: Timestamp) -> CommandResult {
         match self.print_all(source, global, now).await {
-            // A reader that went away, such as `head`, is no error.
+            // A reader that went away, such as `head`, is not an error.
             Err(Stopped::Written(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ending::Done),
             Err(Stopped::Written(error)) => Err(error.into()),
             Err(Stopped::Read(failure)) => Err(failure),

@@ -77,7 +77,7 @@ impl BaselineArgs {
             }
             (None, Some(folder)) => {
                 let there = in_folder(folder, global);
-                // A link that leads nowhere is there.
+                // A dangling link exists, too.
                 if global.resolve(there.config()).symlink_metadata().is_err() {
                     let message = format!("the baseline has no config file `{}`", there.config().display());
                     return Err(Failure::new(Ending::Invalid, message));

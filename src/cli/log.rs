@@ -54,7 +54,7 @@ fn now() -> String {
     text
 }
 
-/// Standard error without its lock, which whoever waits for a reader would keep from everybody else.
+/// Standard error without its lock, which a thread that waits for a reader would keep from all others.
 #[cfg(unix)]
 fn own_handle() -> io::Result<std::fs::File> {
     use std::os::fd::AsFd;

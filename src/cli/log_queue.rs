@@ -14,9 +14,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::run::redact::redact;
 
-/// So many bytes wait at most.
+/// The most bytes that wait.
 const WAITING: usize = 256 * 1024;
-/// From so many on they are written at once.
+/// From this many bytes on they are written at once.
 const MANY: usize = WAITING / 8;
 /// How long a line waits for others: writing each by itself would wake a thread for it.
 const TOGETHER: Duration = Duration::from_millis(10);
@@ -77,7 +77,7 @@ impl LogQueue {
     ///
     /// # Errors
     ///
-    /// When there is no thread to be had.
+    /// When no thread can be started.
     pub(super) fn start(mut file: File, notice: fn(u64) -> String) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let queue = Self(Arc::clone(&shared));
@@ -90,7 +90,7 @@ impl LogQueue {
         Ok(queue)
     }
 
-    /// Waits until everything is written that was logged before, but not for ever.
+    /// Waits until everything that was logged before is written, but not indefinitely.
     pub(super) fn flush(&self) {
         let mut state = self.0.state();
         state.is_urgent = true;
@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk on which so many writes fail.
+    /// A disk on which the first writes fail.
     struct Disk<'a> {
         failing: usize,
         written: &'a RefCell<Vec<u8>>,

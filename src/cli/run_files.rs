@@ -261,7 +261,7 @@ impl Spot {
     }
 }
 
-/// `path` without links and detours, as far as it is there.
+/// `path` without links and detours, as far as it exists.
 fn without_links(path: &Path) -> PathBuf {
     let whole = absolute(path).unwrap_or_else(|_| path.to_owned());
     let real = |part: &Path| Some(fs::canonicalize(part).ok()?.join(whole.strip_prefix(part).ok()?));

@@ -123,7 +123,7 @@ struct Unencrypted(SocketAddr);
 )]
 struct NotBegun(PathBuf);
 
-/// A server whose clock stands still would accept tokens for ever.
+/// A server whose clock stands still would accept expired tokens.
 #[derive(Debug, thiserror::Error)]
 #[error("`--now` cannot be given to a server: no token would ever expire")]
 struct StoppedClock;

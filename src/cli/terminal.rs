@@ -19,7 +19,7 @@ const UNDER_WAY: &str = "{msg} {wide_bar} {human_pos}/{human_len} changes, {eta}
 /// Standard error.
 pub(super) struct Terminal {
     color: ColorChoice,
-    /// What is under way, a line each; nothing where standard error is no terminal that can take a line back.
+    /// What is under way, a line each; `None` where standard error is not a terminal that can take a line back.
     bars: MultiProgress,
 }
 

@@ -50,7 +50,7 @@ impl WebhookArgs {
             return Err(usage(message));
         }
         redact::remember(secret).map_err(|error| usage(format!("the secret in `{SECRET}`: {error}")))?;
-        // Whoever knows the address may be able to write there.
+        // Anyone who knows the address may be able to write there.
         redact::remember(url).map_err(|error| usage(format!("the address of the webhook: {error}")))?;
         let delivery = Delivery::new(url, secret.into()).map_err(|error| match error {
             Undelivered::Address => usage(error.to_string()),

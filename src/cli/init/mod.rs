@@ -102,7 +102,7 @@ impl Init {
         Ok(Ending::Done)
     }
 
-    /// The server that is named, by flags or by the answers of whoever is asked, when one is.
+    /// The server that flags or answers to questions name, if any.
     fn named(&self, targets: &[String], folder: &Path) -> Result<Option<Named>, BadServer> {
         let kind = match targets {
             [] => None,

@@ -37,7 +37,7 @@ pub(super) enum Found {
     TheSame,
     /// A file that says something else, which is its text.
     Other(String),
-    /// Something that is no file, or whose text cannot be read.
+    /// Something that is not a file, or whose text cannot be read.
     Unreadable,
 }
 
