@@ -17,7 +17,7 @@
 //! [`journal`] (what runs did, on disk), [`http`] (one client), [`targets`] (we call out), [`review`] (we publish),
 //! [`serve`] (they call us), [`run`] (from files to outcomes), [`cli`] (a person calls us). Who may use whom is held
 //! by `tests/architecture`; what matters most is that nothing that plans has a type in reach with which it could
-//! write, and that a target hands out its writer against an [`ApprovedPlan`](plan::ApprovedPlan) alone.
+//! write, and that a target hands out its writer only against an [`ApprovedPlan`](plan::ApprovedPlan).
 //!
 //! # Words
 //!

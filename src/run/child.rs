@@ -12,7 +12,7 @@ use std::{
 
 use super::stop;
 
-/// So many bytes of what it writes are read.
+/// How many bytes of its output are read.
 const BYTES_AT_MOST: u64 = 64 << 10;
 /// How often it is looked whether a program has ended, or is to be ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);

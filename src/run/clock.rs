@@ -82,7 +82,7 @@ impl ClockStanding {
     }
 
     /// How late the date of anything that happened on the server can be when it is `ours` here, UTC, where
-    /// clocks may be `allowed` apart; nothing when the server does not tell its time.
+    /// clocks may be `allowed` apart; `None` when the server does not tell its time.
     pub(crate) fn latest_date(self, ours: Timestamp, allowed: Option<SignedDuration>) -> Option<Timestamp> {
         match self {
             Self::Read(Some(offset)) => {
@@ -182,7 +182,7 @@ fn said(length: SignedDuration) -> String {
     format!("{} {unit}", (length.as_secs() + size / 2) / size)
 }
 
-/// A length of the command line that is no shorter than `length`, with some room.
+/// A duration for the command line that is at least `length`, with some room.
 fn to_write(length: SignedDuration) -> String {
     let length = length + MOST;
     let (size, unit) = unit_of(length);

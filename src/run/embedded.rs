@@ -77,7 +77,7 @@ impl Embedded {
         format!("http://{}", self.running.address())
     }
 
-    /// What it accepts from this process alone.
+    /// What it accepts from this process only.
     pub(crate) fn credential(&self) -> HttpCredential {
         HttpCredential::Bearer(self.secret.clone())
     }

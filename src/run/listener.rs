@@ -1,4 +1,4 @@
-//! Whoever is told what a run has to say while it goes on: a person at a terminal, the log of a server.
+//! What hears of a run while it goes on: a person at a terminal, the log of a server.
 
 use crate::yaml::{Diagnostics, Sources};
 
@@ -18,7 +18,7 @@ pub trait Listener: Send + Sync {
     /// `target` is being read. What is answered is told of each token, and is dropped after the last one.
     fn reading(&self, target: &str) -> Box<dyn Progress>;
 
-    /// So many changes of `target` begin. What is answered is told of each, and is dropped after the last one.
+    /// `changes` of `target` begin. What is returned is told of each, and dropped after the last one.
     fn progress(&self, target: &str, changes: usize) -> Box<dyn Progress>;
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct OpenedSnapshot<'a> {
 ///
 /// # Errors
 ///
-/// When the file is no snapshot of a target of the config file, or the policy is invalid.
+/// When the file is not a snapshot of a target of the config file, or the policy is invalid.
 pub(crate) async fn plan<'a>(
     workspace: &'a Workspace,
     base: &Base,
@@ -77,7 +77,7 @@ pub(crate) async fn plan<'a>(
 ///
 /// # Errors
 ///
-/// When the file is no snapshot of a target of the config file that is chosen.
+/// When the file is not a snapshot of a chosen target of the config file.
 pub(crate) fn open<'a>(
     workspace: &'a Workspace,
     base: &Base,
@@ -144,7 +144,7 @@ impl CountedSnapshot {
     ///
     /// # Errors
     ///
-    /// When the file is no snapshot of such a target.
+    /// When the file is not a snapshot of such a target.
     pub(crate) fn open(
         workspace: Option<(&Workspace, &[String])>,
         base: &Base,

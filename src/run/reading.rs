@@ -24,7 +24,7 @@ pub(crate) trait FileSource {
     ///
     /// # Errors
     ///
-    /// When it does not, is no regular file, or cannot be read.
+    /// When it does not, is not a regular file, or cannot be read.
     fn layer(&self, folder: &Path, layer: &str) -> Result<Vec<u8>, UnusableFile>;
 
     /// How people are told of the file at `path`, as the command line names it.

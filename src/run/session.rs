@@ -29,7 +29,7 @@ const COMMAND_ENDS_WITHIN: Duration = Duration::from_secs(30);
 pub enum AuthCommand {
     /// It is run.
     Allowed,
-    /// It is not: whoever wrote the config file may not be trusted with a program.
+    /// It is not: the author of the config file may not be trusted with a program.
     Forbidden,
 }
 

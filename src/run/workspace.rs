@@ -23,7 +23,7 @@ use super::{
 
 /// What came of reading the config file and its layers.
 pub(crate) struct Loaded {
-    /// What the config file says; nothing when it is invalid.
+    /// What the config file says; `None` when it is invalid.
     pub(crate) config: Option<Config>,
     /// The layers of each target, also of an invalid config file.
     pub(crate) policies: Vec<Vec<LayerPath>>,
@@ -43,7 +43,7 @@ pub(crate) fn load(base: &Base, source: &dyn FileSource) -> Loaded {
     loaded
 }
 
-/// Reads the config file alone.
+/// Reads only the config file.
 pub(crate) fn load_without_layers(base: &Base, source: &dyn FileSource) -> Loaded {
     let shown: Arc<str> = source.shown(&base.config).into();
     let layers = Layers::default();

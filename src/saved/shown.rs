@@ -1,5 +1,5 @@
 //! What a saved plan shows: the plans that it was made from, as far as reports show them. It is for people; the
-//! way back to a change that is made leads over a fresh plan alone.
+//! way back to a change that is made leads only over a fresh plan.
 
 use std::{collections::BTreeSet, str::FromStr, sync::Arc};
 
