@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::{
-    model::{
-        AllowedNetworks, ClientAddressSource, Holders, LimitKey, PasswordAuthentication, SettingKey,
-        Settings, Shift, settings::Permissions,
-    },
+    model::{Holders, LimitKey, SettingKey, Settings, Shift},
     policy::{LimitEntry, Policy},
     yaml::Place,
 };
@@ -181,16 +178,7 @@ fn of_limits(before: &Policy, after: &Policy) -> Vec<Difference> {
 
 /// Settings that refuse nothing that a setting can refuse.
 fn open() -> Settings {
-    Settings {
-        permissions: Permissions {
-            use_tokens: Holders::Everyone,
-            create: Holders::Everyone,
-            create_read_write: Holders::Everyone,
-            manage_others: Holders::Everyone,
-        },
-        networks: AllowedNetworks::Anywhere,
-        client_address: ClientAddressSource::Peer,
-        password_authentication: PasswordAuthentication::Allowed,
-        limits: Vec::new(),
-    }
+    let mut open = Settings::unrestricted();
+    open.permissions.manage_others = Holders::Everyone;
+    open
 }
