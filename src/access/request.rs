@@ -213,7 +213,7 @@ impl Credentials {
         }
     }
 
-    /// Who or what sends verified credentials; nothing for the operator's.
+    /// Who or what sends verified credentials; `None` for the operator's.
     #[must_use]
     pub fn sender(&self) -> Option<Owner> {
         match self {

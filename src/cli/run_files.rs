@@ -42,7 +42,7 @@ struct NamedFile {
     said: String,
     /// As it was named.
     path: PathBuf,
-    /// Which files of a folder are meant; nothing for a file.
+    /// Which files of a folder are meant; `None` for a file.
     names: Option<Names>,
     at: Spot,
 }
@@ -241,7 +241,7 @@ impl NamedFile {
 
 /// Where something is.
 struct Spot {
-    /// Its path without links and detours; nothing where only the file is known.
+    /// Its path without links and detours; `None` where only the file is known.
     path: Option<PathBuf>,
     /// The file, under whatever names; `None` when there is none.
     file: Option<FileId>,

@@ -13,7 +13,7 @@ use crate::{
 /// The standing of an owner under the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerStanding {
-    /// What the directory says of the user; nothing for projects and repositories.
+    /// What the directory says of the user; `None` for projects and repositories.
     pub presence: Option<Presence>,
     /// Whether the user may use tokens; always for projects and repositories, and when the
     /// permission is not managed.

@@ -20,7 +20,7 @@ impl PerOwner {
         Self { at_most: usize::try_from(at_most).unwrap_or(usize::MAX), kept: BinaryHeap::new() }
     }
 
-    /// Counts `token` and answers the one that is too many now. Tokens that are `ending` anyway go
+    /// Counts `token` and returns the one that is too many now. Tokens that are `ending` anyway go
     /// first, then the least recently used; one that was never used counts as used when it was made.
     pub(super) fn add(&mut self, token: Token, ending: bool) -> Option<Token> {
         self.kept.push(Reverse(Ranked { staying: !ending, token }));

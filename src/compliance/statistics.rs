@@ -157,13 +157,13 @@ impl Statistics {
     }
 
     /// How old the tokens that work are: each class by the days that its tokens are younger than,
-    /// nothing for the oldest ones, with how many are in it.
+    /// `None` for the oldest ones, with how many are in it.
     pub fn ages(&self) -> impl Iterator<Item = (Option<u32>, u64)> {
         AGES.into_iter().map(Some).chain([None]).zip(self.ages)
     }
 
     /// When the tokens that work and end by themselves do so, counted from the moment of the plan: each
-    /// week by the days that it is over after, nothing for all later ones, with how many end in it.
+    /// week by the days that it is over after, `None` for all later ones, with how many end in it.
     pub fn expiries(&self) -> impl Iterator<Item = (Option<u32>, u64)> {
         (1..=u32::try_from(WEEKS).unwrap_or(0)).map(|week| Some(week * 7)).chain([None]).zip(self.expiries)
     }

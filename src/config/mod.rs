@@ -141,7 +141,7 @@ impl Connection {
         }
     }
 
-    /// The server that is called; nothing for the embedded one.
+    /// The server that is called; `None` for the embedded one.
     #[must_use]
     pub fn server(&self) -> Option<&Endpoint> {
         match self {
@@ -152,7 +152,7 @@ impl Connection {
         }
     }
 
-    /// Our own server that is called: the target itself, or the gateway in front of it; nothing for an embedded one.
+    /// Our own server that is called: the target itself, or the gateway in front of it; `None` for an embedded one.
     #[must_use]
     pub fn own_server(&self) -> Option<&Endpoint> {
         match self {

@@ -246,7 +246,7 @@ impl HttpClient {
         Call { method, path, query, headers: &[], credential: &self.credential }
     }
 
-    /// Sends `body` to `path` and answers what the server does. Repeated only when it is certain that
+    /// Sends `body` to `path` and returns what the server does. Repeated only when it is certain that
     /// nothing happened: see [`HttpError::is_lost_answer`] for the rest.
     ///
     /// # Errors

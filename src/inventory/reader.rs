@@ -33,7 +33,7 @@ pub trait InventoryReader: Sync {
         async { Ok(None) }
     }
 
-    /// Hands every token to `each`, once, in any order, and answers whether there may be others that our
+    /// Hands every token to `each`, once, in any order, and returns whether there may be others that our
     /// credential could not see.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ pub trait InventoryReader: Sync {
         async { Ok(None) }
     }
 
-    /// Hands every token of `owners` to `each`, as [`Self::tokens`] does, and answers whether they may have
+    /// Hands every token of `owners` to `each`, as [`Self::tokens`] does, and returns whether they may have
     /// others. Names compare without regard to case. A server that lists tokens by their owners is asked for
     /// these alone.
     ///

@@ -22,7 +22,7 @@ use super::{error::JournalError, lock::RunLock, record::Record, run_file::RunFil
 /// A writer that leaves a trace.
 pub struct Recording<'a, W> {
     writer: W,
-    /// Nothing when no journal is kept.
+    /// `None` when no journal is kept.
     file: Option<Mutex<RunFile>>,
     /// The changes of the plan, each with its place.
     planned: HashMap<Key, (u32, &'a PlannedChange)>,

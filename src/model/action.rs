@@ -28,7 +28,7 @@ impl Action {
 
     /// The moment to which it brings the expiry of a token whose finding is seen at `now`: the grace
     /// later, rounded up to midnight UTC, so that people can be told a date and runs on one day agree
-    /// on it. Nothing for the actions that set no expiry.
+    /// on it. `None` for the actions that set no expiry.
     #[must_use]
     pub fn deadline(self, now: Timestamp) -> Option<Timestamp> {
         const DAY: i64 = 24 * 60 * 60;
@@ -39,7 +39,7 @@ impl Action {
         Some(Timestamp::from_second(days * DAY).unwrap_or(end))
     }
 
-    /// How much time is left at least; nothing for the actions that set no expiry.
+    /// How much time is left at least; `None` for the actions that set no expiry.
     #[must_use]
     pub fn grace(self) -> Option<Period> {
         if let Self::Expire { grace } = self { Some(grace) } else { None }

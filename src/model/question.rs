@@ -9,7 +9,7 @@ use super::{GroupName, Owner, Scope};
 pub struct Question {
     /// Who would send it: a user, or a project or repository by its token.
     pub sender: Owner,
-    /// The scope of the token that would be sent along; nothing for a password.
+    /// The scope of the token that would be sent along; `None` for a password.
     pub token: Option<Scope>,
     /// The HTTP method, upper case.
     pub method: String,

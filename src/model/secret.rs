@@ -117,7 +117,7 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// Divides the big-endian `number` by 62 in place and answers the remainder.
+/// Divides the big-endian `number` by 62 in place and returns the remainder.
 fn divide(number: &mut [u8; 32]) -> u8 {
     let mut remainder: u16 = 0;
     for byte in number {

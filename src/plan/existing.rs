@@ -90,7 +90,7 @@ struct Waived {
 }
 
 impl Waived {
-    /// Adds what no waiver holds yet, and answers whether there was anything.
+    /// Adds what no waiver holds yet, and returns whether there was anything.
     fn add(&mut self, findings: &Findings) -> bool {
         let mut added = false;
         for found in &findings.tokens {

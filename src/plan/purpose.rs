@@ -87,7 +87,7 @@ impl Purpose {
     }
 
     /// Takes what it leaves out, of what would be done on `target` to comply, out of `changes` and
-    /// `held_back`, and answers the changes.
+    /// `held_back`, and returns the changes.
     pub(super) fn cut(
         &self,
         target: &str,
@@ -114,7 +114,7 @@ impl Part {
         }
     }
 
-    /// Takes what is not of this part out of `changes` and `held_back`, and answers the changes.
+    /// Takes what is not of this part out of `changes` and `held_back`, and returns the changes.
     fn cut(self, changes: &mut Vec<PlannedChange>, held_back: &mut Vec<HeldBack>) -> Vec<PlannedChange> {
         held_back.retain(|held| held.tokens.is_some() == (self == Self::Tokens));
         changes.extract_if(.., |planned| !self.has(&planned.change)).collect()

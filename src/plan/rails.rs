@@ -213,7 +213,7 @@ fn live_before(class: RailClass, live: u64, spent: u64) -> u64 {
     }
 }
 
-/// The rail that a change at `now` counts for; nothing for what only opens or can be set back at once.
+/// The rail that a change at `now` counts for; `None` for what only opens or can be set back at once.
 pub(super) fn rail_of(change: &Change, now: Timestamp) -> Option<RailClass> {
     match change {
         Change::Token { token, step } => match step {

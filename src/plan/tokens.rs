@@ -188,7 +188,7 @@ impl<'a> TokenPlan<'a> {
         narrowing
     }
 
-    /// Makes the token end at the earliest deadline, and answers the findings for which there is no
+    /// Makes the token end at the earliest deadline, and returns the findings for which there is no
     /// remedy. A deadline that is set never moves later.
     fn expire(&mut self, token: &Token, expiring: Vec<Finding>) -> Vec<Finding> {
         let Some(at) = expiring.iter().filter_map(|finding| finding.ends(token, self.now)).min() else {

@@ -82,7 +82,7 @@ struct Annotations<'a> {
     annotations: &'a [Annotation],
 }
 
-/// Replaces the report of `commit`, and answers how many annotations there was no room for.
+/// Replaces the report of `commit`, and returns how many annotations there was no room for.
 pub(super) async fn publish(
     client: &HttpClient,
     pull_request: &PullRequest,

@@ -131,7 +131,7 @@ impl Approved<'_> {
     }
 }
 
-/// Applies all plans, one target after the other, and looks at each again. Answers what became of each, and how
+/// Applies all plans, one target after the other, and looks at each again. Returns what became of each, and how
 /// the run ends for it.
 ///
 /// # Errors

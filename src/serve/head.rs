@@ -24,7 +24,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses a head whose end, host or body two servers could read differently, and one that is too long. Answers the
+/// Refuses a head whose end, host or body two servers could read differently, and one that is too long. Returns the
 /// host that it is for.
 ///
 /// # Errors

@@ -66,7 +66,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "no-such-repository", message)
     }
 
-    /// What an answer with `status` says that says nothing of its own in the form of the path; nothing when it is no
+    /// What an answer with `status` says that says nothing of its own in the form of the path; `None` when it is no
     /// refusal.
     pub(super) fn unsaid(status: StatusCode) -> Option<Self> {
         let is_refusal = status.is_client_error() || status.is_server_error();

@@ -146,7 +146,7 @@ pub enum SeedError {
 }
 
 /// Puts the tokens and the settings of the seed file `text` into `store`, in one step, when it has no
-/// token and was never seeded; answers whether it did. Times in the file count from `now`. The settings
+/// token and was never seeded; returns whether it did. Times in the file count from `now`. The settings
 /// of a new store with these `administrators` hold where the file says nothing.
 ///
 /// # Errors

@@ -95,7 +95,7 @@ impl Target {
         }
     }
 
-    /// Our own server, which keeps a ledger of runs and has a lease, by itself or in front; nothing for any other.
+    /// Our own server, which keeps a ledger of runs and has a lease, by itself or in front; `None` for any other.
     #[must_use]
     pub fn gateway(&self) -> Option<&Gateway> {
         match self {
@@ -105,7 +105,7 @@ impl Target {
         }
     }
 
-    /// Bitbucket, by itself or behind our gateway; nothing for any other server.
+    /// Bitbucket, by itself or behind our gateway; `None` for any other server.
     #[must_use]
     pub fn bitbucket(&self) -> Option<&Bitbucket> {
         match self {

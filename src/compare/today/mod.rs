@@ -29,7 +29,7 @@ pub struct Today {
     pub seen_at: Timestamp,
     /// Whether everything was seen; otherwise there may be more than is counted.
     pub is_whole: bool,
-    /// For each difference in their order; nothing for what no owner can be told of.
+    /// For each difference in their order; `None` for what no owner can be told of.
     pub hits: Vec<Option<Hits>>,
 }
 
@@ -43,11 +43,11 @@ pub struct Hits {
     /// How many of the tokens were used in the last 30 days.
     pub used: u64,
     /// Of these, how many were used last from an address that the difference is about, and how many from one that is
-    /// not recorded; nothing where it is not about addresses.
+    /// not recorded; `None` where it is not about addresses.
     pub used_from_there: Option<(u64, u64)>,
     /// Tokens, and people by a password alone, of which it could not be seen whether it is about them.
     pub unsure: u64,
-    /// How many findings there are that were not, and how many are no longer; nothing where it is not about findings.
+    /// How many findings there are that were not, and how many are no longer; `None` where it is not about findings.
     pub findings: Option<(u64, u64)>,
 }
 

@@ -209,7 +209,7 @@ impl Subject<'_> {
     }
 
     /// The verdict of a rule whose parameter is in the limits at `key`: `fails` is given the
-    /// parameter and answers what is wrong.
+    /// parameter and returns what is wrong.
     fn limited<T>(
         &self,
         key: LimitKey,

@@ -342,7 +342,7 @@ impl<R: BufRead + Seek> Lines<R> {
         Record::read(&self.line).map_err(|cause| SnapshotError::NoRecord { line, cause })
     }
 
-    /// Reads the next line, and answers whether there is one.
+    /// Reads the next line, and returns whether there is one.
     fn read(&mut self) -> Result<bool, SnapshotError> {
         self.line.clear();
         let mut bounded = (&mut self.input).take(LINE_AT_MOST);

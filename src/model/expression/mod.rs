@@ -140,7 +140,7 @@ impl Eq for Expression {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadExpression {
-    /// The bytes of the text that it is about, from 0; nothing for the expression as a whole.
+    /// The bytes of the text that it is about, from 0; `None` for the expression as a whole.
     pub at: Option<Range<usize>>,
     /// What is wrong.
     pub message: String,

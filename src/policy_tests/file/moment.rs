@@ -21,7 +21,7 @@ pub(super) enum TestMoment {
 }
 
 impl TestMoment {
-    /// The moment; nothing for `never`.
+    /// The moment; `None` for `never`.
     pub(super) fn at(self) -> Option<Timestamp> {
         match self {
             Self::Never => None,

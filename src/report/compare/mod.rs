@@ -18,7 +18,7 @@ use crate::{
 /// The comparison of the policy of one target.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// The target; nothing for two policy files.
+    /// The target; `None` for two policy files.
     pub target: Option<String>,
     /// What it is compared with, as the user named it.
     pub with: String,

@@ -142,7 +142,7 @@ fn id_text(number: i64) -> String {
     format!("{number:012}")
 }
 
-/// The number in an identifier of this form; nothing for any other.
+/// The number in an identifier of this form; `None` for any other.
 pub(super) fn id_number(text: &str) -> Option<i64> {
     text.parse().ok().filter(|&number| id_text(number) == text)
 }

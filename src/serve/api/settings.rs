@@ -97,7 +97,7 @@ async fn replace(
 }
 
 /// Puts `settings` in the place of those that the session began with, and what Bitbucket's configuration
-/// holds beside them where it is given. When a run does it, that is kept with it. Answers the new entity
+/// holds beside them where it is given. When a run does it, that is kept with it. Returns the new entity
 /// tag; `None` when they have changed meanwhile.
 pub(super) async fn write(
     session: &Session,

@@ -51,7 +51,7 @@ pub(in crate::serve) struct Patient<S> {
     stream: S,
     beginning: Option<Beginning>,
     take: Duration,
-    /// Until when the other end must take something; nothing while it does.
+    /// Until when the other end must take something; `None` while it does.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 

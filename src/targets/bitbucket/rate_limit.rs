@@ -33,7 +33,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// Nothing when these are no numbers that a bucket can have.
+    /// `None` when these are no numbers that a bucket can have.
     fn limit(&self) -> Option<RateLimit> {
         let number = |number: &Number| number.value().and_then(|number| u64::try_from(number).ok());
         let per_second = number(&self.fill_rate).filter(|rate| *rate > 0)?;

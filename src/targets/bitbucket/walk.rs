@@ -55,7 +55,7 @@ impl NotSeen {
 }
 
 impl Bitbucket {
-    /// Hands every token to `each`, and answers whose tokens could not be seen.
+    /// Hands every token to `each`, and returns whose tokens could not be seen.
     pub(super) async fn walk(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, HttpError> {
         let (users, projects, repositories) =
             future::try_join3(self.user_owners(), self.projects(), self.repositories()).await?;
@@ -82,7 +82,7 @@ impl Bitbucket {
         kinds.filter(|kind| administers == Some(false) && self.looks_at(*kind)).map(Missing::Hidden).collect()
     }
 
-    /// Hands every token of `owners` to `each`, and answers whose could not be seen.
+    /// Hands every token of `owners` to `each`, and returns whose could not be seen.
     pub(super) async fn walk_of(
         &self,
         owners: impl Iterator<Item = Owner> + Send,

@@ -22,7 +22,7 @@ pub(super) fn flag(document: &Value, pointer: &str) -> Result<bool, String> {
     place(document, pointer)?.as_bool().ok_or_else(|| format!("`{pointer}` is neither `true` nor `false`"))
 }
 
-/// A number, also one that is written as text; nothing for null.
+/// A number, also one that is written as text; `None` for null.
 pub(super) fn number(document: &Value, pointer: &str) -> Result<Option<u32>, String> {
     let read = match place(document, pointer)? {
         Value::Null => return Ok(None),

@@ -76,7 +76,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The tokens of the next page that were not on an earlier one; nothing behind the last page.
+    /// The tokens of the next page that were not on an earlier one; `None` behind the last page.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<TokenItem>>, HttpError> {
         if self.ended {
             return Ok(None);
@@ -159,7 +159,7 @@ fn found<T: Clone>(lists: &[(T, HashSet<TokenId>)]) -> HashMap<TokenId, T> {
 }
 
 impl Resolution {
-    /// Hands every token to `each`, and answers what the server does not say.
+    /// Hands every token to `each`, and returns what the server does not say.
     pub(super) async fn read_tokens(&self, each: &mut (dyn FnMut(Token) + Send)) -> Result<Coverage, Cause> {
         let (mut unsaid, mut odd) = (Unsaid::default(), OddTokens::default());
         let people = match self.known_people() {

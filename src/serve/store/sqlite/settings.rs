@@ -79,7 +79,7 @@ impl Store {
         Ok(row.flatten())
     }
 
-    /// Keeps `document` and answers its revision; `None` when the present revision is not `expected`
+    /// Keeps `document` and returns its revision; `None` when the present revision is not `expected`
     /// any more. `basic_authentication` is kept with it when it is given. When a run does it, that is kept
     /// with it.
     ///

@@ -26,7 +26,7 @@ use crate::{
 pub(super) struct Writer {
     options: SqliteConnectOptions,
     place: StoreFiles,
-    /// Nothing while it is used, and after a transaction that did not end well: the next one opens another.
+    /// `None` while it is used, and after a transaction that did not end well: the next one opens another.
     idle: Arc<Mutex<Option<SqliteConnection>>>,
 }
 

@@ -115,7 +115,7 @@ struct Server {
     version: Option<String>,
 }
 
-/// Nothing where we are anonymous, whom the server answers as well.
+/// `None` where we are anonymous, whom the server answers as well.
 pub(super) async fn whoami(client: &HttpClient) -> Result<Option<UserName>, HttpError> {
     Ok(client.get::<Current>(CURRENT, &[]).await?.body.username)
 }
