@@ -109,7 +109,7 @@ fn create_new(draft: &Path) -> io::Result<File> {
     }
 }
 
-/// Takes away the file at `path`, whose content is no longer true: where that is not possible, it is emptied.
+/// Removes the file at `path`, whose content is no longer true: where that is not possible, it is emptied.
 ///
 /// # Errors
 ///

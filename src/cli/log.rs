@@ -79,7 +79,7 @@ where
         (Level::WARN, 2) | (_, 1) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    // A server in front of another reads that one again and again: that is not what it is asked.
+    // A server in front of another one polls it; its log is about requests, not about these calls.
     let calls = if (usual, global.verbose) == (Level::INFO, 0) { LevelFilter::WARN } else { level };
     let shown = Targets::new().with_default(level).with_target("tokenwarden::http", calls);
     let colored = output::colour(global.color, &io::stderr());

@@ -38,7 +38,7 @@ pub(crate) struct HeldRun {
     pub(crate) by: String,
     /// The lease of the server, where it has one.
     pub(crate) lease: Option<HeldLease>,
-    /// The lease that a target left which is through, for those of the run on the server that still write.
+    /// The lease that a finished target left, for other targets of the run on the server that still write.
     pub(crate) left: Arc<Mutex<Option<HeldLease>>>,
     /// Locks on this machine.
     pub(crate) locks: Arc<[RunLock]>,

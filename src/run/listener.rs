@@ -15,7 +15,7 @@ pub trait Listener: Send + Sync {
     /// What `target` failed for, while the run goes on.
     fn failure(&self, failure: &Failure, target: &str);
 
-    /// `target` is being read. What is answered is told of each token, and is dropped after the last one.
+    /// `target` is being read. What is returned is told of each token, and dropped after the last one.
     fn reading(&self, target: &str) -> Box<dyn Progress>;
 
     /// `changes` of `target` begin. What is returned is told of each, and dropped after the last one.

@@ -130,7 +130,7 @@ fn unusable(file: &Path, cause: Box<dyn Error + Send + Sync>) -> Failure {
     UnusableInventory { path: file.display().to_string(), cause }.into()
 }
 
-/// A snapshot in which it is counted whom the differences of policies are about.
+/// A snapshot in which to count whom the differences of policies affect.
 pub(crate) struct CountedSnapshot {
     snapshot: FileSnapshot,
     /// The number of its target among those that were chosen.

@@ -7,7 +7,7 @@ use crate::{config::TargetDeclaration, saved::SavedPlan};
 
 use super::{Base, Ending, Failure, Listener, Workspace, plan::Planned, reading::read_whole};
 
-/// Reads the saved plan at `file`. How old it is tells the clock of its server: see [`check_servers`].
+/// Reads the saved plan at `file`. Its age is judged by the clock of its server: see [`check_servers`].
 ///
 /// # Errors
 ///

@@ -162,7 +162,7 @@ impl Workspace {
     }
 }
 
-/// The failure for which nothing can be done with `files` files of which `diagnostics` are told.
+/// The failure of a run whose `files` files are invalid, as `diagnostics` say.
 pub(crate) fn invalid(diagnostics: &Diagnostics, files: usize) -> Failure {
     Failure::new(Ending::Invalid, report::diagnostics::summary(diagnostics, files))
 }
