@@ -28,7 +28,7 @@
 //! | target | one server that policy is applied to |
 //! | inventory | what was seen on a target, and when |
 //! | snapshot | an inventory kept in a file, without secrets |
-//! | coverage | whether everything was seen; nothing is removed on the ground of what was not |
+//! | coverage | whether everything was seen; nothing is removed just because it was not seen |
 //! | rule | one way in which a token can fail to comply; a kebab-case code |
 //! | finding | one token breaking one rule, with the policy line that says so |
 //! | waiver | a declared exception with a reason and an end date; findings under it are not acted on |

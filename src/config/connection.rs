@@ -115,7 +115,7 @@ fn areas(target: &At<'_>, out: &mut Diagnostics) -> Vec<OwnerKind> {
     list(target, "areas", out).into_iter().filter_map(area).collect()
 }
 
-/// Whether `user` is at `at`, in the place of an area: policies have that word for the owners of
+/// Whether `user` is at `at`, in place of an area: policies have that word for the owners of
 /// personal tokens.
 pub(super) fn is_owner_kind_as_area(at: &At<'_>) -> bool {
     at.path.contains(".areas[") && at.text() == Some(OwnerKind::User.word())

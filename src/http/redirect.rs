@@ -155,7 +155,7 @@ fn destination(from: &Url, location: &str) -> String {
     join(from, location).map_or_else(|| "an invalid URL".to_owned(), |to| shown(&to))
 }
 
-/// The base to write in the place of `base`, where a call of `path` leads to `to`, as [`destination`] names
+/// The base to write in place of `base`, where a call of `path` leads to `to`, as [`destination`] names
 /// it; `None` when that cannot be told.
 fn other_base(to: &str, path: &str, base: &str) -> Option<String> {
     let other = to.strip_suffix(path).filter(|other| other.starts_with("http") && *other != base)?;

@@ -115,7 +115,7 @@ impl Caller {
 pub struct Call {
     /// The HTTP method, upper case.
     pub method: Cow<'static, str>,
-    /// The path, without the query, with [`Self::ANY`] in the place of every identifier.
+    /// The path, without the query, with [`Self::ANY`] in place of every identifier.
     pub path: Cow<'static, str>,
 }
 

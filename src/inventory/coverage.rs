@@ -9,7 +9,7 @@ use super::{LeftOut, left_out::plural};
 /// How many tokens that cannot be read are named.
 const NAMED: usize = 10;
 
-/// How much of a target was seen. Nothing is removed on the ground of what was not seen.
+/// How much of a target was seen. Nothing is removed just because it was not seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// Everything.

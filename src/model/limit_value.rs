@@ -27,7 +27,7 @@ pub trait LimitValue: Sized {
     /// Whether every token that `before` admits is admitted by this.
     fn admits_all_of(&self, before: &Self) -> bool;
 
-    /// What having this in the place of `before` lets through or stops.
+    /// What having this in place of `before` lets through or stops.
     fn shift_from(&self, before: &Self) -> Shift;
 }
 
@@ -61,7 +61,7 @@ pub(super) fn is_no_narrower<T: LimitValue>(now: Option<&T>, before: Option<&T>)
     }
 }
 
-/// What having the limit `now` in the place of `before` lets through or stops; `None` lets everything through.
+/// What having the limit `now` in place of `before` lets through or stops; `None` lets everything through.
 pub(super) fn shift<T: LimitValue>(now: Option<&T>, before: Option<&T>) -> Shift {
     match (now, before) {
         (None, None) => Shift::SAME,

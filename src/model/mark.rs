@@ -12,7 +12,7 @@
 //! The day begins at midnight UTC. Behind it stand the first 80 bits, in lower-case hexadecimal, of
 //! HMAC-SHA-256 (RFC 2104, whose least length for a truncated code is 80 bits) over
 //! `tokenwarden mark 1`, the address of the server in its one form, the day and the identifier of the token,
-//! with a zero byte between them; marks of earlier versions have the name of the target in the place of the
+//! with a zero byte between them; marks of earlier versions have the name of the target in place of the
 //! address. Anyone who may rename a token can take its mark off, but can neither write a later day nor
 //! carry a mark over from another token. White space behind it, or none before it, takes nothing from a mark;
 //! everything else that is not exactly such a suffix, or does not verify, is part of the owner's words.

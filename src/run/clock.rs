@@ -131,7 +131,7 @@ fn tolerated(allowed: Option<SignedDuration>) -> SignedDuration {
     allowed.unwrap_or(NOTABLE).max(NOTABLE)
 }
 
-/// A plan is older than this when somebody says yes to it: much may be another way by now.
+/// A plan is older than this when somebody says yes to it: much may have changed by now.
 const OLD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether a plan for `made_for` is too old at `now`.

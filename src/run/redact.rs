@@ -12,7 +12,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use regex::{Regex, RegexBuilder};
 
-/// What is in the place of a secret.
+/// What replaces a secret.
 const REDACTED: &str = "[redacted]";
 /// Shorter ones, in characters, are not looked for: they may be part of any word, and what was left of the text
 /// around them would show them.

@@ -83,7 +83,7 @@ pub(super) fn of_creations() -> Callers<Owner> {
 /// A request of a caller that is under way.
 #[derive(Debug)]
 pub(super) struct Present<K: Eq + Hash> {
-    /// Whether it waited for others of the same caller: much may be another way by now.
+    /// Whether it waited for others of the same caller: much may have changed by now.
     pub(super) waited: bool,
     _counted: Counted<K>,
     _turn: Option<OwnedSemaphorePermit>,

@@ -83,7 +83,7 @@ impl Role {
 pub(super) struct Named(Mutex<BTreeMap<Role, BTreeSet<UserName>>>);
 
 impl Named {
-    /// Remembers those whom the server names in this `role`, in the place of those whom it named before.
+    /// Remembers those whom the server names in this `role`, in place of those whom it named before.
     pub(super) fn note(&self, role: Role, users: impl IntoIterator<Item = UserName>) {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         named.insert(role, users.into_iter().collect());

@@ -20,7 +20,7 @@ pub(super) enum Millis {
     Odd,
 }
 
-/// No server of these has anything from before the year 2000. Seconds in the place of milliseconds look like that.
+/// No server of these has anything from before the year 2000. Seconds in place of milliseconds look like that.
 const EARLIEST: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// The value means no moment.

@@ -1,5 +1,5 @@
 //! Files that somebody else may have put where they are: regular ones, of a bounded length, opened without waiting for
-//! anybody at the other end. A pipe or a device could keep the reader for ever.
+//! anybody at the other end. A pipe or a device could keep the reader indefinitely.
 
 use std::{
     fs::{self, File, OpenOptions},

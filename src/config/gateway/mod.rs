@@ -27,7 +27,7 @@ pub struct GatewayConfig {
     pub admin_group: Option<String>,
     /// Where clients reach it.
     pub public_url: Option<String>,
-    /// How long entries of the audit are kept; `None` for ever.
+    /// How long entries of the audit are kept; `None` keeps them indefinitely.
     pub audit_retention: Option<Period>,
     /// What it stands in front of.
     pub upstream: Option<Upstream>,

@@ -51,7 +51,7 @@ impl FindingCounts {
 }
 
 impl<W: Write> PlanText<'_, W> {
-    /// Counts in the place of lists.
+    /// Counts in place of lists.
     pub(super) fn overview(&mut self) -> fmt::Result {
         let target = self.target();
         if self.plan.changes.is_empty() && self.plan.is_whole() {

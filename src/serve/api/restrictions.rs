@@ -143,7 +143,7 @@ async fn remove(
     Ok(Json(true))
 }
 
-/// Restricts the token `id` as `wanted`, in the place of what the precondition in `headers` names.
+/// Restricts the token `id` as `wanted`, in place of what the precondition in `headers` names.
 async fn change(
     session: &Session,
     app: &App,

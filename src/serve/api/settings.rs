@@ -96,7 +96,7 @@ async fn replace(
     Ok(([(header::ETAG, etag)], Json(document)).into_response())
 }
 
-/// Puts `settings` in the place of those that the session began with, and what Bitbucket's configuration
+/// Puts `settings` in place of those that the session began with, and what Bitbucket's configuration
 /// holds beside them where it is given. When a run does it, that is kept with it. Returns the new entity
 /// tag; `None` when they have changed meanwhile.
 pub(super) async fn write(

@@ -38,7 +38,7 @@ pub(super) struct Author {
 }
 
 impl Author {
-    /// The author of what is done on the ground of `right`.
+    /// The author of what is done under `right`.
     pub(super) fn of(right: &Right) -> Self {
         let Right::Request(grounds) = right else {
             return Self {

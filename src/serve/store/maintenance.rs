@@ -18,7 +18,7 @@ pub struct Checked {
     pub problems: Vec<String>,
 }
 
-/// What became of a store that a backup was put in the place of.
+/// What became of a store that a backup replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// When the backup was made, UTC; `None` when it does not say.

@@ -119,7 +119,7 @@ pub struct Narrowing {
     pub permissions: Option<NewPermissions>,
 }
 
-/// Project permissions in the place of others.
+/// Project permissions in place of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPermissions {
     /// What must be there now.

@@ -130,7 +130,7 @@ impl<'a> Pages<'a> {
         Ok(had_entries.then_some(items))
     }
 
-    /// The identifiers of all tokens; `None` when the list is not to be believed.
+    /// The identifiers of all tokens; `None` when the list cannot be trusted.
     async fn ids(mut self) -> Result<Option<HashSet<TokenId>>, HttpError> {
         while self.next().await?.is_some() {}
         Ok(self.fault.is_none().then(|| self.versions.into_ids()))

@@ -1,4 +1,4 @@
-//! Putting a backup in the place of a store.
+//! Putting a backup in place of a store.
 //!
 //! Nothing that was taken from anybody comes back: as far as the present store can tell, a token that was revoked
 //! since the backup stays revoked, one that was narrowed stays narrow, the directory is the present one, and neither
@@ -64,7 +64,7 @@ impl Store {
         copied
     }
 
-    /// Puts the backup `from` in the place of the store at `url`, which nobody uses; a copy of that store is kept beside
+    /// Puts the backup `from` in place of the store at `url`, which nobody uses; a copy of that store is kept beside
     /// it.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ impl Store {
         rows.into_iter().map(RestrictionRow::try_from).collect()
     }
 
-    /// Restricts the token `token` so, or not at all when nothing is taken from it, in the place of the restriction
+    /// Restricts the token `token` so, or not at all when nothing is taken from it, in place of the restriction
     /// with the number `expected`, or of none. When a run does it, that is kept with it.
     ///
     /// # Errors

@@ -244,7 +244,7 @@ pub(super) async fn keep(writing: &mut Writing, under: Option<&Under>) -> Result
     let Some(under) = under else { return Ok(()) };
     if let Some(number) = under.lease {
         // INVARIANT: a lease that ran out is good until somebody else takes it; then its number is an old
-        // one for ever.
+        // one for good.
         let held = lease(writing).await?;
         let holds = held.is_some_and(|held| held.number == number && held.expires != Timestamp::UNIX_EPOCH);
         if !holds {

@@ -141,7 +141,7 @@ impl Store {
     }
 }
 
-/// The effect of settings in the place of those that were in `before`.
+/// The effect of settings in place of those that were in `before`.
 pub(super) async fn replacement(
     connection: &mut SqliteConnection,
     action: AuditAction,
