@@ -16,6 +16,7 @@ use super::{
         findings::{Remedy, found},
         layout::pad,
         purpose::no_changes,
+        unseen::unseen,
     },
     PlanText,
 };
@@ -130,7 +131,7 @@ impl<W: Write> PlanText<'_, W> {
         if reasons.len() > NAMED {
             writeln!(self.out, "  ... and {} more reasons", reasons.len() - NAMED)?;
         }
-        super::unseen(self.plan).try_for_each(|missing| writeln!(self.out, "  ? {}", escape_whole(&missing)))
+        unseen(self.plan).try_for_each(|missing| writeln!(self.out, "  ? {}", escape_whole(&missing)))
     }
 }
 
