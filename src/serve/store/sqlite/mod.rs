@@ -6,6 +6,7 @@ mod check;
 mod clock;
 mod copy;
 mod directory;
+mod directory_import;
 mod gone;
 mod histories;
 mod memory;
