@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{directory::User, links::Base};
+use super::{directory_json::User, links::Base};
 use crate::{
     model::OwnerKind,
     serve::{

@@ -9,6 +9,7 @@ mod audit;
 mod basic_authentication;
 mod by_hash;
 mod directory;
+mod directory_json;
 mod endpoint;
 mod health;
 mod json_body;

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access_tokens::{NO_GLOBAL_PERMISSION, in_person, not_permitted},
-    directory::{FILTER, Group, Listing, User},
+    directory::{FILTER, Listing},
+    directory_json::{Group, User},
     endpoint::Endpoint,
     pages::{Answer, PAGING, Page},
     projects::{NO_SUCH_PROJECT, NO_SUCH_REPOSITORY, find_project, find_repository},

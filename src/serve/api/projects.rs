@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    directory::User,
+    directory_json::User,
     endpoint::{Endpoint, Parameter},
     links::{Base, Links},
     pages::{Answer, PAGING, Page, Paging},
