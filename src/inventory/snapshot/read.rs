@@ -1,9 +1,11 @@
 //! A reader over the lines of a snapshot, which answers what the target answered then. What is truncated,
 //! out of order or miscounted is an error.
 
+mod lines;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, BufRead, Read, Seek, SeekFrom},
+    io::{self, BufRead, Seek},
     mem,
     panic::resume_unwind,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
@@ -11,19 +13,17 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::model::{GroupName, Token, TokenId, UserName};
 
 use super::{
     super::{Call, Census, Coverage, InventoryReader, Missing, Overview, People, ReadError},
     names::Names,
-    record::{BadRecord, Budget, FORMAT_VERSION, Header, Record, RecordCounts, WITH_MISSING_USERS},
+    record::{BadRecord, Budget, FORMAT_VERSION, Header, Record, RecordCounts},
     token::OwnerRecord,
 };
 
-/// The longest line that is read, in bytes: a group with a million members.
-const LINE_AT_MOST: u64 = 64 << 20;
+use lines::{Lines, Position};
 
 /// How many tokens are handed on at once.
 const BATCH: usize = 512;
@@ -287,87 +287,5 @@ impl<R: BufRead + Seek + Send> InventoryReader for Snapshot<R> {
             server: self.shown.clone(),
             cause: Box::new(error),
         })
-    }
-}
-
-/// A place between two lines.
-#[derive(Clone, Copy, Debug, Default)]
-struct Position {
-    /// How many bytes lie before it.
-    byte: u64,
-    /// How many lines lie before it.
-    line: u64,
-}
-
-struct Lines<R> {
-    input: R,
-    at: Position,
-    line: Vec<u8>,
-}
-
-/// What every version has in the first line.
-#[derive(Deserialize)]
-struct Versioned {
-    record: String,
-    format_version: String,
-}
-
-impl<R: BufRead + Seek> Lines<R> {
-    /// The header, once its version is one that can be read.
-    fn header(&mut self) -> Result<Header, SnapshotError> {
-        if !self.read()? {
-            return Err(SnapshotError::NoHeader);
-        }
-        let Versioned { record, format_version } =
-            serde_json::from_slice(&self.line).map_err(|_| SnapshotError::NoHeader)?;
-        if record != "header" {
-            return Err(SnapshotError::NoHeader);
-        }
-        if ![FORMAT_VERSION, WITH_MISSING_USERS].contains(&format_version.as_str()) {
-            return Err(SnapshotError::Version(format_version));
-        }
-        match self.record()? {
-            Record::Header(header) => Ok(*header),
-            _ => Err(SnapshotError::NoHeader),
-        }
-    }
-
-    /// The record of the next line. There always is one until the trailer.
-    fn next(&mut self) -> Result<Record<'_>, SnapshotError> {
-        if self.read()? { self.record() } else { Err(SnapshotError::CutOff { lines: self.at.line }) }
-    }
-
-    fn record(&self) -> Result<Record<'_>, SnapshotError> {
-        let line = self.at.line;
-        Record::read(&self.line).map_err(|cause| SnapshotError::NoRecord { line, cause })
-    }
-
-    /// Reads the next line, and returns whether there is one.
-    fn read(&mut self) -> Result<bool, SnapshotError> {
-        self.line.clear();
-        let mut bounded = (&mut self.input).take(LINE_AT_MOST);
-        let bytes = bounded.read_until(b'\n', &mut self.line)?;
-        if bytes == 0 {
-            return Ok(false);
-        }
-        if !self.line.ends_with(b"\n") {
-            return Err(if self.at.line == 0 {
-                SnapshotError::NoHeader
-            } else {
-                SnapshotError::CutOff { lines: self.at.line }
-            });
-        }
-        self.at = Position { byte: self.at.byte + bytes as u64, line: self.at.line + 1 };
-        Ok(true)
-    }
-
-    fn go_to(&mut self, position: Position) -> Result<(), SnapshotError> {
-        self.input.seek(SeekFrom::Start(position.byte))?;
-        self.at = position;
-        Ok(())
-    }
-
-    fn out_of_order(&self) -> SnapshotError {
-        SnapshotError::OutOfOrder { line: self.at.line }
     }
 }
