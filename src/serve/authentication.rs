@@ -107,7 +107,7 @@ impl App {
     }
 
     /// The token with this secret, when it is valid and of the user that was `named` with it. Those of projects
-    /// and repositories come without a name: they are accepted as `Bearer` alone, as Bitbucket has it.
+    /// and repositories come without a name: they are accepted only as `Bearer`, as in Bitbucket.
     async fn token(&self, secret: &TokenSecret, named: Option<&UserName>) -> Result<Recognised, Problem> {
         let known = self.store.token_by_hash(&secret.hash()).await?;
         let Some(known) = known.filter(|known| known.owner.is_some()) else {

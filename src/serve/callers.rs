@@ -1,5 +1,6 @@
-//! Requests under way: how many each address may have whose senders are not known yet, and each caller who is, and how
-//! many of them have their turn at a time, so that one caller's many requests or long lists leave the machine to the others.
+//! Requests under way: how many an address may have before their senders are known, how many each known caller may
+//! have, and how many of these run at a time, so that one caller's many requests or long lists leave the machine to the
+//! others.
 
 use std::{
     collections::HashMap,
@@ -57,7 +58,7 @@ struct CallerLoad {
     turns: Arc<Semaphore>,
 }
 
-/// Those who are known; their turns are those of what reads.
+/// Known callers; turns are for requests that read.
 pub(super) fn of_owners() -> Callers<Owner> {
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
     Callers::new(CallerLimits { most: OF_ONE, turns: (cores / 2).clamp(1, READING), patience: PATIENCE })
@@ -75,7 +76,7 @@ pub(super) fn of_clients(connections: usize, patience: Duration) -> Callers<IpAd
     Callers::new(CallerLimits { most: 4 * turns, turns, patience })
 }
 
-/// The owners for whom tokens are created that are counted: one after another, a few wait.
+/// Owners whose tokens are counted: their tokens are created one after another, and a few wait.
 pub(super) fn of_creations() -> Callers<Owner> {
     Callers::new(CallerLimits { most: CREATIONS, turns: 1, patience: PATIENCE })
 }
@@ -100,8 +101,8 @@ impl<K: Eq + Hash + Clone> Callers<K> {
         Self { present: Arc::default(), limits }
     }
 
-    /// Lets one more request of `caller` in; one that `takes_turns` waits for others of the same caller, but not for
-    /// ever.
+    /// Lets one more request of `caller` in; one that `takes_turns` waits for others of the same caller, up to the
+    /// limit.
     ///
     /// # Errors
     ///

@@ -105,7 +105,7 @@ pub enum DirectoryError {
         /// The variable.
         variable: String,
     },
-    /// The hash is none.
+    /// The hash is not valid.
     #[error("`password_hash` of `{0}` is not an argon2 hash, e.g. `$argon2id$v=19$m=19456,t=2,p=1$..`")]
     Hash(String),
     /// The hash has other costs than those of this server.
@@ -124,7 +124,7 @@ pub enum DirectoryError {
 
 /// Makes users, groups and passwords in `store` equal to the directory file `text`, in one step. A user
 /// who is not in the file becomes inactive; tokens stay with the person that they are of: a name that left and is
-/// back is another person's, unless both had the same `id`. `environment` answers the value of a variable.
+/// back is another person's, unless both had the same `id`. `environment` returns the value of a variable.
 ///
 /// # Errors
 ///
@@ -150,7 +150,7 @@ pub async fn import(
     Ok(())
 }
 
-/// As many of them are written out.
+/// How many of them are written out.
 const WRITTEN: usize = 20;
 
 /// The projects and repositories of these names as a directory file writes them: `projects: {"PLAT":["app"]}`.

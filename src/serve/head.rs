@@ -88,7 +88,7 @@ fn host(head: &Parts) -> Result<Option<Authority>, Problem> {
         .ok_or_else(|| Problem::bad_request("The request needs exactly one valid `Host`."))
 }
 
-/// Whether a browser says that a page of another site sends the request. Older ones name its origin alone.
+/// Whether a browser says that a page of another site sends the request. Older ones name only its origin.
 fn is_of_another_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter().peekable();
     if sites.peek().is_some() {
@@ -101,7 +101,7 @@ fn is_of_another_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     })
 }
 
-/// Refuses a body that says to be anything but JSON: a form of another site can send any other kind of text. A client
+/// Refuses a body that claims to be anything but JSON: a form of another site can send any other kind of text. A client
 /// that says nothing is not a form.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::{
 const BUSY: &str = "busy";
 const LOCKED: &str = "store-locked";
 const STALE: &str = "mirror-stale";
-/// How the codes begin of what is wrong with the server behind.
+/// How the codes for faults of the server behind begin.
 const UPSTREAM: &str = "upstream-";
 
 /// A request that is not answered with what it asked for. What a handler answers becomes a body in
@@ -66,8 +66,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "no-such-repository", message)
     }
 
-    /// What an answer with `status` says that says nothing of its own in the form of the path; `None` when it is no
-    /// refusal.
+    /// What an answer with `status` says if its body is not in the form of the path; `None` when it is not a refusal.
     pub(super) fn unsaid(status: StatusCode) -> Option<Self> {
         let is_refusal = status.is_client_error() || status.is_server_error();
         let message =

@@ -1,5 +1,4 @@
-//! What the log shows of requests: nothing that is a secret, and no more than a bounded part of what anybody may
-//! send.
+//! What the log shows of requests: no secrets, and only a bounded part of what anybody may send.
 
 use std::{
     collections::HashMap,
@@ -19,7 +18,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const LINES: u64 = 50;
 /// The most addresses that are told apart; further ones are counted together.
 const ADDRESSES: usize = 10_000;
-/// What stands where a secret stood.
+/// What replaces a secret.
 const HIDDEN: &str = "(hidden)";
 
 /// `text`, which a client sent, without secrets and cut.
@@ -61,7 +60,7 @@ fn looks_secret(word: &str) -> bool {
     word.contains("tw_") || (word.len() >= 40 && kinds.iter().filter(|kind| **kind).count() >= 2)
 }
 
-/// Counts the requests of nobody who is known.
+/// Counts the requests of unknown senders.
 #[derive(Debug, Default)]
 pub(super) struct Strangers(Mutex<HashMap<IpAddr, Window>>);
 
@@ -94,7 +93,7 @@ impl Strangers {
             .collect()
     }
 
-    /// Logs what got no line, time after time, until it is dropped.
+    /// Logs the requests that got no line, again and again, until it is dropped.
     pub(super) async fn keep_telling(&self) {
         loop {
             tokio::time::sleep(WINDOW / 2).await;

@@ -131,7 +131,7 @@ pub enum SeedError {
     /// A token in it belongs to nobody.
     #[error("the seed file has a token without a valid owner")]
     Owner(#[from] BadOwner),
-    /// Its settings are no part of a settings document.
+    /// Its settings are not a part of a settings document.
     #[error("the settings in the seed file are not a settings document")]
     Document(#[from] serde_json::Error),
     /// Its settings say what cannot be enforced.
