@@ -1,26 +1,24 @@
 //! The file of an open store, and whether it is still the one that was opened.
 //!
 //! SQLite goes on with a file that was deleted, moved or replaced: what it writes then is lost, although it was
-//! acknowledged. Hence a look at the file before and after each write, and before each read of the settings, which begins
-//! every request.
+//! acknowledged. Hence a look at the file before and after each write, and before the settings are read, which begins every
+//! request, unless the last look is hardly over.
 //!
 //! INVARIANT: a process never closes a file that SQLite has open in it: that would give up the locks of SQLite
 //! (<https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>). All
 //! places of one file share one handle, which is closed after the last of them.
 
 #[cfg(unix)]
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError, Weak},
-};
+use std::{collections::BTreeMap, sync::Weak};
 use std::{
     fs::{self, File, Metadata},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use crate::serve::store::StoreError;
@@ -44,7 +42,12 @@ struct Inner {
     length: AtomicU64,
     /// The highest change counter that was seen.
     counter: AtomicU32,
+    /// When all was well last.
+    checked: Mutex<Option<Instant>>,
 }
+
+/// A look that is over no longer than this counts for a read: a thread may be held up as long after any look.
+const HARDLY_OVER: Duration = Duration::from_millis(1);
 
 /// How far the write-ahead log has grown, as the header of its index tells; another one after each commit, of whatever
 /// process (<https://sqlite.org/walformat.html#the_wal_index_header>).
@@ -112,6 +115,7 @@ impl StoreFiles {
             application: header.application,
             length: AtomicU64::new(there.len()),
             counter: AtomicU32::new(header.counter),
+            checked: Mutex::default(),
         })))
     }
 
@@ -124,6 +128,22 @@ impl StoreFiles {
         // Somebody may be writing the header at this moment.
         let how = self.0.look().and_then(|_| self.0.look());
         how.map_or(Ok(()), |how| Err(StoreError::Lost { file: self.0.file.clone(), how }))
+    }
+
+    /// The same before a read, which changes nothing: a look of a moment ago counts.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Self::check`].
+    pub(super) fn check_to_read(&self) -> Result<(), StoreError> {
+        let checked = || self.0.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if checked().is_some_and(|checked| now.duration_since(checked) <= HARDLY_OVER) {
+            return Ok(());
+        }
+        self.check()?;
+        *checked() = Some(now);
+        Ok(())
     }
 
     /// Up to where everything was committed before this moment; `None` when that cannot be told.

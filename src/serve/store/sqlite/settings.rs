@@ -20,7 +20,7 @@ impl Store {
     ///
     /// When the store fails, or is not where it was opened.
     pub async fn settings(&self, known: Option<(i64, &str)>) -> Result<Option<SettingsRow>, StoreError> {
-        self.place.check()?;
+        self.place.check_to_read()?;
         Ok(self.answers().await?.settings(known))
     }
 
