@@ -6,14 +6,12 @@
 use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
+    BoxError,
     body::Body,
-    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, uri},
+    http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -23,6 +21,7 @@ use tokio::{
 use super::{
     body::{Exchange, Silent},
     headers::{self, Up},
+    pool::{Failure, Pool},
     upstream::{UpstreamLimits, UpstreamUrl},
 };
 use crate::serve::{
@@ -30,8 +29,6 @@ use crate::serve::{
     throttle::network,
 };
 
-/// How long an idle connection is kept: less than servers do, which would close it under the next request.
-const IDLE: Duration = Duration::from_secs(4);
 /// How often TCP asks whether the upstream is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How long a request waits for others to end.
@@ -39,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Forwards requests to one upstream.
 pub struct Forwarder {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    pool: Arc<Pool>,
     upstream: UpstreamUrl,
     /// A permit for each connection that may be in use.
     room: Arc<Semaphore>,
@@ -81,10 +78,10 @@ pub struct Room {
 pub enum UpstreamError {
     /// No connection could be made.
     #[error("the upstream cannot be reached")]
-    Unreachable(#[source] legacy::Error),
+    Unreachable(#[source] BoxError),
     /// The connection ended before there was an answer.
     #[error("the upstream broke off")]
-    BrokeOff(#[source] legacy::Error),
+    BrokeOff(#[source] hyper::Error),
     /// It took too long.
     #[error("the upstream did not answer in time")]
     Silent,
@@ -127,13 +124,8 @@ impl Forwarder {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(limits.connections)
-            .build(connector);
         Ok(Self {
-            client,
+            pool: Pool::new(connector, upstream.to_uri(), limits.connections),
             upstream,
             room: Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS))),
             clients: callers::of_clients(limits.connections, PATIENCE),
@@ -189,7 +181,7 @@ impl Forwarder {
     ) -> Result<Response<Body>, UpstreamError> {
         let (mut parts, body) = request.into_parts();
         let host = self.host(&parts.headers, &parts.uri);
-        parts.uri = self.target(&parts.uri, &parts.method)?;
+        parts.uri = target(parts.uri, &parts.method)?;
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let up = Up {
@@ -206,13 +198,13 @@ impl Forwarder {
         let request = Request::from_parts(parts, exchange.up(body));
         let answered = tokio::select! {
             biased;
-            answered = self.client.request(request) => answered,
+            answered = self.pool.request(request) => answered,
             silent = exchange.silent() => return Err(match silent {
                 Silent::Client => UpstreamError::ClientSilent,
                 Silent::Upstream => UpstreamError::Silent,
             }),
         };
-        let (mut parts, body) = answered.map_err(|error| failure(error, &exchange))?.into_parts();
+        let (mut parts, body) = answered.map_err(|failed| failure(failed, &exchange))?;
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::Switched);
         }
@@ -230,17 +222,6 @@ impl Forwarder {
         self.upstream.context_path()
     }
 
-    /// The same path and query, byte for byte, at the upstream.
-    fn target(&self, uri: &Uri, method: &Method) -> Result<Uri, UpstreamError> {
-        let path = uri.path_and_query().filter(|_| method != Method::CONNECT);
-        let path = path.filter(|path| path.as_str().starts_with('/')).ok_or(UpstreamError::NoPath)?;
-        let mut target = uri::Parts::default();
-        target.scheme = Some(self.upstream.scheme.clone());
-        target.authority = Some(self.upstream.authority.clone());
-        target.path_and_query = Some(path.clone());
-        Uri::from_parts(target).map_err(|_| UpstreamError::NoPath)
-    }
-
     /// The host that the client called, which links in answers lead to.
     fn host(&self, headers: &axum::http::HeaderMap, uri: &Uri) -> HeaderValue {
         let in_target = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
@@ -250,21 +231,24 @@ impl Forwarder {
     }
 }
 
-fn failure(error: legacy::Error, exchange: &Exchange) -> UpstreamError {
-    if exchange.client_broke_off() {
-        UpstreamError::ClientBrokeOff
-    } else if !error.is_connect() {
-        UpstreamError::BrokeOff(error)
-    } else if is_late(&error) {
-        UpstreamError::Silent
-    } else {
-        UpstreamError::Unreachable(error)
+/// The same path and query, byte for byte.
+fn target(uri: Uri, method: &Method) -> Result<Uri, UpstreamError> {
+    let path = uri.into_parts().path_and_query.filter(|_| method != Method::CONNECT);
+    path.filter(|path| path.as_str().starts_with('/')).map(Uri::from).ok_or(UpstreamError::NoPath)
+}
+
+fn failure(failed: Failure, exchange: &Exchange) -> UpstreamError {
+    match failed {
+        _ if exchange.client_broke_off() => UpstreamError::ClientBrokeOff,
+        Failure::Exchange(error) => UpstreamError::BrokeOff(error),
+        Failure::Connect(error) if is_late(&*error) => UpstreamError::Silent,
+        Failure::Connect(error) => UpstreamError::Unreachable(error),
     }
 }
 
 /// Whether no connection was made because nothing answered at all.
-fn is_late(error: &legacy::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
             return true;

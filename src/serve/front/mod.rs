@@ -14,6 +14,7 @@ mod headers;
 mod identity;
 pub mod judge;
 pub mod mirror;
+mod pool;
 mod refusal;
 pub mod secret;
 mod upstream;

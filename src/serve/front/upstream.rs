@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use axum::http::{
     Uri,
-    uri::{Authority, Scheme},
+    uri::{self, Authority, PathAndQuery, Scheme},
 };
 
 /// The base address of an upstream. A path in it is the context path, which clients use too.
@@ -27,6 +27,14 @@ impl UpstreamUrl {
     #[must_use]
     pub fn has_tls(&self) -> bool {
         self.scheme == Scheme::HTTPS
+    }
+
+    /// Where connections lead to, without the context path.
+    pub(super) fn to_uri(&self) -> Uri {
+        let mut address = uri::Parts::default();
+        (address.scheme, address.authority) = (Some(self.scheme.clone()), Some(self.authority.clone()));
+        address.path_and_query = Some(PathAndQuery::from_static("/"));
+        Uri::from_parts(address).unwrap_or_default()
     }
 
     /// The path below which everything of the upstream is, such as `/bitbucket`; empty at the root.

@@ -1,6 +1,7 @@
 //! The forwarder before an upstream that is away, hangs, breaks off, answers too early or reads nothing.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -21,7 +22,12 @@ use tokio::{
 
 /// A forwarder to `listener` that waits for `silence`, over as many `connections`.
 fn forwarder(listener: &TcpListener, silence: Duration, connections: usize) -> Forwarder {
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    forwarder_to(listener.local_addr().unwrap(), silence, connections)
+}
+
+/// A forwarder to `upstream`.
+pub(super) fn forwarder_to(upstream: SocketAddr, silence: Duration, connections: usize) -> Forwarder {
+    let url = format!("http://{upstream}").parse().unwrap();
     Forwarder::new(url, None, UpstreamLimits { silence, connections, ..UpstreamLimits::default() }).unwrap()
 }
 
@@ -47,7 +53,10 @@ fn answering(listener: TcpListener, answer: &'static [u8]) -> Arc<Mutex<Vec<u8>>
     seen
 }
 
-async fn send(forwarder: &Forwarder, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+pub(super) async fn send(
+    forwarder: &Forwarder,
+    request: Request<Body>,
+) -> Result<Response<Body>, UpstreamError> {
     let authorization = HeaderValue::from_static("Bearer ours");
     let out = Outgoing {
         identity: None,
@@ -62,7 +71,7 @@ async fn send(forwarder: &Forwarder, request: Request<Body>) -> Result<Response<
     forwarder.send(request, out).await
 }
 
-fn get(target: &str) -> Request<Body> {
+pub(super) fn get(target: &str) -> Request<Body> {
     Request::get(target).header("host", "bitbucket.example.com").body(Body::empty()).unwrap()
 }
 
@@ -77,7 +86,7 @@ fn endless() -> Body {
 }
 
 const SHORT: Duration = Duration::from_millis(200);
-const LONG: Duration = Duration::from_mins(5);
+pub(super) const LONG: Duration = Duration::from_mins(5);
 
 #[tokio::test]
 async fn the_target_passes_byte_for_byte_and_the_head_is_ours() {

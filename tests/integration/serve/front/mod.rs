@@ -7,6 +7,7 @@ mod forwarder;
 mod gate;
 mod judge;
 mod mirror;
+mod pool;
 pub(crate) mod proxies;
 pub(crate) mod restrictions;
 mod secret;
