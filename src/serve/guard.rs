@@ -22,9 +22,9 @@ use super::{
     connections::Peer,
     dialect::error_body,
     entry::EndpointAccess,
-    front, head,
+    head,
     problem::Problem,
-    random::random_bytes,
+    random::request_id,
     request_log::shown,
     session::{RequestFacts, Session},
     store::{Sender, Use, Whence},
@@ -50,25 +50,13 @@ struct Seen {
 pub(super) async fn guard(
     State(app): State<Arc<App>>,
     ConnectInfo(connection): ConnectInfo<Peer>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let _request = connection.request();
     let peer = connection.ip();
     let began = Instant::now();
-    let id = random_bytes::<8>().map_or(0, u64::from_be_bytes);
-    let id = format!("{id:016x}");
-    if let Some(upstream) = &app.front {
-        // A proxy may ask with the query of its client, which is no part of the question.
-        let (parts, body) = request.into_parts();
-        if let Some(answer) = front::ask(&app, upstream, peer, &id, &parts).await {
-            return answer;
-        }
-        request = Request::from_parts(parts, body);
-        if let Some(class) = front::class(upstream, &request) {
-            return front::pass(&app, upstream, &connection, &id, request, class).await;
-        }
-    }
+    let id = request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut seen = Seen::default();
     let answered = answer(&app, (peer, &id), request, next, &mut seen).await;

@@ -31,6 +31,7 @@ mod random;
 mod request_log;
 mod retention;
 pub mod seed;
+mod service;
 mod session;
 pub mod settings;
 pub mod store;
@@ -70,6 +71,7 @@ use probe::Probe;
 pub use public_url::PublicUrl;
 pub use random::{NoRandomness, random_bytes};
 use request_log::Strangers;
+use service::Services;
 use store::{Store, StoreError};
 pub use tls::{Certificate, Tls, TlsVersion};
 
@@ -350,7 +352,7 @@ fn serve(
     waits: Waits,
     app: &Arc<App>,
 ) -> JoinHandle<io::Result<()>> {
-    let service = api::router(Arc::clone(app)).into_make_service_with_connect_info::<Peer>();
+    let service = Services { app: Arc::clone(app), endpoints: api::router(Arc::clone(app)) };
     let mut server = Server::<Peer>::from_listener(door).handle(handle);
     limit_heads(server.http_builder(), waits.head);
     let Some(certificate) = certificate else {
@@ -364,7 +366,7 @@ fn serve(
 
 fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>, within: Duration) {
     // Wider than what `head` lets pass: what it refuses is answered in the form of the path.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_headers(4 * head::LINES_AT_MOST);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(within).max_headers(2 * head::LINES_AT_MOST);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -15,3 +15,8 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;
     Ok(bytes)
 }
+
+/// What a request is called in the log and in answers: sixteen hexadecimal digits.
+pub(super) fn request_id() -> String {
+    format!("{:016x}", random_bytes().map_or(0, u64::from_be_bytes))
+}

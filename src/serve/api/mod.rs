@@ -41,7 +41,7 @@ use axum::{
 };
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::{App, dialect::Dialect, front::Forwarded, guard::guard, problem::Problem, session::Session};
+use super::{App, dialect::Dialect, guard::guard, problem::Problem, session::Session};
 use crate::access::Operation;
 use endpoint::Endpoint;
 
@@ -87,11 +87,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
 
 /// `response` with the date by which this server judges, so that clients measure the clock that matters, and with
 /// what browsers and caches are to know: nothing here is kept, taken for another kind, or sent without TLS again.
-/// An answer of the server behind, and a refusal in its place, stays as it is.
 async fn with_headers(State(app): State<Arc<App>>, mut response: Response) -> Response {
-    if response.extensions().get::<Forwarded>().is_some() {
-        return response;
-    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -110,8 +106,7 @@ async fn with_headers(State(app): State<Arc<App>>, mut response: Response) -> Re
 async fn named_charset(request: Request, next: Next) -> Response {
     let dialect = Dialect::of(request.uri().path());
     let mut response = next.run(request).await;
-    if response.extensions().get::<Forwarded>().is_none()
-        && let Some(named) = response.headers_mut().get_mut(header::CONTENT_TYPE)
+    if let Some(named) = response.headers_mut().get_mut(header::CONTENT_TYPE)
         && *named == "application/json"
     {
         *named = HeaderValue::from_static(dialect.media_type());

@@ -15,7 +15,7 @@ use super::{
     Front,
     classify::Kind,
     figures::Passage,
-    gate::{Asker, Forwarded, Seen},
+    gate::{Asker, Seen},
     headers::X_REQUEST_ID,
     judge::{self, Refused, Verdict},
     refusal::{self, Form},
@@ -156,7 +156,6 @@ pub(in crate::serve) async fn answer(
             (contract.no(problem, form, id), code)
         }
     };
-    response.extensions_mut().insert(Forwarded);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {

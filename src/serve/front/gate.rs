@@ -49,10 +49,6 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// How often a request is judged at most.
 const ATTEMPTS: usize = 8;
 
-/// That an answer is the upstream's own, whose headers stay as they are.
-#[derive(Clone, Copy)]
-pub(in crate::serve) struct Forwarded;
-
 /// What is told of a request, as far as it got.
 #[derive(Default)]
 pub(super) struct Seen {
@@ -89,7 +85,6 @@ pub(in crate::serve) async fn pass(
             (refusal::response(problem, form, id), code, cause)
         }
     };
-    response.extensions_mut().insert(Forwarded);
     if let Ok(id) = HeaderValue::from_str(id) {
         response.headers_mut().insert(X_REQUEST_ID, id);
     }

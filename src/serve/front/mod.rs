@@ -35,7 +35,7 @@ use forward::Forwarder;
 use judge::Browsers;
 
 pub(super) use authz::answer as ask;
-pub(super) use gate::{Forwarded, class, pass};
+pub(super) use gate::{class, pass};
 pub use upstream::{BadUpstream, UpstreamLimits, UpstreamUrl};
 
 /// Who proves the credentials of requests.
