@@ -1,8 +1,8 @@
 //! The last use of each token, written to the store a few times a second: a request does not wait for the
 //! disk, and never fails because of it.
 //!
-//! A crash loses what was used in the last [`DELAY`]. Anyone who lists tokens flushes first, so that a
-//! use is seen from then on.
+//! A crash loses what was used in the last [`DELAY`]. Anyone who lists tokens lays what waits over what the store has,
+//! so that a use is seen from then on.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,7 +45,7 @@ impl LastUses {
     /// Takes note of `used`.
     pub(super) async fn record(&self, store: &Store, used: Use) {
         let count = {
-            let mut waiting = self.waiting();
+            let mut waiting = self.unwritten();
             waiting.insert(used.token, used.last_use);
             waiting.len()
         };
@@ -68,7 +68,7 @@ impl LastUses {
     /// When the store fails; then everything waits for the next time.
     pub(super) async fn flush(&self, store: &Store) -> Result<(), StoreError> {
         let _writing = self.writing.lock().await;
-        let batch = self.waiting().clone();
+        let batch = self.unwritten().clone();
         if !batch.is_empty() {
             let uses: Vec<Use> = batch.iter().map(|(&token, &last_use)| Use { token, last_use }).collect();
             if self.of_upstream {
@@ -76,7 +76,7 @@ impl LastUses {
             } else {
                 store.record_uses(&uses).await?;
             }
-            self.waiting().retain(|token, last_use| batch.get(token) != Some(last_use));
+            self.unwritten().retain(|token, last_use| batch.get(token) != Some(last_use));
         }
         let batch = self.sign_ins().clone();
         if !batch.is_empty() {
@@ -95,15 +95,10 @@ impl LastUses {
         }
     }
 
-    /// Lays the uses that are not written yet over `tokens`: nobody is to take a token for unused because the disk
-    /// is full.
-    pub(super) fn lay_over<'a>(&self, tokens: impl IntoIterator<Item = &'a mut TokenRow>) {
-        let waiting = self.waiting();
-        for token in tokens {
-            let later =
-                waiting.get(&token.id).filter(|later| token.last_used.is_none_or(|used| used.at <= later.at));
-            token.last_used = later.copied().or(token.last_used);
-        }
+    /// The uses that are not written yet, by the number of the token. One that came in before the call is among them, or
+    /// in the store for whoever reads that afterwards.
+    pub(super) fn waiting(&self) -> HashMap<i64, LastUse> {
+        self.unwritten().clone()
     }
 
     /// Writes everything that came in before the call. When the store fails or is locked, that waits for the next
@@ -123,7 +118,19 @@ impl LastUses {
         self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<i64, LastUse>> {
+    fn unwritten(&self) -> MutexGuard<'_, HashMap<i64, LastUse>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lays the uses that are `waiting` to be written over `tokens`.
+pub(super) fn lay_over<'a>(
+    waiting: &HashMap<i64, LastUse>,
+    tokens: impl IntoIterator<Item = &'a mut TokenRow>,
+) {
+    for token in tokens {
+        let later =
+            waiting.get(&token.id).filter(|later| token.last_used.is_none_or(|used| used.at <= later.at));
+        token.last_used = later.copied().or(token.last_used);
     }
 }

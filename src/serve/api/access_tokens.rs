@@ -31,6 +31,7 @@ use crate::{
     serve::{
         App,
         dialect::TOKEN,
+        last_uses::lay_over,
         problem::Problem,
         project_permissions::ProjectPermissions,
         session::Session,
@@ -188,13 +189,14 @@ async fn list(
     base: Base,
 ) -> Answer<AccessToken> {
     let Found { owner, user, .. } = place.readable(&session, &app).await?;
-    app.uses.flush_or_warn(&app.store).await;
     let filter = TokenFilter { owners: vec![owner], ..TokenFilter::default() };
     let asked = paging.one_more();
     // `start` is the first number of the page.
     let page = TokenPage::After { after: asked.start - 1, until: i64::MAX, limit: asked.limit };
+    // Before the store is read: a use is in one of both.
+    let waiting = app.uses.waiting();
     let mut tokens = app.store.tokens(&filter, page).await?;
-    app.uses.lay_over(&mut tokens);
+    lay_over(&waiting, &mut tokens);
     Ok(paging.page(tokens, |token| token.id, |token| AccessToken::new(token, user.clone(), &base)))
 }
 
@@ -204,9 +206,9 @@ async fn read(
     Path(place): Path<Place>,
     base: Base,
 ) -> Result<Json<AccessToken>, Problem> {
-    app.uses.flush_or_warn(&app.store).await;
+    let waiting = app.uses.waiting();
     let (mut token, user) = place.token(&session, &app).await?;
-    app.uses.lay_over(std::slice::from_mut(&mut token));
+    lay_over(&waiting, [&mut token]);
     Ok(Json(AccessToken::new(token, user, &base)))
 }
 
@@ -261,9 +263,12 @@ async fn update(
     }
     let narrowing = narrowing(&asked, &token)?;
     rename_within_limits(&session, &token, &owner, &narrowing)?;
-    app.uses.flush_or_warn(&app.store).await;
+    let waiting = app.uses.waiting();
     match app.store.narrow_token(&right, token.id, &narrowing, None).await? {
-        Some(token) => Ok(Json(AccessToken::new(token, user, &base))),
+        Some(mut token) => {
+            lay_over(&waiting, [&mut token]);
+            Ok(Json(AccessToken::new(token, user, &base)))
+        }
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
         None => Err(Problem::new(StatusCode::CONFLICT, "moved", "The token has changed meanwhile.")),
     }

@@ -26,11 +26,14 @@ use crate::{
     protocol::TOKENS as OWN,
     serve::{
         App,
+        last_uses::lay_over,
         problem::Problem,
         project_permissions::ProjectPermissions,
         random::random_bytes,
         session::Session,
-        store::{Children, KnownOwner, Narrowing, NewToken, Right, TokenFilter, TokenPage, TokenRow},
+        store::{
+            Between, Children, KnownOwner, Narrowing, NewToken, Right, TokenFilter, TokenPage, TokenRow,
+        },
     },
 };
 
@@ -223,9 +226,14 @@ async fn list_all(
 
 async fn list(app: &App, filter: &TokenFilter, parameters: &Parameters) -> Result<Json<TokenList>, Problem> {
     let asked = token_filter::page(parameters)?;
-    app.uses.flush_or_warn(&app.store).await;
+    if filter.last_used != Between::default() {
+        // The store selects by what it has.
+        app.uses.flush_or_warn(&app.store).await;
+    }
+    // Before the store is read: a use is in one of both.
+    let waiting = app.uses.waiting();
     let mut tokens = app.store.tokens(filter, asked.page).await?;
-    app.uses.lay_over(&mut tokens);
+    lay_over(&waiting, &mut tokens);
     // Counting on every page would be quadratic: only who pages by counting gets a count.
     let total_elements = match asked.number {
         Some(_) => Some(app.store.count_tokens(filter).await?),
@@ -253,10 +261,13 @@ async fn narrow(
     let patch: PatchToken = body.json()?;
     let narrowing = patch.narrowing()?;
     rename_within_limits(&session, &token, &owner, &narrowing)?;
-    app.uses.flush_or_warn(&app.store).await;
+    let waiting = app.uses.waiting();
     let narrowed = app.store.narrow_token(&right, token.id, &narrowing, under.as_ref()).await?;
     match narrowed {
-        Some(token) => Ok(Json(token.into())),
+        Some(mut token) => {
+            lay_over(&waiting, [&mut token]);
+            Ok(Json(token.into()))
+        }
         None if app.store.token(token.id).await?.is_none() => Err(no_such_token()),
         None => Err(Problem::bad_request(
             "A token's scope can only be lowered, and its expiry only be brought nearer.",
@@ -320,16 +331,28 @@ pub(super) async fn permitted_token(
         session.permit(operation(TokenOwnership::Others { owner_is_administrator: false }))?;
         return Err(no_such_token());
     };
-    let own = caller.principal().person().filter(|own| Some(&own.name) == token.owner.user());
-    if let Some(own) = own {
+    if let Some(own) = own_person(&caller, &token.owner) {
         let permit = session.permit(operation(TokenOwnership::Own))?;
         return Ok((session.right(&permit), token, own.clone().into()));
     }
     let known = app.store.known_owner(&token.owner).await?;
+    let permit = session.permit(operation(target(app, &caller, &token.owner, known.as_ref())))?;
     let owner = owner(app, &token.owner, known.clone());
-    let owner_is_administrator = owner.person().is_some_and(|owner| owner.administrator);
-    let permit = session.permit(operation(TokenOwnership::Others { owner_is_administrator }))?;
     Ok((session.right(&permit).about(token.owner.clone(), known), token, owner))
+}
+
+/// Whose the tokens of `owner` are, of whom the directory knows `known`, seen from the sender.
+pub(super) fn target(app: &App, sender: &Permit, name: &Owner, known: Option<&KnownOwner>) -> TokenOwnership {
+    if own_person(sender, name).is_some() {
+        return TokenOwnership::Own;
+    }
+    let owner = owner(app, name, known.cloned());
+    TokenOwnership::Others { owner_is_administrator: owner.person().is_some_and(|owner| owner.administrator) }
+}
+
+/// The sender, if that is `owner`.
+fn own_person<'a>(sender: &'a Permit, owner: &Owner) -> Option<&'a Person> {
+    sender.principal().person().filter(|own| Some(&own.name) == owner.user())
 }
 
 /// The owner with this name, of whom the directory knows `known`; somebody without groups for a user whom it does
