@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod by_hash;
+mod changes;
 mod runs;
 mod upstream;
 mod whoami;
@@ -14,6 +15,10 @@ mod whoami;
 use std::fmt::Display;
 
 pub use by_hash::{HASH, HASHES_AT_MOST, TokenByHash, TokensByHash};
+pub use changes::{
+    CHANGES_AT_MOST, ChangeTokens, ChangedToken, ChangedTokens, ChildrenWish, Condition, TokenChange,
+    TokenOutcome, WantedChange,
+};
 pub use runs::{AskForLease, BeginRun, LeaseItem, RunEnd, RunList};
 pub use upstream::{MirrorItem, RestrictionItem, UseItem, WantedRestriction};
 pub use whoami::{CredentialKind, WhoAmI};
@@ -43,6 +48,8 @@ paths! {
     TOKENS "tokens";
     /// Which tokens secrets are of.
     TOKENS_BY_HASH "tokens/by-hash";
+    /// Many changes of tokens in one call.
+    TOKEN_CHANGES "tokens/changes";
     /// The last uses of tokens that the server behind confirmed.
     USES "uses";
     /// What is held of the server behind.

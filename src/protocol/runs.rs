@@ -90,6 +90,10 @@ pub struct RunList {
     // Older servers do not tell.
     #[schemars(with = "String")]
     pub store: Option<String>,
+    /// How many changes of tokens one call of `tokens/changes` takes.
+    // Older servers have no such call.
+    #[schemars(with = "usize")]
+    pub changes_at_most: Option<usize>,
     /// The latest first.
     pub runs: Vec<RecordedRun>,
 }

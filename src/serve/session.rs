@@ -75,6 +75,11 @@ impl Session {
         }))
     }
 
+    /// Tells the log what became of one of the changes of the request: `permit`, or the reason of a refusal.
+    pub(super) fn log_change(&self, token: i64, action: &str, reason: &str) {
+        tracing::info!(request = self.request.whence.request, token, action, reason, "change");
+    }
+
     /// Whether the other end of the connection is a proxy that is trusted.
     pub(super) fn is_proxied(&self) -> bool {
         self.peer().is_some_and(|peer| self.revision.settings.client_address.trusts(peer))

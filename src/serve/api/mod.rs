@@ -22,6 +22,7 @@ mod query;
 mod restrictions;
 mod runs;
 mod settings;
+mod token_changes;
 mod token_filter;
 mod token_json;
 mod tokens;
@@ -49,6 +50,7 @@ use endpoint::Endpoint;
 fn endpoints() -> Vec<Endpoint> {
     let mut all = health::endpoints();
     all.extend(tokens::endpoints());
+    all.extend(token_changes::endpoints());
     all.extend(by_hash::endpoints());
     all.extend(settings::endpoints());
     all.extend(runs::endpoints());

@@ -21,8 +21,8 @@ use crate::{
     access::Operation,
     model::run::{ChangeNote, RunHead, RunId},
     protocol::{
-        AskForLease, BeginRun, HEADER_CHANGE, HEADER_LEASE, HEADER_RUN, LEASE, LeaseItem, RUNS, RunEnd,
-        RunList, end_path, lease_path,
+        AskForLease, BeginRun, CHANGES_AT_MOST, HEADER_CHANGE, HEADER_LEASE, HEADER_RUN, LEASE, LeaseItem,
+        RUNS, RunEnd, RunList, end_path, lease_path,
     },
     serve::{
         App,
@@ -150,7 +150,11 @@ async fn list(
     session.permit(Operation::ReadSettings)?;
     let since = parameters.moment("since")?.unwrap_or(Timestamp::UNIX_EPOCH);
     let limit = parameters.number("limit", 1)?.unwrap_or(RUNS_OF_ANSWER);
-    Ok(Json(RunList { store: Some(app.store.identity().await?), runs: app.store.runs(since, limit).await? }))
+    Ok(Json(RunList {
+        store: Some(app.store.identity().await?),
+        changes_at_most: Some(CHANGES_AT_MOST),
+        runs: app.store.runs(since, limit).await?,
+    }))
 }
 
 async fn begin(session: Session, State(app): State<Arc<App>>, body: Body) -> Result<Json<bool>, Problem> {
@@ -218,7 +222,7 @@ impl<S: Sync> FromRequestParts<S> for UnderRun {
 }
 
 /// Makes sure that `change` can be meant.
-fn check(change: &ChangeNote) -> Result<(), Problem> {
+pub(super) fn check(change: &ChangeNote) -> Result<(), Problem> {
     values::name("address", &change.address)?;
     values::name("action", &change.action)?;
     for count in change.counts.values() {

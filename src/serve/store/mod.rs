@@ -4,6 +4,7 @@
 //! submodule of the database.
 
 mod audit;
+mod changes;
 mod directory;
 mod error;
 mod location;
@@ -15,6 +16,7 @@ mod sqlite;
 mod tokens;
 
 pub use audit::Whence;
+pub use changes::{Deed, DeedStep, Done};
 pub use directory::{
     Account, DirectoryRows, GroupFilter, GroupRow, NewUser, ProjectRow, RepositoryFilter, RepositoryRow,
     UserFilter, UserRow, slug,

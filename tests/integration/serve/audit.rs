@@ -82,6 +82,10 @@ async fn write(server: &TestServer, method: &str, path: &str) -> (RequestBuilder
             let path = path.replace("{id}", &own().await.id.to_string());
             (as_root(Method::DELETE, &path), "token-revoke")
         }
+        ("post", "/rest/tokenwarden/1/tokens/changes") => {
+            let body = json!({"changes": [{"token": own().await.id, "change": {"revoke": {}}}]});
+            (as_root(Method::POST, path).json(&body), "token-revoke")
+        }
         ("delete", "/token/deleteAllFor/{userKey}") => {
             server.make_token("sam", 1).await;
             (as_root(Method::DELETE, &path.replace("{userKey}", "sam")), "token-revoke")

@@ -25,4 +25,5 @@ mod store;
 mod store_life;
 mod throttle;
 mod tls;
+pub(crate) mod token_changes;
 mod tokens;

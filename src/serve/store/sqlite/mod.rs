@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_check;
+mod changes;
 mod check;
 mod clock;
 mod copy;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
 use super::{
-    Right, Store, runs,
+    Right, Store, Writing, runs,
     tokens::{columns, token},
 };
 use crate::{
-    model::{UserName, audit::AuditAction},
+    model::{UserName, audit::AuditAction, run::ChangeNote},
     serve::store::{
         Children, StoreError, TokenRow, Under,
         audit::{Effect, token_details},
@@ -32,7 +32,7 @@ impl Store {
         under: Option<&Under>,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write(right).await?;
-        let gone = delete(&mut writing, &BTreeSet::from([id]), children).await?;
+        let Revoked { gone, effects, notes } = revoke(&mut writing, id, children, under).await?;
         if gone.is_empty() {
             let went_before = match under {
                 Some(under) => runs::has_done(&mut writing, under).await?,
@@ -41,10 +41,10 @@ impl Store {
             return writing.finish(None).await.map(|()| went_before);
         }
         runs::keep(&mut writing, under).await?;
-        let along: Vec<&TokenRow> =
-            gone.iter().filter(|gone| gone.along_with.is_some()).map(|gone| &gone.token).collect();
-        runs::keep_along(&mut writing, under, &along, id).await?;
-        writing.finish(effects(&gone)).await?;
+        if let Some(under) = under.filter(|_| !notes.is_empty()) {
+            runs::add(&mut writing, under, &notes).await?;
+        }
+        writing.finish(effects).await?;
         Ok(true)
     }
 
@@ -77,7 +77,9 @@ impl Store {
                 .bind(owner.folded())
                 .fetch_all(&mut *writing)
                 .await?;
-        let gone = delete(&mut writing, &ids.into_iter().collect(), children).await?;
+        let roots = ids.into_iter().collect();
+        let family = family(&mut writing, &roots, children).await?;
+        let gone = delete(&mut writing, &roots, family, children).await?;
         let count = gone.len().try_into().unwrap_or(u64::MAX);
         writing.finish(effects(&gone)).await?;
         Ok(count)
@@ -99,26 +101,68 @@ fn effects(gone: &[Gone]) -> Vec<Effect> {
     gone.iter().map(effect).collect()
 }
 
-/// Deletes the tokens `roots`, as far as they are there, and with them their children where these do not stay. Returns
-/// those that went.
-async fn delete(
+/// A token that was revoked.
+pub(super) struct Revoked {
+    /// The tokens that went: none when it was not there.
+    pub(super) gone: Vec<i64>,
+    /// What the audit tells of it all.
+    pub(super) effects: Vec<Effect>,
+    /// What the ledger keeps of what went along.
+    pub(super) notes: Vec<ChangeNote>,
+}
+
+/// Deletes the token `id`, if it is there, and with it its children where these do not stay.
+///
+/// # Errors
+///
+/// When the credential of a run would go along, or the store fails.
+pub(super) async fn revoke(
+    writing: &mut Writing,
+    id: i64,
+    children: Children,
+    under: Option<&Under>,
+) -> Result<Revoked, StoreError> {
+    let roots = BTreeSet::from([id]);
+    let family = family(writing, &roots, children).await?;
+    runs::spare_credential(
+        writing,
+        under,
+        family.iter().map(|(member, _)| member).filter(|member| **member != id),
+    )?;
+    let gone = delete(writing, &roots, family, children).await?;
+    let along = gone.iter().filter(|gone| gone.along_with.is_some()).map(|gone| &gone.token);
+    let notes = runs::along(under, along, id);
+    Ok(Revoked { gone: gone.iter().map(|gone| gone.token.id).collect(), effects: effects(&gone), notes })
+}
+
+/// The tokens `roots`, and what was made with them where that does not stay, each with the one it was made with.
+async fn family(
     writing: &mut SqliteConnection,
     roots: &BTreeSet<i64>,
     children: Children,
-) -> Result<Vec<Gone>, StoreError> {
+) -> Result<Vec<(i64, Option<i64>)>, StoreError> {
+    if children == Children::Keep {
+        return Ok(roots.iter().map(|root| (*root, None)).collect());
+    }
     // What was made with a token that is gone is reached across `ancestors`.
-    let family: Vec<(i64, Option<i64>)> = sqlx::query_as(
+    let family = sqlx::query_as(
         "WITH RECURSIVE family (id) AS ( \
           SELECT id FROM tokens WHERE id IN (SELECT value FROM json_each(?1)) \
-          UNION SELECT t.id FROM family f JOIN tokens t ON t.parent = f.id WHERE ?2 \
-          UNION SELECT a.token FROM family f JOIN ancestors a ON a.parent = f.id WHERE ?2 \
+          UNION SELECT t.id FROM family f JOIN tokens t ON t.parent = f.id \
+          UNION SELECT a.token FROM family f JOIN ancestors a ON a.parent = f.id \
          ) SELECT f.id, coalesce(t.parent, a.parent) FROM family f \
           LEFT JOIN tokens t ON t.id = f.id LEFT JOIN ancestors a ON a.token = f.id",
-    )
-    .bind(list(roots.iter().copied()))
-    .bind(children == Children::Revoke)
-    .fetch_all(&mut *writing)
-    .await?;
+    );
+    Ok(family.bind(list(roots.iter().copied())).fetch_all(writing).await?)
+}
+
+/// Deletes the tokens of `family`, which is that of `roots`. Returns those that went.
+async fn delete(
+    writing: &mut SqliteConnection,
+    roots: &BTreeSet<i64>,
+    family: Vec<(i64, Option<i64>)>,
+    children: Children,
+) -> Result<Vec<Gone>, StoreError> {
     let all = list(family.iter().map(|(id, _)| *id));
     match children {
         Children::Keep => sqlx::query(

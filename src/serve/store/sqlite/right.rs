@@ -63,7 +63,7 @@ fn reaches_as_far(one: &TokenRow, other: &TokenRow) -> bool {
     (&one.owner, one.scope, one.expires) == (&other.owner, other.scope, other.expires)
 }
 
-async fn known_owner(
+pub(super) async fn known_owner(
     connection: &mut SqliteConnection,
     owner: &Owner,
 ) -> Result<Option<KnownOwner>, StoreError> {

@@ -1,6 +1,9 @@
 //! The run that holds the lease, and the ledger of what was done, kept in the transaction that did it.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    slice,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -242,6 +245,16 @@ impl Store {
 /// When the lease was lost, the run never began, or the store fails.
 pub(super) async fn keep(writing: &mut Writing, under: Option<&Under>) -> Result<(), StoreError> {
     let Some(under) = under else { return Ok(()) };
+    admit(writing, under).await?;
+    add(writing, under, slice::from_ref(&under.note)).await
+}
+
+/// Makes sure within `writing` that the run of `under` may still write.
+///
+/// # Errors
+///
+/// When the lease was lost, the run never began, or the store fails.
+pub(super) async fn admit(writing: &mut Writing, under: &Under) -> Result<(), StoreError> {
     if let Some(number) = under.lease {
         // INVARIANT: a lease that ran out is good until somebody else takes it; then its number is an old
         // one for good.
@@ -252,38 +265,63 @@ pub(super) async fn keep(writing: &mut Writing, under: Option<&Under>) -> Result
         }
     }
     writing.by_run(&under.run);
-    let at = under.at.as_millisecond();
     let known = sqlx::query("UPDATE runs SET last = max(last, ?2) WHERE run = ?1")
         .bind(under.run.as_str())
-        .bind(at)
+        .bind(under.at.as_millisecond())
         .execute(&mut **writing)
         .await?;
     if known.rows_affected() == 0 {
         return Err(StoreError::NoSuchRun(under.run.clone()));
     }
-    add(writing, under, &under.note).await
+    Ok(())
 }
 
-/// Keeps, beside what `under` does to the token `root`, that it took `tokens` along: as they were before.
+/// Makes sure that the credential of a run is not among `tokens`, which it would take along.
 ///
 /// # Errors
 ///
-/// When the credential of the run is among them, or the store fails.
-pub(super) async fn keep_along(
-    writing: &mut Writing,
+/// When it is.
+pub(super) fn spare_credential<'a>(
+    writing: &Writing,
     under: Option<&Under>,
-    tokens: &[&TokenRow],
-    root: i64,
+    mut tokens: impl Iterator<Item = &'a i64>,
 ) -> Result<(), StoreError> {
-    let Some(under) = under else { return Ok(()) };
-    for token in tokens {
-        if writing.is_by(token.id) {
-            return Err(StoreError::OwnCredential);
-        }
-        let live = token.expires.is_none_or(|expires| under.at < expires);
-        add(writing, under, &under.note.along(token.id, root, live)).await?;
-    }
-    Ok(())
+    let goes_along = under.is_some() && tokens.any(|id| writing.is_by(*id));
+    if goes_along { Err(StoreError::OwnCredential) } else { Ok(()) }
+}
+
+/// What the ledger keeps of `tokens`, as they were before, which the change `under` of the token `root` took along.
+pub(super) fn along<'a>(
+    under: Option<&Under>,
+    tokens: impl Iterator<Item = &'a TokenRow>,
+    root: i64,
+) -> Vec<ChangeNote> {
+    let Some(under) = under else { return Vec::new() };
+    let live = |token: &TokenRow| token.expires.is_none_or(|expires| under.at < expires);
+    tokens.map(|token| under.note.along(token.id, root, live(token))).collect()
+}
+
+/// Which of the changes that are made under `all`, which is one run, it has made before, by address and action. What
+/// went along with another one is none of them.
+///
+/// # Errors
+///
+/// When the store fails.
+pub(super) async fn made_before(
+    writing: &mut Writing,
+    all: &[&Under],
+) -> Result<HashSet<(String, String)>, StoreError> {
+    let Some(first) = all.first() else { return Ok(HashSet::new()) };
+    let addresses: Vec<&str> = all.iter().map(|under| under.note.address.as_str()).collect();
+    let made: Vec<(String, String)> = sqlx::query_as(
+        "SELECT address, action FROM run_changes WHERE run = ?1 \
+         AND address IN (SELECT value FROM json_each(?2)) AND note ->> 'with_token' IS NULL",
+    )
+    .bind(first.run.as_str())
+    .bind(json!(addresses).to_string())
+    .fetch_all(&mut **writing)
+    .await?;
+    Ok(made.into_iter().collect())
 }
 
 /// Whether the run did already what it does `under`, also when it did so along with something else.
@@ -301,16 +339,24 @@ pub(super) async fn has_done(writing: &mut Writing, under: &Under) -> Result<boo
     Ok(known.await?)
 }
 
-async fn add(writing: &mut Writing, under: &Under, note: &ChangeNote) -> Result<(), StoreError> {
-    let text = serde_json::to_string(note)
-        .map_err(|error| StoreError::Damaged(format!("a note cannot be written: {error}")))?;
+/// Keeps `notes` of what the run of `under` does, but for those that it has already.
+///
+/// # Errors
+///
+/// When the store fails.
+pub(super) async fn add(
+    writing: &mut Writing,
+    under: &Under,
+    notes: &[ChangeNote],
+) -> Result<(), StoreError> {
+    let text = serde_json::to_string(notes)
+        .map_err(|error| StoreError::Damaged(format!("notes cannot be written: {error}")))?;
     sqlx::query(
-        "INSERT INTO run_changes (run, address, action, note, done) VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO run_changes (run, address, action, note, done) \
+         SELECT ?1, value ->> 'address', value ->> 'action', value, ?3 FROM json_each(?2) WHERE true \
          ON CONFLICT DO NOTHING",
     )
     .bind(under.run.as_str())
-    .bind(&note.address)
-    .bind(&note.action)
     .bind(text)
     .bind(under.at.as_millisecond())
     .execute(&mut **writing)

@@ -1,19 +1,22 @@
 //! The rows of tokens, by hash, by number or page by page. Only hashes of secrets get here.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Right, Store, Upkeep, moment, narrowing, runs, settings};
+use super::{Right, Store, Upkeep, moment, settings};
 use crate::{
     model::{LastUse, Owner, Scope, TokenScope, UserName, audit::AuditAction, secret::SecretHash},
     serve::project_permissions::ProjectPermissions,
     serve::store::{
-        Between, KnownOwner, Narrowing, NewToken, OwnedToken, StoreError, TokenFilter, TokenPage, TokenRow,
-        Under, Use,
-        audit::{Effect, differences, token_details},
+        Between, KnownOwner, NewToken, OwnedToken, StoreError, TokenFilter, TokenPage, TokenRow, Use,
+        audit::{Effect, token_details},
     },
 };
 
@@ -102,69 +105,6 @@ impl Store {
         let (id, effect) = insert(&mut writing, new).await?;
         writing.finish([effect]).await?;
         Ok(Some(id))
-    }
-
-    /// Changes the token with this number as `narrowing` says and answers it; `None` when there is
-    /// none, or the change would make it reach farther or live longer, or its project permissions are not
-    /// those that are to be replaced. What came of it is narrowed with it, so that none reaches farther or lives longer
-    /// than it does. The same change may be made twice. When a run does it, that is kept with it.
-    ///
-    /// # Errors
-    ///
-    /// When `right` has ended, the run has lost its lease, or the store fails.
-    pub async fn narrow_token(
-        &self,
-        right: &Right,
-        id: i64,
-        narrowing: &Narrowing,
-        under: Option<&Under>,
-    ) -> Result<Option<TokenRow>, StoreError> {
-        let mut writing = self.write(right).await?;
-        let before = by_id(&mut writing, id).await?;
-        let row = sqlx::query(concat!(
-            "UPDATE tokens SET description = coalesce(?2, description), scope = coalesce(?3, scope), \
-             expires = coalesce(?4, expires), permissions = coalesce(?5, permissions) WHERE id = ?1 \
-             AND (?3 IS NULL OR ?3 <= coalesce(scope, 2)) AND (?5 IS NULL OR permissions IS ?6) \
-             AND (?4 IS NULL OR expires IS NULL OR ?4 <= expires) RETURNING ",
-            columns!()
-        ))
-        .bind(id)
-        .bind(narrowing.description.as_deref())
-        .bind(narrowing.scope.map(Scope::number))
-        .bind(narrowing.expires.map(Timestamp::as_millisecond))
-        .bind(narrowing.permissions.as_ref().map(|new| permissions_column(&new.to)).transpose()?)
-        .bind(
-            narrowing
-                .permissions
-                .as_ref()
-                .and_then(|new| new.from.as_ref())
-                .map(permissions_column)
-                .transpose()?,
-        )
-        .fetch_optional(&mut *writing)
-        .await?;
-        let after = row.as_ref().map(token).transpose()?;
-        let (Some(before), Some(after)) = (before, after) else {
-            return writing.finish(None).await.map(|()| None);
-        };
-        runs::keep(&mut writing, under).await?;
-        let along = narrowing::limit_offspring(&mut writing, id, narrowing).await?;
-        let taken: Vec<&TokenRow> = along.iter().map(|(before, _)| before).collect();
-        runs::keep_along(&mut writing, under, &taken, id).await?;
-        let update = |before: &TokenRow, after: &TokenRow, root| {
-            let changed = differences(&token_details(before), &token_details(after));
-            let effect = || Effect::new(AuditAction::TokenUpdate, changed.clone()).on(after.id, &after.owner);
-            (changed != json!({})).then(|| effect().along_with(root))
-        };
-        let own = update(&before, &after, None);
-        let along = along.iter().filter_map(|(before, after)| update(before, after, Some(id)));
-        let effects: Vec<Effect> = own.into_iter().chain(along).collect();
-        if effects.is_empty() {
-            writing.keep(Upkeep::Repetition).await?;
-        } else {
-            writing.finish(effects).await?;
-        }
-        Ok(Some(after))
     }
 
     /// The tokens of a page, in the order of their numbers.
@@ -311,6 +251,23 @@ pub(super) async fn by_id(
         .transpose()
 }
 
+/// Those of the tokens with the numbers `ids` that are there, by number.
+pub(super) async fn by_ids(
+    connection: &mut SqliteConnection,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashMap<i64, TokenRow>, StoreError> {
+    let ids: Value = ids.map(Value::from).collect();
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM tokens WHERE id IN (SELECT value FROM json_each(?1))"
+    ))
+    .bind(ids.to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| token(row).map(|token| (token.id, token))).collect()
+}
+
 /// Keeps `new`, and returns its number and what the audit tells of it.
 async fn insert(writing: &mut SqliteConnection, new: &NewToken) -> Result<(i64, Effect), StoreError> {
     let row = sqlx::query(concat!(
@@ -408,7 +365,7 @@ pub(super) fn owner(kind: &str, text: String) -> Result<Owner, StoreError> {
     }
 }
 
-fn permissions_column(permissions: &ProjectPermissions) -> Result<String, StoreError> {
+pub(super) fn permissions_column(permissions: &ProjectPermissions) -> Result<String, StoreError> {
     serde_json::to_string(permissions)
         .map_err(|error| StoreError::Damaged(format!("permissions cannot be written: {error}")))
 }
