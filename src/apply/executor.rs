@@ -11,14 +11,11 @@ use crate::{
     plan::{ApprovedPlan, Change, Object, Phase, Plan, Standing, TokenStep},
 };
 
-use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError};
-
-/// How many changes of tokens are under way at once.
-const TOKENS_AT_ONCE: usize = 8;
+use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError, writer::AT_ONCE};
 
 /// Makes the changes of `approved`. `done` is called after each one, in whatever order they end.
 ///
-/// Settings are changed one after the other, tokens several at once. A failed change does not keep
+/// Settings are changed one after the other, tokens several at once, or many in one call. A failed change does not keep
 /// the others of its phase from being tried; it keeps the next phases from beginning.
 pub async fn execute(
     approved: &ApprovedPlan,
@@ -109,15 +106,35 @@ async fn make_tokens(
                 None => free.push(change),
             }
         }
-        stream::iter(free)
-            .for_each_concurrent(TOKENS_AT_ONCE, async |change| {
+        make_free(free, writer, done).await;
+        let failed = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Failed(_)));
+        let why = Why::own("another change of the token failed");
+        kept.extend(failed.filter_map(token_of).map(|id| (id.clone(), why.clone())));
+    }
+}
+
+/// Makes changes of tokens that nothing stands in the way of.
+async fn make_free(
+    mut free: Vec<&mut ChangeOutcome>,
+    writer: &impl TargetWriter,
+    done: &(dyn Fn(&Change) + Sync),
+) {
+    let most = writer.at_most();
+    if most <= 1 {
+        return stream::iter(free)
+            .for_each_concurrent(AT_ONCE, async |change| {
                 change.result = result(writer.make(&change.planned.change).await);
                 done(&change.planned.change);
             })
             .await;
-        let failed = outcome.changes.iter().filter(|change| matches!(change.result, ChangeResult::Failed(_)));
-        let why = Why::own("another change of the token failed");
-        kept.extend(failed.filter_map(token_of).map(|id| (id.clone(), why.clone())));
+    }
+    for some in free.chunks_mut(most) {
+        let changes: Vec<&Change> = some.iter().map(|change| &change.planned.change).collect();
+        let made = writer.make_all(&changes).await;
+        for (change, made) in some.iter_mut().zip(made) {
+            change.result = result(made);
+            done(&change.planned.change);
+        }
     }
 }
 

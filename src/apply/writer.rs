@@ -1,9 +1,14 @@
-//! The trait through which a target is changed, one change at a time. A call that may already have taken
-//! effect is never repeated.
+//! The trait through which a target is changed, one change at a time, or many of tokens where the server takes them
+//! together. A call that may already have taken effect is never repeated blindly.
 
 use std::error::Error;
 
+use futures_util::{StreamExt, stream};
+
 use crate::plan::Change;
+
+/// How many changes of tokens are under way at once where each is a call of its own.
+pub(super) const AT_ONCE: usize = 8;
 
 /// Changes a target. A target hands out its writer only against an approved plan.
 pub trait TargetWriter: Sync {
@@ -14,6 +19,18 @@ pub trait TargetWriter: Sync {
     ///
     /// When the change was not made, or when nobody can tell whether it was.
     fn make(&self, change: &Change) -> impl Future<Output = Result<Effect, WriteError>> + Send;
+
+    /// How many changes of tokens [`Self::make_all`] makes better than one by one; 1 where each is a call of its own.
+    fn at_most(&self) -> usize {
+        1
+    }
+
+    /// Makes changes of tokens, of one verb and no more than [`Self::at_most`]. Returns what became of each, in their
+    /// order.
+    fn make_all(&self, changes: &[&Change]) -> impl Future<Output = Vec<Result<Effect, WriteError>>> + Send {
+        let calls: Vec<_> = changes.iter().map(|change| self.make(change)).collect();
+        stream::iter(calls).buffered(AT_ONCE).collect()
+    }
 }
 
 /// What making a change came to.

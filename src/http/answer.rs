@@ -1,11 +1,14 @@
 //! A response as JSON or as an error, from its head and body. An HTML page is never taken for JSON.
 
-use reqwest::{Response, header};
+use reqwest::{Method, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::{model::UserName, world::system_time};
 
-use super::{Called, HttpCredential, HttpError, RefusalKind, caller::caller, clock, refusal, retry};
+use super::{
+    Called, HttpClient, HttpCredential, HttpError, RefusalKind, caller::caller, clock, refusal, retry,
+};
 
 /// The answer to a call that reads or writes a resource with a version.
 pub struct Versioned<T> {
@@ -37,6 +40,18 @@ impl CallAnswer {
             Err(error) if error.is_eof() => Err(HttpError::Truncated { call }),
             Err(source) => Err(HttpError::NotUnderstood { call, source }),
         }
+    }
+}
+
+impl HttpClient {
+    /// The refusal of one part of a call of `method` to `path` that was answered as a whole: what the server tells of that
+    /// part.
+    pub(crate) fn refused_part(&self, method: &Method, path: &str, status: u16, message: &str) -> HttpError {
+        let call = Called { name: format!("{method} {}", self.url(path)), tries: 1, sent_on: None };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = json!({ "errorMessage": message }).to_string();
+        let (kind, words) = (RefusalKind::of(status, body.as_bytes()), refusal::words(body.as_bytes()));
+        HttpError::Refused { call, status, refusal: kind, words, retry_after: None }
     }
 }
 

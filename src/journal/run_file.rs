@@ -45,7 +45,17 @@ impl RunFile {
     ///
     /// When it cannot be written.
     pub fn add(&mut self, record: &Record) -> Result<(), JournalError> {
-        self.write(&record.line()?)
+        self.add_all(std::slice::from_ref(record))
+    }
+
+    /// Adds records, with one wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    pub fn add_all(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let lines: String = records.iter().map(Record::line).collect::<Result<_, _>>()?;
+        self.write(&lines)
     }
 
     pub(super) fn write(&mut self, lines: &str) -> Result<(), JournalError> {

@@ -211,6 +211,17 @@ impl<W: TargetWriter> TargetWriter for Stoppable<'_, W> {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
         if stop::is_requested() { Err(WriteError::NotBegun) } else { self.0.make(change).await }
     }
+
+    fn at_most(&self) -> usize {
+        self.0.at_most()
+    }
+
+    async fn make_all(&self, changes: &[&Change]) -> Vec<Result<Effect, WriteError>> {
+        if stop::is_requested() {
+            return changes.iter().map(|_| Err(WriteError::NotBegun)).collect();
+        }
+        self.0.make_all(changes).await
+    }
 }
 
 /// How a run ends because of one target after applying.

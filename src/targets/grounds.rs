@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use crate::{
-    model::{Scope, Token, TokenId, TokenScope},
+    model::{Scope, Token, TokenId, TokenScope, digest::sha256},
     plan::{Plan, TokenStep},
+    protocol::Condition,
 };
 
 /// What the revocations of a plan rest on, by token.
@@ -72,6 +73,30 @@ impl RevocationGrounds {
     /// The same, where the run itself narrows tokens to `limits`.
     pub(super) fn within(self, limits: TokenBounds) -> Self {
         Self { limits, ..self }
+    }
+
+    /// What `planned` must be for it to be revoked, for a server that looks at it by itself; `None` when it cannot be said.
+    pub(super) fn condition(&self, planned: &Token) -> Option<Condition> {
+        let mut condition = Condition::default();
+        if !self.found.contains(&planned.id) {
+            return Some(condition);
+        }
+        let limit = self.limits.get(&planned.id).copied().unwrap_or_default();
+        condition.scopes.push(match planned.scope {
+            TokenScope::Unset => None,
+            TokenScope::Set(scope) => Some(scope),
+            TokenScope::Unknown => return None,
+        });
+        condition.scopes.extend(limit.scope.map(Some));
+        condition.expiries.push(planned.expires);
+        condition.expiries.extend(limit.end.map(Some));
+        if self.by_use.contains(&planned.id) {
+            condition.last_uses.push(planned.last_used.map(|last| last.at));
+        }
+        if self.by_words.contains(&planned.id) {
+            condition.descriptions_sha256.push(sha256(planned.description.as_bytes()));
+        }
+        Some(condition)
     }
 
     /// Whether `planned` may still be revoked when it is `now`.

@@ -270,4 +270,22 @@ impl TargetWriter for Writer {
             Self::Resolution(writer) => writer.make(change).await,
         }
     }
+
+    fn at_most(&self) -> usize {
+        match self {
+            Self::Gateway(writer) => writer.at_most(),
+            Self::Bitbucket(writer) => writer.at_most(),
+            Self::Fronted(writer) => writer.at_most(),
+            Self::Resolution(writer) => writer.at_most(),
+        }
+    }
+
+    async fn make_all(&self, changes: &[&Change]) -> Vec<Result<Effect, WriteError>> {
+        match self {
+            Self::Gateway(writer) => writer.make_all(changes).await,
+            Self::Bitbucket(writer) => writer.make_all(changes).await,
+            Self::Fronted(writer) => writer.make_all(changes).await,
+            Self::Resolution(writer) => writer.make_all(changes).await,
+        }
+    }
 }

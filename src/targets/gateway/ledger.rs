@@ -141,6 +141,9 @@ impl Gateway {
             // A server has one store: the first answer told it.
             let _ = self.store.set(store);
         }
+        if let Some(most) = answer.body.changes_at_most {
+            let _ = self.changes_at_most.set(most);
+        }
         Ok(answer.body.runs)
     }
 }
@@ -236,16 +239,32 @@ impl Signature {
     /// When the lease was lost, so that it must not be sent.
     pub(super) fn headers(&self, change: &Change) -> Result<Vec<RequestHeader>, WriteError> {
         let mut headers = vec![(HEADER_RUN, self.tenure.run.to_string())];
-        if let Some((number, lost)) = &self.tenure.lease {
-            if lost.load(Ordering::Acquire) {
-                return Err(WriteError::LeaseLost);
-            }
-            headers.push((HEADER_LEASE, number.to_string()));
-        }
-        let key = (change.object().address(), change.verb().to_string());
-        let note = self.notes.get(&key).map(serde_json::to_string).transpose();
+        headers.extend(self.lease()?.map(|number| (HEADER_LEASE, number.to_string())));
+        let note = self.note(change).map(serde_json::to_string).transpose();
         let note = note.map_err(|error| WriteError::Failed(error.into()))?;
         headers.extend(note.map(|note| (HEADER_CHANGE, note)));
         Ok(headers)
+    }
+
+    /// The run that writes.
+    pub(super) fn run(&self) -> &RunId {
+        &self.tenure.run
+    }
+
+    /// The number of its lease, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// When it was lost, so that nothing must be sent.
+    pub(super) fn lease(&self) -> Result<Option<i64>, WriteError> {
+        match &self.tenure.lease {
+            Some((_, lost)) if lost.load(Ordering::Acquire) => Err(WriteError::LeaseLost),
+            lease => Ok(lease.as_ref().map(|(number, _)| *number)),
+        }
+    }
+
+    /// What the ledger keeps of `change`.
+    pub(super) fn note(&self, change: &Change) -> Option<&ChangeNote> {
+        self.notes.get(&(change.object().address(), change.verb().to_string()))
     }
 }

@@ -4,6 +4,7 @@
 //! REST as everybody else.
 
 mod audit;
+mod batch;
 mod descent;
 mod front;
 mod ledger;
@@ -21,7 +22,7 @@ use crate::{
     inventory::Call,
     model::TokenId,
     plan::{ApprovedPlan, Plan, Purpose},
-    protocol::{MIRROR, MIRROR_TOKENS, RESTRICTIONS, USES},
+    protocol::{CHANGES_AT_MOST, MIRROR, MIRROR_TOKENS, RESTRICTIONS, USES},
     targets::{bitbucket::wire::MEMBERS, directory::Named, grounds::RevocationGrounds},
 };
 
@@ -52,6 +53,8 @@ pub struct Gateway {
     client: Arc<HttpClient>,
     shown: String,
     store: OnceLock<String>,
+    /// How many changes it takes in one call, once an answer told it; older servers take none.
+    changes_at_most: OnceLock<usize>,
     named: Named,
     descent: Descent,
 }
@@ -61,7 +64,14 @@ impl Gateway {
     #[must_use]
     pub fn new(client: HttpClient, shown: impl Into<String>) -> Self {
         let (client, shown) = (Arc::new(client), shown.into());
-        Self { client, shown, store: OnceLock::new(), named: Named::default(), descent: Descent::default() }
+        Self {
+            client,
+            shown,
+            store: OnceLock::new(),
+            changes_at_most: OnceLock::new(),
+            named: Named::default(),
+            descent: Descent::default(),
+        }
     }
 
     /// A writer, for doing what `approved` says: without an approved plan there is none. With a `tenure`
@@ -71,7 +81,8 @@ impl Gateway {
         let plan = approved.plan();
         let notes = tenure.map(|tenure| ledger::Signature::new(tenure, plan));
         let grounds = RevocationGrounds::of(plan).within(self.descent.limits(plan));
-        GatewayWriter::new(Arc::clone(&self.client), notes, grounds, self.alone(plan))
+        let at_most = self.changes_at_most.get().map_or(1, |most| (*most).clamp(1, CHANGES_AT_MOST));
+        GatewayWriter::new(Arc::clone(&self.client), notes, grounds, self.alone(plan), at_most)
     }
 
     /// The tokens whose revocation by `plan` takes nothing along that came of them; `None` for all. Those of an incident

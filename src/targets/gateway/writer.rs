@@ -2,7 +2,14 @@
 //! was lost is not repeated before reading back what happened, and nothing is revoked that was not just
 //! read.
 
-use std::{collections::BTreeSet, error::Error, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
@@ -35,6 +42,10 @@ pub struct GatewayWriter {
     grounds: RevocationGrounds,
     /// The tokens that are revoked without what came of them; `None` for all.
     alone: Option<BTreeSet<TokenId>>,
+    /// How many changes of tokens the server takes in one call.
+    at_most: usize,
+    /// Whether it would not take them when it was asked.
+    declined: AtomicBool,
 }
 
 impl TargetWriter for GatewayWriter {
@@ -51,6 +62,14 @@ impl TargetWriter for GatewayWriter {
             },
         }
     }
+
+    fn at_most(&self) -> usize {
+        if self.declined.load(Ordering::Relaxed) { 1 } else { self.at_most }
+    }
+
+    async fn make_all(&self, changes: &[&Change]) -> Vec<Result<Effect, WriteError>> {
+        self.make_together(changes).await
+    }
 }
 
 impl GatewayWriter {
@@ -59,8 +78,23 @@ impl GatewayWriter {
         signature: Option<Signature>,
         grounds: RevocationGrounds,
         alone: Option<BTreeSet<TokenId>>,
+        at_most: usize,
     ) -> Self {
-        Self { client, signature, grounds, alone }
+        Self { client, signature, grounds, alone, at_most, declined: AtomicBool::new(false) }
+    }
+
+    /// The server takes no changes together.
+    pub(super) fn decline(&self) {
+        self.declined.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn grounds(&self) -> &RevocationGrounds {
+        &self.grounds
+    }
+
+    /// Whether the revocation of the token `id` takes along what came of it; otherwise the server decides.
+    pub(super) fn takes_along(&self, id: &TokenId) -> bool {
+        self.alone.as_ref().is_some_and(|alone| !alone.contains(id))
     }
 
     pub(super) fn client(&self) -> &HttpClient {
@@ -120,9 +154,8 @@ impl GatewayWriter {
 
     async fn narrow(&self, id: &TokenId, to: Scope, headers: &[RequestHeader]) -> Result<Effect, WriteError> {
         let patch = TokenPatch { token_scope: Some(to.number()), ..TokenPatch::default() };
-        self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| match token.scope {
-            TokenScope::Unset | TokenScope::Unknown => false,
-            TokenScope::Set(scope) => scope <= to,
+        self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| {
+            is_so(TokenStep::Narrow { to }, token)
         })
         .await
     }
@@ -138,7 +171,7 @@ impl GatewayWriter {
             ..TokenPatch::default()
         };
         self.token((id, ""), Method::PATCH, headers, Some(&patch), |token| {
-            token.expires.is_some_and(|expires| expires <= at)
+            is_so(TokenStep::Expire { at }, token)
         })
         .await
     }
@@ -149,11 +182,8 @@ impl GatewayWriter {
         if now.is_some_and(|now| !self.grounds.hold(planned, &now)) {
             return Err(WriteError::Moved);
         }
-        let children = match &self.alone {
-            Some(alone) if !alone.contains(&planned.id) => "?children=revoke",
-            // A run says of each token that it is to go: without a word it means that one alone.
-            _ => "",
-        };
+        // A run says of each token that it is to go: without a word it means that one alone.
+        let children = if self.takes_along(&planned.id) { "?children=revoke" } else { "" };
         self.token((&planned.id, children), Method::DELETE, headers, None, |_| false).await
     }
 
@@ -202,6 +232,15 @@ impl GatewayWriter {
             Some(signature) if error.status() == Some(StatusCode::CONFLICT) => signature.lost(),
             _ => failed(error),
         }
+    }
+}
+
+/// Whether `token`, which is there, is as `step` leaves it.
+pub(super) fn is_so(step: TokenStep, token: &Token) -> bool {
+    match step {
+        TokenStep::Narrow { to } => matches!(token.scope, TokenScope::Set(scope) if scope <= to),
+        TokenStep::Expire { at } => token.expires.is_some_and(|expires| expires <= at),
+        TokenStep::Mark { .. } | TokenStep::Unmark | TokenStep::Revoke => false,
     }
 }
 

@@ -68,7 +68,7 @@ tokens:
 ";
 
 /// Waits are short, and a call that nobody answers is given up after a while that no real answer takes.
-fn limits() -> CallLimits {
+pub(crate) fn limits() -> CallLimits {
     let retries = Retries {
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(4),

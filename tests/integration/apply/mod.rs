@@ -1,5 +1,6 @@
 //! Apply: what is done, what is not, and what a run leaves that is ended half way.
 
+mod batches;
 mod crash;
 mod fault_proxy;
 mod lost_answers;

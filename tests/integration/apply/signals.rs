@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    serve::token_changes::CHANGES,
     support::{
         TestServer,
         program::{Run, program},
@@ -36,17 +37,24 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate before `upstream` for the requests that `holds` picks by method and path.
     pub(crate) async fn start(upstream: SocketAddr, holds: fn(&str, &str) -> bool) -> Self {
+        Self::telling(upstream, holds, Fate::Whole).await
+    }
+
+    /// The same, where `told` becomes of the answer that says what the server can do.
+    async fn telling(upstream: SocketAddr, holds: fn(&str, &str) -> bool, told: Fate) -> Self {
         let (open, opened) = watch::channel(false);
         let (arrival, arrived) = mpsc::unbounded_channel();
         let decide = move |method: &str, path: &str| {
             let (held, arrival, mut opened) = (holds(method, path), arrival.clone(), opened.clone());
+            let says = method == "GET" && path.starts_with("/rest/tokenwarden/1/runs");
+            let fate = if says { told.clone() } else { Fate::Whole };
             async move {
                 if held {
                     arrival.send(()).unwrap();
                     // A gate that is gone lets everything through.
                     let _ = opened.wait_for(|open| *open).await;
                 }
-                Fate::Whole
+                fate
             }
             .boxed()
         };
@@ -93,14 +101,33 @@ impl Running {
     }
 }
 
+/// How a server takes changes of tokens.
+#[derive(Clone, Copy)]
+enum Taken {
+    /// One by one, as an older one does.
+    Singly,
+    /// Eight in one call.
+    ByEight,
+}
+
+impl Taken {
+    /// What becomes of the answer that says so.
+    fn told(self) -> Fate {
+        match self {
+            Self::Singly => Fate::AnswerSaying("\"changes_at_most\"", "\"changes_at_xxxx\""),
+            Self::ByEight => Fate::AnswerSaying("\"changes_at_most\":500", "\"changes_at_most\":8  "),
+        }
+    }
+}
+
 /// A server with ten tokens to narrow, and a repository that reaches it through a gate.
-async fn office(holds: fn(&str, &str) -> bool) -> (TestServer, Repository, Gate) {
+async fn office(holds: fn(&str, &str) -> bool, taken: Taken) -> (TestServer, Repository, Gate) {
     let server = server().await;
     let warden = token(&server, "root", "warden").await;
     for _ in 0..10 {
         token(&server, "mary", "script").await;
     }
-    let gate = Gate::start(server.address(), holds).await;
+    let gate = Gate::telling(server.address(), holds, taken.told()).await;
     let repository = Repository::new(&server, &warden.secret, POLICY);
     repository.edit_settings(&server.url(""), &gate.proxy.url());
     repository.edit_settings("version: 1\n", "version: 1\njournal: {directory: journal}\n");
@@ -113,8 +140,8 @@ fn start(repository: &Repository, arguments: &[&str]) -> Running {
     Running::start(&mut command)
 }
 
-fn writes(method: &str, _: &str) -> bool {
-    method == "PATCH"
+fn writes(method: &str, path: &str) -> bool {
+    method == "PATCH" || path == CHANGES
 }
 
 fn lists_tokens(method: &str, path: &str) -> bool {
@@ -123,10 +150,11 @@ fn lists_tokens(method: &str, path: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_signal_lets_the_changes_in_hand_finish_and_the_next_run_does_the_rest() {
-    for signal in ["INT", "TERM", "HUP"] {
-        let (_server, repository, mut gate) = office(writes).await;
+    let all = [("INT", Taken::Singly, 8), ("TERM", Taken::ByEight, 1), ("HUP", Taken::ByEight, 1)];
+    for (signal, taken, held) in all {
+        let (_server, repository, mut gate) = office(writes, taken).await;
         let mut running = start(&repository, &["apply", "--auto-approve", "--report", "json=report.json"]);
-        for _ in 0..8 {
+        for _ in 0..held {
             gate.arrived.recv().await.unwrap();
         }
         running.signal(signal);
@@ -158,7 +186,7 @@ async fn the_first_signal_lets_the_changes_in_hand_finish_and_the_next_run_does_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_signal_ends_a_run_at_once() {
-    let (_server, repository, mut gate) = office(writes).await;
+    let (_server, repository, mut gate) = office(writes, Taken::Singly).await;
     let mut running = start(&repository, &["apply", "--auto-approve"]);
     gate.arrived.recv().await.unwrap();
     running.signal("INT");
@@ -175,7 +203,7 @@ async fn the_second_signal_ends_a_run_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_interrupted_before_it_changes_anything_gives_the_lease_back_and_says_so() {
-    let (server, repository, mut gate) = office(lists_tokens).await;
+    let (server, repository, mut gate) = office(lists_tokens, Taken::ByEight).await;
     for command in [&["apply", "--auto-approve"][..], &["revoke", "--owner", "mary", "--reason", "lost"]] {
         let running = start(&repository, command);
         gate.arrived.recv().await.unwrap();
@@ -196,7 +224,7 @@ async fn a_run_that_is_interrupted_before_it_changes_anything_gives_the_lease_ba
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_only_reads_ends_at_the_first_signal_and_leaves_no_file() {
-    let (_server, repository, mut gate) = office(lists_tokens).await;
+    let (_server, repository, mut gate) = office(lists_tokens, Taken::ByEight).await;
     for command in [&["plan", "--out", "saved.json"][..], &["drift"], &["inventory", "--out", "taken.jsonl"]]
     {
         let running = start(&repository, command);

@@ -68,7 +68,7 @@ fn it_reads_like_this() {
 
     Applied on quickstart: 2 tokens revoked.
     Not converged: quickstart was read back: all that can be done is done, the rest is held back.
-    27 API calls.
+    24 API calls.
     "#);
     let again = quickstart.run(&revoke(&["--owner", "carl", "--auto-approve", "--now", NOW]));
     assert_eq!(again.code, Some(0), "{}", again.stderr);

@@ -20,6 +20,7 @@ use tokenwarden::{
 use tokio::sync::Notify;
 
 use crate::{
+    serve::token_changes::CHANGES,
     support::{SETTINGS, TOKENS, TestServer, answer, client, status},
     targets::reconcile::{Repository, server, token},
 };
@@ -269,7 +270,9 @@ async fn forward(State(proxy): State<Arc<Proxy>>, request: axum::extract::Reques
         proxy.arrived.notify_one();
         proxy.go_on.notified().await;
     }
-    if proxy.ended.as_ref() == Some(&parts.method) {
+    // Changes of tokens are sent together where there are several.
+    let method = if parts.uri.path() == CHANGES { &Method::PATCH } else { &parts.method };
+    if proxy.ended.as_ref() == Some(method) {
         let problem = json!({"errorMessage": format!("{RIGHT_ENDED}.")}).to_string();
         let answer = Response::builder().status(409).header("content-type", "application/json");
         return answer.body(problem.into()).unwrap();

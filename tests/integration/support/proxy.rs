@@ -32,6 +32,8 @@ pub(crate) enum Fate {
     AnswerInBytes,
     /// It is handed on, and this is said in the place of the server.
     AnswerReplaced(Vec<u8>),
+    /// It is handed on, and where the answer says the first it says the second, which is as long.
+    AnswerSaying(&'static str, &'static str),
 }
 
 /// A request that was handed on.
@@ -114,6 +116,10 @@ async fn carry(
         Fate::AnswerWithheld => client.read(&mut begun).await.map(|_| ()),
         Fate::AnswerCut => client.write_all(&answer[..answer.len() - 1 - answer.len() / 4]).await,
         Fate::AnswerReplaced(answer) => client.write_all(&answer).await,
+        Fate::AnswerSaying(first, second) => {
+            assert_eq!(first.len(), second.len());
+            client.write_all(String::from_utf8(answer).unwrap().replace(first, second).as_bytes()).await
+        }
         Fate::AnswerInBytes => {
             for byte in answer {
                 client.write_all(&[byte]).await?;
