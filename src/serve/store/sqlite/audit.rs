@@ -2,7 +2,7 @@
 //! retention.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 
 use super::{Right, Store, moment, tokens};
@@ -21,6 +21,9 @@ use crate::{
 
 /// The most entries that are deleted at a time, so that no change waits long for it.
 const PRUNED_AT_ONCE: i64 = 10_000;
+
+/// The most entries that are added in one statement.
+const ADDED_AT_ONCE: usize = 500;
 
 /// Entries of the audit, as [`Row`]s.
 macro_rules! entries {
@@ -102,43 +105,54 @@ impl Store {
     }
 }
 
-/// Adds what `author` did.
+/// Adds what `author` did: an entry for each of `effects`, in their order.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     author: &Author,
-    effect: &Effect,
+    effects: &[Effect],
 ) -> Result<(), StoreError> {
-    let owner = effect.token.as_ref().map(|(_, owner)| owner);
     let whence = author.whence.as_ref();
-    // Anyone who has the file has only the clock of the system, which may be behind that of the store.
-    sqlx::query(
-        "INSERT INTO audit (at, action, who, who_folded, credential, credential_token, token, owner_kind, owner, \
-         owner_folded, client, request, run, through, details, with_token, pruned_before, who_person, owner_person) \
-         VALUES (coalesce(?1, max(?2, coalesce((SELECT at FROM marks WHERE name = 'clock'), 0))), \
-         ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, (SELECT person FROM users WHERE folded = ?5), \
-         (SELECT person FROM users WHERE folded = ?11 AND ?9 = 'user'))",
-    )
-    .bind(author.at.map(Timestamp::as_millisecond))
-    .bind(system_time().as_millisecond())
-    .bind(effect.action.word())
-    .bind(&author.who)
-    .bind(author.who.to_lowercase())
-    .bind(author.credential.word())
-    .bind(author.credential_token)
-    .bind(effect.token.as_ref().map(|(id, _)| *id))
-    .bind(owner.map(|owner| owner.kind().word()))
-    .bind(owner.map(tokens::owner_column))
-    .bind(owner.map(tokens::folded))
-    .bind(whence.and_then(|whence| whence.client).map(|client| client.to_string()))
-    .bind(whence.map(|whence| whence.request.as_str()))
-    .bind(author.run.as_ref().map(RunId::as_str))
-    .bind(effect.through)
-    .bind(effect.details())
-    .bind(effect.with_token)
-    .bind(effect.pruned_before.map(Timestamp::as_millisecond))
-    .execute(connection)
-    .await?;
+    for some in effects.chunks(ADDED_AT_ONCE) {
+        // Anyone who has the file has only the clock of the system, which may be behind that of the store.
+        sqlx::query(
+            "INSERT INTO audit (at, who, who_folded, credential, credential_token, client, request, run, who_person, \
+             action, token, owner_kind, owner, owner_folded, through, details, with_token, pruned_before, owner_person) \
+             SELECT coalesce(?1, max(?2, coalesce((SELECT at FROM marks WHERE name = 'clock'), 0))), \
+             ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT person FROM users WHERE folded = ?4), \
+             value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, \
+             value ->> 8, (SELECT person FROM users WHERE folded = value ->> 4 AND value ->> 2 = 'user') \
+             FROM json_each(?10) ORDER BY key",
+        )
+        .bind(author.at.map(Timestamp::as_millisecond))
+        .bind(system_time().as_millisecond())
+        .bind(&author.who)
+        .bind(author.who.to_lowercase())
+        .bind(author.credential.word())
+        .bind(author.credential_token)
+        .bind(whence.and_then(|whence| whence.client).map(|client| client.to_string()))
+        .bind(whence.map(|whence| whence.request.as_str()))
+        .bind(author.run.as_ref().map(RunId::as_str))
+        .bind(some.iter().map(columns).collect::<Value>().to_string())
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
+}
+
+/// What an entry has of `effect`, beside what it has of the author.
+fn columns(effect: &Effect) -> Value {
+    let owner = effect.token.as_ref().map(|(_, owner)| owner);
+    json!([
+        effect.action.word(),
+        effect.token.as_ref().map(|(id, _)| *id),
+        owner.map(|owner| owner.kind().word()),
+        owner.map(tokens::owner_column),
+        owner.map(tokens::folded),
+        effect.through,
+        effect.details(),
+        effect.with_token,
+        effect.pruned_before.map(Timestamp::as_millisecond),
+    ])
 }
 
 /// A row, before it is believed.

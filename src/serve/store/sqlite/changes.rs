@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 use super::{
     Right, Store, Upkeep, Writing,
     narrowing::{Narrowed, narrow},
-    revocation::{Revoked, revoke},
+    revocation::{Revoked, parents_among, revoke},
     right::known_owner,
     runs, tokens,
 };
@@ -36,7 +36,9 @@ impl Store {
         }
         let made_before = runs::made_before(&mut writing, &all).await?;
         let rows = tokens::by_ids(&mut writing, deeds.iter().map(|deed| deed.token)).await?;
-        let mut batch = Batch { made_before, rows, owners: HashMap::new(), effects: vec![], notes: vec![] };
+        let parents = parents_among(&mut writing, deeds.iter().map(|deed| deed.token)).await?;
+        let owners = HashMap::new();
+        let mut batch = Batch { made_before, rows, parents, owners, effects: vec![], notes: vec![] };
         let (mut done, mut has_ended) = (Vec::with_capacity(deeds.len()), false);
         for (place, deed) in deeds.iter().enumerate() {
             if has_ended {
@@ -72,6 +74,8 @@ struct Batch {
     made_before: HashSet<(String, String)>,
     /// The tokens as they are by now.
     rows: HashMap<i64, TokenRow>,
+    /// Those that had offspring to begin with. None gets any meanwhile.
+    parents: HashSet<i64>,
     owners: HashMap<Owner, Option<KnownOwner>>,
     effects: Vec<Effect>,
     notes: Vec<ChangeNote>,
@@ -100,13 +104,14 @@ impl Batch {
         if let Err(refusal) = judge(Some((token, owner.as_ref()))) {
             return Ok((Done::Refused(refusal), Vec::new()));
         }
+        let on = (under, self.parents.contains(&token.id));
         let made: Result<Option<Made>, StoreError> = match &deed.step {
-            DeedStep::Narrow(narrowing) => narrow(writing, token, narrowing, under).await.map(|narrowed| {
+            DeedStep::Narrow(narrowing) => narrow(writing, token, narrowing, on).await.map(|narrowed| {
                 let Narrowed { after, along, effects, notes } = narrowed?;
                 let changed = [after].into_iter().chain(along).map(|row| (row.id, Some(row))).collect();
                 Some((changed, effects, notes))
             }),
-            DeedStep::Revoke(children) => revoke(writing, token.id, *children, under).await.map(|revoked| {
+            DeedStep::Revoke(children) => revoke(writing, token.id, *children, on).await.map(|revoked| {
                 let Revoked { gone, effects, notes } = revoked;
                 Some((gone.into_iter().map(|id| (id, None)).collect(), effects, notes))
             }),

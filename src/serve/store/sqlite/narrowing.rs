@@ -46,7 +46,7 @@ impl Store {
     ) -> Result<Option<TokenRow>, StoreError> {
         let mut writing = self.write(right).await?;
         let narrowed = match by_id(&mut writing, id).await? {
-            Some(before) => narrow(&mut writing, &before, narrowing, under).await?,
+            Some(before) => narrow(&mut writing, &before, narrowing, (under, true)).await?,
             None => None,
         };
         let Some(Narrowed { after, effects, notes, .. }) = narrowed else {
@@ -66,7 +66,7 @@ impl Store {
 }
 
 /// Changes the token `before` as `narrowing` says, as [`Store::narrow_token`] does. `None` when it is not there any more
-/// or cannot be changed so.
+/// or cannot be changed so. Where it has no offspring, nothing is looked for.
 ///
 /// # Errors
 ///
@@ -75,10 +75,10 @@ pub(super) async fn narrow(
     writing: &mut Writing,
     before: &TokenRow,
     narrowing: &Narrowing,
-    under: Option<&Under>,
+    (under, has_offspring): (Option<&Under>, bool),
 ) -> Result<Option<Narrowed>, StoreError> {
     let id = before.id;
-    let wider = wider_offspring(writing, id, narrowing).await?;
+    let wider = if has_offspring { wider_offspring(writing, id, narrowing).await? } else { Vec::new() };
     runs::spare_credential(writing, under, wider.iter().map(|token| &token.id))?;
     let Some(after) = lower(writing, id, narrowing).await? else { return Ok(None) };
     let mut along = Vec::with_capacity(wider.len());

@@ -226,7 +226,7 @@ async fn record(
         "renumbered": restored.renumbered,
     });
     let effect = Effect::new(AuditAction::StoreRestore, details).leaves_out(through);
-    audit::add(writing, &Author::of(&Right::Host), &effect).await
+    audit::add(writing, &Author::of(&Right::Host), &[effect]).await
 }
 
 async fn count(reading: &mut SqliteConnection, query: &'static str) -> Result<i64, StoreError> {

@@ -1,6 +1,6 @@
 //! Revoking: tokens go for good, and with them the tokens that were made with them, unless those are to stay.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry};
 
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
@@ -32,7 +32,7 @@ impl Store {
         under: Option<&Under>,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write(right).await?;
-        let Revoked { gone, effects, notes } = revoke(&mut writing, id, children, under).await?;
+        let Revoked { gone, effects, notes } = revoke(&mut writing, id, children, (under, true)).await?;
         if gone.is_empty() {
             let went_before = match under {
                 Some(under) => runs::has_done(&mut writing, under).await?,
@@ -79,7 +79,8 @@ impl Store {
                 .await?;
         let roots = ids.into_iter().collect();
         let family = family(&mut writing, &roots, children).await?;
-        let gone = delete(&mut writing, &roots, family, children).await?;
+        part(&mut writing, &family, children).await?;
+        let gone = delete(&mut writing, &roots, &family).await?;
         let count = gone.len().try_into().unwrap_or(u64::MAX);
         writing.finish(effects(&gone)).await?;
         Ok(count)
@@ -111,7 +112,8 @@ pub(super) struct Revoked {
     pub(super) notes: Vec<ChangeNote>,
 }
 
-/// Deletes the token `id`, if it is there, and with it its children where these do not stay.
+/// Deletes the token `id`, if it is there, and with it its children where these do not stay. Where it has no offspring,
+/// nothing is looked for.
 ///
 /// # Errors
 ///
@@ -120,16 +122,19 @@ pub(super) async fn revoke(
     writing: &mut Writing,
     id: i64,
     children: Children,
-    under: Option<&Under>,
+    (under, has_offspring): (Option<&Under>, bool),
 ) -> Result<Revoked, StoreError> {
     let roots = BTreeSet::from([id]);
-    let family = family(writing, &roots, children).await?;
+    let family = if has_offspring { family(writing, &roots, children).await? } else { vec![(id, None)] };
     runs::spare_credential(
         writing,
         under,
         family.iter().map(|(member, _)| member).filter(|member| **member != id),
     )?;
-    let gone = delete(writing, &roots, family, children).await?;
+    if has_offspring {
+        part(writing, &family, children).await?;
+    }
+    let gone = delete(writing, &roots, &family).await?;
     let along = gone.iter().filter(|gone| gone.along_with.is_some()).map(|gone| &gone.token);
     let notes = runs::along(under, along, id);
     Ok(Revoked { gone: gone.iter().map(|gone| gone.token.id).collect(), effects: effects(&gone), notes })
@@ -156,14 +161,13 @@ async fn family(
     Ok(family.bind(list(roots.iter().copied())).fetch_all(writing).await?)
 }
 
-/// Deletes the tokens of `family`, which is that of `roots`. Returns those that went.
-async fn delete(
+/// Takes note of what the tokens of `family`, which are to go, were made with, where their children stay; forgets it
+/// where these go, too.
+async fn part(
     writing: &mut SqliteConnection,
-    roots: &BTreeSet<i64>,
-    family: Vec<(i64, Option<i64>)>,
+    family: &[(i64, Option<i64>)],
     children: Children,
-) -> Result<Vec<Gone>, StoreError> {
-    let all = list(family.iter().map(|(id, _)| *id));
+) -> Result<(), StoreError> {
     match children {
         Children::Keep => sqlx::query(
             "INSERT INTO ancestors (token, parent) SELECT id, parent FROM tokens t \
@@ -175,9 +179,38 @@ async fn delete(
             sqlx::query("DELETE FROM ancestors WHERE token IN (SELECT value FROM json_each(?1))")
         }
     }
-    .bind(&all)
-    .execute(&mut *writing)
+    .bind(list(family.iter().map(|(id, _)| *id)))
+    .execute(writing)
     .await?;
+    Ok(())
+}
+
+/// Which of the tokens `ids` have offspring.
+///
+/// # Errors
+///
+/// When the store fails.
+pub(super) async fn parents_among(
+    writing: &mut SqliteConnection,
+    ids: impl Iterator<Item = i64>,
+) -> Result<HashSet<i64>, StoreError> {
+    let parents: Vec<i64> = sqlx::query_scalar(
+        "SELECT parent FROM tokens WHERE parent IN (SELECT value FROM json_each(?1)) \
+         UNION SELECT parent FROM ancestors WHERE parent IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(list(ids))
+    .fetch_all(writing)
+    .await?;
+    Ok(parents.into_iter().collect())
+}
+
+/// Deletes the tokens of `family`, which is that of `roots`. Returns those that went.
+async fn delete(
+    writing: &mut SqliteConnection,
+    roots: &BTreeSet<i64>,
+    family: &[(i64, Option<i64>)],
+) -> Result<Vec<Gone>, StoreError> {
+    let all = list(family.iter().map(|(id, _)| *id));
     let rows = sqlx::query(concat!(
         "DELETE FROM tokens WHERE id IN (SELECT value FROM json_each(?1)) RETURNING ",
         columns!()
@@ -188,7 +221,7 @@ async fn delete(
     let mut gone: Vec<TokenRow> = rows.iter().map(token).collect::<Result<_, _>>()?;
     gone.sort_unstable_by_key(|token| token.id);
     forget_ancestors(writing, gone.iter().filter_map(|token| token.parent).collect()).await?;
-    let along_with = roots_of(roots, &family);
+    let along_with = roots_of(roots, family);
     let gone = gone.into_iter().map(|token| {
         let along_with = along_with.get(&token.id).copied().filter(|_| !roots.contains(&token.id));
         Gone { token, along_with }

@@ -111,12 +111,9 @@ impl Writing {
         mut self,
         effects: impl IntoIterator<Item = Effect, IntoIter: Send>,
     ) -> Result<(), StoreError> {
-        let mut how = "ROLLBACK";
-        for effect in effects {
-            audit::add(&mut self.connection, &self.author, &effect).await?;
-            how = "COMMIT";
-        }
-        self.end(how).await
+        let effects: Vec<Effect> = effects.into_iter().collect();
+        audit::add(&mut self.connection, &self.author, &effects).await?;
+        self.end(if effects.is_empty() { "ROLLBACK" } else { "COMMIT" }).await
     }
 
     /// Commits what has no effect.
