@@ -147,7 +147,7 @@ fn singles(proxy: &Proxy) -> usize {
 }
 
 /// What the audit tells of tokens: action and token of each entry, in an order of their own.
-async fn audited(server: &TestServer) -> Vec<(String, i64)> {
+pub(crate) async fn audited(server: &TestServer) -> Vec<(String, i64)> {
     let path = "/rest/tokenwarden/1/audit?limit=1000";
     let page = answer(server.as_operator(Method::GET, path), StatusCode::OK).await;
     let entries = page["values"].as_array().unwrap();

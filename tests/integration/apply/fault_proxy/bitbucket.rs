@@ -23,7 +23,7 @@ tokens:
 
 const PASSWORDS: &str = "/rest/basicauth/latest/config";
 
-const BITBUCKET: Way = Way { policy: POLICY, target: bitbucket, is_planned };
+const BITBUCKET: Way = Way { policy: POLICY, target: bitbucket, is_planned, together: false };
 
 fn bitbucket(url: &str, _server: &TestServer) -> Target {
     let credential = HttpCredential::Basic { user: "root".to_owned(), secret: "root".into() };

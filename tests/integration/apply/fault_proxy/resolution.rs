@@ -21,7 +21,7 @@ tokens:
   enforcement: {lifetime: expire, owner-inactive: revoke, scope-unset: revoke}
 ";
 
-const RESOLUTION: Way = Way { policy: POLICY, target: resolution, is_planned };
+const RESOLUTION: Way = Way { policy: POLICY, target: resolution, is_planned, together: false };
 
 fn resolution(url: &str, _server: &TestServer) -> Target {
     let credential = HttpCredential::Basic { user: "root".to_owned(), secret: "root".into() };
