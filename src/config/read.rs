@@ -157,7 +157,11 @@ fn layers(at: &At<'_>, out: &mut Diagnostics) -> Vec<LayerPath> {
     values::names(at, Code::DuplicateEntry, str::to_owned, out);
     at.texts()
         .filter(|(text, item)| stays_inside(text, item, out))
-        .map(|(text, item)| LayerPath { path: text.to_owned(), span: item.span().clone(), key: item.path })
+        .map(|(text, item)| LayerPath {
+            path: text.to_owned(),
+            span: item.span().clone(),
+            key: item.path.into(),
+        })
         .collect()
 }
 

@@ -7,6 +7,7 @@ use std::{fmt, sync::Arc};
 
 pub mod diagnostic;
 pub(crate) mod node;
+mod path;
 pub(crate) mod plain;
 mod raw;
 pub(crate) mod source;

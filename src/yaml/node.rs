@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Number, Value as Json};
 
-use super::Span;
+use super::{Span, path::Path};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -41,21 +41,29 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Map {
     entries: Vec<Entry>,
+    /// Where each key is, once there are so many that they are not looked through.
     index: HashMap<String, usize>,
     repeated: Vec<Entry>,
 }
 
 impl Map {
-    /// Adds `entry`, or puts it aside when its key is there already: then the answer is where the
-    /// key is there for the first time.
-    pub(crate) fn insert(&mut self, entry: Entry) -> Option<Span> {
-        if let Some(first) = self.get(&entry.key) {
-            let first = first.span.clone();
+    /// Keys that are looked through for one of them, at most.
+    const LOOKED_THROUGH: usize = 12;
+
+    /// Adds `entry`, or puts it aside when its key is there already: then the answer is the entry with
+    /// which the key is there for the first time, and this one.
+    pub(crate) fn insert(&mut self, entry: Entry) -> Option<(&Entry, &Entry)> {
+        if self.get(&entry.key).is_some() {
             self.repeated.push(entry);
-            return Some(first);
+            let again = self.repeated.last()?;
+            return Some((self.get(&again.key)?, again));
         }
-        self.index.insert(entry.key.clone(), self.entries.len());
         self.entries.push(entry);
+        if self.entries.len() > Self::LOOKED_THROUGH {
+            let known = self.index.len();
+            let new = self.entries.iter().enumerate().skip(known);
+            self.index.extend(new.map(|(at, entry)| (entry.key.clone(), at)));
+        }
         None
     }
 
@@ -66,7 +74,11 @@ impl Map {
 
     /// The entry of `key`, in constant time.
     pub(crate) fn get(&self, key: &str) -> Option<&Entry> {
-        self.index.get(key).and_then(|&index| self.entries.get(index))
+        if self.index.is_empty() {
+            self.entries.iter().find(|entry| entry.key == key)
+        } else {
+            self.index.get(key).and_then(|&index| self.entries.get(index))
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -104,17 +116,40 @@ impl Node {
     /// The tree as JSON text without its spans, the keys of each mapping sorted: one form for one
     /// meaning.
     pub(crate) fn canonical(&self) -> String {
-        fn sorted(json: Json) -> Json {
-            match json {
-                Json::Object(members) => {
-                    let members: std::collections::BTreeMap<_, _> = members.into_iter().collect();
-                    members.into_iter().map(|(key, value)| (key, sorted(value))).collect()
+        let mut text = String::new();
+        self.write_canonical(&mut text);
+        text
+    }
+
+    fn write_canonical(&self, out: &mut String) {
+        let parts = |out: &mut String, brackets: [char; 2], parts: &mut dyn Iterator<Item = Part<'_>>| {
+            let [opening, closing] = brackets;
+            out.push(opening);
+            for (index, (key, node)) in parts.enumerate() {
+                if index > 0 {
+                    out.push(',');
                 }
-                Json::Array(items) => items.into_iter().map(sorted).collect(),
-                scalar => scalar,
+                if let Some(key) = key {
+                    write_text(key, out);
+                    out.push(':');
+                }
+                node.write_canonical(out);
+            }
+            out.push(closing);
+        };
+        match &self.value {
+            Value::Null => out.push_str("null"),
+            Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Value::Number { number, .. } => out.push_str(&number.to_string()),
+            Value::Text(text) => write_text(text, out),
+            Value::List(items) => parts(out, ['[', ']'], &mut items.iter().map(|item| (None, item))),
+            Value::Map(map) => {
+                let mut entries: Vec<&Entry> = map.iter().collect();
+                entries.sort_unstable_by_key(|entry| entry.key.as_str());
+                let mut entries = entries.into_iter().map(|entry| (Some(entry.key.as_str()), &entry.node));
+                parts(out, ['{', '}'], &mut entries);
             }
         }
-        sorted(self.to_json()).to_string()
     }
 
     /// What it is, in words, such as ``the number `5` ``.
@@ -130,18 +165,33 @@ impl Node {
     }
 }
 
+/// A value with its key, if it has one.
+type Part<'a> = (Option<&'a str>, &'a Node);
+
+/// Writes `text` as JSON.
+fn write_text(text: &str, out: &mut String) {
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Json::from(text).to_string());
+    }
+}
+
 /// A value in its document: the node, the span of its key (or of itself, in a list) and its path.
 #[derive(Clone, Debug)]
 pub(crate) struct At<'a> {
     pub(crate) node: &'a Node,
     pub(crate) key: &'a Span,
-    pub(crate) path: String,
+    pub(crate) path: Path<'a>,
 }
 
 impl<'a> At<'a> {
     /// The whole document.
     pub(crate) fn root(node: &'a Node) -> Self {
-        Self { node, key: &node.span, path: String::new() }
+        Self { node, key: &node.span, path: Path::ROOT }
     }
 
     /// Where the value stands.
@@ -214,11 +264,11 @@ impl<'a> At<'a> {
     }
 
     fn child(&self, entry: &'a Entry) -> At<'a> {
-        At { node: &entry.node, key: &entry.span, path: key_path(&self.path, &entry.key) }
+        At { node: &entry.node, key: &entry.span, path: self.path.key(&entry.key) }
     }
 
     fn element(&self, index: usize, node: &'a Node) -> At<'a> {
-        At { node, key: &node.span, path: format!("{}[{index}]", self.path) }
+        At { node, key: &node.span, path: self.path.item(index) }
     }
 }
 
@@ -231,5 +281,80 @@ pub(crate) fn key_path(parent: &str, key: &str) -> String {
         (true, true) => key.to_owned(),
         (false, true) => format!("{parent}.{key}"),
         (_, false) => format!("{parent}[{key:?}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn node(json: &Json) -> Node {
+        let value = match json {
+            Json::Null => Value::Null,
+            Json::Bool(truth) => Value::Bool(*truth),
+            Json::Number(number) => Value::Number { number: number.clone(), written: String::new() },
+            Json::String(text) => Value::Text(text.clone()),
+            Json::Array(items) => Value::List(items.iter().map(node).collect()),
+            Json::Object(members) => {
+                Value::Map(members.iter().map(|(key, value)| entry(key, value)).collect())
+            }
+        };
+        Node { value, span: Span::of_file(&Arc::from("file.yaml")) }
+    }
+
+    fn entry(key: &str, value: &Json) -> Entry {
+        Entry { key: key.to_owned(), span: Span::of_file(&Arc::from("file.yaml")), node: node(value) }
+    }
+
+    fn sorted(json: Json) -> Json {
+        match json {
+            Json::Object(members) => {
+                let members: BTreeMap<_, _> = members.into_iter().collect();
+                members.into_iter().map(|(key, value)| (key, sorted(value))).collect()
+            }
+            Json::Array(items) => items.into_iter().map(sorted).collect(),
+            scalar => scalar,
+        }
+    }
+
+    prop_compose! {
+        fn trees()(scalars in prop::collection::vec((any::<String>(), any::<f64>(), any::<i64>()), 0..20)) -> Json {
+            scalars.into_iter().fold(Json::Null, |tree, (text, float, whole)| {
+                let scalars = [text.as_str().into(), float.into(), whole.into(), Json::Null, true.into()];
+                Json::Object([(text, tree), ("list".to_owned(), scalars.into_iter().collect())].into_iter().collect())
+            })
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_form_is_json_with_its_keys_sorted(tree in trees()) {
+            prop_assert_eq!(node(&tree).canonical(), sorted(tree).to_string());
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_mapping_is_found_however_many_there_are() {
+        for count in [1, 12, 13, 14, 40] {
+            let mut map = Map::default();
+            let keys: Vec<_> = (0..count).map(|number| format!("key-{number}")).collect();
+            for (number, key) in keys.iter().enumerate() {
+                assert!(map.insert(entry(key, &number.into())).is_none());
+            }
+            for (number, key) in keys.iter().enumerate() {
+                let first = map.get(key).map(|entry| entry.node.to_json());
+                assert_eq!(first, Some(number.into()));
+                let twice = map
+                    .insert(entry(key, &Json::Null))
+                    .map(|(first, again)| [first, again].map(|one| one.node.to_json()));
+                assert_eq!(twice, Some([number.into(), Json::Null]));
+            }
+            assert!(map.get("none").is_none());
+            assert_eq!((map.iter().count(), map.repeated().len()), (count, count));
+        }
     }
 }

@@ -10,7 +10,8 @@ use serde_yaml::{
 
 use super::{
     Code, Diagnostic, Diagnostics, Place, Span,
-    node::{Entry, Map, Node, Value, key_path},
+    node::{Entry, Map, Node, Value},
+    path::Trail,
     raw::Raw,
 };
 
@@ -48,7 +49,7 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> ParsedFile {
     let root = match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()) {
         Ok(raw) => {
             let mut reader = SpanReader { file, text, diagnostics: &mut diagnostics };
-            let root = reader.node(raw, "");
+            let root = reader.node(raw, Trail::Root);
             reader.mapping(root)
         }
         Err(error) => {
@@ -249,7 +250,7 @@ struct SpanReader<'a> {
 }
 
 impl SpanReader<'_> {
-    fn node(&mut self, raw: Spanned<Raw>, path: &str) -> Node {
+    fn node(&mut self, raw: Spanned<Raw>, path: Trail<'_>) -> Node {
         let mut span = span_of(self.file, self.text, raw.defined);
         let value = match raw.value {
             Raw::Null => Value::Null,
@@ -264,7 +265,7 @@ impl SpanReader<'_> {
                 if items.is_empty() {
                     self.widen(&mut span);
                 }
-                let item = |(index, item)| self.node(item, &format!("{path}[{index}]"));
+                let item = |(index, item)| self.node(item, Trail::Item(&path, index));
                 Value::List(items.into_iter().enumerate().map(item).collect())
             }
             Raw::Map(entries) => {
@@ -281,18 +282,19 @@ impl SpanReader<'_> {
         Node { value, span }
     }
 
-    fn map(&mut self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: &str) -> Map {
+    fn map(&mut self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: Trail<'_>) -> Map {
         let mut map = Map::default();
         for (key, value) in entries {
-            let path = key_path(path, &key.value);
             let span = span_of(self.file, self.text, key.defined);
-            let node = self.node(value, &path);
-            let message = format!("duplicate key `{}`", key.value);
-            if let Some(first) = map.insert(Entry { key: key.value, span: span.clone(), node }) {
+            let node = self.node(value, Trail::Key(&path, &key.value));
+            let entry = Entry { key: key.value, span, node };
+            if let Some((first, again)) = map.insert(entry) {
+                let message = format!("duplicate key `{}`", again.key);
+                let path = Trail::Key(&path, &again.key).written();
                 self.diagnostics.push(
-                    Diagnostic::error(Code::DuplicateKey, &span, path, message)
+                    Diagnostic::error(Code::DuplicateKey, &again.span, path, message)
                         .help("keep one of the two")
-                        .relate(&first, "first given here"),
+                        .relate(&first.span, "first given here"),
                 );
             }
         }

@@ -5,7 +5,7 @@ use crate::model::is_blank;
 
 use super::{
     Code, Diagnostic, Diagnostics, Span,
-    node::{At, Value},
+    node::{At, Node, Value},
 };
 
 /// The longest text that is shown as what to write, in characters.
@@ -19,6 +19,9 @@ pub(crate) fn report(
     is_secret: fn(&At<'_>) -> bool,
     out: &mut Diagnostics,
 ) {
+    if !has_space(at.node) {
+        return;
+    }
     if let Value::Text(text) = &at.node.value {
         let text = if is_meant(at) { text.trim_matches(' ') } else { text };
         out.extend_some(warning(text, at.span(), &at.path, is_secret(at)));
@@ -29,6 +32,18 @@ pub(crate) fn report(
     }
     for item in at.items() {
         report(&item, is_meant, is_secret, out);
+    }
+}
+
+/// Whether there is white space around any key or text of `node`. Where there is none, nothing is to be told, whatever
+/// has a meaning.
+fn has_space(node: &Node) -> bool {
+    let around = |text: &str| text.starts_with(is_blank) || text.ends_with(is_blank);
+    match &node.value {
+        Value::Text(text) => around(text),
+        Value::List(items) => items.iter().any(has_space),
+        Value::Map(map) => map.iter().any(|entry| around(&entry.key) || has_space(&entry.node)),
+        Value::Null | Value::Bool(_) | Value::Number { .. } => false,
     }
 }
 

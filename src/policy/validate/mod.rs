@@ -78,9 +78,9 @@ fn items_in_their_files<'a>(at: &At<'a>) -> Vec<At<'a>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let own_path = |item: At<'a>| {
         let count = counts.entry(&item.node.span.place.file).or_default();
-        let path = format!("{}[{count}]", at.path);
+        let path = at.path.item(*count);
         *count += 1;
         At { path, ..item }
     };
-    at.items().map(own_path).collect::<Vec<_>>().into_iter().filter(At::is_map).collect()
+    at.items().map(own_path).filter(At::is_map).collect()
 }

@@ -38,17 +38,18 @@ pub(super) fn entries(root: &At<'_>, known: &Known, extent: Extent, out: &mut Di
 /// Reports the waivers that ended before `now`, and warns of those that will before long.
 pub(crate) fn judge(waivers: &Waivers, now: Timestamp, out: &mut Diagnostics) {
     for waiver in &waivers.entries {
-        let (span, path) = (&waiver.until_span, format!("{}.until", waiver.path));
+        let span = &waiver.until_span;
+        let path = || format!("{}.until", waiver.path);
         if !waiver.holds(now) {
             let message = format!("the waiver for {} ended on {}", waiver.subject, waiver.until);
             out.push(
-                Diagnostic::error(Code::WaiverEnded, span, path, message)
+                Diagnostic::error(Code::WaiverEnded, span, path(), message)
                     .help("remove the waiver, or have it approved again and write a later day"),
             );
         } else if waiver.ends_soon(waivers.warn, now) {
             let message = format!("the waiver for {} ends on {}", waiver.subject, waiver.until);
             out.push(
-                Diagnostic::warning(Code::WaiverEndsSoon, span, path, message)
+                Diagnostic::warning(Code::WaiverEndsSoon, span, path(), message)
                     .help("fix the token by then, or have the waiver approved again"),
             );
         }
@@ -70,7 +71,7 @@ fn waiver(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> 
         until: until?,
         place: at.key.place.clone(),
         until_span: until_at.span().clone(),
-        path: at.path.clone(),
+        path: at.path.clone().into(),
     })
 }
 

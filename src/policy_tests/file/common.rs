@@ -35,5 +35,5 @@ impl Common<'_> {
 
 /// The word at `at`, with its place.
 pub(super) fn written(at: &At<'_>) -> Option<WrittenWord> {
-    Some(WrittenWord { text: at.text()?.to_owned(), span: at.span().clone(), key: at.path.clone() })
+    Some(WrittenWord { text: at.text()?.to_owned(), span: at.span().clone(), key: at.path.clone().into() })
 }
