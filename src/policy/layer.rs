@@ -67,6 +67,14 @@ fn without_unmanaged(node: Node) -> Node {
     Node { value, span: node.span }
 }
 
+/// Whether a key of the tree is `unmanaged`, so that a policy of this tree alone is without it.
+pub(super) fn un_sets(root: &Node) -> bool {
+    match &root.value {
+        Value::Map(map) => map.iter().any(|entry| is_unmanaged(&entry.node) || un_sets(&entry.node)),
+        _ => false,
+    }
+}
+
 fn is_unmanaged(node: &Node) -> bool {
     matches!(&node.value, Value::Text(text) if text == UNMANAGED)
 }

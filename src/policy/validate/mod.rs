@@ -9,7 +9,7 @@ mod permissions;
 mod rules;
 pub(crate) mod waivers;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     model::SettingValue,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-use super::{Managed, Policy, Sourced};
+use super::{Managed, OwnRule, Policy, Sourced};
 
 /// How much of the policy the tree holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,13 +30,14 @@ pub(crate) enum Extent {
     Whole,
 }
 
-/// What the tree means. The answer counts only when no error was found in it.
-pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Policy {
+/// What the tree means. The answer counts only when no error was found in it. `read` are rules that were read before:
+/// the expression of one is not read again.
+pub(crate) fn policy(root: &Node, extent: Extent, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Policy {
     let root_at = At::root(root);
     let network = root_at.get("network");
     let tokens = root_at.get("tokens");
     let (networks, network_names) = network::allowed(network.as_ref(), out);
-    let (rules, known) = rules::entries(tokens.as_ref(), out);
+    let (rules, known) = rules::entries(tokens.as_ref(), read, out);
     let policy = Policy {
         settings: permissions::holders(&root_at, out)
             .into_iter()
@@ -55,7 +56,7 @@ pub(crate) fn policy(root: &Node, extent: Extent, out: &mut Diagnostics) -> Poli
         enforcement: enforcement::actions(tokens.as_ref(), &known, extent, out),
         waivers: waivers::entries(&root_at, &known, extent, out),
         rules,
-        canonical: root.canonical(),
+        canonical: if extent == Extent::Whole { root.canonical() } else { String::new() },
     };
     if extent == Extent::Whole {
         limits::warn_of_useless_grants(&policy, &root_at, out);

@@ -24,8 +24,12 @@ use super::{
 const RULES_AT_MOST: usize = 200;
 
 /// The own rules in their order, and which rules there are. One with a mistake is left out, but not
-/// its name: no further mistake follows from it.
-pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> (Vec<Arc<OwnRule>>, Known) {
+/// its name: no further mistake follows from it. `read` are rules that were read before.
+pub(super) fn entries(
+    tokens: Option<&At<'_>>,
+    read: &[&Arc<OwnRule>],
+    out: &mut Diagnostics,
+) -> (Vec<Arc<OwnRule>>, Known) {
     let mut known = Known { own: BTreeMap::new() };
     let Some(at) = tokens.and_then(|tokens| tokens.get("rules")) else { return (Vec::new(), known) };
     refuse_empty(&at, "rules", out);
@@ -37,7 +41,7 @@ pub(super) fn entries(tokens: Option<&At<'_>>, out: &mut Diagnostics) -> (Vec<Ar
     let mut rules = Vec::new();
     for item in items.into_iter().take(RULES_AT_MOST) {
         let named = item.get("name").and_then(|at| Some((name(&at, out)?, at)));
-        let rule = rule(&item, named.as_ref().map(|(name, _)| *name), out);
+        let rule = rule(&item, named.as_ref().map(|(name, _)| *name), read, out);
         if let Some((name, at)) = named
             && let Some(first) = known.own.insert(name.into(), at.span().clone())
         {
@@ -76,9 +80,9 @@ impl Known {
     }
 }
 
-fn rule(at: &At<'_>, name: Option<&str>, out: &mut Diagnostics) -> Option<OwnRule> {
+fn rule(at: &At<'_>, name: Option<&str>, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Option<OwnRule> {
     let message = at.get("message").and_then(|at| said(&at, out));
-    let when = at.get("when").and_then(|at| expression(&at, out));
+    let when = at.get("when").and_then(|at| expression(&at, read, out));
     Some(OwnRule { name: name?.into(), when: when?, message: message?, place: at.key.place.clone() })
 }
 
@@ -108,9 +112,10 @@ fn name<'a>(at: &At<'a>, out: &mut Diagnostics) -> Option<&'a str> {
     Some(name)
 }
 
-fn expression(at: &At<'_>, out: &mut Diagnostics) -> Option<Expression> {
+fn expression(at: &At<'_>, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Option<Expression> {
     let text = at.text()?;
-    match Expression::new(text) {
+    let known = read.iter().map(|rule| &rule.when).find(|when| when.as_str() == text);
+    match known.cloned().map_or_else(|| Expression::new(text), Ok) {
         Ok(expression) => {
             for (range, compared) in expression.texts() {
                 let span = range.and_then(|range| inside(at.span(), text, range));
