@@ -174,7 +174,7 @@ pub(crate) struct Layers(HashMap<String, LayerFile>);
 /// A policy layer that was read.
 struct LayerFile {
     layer: Layer,
-    sha256: String,
+    bytes: Vec<u8>,
 }
 
 impl Layers {
@@ -194,7 +194,7 @@ impl Layers {
             let result = read.entry(layer.path.clone()).or_insert_with(|| {
                 let bytes = source.layer(&folder, &layer.path)?;
                 let shown = source.shown(&shown_folder.join(&layer.path));
-                Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), sha256: sha256(&bytes) })
+                Ok(LayerFile { layer: Layer::read(shown.into(), &bytes), bytes })
             });
             if let Err(problem) = result {
                 diagnostics.push(problem.at(&layer.span, &layer.key, &layer.path));
@@ -216,7 +216,7 @@ impl Layers {
     /// What a saved plan says of those of `paths` that could be read.
     fn entries(&self, paths: &[LayerPath]) -> Vec<LayerEntry> {
         let entry = |path: &LayerPath| {
-            let sha256 = self.0.get(&path.path)?.sha256.clone();
+            let sha256 = sha256(&self.0.get(&path.path)?.bytes);
             Some(LayerEntry { path: path.path.clone(), sha256 })
         };
         paths.iter().filter_map(entry).collect()
