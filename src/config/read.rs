@@ -53,12 +53,13 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> ConfigReading {
     }
 }
 
-static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, has_meaning, is_secret, has_blanks };
-    Structure::new(document::schema(), own_words)
-});
+static STRUCTURE: Structure = Structure::new(
+    include_str!("../../schema/settings.schema.json"),
+    document::schema,
+    OwnWords { unknown_key, has_meaning, is_secret, has_blanks },
+);
 
-static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(&document::schema()));
+static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(STRUCTURE.keys()));
 
 /// Whether [`config`] says more of a wrong word or number here.
 fn has_meaning(at: &At<'_>) -> bool {

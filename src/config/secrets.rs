@@ -5,7 +5,6 @@
 use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use regex::Regex;
-use serde_json::Value as Json;
 
 use crate::yaml::node::{Entry, Node, Value};
 
@@ -49,27 +48,14 @@ pub(super) fn masked(text: &str, root: Option<&Node>, harmless: &HashSet<String>
     mask(text, &ranges)
 }
 
-/// The keys of the document with this `schema` whose values may be shown: all but those that say where a credential
-/// comes from, under which somebody may have written the credential itself.
-pub(super) fn harmless(schema: &Json) -> HashSet<String> {
-    let mut keys = HashSet::new();
-    collect_keys(schema, &mut keys);
+/// Those of the `keys` of a document whose values may be shown: all but those that say where a credential comes from,
+/// under which somebody may have written the credential itself.
+pub(super) fn harmless(mut keys: HashSet<String>) -> HashSet<String> {
     keys.retain(|key| {
         !["auth", "mark_key_env", "password_env", "token_env", "bearer_env", "bearer_file", "command"]
             .contains(&key.as_str())
     });
     keys
-}
-
-fn collect_keys(schema: &Json, keys: &mut HashSet<String>) {
-    if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
-        keys.extend(properties.keys().cloned());
-    }
-    match schema {
-        Json::Object(members) => members.values().for_each(|member| collect_keys(member, keys)),
-        Json::Array(items) => items.iter().for_each(|item| collect_keys(item, keys)),
-        _ => {}
-    }
 }
 
 /// Mappings whose keys are names that people choose.

@@ -1,6 +1,6 @@
 //! The valid [`Policy`] that policy files make together, or every mistake in them.
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
@@ -145,10 +145,11 @@ fn reading(policy: Option<Policy>, diagnostics: Diagnostics, sources: Sources) -
     Reading { policy: policy.filter(|_| !diagnostics.have_errors()), diagnostics, sources, waivers }
 }
 
-static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords { unknown_key, has_meaning, is_secret: |_| false, has_blanks };
-    Structure::new(document::schema(), own_words)
-});
+static STRUCTURE: Structure = Structure::new(
+    include_str!("../../schema/policy.schema.json"),
+    document::schema,
+    OwnWords { unknown_key, has_meaning, is_secret: |_| false, has_blanks },
+);
 
 /// Keys that are in the config file, where a pull request against the policy cannot change them.
 const OF_THE_SETTINGS_FILE: [&str; 3] = ["mark_key_env", "journal", "targets"];

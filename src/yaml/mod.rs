@@ -10,6 +10,7 @@ pub(crate) mod node;
 mod path;
 pub(crate) mod plain;
 mod raw;
+mod shape;
 pub(crate) mod source;
 pub(crate) mod structure;
 pub(crate) mod surrounding_space;

@@ -1,6 +1,8 @@
 //! The check of a tree against the JSON schema of its document: every place where it does not have the
 //! shape of the document, in our words.
 
+use std::{collections::HashSet, sync::OnceLock};
+
 use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind as Kind},
@@ -11,14 +13,24 @@ use serde_json::Value as Json;
 use super::{
     Code, Diagnostic, Diagnostics, Span,
     node::{At, Node, Value},
+    shape::Shape,
     surrounding_space,
 };
 
-/// A document type's schema, ready to check trees, and the document's own words.
+/// A document type's schema, and the document's own words. The schema is set up for finding mistakes when a tree is the
+/// first that does not certainly fit.
 pub(crate) struct Structure {
+    text: &'static str,
+    shape: OnceLock<Shape<'static>>,
+    schema: fn() -> Json,
+    compiled: OnceLock<Compiled>,
+    own_words: OwnWords,
+}
+
+/// A schema that is ready to find mistakes.
+struct Compiled {
     schema: Json,
     validator: Validator,
-    own_words: OwnWords,
 }
 
 /// What one document says in words of its own.
@@ -34,11 +46,10 @@ pub(crate) struct OwnWords {
 }
 
 impl Structure {
-    /// Compiles `schema`, which comes from a document type.
-    #[expect(clippy::expect_used, reason = "the schemas come from our own types, and every test uses them")]
-    pub(crate) fn new(schema: Json, own_words: OwnWords) -> Self {
-        let validator = jsonschema::draft202012::new(&schema).expect("a generated schema is valid");
-        Self { schema, validator, own_words }
+    /// The structure of the document with this `schema`, which comes from a document type; `text` is the same as a file
+    /// in `schema/` has it.
+    pub(crate) const fn new(text: &'static str, schema: fn() -> Json, own_words: OwnWords) -> Self {
+        Self { text, shape: OnceLock::new(), schema, compiled: OnceLock::new(), own_words }
     }
 
     /// Adds everything about `root` that does not have the shape of the document, and the texts in it with white
@@ -46,13 +57,37 @@ impl Structure {
     pub(crate) fn check(&self, root: &Node, out: &mut Diagnostics) {
         let root_at = At::root(root);
         surrounding_space::report(&root_at, self.own_words.has_blanks, self.own_words.is_secret, out);
-        for error in self.validator.iter_errors(&root.to_json()) {
+        if self.shape().certainly_fits(root) {
+            return;
+        }
+        for error in self.compiled().validator.iter_errors(&root.to_json()) {
             for error in leaves(&error) {
                 if let Some(at) = locate(&root_at, error.instance_path()) {
                     self.explain(&at, error, out);
                 }
             }
         }
+    }
+
+    /// The keys that the document may have anywhere.
+    pub(crate) fn keys(&self) -> HashSet<String> {
+        let mut keys = HashSet::new();
+        self.shape().collect_keys(&mut keys);
+        keys
+    }
+
+    #[expect(clippy::expect_used, reason = "the schemas come from our own types, and every test uses them")]
+    fn shape(&self) -> &Shape<'static> {
+        self.shape.get_or_init(|| Shape::new(self.text).expect("a schema with the keywords that are known"))
+    }
+
+    #[expect(clippy::expect_used, reason = "the schemas come from our own types, and tests use all of them")]
+    fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| {
+            let schema = (self.schema)();
+            let validator = jsonschema::draft202012::new(&schema).expect("a generated schema is valid");
+            Compiled { schema, validator }
+        })
     }
 
     /// Says in our words what `error` says of `at`.
@@ -148,7 +183,7 @@ impl Structure {
         }
         let pointer = error.schema_path().as_str();
         let (parent, _keyword) = pointer.rsplit_once('/')?;
-        let description = self.schema.pointer(parent)?.get("description")?.as_str()?;
+        let description = self.compiled().schema.pointer(parent)?.get("description")?.as_str()?;
         // INVARIANT: a description that lists what may be written begins with one of these ways,
         // in lower case; any other one is a sentence about the value.
         let lists_ways = description.starts_with(|c: char| c.is_lowercase() || c == '`');
@@ -176,7 +211,7 @@ impl Structure {
         let pointer = error.schema_path().as_str();
         pointer
             .rsplit_once('/')
-            .and_then(|(parent, _keyword)| self.schema.pointer(parent))
+            .and_then(|(parent, _keyword)| self.compiled().schema.pointer(parent))
             .and_then(|schema| schema.get("properties"))
             .and_then(Json::as_object)
             .map(|properties| properties.keys().map(String::as_str).collect())

@@ -160,7 +160,7 @@ pub(crate) fn token_id(at: &At<'_>, out: &mut Diagnostics) -> Option<TokenId> {
                         .help("write it as plans show it, in quotes unless it is a plain number"),
                 );
             }
-            plain.then(|| TokenId::new(written))
+            plain.then(|| TokenId::new(written.as_str()))
         }
         _ => None,
     }

@@ -49,17 +49,18 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> GatewayReading {
     }
 }
 
-static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords {
+static STRUCTURE: Structure = Structure::new(
+    include_str!("../../../schema/gateway.schema.json"),
+    document::schema,
+    OwnWords {
         unknown_key,
         has_meaning: |at| values::is_period(at) || is_interval(at),
         is_secret: |at| at.path.contains(".auth"),
         has_blanks: |at| at.path.contains(".auth.command["),
-    };
-    Structure::new(document::schema(), own_words)
-});
+    },
+);
 
-static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(&document::schema()));
+static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(STRUCTURE.keys()));
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {

@@ -1,9 +1,6 @@
 //! The valid [`TestFile`] from the bytes of a file of policy tests, or every mistake in it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -52,16 +49,17 @@ pub fn read(path: &Arc<str>, bytes: &[u8]) -> TestReading {
     }
 }
 
-static STRUCTURE: LazyLock<Structure> = LazyLock::new(|| {
-    let own_words = OwnWords {
+static STRUCTURE: Structure = Structure::new(
+    include_str!("../../../schema/tests.schema.json"),
+    document::schema,
+    OwnWords {
         unknown_key: |_, _, _| None,
         has_meaning,
         is_secret: |_| false,
         // The description of a token may be any text.
         has_blanks: |at| at.path.ends_with(".description"),
-    };
-    Structure::new(document::schema(), own_words)
-});
+    },
+);
 
 /// Whether a moment is at `at`.
 fn has_meaning(at: &At<'_>) -> bool {
