@@ -92,6 +92,16 @@ impl TokenScope {
         }
     }
 
+    /// The word for it in policies and plans.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unset => "unset",
+            Self::Set(scope) => scope.word(),
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The number for it in the token REST: 0 unset (or not known), otherwise that of the scope.
     #[must_use]
     pub fn number(self) -> u8 {
@@ -113,11 +123,7 @@ impl TokenScope {
 
 impl fmt::Display for TokenScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unset => f.write_str("unset"),
-            Self::Set(scope) => scope.fmt(f),
-            Self::Unknown => f.write_str("unknown"),
-        }
+        f.write_str(self.word())
     }
 }
 

@@ -24,11 +24,11 @@ pub(super) fn check_all(subject: &Subject<'_>) -> Vec<(Rule, RuleVerdict)> {
     subject.policy.rules.iter().map(|rule| check(rule, subject, &facts)).collect()
 }
 
-fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts) -> (Rule, RuleVerdict) {
+fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts<'_>) -> (Rule, RuleVerdict) {
     if let Some(unsure) = subject.token.owner.user().and_then(|user| unsure(own, subject.people, user)) {
         return (own.rule(), undecided(&unsure));
     }
-    if subject.owner.presence == Some(Presence::NotSeen) && own.when.as_str().contains("active") {
+    if subject.owner.presence == Some(Presence::NotSeen) && own.when.may_ask_for("active") {
         return (own.rule(), undecided(&Unsure::Users));
     }
     if subject.token.scope == TokenScope::Unknown && own.when.may_ask_for("scope") {
@@ -56,7 +56,7 @@ fn unsure(own: &OwnRule, people: &People, user: &UserName) -> Option<Unsure> {
     of_user.or_else(|| unknown().map(|group| people.unsure_about(group)))
 }
 
-fn facts(subject: &Subject<'_>) -> Facts {
+fn facts<'s>(subject: &'s Subject<'_>) -> Facts<'s> {
     let active = match subject.owner.presence {
         Some(Presence::Active) => Some(true),
         Some(Presence::Inactive) => Some(false),

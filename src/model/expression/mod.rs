@@ -6,6 +6,7 @@ mod atoms;
 mod check;
 mod facts;
 mod kinds;
+mod quick;
 
 pub use atoms::{Atoms, Moment, TextFact, Threshold, moments};
 pub use facts::{Facts, NeededFacts};
@@ -15,6 +16,7 @@ use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 use cel::{ExecutionError, IdedExpr, ParseErrors, Value};
 
 use super::GroupName;
+use quick::Quick;
 
 /// The longest expression, in characters.
 const CHARACTERS_AT_MOST: usize = 1_000;
@@ -27,6 +29,9 @@ const DEPTH_AT_MOST: u16 = 10;
 pub struct Expression {
     text: String,
     tree: Arc<IdedExpr>,
+    quick: Arc<Quick>,
+    /// The members whose names are in the text.
+    mentioned: Vec<&'static str>,
     groups: BTreeSet<GroupName>,
     texts: Vec<(Option<Range<usize>>, String)>,
 }
@@ -49,7 +54,15 @@ impl Expression {
         let (tree, source) = parsed.map_err(|errors| vec![syntax(text, &errors)])?;
         let checked = check::check(tree, &source)?;
         let (groups, texts) = (checked.groups, checked.texts);
-        let expression = Self { text: text.to_owned(), tree: Arc::new(checked.tree), groups, texts };
+        let members = ["token", "owner"].into_iter().flat_map(facts::members);
+        let expression = Self {
+            text: text.to_owned(),
+            quick: Arc::new(Quick::new(&checked.tree)),
+            tree: Arc::new(checked.tree),
+            mentioned: members.filter(|member| text.contains(member)).collect(),
+            groups,
+            texts,
+        };
         expression.try_on_samples().map_err(|mistake| vec![mistake])?;
         Ok(expression)
     }
@@ -88,7 +101,7 @@ impl Expression {
     /// Whether it may ask for `member`, such as `scope`: an expression that merely has the word in a text counts.
     #[must_use]
     pub fn may_ask_for(&self, member: &str) -> bool {
-        self.text.contains(member)
+        self.mentioned.contains(&member)
     }
 
     /// Whether it holds for `facts`.
@@ -96,7 +109,12 @@ impl Expression {
     /// # Errors
     ///
     /// When it fails, such as by comparing the last use of a token that has none.
-    pub fn holds(&self, facts: &Facts) -> Result<bool, EvaluationFailed> {
+    pub fn holds(&self, facts: &Facts<'_>) -> Result<bool, EvaluationFailed> {
+        self.quick.holds(facts).map_or_else(|| self.evaluate(facts), Ok)
+    }
+
+    /// What CEL says for `facts`.
+    fn evaluate(&self, facts: &Facts<'_>) -> Result<bool, EvaluationFailed> {
         match Value::resolve(&self.tree, facts.context()) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(_) => Err(EvaluationFailed { reason: NO_BOOLEAN.to_owned() }),
@@ -105,7 +123,8 @@ impl Expression {
     }
 
     fn try_on_samples(&self) -> Result<(), BadExpression> {
-        for (facts, whose) in facts::samples(&self.groups) {
+        let asked = NeededFacts::by([self]);
+        for (facts, whose) in facts::samples(&asked, &self.groups) {
             let Err(failed) = self.holds(&facts) else { continue };
             let (message, help) = if failed.reason == NO_BOOLEAN {
                 ("the expression must be true or false".to_owned(), "compare its result with something")

@@ -452,7 +452,8 @@ proptest::proptest! {
     ) {
         let text = words.join(" ");
         if let Ok(expression) = tokenwarden::model::Expression::new(&text) {
-            let facts = tokenwarden::model::expression::Facts::new(&bare(), None, std::iter::empty(), Timestamp::MIN);
+            let token = bare();
+            let facts = tokenwarden::model::expression::Facts::new(&token, None, std::iter::empty(), Timestamp::MIN);
             let _ = expression.holds(&facts);
         }
     }
