@@ -99,9 +99,10 @@ pub fn limit_for<'a>(limits: &'a [Limit], owner: &TokenOwner) -> Option<&'a Limi
     let (name, person) = (owner.name(), owner.person());
     limits.iter().find(|limit| {
         limit.selects(&name)
-            && limit.groups.as_ref().is_none_or(|groups| {
-                person.is_some_and(|person| groups.iter().any(|group| person.groups.contains(group)))
-            })
+            && limit
+                .groups
+                .as_ref()
+                .is_none_or(|groups| person.is_some_and(|person| groups.have_one_of(&person.groups)))
     })
 }
 

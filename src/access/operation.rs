@@ -189,7 +189,7 @@ pub(super) fn may_use(settings: &Settings, owner: &TokenOwner) -> bool {
 
 /// Whether `person` holds `permission`.
 pub(super) fn holds(settings: &Settings, person: &Person, permission: Permission) -> bool {
-    settings.permissions.of(permission).include(|group| person.groups.contains(group))
+    settings.permissions.of(permission).include_one_of(&person.groups)
 }
 
 fn needs_user(operation: &Operation) -> bool {

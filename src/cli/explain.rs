@@ -109,7 +109,9 @@ impl Explain {
         let policies = workspace.load_policies(&chosen)?;
         let targets: Vec<_> = chosen.into_iter().zip(&policies).collect();
         match (&self.token, self.question()) {
-            (Some(id), _) => self.explain_token(&TokenId::new(id), &workspace, &targets, global).await,
+            (Some(id), _) => {
+                self.explain_token(&TokenId::new(id.as_str()), &workspace, &targets, global).await
+            }
             (None, Some(question)) => self.explain_request(&question, &workspace, &targets, global).await,
             // The command line has one of them.
             (None, None) => Ok(Ending::Usage),

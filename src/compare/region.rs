@@ -127,7 +127,7 @@ pub fn question(ask: &Ask) -> Option<Question> {
         headers: ask.headers.clone(),
         creates,
         creates_for,
-        groups: owner.person().map(|person| BTreeSet::clone(&person.groups)),
+        groups: owner.person().map(|person| person.groups.iter().cloned().collect()),
     })
 }
 

@@ -18,6 +18,16 @@ struct Name {
     written: Box<str>,
     /// `None` when that is as it was written.
     folded: Option<Box<str>>,
+    /// The same for names that are equal, and mostly another one for those that are not.
+    mark: u64,
+}
+
+/// That of the name that is `folded` so: FNV-1a, mixed once more, since its last bytes do not reach every bit.
+fn mark(folded: &str) -> u64 {
+    let mixed = folded.bytes().fold(0xcbf2_9ce4_8422_2325, |mark: u64, byte| {
+        (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 16
 }
 
 macro_rules! folded_name {
@@ -35,7 +45,8 @@ macro_rules! folded_name {
             pub fn new(written: impl Into<Box<str>>) -> Self {
                 let written = written.into();
                 let folded = Some(written.to_lowercase()).filter(|folded| **folded != *written);
-                Self(Arc::new(Name { written, folded: folded.map(String::into_boxed_str) }))
+                let mark = mark(folded.as_deref().unwrap_or(&written));
+                Self(Arc::new(Name { written, folded: folded.map(String::into_boxed_str), mark }))
             }
 
             /// As it was written.
@@ -110,6 +121,13 @@ folded_name! {
 folded_name! {
     /// The name of a group.
     GroupName
+}
+
+impl GroupName {
+    /// The same for names that are equal, and mostly another one for those that are not.
+    pub(super) fn mark(&self) -> u64 {
+        self.0.mark
+    }
 }
 
 /// Whose a token is. A project's or a repository's token has no user behind it.

@@ -1,6 +1,6 @@
 //! A token as everything else sees it, without its secret.
 
-use std::{cmp::Ordering, fmt, net::IpAddr};
+use std::{cmp::Ordering, fmt, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use super::{Mark, Owner, Scope, UserName};
 /// come in the order of their value, before other text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenId {
-    text: Box<str>,
+    text: Arc<str>,
     /// How many zeros a number begins with; `None` for other text.
     zeros: Option<u32>,
 }
@@ -18,8 +18,8 @@ pub struct TokenId {
 impl TokenId {
     /// The identifier `text`.
     #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        let text: Box<str> = text.into().into();
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
         let is_number = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
         let zeros = is_number.then(|| text.bytes().take_while(|c| *c == b'0').count());
         Self { zeros: zeros.map(|zeros| u32::try_from(zeros).unwrap_or(u32::MAX)), text }

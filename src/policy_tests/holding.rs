@@ -184,7 +184,7 @@ impl Standing<'_> {
         let mut people = People::default();
         if let Some(person) = self.owner.person() {
             people.add_user(person.name.clone(), true);
-            for group in self.policy.groups().union(&person.groups) {
+            for group in self.policy.groups().iter().chain(person.groups.iter()) {
                 let members = person.groups.contains(group).then(|| person.name.clone());
                 people.add_group(group, members);
             }

@@ -111,7 +111,7 @@ impl<'a> PeopleFold<'a> {
     fn unsure_groups(&self, person: &Person, is_seen: bool, people: &People) -> Vec<GroupName> {
         let is_partial = |group: &GroupName| matches!(people.unsure_about(group), Unsure::Members(_));
         let is_unsure =
-            |group: &&GroupName| !person.groups.contains(*group) && (!is_seen || is_partial(group));
+            |group: &&GroupName| !person.groups.contains(group) && (!is_seen || is_partial(group));
         let now = self.before.settings.permissions.use_tokens.groups();
         let then = &self.after.settings.permissions.use_tokens;
         let (kept, lost): (Vec<_>, Vec<_>) =
