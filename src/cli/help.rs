@@ -1,6 +1,6 @@
 //! What the help of each command ends with: examples, exit codes and the environment.
 
-use std::sync::LazyLock;
+use std::{ffi::OsString, sync::LazyLock};
 
 /// The variables of what a command talks to.
 macro_rules! variables {
@@ -88,4 +88,13 @@ pub(super) fn version() -> &'static str {
         if built.is_empty() { version.to_owned() } else { format!("{version} ({})", built.join(" ")) }
     });
     &VERSION
+}
+
+/// The line that tells the version, when `arguments` (the program's name first) ask for that and nothing else: then the
+/// command line with all its commands need not be set up.
+pub(super) fn version_alone(arguments: &[OsString]) -> Option<String> {
+    match arguments {
+        [_, flag] if flag == "--version" || flag == "-V" => Some(format!("tokenwarden {}\n", version())),
+        _ => None,
+    }
 }

@@ -279,6 +279,11 @@ fn end(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
     if let Some(ending) = names::answer(&arguments) {
         return ending;
     }
+    if let Some(version) = help::version_alone(&arguments) {
+        // As below: nothing can be said when even this cannot be written.
+        let _ = output::write(&version);
+        return Ending::Done;
+    }
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {

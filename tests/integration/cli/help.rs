@@ -89,3 +89,15 @@ fn every_command_has_examples_that_can_be_typed_exit_codes_and_its_environment()
     let version = CommandLine::command().render_version();
     assert!(version.starts_with(concat!("tokenwarden ", env!("CARGO_PKG_VERSION"))), "{version}");
 }
+
+#[test]
+fn the_version_is_the_same_line_alone_and_beside_other_flags() {
+    let told = |arguments: &[&str]| {
+        let run =
+            assert_cmd::Command::new(env!("CARGO_BIN_EXE_tokenwarden")).args(arguments).assert().success();
+        String::from_utf8(run.get_output().stdout.clone()).unwrap()
+    };
+    let version = told(&["--color", "never", "--version"]);
+    assert!(version.starts_with(concat!("tokenwarden ", env!("CARGO_PKG_VERSION"))), "{version}");
+    assert_eq!([told(&["--version"]), told(&["-V"])], [version.as_str(), version.as_str()]);
+}
