@@ -4,8 +4,9 @@
 //!
 //! `rustc -O --edition 2024 -o target/instance benches/instance.rs && target/instance FOLDER TOKENS PERCENT`
 //!
-//! PERCENT of the tokens have a finding. There are 20 tokens for each owner, a group for every 500 tokens,
-//! six groups for each owner, 22 entries of the limits and 50 networks.
+//! PERCENT of the tokens have a finding. There are 20 tokens for each owner, a group for every 500 tokens, six groups
+//! for each owner, 22 entries of the limits and 50 networks. `rules` as a fourth argument gives the policy three own
+//! rules, which find nothing.
 
 #![expect(clippy::print_stderr, reason = "it tells how to call it")]
 
@@ -16,7 +17,7 @@ use std::{
     path::Path,
 };
 
-const USAGE: &str = "usage: instance FOLDER TOKENS PERCENT";
+const USAGE: &str = "usage: instance FOLDER TOKENS PERCENT [rules]";
 const TOKENS_OF_AN_OWNER: usize = 20;
 const TOKENS_OF_A_GROUP: usize = 500;
 const GROUPS_OF_AN_OWNER: usize = 6;
@@ -47,20 +48,34 @@ fn main() -> io::Result<()> {
         eprintln!("{USAGE}");
         return Ok(());
     };
-    write(Path::new(folder), tokens, percent)
+    let rules = arguments.get(3).is_some_and(|word| word == "rules");
+    write(Path::new(folder), tokens, percent, if rules { RULES } else { "" })
 }
 
-/// Writes the instance into `folder`.
-pub(crate) fn write(folder: &Path, tokens: usize, percent: usize) -> io::Result<()> {
+/// Three own rules that find nothing.
+pub(crate) const RULES: &str = r#"  rules:
+    - name: administrators-read-only
+      when: token.scope == "read-write" && "group-1" in owner.groups && !token.description.startsWith("OPS-")
+      message: administrators have read-only tokens
+    - name: forgotten
+      when: token.last_used != null && now - token.last_used > duration("2400h")
+      message: it was not used for a hundred days
+    - name: long-lived
+      when: token.expires != null && token.expires - token.created > duration("8760h") && owner.kind == "user"
+      message: it lives for more than a year
+"#;
+
+/// Writes the instance into `folder`; `rules` are those of the policy itself.
+pub(crate) fn write(folder: &Path, tokens: usize, percent: usize, rules: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("tokenwarden.yaml"), SETTINGS)?;
-    fs::write(folder.join("policy.yaml"), policy())?;
+    fs::write(folder.join("policy.yaml"), policy(rules))?;
     let mut snapshot = BufWriter::new(File::create(folder.join("snapshot.jsonl"))?);
     write_snapshot(tokens, percent, &mut snapshot)?;
     snapshot.flush()
 }
 
-fn policy() -> String {
+fn policy(rules: &str) -> String {
     let networks: Vec<_> = (0..NETWORKS).map(|network| format!("10.{network}.0.0/16")).collect();
     let limits: Vec<_> = (1..LIMITS)
         .map(|group| {
@@ -72,7 +87,7 @@ fn policy() -> String {
     format!(
         "version: 1\nnetwork:\n  allow: [{}]\ntokens:\n  limits:\n{}\n    - max_scope: read-only\n      \
          max_lifetime: 1y\n      max_idle: 90d\n      max_unused: 60d\n      max_per_owner: 1000\n      \
-         description: '^[A-Z]+-[0-9]+ '\n  enforcement:\n    scope: narrow\n    lifetime: {{action: expire, grace: 14d}}\n",
+         description: '^[A-Z]+-[0-9]+ '\n{rules}  enforcement:\n    scope: narrow\n    lifetime: {{action: expire, grace: 14d}}\n",
         networks.join(", "),
         limits.join("\n"),
     )
