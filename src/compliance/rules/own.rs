@@ -51,9 +51,11 @@ fn check(own: &OwnRule, subject: &Subject<'_>, facts: &Facts<'_>) -> (Rule, Rule
 /// Why it cannot be told which of the groups that `own` asks for `user` is in, when it cannot.
 fn unsure(own: &OwnRule, people: &People, user: &UserName) -> Option<Unsure> {
     let groups = own.when.groups();
+    if groups.is_empty() {
+        return None;
+    }
     let unknown = || groups.iter().find(|group| people.is_unknown(group));
-    let of_user = people.unsure_of(user).filter(|_| !groups.is_empty());
-    of_user.or_else(|| unknown().map(|group| people.unsure_about(group)))
+    people.unsure_of(user).or_else(|| unknown().map(|group| people.unsure_about(group)))
 }
 
 fn facts<'s>(subject: &'s Subject<'_>) -> Facts<'s> {
