@@ -1,6 +1,7 @@
 //! The options `--format` and `--report`: one form of a run on standard output, others in files.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
@@ -66,9 +67,15 @@ impl Format {
         Ok(match self {
             Self::Text => plain(run, Paint { colour: false })?,
             Self::Json if run.was_applied() => serde_json::to_string_pretty(&PlanDocument::of(run))? + "\n",
-            // Its digest is over what is written.
             Self::Json => {
-                saved::seal(redact(&serde_json::to_string_pretty(&PlanDocument::of(run))?).into_owned())
+                // The document is gone before its text is looked through, and the text is not copied.
+                let text = serde_json::to_string_pretty(&PlanDocument::of(run))?;
+                let redacted = match redact(&text) {
+                    Cow::Owned(redacted) => Some(redacted),
+                    Cow::Borrowed(_) => None,
+                };
+                // Its digest is over what is written.
+                saved::seal(redacted.unwrap_or(text))
             }
             Self::Markdown => markdown::report(run, markdown::CHARACTERS_AT_MOST),
             Self::Sarif => sarif_of(run, global),

@@ -7,6 +7,7 @@ mod room;
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
@@ -57,45 +58,82 @@ pub fn report(run: &Run<'_>) -> String {
 pub fn report_of(run: &Run<'_>, files: Files<'_>) -> Sarif {
     let (kept, left_out) = room::select(run);
     let about_all = kept.first().map(|(target, _)| target.name);
-    let runs = kept.iter().map(|(target, results)| {
-        let said = if about_all == Some(target.name) { left_out.as_slice() } else { &[] };
-        of_target(run, target, results, said, files)
-    });
-    let document = json!({
-        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
-        "version": "2.1.0",
-        "runs": runs.collect::<Vec<_>>(),
-    });
-    Sarif { text: format!("{document:#}\n"), left_out }
+    let document = Document {
+        schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        version: "2.1.0",
+        runs: kept
+            .iter()
+            .map(|(target, results)| {
+                let said = if about_all == Some(target.name) { left_out.as_slice() } else { &[] };
+                of_target(run, target, results, said, files)
+            })
+            .collect(),
+    };
+    // No key and no value is one that cannot be written.
+    let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    Sarif { text: text + "\n", left_out }
 }
 
-fn of_target(
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    version: &'static str,
+    runs: Vec<OfTarget<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfTarget<'a> {
+    tool: Value,
+    automation_details: Value,
+    original_uri_base_ids: Value,
+    column_kind: &'static str,
+    invocations: Value,
+    results: Results<'a>,
+}
+
+/// The results of a target, each of which is made when it is written: there may be very many.
+struct Results<'a> {
+    target: &'a str,
+    found: &'a [Numbered<'a>],
+    rules: BTreeMap<&'a Rule, usize>,
+    files: Files<'a>,
+}
+
+impl Serialize for Results<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { target, found, rules, files } = self;
+        serializer.collect_seq(found.iter().map(|one| result(target, one, rules, *files)))
+    }
+}
+
+fn of_target<'a>(
     run: &Run<'_>,
-    target: &TargetRun<'_>,
-    results: &[Numbered<'_>],
+    target: &'a TargetRun<'_>,
+    results: &'a [Numbered<'a>],
     left_out: &[String],
-    files: Files<'_>,
-) -> Value {
+    files: Files<'a>,
+) -> OfTarget<'a> {
     let mut rules: BTreeMap<&Rule, usize> = results.iter().map(|one| (one.found.rule, 0)).collect();
     rules.values_mut().enumerate().for_each(|(index, place)| *place = index);
-    let results = results.iter().map(|one| result(target.name, one, &rules, files));
-    json!({
-        "tool": { "driver": {
+    OfTarget {
+        tool: json!({ "driver": {
             "name": "tokenwarden",
             "version": env!("CARGO_PKG_VERSION"),
             "semanticVersion": env!("CARGO_PKG_VERSION"),
             "rules": rules.keys().map(|rule| descriptor(rule)).collect::<Vec<_>>(),
-        }},
-        "automationDetails": { "id": format!("tokenwarden/{}/", target.name) },
-        "originalUriBaseIds": { ROOT: { "description": { "text": "The root of the repository." } } },
-        "columnKind": "unicodeCodePoints",
-        "invocations": [{
+        }}),
+        automation_details: json!({ "id": format!("tokenwarden/{}/", target.name) }),
+        original_uri_base_ids: json!({ ROOT: { "description": { "text": "The root of the repository." } } }),
+        column_kind: "unicodeCodePoints",
+        invocations: json!([{
             "executionSuccessful": target.is_success(),
             "endTimeUtc": run.at,
             "toolExecutionNotifications": notifications(target, left_out),
-        }],
-        "results": results.collect::<Vec<_>>(),
-    })
+        }]),
+        results: Results { target: target.name, found: results, rules, files },
+    }
 }
 
 fn descriptor(rule: &Rule) -> Value {
