@@ -75,7 +75,8 @@ pub(crate) fn write(folder: &Path, tokens: usize, percent: usize, rules: &str) -
     snapshot.flush()
 }
 
-fn policy(rules: &str) -> String {
+/// The policy of an instance, with these own `rules`.
+pub(crate) fn policy(rules: &str) -> String {
     let networks: Vec<_> = (0..NETWORKS).map(|network| format!("10.{network}.0.0/16")).collect();
     let limits: Vec<_> = (1..LIMITS)
         .map(|group| {
