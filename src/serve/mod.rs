@@ -5,6 +5,7 @@
 //!
 //! A request goes through the guard (client address, network, credentials, log line), to the handler of
 //! its endpoint, which asks for the permit to do what the request wants and then does it on the store.
+//! What is for the server behind a gateway goes to `front` instead.
 
 mod api;
 mod authentication;
