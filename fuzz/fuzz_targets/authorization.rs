@@ -81,8 +81,10 @@ impl Server {
             let store = Store::open_or_create(&url).await.expect("a store");
             let users = "users: [{name: root}]\ngroups: {administrators: [root]}\n";
             directory::import(&store, users, |_| None).await.expect("a directory");
-            let options =
-                ServerOptions { operator: Some(operator), ..ServerOptions::new(GroupName::new("administrators")) };
+            let options = ServerOptions {
+                operator: Some(operator),
+                ..ServerOptions::new(GroupName::new("administrators"))
+            };
             let running = serve::start(store, listener, options).await.expect("a server");
             tokio::spawn(running.run_until(std::future::pending()));
         });

@@ -7,14 +7,17 @@ use fuzz::{Answer, Pages};
 use libfuzzer_sys::fuzz_target;
 use tokenwarden::{
     model::MarkKey,
-    targets::resolution::{ResolutionOptions, Resolution},
+    targets::resolution::{Resolution, ResolutionOptions},
 };
 
 static TARGET: LazyLock<(Pages, Resolution)> = LazyLock::new(|| {
     let pages = Pages::start(answer, "[]");
     let key = MarkKey::new("a key for the marks of the fuzzer").expect("a key");
-    let options =
-        ResolutionOptions { marker: Some(Resolution::marker(key, "prod")), password: true, ..ResolutionOptions::default() };
+    let options = ResolutionOptions {
+        marker: Some(Resolution::marker(key, "prod")),
+        password: true,
+        ..ResolutionOptions::default()
+    };
     let resolution = Resolution::new(pages.client(), "resolution", options);
     (pages, resolution)
 });

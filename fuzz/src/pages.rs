@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tokenwarden::{
-    http::{HttpCredential, HttpClient, CallLimits, Retries},
+    http::{CallLimits, HttpClient, HttpCredential, Retries},
     inventory::{
         Coverage, InventoryReader,
         snapshot::{self, About, GroupSelection, Snapshot},
@@ -133,8 +133,12 @@ pub fn tokens_are_whole(pages: &Pages, kind: &'static str, reader: &impl Invento
     lock(&pages.shared.served).clear();
     let about = About { target: "prod", kind, seen_at: jiff::Timestamp::UNIX_EPOCH, budget: None };
     let mut written = Vec::new();
-    let taken =
-        RUNTIME.block_on(snapshot::write(&about, &GroupSelection::Named(BTreeSet::new()), reader, &mut written));
+    let taken = RUNTIME.block_on(snapshot::write(
+        &about,
+        &GroupSelection::Named(BTreeSet::new()),
+        reader,
+        &mut written,
+    ));
     if let Err(error) = taken {
         assert!(!error.to_string().is_empty());
         return;
