@@ -31,6 +31,7 @@ use tokenwarden::{
         GroupName, LastUse, Owner, Scope, SettingKey, Settings, Token, TokenId, TokenScope, TokenSecret,
         UserName, Why,
         rails::{Lockout, Unsupported},
+        settings::SettingsDocument,
     },
     plan::{History, Plan, Terms},
     policy::Policy,
@@ -227,6 +228,9 @@ async fn reading(tokens: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let url: StoreUrl = format!("sqlite:{}", folder.path().join("bench.db").display()).parse().unwrap();
     let store = Store::open_or_create(&url).await.unwrap();
+    // Tokens without settings would be those of a store that has lost them.
+    let settings = SettingsDocument::from(&Settings::initial("administrators".into()));
+    store.begin_settings(&serde_json::to_string(&settings).unwrap()).await.unwrap();
     let rows: Vec<NewToken> = (0..tokens)
         .map(|index| {
             let token = token(index, BASE.owners);
