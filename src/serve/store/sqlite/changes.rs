@@ -54,9 +54,7 @@ impl Store {
             }
         }
         let Batch { effects, notes, .. } = batch;
-        if let Some(first) = all.first().filter(|_| !notes.is_empty()) {
-            runs::add(&mut writing, first, &notes).await?;
-        }
+        runs::add(&mut writing, all.first().copied(), &notes).await?;
         if effects.is_empty() && !notes.is_empty() {
             writing.keep(Upkeep::Repetition).await?;
         } else {

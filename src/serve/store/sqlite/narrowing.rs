@@ -53,9 +53,7 @@ impl Store {
             return writing.finish(None).await.map(|()| None);
         };
         runs::keep(&mut writing, under).await?;
-        if let Some(under) = under.filter(|_| !notes.is_empty()) {
-            runs::add(&mut writing, under, &notes).await?;
-        }
+        runs::add(&mut writing, under, &notes).await?;
         if effects.is_empty() {
             writing.keep(Upkeep::Repetition).await?;
         } else {

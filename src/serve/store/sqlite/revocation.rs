@@ -41,9 +41,7 @@ impl Store {
             return writing.finish(None).await.map(|()| went_before);
         }
         runs::keep(&mut writing, under).await?;
-        if let Some(under) = under.filter(|_| !notes.is_empty()) {
-            runs::add(&mut writing, under, &notes).await?;
-        }
+        runs::add(&mut writing, under, &notes).await?;
         writing.finish(effects).await?;
         Ok(true)
     }

@@ -246,7 +246,7 @@ impl Store {
 pub(super) async fn keep(writing: &mut Writing, under: Option<&Under>) -> Result<(), StoreError> {
     let Some(under) = under else { return Ok(()) };
     admit(writing, under).await?;
-    add(writing, under, slice::from_ref(&under.note)).await
+    add(writing, Some(under), slice::from_ref(&under.note)).await
 }
 
 /// Makes sure within `writing` that the run of `under` may still write.
@@ -339,16 +339,17 @@ pub(super) async fn has_done(writing: &mut Writing, under: &Under) -> Result<boo
     Ok(known.await?)
 }
 
-/// Keeps `notes` of what the run of `under` does, but for those that it has already.
+/// Keeps `notes` of what the run of `under`, if it is one, does, but for those that it has already.
 ///
 /// # Errors
 ///
 /// When the store fails.
 pub(super) async fn add(
     writing: &mut Writing,
-    under: &Under,
+    under: Option<&Under>,
     notes: &[ChangeNote],
 ) -> Result<(), StoreError> {
+    let Some(under) = under.filter(|_| !notes.is_empty()) else { return Ok(()) };
     let text = serde_json::to_string(notes)
         .map_err(|error| StoreError::Damaged(format!("notes cannot be written: {error}")))?;
     sqlx::query(
