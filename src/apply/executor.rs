@@ -11,7 +11,7 @@ use crate::{
     plan::{ApprovedPlan, Change, Object, Phase, Plan, Standing, TokenStep},
 };
 
-use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError, writer::AT_ONCE};
+use super::{ChangeOutcome, ChangeResult, Outcome, TargetWriter, WriteError, writer::TOKENS_AT_ONCE};
 
 /// Makes the changes of `approved`. `done` is called after each one, in whatever order they end.
 ///
@@ -122,7 +122,7 @@ async fn make_free(
     let most = writer.at_most();
     if most <= 1 {
         return stream::iter(free)
-            .for_each_concurrent(AT_ONCE, async |change| {
+            .for_each_concurrent(TOKENS_AT_ONCE, async |change| {
                 change.result = result(writer.make(&change.planned.change).await);
                 done(&change.planned.change);
             })

@@ -10,4 +10,4 @@ mod writer;
 
 pub use executor::{execute, one_line};
 pub use outcome::{ChangeOutcome, ChangeResult, Outcome};
-pub use writer::{Effect, TargetWriter, WriteError};
+pub use writer::{Effect, TOKENS_AT_ONCE, TargetWriter, WriteError, one_by_one};

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, stream};
 
 use crate::plan::Change;
 
-/// How many changes of tokens are under way at once where each is a call of its own.
-pub(super) const AT_ONCE: usize = 8;
+/// How many tokens are changed or read at once where each is a call of its own.
+pub const TOKENS_AT_ONCE: usize = 8;
 
 /// Changes a target. A target hands out its writer only against an approved plan.
 pub trait TargetWriter: Sync {
@@ -28,9 +28,17 @@ pub trait TargetWriter: Sync {
     /// Makes changes of tokens, of one verb and no more than [`Self::at_most`]. Returns what became of each, in their
     /// order.
     fn make_all(&self, changes: &[&Change]) -> impl Future<Output = Vec<Result<Effect, WriteError>>> + Send {
-        let calls: Vec<_> = changes.iter().map(|change| self.make(change)).collect();
-        stream::iter(calls).buffered(AT_ONCE).collect()
+        one_by_one(self, changes)
     }
+}
+
+/// Makes each of `changes` by itself, several at once. Returns what became of each, in their order.
+pub fn one_by_one<W: TargetWriter + ?Sized>(
+    writer: &W,
+    changes: &[&Change],
+) -> impl Future<Output = Vec<Result<Effect, WriteError>>> + Send {
+    let calls: Vec<_> = changes.iter().map(|change| writer.make(change)).collect();
+    stream::iter(calls).buffered(TOKENS_AT_ONCE).collect()
 }
 
 /// What making a change came to.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use reqwest::{Method, StatusCode};
 
 use crate::{
-    apply::{Effect, TargetWriter, WriteError},
+    apply::{Effect, TOKENS_AT_ONCE, WriteError, one_by_one},
     http::HttpError,
     plan::{Change, TokenStep},
     protocol::{
@@ -23,9 +23,6 @@ use super::{
     writer::{TRIES, failed, is_so},
 };
 
-/// Calls for single tokens that are under way at once.
-const AT_ONCE: usize = 8;
-
 type Made = Result<Effect, WriteError>;
 
 impl GatewayWriter {
@@ -33,7 +30,7 @@ impl GatewayWriter {
     pub(super) async fn make_together(&self, changes: &[&Change]) -> Vec<Made> {
         let wanted: Option<Vec<WantedChange>> = changes.iter().map(|change| self.wanted(change)).collect();
         let Some(wanted) = wanted.filter(|wanted| wanted.len() > 1) else {
-            return self.make_singly(changes).await;
+            return one_by_one(self, changes).await;
         };
         let Ok(lease) = self.signature().map_or(Ok(None), Signature::lease) else {
             return changes.iter().map(|_| Err(WriteError::LeaseLost)).collect();
@@ -62,7 +59,7 @@ impl GatewayWriter {
                 error if lost.is_some() => return self.read_back(changes, Some(error)).await,
                 error if is_declined(&error) => {
                     self.decline();
-                    return self.make_singly(changes).await;
+                    return one_by_one(self, changes).await;
                 }
                 error => {
                     let error = Arc::new(error);
@@ -71,11 +68,6 @@ impl GatewayWriter {
             }
         }
         self.read_back(changes, lost).await
-    }
-
-    async fn make_singly(&self, changes: &[&Change]) -> Vec<Made> {
-        let calls: Vec<_> = changes.iter().map(|change| self.make(change)).collect();
-        stream::iter(calls).buffered(AT_ONCE).collect().await
     }
 
     /// `change` as the server takes it together with others; `None` when it does not.
@@ -110,7 +102,7 @@ impl GatewayWriter {
             return all;
         }
         let looks: Vec<_> = others.iter().map(|change| self.look_at(change, error.as_ref())).collect();
-        all.extend(stream::iter(looks).buffered(AT_ONCE).collect::<Vec<_>>().await);
+        all.extend(stream::iter(looks).buffered(TOKENS_AT_ONCE).collect::<Vec<_>>().await);
         all
     }
 
