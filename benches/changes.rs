@@ -12,7 +12,6 @@
 
 use std::{
     fmt::Write,
-    net::TcpListener,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -74,7 +73,8 @@ async fn serving() -> (TempDir, Running, String) {
         operator: Some(operator),
         ..ServerOptions::new("administrators".into())
     };
-    let running = serve::start(store, TcpListener::bind("127.0.0.1:0").unwrap(), options).await.unwrap();
+    let running =
+        serve::start(store, serve::listen(([127, 0, 0, 1], 0).into()).await.unwrap(), options).await.unwrap();
     (folder, running, secret)
 }
 

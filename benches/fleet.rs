@@ -67,7 +67,10 @@ async fn server(folder: &Path) -> (Running, String) {
     let operator = TokenSecret::from_random(random_bytes().unwrap());
     let secret = operator.expose().to_owned();
     let options = ServerOptions { operator: Some(operator), tls: Some(Tls { certificate, key }), ..options };
-    (serve::start(store, Listener::bind("127.0.0.1:0").unwrap(), options).await.unwrap(), secret)
+    (
+        serve::start(store, serve::listen(([127, 0, 0, 1], 0).into()).await.unwrap(), options).await.unwrap(),
+        secret,
+    )
 }
 
 /// A way to `server` on which every answer is late.

@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
     hint::black_box,
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -256,7 +256,8 @@ async fn reading(tokens: usize) -> Duration {
         operator: Some(operator),
         ..ServerOptions::new("administrators".into())
     };
-    let running = serve::start(store, TcpListener::bind("127.0.0.1:0").unwrap(), options).await.unwrap();
+    let running =
+        serve::start(store, serve::listen(([127, 0, 0, 1], 0).into()).await.unwrap(), options).await.unwrap();
     let client =
         HttpClient::new(&format!("http://{}", running.address()), HttpCredential::Bearer(secret), None);
     let gateway = Gateway::new(client.unwrap(), "bench");

@@ -6,7 +6,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -160,7 +160,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
     let public_url = public_url.map_err(|error| Failure::new(Ending::Usage, error))?;
     runtime::block_on_to_the_end(Hangup::Told, async {
         let listening = |cause| CannotListen { address: listen, cause };
-        let listener = TcpListener::bind(listen).map_err(listening)?;
+        let listener = serve::listen(listen).await.map_err(listening)?;
         let (store, is_new) = open(&folder.join(&config.store), arguments.create).await?;
         if let Some(file) = &arguments.directory_file {
             directory::import(&store, &global.resolve(file)).await?;

@@ -5,7 +5,7 @@
 use std::{
     error::Error,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -66,7 +66,7 @@ impl Embedded {
         let operator = TokenSecret::from_random(random_bytes()?);
         redact::remember(operator.expose())?;
         let secret = SecretString::from(operator.expose());
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let listener = serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let options = ServerOptions { clock, operator: Some(operator), ..ServerOptions::new(administrators) };
         let running = serve::start(opened, listener, options).await?;
         Ok(Self { running, secret })

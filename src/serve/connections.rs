@@ -9,14 +9,14 @@ mod placed;
 use std::{
     collections::HashMap,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use axum_server::AddrListener;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
 };
@@ -29,6 +29,9 @@ pub(super) use placed::Peer;
 
 use placed::{ConnectionSlot, Placed};
 
+/// So many connections wait in the system until they are taken, or as many as it lets wait. When there is room for no
+/// more, it drops what clients send, and they try again a second and more later.
+const WAITING: u32 = 4096;
 /// How long the door stays closed when the system gives no connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The log tells of connections that are not taken once in this time.
@@ -52,6 +55,20 @@ impl Default for Waits {
         let [begin, head, ask, take] = [10, 15, 30, 30].map(Duration::from_secs);
         Self { begin, head, ask, take }
     }
+}
+
+/// Listens at `address`, and lets a burst of connections wait until they are taken.
+///
+/// # Errors
+///
+/// When the system does not allow it, such as when another process listens there.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Elsewhere it would let another process take the address.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Whether connections from an address are not counted: those of a proxy are of many clients.

@@ -41,7 +41,7 @@ mod tls;
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -49,7 +49,7 @@ use std::{
 
 use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
-use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle, time::timeout};
 
 use crate::{
     model::{GroupName, Owner, Period, Settings, TokenSecret, secret::SecretHash},
@@ -59,8 +59,8 @@ use body::Bodies;
 use callers::Callers;
 pub use clock::{Clock, ServerClock};
 pub use compatible_version::CompatibleVersion;
-pub use connections::Waits;
 use connections::{Door, Patience, Peer};
+pub use connections::{Waits, listen};
 use front::{
     Front,
     mirror::{Mirror, MirrorOptions},
@@ -277,10 +277,9 @@ pub async fn start(
         compatible_version: options.compatible_version,
         public_url: options.public_url,
     });
-    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let handle = Handle::new();
-    let door = door(listener, options.connections, options.waits.ask, &app)?;
+    let door = door(listener, options.connections, options.waits.ask, &app);
     let read = |tls| Certificate::read(tls, options.tls_client_ca, options.tls_min_version);
     let certificate = options.tls.map(read).transpose()?;
     let serving = serve(door, handle.clone(), certificate.as_ref(), options.waits, &app);
@@ -337,13 +336,12 @@ async fn begin_settings(store: &Store, administrators: GroupName) -> Result<(), 
 
 /// Takes the connections to `listener`, `most` at a time; each has a request within `ask`. Those of a proxy that is
 /// trusted are of many clients.
-fn door(listener: TcpListener, most: usize, ask: Duration, app: &Arc<App>) -> io::Result<Door> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+fn door(listener: TcpListener, most: usize, ask: Duration, app: &Arc<App>) -> Door {
     let app = Arc::clone(app);
     let is_proxy = move |peer: IpAddr| {
         app.settings.last().is_some_and(|revision| revision.settings.client_address.trusts(peer))
     };
-    Ok(Door::new(listener, most, ask, Box::new(is_proxy)))
+    Door::new(listener, most, ask, Box::new(is_proxy))
 }
 
 fn serve(

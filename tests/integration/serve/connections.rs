@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
 use reqwest::Method;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use tokenwarden::serve::Waits;
+use tokenwarden::serve::{self, Waits};
 
 use crate::support::{Setup, TOKENS, TestServer, WHOAMI, status};
 
@@ -200,6 +200,16 @@ async fn one_address_has_a_quarter_of_the_connections_and_the_others_are_served(
 }
 
 #[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_burst_of_connections_waits_until_it_is_taken() {
+    let listener = serve::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let burst = (0..500).map(|_| TcpStream::connect(address)).collect::<FuturesUnordered<_>>();
+    // Nobody takes any of them meanwhile.
+    let connected = tokio::time::timeout(Duration::from_secs(20), burst.try_collect::<Vec<_>>()).await;
+    assert_eq!(connected.expect("the system has room for all").unwrap().len(), 500);
+}
+
 #[tokio::test]
 async fn more_connections_than_there_may_be_wait_for_the_end_of_one() {
     let server = TestServer::start(Setup { connections: 4, ..Setup::default() }).await;

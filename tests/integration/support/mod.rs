@@ -7,10 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod pull_request;
 pub(crate) mod world;
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use jiff::Timestamp;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -144,7 +141,7 @@ impl TestServer {
             front: setup.front,
             ..ServerOptions::new(administrators)
         };
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = serve::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let running = serve::start(store, listener, options).await.unwrap();
         let server = Self { running, operator, client: client(), folder };
         if setup.settings != json!({}) {
