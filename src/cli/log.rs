@@ -1,14 +1,18 @@
 //! The log on standard error, its level and its format.
 
-use std::io;
+use std::{
+    fmt::{Debug, Result},
+    io,
+};
 
-use tracing::{Level, level_filters::LevelFilter};
+use tracing::{Level, field::Field, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, Registry,
+    field::MakeExt,
     filter::Targets,
     fmt::{
         self, MakeWriter,
-        format::Writer,
+        format::{self, Writer},
         time::{FormatTime, SystemTime},
     },
     layer::SubscriberExt,
@@ -86,8 +90,24 @@ where
     let lines = fmt::layer().with_writer(writer);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match global.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
-        LogFormat::Text => lines.with_ansi(colored).boxed(),
+        LogFormat::Text if colored => lines.with_ansi(true).boxed(),
+        LogFormat::Text => {
+            lines.with_ansi(false).fmt_fields(format::debug_fn(plain_field).delimited(" ")).boxed()
+        }
     };
     // It fails only when a log is there already, as in tests that run several commands.
     let _ = tracing_subscriber::registry().with(layer.with_filter(shown)).try_init();
+}
+
+/// Writes a field without colours, as the library does that asks for the style of each: a third of what a line takes.
+fn plain_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> Result {
+    if field.name() != "message" {
+        return write!(out, "{field}={value:?}");
+    }
+    let message = format!("{value:?}");
+    // It may repeat what somebody sent, to the terminal of somebody else.
+    if message.contains(|c: char| c.is_control() && c != '\n') {
+        return write!(out, "{}", message.escape_debug());
+    }
+    out.write_str(&message)
 }

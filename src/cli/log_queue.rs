@@ -2,6 +2,7 @@
 //! disk that is full stops no request. Lines that are lost are counted, and told as soon as one can be written.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Write},
     mem,
@@ -104,7 +105,8 @@ impl LogQueue {
 /// Writes `lines`, after a notice of those that were `lost`. Returns how many are lost now.
 fn write(file: &mut impl Write, lines: &[u8], lost: u64, notice: fn(u64) -> String) -> u64 {
     let count = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
-    let text = redact(&String::from_utf8_lossy(lines)).into_owned();
+    let text = str::from_utf8(lines).map_or_else(|_| String::from_utf8_lossy(lines), Cow::Borrowed);
+    let text = redact(&text);
     // A line that was written in part ends before the notice.
     if lost > 0 && writeln!(file, "\n{}", notice(lost)).is_err() {
         return lost + count(text.as_bytes());
