@@ -59,14 +59,11 @@ pub(super) struct Up<'a> {
 
 /// Makes `headers`, of a client, those of the request to the upstream.
 pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
-    drop_hop_by_hop(headers);
-    remove(headers, |name| {
+    let identity = up.identity.as_ref().map(|(header, _)| model::HeaderName::folded(header.as_str()));
+    take_out(headers, |name| {
         let is_of_the_address = up.is_proxied && OF_THE_ADDRESS.contains(&name);
         IDENTITY.contains(&name)
-            || up
-                .identity
-                .as_ref()
-                .is_some_and(|(header, _)| model::HeaderName::folded(header.as_str()) == name)
+            || identity.as_ref().is_some_and(|header| header == name)
             || (IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_of_the_address)
             || ["authorization", "expect", "host", "x-request-id"].contains(&name)
             || (up.drops_cookies && name == "cookie")
@@ -92,14 +89,12 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
 /// Makes `headers`, of the upstream, those of the answer to the client. A session that a token opened would outlive
 /// it, so none is.
 pub(super) fn to_client(headers: &mut HeaderMap, drops_cookies: bool) {
-    drop_hop_by_hop(headers);
-    if drops_cookies {
-        remove(headers, |name| name == "set-cookie" || name == "set-cookie2");
-    }
+    take_out(headers, |name| drops_cookies && (name == "set-cookie" || name == "set-cookie2"));
 }
 
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let lines: Vec<Cow<'_, str>> = headers
+/// Takes out the headers of the connection, and those whose folded name is one of `which`.
+fn take_out(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
+    let named: Vec<Cow<'_, str>> = headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|line| line.to_str().ok())
@@ -108,24 +103,12 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
         // The framing of the body and where it goes are not for a client to take away.
         .filter(|name| !["content-length", "host", "authorization", "cookie"].contains(&&**name))
         .collect();
-    let gone = named(headers, |name| HOP_BY_HOP.contains(&name) || lines.iter().any(|line| line == name));
-    drop(lines);
-    take_out(headers, gone);
-}
-
-/// Takes out the headers whose folded name is one of `which`.
-fn remove(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
-    let gone = named(headers, which);
-    take_out(headers, gone);
-}
-
-/// The names whose folded form is one of `which`.
-fn named(headers: &HeaderMap, which: impl Fn(&str) -> bool) -> Vec<HeaderName> {
-    headers.keys().filter(|name| which(&model::HeaderName::folded(name.as_str()))).cloned().collect()
-}
-
-fn take_out(headers: &mut HeaderMap, gone: Vec<HeaderName>) {
-    for name in gone {
+    let is_out = |name: &str| {
+        let name = &*model::HeaderName::folded(name);
+        HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name) || which(name)
+    };
+    let out: Vec<HeaderName> = headers.keys().filter(|name| is_out(name.as_str())).cloned().collect();
+    for name in out {
         headers.remove(name);
     }
 }
