@@ -348,7 +348,7 @@ impl Asker<'_> {
             (SenderLookup::Asked, Some(authorization)) => {
                 mirror.sender(self.settings, authorization, client, now).await?
             }
-            (SenderLookup::Asked, None) => match self.name_of_session(headers, client).await? {
+            (SenderLookup::Asked, None) => match Box::pin(self.name_of_session(headers, client)).await? {
                 Some(name) => mirror.person(self.settings, &name, now).await?,
                 None => None,
             },

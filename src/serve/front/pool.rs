@@ -92,7 +92,7 @@ impl Pool {
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                None => Box::pin(self.connect()).await?,
             };
             match connection.exchange(request).await {
                 Ok(response) => {

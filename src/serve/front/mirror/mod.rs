@@ -173,7 +173,7 @@ impl Mirror {
         if let Some(person) = self.memory().person(name, now, self.max_age) {
             return Ok(Some(person));
         }
-        let Some(found) = self.answer(self.source.bitbucket.find_user(name)).await? else { return Ok(None) };
+        let Some(found) = answered(self.source.bitbucket.find_user(name)).await? else { return Ok(None) };
         let mut memory = self.memory();
         memory.keep_person(found, now);
         Ok(memory.person(name, now, self.max_age))
@@ -198,7 +198,7 @@ impl Mirror {
         }
         // There is no token 0: these wait for each other, and for nobody else.
         let _turn = self.questions.turn(0, client, now).await.ok_or(Unanswered::Busy)?;
-        let Some(name) = self.answer(self.source.bitbucket.who_sends(authorization)).await? else {
+        let Some(name) = answered(self.source.bitbucket.who_sends(authorization)).await? else {
             self.questions.was_refused(authorization, client, now);
             return Ok(None);
         };
@@ -213,7 +213,7 @@ impl Mirror {
     pub async fn count(&self, owner: &Owner, now: Timestamp) -> Result<u64, Unanswered> {
         let (mut tokens, owners) = (Vec::new(), BTreeSet::from([owner.clone()]));
         let mut each = |token: Token| tokens.push((number(&token.id), token.expires));
-        let coverage = self.answer(self.source.bitbucket.tokens_of(&owners, &mut each)).await?;
+        let coverage = answered(self.source.bitbucket.tokens_of(&owners, &mut each)).await?;
         if coverage != Coverage::Complete {
             return Err(Unanswered::Stale(None));
         }
@@ -351,7 +351,7 @@ impl Mirror {
             return Ok(None);
         }
         let bitbucket = &self.source.bitbucket;
-        let found = self.answer(async {
+        let found = answered(async {
             let Some(name) = bitbucket.who_sends(asked.authorization).await? else {
                 return Ok(Found::Refused);
             };
@@ -408,7 +408,7 @@ impl Mirror {
             return Ok(());
         }
         let groups = settings.groups().cloned().collect();
-        self.answer(self.read_people_alone(&groups, now)).await
+        answered(self.read_people_alone(&groups, now)).await
     }
 
     async fn read_people(&self, groups: &BTreeSet<GroupName>, now: Timestamp) -> Result<(), ReadError> {
@@ -427,16 +427,22 @@ impl Mirror {
         Ok(())
     }
 
-    /// What `question` is answered with, unless that takes too long.
-    async fn answer<T>(&self, question: impl Future<Output = Result<T, ReadError>>) -> Result<T, Unanswered> {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What `question` is answered with, unless that takes too long. It is boxed: few requests ask, and every one would have the
+/// room for it.
+fn answered<T>(
+    question: impl Future<Output = Result<T, ReadError>> + Send,
+) -> impl Future<Output = Result<T, Unanswered>> + Send {
+    let question = Box::pin(question);
+    async {
         match timeout(ASK_WITHIN, question).await {
             Ok(answered) => answered.map_err(|error| Unanswered::Stale(Some(error))),
             Err(_) => Err(Unanswered::Stale(None)),
         }
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -101,6 +101,11 @@ impl Memory {
 }
 
 impl Store {
+    /// The answers of before, if they hold still.
+    fn answers_as_before(&self) -> Option<Arc<Answers>> {
+        Some(self.memory.last()).filter(|last| last.hold_at(self.place.mark()))
+    }
+
     /// The answers that hold now.
     ///
     /// INVARIANT: what is read for a question is kept with the answers that were asked for before it was read. When
@@ -110,12 +115,16 @@ impl Store {
     ///
     /// When the store fails.
     pub(super) async fn answers(&self) -> Result<Arc<Answers>, StoreError> {
-        let current = || Some(self.memory.last()).filter(|last| last.hold_at(self.place.mark()));
-        if let Some(answers) = current() {
+        if let Some(answers) = self.answers_as_before() {
             return Ok(answers);
         }
+        // Boxed: it is seldom asked, and every request would have the room for it.
+        Box::pin(self.answers_anew()).await
+    }
+
+    async fn answers_anew(&self) -> Result<Arc<Answers>, StoreError> {
         let _asking = self.memory.asking.lock().await;
-        if let Some(answers) = current() {
+        if let Some(answers) = self.answers_as_before() {
             return Ok(answers);
         }
         // Before the question: what is committed meanwhile is asked for by the next one.
