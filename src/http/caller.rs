@@ -31,8 +31,12 @@ pub(super) fn caller(headers: &HeaderMap, presented: &HttpCredential) -> Option<
 pub(crate) fn names(headers: &HeaderMap, user: &UserName) -> Option<bool> {
     let written = headers.get(USER_NAME)?;
     let text = std::str::from_utf8(written.as_bytes()).unwrap_or_default();
-    let readings = [Some(text.to_owned()), percent::decode(text), decoded(text)];
-    Some(readings.into_iter().flatten().any(|reading| *user == reading.into()))
+    let is_user = |reading: String| *user == reading.into();
+    Some(
+        is_user(text.to_owned())
+            || percent::decode(text).is_some_and(is_user)
+            || decoded(text).is_some_and(is_user),
+    )
 }
 
 fn decoded(written: &str) -> Option<String> {
