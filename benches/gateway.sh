@@ -3,13 +3,15 @@
 # the same upstream and in the same run. Each round takes them all in turn; what is printed are medians and their ratios.
 # It stops by itself. Needs nginx, wrk, curl, jq and Python, as Debian has them.
 #
-#   cargo build --release && benches/gateway.sh [SECONDS] [ROUNDS] [CONNECTIONS..]
+# What is measured is the program as it is published.
+#
+#   cargo build --profile dist && benches/gateway.sh [SECONDS] [ROUNDS] [CONNECTIONS..]
 set -eu
 
 seconds=${1:-5} rounds=${2:-5}
 [ $# -gt 2 ] && shift 2 && connections=$* || connections='16 64'
 root=$(cd "$(dirname "$0")/.." && pwd)
-program=${TOKENWARDEN:-$root/target/release/tokenwarden}
+program=${TOKENWARDEN:-$root/target/dist/tokenwarden}
 here=$(mktemp -d)
 pids=
 end() {
