@@ -211,7 +211,7 @@ fn telling(runtime: &tokio::runtime::Runtime) {
         ("junit", |run| report::junit::report(run).unwrap().len()),
         ("html", |run| report::html::report(run).len()),
         ("metrics", |run| report::metrics::report(run, "").len()),
-        ("owners", |run| report::owners::notices(run).len()),
+        ("owners", |run| report::owners::notices(run).count()),
     ];
     for (name, tell) in forms {
         let time = |plan: &Plan| {

@@ -34,10 +34,12 @@ use crate::{
 use super::{
     CommandResult, Global,
     auth_command::AuthCommandFlag,
-    files, log,
+    files,
+    format::{self, Format},
+    log,
     only::Only,
     output, plan,
-    reports::{self, Format, Reports},
+    reports::{self, Reports},
     run_files::RunFiles,
     runtime,
     view::ViewArgs,
@@ -210,12 +212,11 @@ impl RunArgs {
         let run = reports::assemble(applied.iter().map(told).chain(unread).collect(), global, started);
         // Whatever cannot be told: what was done is done, and the exit code says how far it went.
         let told = match self.format {
-            Format::Text => shown_outcomes(&applied, global),
-            format => format.render(&run, "", global),
+            Format::Text => shown_outcomes(&applied, global).map(|shown| output::tell(&shown)),
+            format => format.render(&run, "", global).map(format::tell),
         };
-        match told {
-            Ok(told) => output::tell(&told),
-            Err(failure) => output::failure(&failure, None),
+        if let Err(failure) = told {
+            output::failure(&failure, None);
         }
         for one in &applied {
             show_reviewed(&one.reviewed);
@@ -237,13 +238,13 @@ impl RunArgs {
     fn foretell(&self, run: &Run<'_>, asks: bool, view: &View, global: &Global) -> Result<String, Failure> {
         if self.format != Format::Text {
             self.reports.write(run, global)?;
-            return self.format.render(run, "", global);
+            return Ok(self.format.render(run, "", global)?.into_text()?);
         }
-        let plans = reports::shown_plans(run, view)?;
+        let shown = format::show_plans(run, view);
         if asks {
-            output::write(&plans)?;
+            shown?;
         } else {
-            output::tell(&plans);
+            output::told(shown);
         }
         self.reports.write(run, global)?;
         Ok(String::new())

@@ -24,7 +24,19 @@ pub(super) struct CannotWrite {
 ///
 /// As for [`AtomicFile`].
 pub(super) fn write(path: &Path, content: &str) -> Result<(), CannotWrite> {
-    written(path, content).and_then(AtomicFile::finish).map_err(cannot(path))
+    stream(path, |file| without_secrets(file, content))
+}
+
+/// Makes the file at `path` hold what `write` writes, which has no secrets; as [`write()`].
+///
+/// # Errors
+///
+/// As for [`AtomicFile`], and when `write` fails.
+pub(super) fn stream(
+    path: &Path,
+    write: impl FnOnce(AtomicFile) -> io::Result<AtomicFile>,
+) -> Result<(), CannotWrite> {
+    AtomicFile::create(path).and_then(write).and_then(AtomicFile::finish).map_err(cannot(path))
 }
 
 /// As [`write()`], for one of many: it does not wait until the disk has it. A machine that stops right then may leave it
@@ -34,11 +46,11 @@ pub(super) fn write(path: &Path, content: &str) -> Result<(), CannotWrite> {
 ///
 /// As for [`AtomicFile`].
 pub(super) fn write_one_of_many(path: &Path, content: &str) -> Result<(), CannotWrite> {
-    written(path, content).and_then(AtomicFile::put).map_err(cannot(path))
+    let file = AtomicFile::create(path).and_then(|file| without_secrets(file, content));
+    file.and_then(AtomicFile::put).map_err(cannot(path))
 }
 
-fn written(path: &Path, content: &str) -> io::Result<AtomicFile> {
-    let mut file = AtomicFile::create(path)?;
+fn without_secrets(mut file: AtomicFile, content: &str) -> io::Result<AtomicFile> {
     file.write_all(redact(content).as_bytes())?;
     Ok(file)
 }

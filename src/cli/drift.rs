@@ -21,8 +21,10 @@ use super::{
     CommandResult, Global,
     auth_command::AuthCommandFlag,
     baseline::{BaselineArgs, BaselinePolicies},
-    files, log, output, plan,
-    reports::{self, Format, Reports},
+    files,
+    format::{self, Format},
+    log, plan,
+    reports::{self, Reports},
     run_files::RunFiles,
     runtime,
     view::ViewArgs,
@@ -102,8 +104,8 @@ impl DriftCommand {
         let allowed = Allowed::new();
         let run = reports::run_of(workspace, planned, &allowed, global, started);
         match self.format {
-            Format::Text => reports::show_plans(&run, &self.view.of_drift(global))?,
-            format => output::write(&format.render(&run, "", global)?)?,
+            Format::Text => format::show_plans(&run, &self.view.of_drift(global))?,
+            format => format::show(format, &run, global)?,
         }
         plan::show_obstacles(planned, &allowed, None);
         webhook.tell(&event::drift(&run)).await;

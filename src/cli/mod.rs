@@ -26,6 +26,7 @@ mod drift;
 mod exit;
 mod explain;
 pub mod files;
+mod format;
 mod git;
 mod help;
 mod import;

@@ -1,6 +1,6 @@
 //! Standard output and standard error, with colour where it is wanted.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;
 
@@ -76,8 +76,19 @@ pub(super) fn write_text(text: &str) -> io::Result<()> {
 ///
 /// When standard output cannot be written.
 pub(super) fn write(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(redact(text).as_bytes()).and_then(|()| stdout.flush()) {
+    stream(|mut out| out.write_all(redact(text).as_bytes()).map(|()| out))
+}
+
+/// Lets `write` write to standard output what has no secrets. A reader that went away, such as `head`, is not an
+/// error.
+///
+/// # Errors
+///
+/// When standard output cannot be written.
+pub(super) fn stream(
+    write: impl FnOnce(StdoutLock<'static>) -> io::Result<StdoutLock<'static>>,
+) -> io::Result<()> {
+    match write(io::stdout().lock()).and_then(|mut out| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -86,7 +97,12 @@ pub(super) fn write(text: &str) -> io::Result<()> {
 /// Writes `text`, which tells of what was done, to standard output. Where it cannot be written, standard error
 /// says so: what was done stays done.
 pub(super) fn tell(text: &str) {
-    if let Err(error) = write(text) {
+    told(write(text));
+}
+
+/// Says on standard error that standard output, which was to tell of what was done, could not be `written`.
+pub(super) fn told(written: io::Result<()>) {
+    if let Err(error) = written {
         note(&format!("warning: standard output could not be written: {error}"));
     }
 }

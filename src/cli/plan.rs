@@ -28,13 +28,15 @@ use crate::{
 };
 
 use super::{
-    CommandResult, Global, atomic,
+    CommandResult, Global,
     auth_command::AuthCommandFlag,
     baseline::{BaselineArgs, BaselinePolicies},
-    files, log,
+    files,
+    format::{self, Format},
+    log,
     only::Only,
     output,
-    reports::{self, Format, Reports},
+    reports::{self, Reports},
     require::RequireArgs,
     run_files::RunFiles,
     runtime,
@@ -135,13 +137,13 @@ impl PlanCommand {
         run.policy_verdict = earlier.map(|earlier| self.verdict(earlier, planned, run.at));
         let to_stdout = self.out.as_deref() == Some(Path::new("-"));
         match self.format {
-            Format::Text if !to_stdout => reports::show_plans(&run, &self.view.view(global))?,
-            _ if to_stdout => output::write(&Format::Json.render(&run, "", global)?)?,
-            format => output::write(&format.render(&run, "", global)?)?,
+            Format::Text if !to_stdout => format::show_plans(&run, &self.view.view(global))?,
+            _ if to_stdout => format::show(Format::Json, &run, global)?,
+            format => format::show(format, &run, global)?,
         }
         show_obstacles(planned, &allowed, None);
         if let Some(file) = self.out.as_ref().filter(|_| !to_stdout) {
-            atomic::write(&global.resolve(file), &Format::Json.render(&run, "", global)?)?;
+            format::write(&global.resolve(file), Format::Json, &run, global)?;
         }
         webhook.tell(&event::refusals(&run)).await;
         self.reports.write(&run, global)?;

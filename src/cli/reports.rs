@@ -1,7 +1,6 @@
-//! The options `--format` and `--report`: one form of a run on standard output, others in files.
+//! What planning came to, for its reports, and the option `--report`, which writes them to files.
 
 use std::{
-    borrow::Cow,
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
@@ -16,129 +15,16 @@ use crate::{
     apply::one_line,
     model::Why,
     plan::Allowed,
-    report::{
-        Paint, Run, TargetRun, View, fleet, html, junit, markdown, metrics, outcome, owners,
-        sarif::{self, Files},
-        text,
-    },
-    run::{
-        Failure,
-        plan::Planned,
-        reading::{folder_of, read_text},
-        redact::redact,
-        session,
-        workspace::Workspace,
-    },
-    saved::{self, document::PlanDocument},
+    report::{Run, TargetRun, owners},
+    run::{Failure, plan::Planned, reading::read_text, session, workspace::Workspace},
 };
 
 use super::{
-    Global, atomic, git, output,
+    Global, atomic,
+    format::{self, Format},
+    output,
     run_files::{Names, RunFiles},
 };
-
-/// Form of one document about a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Text,
-    /// One JSON document, described by the schema `plan`
-    Json,
-    /// For a comment on a pull request, at most 32,768 characters
-    Markdown,
-    /// SARIF 2.1.0: each finding at the line of the policy that demands it
-    Sarif,
-    /// JUnit XML: a test suite for each rule, a failure for each finding
-    Junit,
-    /// One page for a browser, with charts
-    Html,
-    /// Metrics in the text format of Prometheus
-    Metrics,
-}
-
-impl Format {
-    /// The run in this form, without colour. `earlier` is what stands where it goes. What it has no room for is
-    /// told on standard error.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made, which no content makes happen.
-    pub(super) fn render(self, run: &Run<'_>, earlier: &str, global: &Global) -> Result<String, Failure> {
-        Ok(match self {
-            Self::Text => plain(run, Paint { colour: false })?,
-            Self::Json if run.was_applied() => serde_json::to_string_pretty(&PlanDocument::of(run))? + "\n",
-            Self::Json => {
-                // The document is gone before its text is looked through, and the text is not copied.
-                let text = serde_json::to_string_pretty(&PlanDocument::of(run))?;
-                let redacted = match redact(&text) {
-                    Cow::Owned(redacted) => Some(redacted),
-                    Cow::Borrowed(_) => None,
-                };
-                // Its digest is over what is written.
-                saved::seal(redacted.unwrap_or(text))
-            }
-            Self::Markdown => markdown::report(run, markdown::CHARACTERS_AT_MOST),
-            Self::Sarif => sarif_of(run, global),
-            Self::Junit => junit::report(run)?,
-            Self::Html => html::report(run),
-            Self::Metrics => metrics::report(run, earlier),
-        })
-    }
-}
-
-fn sarif_of(run: &Run<'_>, global: &Global) -> String {
-    let folder = folder_of(&global.directory.join(global.config()));
-    let in_repository = git::paths_in_repository(&folder, &global.directory);
-    let settings = global.config().display().to_string();
-    let sarif = sarif::report_of(run, Files { settings: &settings, in_repository: &in_repository });
-    for what in &sarif.left_out {
-        output::note(&format!("warning: the SARIF report is incomplete: {what}"));
-    }
-    sarif.text
-}
-
-/// The plans of a run and what became of them, for people.
-fn plain(run: &Run<'_>, paint: Paint) -> Result<String, std::fmt::Error> {
-    let mut shown = plans(run, &View::whole(paint))?;
-    for target in &run.targets {
-        if let Some(applied) = target.applied.filter(|applied| !applied.outcome.changes.is_empty()) {
-            shown.push('\n');
-            outcome::outcome(target.name, applied, target.calls, paint, &mut shown)?;
-        }
-    }
-    Ok(shown)
-}
-
-fn plans(run: &Run<'_>, view: &View) -> Result<String, std::fmt::Error> {
-    let mut shown = text::lead(run, view);
-    for (_, plan) in run.planned() {
-        if !shown.is_empty() {
-            shown.push('\n');
-        }
-        text::shown(plan, view, &mut shown)?;
-    }
-    let plans: Vec<_> = run.planned().map(|(_, plan)| plan).collect();
-    fleet::planned(&plans, run.unread().count(), view.paint, &mut shown)?;
-    Ok(shown)
-}
-
-/// What `view` shows of every plan that there is, for people who read standard output.
-///
-/// # Errors
-///
-/// When it cannot be formatted, which no content makes happen.
-pub(super) fn shown_plans(run: &Run<'_>, view: &View) -> Result<String, Failure> {
-    Ok(plans(run, view)?)
-}
-
-/// Writes what `view` shows of every plan that there is to standard output, for people.
-///
-/// # Errors
-///
-/// When standard output cannot be written.
-pub(super) fn show_plans(run: &Run<'_>, view: &View) -> Result<(), Failure> {
-    Ok(output::write(&shown_plans(run, view)?)?)
-}
 
 /// What planning came to, beyond what is `allowed`, for a run that began at `started`.
 pub(super) fn run_of<'a, S>(
@@ -260,7 +146,7 @@ impl Wanted {
     fn write(&self, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
         let path = global.resolve(&self.path);
         match self.kind {
-            Kind::Document(format) => write_document(&path, format, run, global),
+            Kind::Document(format) => format::write(&path, format, run, global),
             Kind::Owners => write_notices(&path, run),
         }
     }
@@ -279,12 +165,6 @@ impl Wanted {
     }
 }
 
-fn write_document(path: &Path, format: Format, run: &Run<'_>, global: &Global) -> Result<(), Failure> {
-    // What is not there, or is something else, has nothing to be kept.
-    let earlier = if format == Format::Metrics { read_text(path).unwrap_or_default() } else { String::new() };
-    Ok(atomic::write(path, &format.render(run, &earlier, global)?)?)
-}
-
 /// The index of the notices in a folder; an empty one where there is none.
 fn read_index(path: &Path) -> owners::Index {
     serde_json::from_str(&read_text(path).unwrap_or_default()).unwrap_or_default()
@@ -297,12 +177,13 @@ fn write_notices(folder: &Path, run: &Run<'_>) -> Result<(), Failure> {
     let index_path = folder.join(owners::INDEX);
     let earlier = read_index(&index_path);
 
-    let notices = owners::notices(run);
-    for notice in &notices {
+    let mut index = owners::Index::default();
+    for notice in owners::notices(run) {
         atomic::write_one_of_many(&folder.join(&notice.file), &notice.text)?;
+        index.add(notice);
     }
-    atomic::write(&index_path, &(serde_json::to_string_pretty(&owners::Index::of(&notices))? + "\n"))?;
-    let kept: HashSet<&str> = notices.iter().map(|notice| notice.file.as_str()).collect();
+    atomic::write(&index_path, &(serde_json::to_string_pretty(&index)? + "\n"))?;
+    let kept: HashSet<&str> = index.notices.iter().map(|notice| notice.file.as_str()).collect();
     for entry in earlier.notices {
         // INVARIANT: nothing but a notice of this very folder is taken away, whatever the index says.
         if owners::is_file_name(&entry.file) && !kept.contains(entry.file.as_str()) {

@@ -7,8 +7,10 @@ use clap::Args;
 use tracing::Level;
 
 use super::{
-    CommandResult, Global, log, output,
-    reports::{self, Format, Reports},
+    CommandResult, Global,
+    format::{self, Format},
+    log, output,
+    reports::Reports,
     run_files::RunFiles,
     view::ViewArgs,
 };
@@ -50,8 +52,8 @@ impl ShowCommand {
         let run = Run::of_shown(&shown);
         match self.format {
             Format::Json => output::write(saved.text())?,
-            Format::Text => reports::show_plans(&run, &self.view.view(global))?,
-            format => output::write(&format.render(&run, "", global)?)?,
+            Format::Text => format::show_plans(&run, &self.view.view(global))?,
+            format => format::show(format, &run, global)?,
         }
         for target in &run.targets {
             if let Err(why) = &target.plan {

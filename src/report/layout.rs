@@ -1,5 +1,7 @@
 //! The layout of text in columns: how wide it is on a terminal, and where its lines break.
 
+use std::fmt::{self, Write};
+
 use unicode_width::UnicodeWidthStr;
 
 /// Columns of a reader that has no width, such as a file or a pipe.
@@ -148,6 +150,42 @@ impl Layout {
     }
 }
 
+/// A writer that hands lines on as [`Layout::fit`] breaks them.
+pub(super) struct Fitted<W> {
+    layout: Layout,
+    begun: String,
+    inner: W,
+}
+
+impl<W: Write> Fitted<W> {
+    pub(super) fn new(layout: Layout, inner: W) -> Self {
+        Self { layout, begun: String::new(), inner }
+    }
+
+    /// Hands on the last line, which may have no end.
+    pub(super) fn finish(mut self) -> fmt::Result {
+        self.hand_on()
+    }
+
+    fn hand_on(&mut self) -> fmt::Result {
+        self.inner.write_str(&self.layout.fit(&self.begun))?;
+        self.begun.clear();
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for Fitted<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive('\n') {
+            self.begun.push_str(part);
+            if part.ends_with('\n') {
+                self.hand_on()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The column at which goes on what has no room behind `left`.
 fn below(left: &str) -> usize {
     left.len() - left.trim_start_matches(' ').len() + HANGING
@@ -183,7 +221,27 @@ fn last_gap(line: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn lines_fit_however_they_are_cut_into_writes(
+            parts in vec(
+                select(vec!["a", "some words", "  ", "\n", "a long word\nand ", "a-word-nearly-as-wide-as-a-line", "\n\n"]),
+                0..40,
+            ),
+        ) {
+            let (layout, mut fitted) = (Layout::of_terminal(40), String::new());
+            let mut lines = Fitted::new(layout, &mut fitted);
+            for part in &parts {
+                lines.write_str(part).unwrap();
+            }
+            lines.finish().unwrap();
+            prop_assert_eq!(fitted, layout.fit(&parts.concat()));
+        }
+    }
 
     #[test]
     fn lines_break_between_words_and_go_on_in_their_column() {

@@ -48,7 +48,7 @@ pub struct Notice {
 }
 
 /// The notices of a folder, for the program that delivers them.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Index {
     /// Version of this format.
     pub format_version: String,
@@ -67,16 +67,17 @@ pub struct IndexEntry {
     pub tokens: usize,
 }
 
+impl Default for Index {
+    fn default() -> Self {
+        Self { format_version: FORMAT_VERSION.to_owned(), notices: Vec::new() }
+    }
+}
+
 impl Index {
-    /// The index of `notices`.
-    #[must_use]
-    pub fn of(notices: &[Notice]) -> Self {
-        let entry = |notice: &Notice| IndexEntry {
-            owner: notice.owner.clone(),
-            file: notice.file.clone(),
-            tokens: notice.tokens,
-        };
-        Self { format_version: FORMAT_VERSION.to_owned(), notices: notices.iter().map(entry).collect() }
+    /// Adds the entry of `notice`.
+    pub fn add(&mut self, notice: Notice) {
+        let Notice { owner, file, tokens, .. } = notice;
+        self.notices.push(IndexEntry { owner, file, tokens });
     }
 }
 
@@ -94,14 +95,13 @@ pub fn is_own_file(name: &str) -> bool {
     name == INDEX || is_file_name(name) && OwnerKind::ALL.into_iter().any(is_of)
 }
 
-/// A notice for each owner with something to expect, in the order of the owners.
-#[must_use]
-pub fn notices(run: &Run<'_>) -> Vec<Notice> {
+/// A notice for each owner with something to expect, in the order of the owners; each is made when its turn comes.
+pub fn notices(run: &Run<'_>) -> impl Iterator<Item = Notice> {
     let mut owners: BTreeMap<Owner, BTreeMap<(&str, &TokenId), Coming<'_>>> = BTreeMap::new();
     for target in &run.targets {
         collect(target, &mut owners);
     }
-    owners.into_values().filter_map(|tokens| notice(run, tokens.into_values().collect())).collect()
+    owners.into_values().filter_map(|tokens| notice(run, tokens.into_values().collect()))
 }
 
 /// What is to come for one token.

@@ -1,7 +1,8 @@
 //! The secrets that this process knows, kept out of everything that it writes, whatever a server repeats.
 //!
 //! A secret is found as it is, and as JSON, URLs, HTML, XML, Markdown and Base64 (`Authorization: Basic ..`)
-//! write it, also in part where a text was cut.
+//! write it, also in part where a text was cut. None of these forms goes beyond a line, so that lines can be looked
+//! through one by one.
 
 use std::{
     borrow::Cow,
@@ -19,6 +20,8 @@ const REDACTED: &str = "[redacted]";
 const SHORTEST: usize = 6;
 /// Of a longer one, in characters, the letters and digits are looked for as they are alone.
 const LOOSE: usize = 256;
+/// How much is looked through together, in bytes, where much is written.
+const PIECE: usize = 64 << 10;
 /// How large a compiled pattern may be, in bytes.
 const PATTERN_AT_MOST: usize = 64 << 20;
 
@@ -34,12 +37,13 @@ struct Secret {
 #[error("it is too long")]
 pub(crate) struct TooLong;
 
-/// Keeps `text` out of everything that is written from now on.
+/// Keeps `text` out of everything that is written from now on; of several lines each one by itself as well.
 ///
 /// # Errors
 ///
 /// When it is too long to be looked for.
 pub(crate) fn remember(text: &str) -> Result<(), TooLong> {
+    text.lines().filter(|line| *line != text).try_for_each(remember)?;
     if text.chars().count() < SHORTEST {
         return Ok(());
     }
@@ -57,6 +61,21 @@ pub(crate) fn redact(text: &str) -> Cow<'_, str> {
         Some(redacted) => Cow::Owned(redacted),
         None => text,
     })
+}
+
+/// Hands on to `out` what `write` writes, without any secret that is known, and returns `out`. No more than some lines
+/// of it are kept at a time.
+///
+/// # Errors
+///
+/// When `write` fails, or `out` does.
+pub(crate) fn through<W: Write>(
+    out: W,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<W> {
+    let mut lines = Lines { piece: PIECE, ..Lines::new(out) };
+    write(&mut lines)?;
+    lines.finish()
 }
 
 impl Secret {
@@ -143,11 +162,13 @@ fn encoded(text: &str, offset: usize) -> String {
 pub(crate) struct Lines<W> {
     inner: W,
     begun: Vec<u8>,
+    /// How much waits for more before it is handed on, in bytes.
+    piece: usize,
 }
 
 impl<W: Write> Lines<W> {
     pub(crate) fn new(inner: W) -> Self {
-        Self { inner, begun: Vec::new() }
+        Self { inner, begun: Vec::new(), piece: 0 }
     }
 
     /// The writer behind it, with everything that was written.
@@ -162,16 +183,18 @@ impl<W: Write> Lines<W> {
 
     /// Hands the first `count` bytes on.
     fn hand_on(&mut self, count: usize) -> io::Result<()> {
-        let rest = self.begun.split_off(count);
-        let lines = std::mem::replace(&mut self.begun, rest);
-        self.inner.write_all(redact(&String::from_utf8_lossy(&lines)).as_bytes())
+        let lines = self.begun.get(..count).unwrap_or_default();
+        self.inner.write_all(redact(&String::from_utf8_lossy(lines)).as_bytes())?;
+        self.begun.drain(..count);
+        Ok(())
     }
 }
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begun.extend_from_slice(bytes);
-        if bytes.contains(&b'\n')
+        if self.begun.len() >= self.piece
+            && bytes.contains(&b'\n')
             && let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n')
         {
             self.hand_on(end + 1)?;
@@ -188,6 +211,7 @@ impl<W: Write> Write for Lines<W> {
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
 
@@ -258,6 +282,48 @@ mod tests {
         let secret = Secret::new(&long).unwrap();
         assert_eq!(secret.redact(&format!("<{long}>")).unwrap(), "<[redacted]>");
         assert_eq!(secret.redact(&format!("{}…", &long[..300])).unwrap(), "[redacted]…");
+    }
+
+    #[test]
+    fn of_a_secret_of_several_lines_each_is_found() {
+        remember("-- for this test 3\nand its second line\n.").unwrap();
+        assert_eq!(redact("a -- for this test 3\nb and its second line\n."), "a [redacted]\nb [redacted]\n.");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_looked_through_in_pieces_is_what_it_is_as_a_whole(
+            parts in vec((text(), 0..3_usize), 0..40),
+            piece in 0..200_usize,
+            cuts in vec(0..30_usize, 1..20),
+        ) {
+            let secrets = ["only for \"this\" test 2", "pä/w&o<r>d_2"];
+            for secret in secrets {
+                remember(secret).unwrap();
+            }
+            let whole: String = parts.into_iter().map(|(text, behind)| match secrets.get(behind) {
+                Some(secret) => text + secret,
+                None => text,
+            }).collect();
+            let mut lines = Lines { piece, ..Lines::new(Vec::new()) };
+            let (mut rest, mut cuts) = (whole.as_bytes(), cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (part, behind) = rest.split_at(rest.len().min(cuts.next().unwrap() + 1));
+                lines.write_all(part).unwrap();
+                rest = behind;
+            }
+            let written = String::from_utf8(lines.finish().unwrap()).unwrap();
+            prop_assert_eq!(&written, &redact(&whole));
+            prop_assert!(secrets.iter().all(|secret| !written.contains(secret)));
+        }
+    }
+
+    /// Text with forms of the secrets of the test that looks through it, and with what may be taken for parts of them.
+    fn text() -> impl Strategy<Value = String> {
+        let encoded = STANDARD.encode("me:only for \"this\" test 2");
+        let forms =
+            ["only for \"th", "only for…", "is\" test 2", "\n", "…", "\\", "%20", " ", "=", "ä", &encoded];
+        select(forms.map(str::to_owned).to_vec())
     }
 
     #[test]

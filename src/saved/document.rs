@@ -2,6 +2,7 @@
 //! tools for Terraform plans know.
 
 mod change;
+mod entries;
 mod finding;
 mod target;
 
@@ -17,6 +18,7 @@ use crate::model::{PolicyVerdict, schema::schema_of_output};
 pub use change::{
     ChangeEntry, ErrorEntry, HeldBackEntry, RefusalEntry, RemarkEntry, ResourceChange, SourceEntry,
 };
+pub use entries::EntryList;
 pub use finding::{
     FindingEntry, ReasonEntry, TokenEntry, WaivedEntry, WaivedFinding, WaiverEntry, WarningEntry,
 };
@@ -31,7 +33,7 @@ pub const FORMAT_VERSION: &str = "2.0";
 /// Plans of one run, as JSON.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "tokenwarden plan")]
-pub struct PlanDocument {
+pub struct PlanDocument<'a> {
     /// Version of this format.
     pub format_version: Cow<'static, str>,
     /// When the plan was made, UTC, RFC 3339.
@@ -46,26 +48,26 @@ pub struct PlanDocument {
     /// The targets, in the order of the config file.
     pub targets: Vec<TargetEntry>,
     /// What would be done, in the order in which it would be. What is as it should be is left out.
-    pub resource_changes: Vec<ResourceChange>,
+    pub resource_changes: EntryList<'a, ResourceChange>,
     /// What the policy wants and cannot be done for now.
-    pub held_back: Vec<HeldBackEntry>,
+    pub held_back: EntryList<'a, HeldBackEntry>,
     /// Tokens that end on a day that is already set, by themselves or because they are marked.
-    pub pending: Vec<FindingEntry>,
+    pub pending: EntryList<'a, FindingEntry>,
     /// Findings that the policy only reports.
-    pub reported: Vec<FindingEntry>,
+    pub reported: EntryList<'a, FindingEntry>,
     /// What keeps `apply` from applying any of this: rails, and those whom it would shut out.
     pub refusals: Vec<RefusalEntry>,
     /// Targets that could not be read.
     pub errors: Vec<ErrorEntry>,
     /// Findings that waivers hold: nothing is done about them for now.
-    pub waived: Vec<WaivedEntry>,
+    pub waived: EntryList<'a, WaivedEntry>,
     /// Waivers that ended, end soon or have no effect.
     pub warnings: Vec<WarningEntry>,
     /// What else there is to know, and holds nothing up.
-    pub remarks: Vec<RemarkEntry>,
+    pub remarks: EntryList<'a, RemarkEntry>,
     /// After `apply`: what became of each change, in the order of `resource_changes`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub outcomes: Vec<OutcomeEntry>,
+    #[serde(default, skip_serializing_if = "EntryList::is_empty")]
+    pub outcomes: EntryList<'a, OutcomeEntry>,
     /// Of a plan: `sha256:` and the SHA-256, in hexadecimal, of all bytes before the comma in front of this
     /// member, which is the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,10 +77,10 @@ pub struct PlanDocument {
 /// The JSON schema of [`PlanDocument`].
 #[must_use]
 pub fn schema() -> Value {
-    schema_of_output::<PlanDocument>()
+    schema_of_output::<PlanDocument<'_>>()
 }
 
-impl PlanDocument {
+impl PlanDocument<'_> {
     /// A document without any target.
     #[must_use]
     pub fn new() -> Self {
@@ -88,22 +90,22 @@ impl PlanDocument {
             valid_until: None,
             policy_verdict: None,
             targets: Vec::new(),
-            resource_changes: Vec::new(),
-            held_back: Vec::new(),
-            pending: Vec::new(),
-            reported: Vec::new(),
+            resource_changes: EntryList::default(),
+            held_back: EntryList::default(),
+            pending: EntryList::default(),
+            reported: EntryList::default(),
             refusals: Vec::new(),
             errors: Vec::new(),
-            waived: Vec::new(),
+            waived: EntryList::default(),
             warnings: Vec::new(),
-            remarks: Vec::new(),
-            outcomes: Vec::new(),
+            remarks: EntryList::default(),
+            outcomes: EntryList::default(),
             digest: None,
         }
     }
 }
 
-impl Default for PlanDocument {
+impl Default for PlanDocument<'_> {
     fn default() -> Self {
         Self::new()
     }

@@ -8,14 +8,16 @@
 //! sure that the file is the reviewed one gives `apply` the digest of the review.
 
 pub mod document;
+mod seal;
 mod shown;
 pub mod statistics;
 mod verdict;
 
+pub use seal::Seal;
 pub use shown::{BadPlan, Shown};
 pub use verdict::{ReviewVerdict, Reviewed};
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, de::Error as _};
@@ -43,19 +45,10 @@ const DIGITS: usize = 64;
 /// # Errors
 ///
 /// When the document cannot be written as JSON.
-pub fn write(document: &PlanDocument) -> Result<String, serde_json::Error> {
-    Ok(seal(serde_json::to_string_pretty(document)?))
-}
-
-/// The file that the JSON of a document makes, indented as [`write()`] does it.
-#[must_use]
-pub fn seal(mut text: String) -> String {
-    text.truncate(text.trim_end_matches(['}', '\n']).len());
-    let digest = sha256(text.as_bytes());
-    text.push_str(DIGEST);
-    text.push_str(&digest);
-    text.push_str(END);
-    text
+pub fn write(document: &PlanDocument<'_>) -> io::Result<String> {
+    let mut sealed = Seal::new(Vec::new());
+    serde_json::to_writer_pretty(&mut sealed, document)?;
+    String::from_utf8(sealed.finish()?).map_err(io::Error::other)
 }
 
 /// A saved plan whose bytes are whole.
@@ -69,7 +62,7 @@ pub struct SavedPlan {
     pub valid_until: Timestamp,
     /// The changes that were reviewed.
     pub review: Arc<Review>,
-    document: PlanDocument,
+    document: PlanDocument<'static>,
     text: String,
 }
 
@@ -122,11 +115,11 @@ impl SavedPlan {
         if major(&version.format_version) != major(FORMAT_VERSION) {
             return Err(UnusablePlan::Format(version.format_version));
         }
-        let document: PlanDocument = serde_json::from_str(text).map_err(UnusablePlan::Form)?;
+        let document: PlanDocument<'_> = serde_json::from_str(text).map_err(UnusablePlan::Form)?;
         let said = |moment: Option<Timestamp>, member| {
             moment.ok_or_else(|| UnusablePlan::Form(serde_json::Error::missing_field(member)))
         };
-        let changes = document.resource_changes.iter().map(|change| {
+        let changes = document.resource_changes.read().iter().map(|change| {
             let [verb] = change.change.actions;
             let (address, precondition) = (change.address.clone(), change.precondition.clone());
             ReviewedChange { address, verb, after: change.change.after.clone(), precondition }

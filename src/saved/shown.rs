@@ -53,7 +53,7 @@ fn meaning<T>(read: Option<T>, at: impl Into<String>) -> Result<T, BadPlan> {
 }
 
 /// What `document`, made at `made_at`, shows.
-pub(super) fn shown(document: &PlanDocument, made_at: Timestamp) -> Result<Shown, BadPlan> {
+pub(super) fn shown(document: &PlanDocument<'_>, made_at: Timestamp) -> Result<Shown, BadPlan> {
     let plans = document.targets.iter().map(|target| plan(document, target)).collect::<Result<_, _>>()?;
     let refusals = document.refusals.iter().map(|entry| (entry.target.clone(), entry.message.clone()));
     let errors = document.errors.iter().map(|entry| (entry.target.clone(), entry.message.clone()));
@@ -61,15 +61,15 @@ pub(super) fn shown(document: &PlanDocument, made_at: Timestamp) -> Result<Shown
     Ok(Shown { made_at, policy_verdict, plans, refusals: refusals.collect(), errors: errors.collect() })
 }
 
-fn plan(document: &PlanDocument, target: &TargetEntry) -> Result<PlanView, BadPlan> {
+fn plan(document: &PlanDocument<'_>, target: &TargetEntry) -> Result<PlanView, BadPlan> {
     let name = target.name.as_str();
     let is_of = |address: &str| address.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
-    let changes = document.resource_changes.iter().filter(|change| is_of(&change.address));
-    let held_back = document.held_back.iter().filter(|held| held.target == name);
-    let pending = document.pending.iter().filter(|entry| is_of(&entry.address));
-    let reported = document.reported.iter().filter(|entry| is_of(&entry.address));
-    let waived = document.waived.iter().filter(|entry| is_of(&entry.address));
-    let remarks = document.remarks.iter().filter(|remark| remark.target == name);
+    let changes = document.resource_changes.read().iter().filter(|change| is_of(&change.address));
+    let held_back = document.held_back.read().iter().filter(|held| held.target == name);
+    let pending = document.pending.read().iter().filter(|entry| is_of(&entry.address));
+    let reported = document.reported.read().iter().filter(|entry| is_of(&entry.address));
+    let waived = document.waived.read().iter().filter(|entry| is_of(&entry.address));
+    let remarks = document.remarks.read().iter().filter(|remark| remark.target == name);
     let warnings = document.warnings.iter().filter(|warning| warning.target == name);
     let missing = target.missing.iter().cloned().map(Missing::Told);
     let left_out = target.not_looked_at.iter().cloned().map(Missing::LeftOut);

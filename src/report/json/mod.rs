@@ -14,10 +14,10 @@ use super::{Run, outcome::Afterwards};
 
 pub(super) use of_plan::{finding_entry, held_back, resource_change, source, token, waiver_entry};
 
-impl PlanDocument {
+impl<'a> PlanDocument<'a> {
     /// The document of a run.
     #[must_use]
-    pub fn of(run: &Run<'_>) -> Self {
+    pub fn of(run: &'a Run<'_>) -> Self {
         let mut document = Self::new();
         if !run.was_applied() {
             (document.made_at, document.valid_until) = (Some(run.at), Some(saved::VALID_FOR.after(run.at)));
@@ -36,38 +36,17 @@ impl PlanDocument {
             if let Some(calls) = target.calls {
                 document.add_calls(target.name, calls.sent, calls.repeated);
             }
-            target.reviewed.iter().for_each(|reviewed| document.add_reviewed(reviewed));
+            document.outcomes.add(target.reviewed.iter().filter_map(reviewed_entry));
         }
         document
     }
 
-    /// Adds a change of a reviewed plan that was not made, or needed not be.
-    pub fn add_reviewed(&mut self, reviewed: &Reviewed) {
-        if reviewed.verdict == ReviewVerdict::Made {
-            return;
-        }
-        self.outcomes.push(OutcomeEntry {
-            address: reviewed.change.address.clone(),
-            action: reviewed.change.verb,
-            result: if reviewed.verdict.is_refused() { OutcomeWord::Refused } else { OutcomeWord::Done },
-            reason: Some(reviewed.verdict.to_string()),
-        });
-    }
-
     /// Adds what became of the plan of `target`, which was added before.
-    pub fn add_outcome(&mut self, target: &str, outcome: &Outcome, afterwards: &Afterwards) {
+    pub fn add_outcome(&mut self, target: &'a str, outcome: &'a Outcome, afterwards: &Afterwards) {
         if let Some(entry) = self.targets.iter_mut().find(|entry| entry.name == target) {
             entry.converged = Some(afterwards.is_converged());
         }
-        let along = outcome.along.iter().filter_map(|note| {
-            Some(OutcomeEntry {
-                address: format!("{target}/{}", note.address),
-                action: note.verb()?,
-                result: OutcomeWord::Done,
-                reason: note.with_token.map(|root| format!("it came of token {root}, which was changed")),
-            })
-        });
-        self.outcomes.extend(outcome.changes.iter().map(|change| {
+        self.outcomes.add(outcome.changes.iter().map(move |change| {
             let (result, reason) = match &change.result {
                 ChangeResult::Done(_) => (OutcomeWord::Done, None),
                 ChangeResult::Failed(why) => (OutcomeWord::Failed, Some(why.kept().to_owned())),
@@ -80,6 +59,23 @@ impl PlanDocument {
                 reason,
             }
         }));
-        self.outcomes.extend(along);
+        self.outcomes.add(outcome.along.iter().filter_map(move |note| {
+            Some(OutcomeEntry {
+                address: format!("{target}/{}", note.address),
+                action: note.verb()?,
+                result: OutcomeWord::Done,
+                reason: note.with_token.map(|root| format!("it came of token {root}, which was changed")),
+            })
+        }));
     }
+}
+
+/// A change of a reviewed plan that was not made, or needed not be.
+fn reviewed_entry(reviewed: &Reviewed) -> Option<OutcomeEntry> {
+    (reviewed.verdict != ReviewVerdict::Made).then(|| OutcomeEntry {
+        address: reviewed.change.address.clone(),
+        action: reviewed.change.verb,
+        result: if reviewed.verdict.is_refused() { OutcomeWord::Refused } else { OutcomeWord::Done },
+        reason: Some(reviewed.verdict.to_string()),
+    })
 }

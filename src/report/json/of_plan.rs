@@ -25,9 +25,9 @@ use crate::{
 
 use super::super::warning;
 
-impl PlanDocument {
+impl<'a> PlanDocument<'a> {
     /// Adds the plan of a target.
-    pub fn add_plan(&mut self, plan: &PlanView) {
+    pub fn add_plan(&mut self, plan: &'a PlanView) {
         let target = plan.target.as_str();
         self.targets.push(TargetEntry {
             name: plan.target.clone(),
@@ -58,11 +58,11 @@ impl PlanDocument {
             converged: None,
             calls: None,
         });
-        self.resource_changes.extend(plan.changes.iter().map(|planned| resource_change(target, planned)));
-        self.held_back.extend(plan.held_back.iter().map(|held| held_back(target, held)));
-        self.pending.extend(plan.pending.iter().map(|pending| pending_entry(target, pending)));
-        self.reported.extend(plan.reported.iter().map(|found| reported_entry(target, found)));
-        self.waived.extend(plan.waived.iter().map(|found| waived_entry(target, found)));
+        self.resource_changes.add(plan.changes.iter().map(move |planned| resource_change(target, planned)));
+        self.held_back.add(plan.held_back.iter().map(move |held| held_back(target, held)));
+        self.pending.add(plan.pending.iter().map(move |pending| pending_entry(target, pending)));
+        self.reported.add(plan.reported.iter().map(move |found| reported_entry(target, found)));
+        self.waived.add(plan.waived.iter().map(move |found| waived_entry(target, found)));
         self.warnings.extend(plan.waiver_warnings.iter().map(|warning| WarningEntry {
             target: target.to_owned(),
             code: warning.standing,
@@ -70,10 +70,10 @@ impl PlanDocument {
             waiver: waiver_entry(&warning.waiver),
             source: source(&warning.waiver.place),
         }));
-        self.remarks.extend(
+        self.remarks.add(
             plan.remarks
                 .iter()
-                .map(|note| RemarkEntry { target: target.to_owned(), message: note.to_string() }),
+                .map(move |note| RemarkEntry { target: target.to_owned(), message: note.to_string() }),
         );
     }
 

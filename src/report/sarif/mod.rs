@@ -5,7 +5,7 @@
 
 mod room;
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, io};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use super::{
     hash::hash,
     subject::token_name,
 };
-use room::Numbered;
+use room::{Numbered, Part};
 
 /// Where the files lie that results point to.
 #[derive(Clone, Copy)]
@@ -37,11 +37,10 @@ pub struct Files<'a> {
     pub in_repository: &'a dyn Fn(&str) -> String,
 }
 
-/// A SARIF document.
-#[derive(Clone, Debug)]
-pub struct Sarif {
-    /// It.
-    pub text: String,
+/// The findings of a run that a SARIF document has room for.
+pub struct Sarif<'r, 'a> {
+    run: &'r Run<'a>,
+    kept: Vec<Part<'r, 'a>>,
     /// What it has no room for, a sentence for each kind; the document says so too.
     pub left_out: Vec<String>,
 }
@@ -50,28 +49,45 @@ pub struct Sarif {
 /// repository.
 #[must_use]
 pub fn report(run: &Run<'_>) -> String {
-    report_of(run, Files { settings: "tokenwarden.yaml", in_repository: &str::to_owned }).text
+    Sarif::of(run).text(Files { settings: "tokenwarden.yaml", in_repository: &str::to_owned })
 }
 
-/// The same, of files that lie as `files` says.
-#[must_use]
-pub fn report_of(run: &Run<'_>, files: Files<'_>) -> Sarif {
-    let (kept, left_out) = room::select(run);
-    let about_all = kept.first().map(|(target, _)| target.name);
-    let document = Document {
-        schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
-        version: "2.1.0",
-        runs: kept
-            .iter()
-            .map(|(target, results)| {
-                let said = if about_all == Some(target.name) { left_out.as_slice() } else { &[] };
-                of_target(run, target, results, said, files)
-            })
-            .collect(),
-    };
-    // No key and no value is one that cannot be written.
-    let text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    Sarif { text: text + "\n", left_out }
+impl<'r, 'a> Sarif<'r, 'a> {
+    /// Those of `run`.
+    #[must_use]
+    pub fn of(run: &'r Run<'a>) -> Self {
+        let (kept, left_out) = room::select(run);
+        Self { run, kept, left_out }
+    }
+
+    /// The document, with a run for each target in it, of files that lie as `files` says.
+    #[must_use]
+    pub fn text(&self, files: Files<'_>) -> String {
+        let mut text = Vec::new();
+        // No key and no value is one that cannot be written.
+        let _ = self.write(files, &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Writes the document to `out`.
+    ///
+    /// # Errors
+    ///
+    /// When `out` cannot be written.
+    pub fn write(&self, files: Files<'_>, mut out: impl io::Write) -> io::Result<()> {
+        let about_all = self.kept.first().map(|(target, _)| target.name);
+        let runs = self.kept.iter().map(|(target, results)| {
+            let said = if about_all == Some(target.name) { self.left_out.as_slice() } else { &[] };
+            of_target(self.run, target, results, said, files)
+        });
+        let document = Document {
+            schema: "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+            version: "2.1.0",
+            runs: runs.collect(),
+        };
+        serde_json::to_writer_pretty(&mut out, &document)?;
+        out.write_all(b"\n")
+    }
 }
 
 #[derive(Serialize)]

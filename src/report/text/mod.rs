@@ -18,6 +18,7 @@ use super::{
     DetailLevel, Paint, Run, View,
     difference::{self, Line, Sign},
     escape::{counted, escape, escape_whole},
+    layout::Fitted,
     purpose::{left_out, no_changes},
     subject::name,
     summary::{Tense, by_object, compliance_of, summary},
@@ -42,14 +43,14 @@ pub fn plan(plan: &PlanView, paint: Paint, out: &mut impl Write) -> fmt::Result 
 ///
 /// When `out` fails.
 pub fn shown(plan: &PlanView, view: &View, out: &mut impl Write) -> fmt::Result {
-    let mut whole = String::new();
-    let mut text = PlanText { plan, view, paint: view.paint, out: &mut whole };
+    let mut fitted = Fitted::new(view.layout, out);
+    let mut text = PlanText { plan, view, paint: view.paint, out: &mut fitted };
     match view.detail {
         DetailLevel::Summary => text.overview()?,
         DetailLevel::Drift => text.drift()?,
         DetailLevel::Brief | DetailLevel::All => text.listing()?,
     }
-    out.write_str(&view.layout.fit(&whole))
+    fitted.finish()
 }
 
 /// Whether the policy of `run` permits more or less than its baseline, above its plans; nothing without a baseline.

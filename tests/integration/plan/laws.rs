@@ -13,7 +13,8 @@ use tokenwarden::{
     inventory::Caller,
     model::{
         AllowedNetworks, GroupName, Holders, LastUse, Owner, PasswordAuthentication, Permission, Scope,
-        SettingKey, Settings, Token, TokenId, TokenScope, UserName, Verb, settings::SettingsDocument,
+        SettingKey, Settings, Token, TokenId, TokenScope, UserName, Verb, digest::sha256,
+        settings::SettingsDocument,
     },
     plan::{Change, Object, Plan, PlanView},
     report::{Paint, text},
@@ -372,6 +373,23 @@ proptest! {
         for planned in &plan.changes {
             prop_assert!(read.review.has("world", &planned.change), "{:?}", planned.change);
         }
+    }
+
+    #[test]
+    fn a_document_made_while_it_is_written_is_the_one_that_is_there_as_a_whole(text in policies(), state in states()) {
+        let (policy, now) = (policy(&text), time(NOW));
+        let plan = World::new(state).plan(&policy, now);
+        let mut document = PlanDocument::new();
+        (0..2).for_each(|_| document.add_plan(&plan));
+        let json = serde_json::to_string_pretty(&document).unwrap();
+        let whole: PlanDocument<'_> = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(whole.resource_changes.read().len(), plan.changes.len() * 2);
+        prop_assert_eq!(whole.reported.read().len(), plan.reported.len() * 2);
+        prop_assert_eq!(&serde_json::to_string_pretty(&whole).unwrap(), &json);
+        let body = json.strip_suffix("\n}").unwrap();
+        let digest = sha256(body.as_bytes());
+        prop_assert_eq!(saved::write(&whole).unwrap(), format!("{body},\n  \"digest\": \"sha256:{digest}\"\n}}\n"));
+        prop_assert_eq!(saved::write(&document).unwrap(), saved::write(&whole).unwrap());
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn hostile_text_is_nothing_but_text_in_every_report() {
         assert!(sample.is_match(line), "{line}");
     }
 
-    let notices = owners::notices(&run);
+    let notices: Vec<_> = owners::notices(&run).collect();
     assert_eq!(notices.len(), HOSTILE.len() + 2);
     let names: BTreeSet<&str> = notices.iter().map(|notice| notice.file.as_str()).collect();
     assert_eq!(names.len(), notices.len(), "every owner has a file");
@@ -484,7 +484,8 @@ fn the_page_lets_its_own_style_in_and_nothing_else() {
 
 #[test]
 fn notices_go_to_those_alone_who_have_something_to_expect_and_say_what() {
-    let notices = owners::notices(&run_on(&large(2)));
+    let run = large(2);
+    let notices: Vec<_> = owners::notices(&run_on(&run)).collect();
     let owners: Vec<&str> = notices.iter().map(|notice| notice.owner.as_str()).collect();
     assert_eq!(owners, ["gone", "mary"], "what is waived is nobody's business for now");
     assert!(notices[0].text.contains("It will be revoked by the next run."));
@@ -621,8 +622,8 @@ fn a_sarif_file_has_no_more_than_github_takes_and_says_what_it_leaves_out() {
     let run = Run { at: time(NOW), took: None, policy_verdict: None, targets: targets.collect() };
     let in_repository = |path: &str| path.to_owned();
     let files = sarif::Files { settings: "tokenwarden.yaml", in_repository: &in_repository };
-    let sarif = sarif::report_of(&run, files);
-    let document: Value = serde_json::from_str(&sarif.text).unwrap();
+    let sarif = sarif::Sarif::of(&run);
+    let document: Value = serde_json::from_str(&sarif.text(files)).unwrap();
     let runs = document["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 20);
     let kept: Vec<_> = runs.iter().map(|run| run["automationDetails"]["id"].as_str().unwrap()).collect();
@@ -653,9 +654,10 @@ fn reports_of_any_size_stay_within_what_their_readers_take() {
 
         let in_repository = |path: &str| path.to_owned();
         let files = sarif::Files { settings: "tokenwarden.yaml", in_repository: &in_repository };
-        let sarif = sarif::report_of(&run, files);
-        keep(&of_size("sarif"), &sarif.text);
-        let kept = sarif.text.matches("\"ruleId\"").count();
+        let sarif = sarif::Sarif::of(&run);
+        let text = sarif.text(files);
+        keep(&of_size("sarif"), &text);
+        let kept = text.matches("\"ruleId\"").count();
         let room = (findings / targets * targets.min(20)).min(25_000);
         assert_eq!(
             (kept, sarif.left_out.is_empty()),
