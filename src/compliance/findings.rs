@@ -49,8 +49,8 @@ impl Finding {
 /// A token with everything that is wrong with it; never without a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFindings {
-    /// The token.
-    pub token: Token,
+    /// The token, which what is planned for it shares.
+    pub token: Arc<Token>,
     /// In the order of the rules.
     pub findings: Vec<Finding>,
     /// What `narrow` lowers the scope to: the limit's `max_scope`, read-only where there is none;

@@ -355,7 +355,7 @@ impl<'a> Compliance<'a> {
         self.waivers.mark_used(&rule, token);
         let action = self.action(&rule, token, waiver);
         let marks_from = self.marks_from(waiver);
-        let (message, waiver) = match waiver {
+        let (mut message, waiver) = match waiver {
             Some(ended) if !ended.holds(self.now) => {
                 (format!("{message}; its waiver ended on {}", ended.until), None)
             }
@@ -367,6 +367,7 @@ impl<'a> Compliance<'a> {
                 None => (message, None),
             },
         };
+        message.shrink_to_fit();
         Finding { rule, message, place, action, waiver, marks_from }
     }
 
@@ -375,7 +376,9 @@ impl<'a> Compliance<'a> {
             return;
         }
         findings.sort_by(|a, b| a.rule.cmp(&b.rule));
-        let (token, narrow_to) = (subject.token.clone(), subject.narrow_to());
+        // There may be very many that have one finding each.
+        findings.shrink_to_fit();
+        let (token, narrow_to) = (Arc::new(subject.token.clone()), subject.narrow_to());
         self.found.insert(token.id.clone(), TokenFindings { token, findings, narrow_to });
     }
 }

@@ -1,6 +1,8 @@
 //! One thing to do, complete in itself: what is there before it, and what after it. A change that changes
 //! nothing is never made.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -14,14 +16,14 @@ pub enum Change {
     /// A setting gets another value.
     Setting {
         /// The value as it is.
-        before: SettingValue,
+        before: Box<SettingValue>,
         /// The value as it will be, of the same setting.
-        after: SettingValue,
+        after: Box<SettingValue>,
     },
     /// Something is done to a token.
     Token {
         /// The token as it is.
-        token: Box<Token>,
+        token: Arc<Token>,
         /// What is done to it.
         step: TokenStep,
     },
@@ -118,8 +120,8 @@ pub enum Standing {
 impl Change {
     /// What `step` does to `token`.
     #[must_use]
-    pub fn of_token(token: Token, step: TokenStep) -> Self {
-        Self::Token { token: Box::new(token), step }
+    pub fn of_token(token: impl Into<Arc<Token>>, step: TokenStep) -> Self {
+        Self::Token { token: token.into(), step }
     }
 
     /// What it is about.
@@ -193,9 +195,9 @@ impl Change {
     pub fn standing_in(&self, settings: &Settings) -> Standing {
         let Self::Setting { before, after } = self else { return Standing::After };
         let is = settings.value(before.key());
-        if is == *after {
+        if is == **after {
             Standing::After
-        } else if is == *before {
+        } else if is == **before {
             Standing::Before
         } else {
             Standing::Moved
@@ -205,7 +207,7 @@ impl Change {
     /// Puts what it changes into `settings`, and touches nothing else of them.
     pub fn write_into(&self, settings: &mut Settings) {
         match self {
-            Self::Setting { after, .. } => settings.set(after.clone()),
+            Self::Setting { after, .. } => settings.set(SettingValue::clone(after)),
             Self::Token { .. } => {}
         }
     }

@@ -57,7 +57,7 @@ pub async fn list(
         .await?;
     let found = compliance.finish().tokens;
     let mut findings: HashMap<TokenId, Vec<Finding>> =
-        found.into_iter().map(|found| (found.token.id, found.findings)).collect();
+        found.into_iter().map(|found| (found.token.id.clone(), found.findings)).collect();
     tokens.sort_by(|a, b| a.id.cmp(&b.id));
     let listed = |token: Token| ListedToken {
         state: TokenState::of(&token, now),

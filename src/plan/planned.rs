@@ -1,5 +1,7 @@
 //! What a plan consists of: changes with their reasons, what is held back, and tokens that end on a day.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Change, Origin};
@@ -66,7 +68,7 @@ pub struct HeldBack {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The token.
-    pub token: Token,
+    pub token: Arc<Token>,
     /// Its expiry, or the day that it is marked with, UTC.
     pub until: Timestamp,
     /// Why it must end.

@@ -230,9 +230,8 @@ pub(super) fn rail_of(change: &Change, now: Timestamp) -> Option<RailClass> {
 /// How many ranges are refused, and of how many; "anywhere" counts as those that are refused and those that
 /// are left.
 pub(super) fn withdrawn_ranges(change: &Change) -> (u64, u64) {
-    let Change::Setting { before: SettingValue::Networks(before), after: SettingValue::Networks(after) } =
-        change
-    else {
+    let Change::Setting { before, after } = change else { return (0, 0) };
+    let (SettingValue::Networks(before), SettingValue::Networks(after)) = (&**before, &**after) else {
         return (0, 0);
     };
     if change.phase() == Phase::Expand {
@@ -249,9 +248,8 @@ pub(super) fn withdrawn_ranges(change: &Change) -> (u64, u64) {
 
 /// How many groups lose a permission; "everyone" counts as one.
 pub(super) fn withdrawn_holders(change: &Change) -> u64 {
-    let Change::Setting { before: SettingValue::Holders(_, before), after: SettingValue::Holders(_, after) } =
-        change
-    else {
+    let Change::Setting { before, after } = change else { return 0 };
+    let (SettingValue::Holders(_, before), SettingValue::Holders(_, after)) = (&**before, &**after) else {
         return 0;
     };
     match (before, after) {

@@ -41,7 +41,7 @@ pub(super) fn diff(terms: &Terms<'_>, inventory: &Inventory) -> (Vec<PlannedChan
 
 fn planned(before: SettingValue, after: SettingValue, place: &Place) -> PlannedChange {
     let reason = ChangeReason { rule: None, text: String::new(), place: Some(place.clone()) };
-    PlannedChange::new(Change::Setting { before, after }, vec![reason])
+    PlannedChange::new(Change::Setting { before: before.into(), after: after.into() }, vec![reason])
 }
 
 /// Why a setting cannot be changed to `wanted`, when it cannot.

@@ -48,6 +48,9 @@ impl<'a> SettleFold<'a> {
         planned: impl Iterator<Item = &'p PlannedChange>,
         whole: bool,
     ) -> Vec<Settled> {
+        if self.open.is_empty() {
+            return Vec::new();
+        }
         let again: HashSet<(String, Verb)> =
             planned.map(|one| (one.change.object().address(), one.change.verb())).collect();
         let settle = |(change, seen): (&OpenChange, Option<Fate>)| {

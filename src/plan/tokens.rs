@@ -1,7 +1,7 @@
 //! The changes of tokens that findings lead to, those that are held back, and those whose remedy is already
 //! in place.
 
-use std::{collections::BTreeMap, mem::take};
+use std::{collections::BTreeMap, mem::take, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -111,15 +111,18 @@ impl<'a> TokenPlan<'a> {
             let place = acting.changing().find_map(|finding| finding.place.clone());
             self.hold_back(token, place, reason);
         } else if !acting.revoking.is_empty() {
-            self.revoke(token, acting.take_changing().map(reason).collect());
+            self.revoke(token, reasons(acting.take_changing().map(reason)));
         } else if let Some(over) = over {
             let ended = |finding| ended(finding, over);
-            self.revoke(token, acting.expiring.into_iter().chain(acting.narrowing).map(ended).collect());
+            self.revoke(token, reasons(acting.expiring.into_iter().chain(acting.narrowing).map(ended)));
         } else {
             acting.reporting.extend(self.narrow(token, narrow_to, acting.narrowing));
             acting.reporting.extend(self.expire(token, acting.expiring));
         }
-        let only = |findings| TokenFindings { token: token.clone(), findings, narrow_to };
+        let only = |mut findings: Vec<Finding>| {
+            findings.shrink_to_fit();
+            TokenFindings { token: Arc::clone(token), findings, narrow_to }
+        };
         if !acting.reporting.is_empty() {
             self.lists.reported.push(only(acting.reporting));
         }
@@ -129,7 +132,7 @@ impl<'a> TokenPlan<'a> {
     }
 
     /// Takes the mark off a token, for the reason `why`.
-    pub(super) fn unmark(&mut self, token: Token, why: &str) {
+    pub(super) fn unmark(&mut self, token: impl Into<Arc<Token>>, why: &str) {
         let reasons = vec![ChangeReason { rule: None, text: why.to_owned(), place: None }];
         self.lists.changes.push(PlannedChange::new(Change::of_token(token, TokenStep::Unmark), reasons));
     }
@@ -158,20 +161,20 @@ impl<'a> TokenPlan<'a> {
         });
     }
 
-    fn revoke(&mut self, token: &Token, reasons: Vec<ChangeReason>) {
+    fn revoke(&mut self, token: &Arc<Token>, reasons: Vec<ChangeReason>) {
         self.lists
             .changes
-            .push(PlannedChange::new(Change::of_token(token.clone(), TokenStep::Revoke), reasons));
+            .push(PlannedChange::new(Change::of_token(Arc::clone(token), TokenStep::Revoke), reasons));
     }
 
     /// Lowers the scope, and returns the findings for which there is no remedy left.
-    fn narrow(&mut self, token: &Token, to: Option<Scope>, narrowing: Vec<Finding>) -> Vec<Finding> {
+    fn narrow(&mut self, token: &Arc<Token>, to: Option<Scope>, narrowing: Vec<Finding>) -> Vec<Finding> {
         match to {
             _ if narrowing.is_empty() => return Vec::new(),
             Some(to) if token.scope.is_lowered_by(to) && self.server.capabilities.narrows => {
                 self.lists.changes.push(PlannedChange::new(
-                    Change::of_token(token.clone(), TokenStep::Narrow { to }),
-                    narrowing.into_iter().map(reason).collect(),
+                    Change::of_token(Arc::clone(token), TokenStep::Narrow { to }),
+                    reasons(narrowing.into_iter().map(reason)),
                 ));
                 return Vec::new();
             }
@@ -190,7 +193,7 @@ impl<'a> TokenPlan<'a> {
 
     /// Makes the token end at the earliest deadline, and returns the findings for which there is no
     /// remedy. A deadline that is set never moves later.
-    fn expire(&mut self, token: &Token, expiring: Vec<Finding>) -> Vec<Finding> {
+    fn expire(&mut self, token: &Arc<Token>, expiring: Vec<Finding>) -> Vec<Finding> {
         let Some(at) = expiring.iter().filter_map(|finding| finding.ends(token, self.now)).min() else {
             return expiring;
         };
@@ -204,7 +207,7 @@ impl<'a> TokenPlan<'a> {
             (Some(until), expiry) => {
                 self.pend(token, until, expiring);
                 if expiry == Expiry::Set && token.mark.is_some() {
-                    self.unmark(token.clone(), "its end is set, and needs no mark any more");
+                    self.unmark(Arc::clone(token), "its end is set, and needs no mark any more");
                 }
                 return Vec::new();
             }
@@ -224,15 +227,15 @@ impl<'a> TokenPlan<'a> {
                 return expiring;
             }
         };
-        let reasons = expiring.into_iter().map(reason).collect();
-        let change = Change::of_token(token.clone(), step);
+        let reasons = reasons(expiring.into_iter().map(reason));
+        let change = Change::of_token(Arc::clone(token), step);
         self.lists.changes.push(PlannedChange { grace, ..PlannedChange::new(change, reasons) });
         Vec::new()
     }
 
     /// Leaves a token as it is whose words a mark would cut, although `reader` looks at them: cut words could
     /// break a rule, or fall under no waiver any more. A deadline that is on record counts without a mark.
-    fn mark_without_room(&mut self, token: &Token, at: Timestamp, expiring: Vec<Finding>, reader: &str) {
+    fn mark_without_room(&mut self, token: &Arc<Token>, at: Timestamp, expiring: Vec<Finding>, reader: &str) {
         if token.mark.is_some_and(|mark| mark.until == at) {
             self.pend(token, at, expiring);
         } else {
@@ -246,9 +249,9 @@ impl<'a> TokenPlan<'a> {
     }
 
     /// Leaves a token as it is that ends at `until` for `expiring`.
-    fn pend(&mut self, token: &Token, until: Timestamp, expiring: Vec<Finding>) {
-        let reasons = expiring.into_iter().map(reason).collect();
-        self.lists.pending.push(Pending { token: token.clone(), until, reasons });
+    fn pend(&mut self, token: &Arc<Token>, until: Timestamp, expiring: Vec<Finding>) {
+        let reasons = reasons(expiring.into_iter().map(reason));
+        self.lists.pending.push(Pending { token: Arc::clone(token), until, reasons });
     }
 
     fn lack(&mut self, lack: MissingAbility, findings: &[Finding]) {
@@ -277,6 +280,13 @@ pub(super) fn untouchable(server: &Server, token: &Token) -> Option<&'static str
 /// Why nothing is done about `token` as it was seen, when the server lists it in another way too.
 pub(super) fn disputed(coverage: &Coverage, token: &Token) -> Option<&'static str> {
     coverage.is_disputed(&token.id).then_some("the server lists it more than once, with different content")
+}
+
+/// `reasons` with no more room than they take: there may be very many lists of one.
+fn reasons(reasons: impl Iterator<Item = ChangeReason>) -> Vec<ChangeReason> {
+    let mut reasons: Vec<_> = reasons.collect();
+    reasons.shrink_to_fit();
+    reasons
 }
 
 fn reason(finding: Finding) -> ChangeReason {

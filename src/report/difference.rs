@@ -64,7 +64,7 @@ pub(super) fn of_setting(plan: &PlanView, group: &[&PlannedChange]) -> Vec<Line>
     else {
         return Vec::new();
     };
-    match (before, after) {
+    match (&**before, &**after) {
         (SettingValue::Holders(_, before), SettingValue::Holders(_, after)) => holders(before, after),
         (SettingValue::Networks(before), SettingValue::Networks(after)) => networks(plan, before, after),
         (SettingValue::Limits(before), SettingValue::Limits(after)) => limits(before, after),

@@ -125,7 +125,8 @@ fn planned_change(read: &ResourceChange) -> Result<PlannedChange, BadPlan> {
 fn setting_change(key: &str, verb: Verb, effect: &ChangeEntry) -> Option<Change> {
     let key = SettingKey::ALL.into_iter().find(|known| known.path() == key)?;
     let value = |value| SettingValue::of_json(key, value);
-    let change = Change::Setting { before: value(&effect.before)?, after: value(&effect.after)? };
+    let (before, after) = (value(&effect.before)?.into(), value(&effect.after)?.into());
+    let change = Change::Setting { before, after };
     (change.verb() == verb).then_some(change)
 }
 
@@ -147,8 +148,8 @@ fn scope(word: &str) -> Option<Scope> {
     [Scope::ReadOnly, Scope::ReadWrite].into_iter().find(|scope| scope.to_string() == word)
 }
 
-fn token(entry: &TokenEntry) -> Option<Token> {
-    Some(Token {
+fn token(entry: &TokenEntry) -> Option<Arc<Token>> {
+    Some(Arc::new(Token {
         id: TokenId::new(entry.id.as_str()),
         owner: Owner::of_record(entry.owner_kind, &entry.owner)?,
         description: entry.description.clone(),
@@ -158,7 +159,7 @@ fn token(entry: &TokenEntry) -> Option<Token> {
         last_used: entry.last_used.map(|at| LastUse { at, from: entry.last_used_from }),
         expires: entry.expires,
         mark: entry.marked_to_end.map(|until| Mark { until, shown: Some(until) }),
-    })
+    }))
 }
 
 fn place(source: &SourceEntry) -> Place {

@@ -45,19 +45,19 @@ impl TargetWriter for BitbucketWriter {
     async fn make(&self, change: &Change) -> Result<Effect, WriteError> {
         let refused = || Err(failed("Bitbucket has nothing like that"));
         match change {
-            Change::Setting { after: SettingValue::PasswordAuthentication(_), .. } => {
-                self.passwords(change).await
-            }
+            Change::Setting { after, .. } => match **after {
+                SettingValue::PasswordAuthentication(_) => self.passwords(change).await,
+                // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
+                _ => refused(),
+            },
             Change::Token { token, step } => match *step {
                 TokenStep::Narrow { to } => self.update(token, |now| narrowed(now, to)).await,
                 TokenStep::Mark { until } => self.update(token, |now| self.marked(token, now, until)).await,
                 TokenStep::Unmark => self.update(token, |now| self.unmarked(&token.id, now)).await,
                 TokenStep::Revoke => self.revoke(token, |now| now).await,
-                // INVARIANT: a plan asks for nothing that the server is not said to be capable of.
+                // INVARIANT: the same.
                 TokenStep::Expire { .. } => refused(),
             },
-            // INVARIANT: the same.
-            Change::Setting { .. } => refused(),
         }
     }
 }

@@ -52,10 +52,12 @@ fn is_planned(changes: &[PlannedChange], _before: &State, write: &Exchange) -> b
 /// Method, path and body of the call that makes `change`, one of `changes`.
 fn expected(change: &Change, changes: &[PlannedChange]) -> (&'static str, String, Value) {
     let (token, step) = match change {
-        Change::Setting { after: SettingValue::PasswordAuthentication(after), .. } => {
-            return ("PUT", PASSWORDS.to_owned(), configuration(after));
-        }
-        Change::Setting { .. } => panic!("{change:?} is none of this target's"),
+        Change::Setting { after, .. } => match &**after {
+            SettingValue::PasswordAuthentication(after) => {
+                return ("PUT", PASSWORDS.to_owned(), configuration(after));
+            }
+            _ => panic!("{change:?} is none of this target's"),
+        },
         Change::Token { token, step } => (token, *step),
     };
     let path = format!("/rest/access-tokens/latest/users/{}/{}", token.owner, token.id);
