@@ -59,6 +59,49 @@ pub(super) struct Found<'a> {
     pub(super) origin: Option<Origin>,
 }
 
+/// How many ranks there are.
+const RANKS: usize = 4;
+
+/// How many findings there are of each rank, or may be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ByRank([usize; RANKS]);
+
+impl ByRank {
+    /// How many `found` are of each rank.
+    pub(super) fn of<'a>(found: impl Iterator<Item = Found<'a>>) -> Self {
+        found.fold(Self::default(), |mut counts, found| {
+            counts.of_rank(&found).iter_mut().for_each(|count| **count += 1);
+            counts
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn all(self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// Leaves of `several` together no more than `room`, the gravest ones, and of equal ones the first.
+    pub(super) fn confine<'c>(several: impl Iterator<Item = &'c mut Self>, mut room: usize) {
+        let mut several: Vec<_> = several.collect();
+        for rank in 0..RANKS {
+            for count in several.iter_mut().filter_map(|counts| counts.0.get_mut(rank)) {
+                *count = room.min(*count);
+                room -= *count;
+            }
+        }
+    }
+
+    /// Whether there is one left of the rank of `found`, which is taken then.
+    pub(super) fn take(&mut self, found: &Found<'_>) -> bool {
+        let left = self.of_rank(found).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+
+    fn of_rank(&mut self, found: &Found<'_>) -> Option<&mut usize> {
+        self.0.get_mut(found.remedy.rank())
+    }
+}
+
 /// Every finding in `plan`: of its changes, then pending, reported and waived ones.
 pub(super) fn found(plan: &PlanView) -> impl Iterator<Item = Found<'_>> {
     let changed = plan.changes.iter().flat_map(|planned| {

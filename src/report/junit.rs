@@ -5,7 +5,10 @@
 //! Sources: <https://docs.gitlab.com/ci/testing/unit_test_reports>,
 //! <https://gitlab.com/gitlab-org/gitlab/-/issues/507482>
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    iter,
+};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -20,7 +23,7 @@ use super::{
     advice::advice,
     difference,
     escape::{counted, escape, escape_whole},
-    findings::{Found, Remedy},
+    findings::{ByRank, Found, Remedy},
     subject::{name, token_name},
     summary::{by_object, compliance_of},
     unseen::unseen,
@@ -43,12 +46,13 @@ pub fn report(run: &Run<'_>) -> Result<String, quick_junit::SerializeError> {
     if !settings.is_empty() {
         report.add_test_suite(suite("settings", settings));
     }
-    let mut findings: Vec<_> = run.found().collect();
-    let left_out = findings.len().saturating_sub(FINDINGS_AT_MOST);
+    let mut room = ByRank::of(run.found().map(|(_, found)| found));
+    let left_out = room.all().saturating_sub(FINDINGS_AT_MOST);
+    ByRank::confine(iter::once(&mut room), FINDINGS_AT_MOST);
+    let mut findings: Vec<_> = run.found().filter(|(_, found)| room.take(found)).collect();
     if left_out > 0 {
         report.add_test_suite(suite("left out", [of_left_out(left_out)]));
         findings.sort_by_key(|(_, found)| found.remedy.rank());
-        findings.truncate(FINDINGS_AT_MOST);
     }
     let mut rules: BTreeMap<&Rule, Vec<TestCase>> = BTreeMap::new();
     for (target, found) in findings {

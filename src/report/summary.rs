@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, iter::Sum};
 
 use crate::{
     apply::Outcome,
-    model::Verb,
+    model::{SettingKey, TokenId, Verb},
     plan::{Object, PlanView, PlannedChange, TokenCounts},
 };
 
@@ -159,10 +159,14 @@ pub(super) fn compliance(tokens: TokenCounts, left_out: bool) -> String {
 /// which they are first changed.
 pub(super) fn by_object<'a>(changes: &[&'a PlannedChange]) -> Vec<Vec<&'a PlannedChange>> {
     let mut sorted = changes.to_vec();
-    let rank = |change: &PlannedChange| match change.change.object() {
-        Object::Setting(key) => (false, Some(key), false, None),
-        Object::Token(token) => (true, None, change.change.is_irreversible(), Some(token.id.clone())),
-    };
-    sorted.sort_by_cached_key(|change| rank(change));
+    sorted.sort_by(|a, b| rank(a).cmp(&rank(b)));
     sorted.chunk_by(|a, b| rank(a) == rank(b)).map(<[_]>::to_vec).collect()
+}
+
+/// The place of a change among others: that of what it is about.
+fn rank(planned: &PlannedChange) -> (bool, Option<SettingKey>, bool, Option<&TokenId>) {
+    match planned.change.object() {
+        Object::Setting(key) => (false, Some(key), false, None),
+        Object::Token(token) => (true, None, planned.change.is_irreversible(), Some(&token.id)),
+    }
 }

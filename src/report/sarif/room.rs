@@ -9,7 +9,7 @@ use crate::{
     report::{
         Run, TargetRun,
         escape::{counted, thousands},
-        findings::{Found, found},
+        findings::{ByRank, Found, found},
     },
 };
 
@@ -17,8 +17,6 @@ use crate::{
 const RUNS_AT_MOST: usize = 20;
 /// Results of one file.
 const RESULTS_AT_MOST: usize = 25_000;
-/// How many ranks there are.
-const RANKS: usize = 4;
 
 /// A finding, told from others of its token and rule by a number from 1.
 pub(super) struct Numbered<'a> {
@@ -28,50 +26,56 @@ pub(super) struct Numbered<'a> {
 
 /// A target with its findings, the most serious ones first.
 pub(super) type Part<'r, 'a> = (&'r TargetRun<'a>, Vec<Numbered<'a>>);
+/// A target, and how many of its findings there is room for.
+type Room<'r, 'a> = (&'r TargetRun<'a>, ByRank);
 
 /// The targets and the findings that there is room for, the most serious ones, and a sentence for each kind
 /// that there is more of.
 pub(super) fn select<'r, 'a>(run: &'r Run<'a>) -> (Vec<Part<'r, 'a>>, Vec<String>) {
-    let mut parts: Vec<_> = run.targets.iter().map(|target| (target, numbered(target))).collect();
-    let left_out = [leave_out_targets(&mut parts), leave_out_findings(&mut parts)];
-    (parts, left_out.into_iter().flatten().collect())
+    let mut rooms: Vec<_> = run.targets.iter().map(|target| (target, ByRank::of(all(target)))).collect();
+    let left_out = [leave_out_targets(&mut rooms), leave_out_findings(&mut rooms)];
+    let parts = rooms.into_iter().map(|(target, room)| (target, numbered(target, room)));
+    (parts.collect(), left_out.into_iter().flatten().collect())
 }
 
-/// The findings on `target`, the most serious ones first.
-fn numbered<'a>(target: &TargetRun<'a>) -> Vec<Numbered<'a>> {
-    let mut numbers: HashMap<(&TokenId, &Rule), usize> = HashMap::new();
-    let found = target.latest().into_iter().flat_map(found).map(|found| {
-        let number = numbers.entry((&found.token.id, found.rule)).or_default();
+fn all<'a>(target: &TargetRun<'a>) -> impl Iterator<Item = Found<'a>> + use<'a> {
+    target.latest().into_iter().flat_map(found)
+}
+
+/// The findings on `target` that there is `room` for, the most serious ones first. Nothing is kept of others.
+fn numbered<'a>(target: &TargetRun<'a>, room: ByRank) -> Vec<Numbered<'a>> {
+    let key = |found: &Found<'a>| (&found.token.id, found.rule);
+    let mut left = room;
+    let kept = all(target).filter(|found| left.take(found));
+    let mut numbers: HashMap<(&TokenId, &Rule), usize> = kept.map(|found| (key(&found), 0)).collect();
+    let mut left = room;
+    let kept = all(target).filter_map(|found| {
+        let number = numbers.get_mut(&key(&found))?;
         *number += 1;
-        Numbered { found, number: *number }
+        left.take(&found).then_some(Numbered { found, number: *number })
     });
-    let mut found: Vec<_> = found.collect();
-    found.sort_by_key(|one| one.found.remedy.rank());
-    found
+    let mut kept: Vec<_> = kept.collect();
+    kept.sort_by_key(|one| one.found.remedy.rank());
+    kept
 }
 
-/// How many of `findings` have each rank.
-fn counts(findings: &[Numbered<'_>]) -> [usize; RANKS] {
-    std::array::from_fn(|of| findings.iter().filter(|one| one.found.remedy.rank() == of).count())
-}
-
-fn leave_out_targets(parts: &mut Vec<Part<'_, '_>>) -> Option<String> {
-    let surplus = parts.len().checked_sub(RUNS_AT_MOST).filter(|surplus| *surplus > 0)?;
+fn leave_out_targets(rooms: &mut Vec<Room<'_, '_>>) -> Option<String> {
+    let surplus = rooms.len().checked_sub(RUNS_AT_MOST).filter(|surplus| *surplus > 0)?;
     // Those with the most to worry about come first.
-    let mut order: Vec<_> = parts
+    let mut order: Vec<_> = rooms
         .iter()
         .enumerate()
-        .map(|(index, (target, findings))| (target.is_success(), counts(findings).map(Reverse), index))
+        .map(|(index, (target, counts))| (target.is_success(), Reverse(*counts), index))
         .collect();
     order.sort_unstable();
     let kept: Vec<usize> = order.into_iter().take(RUNS_AT_MOST).map(|(.., index)| index).collect();
     let (mut index, mut names, mut findings) = (0, Vec::with_capacity(surplus), 0);
-    parts.retain(|(target, of)| {
+    rooms.retain(|(target, counts)| {
         let is_kept = kept.contains(&index);
         index += 1;
         if !is_kept {
             names.push(target.name);
-            findings += of.len();
+            findings += counts.all();
         }
         is_kept
     });
@@ -82,19 +86,10 @@ fn leave_out_targets(parts: &mut Vec<Part<'_, '_>>) -> Option<String> {
     ))
 }
 
-fn leave_out_findings(parts: &mut [Part<'_, '_>]) -> Option<String> {
-    let all: usize = parts.iter().map(|(_, findings)| findings.len()).sum();
+fn leave_out_findings(rooms: &mut [Room<'_, '_>]) -> Option<String> {
+    let all: usize = rooms.iter().map(|(_, counts)| counts.all()).sum();
     let surplus = all.checked_sub(RESULTS_AT_MOST).filter(|surplus| *surplus > 0)?;
-    let counts: Vec<_> = parts.iter().map(|(_, findings)| counts(findings)).collect();
-    let (mut room, mut kept) = (RESULTS_AT_MOST, vec![0; parts.len()]);
-    for of in 0..RANKS {
-        for (kept, counts) in kept.iter_mut().zip(&counts) {
-            let fits = counts.get(of).copied().unwrap_or_default().min(room);
-            *kept += fits;
-            room -= fits;
-        }
-    }
-    parts.iter_mut().zip(kept).for_each(|((_, findings), kept)| findings.truncate(kept));
+    ByRank::confine(rooms.iter_mut().map(|(_, counts)| counts), RESULTS_AT_MOST);
     Some(format!(
         "a file holds at most {} findings: {} of the least serious are left out; write several files with \
          --target, or see the JSON report",
