@@ -200,6 +200,8 @@ impl RunArgs {
                 return Err(refused);
             }
         };
+        // It may be as long as the plan, and nobody needs it any more.
+        drop(shown);
         approved.say_alone();
         if approved.has_changes()
             && asks

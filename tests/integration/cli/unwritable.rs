@@ -197,3 +197,24 @@ fn a_file_that_is_replaced_stays_as_private_as_it_was() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(fs::metadata(&file).unwrap().len() > 0);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_is_broken_off_half_way_leaves_the_one_before() {
+    let quickstart = Quickstart::new();
+    assert_eq!(quickstart.run(&["plan", "--now", NOW, "--out", "saved.json"]).code, Some(0));
+    let show = ["show", "saved.json", "--report", "json=report.json"];
+    fs::write(quickstart.path("report.json"), "the one before").unwrap();
+    // A file has room for 8 or 16 KiB. The signal that says so ends the program, or is ignored and the write fails.
+    for (ignoring, said) in [("", ""), ("trap '' XFSZ; ", "error: cannot write `")] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("{ignoring}ulimit -f 16; exec \"$@\""), "sh"]);
+        limited.arg(program().get_program()).arg("-C").arg(quickstart.folder.path()).args(show);
+        let done = limited.output().unwrap();
+        let told = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success() && told.contains(said), "{told}");
+        assert_eq!(fs::read_to_string(quickstart.path("report.json")).unwrap(), "the one before");
+    }
+    assert_eq!(quickstart.run(&show).code, Some(0));
+    assert!(fs::metadata(quickstart.path("report.json")).unwrap().len() > 16 << 10);
+}
