@@ -9,16 +9,15 @@ use crate::model::{
 };
 
 use super::{
-    Change, PlanView, PlannedChange, TokenStep,
+    Change, PlanView, TokenStep,
     rails::{rail_of, withdrawn_holders, withdrawn_ranges},
 };
 
 impl PlanView {
     /// What a journal keeps of the changes, in their order.
-    #[must_use]
-    pub fn notes(&self) -> Vec<ChangeNote> {
+    pub fn notes(&self) -> impl Iterator<Item = ChangeNote> {
         let mut callers = self.refused_use.owners;
-        let note = |planned: &PlannedChange| {
+        self.changes.iter().map(move |planned| {
             let mut counts = self.counts_of(&planned.change);
             // Whichever comes first refuses them all; counting them with each would count them twice.
             if refuses_callers(&planned.change) && callers > 0 {
@@ -39,8 +38,7 @@ impl PlanView {
                 scope,
                 with_token: None,
             }
-        };
-        self.changes.iter().map(note).collect()
+        })
     }
 
     /// What `change` counts by itself.

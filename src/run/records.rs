@@ -259,7 +259,7 @@ impl Records {
             past.deadlines = plan.deadlines_left(&known);
             // What nobody can tell yet stays open.
             let known = plan.settled.iter().filter(|settled| settled.fate != Fate::Unknown).cloned();
-            folder.begin(head.clone(), &past, known.collect(), plan.notes())
+            folder.begin(head.clone(), &past, known.collect(), plan.notes().collect())
         };
         let file = self.folder.as_ref().map(begin_file).transpose()?;
         Ok(Recording::new(target.writer(approved, tenure), file, approved, Arc::clone(&run.locks), clock))

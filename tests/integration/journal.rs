@@ -340,7 +340,9 @@ impl Journaled {
         let (target, by) = ("world".to_owned(), "warden@test".to_owned());
         let (server, policy_sha256) = (ServerIdentity::default(), plan.policy_fingerprint.clone());
         let head = RunHead { run, target, server, begun: time(NOW), by, policy_sha256 };
-        self.folder.begin(head, &self.past(Timestamp::MAX), plan.settled.clone(), plan.notes()).unwrap()
+        self.folder
+            .begin(head, &self.past(Timestamp::MAX), plan.settled.clone(), plan.notes().collect())
+            .unwrap()
     }
 
     /// A run that dies with its change number `with`, counted from 1.

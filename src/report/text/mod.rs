@@ -236,7 +236,7 @@ impl<W: Write> PlanText<'_, W> {
         if !plan.changes.is_empty() {
             let planned = summary(&plan.changes.iter().collect::<Vec<_>>(), Tense::Future);
             writeln!(self.out, "\n{} {planned}.", self.paint.strong("Plan:"))?;
-            if plan.spent.is_none() && plan.notes().iter().any(|note| !note.counts.is_empty()) {
+            if plan.spent.is_none() && plan.notes().any(|note| !note.counts.is_empty()) {
                 let line = "No budget over time: without a journal, each run is judged on its own.";
                 writeln!(self.out, "{line}")?;
             }

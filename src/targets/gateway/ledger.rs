@@ -221,7 +221,7 @@ pub(super) struct Signature {
 impl Signature {
     pub(super) fn new(tenure: Tenure, plan: &Plan) -> Self {
         let keyed = |note: ChangeNote| ((note.address.clone(), note.action.clone()), note);
-        Self { tenure, notes: plan.notes().into_iter().map(keyed).collect() }
+        Self { tenure, notes: plan.notes().map(keyed).collect() }
     }
 
     /// The server says that the lease is lost: nothing more is sent.

@@ -310,7 +310,8 @@ async fn traces(
     let folder = TempDir::new().unwrap();
     let journal = JournalFolder::new(folder.path().to_owned());
     target.gateway().unwrap().begin_run(&head()).await.unwrap();
-    let file = journal.begin(head(), &Past::default(), Vec::new(), approved.plan().notes()).unwrap();
+    let file =
+        journal.begin(head(), &Past::default(), Vec::new(), approved.plan().notes().collect()).unwrap();
     let clock: &(dyn Fn() -> Timestamp + Sync) = &|| NOW.parse().unwrap();
     let writer = target.writer(&approved, Some(Tenure::new(head().run, None)));
     let recording = Recording::new(writer, Some(file), &approved, [].into(), clock);

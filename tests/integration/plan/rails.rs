@@ -177,7 +177,7 @@ fn the_change_of_the_source_has_the_count_in_the_journal() {
     let world =
         World::new(seen("192.0.2.9", "[192.0.2.0/24]", "{header: X-Real-IP, trusted_proxies: [10.0.0.5]}"));
     let plan = world.plan(&policy(&source("peer")), time(NOW));
-    assert_eq!(plan.notes()[0].counts, BTreeMap::from([(RailClass::RefusedCallers, 10)]));
+    assert_eq!(plan.notes().next().unwrap().counts, BTreeMap::from([(RailClass::RefusedCallers, 10)]));
     let allowed = Allowed::from([(RailClass::RefusedCallers, 10)]);
     assert_eq!(plan.refusals(&Rails::default(), &allowed), [], "one flag lets it pass");
 }
@@ -249,7 +249,7 @@ fn where_the_addresses_of_uses_are_not_told_the_withdrawn_networks_are_counted()
     tokenwarden::report::text::plan(&plan, tokenwarden::report::Paint { colour: false }, &mut text).unwrap();
     assert!(text.contains("does not tell where every token was used from"), "{text}");
     assert_eq!(
-        plan.notes()[0].counts.get(&RailClass::WithdrawnNetworks),
+        plan.notes().next().unwrap().counts.get(&RailClass::WithdrawnNetworks),
         Some(&3),
         "a journal counts it too"
     );
