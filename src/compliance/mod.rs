@@ -15,7 +15,7 @@ mod waivers;
 
 pub use explain::{Explanation, Trial};
 pub use findings::{Finding, Findings, TokenFindings};
-pub use owner::{LimitChoice, OwnerBook, OwnerStanding};
+pub use owner::{LimitChoice, OwnerBook, OwnerNumber, OwnerStanding};
 pub use statistics::{Statistics, TokenState, Whose};
 pub use waivers::{WaiverStanding, WaiverWarning};
 
@@ -27,8 +27,8 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    inventory::{Capabilities, Census, Expiry, InventoryReader, People},
-    model::{Action, Owner, Period, Rule, RuleCode, Token, TokenId, expression::NeededFacts, mark},
+    inventory::{Capabilities, Expiry, InventoryReader, People},
+    model::{Action, Period, Rule, RuleCode, Token, TokenId, expression::NeededFacts, mark},
     policy::{Policy, Waiver},
     yaml::Place,
 };
@@ -58,9 +58,7 @@ pub struct Compliance<'a> {
     believed_until: Timestamp,
     owners: OwnerBook<'a>,
     asked: Arc<NeededFacts>,
-    /// How many tokens each owner has, when that is known beforehand.
-    census: Option<&'a Census>,
-    per_owner: HashMap<Owner, PerOwner>,
+    per_owner: HashMap<OwnerNumber, PerOwner>,
     waivers: WaiverBook<'a>,
     found: BTreeMap<TokenId, TokenFindings>,
     undecided: BTreeMap<(Rule, Doubt), u64>,
@@ -89,7 +87,6 @@ impl<'a> Compliance<'a> {
             believed_until: believed_until(now),
             owners: OwnerBook::new(policy, people),
             asked: Arc::new(NeededFacts::by(policy.rules.iter().map(|rule| &rule.when))),
-            census: None,
             per_owner: HashMap::new(),
             waivers: WaiverBook::new(&policy.waivers, people, now),
             found: BTreeMap::new(),
@@ -124,12 +121,12 @@ impl<'a> Compliance<'a> {
     #[must_use]
     pub fn over(self, reader: &'a impl InventoryReader) -> Self {
         let census = if self.policy.limits_per_owner() { reader.census() } else { None };
-        Self { census, ..self }
+        Self { owners: self.owners.counted(census), ..self }
     }
 
-    /// Looks at one token. A token is kept only when something is wrong with it, or while it is among the most
-    /// recently used ones of an owner who may have more than the limit admits.
-    pub fn observe(&mut self, token: &Token) {
+    /// Looks at one token, and returns which owner it is of. A token is kept only when something is wrong with it, or
+    /// while it is among the most recently used ones of an owner who may have more than the limit admits.
+    pub fn observe(&mut self, token: &Token) -> OwnerNumber {
         self.seen += 1;
         self.latest = self.latest.max(latest_moment(token, self.believed_until));
         self.live += u64::from(!token.is_expired(self.now));
@@ -173,18 +170,17 @@ impl<'a> Compliance<'a> {
             let verdict = RuleVerdict::NotTried(NotTried::Revoked);
             self.explain_as(&token.id, &RuleCode::PerOwner.into(), &verdict);
         }
-        let may_exceed =
-            |at_most: &u32| self.census.is_none_or(|census| census.may_exceed(&token.owner, *at_most));
-        let counted = at_most.filter(|_| !goes_now).filter(may_exceed);
+        let counted = at_most.filter(|_| !goes_now && subject.owner.may_exceed);
         let counted = counted.map(|at_most| (at_most, self.ends_in_time(token, &findings)));
         self.add(&subject, findings);
         if let Some((at_most, ending)) = counted {
-            self.count(token, ending, at_most);
+            self.count(token, subject.owner.number, ending, at_most);
         }
+        subject.owner.number
     }
 
-    /// Counts a token about which nothing can be decided, whatever the policy says.
-    pub fn leave(&mut self, token: &Token) {
+    /// Counts a token about which nothing can be decided, whatever the policy says. Returns which owner it is of.
+    pub fn leave(&mut self, token: &Token) -> OwnerNumber {
         self.seen += 1;
         self.unjudged += 1;
         self.latest = self.latest.max(latest_moment(token, self.believed_until));
@@ -201,7 +197,9 @@ impl<'a> Compliance<'a> {
                 explanation.trials.push(Trial { fails_from: None, ..trial });
             }
         }
+        let owner = subject.owner.number;
         self.explanation = explanation.or(self.explanation.take());
+        owner
     }
 
     /// Whether a waiver could hold a finding of `rule` by words that were cut.
@@ -259,8 +257,8 @@ impl<'a> Compliance<'a> {
 
     /// Counts a token of an owner who may have `at_most`, which is `ending` anyway or not; the one that is then
     /// too many, if any, has a finding.
-    fn count(&mut self, token: &Token, ending: bool, at_most: u32) {
-        let counted = self.per_owner.entry(token.owner.clone()).or_insert_with(|| PerOwner::new(at_most));
+    fn count(&mut self, token: &Token, owner: OwnerNumber, ending: bool, at_most: u32) {
+        let counted = self.per_owner.entry(owner).or_insert_with(|| PerOwner::new(at_most));
         if let Some(surplus) = counted.add(token.clone(), ending) {
             let (rule, subject) = (Rule::from(RuleCode::PerOwner), self.subject(&surplus));
             if self.may_be_waived(&rule, &subject) {

@@ -4,15 +4,21 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    inventory::{Membership, People, Presence, Unsure},
+    inventory::{Census, Membership, People, Presence, Unsure},
     model::{GroupName, Holders, Owner, OwnerKind, Permission, UserName},
     policy::{LimitEntry, Policy},
     yaml::Place,
 };
 
+/// Which owner of a book: to look by it takes less than by a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerNumber(usize);
+
 /// The standing of an owner under the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerStanding {
+    /// Which owner it is.
+    pub number: OwnerNumber,
     /// What the directory says of the user; `None` for projects and repositories.
     pub presence: Option<Presence>,
     /// Whether the user may use tokens; always for projects and repositories, and when the
@@ -20,6 +26,9 @@ pub struct OwnerStanding {
     pub may_use: Membership,
     /// Which entry of the limits counts.
     pub limit: LimitChoice,
+    /// Whether the owner may have more tokens than that admits; no with tokens that were counted beforehand and are
+    /// no more than that.
+    pub may_exceed: bool,
 }
 
 /// Which entry of the limits counts for an owner.
@@ -42,6 +51,8 @@ pub struct OwnerBook<'a> {
     first_unknown: Option<(usize, &'a GroupName)>,
     first_of_any_group: Option<usize>,
     first_for_rest: Option<usize>,
+    /// How many tokens each owner has, when that is known beforehand.
+    census: Option<&'a Census>,
     standings: HashMap<Owner, Arc<OwnerStanding>>,
 }
 
@@ -58,6 +69,7 @@ impl<'a> OwnerBook<'a> {
             first_unknown: None,
             first_of_any_group: None,
             first_for_rest: None,
+            census: None,
             standings: HashMap::new(),
         };
         let for_users =
@@ -76,6 +88,11 @@ impl<'a> OwnerBook<'a> {
             }
         }
         book
+    }
+
+    /// The same for owners whose tokens `census` has counted.
+    pub(super) fn counted(self, census: Option<&'a Census>) -> Self {
+        Self { census, ..self }
     }
 
     pub(super) fn people(&self) -> &'a People {
@@ -101,22 +118,28 @@ impl<'a> OwnerBook<'a> {
     }
 
     fn look_up(&self, owner: &Owner) -> OwnerStanding {
-        match owner {
-            Owner::User(user) => OwnerStanding {
-                presence: Some(self.people.presence(user)),
-                may_use: holding(self.policy, self.people, Permission::Use, user),
-                limit: self.limit_of_user(user),
-            },
-            Owner::Project(_) | Owner::Repository { .. } => OwnerStanding {
-                presence: None,
-                may_use: Membership::Member,
-                limit: self
-                    .limits
+        let (presence, may_use, limit) = match owner {
+            Owner::User(user) => (
+                Some(self.people.presence(user)),
+                holding(self.policy, self.people, Permission::Use, user),
+                self.limit_of_user(user),
+            ),
+            Owner::Project(_) | Owner::Repository { .. } => (
+                None,
+                Membership::Member,
+                self.limits
                     .iter()
                     .position(|entry| entry.limit.groups.is_none() && entry.limit.selects(owner))
                     .map_or(LimitChoice::None, LimitChoice::Entry),
-            },
-        }
+            ),
+        };
+        let at_most = match limit {
+            LimitChoice::Entry(index) => self.limits.get(index).and_then(|entry| entry.limit.max_per_owner),
+            LimitChoice::None | LimitChoice::Undecided(_) => None,
+        };
+        let may_exceed =
+            at_most.is_some_and(|most| self.census.is_none_or(|census| census.may_exceed(owner, most)));
+        OwnerStanding { number: OwnerNumber(self.standings.len()), presence, may_use, limit, may_exceed }
     }
 
     fn limit_of_user(&self, user: &UserName) -> LimitChoice {

@@ -73,7 +73,10 @@ pub async fn waive_existing(
         let policy = read_layers(&layers).policy.ok_or(NotWaived::Invalid)?;
         let inventory = Inventory::read(reader, &policy.groups(), now).await?;
         let mut compliance = Compliance::new(&policy, &inventory.people, now).over(reader);
-        reader.tokens(&mut |token| compliance.observe(&token)).await?;
+        let mut observe = |token| {
+            compliance.observe(&token);
+        };
+        reader.tokens(&mut observe).await?;
         if !waived.add(&compliance.finish()) {
             return Ok(text);
         }

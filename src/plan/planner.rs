@@ -85,13 +85,13 @@ impl<'a> Planner<'a> {
     }
 
     fn look_at(&mut self, token: &Token, latest: Option<Timestamp>) {
-        if self.odd_dates.observe(token, latest) {
-            self.compliance.leave(token);
+        let owner = if self.odd_dates.observe(token, latest) {
+            self.compliance.leave(token)
         } else {
-            self.compliance.observe(token);
-        }
+            self.compliance.observe(token)
+        };
         self.statistics.observe(token);
-        self.refused_use.observe(token);
+        self.refused_use.observe(token, owner);
         self.people.observe(token);
         self.settle.observe(token);
     }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::Relocation,
+    compliance::OwnerNumber,
     inventory::{Coverage, Inventory, List, Membership, Missing, People},
     model::{
         AddressSet, AllowedNetworks, Holders, Owner, Period, Settings, Token, network::AddressRange,
@@ -51,9 +52,9 @@ pub(super) struct RefusedUseFold<'a> {
     users: Option<(Holders, Holders)>,
     addresses_tell: bool,
     people: &'a People,
-    refused: HashSet<Owner>,
-    of_unknown_address: HashSet<Owner>,
-    callers: HashSet<Owner>,
+    refused: HashSet<OwnerNumber>,
+    of_unknown_address: HashSet<OwnerNumber>,
+    callers: HashSet<OwnerNumber>,
     now: Timestamp,
     /// From when on uses count as lately.
     lately: Timestamp,
@@ -78,8 +79,8 @@ impl<'a> RefusedUseFold<'a> {
         }
     }
 
-    /// Looks at one token, in time that grows with the logarithm of the ranges.
-    pub(super) fn observe(&mut self, token: &Token) {
+    /// Looks at one token of `owner`, in time that grows with the logarithm of the ranges.
+    pub(super) fn observe(&mut self, token: &Token, owner: OwnerNumber) {
         if token.is_expired(self.now) {
             return;
         }
@@ -88,11 +89,11 @@ impl<'a> RefusedUseFold<'a> {
         let is_refused = self.count_address(from) || self.loses_use(&token.owner);
         if last.at >= self.lately {
             self.addresses_tell &= from.is_some_and(|from| self.entrance.keeps(from));
-            insert(&mut self.callers, &token.owner);
+            self.callers.insert(owner);
             if is_refused {
-                insert(&mut self.refused, &token.owner);
+                self.refused.insert(owner);
             } else if self.entrance.may_refuse(from) {
-                insert(&mut self.of_unknown_address, &token.owner);
+                self.of_unknown_address.insert(owner);
             }
         }
     }
@@ -187,11 +188,4 @@ fn is_of_users(missing: &Missing) -> bool {
         missing,
         Missing::Group(_) | Missing::Activity { .. } | Missing::List { of: List::Members(_), .. }
     )
-}
-
-/// Inserts without a copy when it is there already.
-fn insert(owners: &mut HashSet<Owner>, owner: &Owner) {
-    if !owners.contains(owner) {
-        owners.insert(owner.clone());
-    }
 }
