@@ -5,7 +5,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     sync::{LazyLock, Mutex},
 };
 
@@ -72,11 +72,9 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let operator = TokenSecret::from_random([7; 32]);
         let operator_secret = operator.expose().to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        runtime.block_on(async {
+        let address = runtime.block_on(async {
             let url = StoreUrl { file: folder.join("store.db") };
             let store = Store::open_or_create(&url).await.expect("a store");
             let users = "users: [{name: root}]\ngroups: {administrators: [root]}\n";
@@ -85,8 +83,11 @@ impl Server {
                 operator: Some(operator),
                 ..ServerOptions::new(GroupName::new("administrators"))
             };
+            let listener = serve::listen(([127, 0, 0, 1], 0).into()).await.expect("a port");
             let running = serve::start(store, listener, options).await.expect("a server");
+            let address = running.address();
             tokio::spawn(running.run_until(std::future::pending()));
+            address
         });
         // It serves as long as the process lives.
         std::mem::forget(runtime);
