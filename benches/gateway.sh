@@ -51,44 +51,57 @@ secret=$(python3 -c 'import base64, sys
 print("BBDC-" + base64.b64encode(sys.argv[1].encode().rjust(12, b"0") + b":" + bytes(range(20))).decode())' "$id")
 
 ask='auth_request /ask; proxy_pass http://upstream;'
-cat >nginx.conf <<-NGINX
-	daemon off; worker_processes auto; pid nginx.pid; error_log stderr crit;
-	events { worker_connections 1024; }
+# What is in front, and another process with what is behind: the upstream, and the static 204.
+head='daemon off; worker_processes auto; error_log stderr crit; events { worker_connections 1024; }'
+http='access_log off; keepalive_requests 1000000; proxy_http_version 1.1; proxy_set_header Connection "";
+    client_body_temp_path a; proxy_temp_path b; fastcgi_temp_path c; uwsgi_temp_path d; scgi_temp_path e;'
+cat >behind.conf <<-NGINX
+	$head pid behind.pid;
 	http {
-	    access_log off; keepalive_requests 1000000;
-	    client_body_temp_path a; proxy_temp_path b; fastcgi_temp_path c; uwsgi_temp_path d; scgi_temp_path e;
-	    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host \$host;
-	    proxy_set_header X-Forwarded-For \$remote_addr;
+	    $http
 	    upstream behind { server 127.0.0.1:$behind; keepalive 8; }
-	    upstream upstream { server 127.0.0.1:$upstream; keepalive 64; keepalive_requests 1000000; }
-	    upstream static { server 127.0.0.1:$static; keepalive 64; keepalive_requests 1000000; }
-	    upstream gateway { server 127.0.0.1:$gateway; keepalive 64; keepalive_requests 1000000; }
 	    server {
 	        listen 127.0.0.1:$upstream;
-	        location / { proxy_pass http://behind; }
+	        location / { proxy_pass http://behind; proxy_set_header Host \$host; proxy_set_header X-Forwarded-For \$remote_addr; }
 	        location = /rest/bench { add_header X-AUSERNAME mary; default_type application/json; return 200 '{"size":0,"values":[]}'; }
 	    }
 	    server { listen 127.0.0.1:$static; location / { return 204; } }
+	}
+	NGINX
+cat >front.conf <<-NGINX
+	$head pid front.pid;
+	http {
+	    $http
+	    proxy_set_header Host \$host; proxy_set_header X-Forwarded-For \$remote_addr;
+	    upstream upstream { server 127.0.0.1:$upstream; keepalive 64; keepalive_requests 1000000; }
+	    upstream static { server 127.0.0.1:$static; keepalive 64; keepalive_requests 1000000; }
+	    upstream gateway { server 127.0.0.1:$gateway; keepalive 64; keepalive_requests 1000000; }
 	    server { listen 127.0.0.1:$plain; location / { proxy_pass http://upstream; } }
 	    server {
 	        listen 127.0.0.1:$asks_static;
 	        location / { $ask }
-	        location = /ask { internal; proxy_pass http://static; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+	        # Headers that are set here come in place of those above: without these two each question would be a connection.
+	        location = /ask {
+	            internal; proxy_pass http://static; proxy_pass_request_body off;
+	            proxy_set_header Connection ""; proxy_set_header Content-Length "";
+	        }
 	    }
 	    server {
 	        listen 127.0.0.1:$asks_gateway;
 	        location / { $ask }
 	        location = /ask {
 	            internal; proxy_pass http://gateway/authz/nginx; proxy_pass_request_body off;
-	            proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Content-Length "";
+	            proxy_set_header Connection ""; proxy_set_header Content-Length "";
 	            proxy_set_header X-Original-Method \$request_method; proxy_set_header X-Original-URI \$request_uri;
 	            proxy_set_header X-Forwarded-For \$remote_addr;
 	        }
 	    }
 	}
 	NGINX
-nginx -p "$here" -c nginx.conf -e stderr 2>nginx.log &
-pids="$pids $!"
+for which in behind front; do
+    nginx -p "$here" -c $which.conf -e stderr 2>$which.nginx.log &
+    pids="$pids $!"
+done
 until_it_answers "http://127.0.0.1:$upstream/rest/bench"
 
 cat >gateway.yaml <<-YAML
