@@ -111,3 +111,55 @@ fn plain_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> Result
     }
     out.write_str(&message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::FormatFields;
+
+    use super::*;
+
+    /// What is logged through it.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines of `log`, whose fields `fields` writes.
+    fn lines(fields: impl for<'w> FormatFields<'w> + Send + Sync + 'static, log: fn()) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = fmt::layer().without_time().with_ansi(false).fmt_fields(fields);
+        let layer = layer.with_writer(move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_field_without_colours_is_written_as_the_library_does() {
+        let log = || {
+            tracing::info!(text = "a \"b\"\u{1b}[31m", number = 7, shown = %"c d", none = None::<u64>, "decision");
+            tracing::warn!(some = Some(1_u64), "{} of two lines\nand the second", "a message");
+            tracing::info!(no = true);
+        };
+        let ours = lines(format::debug_fn(plain_field).delimited(" "), log);
+        assert_eq!(ours, lines(format::DefaultFields::new(), log));
+        assert!(ours.contains("decision text=\"a \\\"b\\\"\\u{1b}[31m\" number=7 shown=c d\n"), "{ours}");
+    }
+
+    #[test]
+    fn no_control_character_of_a_message_reaches_a_terminal() {
+        let log = || tracing::info!("{}", "a\u{1b}]0;b\u{7}\u{9b}31m");
+        let line = lines(format::debug_fn(plain_field).delimited(" "), log);
+        assert!(line.ends_with("a\\u{1b}]0;b\\u{7}\\u{9b}31m\n"), "{line}");
+    }
+}
