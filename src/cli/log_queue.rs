@@ -2,7 +2,6 @@
 //! disk that is full stops no request. Lines that are lost are counted, and told as soon as one can be written.
 
 use std::{
-    borrow::Cow,
     fs::File,
     io::{self, Write},
     mem,
@@ -13,7 +12,7 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::run::redact::redact;
+use crate::run::redact::{redact, text_of};
 
 /// The most bytes that wait.
 const WAITING: usize = 256 * 1024;
@@ -105,7 +104,7 @@ impl LogQueue {
 /// Writes `lines`, after a notice of those that were `lost`. Returns how many are lost now.
 fn write(file: &mut impl Write, lines: &[u8], lost: u64, notice: fn(u64) -> String) -> u64 {
     let count = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
-    let text = str::from_utf8(lines).map_or_else(|_| String::from_utf8_lossy(lines), Cow::Borrowed);
+    let text = text_of(lines);
     let text = redact(&text);
     // A line that was written in part ends before the notice.
     if lost > 0 && writeln!(file, "\n{}", notice(lost)).is_err() {

@@ -7,7 +7,10 @@ use clap::ValueEnum;
 use crate::{
     http::HttpError,
     report::{Layout, Paint, escape_whole},
-    run::{Failure, redact::redact},
+    run::{
+        Failure,
+        redact::{redact, text_of},
+    },
     world::environment,
 };
 
@@ -146,8 +149,9 @@ pub(super) struct LogLines;
 impl Write for LogLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // Nothing can be said when standard error is gone.
-        let line_without = redact(&String::from_utf8_lossy(line)).into_owned();
-        let _ = io::stderr().lock().write_all(line_without.as_bytes());
+        let text = text_of(line);
+        let without = redact(&text);
+        let _ = io::stderr().lock().write_all(without.as_bytes());
         Ok(line.len())
     }
 
