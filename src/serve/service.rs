@@ -92,13 +92,12 @@ async fn forwarded(
     request: Request,
 ) -> Result<Response, Request> {
     // A proxy may ask with the query of its client, which is no part of the question.
-    let (parts, body) = request.into_parts();
-    let held = peer.request();
-    if let Some(answer) = front::ask(app, front, peer.ip(), id, &parts).await {
-        return Ok(answer);
+    if let Some(contract) = front::Contract::of(request.uri().path()) {
+        let _held = peer.request();
+        let (parts, _) = request.into_parts();
+        // Boxed: every request that is forwarded would have the room for it.
+        return Ok(Box::pin(front::ask(app, front, peer.ip(), id, (contract, &parts))).await);
     }
-    drop(held);
-    let request = Request::from_parts(parts, body);
     match front::class(front, &request) {
         Some(class) => Ok(front::pass(app, front, peer, id, request, class).await),
         None => Err(request),

@@ -40,14 +40,15 @@ const IDENTITY: [&str; 3] = ["x-tokenwarden-owner", "x-tokenwarden-token", "x-fo
 
 /// How a proxy asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Contract {
+pub(in crate::serve) enum Contract {
     Nginx,
     Forward,
     Envoy,
 }
 
 impl Contract {
-    fn of(path: &str) -> Option<Self> {
+    /// That of a question at `path`; `None` where nothing is asked.
+    pub(in crate::serve) fn of(path: &str) -> Option<Self> {
         match path {
             "/authz/nginx" => Some(Self::Nginx),
             "/authz/forward" => Some(Self::Forward),
@@ -133,16 +134,15 @@ fn misconfigured(message: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, MISCONFIGURED, message)
 }
 
-/// What a proxy at `peer` is answered whose question is `request`; `None` when nothing is asked at its path.
+/// What a proxy at `peer` is answered that asks `request` by `contract`.
 pub(in crate::serve) async fn answer(
     app: &App,
     front: &Front,
     peer: IpAddr,
     id: &str,
-    request: &Parts,
-) -> Option<Response> {
+    (contract, request): (Contract, &Parts),
+) -> Response {
     let began = Instant::now();
-    let contract = Contract::of(request.uri.path())?;
     let mut seen = Seen::default();
     let mut form = Form::Bare;
     let question = contract.request(request);
@@ -173,7 +173,7 @@ pub(in crate::serve) async fn answer(
         reason = code,
         "decision"
     );
-    Some(response)
+    response
 }
 
 fn yes(contract: Contract, identity: [Option<HeaderValue>; 3]) -> Response {

@@ -34,7 +34,7 @@ use figures::Figures;
 use forward::Forwarder;
 use judge::Browsers;
 
-pub(super) use authz::answer as ask;
+pub(super) use authz::{Contract, answer as ask};
 pub(super) use gate::{class, pass};
 pub use upstream::{BadUpstream, UpstreamLimits, UpstreamUrl};
 
