@@ -124,10 +124,11 @@ impl Forwarder {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
+        let connections = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
-            pool: Pool::new(connector, upstream.to_uri(), limits.connections),
+            pool: Pool::new(connector, upstream.to_uri(), connections),
             upstream,
-            room: Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS))),
+            room: Arc::new(Semaphore::new(connections)),
             clients: callers::of_clients(limits.connections, PATIENCE),
             silence: limits.silence,
         })

@@ -1,10 +1,12 @@
-//! Connections to the upstream, kept for the next request.
+//! Connections to the upstream, kept for the next request. Each runtime has its own: the system tells of what arrives on
+//! a connection to the one that made it.
 //!
 //! A request drives its connection itself: most answers come in one piece, and handing both over to a task of the
 //! connection and back would take longer than what that task does. What comes in more pieces gets a task of its own, so
 //! that both directions go on whoever waits for whom.
 
 use std::{
+    collections::HashMap,
     future::poll_fn,
     mem,
     pin::{Pin, pin},
@@ -30,7 +32,8 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
     net::TcpStream,
-    runtime::Handle,
+    runtime::{Handle, Id},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
 };
 use tower_service::Service;
@@ -46,13 +49,18 @@ pub(super) struct Pool {
     connector: HttpsConnector<HttpConnector>,
     upstream: Uri,
     idle: Mutex<Idle>,
-    most: usize,
+    /// A permit for each connection that there may be.
+    places: Arc<Semaphore>,
 }
 
-/// The connections that no request has, the last one used at the end.
+/// A connection, and since when no request has it.
+type Kept = (Connection, Instant);
+
+/// The connections that no request has.
 #[derive(Default)]
 struct Idle {
-    connections: Vec<(Connection, Instant)>,
+    /// Those of each runtime, the last one used at the end.
+    connections: HashMap<Id, Vec<Kept>>,
     /// Whether somebody closes them when their time is over.
     is_watched: bool,
 }
@@ -61,6 +69,8 @@ struct Connection {
     requests: SendRequest<Body>,
     /// `None` when a task drives it, or it has ended.
     driver: Option<Pin<Box<Driver>>>,
+    /// `None` when there were as many as there may be, and they ended at that moment.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// There is no answer.
@@ -72,9 +82,10 @@ pub(super) enum Failure {
 }
 
 impl Pool {
-    /// Connections that `connector` makes to `upstream`; of those that are idle, `most` are kept.
+    /// Connections that `connector` makes to `upstream`: `most` at a time, for as many requests.
     pub(super) fn new(connector: HttpsConnector<HttpConnector>, upstream: Uri, most: usize) -> Arc<Self> {
-        Arc::new(Self { connector, upstream, idle: Mutex::default(), most })
+        let places = Arc::new(Semaphore::new(most));
+        Arc::new(Self { connector, upstream, idle: Mutex::default(), places })
     }
 
     /// Sends `request`, in origin form, and answers once the head of the answer is there. No request is sent again of
@@ -88,11 +99,11 @@ impl Pool {
         mut request: Request<Body>,
     ) -> Result<(Parts, Answer), Failure> {
         loop {
-            let kept = self.take();
+            let (kept, place) = self.kept_or_place();
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Box::pin(self.connect()).await?,
+                None => Box::pin(self.connect(place)).await?,
             };
             match connection.exchange(request).await {
                 Ok(response) => {
@@ -108,18 +119,31 @@ impl Pool {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    /// A connection that is still there, if this runtime has one; otherwise the place for a new one. When there are as many as
+    /// there may be, one of another runtime.
+    fn kept_or_place(&self) -> (Option<Connection>, Option<OwnedSemaphorePermit>) {
+        let here = Handle::current().id();
+        if let Some(kept) = self.take(|idle| idle.get_mut(&here)?.pop()) {
+            return (Some(kept), None);
+        }
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => (None, Some(place)),
+            Err(_) => (self.take(|idle| idle.values_mut().find_map(Vec::pop)), None),
+        }
+    }
+
+    async fn connect(&self, place: Option<OwnedSemaphorePermit>) -> Result<Connection, Failure> {
         let mut connector = self.connector.clone();
         poll_fn(|cx| connector.poll_ready(cx)).await.map_err(Failure::Connect)?;
         let stream = connector.call(self.upstream.clone()).await.map_err(Failure::Connect)?;
         let (requests, driver) = http1::handshake(stream).await.map_err(Failure::Exchange)?;
-        Ok(Connection { requests, driver: Some(Box::pin(driver)) })
+        Ok(Connection { requests, driver: Some(Box::pin(driver)), _place: place })
     }
 
-    /// A connection that is still there, the last one used first.
-    fn take(&self) -> Option<Connection> {
+    /// What `next` takes of the idle ones, until it is a connection that is still there.
+    fn take(&self, next: impl Fn(&mut HashMap<Id, Vec<Kept>>) -> Option<Kept>) -> Option<Connection> {
         loop {
-            let (mut connection, since) = self.idle().connections.pop()?;
+            let (mut connection, since) = next(&mut self.idle().connections)?;
             if since.elapsed() < IDLE && connection.is_ready() {
                 return Some(connection);
             }
@@ -148,9 +172,7 @@ impl Pool {
 
     fn put(self: &Arc<Self>, connection: Connection, runtime: &Handle) {
         let mut idle = self.idle();
-        if idle.connections.len() < self.most {
-            idle.connections.push((connection, Instant::now()));
-        }
+        idle.connections.entry(runtime.id()).or_default().push((connection, Instant::now()));
         if !mem::replace(&mut idle.is_watched, true) {
             runtime.spawn(close_idle(Arc::downgrade(self)));
         }
@@ -167,8 +189,12 @@ async fn close_idle(pool: Weak<Pool>) {
         sleep(IDLE).await;
         let Some(pool) = pool.upgrade() else { return };
         let mut idle = pool.idle();
-        let over = idle.connections.partition_point(|(_, since)| since.elapsed() >= IDLE);
-        let closed: Vec<_> = idle.connections.drain(..over).collect();
+        let mut closed = Vec::new();
+        for connections in idle.connections.values_mut() {
+            let over = connections.partition_point(|(_, since)| since.elapsed() >= IDLE);
+            closed.extend(connections.drain(..over));
+        }
+        idle.connections.retain(|_, connections| !connections.is_empty());
         idle.is_watched = !idle.connections.is_empty();
         let is_done = !idle.is_watched;
         drop(idle);

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
     thread,
 };
 
@@ -11,7 +12,10 @@ use axum::{
     http::Request,
 };
 use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc,
+};
 
 use super::forwarder::{LONG, forwarder_to, get, send};
 
@@ -89,6 +93,30 @@ async fn an_answer_that_has_ended_leaves_its_connection_to_the_next_request() {
         }
         assert!(used(&mut told).iter().all(|connection| *connection <= 2), "round {round}");
     }
+}
+
+#[test]
+fn a_runtime_keeps_to_its_own_connections_until_there_are_as_many_as_there_may_be() {
+    let (address, mut told) = upstream(|_, _| (answer(b"ok"), false));
+    let forwarder = Arc::new(forwarder_to(address, LONG, 2));
+    let runtimes =
+        [(); 3].map(|()| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+    let mut request_in = |runtime: &Runtime| {
+        let forwarder = Arc::clone(&forwarder);
+        let sending = runtime.spawn(async move {
+            let response = send(&forwarder, get("/x")).await.unwrap();
+            assert_eq!(to_bytes(response.into_body(), 10).await.unwrap(), "ok");
+        });
+        runtime.block_on(sending).unwrap();
+        used(&mut told)
+    };
+    let [first, second, third] = &runtimes;
+    for _ in 0..2 {
+        assert_eq!((request_in(first), request_in(second)), (vec![0], vec![1]));
+    }
+    let [of_another] = request_in(third)[..] else { panic!("one request on one connection") };
+    assert!(of_another <= 1, "no further connection is made");
+    assert_eq!(request_in(third), [of_another], "it stays where it went");
 }
 
 #[tokio::test]
