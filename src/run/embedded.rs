@@ -6,6 +6,7 @@ use std::{
     error::Error,
     fs,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -67,7 +68,12 @@ impl Embedded {
         redact::remember(operator.expose())?;
         let secret = SecretString::from(operator.expose());
         let listener = serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-        let options = ServerOptions { clock, operator: Some(operator), ..ServerOptions::new(administrators) };
+        let options = ServerOptions {
+            clock,
+            operator: Some(operator),
+            lanes: NonZeroUsize::MIN,
+            ..ServerOptions::new(administrators)
+        };
         let running = serve::start(opened, listener, options).await?;
         Ok(Self { running, secret })
     }

@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use axum_server::AddrListener;
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -25,9 +24,9 @@ use super::throttle::network;
 use crate::model::Why;
 
 pub(super) use patience::Patience;
-pub(super) use placed::Peer;
+pub(super) use placed::{Arrival, Peer, Placed};
 
-use placed::{ConnectionSlot, Placed};
+use placed::ConnectionSlot;
 
 /// So many connections wait in the system until they are taken, or as many as it lets wait. When there is room for no
 /// more, it drops what clients send, and they try again a second and more later.
@@ -80,21 +79,18 @@ pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
     per_address: usize,
-    ask: Duration,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     exempt: Exempt,
     told: Mutex<Option<Instant>>,
 }
 
 impl Door {
-    /// At most `most` connections in all, a quarter of them from one address unless it is `exempt`; each ends when it
-    /// is without a request for as long as `ask`.
-    pub(super) fn new(listener: TcpListener, most: usize, ask: Duration, exempt: Exempt) -> Self {
+    /// At most `most` connections in all, a quarter of them from one address unless it is `exempt`.
+    pub(super) fn new(listener: TcpListener, most: usize, exempt: Exempt) -> Self {
         Self {
             listener,
             places: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))),
             per_address: most.div_ceil(4),
-            ask,
             by_address: Arc::default(),
             exempt,
             told: Mutex::default(),
@@ -126,14 +122,9 @@ impl Door {
             "connections are not taken"
         );
     }
-}
 
-impl AddrListener<Placed, Peer> for Door {
-    async fn bind_to(_: Peer) -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    async fn accept_stream(&self) -> io::Result<(Placed, Peer)> {
+    /// The next connection that has a place.
+    pub(super) async fn next(&self) -> io::Result<Arrival> {
         loop {
             let places = Arc::clone(&self.places);
             let permit = if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
@@ -142,20 +133,19 @@ impl AddrListener<Placed, Peer> for Door {
                 self.tell("there are as many as there may be", None, None);
                 places.acquire_owned().await.map_err(io::Error::other)?
             };
-            match self.listener.accept().await {
-                Ok((stream, peer)) => match self.place(peer.ip(), permit) {
-                    Some(place) => return Ok(Placed::new(stream, place, peer, self.ask)),
-                    None => self.tell("one address has as many as it may have", Some(peer.ip()), None),
+            let (error, peer) = match self.listener.accept().await {
+                Ok((stream, peer)) => match (self.place(peer.ip(), permit), stream.into_std()) {
+                    (Some(place), Ok(stream)) => return Ok(Arrival { stream, peer, place }),
+                    (None, _) => {
+                        self.tell("one address has as many as it may have", Some(peer.ip()), None);
+                        continue;
+                    }
+                    (Some(_), Err(error)) => (error, Some(peer)),
                 },
-                Err(error) => {
-                    self.tell("the system gives none", None, Some(&error));
-                    sleep(PAUSE).await;
-                }
-            }
+                Err(error) => (error, None),
+            };
+            self.tell("the system gives none", peer.map(|peer| peer.ip()), Some(&error));
+            sleep(PAUSE).await;
         }
-    }
-
-    fn get_local_addr(&self) -> io::Result<Peer> {
-        self.listener.local_addr().map(Peer::new)
     }
 }

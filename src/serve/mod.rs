@@ -3,9 +3,9 @@
 //! From a store, a socket and requests to answers, each after a decision by `access`. Policy files and
 //! plans are not known here: the server enforces settings, no matter who made them.
 //!
-//! A request goes through the guard (client address, network, credentials, log line), to the handler of
-//! its endpoint, which asks for the permit to do what the request wants and then does it on the store.
-//! What is for the server behind a gateway goes to `front` instead.
+//! A connection comes through the door to one of the lanes, which are threads. A request goes through the guard (client
+//! address, network, credentials, log line), to the handler of its endpoint, which asks for the permit to do what the
+//! request wants and then does it on the store. What is for the server behind a gateway goes to `front` instead.
 
 mod api;
 mod authentication;
@@ -21,6 +21,7 @@ mod entry;
 pub mod front;
 mod guard;
 mod head;
+mod lanes;
 mod last_uses;
 mod live_settings;
 mod passwords;
@@ -42,6 +43,7 @@ mod tls;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -49,7 +51,12 @@ use std::{
 
 use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::rt::TokioTimer;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use crate::{
     model::{GroupName, Owner, Period, Settings, TokenSecret, secret::SecretHash},
@@ -65,6 +72,7 @@ use front::{
     Front,
     mirror::{Mirror, MirrorOptions},
 };
+use lanes::{Arrivals, Lane};
 use last_uses::LastUses;
 use live_settings::LiveSettings;
 use passwords::{PasswordError, Passwords};
@@ -114,6 +122,8 @@ pub struct ServerOptions {
     pub password_failures_per_minute: u32,
     /// How many connections there may be at a time; one address has a quarter of them at most.
     pub connections: usize,
+    /// How many threads answer requests.
+    pub lanes: NonZeroUsize,
     /// How long the other end of a connection is waited for.
     pub waits: Waits,
     /// How long entries of the audit are kept; `None` for ever.
@@ -147,6 +157,7 @@ impl ServerOptions {
             tls_min_version: TlsVersion::default(),
             password_failures_per_minute: Self::PASSWORD_FAILURES_PER_MINUTE,
             connections: Self::CONNECTIONS,
+            lanes: lanes::of_machine(),
             waits: Waits::default(),
             audit_retention: None,
             compatible_version: CompatibleVersion::default(),
@@ -218,7 +229,8 @@ struct App {
 pub struct Running {
     address: SocketAddr,
     handle: Handle<Peer>,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<io::Result<Vec<Lane>>>,
+    stop: Arc<Notify>,
     writing: JoinHandle<()>,
     keeps_time: bool,
     certificate: Option<Certificate>,
@@ -279,10 +291,12 @@ pub async fn start(
     });
     let address = listener.local_addr()?;
     let handle = Handle::new();
-    let door = door(listener, options.connections, options.waits.ask, &app);
+    let door = door(listener, options.connections, &app);
     let read = |tls| Certificate::read(tls, options.tls_client_ca, options.tls_min_version);
     let certificate = options.tls.map(read).transpose()?;
-    let serving = serve(door, handle.clone(), certificate.as_ref(), options.waits, &app);
+    let lanes = lanes(options.lanes, &handle, certificate.clone(), options.waits, (address, &app))?;
+    let stop = Arc::<Notify>::default();
+    let serving = tokio::spawn(serve(door, lanes, Arc::clone(&stop)));
     let (for_writing, current) = (Arc::clone(&app), certificate.clone());
     let retention = options.audit_retention;
     let writing = tokio::spawn(async move {
@@ -316,7 +330,7 @@ pub async fn start(
             mirroring
         );
     });
-    Ok(Running { address, handle, serving, writing, keeps_time, certificate, app })
+    Ok(Running { address, handle, serving, stop, writing, keeps_time, certificate, app })
 }
 
 /// Keeps `mirror` current and writes the uses that it took note of, until it is dropped.
@@ -334,33 +348,61 @@ async fn begin_settings(store: &Store, administrators: GroupName) -> Result<(), 
     Ok(store.begin_settings(&text).await?)
 }
 
-/// Takes the connections to `listener`, `most` at a time; each has a request within `ask`. Those of a proxy that is
-/// trusted are of many clients.
-fn door(listener: TcpListener, most: usize, ask: Duration, app: &Arc<App>) -> Door {
+/// Takes the connections to `listener`, `most` at a time. Those of a proxy that is trusted are of many clients.
+fn door(listener: TcpListener, most: usize, app: &Arc<App>) -> Door {
     let app = Arc::clone(app);
     let is_proxy = move |peer: IpAddr| {
         app.settings.last().is_some_and(|revision| revision.settings.client_address.trusts(peer))
     };
-    Door::new(listener, most, ask, Box::new(is_proxy))
+    Door::new(listener, most, Box::new(is_proxy))
 }
 
-fn serve(
-    door: Door,
-    handle: Handle<Peer>,
-    certificate: Option<&Certificate>,
+/// Starts `count` lanes that answer requests.
+fn lanes(
+    count: NonZeroUsize,
+    handle: &Handle<Peer>,
+    certificate: Option<Certificate>,
     waits: Waits,
-    app: &Arc<App>,
-) -> JoinHandle<io::Result<()>> {
-    let service = Services { app: Arc::clone(app), endpoints: api::router(Arc::clone(app)) };
-    let mut server = Server::<Peer>::from_listener(door).handle(handle);
-    limit_heads(server.http_builder(), waits.head);
-    let Some(certificate) = certificate else {
-        return tokio::spawn(
-            server.acceptor(Patience { inner: DefaultAcceptor::new(), waits }).serve(service),
-        );
+    (address, app): (SocketAddr, &Arc<App>),
+) -> io::Result<Vec<Lane>> {
+    let (app, of_all) = (Arc::clone(app), handle.clone());
+    let serve = move |arrivals: Arrivals| {
+        let service = Services { app: Arc::clone(&app), endpoints: api::router(Arc::clone(&app)) };
+        let mut server = Server::<Peer>::from_listener(arrivals).handle(of_all.clone());
+        limit_heads(server.http_builder(), waits.head);
+        let tls = certificate.as_ref().map(|certificate| RustlsAcceptor::new(certificate.config()));
+        async move {
+            match tls {
+                None => {
+                    server.acceptor(Patience { inner: DefaultAcceptor::new(), waits }).serve(service).await
+                }
+                Some(tls) => {
+                    let inner = tls.handshake_timeout(waits.begin);
+                    server.acceptor(Patience { inner, waits }).serve(service).await
+                }
+            }
+        }
     };
-    let inner = RustlsAcceptor::new(certificate.config()).handshake_timeout(waits.begin);
-    tokio::spawn(server.acceptor(Patience { inner, waits }).serve(service))
+    lanes::start(count, (address, waits.ask), handle, serve)
+}
+
+/// Hands what comes through `door` to `lanes` until it is to `stop`, and waits until they have served all. They go on with
+/// what requests have begun until they are dropped.
+async fn serve(door: Door, mut lanes: Vec<Lane>, stop: Arc<Notify>) -> io::Result<Vec<Lane>> {
+    let handing = async {
+        loop {
+            Lane::hand(&lanes, door.next().await?)?;
+        }
+    };
+    tokio::select! {
+        failed = handing => return failed,
+        () = stop.notified() => {}
+    }
+    drop(door);
+    for lane in &mut lanes {
+        lane.served().await?;
+    }
+    Ok(lanes)
 }
 
 fn limit_heads<E>(builder: &mut hyper_util::server::conn::auto::Builder<E>, within: Duration) {
@@ -400,6 +442,7 @@ impl Running {
         let served = tokio::select! {
             served = &mut self.serving => served,
             () = stop => {
+                self.stop.notify_one();
                 self.handle.graceful_shutdown(Some(FINISH_WITHIN));
                 self.serving.await
             }
@@ -416,7 +459,7 @@ impl Running {
             flushed.and(kept)
         });
         let ended = ended.await;
-        served??;
+        drop(served??);
         Ok(ended.map_err(|_| ServeError::Unfinished)??)
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{self, IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::Door;
+use crate::serve::lanes::Arrivals;
 
 /// The other end of a connection, and what it asks for.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(in crate::serve) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(in crate::serve) fn new(address: SocketAddr) -> Self {
         Self { address, requests: Arc::default() }
     }
 
@@ -82,7 +82,7 @@ impl Drop for UnderWay {
 
 impl Address for Peer {
     type Stream = Placed;
-    type Listener = Door;
+    type Listener = Arrivals;
 }
 
 impl Connected<Self> for Peer {
@@ -121,10 +121,19 @@ impl Drop for ConnectionSlot {
     }
 }
 
+/// A connection that was taken, and its place.
+pub(in crate::serve) struct Arrival {
+    pub(super) stream: net::TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) place: ConnectionSlot,
+}
+
 /// A connection that has its place, which it loses when it is without a request for too long.
 pub(in crate::serve) struct Placed {
     stream: TcpStream,
     _place: ConnectionSlot,
+    /// Counts those of the thread that serves it.
+    _of_lane: Arc<()>,
     requests: Arc<Mutex<Requests>>,
     ask: Duration,
     end: Pin<Box<Sleep>>,
@@ -133,15 +142,22 @@ pub(in crate::serve) struct Placed {
 }
 
 impl Placed {
-    pub(super) fn new(
-        stream: TcpStream,
-        place: ConnectionSlot,
-        address: SocketAddr,
+    /// One that this thread serves, and which ends when it is without a request for as long as `ask`. `of_lane` is held
+    /// until then.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot tell what arrives on it.
+    pub(in crate::serve) fn new(
+        arrival: Arrival,
+        of_lane: Arc<()>,
         ask: Duration,
-    ) -> (Self, Peer) {
-        let (peer, end) = (Peer::new(address), Box::pin(sleep(ask)));
-        let requests = Arc::clone(&peer.requests);
-        (Self { stream, _place: place, requests, ask, end, is_behind: false }, peer)
+    ) -> io::Result<(Self, Peer)> {
+        let Arrival { stream, peer, place } = arrival;
+        let (stream, peer) = (TcpStream::from_std(stream)?, Peer::new(peer));
+        let (requests, end) = (Arc::clone(&peer.requests), Box::pin(sleep(ask)));
+        let placed = Self { stream, _place: place, _of_lane: of_lane, requests, ask, end, is_behind: false };
+        Ok((placed, peer))
     }
 
     /// Takes note of what was `written`. A client that is slow to take an answer is not without a request, however long ago
@@ -202,7 +218,6 @@ impl AsyncWrite for Placed {
 
 #[cfg(test)]
 mod tests {
-    use axum_server::AddrListener;
     use futures_util::FutureExt;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -210,15 +225,18 @@ mod tests {
     };
 
     use super::*;
-    use crate::serve::connections::Waits;
+    use crate::serve::connections::{Door, Waits};
 
     /// Both ends of a connection: the server's, and that of its client.
     async fn connection() -> (Placed, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Door::new(listener, 4, Waits::default().ask, Box::new(|_| false));
-        let (placed, client) = tokio::join!(door.accept_stream(), TcpStream::connect(address));
-        (placed.unwrap().0, client.unwrap())
+        let door = Door::new(listener, 4, Box::new(|_| false));
+        let (arrival, client) = tokio::join!(door.next(), TcpStream::connect(address));
+        let (placed, _) = Placed::new(arrival.unwrap(), Arc::default(), Waits::default().ask).unwrap();
+        // What nobody has heard of yet cannot be written to.
+        placed.stream.writable().await.unwrap();
+        (placed, client.unwrap())
     }
 
     /// Moves the last request so far back that the wait is over.

@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    runtime::Builder,
 };
 
 use tokenwarden::serve::{self, Waits};
@@ -208,6 +209,21 @@ async fn a_burst_of_connections_waits_until_it_is_taken() {
     // Nobody takes any of them meanwhile.
     let connected = tokio::time::timeout(Duration::from_secs(20), burst.try_collect::<Vec<_>>()).await;
     assert_eq!(connected.expect("the system has room for all").unwrap().len(), 500);
+}
+
+#[test]
+fn a_server_whose_runtime_is_gone_serves_nobody_any_more() {
+    let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (here, there) = (runtime(), runtime());
+    let server = there.block_on(TestServer::new());
+    here.block_on(async {
+        let mut open = TcpStream::connect(server.address()).await.unwrap();
+        assert!(is_served(&mut open).await);
+        there.shutdown_background();
+        // An error is an end too.
+        let _ = open.read_to_end(&mut Vec::new()).await;
+        while TcpStream::connect(server.address()).await.is_ok() {}
+    });
 }
 
 #[tokio::test]
