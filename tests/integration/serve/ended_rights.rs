@@ -464,6 +464,7 @@ async fn holds_to_the_end(events: &[Event]) {
             }
         }
     }
+    assert_eq!(store.holds(&right).await.unwrap(), valid && active && settings);
     let before = store.last_token().await.unwrap();
     let outcome = store.create_token(&right, &new_token("mary", &secret()), None).await;
     if valid && active && settings {

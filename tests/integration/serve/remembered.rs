@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokenwarden::{
     model::{LastChange, LastUse, Restriction, Scope, TokenScope, TokenSecret, UserName},
     serve::{
-        directory, random_bytes,
-        store::{Children, KnownOwner, Narrowing, OwnedToken, Right, Store, StoreUrl, Use},
+        Clock, directory, random_bytes,
+        store::{
+            Children, Grounds, KnownOwner, Narrowing, NewToken, OwnedToken, Right, Sender, Store, StoreUrl,
+            Use, Whence,
+        },
     },
 };
 
@@ -96,6 +100,28 @@ async fn uses_that_are_kept_and_the_clock_make_nobody_ask_anew() {
     assert!(Arc::ptr_eq(&first, &store.token(&secret).await.unwrap()));
     store.new_token().await;
     assert!(!Arc::ptr_eq(&first, &store.token(&secret).await.unwrap()), "the state is another one");
+}
+
+#[tokio::test]
+async fn a_right_that_is_remembered_ends_with_its_token_and_with_what_another_process_commits() {
+    let store = Two::open().await;
+    let secret = TokenSecret::from_random(random_bytes().unwrap());
+    let end: Timestamp = "2026-09-01T00:00:00Z".parse().unwrap();
+    let new = NewToken { expires: Some(end), ..new_token("mary", &secret) };
+    let id = store.other.create_token(&Right::Host, &new, None).await.unwrap().unwrap();
+    let sender = Sender::Token(store.token(&secret).await.unwrap());
+    let right = |at: Timestamp, settings| {
+        let (sender, clock) = (sender.clone(), Clock::Fixed(at).into());
+        let grounds = Grounds { settings, sender, owner: None, clock, whence: Whence::default() };
+        Right::Request(Box::new(grounds))
+    };
+    let before = end - SignedDuration::from_secs(1);
+    let holds = async |right: Right| store.one.holds(&right).await.unwrap();
+    assert!(holds(right(before, 1)).await);
+    assert!(!holds(right(end, 1)).await, "it has expired");
+    assert!(!holds(right(before, 2)).await, "other settings permitted it");
+    store.other.revoke_token(&Right::Host, id, Children::Revoke, None).await.unwrap();
+    assert!(!holds(right(before, 1)).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

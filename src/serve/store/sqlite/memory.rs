@@ -15,7 +15,7 @@ use std::{
 use sqlx::FromRow;
 
 use super::{Store, place::LogPosition};
-use crate::serve::store::{OwnedToken, RestrictionRow, SettingsRow, StoreError};
+use crate::serve::store::{Grounds, OwnedToken, RestrictionRow, Sender, SettingsRow, StoreError};
 
 /// How many answers of one kind are kept.
 const MOST: usize = 10_000;
@@ -36,6 +36,8 @@ pub(super) struct Answers {
     until: Mutex<Option<LogPosition>>,
     /// By the hashes of their secrets; a wrong one is never kept.
     pub(super) tokens: Kept<[u8; 32], Arc<OwnedToken>>,
+    /// The same by their numbers.
+    numbered: Kept<i64, Arc<OwnedToken>>,
     /// By the numbers of tokens of the server behind.
     pub(super) restrictions: Kept<i64, Option<RestrictionRow>>,
 }
@@ -80,6 +82,29 @@ impl Answers {
         let (revision, document) = (self.state.revision?, self.state.document.as_deref()?);
         let is_known = known == Some((revision, document));
         Some(SettingsRow { revision, document: (!is_known).then(|| document.to_owned()) })
+    }
+
+    /// Keeps the token whose secret has this `hash`, as [`Kept::keep`] does.
+    pub(super) fn keep_token(&self, hash: [u8; 32], token: &Arc<OwnedToken>) {
+        self.tokens.keep(hash, Arc::clone(token));
+        self.numbered.keep(token.token.id, Arc::clone(token));
+    }
+
+    /// Whether everything is as it was when the request was permitted on these `grounds`. When it is not, or nobody
+    /// remembers, the store knows more.
+    pub(super) fn are_grounds(&self, grounds: &Grounds) -> bool {
+        let is_as_before = match &grounds.sender {
+            Sender::Operator => true,
+            Sender::Token(known) => {
+                let is_known = |there: Arc<OwnedToken>| Arc::ptr_eq(&there, known);
+                let expires = known.token.expires;
+                known.owner.is_some()
+                    && self.numbered.get(&known.token.id).is_some_and(is_known)
+                    && expires.is_none_or(|expires| grounds.clock.now() < expires)
+            }
+            Sender::Password(_) | Sender::Nobody => false,
+        };
+        is_as_before && grounds.owner.is_none() && self.state.revision == Some(grounds.settings)
     }
 
     fn hold_at(&self, mark: Option<LogPosition>) -> bool {

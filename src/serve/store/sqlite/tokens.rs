@@ -62,7 +62,7 @@ impl Store {
         let user = super::directory::account_in(&row)?.map(KnownOwner::User);
         let owner = user.or_else(|| place.then_some(KnownOwner::Place));
         let known = Arc::new(OwnedToken { token: token(&row)?, owner });
-        answers.tokens.keep(*hash.as_bytes(), Arc::clone(&known));
+        answers.keep_token(*hash.as_bytes(), &known);
         Ok(Some(known))
     }
 
