@@ -39,6 +39,7 @@ pub mod settings;
 pub mod store;
 mod throttle;
 mod tls;
+mod unread;
 
 use std::{
     io,

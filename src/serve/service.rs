@@ -16,7 +16,7 @@ use axum::{
 use futures_util::{FutureExt, future::BoxFuture};
 use tower_service::Service;
 
-use super::{App, connections::Peer, front, random::request_id};
+use super::{App, connections::Peer, front, random::request_id, unread::Unread};
 
 /// Makes the service of each connection.
 pub(super) struct Services {
@@ -63,17 +63,17 @@ where
 
     fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
         let Self { app, mut endpoints, peer } = self.clone();
-        let mut request = request.map(Body::new);
+        let (mut request, unread) = Unread::watch(request.map(Body::new));
         async move {
             if let Some(front) = &app.front {
                 let id = request_id();
                 match forwarded(&app, front, &peer, &id, request).await {
-                    Ok(response) => return Ok(response),
+                    Ok(response) => return Ok(unread.end(response)),
                     Err(own) => request = own,
                 }
             }
             request.extensions_mut().insert(ConnectInfo(peer));
-            endpoints.call(request).await
+            endpoints.call(request).await.map(|response| unread.end(response))
         }
         .boxed()
     }

@@ -21,6 +21,9 @@ use tokio::{
 
 use crate::serve::lanes::Arrivals;
 
+/// How long is waited for the other end to close once everything is said to it.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// The other end of a connection, and what it asks for.
 #[derive(Clone, Debug)]
 pub(in crate::serve) struct Peer {
@@ -139,6 +142,8 @@ pub(in crate::serve) struct Placed {
     end: Pin<Box<Sleep>>,
     /// Whether there was more to send than the other end took.
     is_behind: bool,
+    /// Whether everything is said.
+    is_over: bool,
 }
 
 impl Placed {
@@ -156,7 +161,16 @@ impl Placed {
         let Arrival { stream, peer, place } = arrival;
         let (stream, peer) = (TcpStream::from_std(stream)?, Peer::new(peer));
         let (requests, end) = (Arc::clone(&peer.requests), Box::pin(sleep(ask)));
-        let placed = Self { stream, _place: place, _of_lane: of_lane, requests, ask, end, is_behind: false };
+        let placed = Self {
+            stream,
+            _place: place,
+            _of_lane: of_lane,
+            requests,
+            ask,
+            end,
+            is_behind: false,
+            is_over: false,
+        };
         Ok((placed, peer))
     }
 
@@ -211,8 +225,24 @@ impl AsyncWrite for Placed {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Takes what the other end still sends, for a while: a connection that is closed before that takes back what the other
+    /// end has not read yet, such as why its request is refused.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.is_over {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.is_over = true;
+            self.end.as_mut().reset(Instant::now() + LINGER);
+        }
+        let mut bytes = [0; 4096];
+        while self.end.as_mut().poll(cx).is_pending() {
+            let mut taken = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut taken)) {
+                Ok(()) if !taken.filled().is_empty() => {}
+                // It is gone, in whichever way.
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

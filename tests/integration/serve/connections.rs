@@ -200,6 +200,30 @@ async fn one_address_has_a_quarter_of_the_connections_and_the_others_are_served(
     while !is_served(&mut connect_from(2, &server).await).await {}
 }
 
+#[tokio::test]
+async fn a_client_that_is_still_sending_learns_why_it_is_refused() {
+    let server = TestServer::new().await;
+    let path = format!("{TOKENS}/token");
+    for _ in 0..100 {
+        let large = vec![b' '; 1 << 20];
+        assert_eq!(status(server.request(Method::POST, &path).body(large)).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_two_seconds_for_a_client_that_does_not_close_it() {
+    let server = TestServer::new().await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let begun = Instant::now();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    // Nobody reads what it goes on sending, until it is told so.
+    while stream.write_all(b"more").await.is_ok() {}
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_burst_of_connections_waits_until_it_is_taken() {
