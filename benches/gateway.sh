@@ -1,7 +1,7 @@
 #!/bin/sh
-# The gateway beside nginx: requests a second and the 99th percentile of how long they take, on the same machine, before
-# the same upstream and in the same run. Each round takes them all in turn; what is printed are medians and their ratios.
-# It stops by itself. Needs nginx, wrk, curl, jq and Python, as Debian has them.
+# The gateway and our own server beside nginx: requests a second and the 99th percentile of how long they take, on the same
+# machine, before the same upstream and in the same run. Each round takes them all in turn; what is printed are medians
+# and their ratios. It stops by itself. Needs nginx, wrk, curl, jq and Python, as Debian has them.
 #
 # What is measured is the program as it is published.
 #
@@ -124,34 +124,45 @@ jq '.network.allow = ["127.0.0.0/8"] + [range(999) | "10.\(. / 250 | floor).\(. 
 curl -sf -u root:$PASSWORD -X PUT -H "If-Match: $tag" -H 'Content-Type: application/json' -d @wanted.json "$settings" \
     -o replaced
 
+# A token of our own server, which judges what is sent with it and answers by itself.
+own=$(curl -sf -u mary:$PASSWORD -H 'Content-Type: application/json' -d '{"tokenDescription": "bench", "tokenScope": 1}' \
+    "http://127.0.0.1:$behind/rest/de.resolution.apitokenauth/latest/user/token" | jq -r .plainTextToken)
+server=$behind
+
 measure() {
-    wrk -t2 -c"$2" -d"${seconds}s" --latency -H "Authorization: Bearer $secret" "http://127.0.0.1:$1/rest/bench" >measured
+    case $1 in
+    server) path=/rest/tokenwarden/1/whoami credential=$own ;;
+    *) path=/rest/bench credential=$secret ;;
+    esac
+    eval "port=\$$1"
+    wrk -t2 -c"$2" -d"${seconds}s" --latency -H "Authorization: Bearer $credential" "http://127.0.0.1:$port$path" >measured
     ! grep -q 'Non-2xx' measured || { echo "not all requests to $1 passed" >&2; cat measured >&2; exit 1; }
     awk '/^Requests\/sec:/ { rate = $2 }
          /^ *99%/ { late = $2; ms = late + 0; if (late ~ /us$/) ms /= 1000; else if (late !~ /ms$/) ms *= 1000 }
          END { print rate, ms }' measured
 }
+ways='plain asks_static gateway asks_gateway server'
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
 for of in $connections; do
     round=0
     while [ $round -lt "$rounds" ]; do
-        for way in plain asks_static gateway asks_gateway; do
-            eval "port=\$$way"
-            measure "$port" "$of" >>"$way.$of"
+        for way in $ways; do
+            measure "$way" "$of" >>"$way.$of"
         done
         round=$((round + 1))
     done
-    for way in plain asks_static gateway asks_gateway; do
+    for way in $ways; do
         eval "rate_$way=\$(cut -d' ' -f1 $way.$of | median) late_$way=\$(cut -d' ' -f2 $way.$of | median)"
     done
     echo "$of connections           requests a second   p99, ms"
-    for way in plain asks_static gateway asks_gateway; do
+    for way in $ways; do
         eval "printf '%-24s %18.0f %9.2f\n' $way \$rate_$way \$late_$way"
     done
     awk -v g="$rate_gateway" -v a="$rate_asks_static" -v p="$rate_plain" -v q="$rate_asks_gateway" \
-        -v lg="$late_gateway" -v la="$late_asks_static" 'BEGIN {
+        -v s="$rate_server" -v lg="$late_gateway" -v la="$late_asks_static" -v ls="$late_server" 'BEGIN {
         printf "forwarder / auth_request to a static 204   %.2f, p99 %.2f\n", g / a, lg / la
         printf "forwarder / proxy_pass                     %.2f\n", g / p
-        printf "auth_request to the gateway / to a static 204   %.2f\n\n", q / a }'
+        printf "auth_request to the gateway / to a static 204   %.2f\n", q / a
+        printf "our own server / auth_request to a static 204   %.2f, p99 %.2f\n\n", s / a, ls / la }'
 done
