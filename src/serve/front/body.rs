@@ -123,6 +123,8 @@ impl Exchange {
     {
         if body.is_end_stream() {
             self.end();
+            // Before what is held: whoever comes next finds its connection.
+            drop(body);
             return Body::empty();
         }
         let size = body.size_hint();
@@ -132,6 +134,7 @@ impl Exchange {
             && body.is_end_stream()
         {
             self.end();
+            drop(body);
             return Body::from(data.clone());
         }
         let first = first.map(|frame| frame.map_err(axum::Error::new));

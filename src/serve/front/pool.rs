@@ -69,7 +69,9 @@ struct Connection {
     requests: SendRequest<Body>,
     /// `None` when a task drives it, or it has ended.
     driver: Option<Pin<Box<Driver>>>,
-    /// `None` when there were as many as there may be, and they ended at that moment.
+    /// The runtime that made it.
+    home: Id,
+    /// `None` when all places were taken by connections that were just going to be idle.
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -82,7 +84,8 @@ pub(super) enum Failure {
 }
 
 impl Pool {
-    /// Connections that `connector` makes to `upstream`: `most` at a time, for as many requests.
+    /// Connections that `connector` makes to `upstream` for `most` requests at a time: as many, beside those that are just
+    /// going to be idle.
     pub(super) fn new(connector: HttpsConnector<HttpConnector>, upstream: Uri, most: usize) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(most));
         Arc::new(Self { connector, upstream, idle: Mutex::default(), places })
@@ -126,9 +129,14 @@ impl Pool {
         if let Some(kept) = self.take(|idle| idle.get_mut(&here)?.pop()) {
             return (Some(kept), None);
         }
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => (None, Some(place)),
-            Err(_) => (self.take(|idle| idle.values_mut().find_map(Vec::pop)), None),
+        let place = || Arc::clone(&self.places).try_acquire_owned().ok();
+        if let Some(place) = place() {
+            return (None, Some(place));
+        }
+        match self.take(|idle| idle.values_mut().find_map(Vec::pop)) {
+            Some(kept) => (Some(kept), None),
+            // Those that were not there any more have left theirs.
+            None => (None, place()),
         }
     }
 
@@ -137,7 +145,8 @@ impl Pool {
         poll_fn(|cx| connector.poll_ready(cx)).await.map_err(Failure::Connect)?;
         let stream = connector.call(self.upstream.clone()).await.map_err(Failure::Connect)?;
         let (requests, driver) = http1::handshake(stream).await.map_err(Failure::Exchange)?;
-        Ok(Connection { requests, driver: Some(Box::pin(driver)), _place: place })
+        let home = Handle::current().id();
+        Ok(Connection { requests, driver: Some(Box::pin(driver)), home, _place: place })
     }
 
     /// What `next` takes of the idle ones, until it is a connection that is still there.
@@ -172,7 +181,7 @@ impl Pool {
 
     fn put(self: &Arc<Self>, connection: Connection, runtime: &Handle) {
         let mut idle = self.idle();
-        idle.connections.entry(runtime.id()).or_default().push((connection, Instant::now()));
+        idle.connections.entry(connection.home).or_default().push((connection, Instant::now()));
         if !mem::replace(&mut idle.is_watched, true) {
             runtime.spawn(close_idle(Arc::downgrade(self)));
         }
