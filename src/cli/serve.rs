@@ -170,6 +170,7 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
         let group = config.admin_group.as_deref().unwrap_or("administrators");
         let at = |file: &PathBuf| folder.join(file);
         let tls = config.tls.as_ref();
+        let usual = ServerOptions::new(GroupName::new(group));
         let options = ServerOptions {
             tls: tls.map(|tls| Tls { certificate: at(&tls.cert), key: at(&tls.key) }),
             tls_client_ca: tls.and_then(|tls| tls.client_ca.as_ref()).map(at),
@@ -177,13 +178,13 @@ fn run_logged(global: &Global, arguments: &ServeArgs) -> CommandResult {
                 Some(GatewayTls { only_1_3: true, .. }) => TlsVersion::V1_3,
                 _ => TlsVersion::V1_2,
             },
-            connections: connections(),
+            connections: connections(usual.lanes.get()),
             audit_retention: config.audit_retention,
             compatible_version: arguments.compatible_version.clone(),
             public_url,
             mirror: mirror.flatten(),
             front,
-            ..ServerOptions::new(GroupName::new(group))
+            ..usual
         };
         let running = serve::start(store, listener, options).await.map_err(|error| match error {
             ServeError::Store(StoreError::SettingsLost) => Failure::new(Ending::Usage, error),
@@ -309,24 +310,28 @@ async fn open(file: &Path, create: bool) -> Result<(Store, bool), Failure> {
     Ok((store, is_new))
 }
 
-/// The files that the process needs for everything but connections.
+/// The files that the process needs for everything but connections and threads that answer.
 #[cfg(unix)]
 const OTHER_FILES: u64 = 64;
+/// The files that such a thread takes.
+#[cfg(unix)]
+const FILES_OF_LANE: u64 = 4;
 
 /// How many connections there may be: every one takes a file, of which the process takes as many as it may.
 #[cfg(unix)]
-fn connections() -> usize {
+fn connections(lanes: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
     let files = if raised { maximum } else { current };
-    let possible = files.map_or(u64::MAX, |files| files.saturating_sub(OTHER_FILES));
+    let others = OTHER_FILES + FILES_OF_LANE * lanes as u64;
+    let possible = files.map_or(u64::MAX, |files| files.saturating_sub(others));
     ServerOptions::CONNECTIONS.min(usize::try_from(possible).unwrap_or(usize::MAX))
 }
 
 #[cfg(not(unix))]
-fn connections() -> usize {
+fn connections(_: usize) -> usize {
     ServerOptions::CONNECTIONS
 }
 
