@@ -90,8 +90,8 @@ impl Answers {
         self.numbered.keep(token.token.id, Arc::clone(token));
     }
 
-    /// Whether everything is as it was when the request was permitted on these `grounds`. When it is not, or nobody
-    /// remembers, the store knows more.
+    /// Whether everything is as it was when the request was permitted on these `grounds`. No means that the store has to be
+    /// asked: something was committed, or nobody remembers.
     pub(super) fn are_grounds(&self, grounds: &Grounds) -> bool {
         let is_as_before = match &grounds.sender {
             Sender::Operator => true,
