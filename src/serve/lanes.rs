@@ -21,7 +21,7 @@ pub(super) fn of_machine() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// A thread that serves connections. Dropped, it ends them, and whatever their requests have begun.
+/// A thread that serves connections. Dropped, it ends those of all lanes, and whatever their requests have begun.
 pub(super) struct Lane {
     arrivals: UnboundedSender<(Arrival, Arc<()>)>,
     /// Held once more by each of its connections.
@@ -29,6 +29,7 @@ pub(super) struct Lane {
     served: oneshot::Receiver<io::Result<()>>,
     /// The thread goes on until it is dropped.
     _released: oneshot::Sender<()>,
+    handle: Handle<Peer>,
 }
 
 /// Starts `count` lanes, in each of which `serve` answers what arrives; `handle` is that of all these servers.
@@ -46,10 +47,10 @@ where
     F: Future<Output = io::Result<()>>,
 {
     let lane = |number: usize| {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let (arrivals, arriving) = unbounded_channel();
         let ((ended, served), (released, release)) = (oneshot::channel(), oneshot::channel::<()>());
-        let arriving = Arrivals { arriving: Mutex::new(arriving), address, ask, handle: handle.clone() };
+        let arriving = Arrivals { arriving: Mutex::new(arriving), address, ask };
         let serve = serve.clone();
         thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             runtime.block_on(async {
@@ -60,7 +61,7 @@ where
             });
             runtime.shutdown_background();
         })?;
-        Ok(Lane { arrivals, present: Arc::default(), served, _released: released })
+        Ok(Lane { arrivals, present: Arc::default(), served, _released: released, handle: handle.clone() })
     };
     (0..count.get()).map(lane).collect()
 }
@@ -88,12 +89,17 @@ impl Lane {
     }
 }
 
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+    }
+}
+
 /// The connections of one lane, as they are handed to it.
 pub(super) struct Arrivals {
     arriving: Mutex<UnboundedReceiver<(Arrival, Arc<()>)>>,
     address: SocketAddr,
     ask: Duration,
-    handle: Handle<Peer>,
 }
 
 impl AddrListener<Placed, Peer> for Arrivals {
@@ -103,8 +109,7 @@ impl AddrListener<Placed, Peer> for Arrivals {
 
     async fn accept_stream(&self) -> io::Result<(Placed, Peer)> {
         let Some((arrival, of_lane)) = self.arriving.lock().await.recv().await else {
-            // Whoever runs the server is gone.
-            self.handle.shutdown();
+            // The lane was dropped, which ends the server.
             return pending().await;
         };
         Placed::new(arrival, of_lane, self.ask)

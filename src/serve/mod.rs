@@ -229,7 +229,6 @@ struct App {
 /// A server that runs.
 pub struct Running {
     address: SocketAddr,
-    handle: Handle<Peer>,
     serving: JoinHandle<io::Result<Vec<Lane>>>,
     stop: Arc<Notify>,
     writing: JoinHandle<()>,
@@ -297,7 +296,7 @@ pub async fn start(
     let certificate = options.tls.map(read).transpose()?;
     let lanes = lanes(options.lanes, &handle, certificate.clone(), options.waits, (address, &app))?;
     let stop = Arc::<Notify>::default();
-    let serving = tokio::spawn(serve(door, lanes, Arc::clone(&stop)));
+    let serving = tokio::spawn(serve(door, lanes, handle, Arc::clone(&stop)));
     let (for_writing, current) = (Arc::clone(&app), certificate.clone());
     let retention = options.audit_retention;
     let writing = tokio::spawn(async move {
@@ -331,7 +330,7 @@ pub async fn start(
             mirroring
         );
     });
-    Ok(Running { address, handle, serving, stop, writing, keeps_time, certificate, app })
+    Ok(Running { address, serving, stop, writing, keeps_time, certificate, app })
 }
 
 /// Keeps `mirror` current and writes the uses that it took note of, until it is dropped.
@@ -387,18 +386,26 @@ fn lanes(
     lanes::start(count, (address, waits.ask), handle, serve)
 }
 
-/// Hands what comes through `door` to `lanes` until it is to `stop`, and waits until they have served all. They go on with
-/// what requests have begun until they are dropped.
-async fn serve(door: Door, mut lanes: Vec<Lane>, stop: Arc<Notify>) -> io::Result<Vec<Lane>> {
+/// Hands what comes through `door` to `lanes`, whose servers have this `handle`, until it is to `stop`, and waits until they
+/// have answered everything. The lanes go on with what requests have begun until they are dropped.
+async fn serve(
+    door: Door,
+    mut lanes: Vec<Lane>,
+    handle: Handle<Peer>,
+    stop: Arc<Notify>,
+) -> io::Result<Vec<Lane>> {
     let handing = async {
         loop {
             Lane::hand(&lanes, door.next().await?)?;
         }
     };
     tokio::select! {
-        failed = handing => return failed,
+        biased;
         () = stop.notified() => {}
+        failed = handing => return failed,
     }
+    // Only then: a lane that takes no more would seem to have failed.
+    handle.graceful_shutdown(Some(FINISH_WITHIN));
     drop(door);
     for lane in &mut lanes {
         lane.served().await?;
@@ -444,7 +451,6 @@ impl Running {
             served = &mut self.serving => served,
             () = stop => {
                 self.stop.notify_one();
-                self.handle.graceful_shutdown(Some(FINISH_WITHIN));
                 self.serving.await
             }
         };

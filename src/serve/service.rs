@@ -68,12 +68,12 @@ where
             if let Some(front) = &app.front {
                 let id = request_id();
                 match forwarded(&app, front, &peer, &id, request).await {
-                    Ok(response) => return Ok(unread.end(response)),
+                    Ok(response) => return Ok(unread.end(response, &peer)),
                     Err(own) => request = own,
                 }
             }
-            request.extensions_mut().insert(ConnectInfo(peer));
-            endpoints.call(request).await.map(|response| unread.end(response))
+            request.extensions_mut().insert(ConnectInfo(peer.clone()));
+            endpoints.call(request).await.map(|response| unread.end(response, &peer))
         }
         .boxed()
     }

@@ -1,5 +1,5 @@
 //! Bodies that are not read to their end, such as those of refused requests. What is left of one comes before the next
-//! request on its connection, so that this connection ends with the answer, and says so.
+//! request on its connection, so that this connection ends with the answer, says so, and takes what is still sent.
 
 use std::{
     pin::Pin,
@@ -18,6 +18,8 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 
+use super::connections::Peer;
+
 /// Whether the body of a request was read to its end.
 pub(super) struct Unread(Option<Arc<AtomicBool>>);
 
@@ -33,9 +35,10 @@ impl Unread {
         (request.map(|body| Body::new(Watched { body, is_read: watched })), Self(Some(is_read)))
     }
 
-    /// `response`, with which the connection ends unless the body was read to its end.
-    pub(super) fn end(self, mut response: Response) -> Response {
+    /// `response`, with which the connection to `peer` ends unless the body was read to its end.
+    pub(super) fn end(self, mut response: Response, peer: &Peer) -> Response {
         if self.0.is_some_and(|is_read| !is_read.load(Ordering::Relaxed)) {
+            peer.sends_on();
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::serve::lanes::Arrivals;
 
-/// How long is waited for the other end to close once everything is said to it.
+/// How long an other end that goes on sending is waited for once everything is said to it.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The other end of a connection, and what it asks for.
@@ -40,6 +40,11 @@ impl Peer {
         self.address.ip()
     }
 
+    /// Takes note that more of a request is coming that nobody reads.
+    pub(in crate::serve) fn sends_on(&self) {
+        Requests::of(&self.requests).sends_on = true;
+    }
+
     /// Counts a request until what it returns is dropped.
     pub(in crate::serve) fn request(&self) -> impl Drop + use<> {
         Requests::of(&self.requests).under_way += 1;
@@ -53,11 +58,13 @@ struct Requests {
     under_way: usize,
     /// When the last one ended, or the other end took more of what it waits for, or else the connection began.
     since: Instant,
+    /// Whether the other end sends more of a request that nobody reads.
+    sends_on: bool,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { under_way: 0, since: Instant::now() }
+        Self { under_way: 0, since: Instant::now(), sends_on: false }
     }
 }
 
@@ -225,13 +232,16 @@ impl AsyncWrite for Placed {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Takes what the other end still sends, for a while: a connection that is closed before that takes back what the other
-    /// end has not read yet, such as why its request is refused.
+    /// Takes what the other end still sends of a request, for a while: to close the connection with some of it unread resets
+    /// it, and the other end may lose what it has not read yet, such as why its request is refused.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_over {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.is_over = true;
             self.end.as_mut().reset(Instant::now() + LINGER);
+        }
+        if !Requests::of(&self.requests).sends_on {
+            return Poll::Ready(Ok(()));
         }
         let mut bytes = [0; 4096];
         while self.end.as_mut().poll(cx).is_pending() {

@@ -210,18 +210,72 @@ async fn a_client_that_is_still_sending_learns_why_it_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_connection_is_kept_two_seconds_for_a_client_that_does_not_close_it() {
-    let server = TestServer::new().await;
+/// How long the server takes what a client sends after the answer to a request with this `head`, which has this `status`.
+async fn takes_more_for(server: &TestServer, head: &str, status: &str) -> Duration {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    let begun = Instant::now();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
     let mut told = String::new();
     stream.read_to_string(&mut told).await.unwrap();
-    assert!(told.starts_with("HTTP/1.1 200"), "{told}");
-    // Nobody reads what it goes on sending, until it is told so.
-    while stream.write_all(b"more").await.is_ok() {}
-    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert!(told.starts_with(&format!("HTTP/1.1 {status}")), "{told}");
+    assert!(told.contains("\r\nconnection: close\r\n"), "{told}");
+    let ended = Instant::now();
+    // An error when nobody takes it any more.
+    while stream.write_all(&[b'x'; 1 << 10]).await.is_ok() {}
+    ended.elapsed()
+}
+
+#[tokio::test]
+async fn of_a_request_that_nobody_reads_more_is_taken_for_two_seconds_and_of_no_other() {
+    let server = TestServer::new().await;
+    let refused = format!("POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n{{");
+    let took = takes_more_for(&server, &refused, "401").await;
+    assert!((2..10).contains(&took.as_secs()), "{took:?}");
+    let answered = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let took = takes_more_for(&server, answered, "200").await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_connection_whose_requests_are_read_goes_on() {
+    let server = TestServer::new().await;
+    let made = server.make_token("mary", 2).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let body = r#"{"tokenDescription": "x", "tokenScope": 1}"#;
+    for _ in 0..3 {
+        let request = format!(
+            "POST {TOKENS}/token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            made.secret,
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut told, mut buffer) = (String::new(), [0; 4096]);
+        while !told.ends_with('}') {
+            let read = stream.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "{told}");
+            told.push_str(str::from_utf8(&buffer[..read]).unwrap());
+        }
+        assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_while_clients_connect_ends_in_order() {
+    for _ in 0..20 {
+        let server = TestServer::new().await;
+        let address = server.address();
+        let connecting = std::thread::spawn(move || {
+            let mut open = Vec::new();
+            // Until nobody listens any more.
+            while let Ok(stream) = std::net::TcpStream::connect(address) {
+                open.push(stream);
+                open.truncate(100);
+            }
+        });
+        assert!(is_served(&mut TcpStream::connect(address).await.unwrap()).await);
+        server.stop().await;
+        connecting.join().unwrap();
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -244,8 +298,10 @@ fn a_server_whose_runtime_is_gone_serves_nobody_any_more() {
         let mut open = TcpStream::connect(server.address()).await.unwrap();
         assert!(is_served(&mut open).await);
         there.shutdown_background();
-        // An error is an end too.
-        let _ = open.read_to_end(&mut Vec::new()).await;
+        // An error is an end too. A connection without a request would end by itself, but later.
+        let mut told = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(5), open.read_to_end(&mut told)).await;
+        assert!(end.is_ok(), "the connection goes on");
         while TcpStream::connect(server.address()).await.is_ok() {}
     });
 }
