@@ -32,7 +32,7 @@ until_it_answers() {
         sleep 0.1
     done
 }
-behind=$(free) upstream=$(free) gateway=$(free) plain=$(free) static=$(free) asks_static=$(free) asks_gateway=$(free)
+behind=$(free) upstream=$(free) gateway=$(free) plain=$(free) static=$(free) asks_static=$(free) asks_static_anew=$(free) asks_gateway=$(free)
 export PASSWORD=benchmark
 
 # The server behind: users and one token over its REST, and one answer that nginx gives for it.
@@ -84,6 +84,15 @@ cat >front.conf <<-NGINX
 	        location = /ask {
 	            internal; proxy_pass http://static; proxy_pass_request_body off;
 	            proxy_set_header Connection ""; proxy_set_header Content-Length "";
+	        }
+	    }
+	    server {
+	        listen 127.0.0.1:$asks_static_anew;
+	        location / { $ask }
+	        # As the documentation of nginx has it.
+	        location = /ask {
+	            internal; proxy_pass http://static; proxy_pass_request_body off;
+	            proxy_set_header Content-Length ""; proxy_set_header X-Original-URI \$request_uri;
 	        }
 	    }
 	    server {
@@ -141,7 +150,7 @@ measure() {
          /^ *99%/ { late = $2; ms = late + 0; if (late ~ /us$/) ms /= 1000; else if (late !~ /ms$/) ms *= 1000 }
          END { print rate, ms }' measured
 }
-ways='plain asks_static gateway asks_gateway server'
+ways='plain asks_static asks_static_anew gateway asks_gateway server'
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
 for of in $connections; do
@@ -160,8 +169,10 @@ for of in $connections; do
         eval "printf '%-24s %18.0f %9.2f\n' $way \$rate_$way \$late_$way"
     done
     awk -v g="$rate_gateway" -v a="$rate_asks_static" -v p="$rate_plain" -v q="$rate_asks_gateway" \
-        -v s="$rate_server" -v lg="$late_gateway" -v la="$late_asks_static" -v ls="$late_server" 'BEGIN {
+        -v s="$rate_server" -v n="$rate_asks_static_anew" -v ln="$late_asks_static_anew" \
+        -v lg="$late_gateway" -v la="$late_asks_static" -v ls="$late_server" 'BEGIN {
         printf "forwarder / auth_request to a static 204   %.2f, p99 %.2f\n", g / a, lg / la
+        printf "the same, where nginx connects anew for each question   %.2f, p99 %.2f\n", g / n, lg / ln
         printf "forwarder / proxy_pass                     %.2f\n", g / p
         printf "auth_request to the gateway / to a static 204   %.2f\n", q / a
         printf "our own server / auth_request to a static 204   %.2f, p99 %.2f\n\n", s / a, ls / la }'
