@@ -16,7 +16,7 @@ use axum::{
 use futures_util::{FutureExt, future::BoxFuture};
 use tower_service::Service;
 
-use super::{App, connections::Peer, front, random::request_id, unread::Unread};
+use super::{App, connections::Peer, front, random::request_id, unread};
 
 /// Makes the service of each connection.
 pub(super) struct Services {
@@ -63,17 +63,17 @@ where
 
     fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
         let Self { app, mut endpoints, peer } = self.clone();
-        let (mut request, unread) = Unread::watch(request.map(Body::new));
+        let mut request = unread::watch(request.map(Body::new), &peer);
         async move {
             if let Some(front) = &app.front {
                 let id = request_id();
                 match forwarded(&app, front, &peer, &id, request).await {
-                    Ok(response) => return Ok(unread.end(response, &peer)),
+                    Ok(response) => return Ok(unread::end(response, &peer)),
                     Err(own) => request = own,
                 }
             }
             request.extensions_mut().insert(ConnectInfo(peer.clone()));
-            endpoints.call(request).await.map(|response| unread.end(response, &peer))
+            endpoints.call(request).await.map(|response| unread::end(response, &peer))
         }
         .boxed()
     }

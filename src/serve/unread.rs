@@ -3,10 +3,6 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll},
 };
 
@@ -20,34 +16,28 @@ use http_body::{Frame, SizeHint};
 
 use super::connections::Peer;
 
-/// Whether the body of a request was read to its end.
-pub(super) struct Unread(Option<Arc<AtomicBool>>);
-
-impl Unread {
-    /// `request` with a body that takes note of that.
-    pub(super) fn watch(request: Request) -> (Request, Self) {
-        // In HTTP/2 every request is by itself.
-        if request.body().is_end_stream() || request.version() >= Version::HTTP_2 {
-            return (request, Self(None));
-        }
-        let is_read = Arc::<AtomicBool>::default();
-        let watched = Arc::clone(&is_read);
-        (request.map(|body| Body::new(Watched { body, is_read: watched })), Self(Some(is_read)))
+/// `request` of `peer`, with a body of which is taken note whether it was read to its end.
+pub(super) fn watch(request: Request, peer: &Peer) -> Request {
+    // In HTTP/2 every request is by itself.
+    if request.body().is_end_stream() || request.version() >= Version::HTTP_2 {
+        return request;
     }
-
-    /// `response`, with which the connection to `peer` ends unless the body was read to its end.
-    pub(super) fn end(self, mut response: Response, peer: &Peer) -> Response {
-        if self.0.is_some_and(|is_read| !is_read.load(Ordering::Relaxed)) {
-            peer.sends_on();
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
+    peer.set_sending(true);
+    request.map(|body| Body::new(Watched { body, peer: peer.clone() }))
 }
 
+/// `response`, with which the connection to `peer` ends while more of the request is coming.
+pub(super) fn end(mut response: Response, peer: &Peer) -> Response {
+    if peer.is_sending() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The body of a request of `peer`.
 struct Watched {
     body: Body,
-    is_read: Arc<AtomicBool>,
+    peer: Peer,
 }
 
 impl HttpBody for Watched {
@@ -60,7 +50,7 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.is_read.store(true, Ordering::Relaxed);
+            self.peer.set_sending(false);
         }
         polled
     }

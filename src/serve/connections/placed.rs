@@ -40,9 +40,14 @@ impl Peer {
         self.address.ip()
     }
 
-    /// Takes note that more of a request is coming that nobody reads.
-    pub(in crate::serve) fn sends_on(&self) {
-        Requests::of(&self.requests).sends_on = true;
+    /// Takes note whether more of a request is coming. There is one at a time, in HTTP/1.
+    pub(in crate::serve) fn set_sending(&self, is_sending: bool) {
+        Requests::of(&self.requests).is_sending = is_sending;
+    }
+
+    /// Whether more of a request is coming.
+    pub(in crate::serve) fn is_sending(&self) -> bool {
+        Requests::of(&self.requests).is_sending
     }
 
     /// Counts a request until what it returns is dropped.
@@ -58,13 +63,13 @@ struct Requests {
     under_way: usize,
     /// When the last one ended, or the other end took more of what it waits for, or else the connection began.
     since: Instant,
-    /// Whether the other end sends more of a request that nobody reads.
-    sends_on: bool,
+    /// Whether more of one is coming, in HTTP/1.
+    is_sending: bool,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { under_way: 0, since: Instant::now(), sends_on: false }
+        Self { under_way: 0, since: Instant::now(), is_sending: false }
     }
 }
 
@@ -240,7 +245,7 @@ impl AsyncWrite for Placed {
             self.is_over = true;
             self.end.as_mut().reset(Instant::now() + LINGER);
         }
-        if !Requests::of(&self.requests).sends_on {
+        if !Requests::of(&self.requests).is_sending {
             return Poll::Ready(Ok(()));
         }
         let mut bytes = [0; 4096];
