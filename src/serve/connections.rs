@@ -133,19 +133,18 @@ impl Door {
                 self.tell("there are as many as there may be", None, None);
                 places.acquire_owned().await.map_err(io::Error::other)?
             };
-            let (error, peer) = match self.listener.accept().await {
-                Ok((stream, peer)) => match (self.place(peer.ip(), permit), stream.into_std()) {
-                    (Some(place), Ok(stream)) => return Ok(Arrival { stream, peer, place }),
-                    (None, _) => {
-                        self.tell("one address has as many as it may have", Some(peer.ip()), None);
-                        continue;
-                    }
-                    (Some(_), Err(error)) => (error, Some(peer)),
+            let accepted = self.listener.accept().await;
+            // Away from this runtime: another one is going to wait for what arrives.
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => match self.place(peer.ip(), permit) {
+                    Some(place) => return Ok(Arrival { stream, peer, place }),
+                    None => self.tell("one address has as many as it may have", Some(peer.ip()), None),
                 },
-                Err(error) => (error, None),
-            };
-            self.tell("the system gives none", peer.map(|peer| peer.ip()), Some(&error));
-            sleep(PAUSE).await;
+                Err(error) => {
+                    self.tell("the system gives none", None, Some(&error));
+                    sleep(PAUSE).await;
+                }
+            }
         }
     }
 }

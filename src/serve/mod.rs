@@ -294,7 +294,7 @@ pub async fn start(
     let door = door(listener, options.connections, &app);
     let read = |tls| Certificate::read(tls, options.tls_client_ca, options.tls_min_version);
     let certificate = options.tls.map(read).transpose()?;
-    let lanes = lanes(options.lanes, &handle, certificate.clone(), options.waits, (address, &app))?;
+    let lanes = start_lanes(options.lanes, &handle, certificate.clone(), options.waits, (address, &app))?;
     let stop = Arc::<Notify>::default();
     let serving = tokio::spawn(serve(door, lanes, handle, Arc::clone(&stop)));
     let (for_writing, current) = (Arc::clone(&app), certificate.clone());
@@ -358,7 +358,7 @@ fn door(listener: TcpListener, most: usize, app: &Arc<App>) -> Door {
 }
 
 /// Starts `count` lanes that answer requests.
-fn lanes(
+fn start_lanes(
     count: NonZeroUsize,
     handle: &Handle<Peer>,
     certificate: Option<Certificate>,
