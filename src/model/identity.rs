@@ -22,9 +22,13 @@ struct Name {
     mark: u64,
 }
 
-/// That of the name that is `folded` so: FNV-1a, mixed once more, since its last bytes do not reach every bit.
-fn mark(folded: &str) -> u64 {
-    let mixed = folded.bytes().fold(0xcbf2_9ce4_8422_2325, |mark: u64, byte| {
+/// That of a `text`: FNV-1a, mixed once more, since its last bytes do not reach every bit.
+fn mark(text: &str) -> u64 {
+    mark_of_bytes(text.bytes())
+}
+
+fn mark_of_bytes(bytes: impl Iterator<Item = u8>) -> u64 {
+    let mixed = bytes.fold(0xcbf2_9ce4_8422_2325, |mark: u64, byte| {
         (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 16
@@ -197,6 +201,16 @@ impl Owner {
         }
     }
 
+    /// Its mark.
+    #[must_use]
+    pub fn mark(&self) -> OwnerMark {
+        OwnerMark(match self {
+            Self::User(user) => user.0.mark,
+            Self::Project(project) => mark(project),
+            Self::Repository { project, slug } => mark(project) ^ mark(slug).rotate_left(1),
+        })
+    }
+
     /// The user, for the tokens of users.
     #[must_use]
     pub fn user(&self) -> Option<&UserName> {
@@ -204,6 +218,22 @@ impl Owner {
             Self::User(user) => Some(user),
             Self::Project(_) | Self::Repository { .. } => None,
         }
+    }
+}
+
+/// The same for owners that are equal, and mostly another one for those that are not: who counts by it needs no names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerMark(u64);
+
+impl OwnerMark {
+    /// That of the user who is `written` so.
+    #[must_use]
+    pub fn of_user(written: &str) -> Self {
+        Self(if written.is_ascii() {
+            mark_of_bytes(written.bytes().map(|byte| byte.to_ascii_lowercase()))
+        } else {
+            mark(&written.to_lowercase())
+        })
     }
 }
 

@@ -44,7 +44,7 @@ pub use action::Action;
 pub use blank::is_blank;
 pub use brief::brief;
 pub use expression::Expression;
-pub use identity::{BadOwner, GroupName, Owner, OwnerKind, UserName};
+pub use identity::{BadOwner, GroupName, Owner, OwnerKind, OwnerMark, UserName};
 pub use last_change::LastChange;
 pub use lifetime::Period;
 pub use limit::{Limit, LimitKey};

@@ -182,11 +182,11 @@ impl<R: BufRead + Seek> Snapshot<R> {
     /// Counts the tokens of each owner; `None` when something else is found than tokens and a trailer, which
     /// anyone who reads the tokens is told.
     fn count_tokens(&self) -> Option<Census> {
-        let (mut lines, mut names, mut census) = (self.lines(), self.names(), Census::default());
+        let (mut lines, mut census) = (self.lines(), Census::default());
         lines.go_to(self.tokens_at).ok()?;
         while lines.read().ok()? {
             match OwnerRecord::read(&lines.line) {
-                Some(token) => census.add(token.owner(&mut names)?),
+                Some(token) => census.add(token.owner_mark()?),
                 None => return matches!(lines.record(), Ok(Record::Trailer(_))).then_some(census),
             }
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{LastUse, Mark, Owner, OwnerKind, Scope, Token, TokenId, TokenScope};
+use crate::model::{LastUse, Mark, Owner, OwnerKind, OwnerMark, Scope, Token, TokenId, TokenScope};
 
 use super::{names::Names, record::BadRecord};
 
@@ -139,7 +139,10 @@ impl TokenRecord<'_> {
 
     /// The token, with the names of users from `names`.
     pub(super) fn token(self, names: &mut Names) -> Result<Token, BadRecord> {
-        let owner = owner(self.owner_kind, &self.owner.0, names);
+        let owner = match self.owner_kind {
+            OwnerKind::User => Some(Owner::User(names.user(&self.owner.0))),
+            kind => Owner::of_record(kind, &self.owner.0),
+        };
         Ok(Token {
             id: TokenId::new(self.id.0),
             owner: owner.ok_or_else(|| BadRecord::Owner(self.owner.0.into_owned(), self.owner_kind))?,
@@ -180,9 +183,12 @@ impl<'a> OwnerRecord<'a> {
         Some(Self { _record: TokenKind::Token, owner, owner_kind: OwnerKind::User })
     }
 
-    /// The owner, with the names of users from `names`; `None` when it is none of its kind.
-    pub(super) fn owner(&self, names: &mut Names) -> Option<Owner> {
-        owner(self.owner_kind, &self.owner.0, names)
+    /// The mark of the owner; `None` when it is none of its kind.
+    pub(super) fn owner_mark(&self) -> Option<OwnerMark> {
+        match self.owner_kind {
+            OwnerKind::User => Some(OwnerMark::of_user(&self.owner.0)),
+            kind => Owner::of_record(kind, &self.owner.0).map(|owner| owner.mark()),
+        }
     }
 }
 
@@ -191,13 +197,6 @@ fn plain_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
     let (text, rest) = bytes.split_at(end);
     Some((text, rest.strip_prefix(b"\"")?))
-}
-
-fn owner(kind: OwnerKind, recorded: &str, names: &mut Names) -> Option<Owner> {
-    match kind {
-        OwnerKind::User => Some(Owner::User(names.user(recorded))),
-        kind => Owner::of_record(kind, recorded),
-    }
 }
 
 #[cfg(test)]
