@@ -130,7 +130,7 @@ impl<'a> Compliance<'a> {
         self.seen += 1;
         self.latest = self.latest.max(latest_moment(token, self.believed_until));
         self.live += u64::from(!token.is_expired(self.now));
-        let subject = self.subject(token);
+        let (owner, subject) = self.subject(token);
         let mut findings = Vec::new();
         let mut judged = true;
         let mut explanation = self.begin_explanation(&subject);
@@ -174,9 +174,9 @@ impl<'a> Compliance<'a> {
         let counted = counted.map(|at_most| (at_most, self.ends_in_time(token, &findings)));
         self.add(&subject, findings);
         if let Some((at_most, ending)) = counted {
-            self.count(token, subject.owner.number, ending, at_most);
+            self.count(token, owner, ending, at_most);
         }
-        subject.owner.number
+        owner
     }
 
     /// Counts a token about which nothing can be decided, whatever the policy says. Returns which owner it is of.
@@ -185,7 +185,7 @@ impl<'a> Compliance<'a> {
         self.unjudged += 1;
         self.latest = self.latest.max(latest_moment(token, self.believed_until));
         self.live += u64::from(!token.is_expired(self.now));
-        let subject = self.subject(token);
+        let (owner, subject) = self.subject(token);
         let mut explanation = self.begin_explanation(&subject);
         let verdict =
             RuleVerdict::Undecided { reason: Doubt::Unseen("it was made or used in the future".to_owned()) };
@@ -197,7 +197,6 @@ impl<'a> Compliance<'a> {
                 explanation.trials.push(Trial { fails_from: None, ..trial });
             }
         }
-        let owner = subject.owner.number;
         self.explanation = explanation.or(self.explanation.take());
         owner
     }
@@ -209,7 +208,7 @@ impl<'a> Compliance<'a> {
             && self.waivers.could_describe(rule, subject.token)
     }
 
-    fn subject<'t>(&mut self, token: &'t Token) -> Subject<'t>
+    fn subject<'t>(&mut self, token: &'t Token) -> (OwnerNumber, Subject<'t>)
     where
         'a: 't,
     {
@@ -217,15 +216,17 @@ impl<'a> Compliance<'a> {
             Some(Expiry::Mark { room }) => Some(room),
             _ => None,
         };
-        Subject {
+        let (number, owner) = self.owners.look(&token.owner);
+        let subject = Subject {
             token,
-            owner: self.owners.standing(&token.owner),
+            owner,
             policy: self.policy,
             people: self.owners.people(),
             now: self.now,
             is_cut: room.is_some_and(|room| mark::is_cut(token, room)),
             asked: Arc::clone(&self.asked),
-        }
+        };
+        (number, subject)
     }
 
     /// Ends the fold.
@@ -260,7 +261,7 @@ impl<'a> Compliance<'a> {
     fn count(&mut self, token: &Token, owner: OwnerNumber, ending: bool, at_most: u32) {
         let counted = self.per_owner.entry(owner).or_insert_with(|| PerOwner::new(at_most));
         if let Some(surplus) = counted.add(token.clone(), ending) {
-            let (rule, subject) = (Rule::from(RuleCode::PerOwner), self.subject(&surplus));
+            let (rule, (_, subject)) = (Rule::from(RuleCode::PerOwner), self.subject(&surplus));
             if self.may_be_waived(&rule, &subject) {
                 self.leave_per_owner_undecided(&rule, &surplus);
                 return;

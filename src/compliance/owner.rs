@@ -1,7 +1,10 @@
 //! The standing of an owner under the policy: present, permitted, and under which entry of the limits.
 //! Every owner is looked up once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     inventory::{Census, Membership, People, Presence, Unsure},
@@ -14,11 +17,9 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerNumber(usize);
 
-/// The standing of an owner under the policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The standing of owners under the policy; those who stand alike share one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerStanding {
-    /// Which owner it is.
-    pub number: OwnerNumber,
     /// What the directory says of the user; `None` for projects and repositories.
     pub presence: Option<Presence>,
     /// Whether the user may use tokens; always for projects and repositories, and when the
@@ -32,7 +33,7 @@ pub struct OwnerStanding {
 }
 
 /// Which entry of the limits counts for an owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LimitChoice {
     /// None matches.
     None,
@@ -53,7 +54,35 @@ pub struct OwnerBook<'a> {
     first_for_rest: Option<usize>,
     /// How many tokens each owner has, when that is known beforehand.
     census: Option<&'a Census>,
-    standings: HashMap<Owner, Arc<OwnerStanding>>,
+    numbers: Numbers,
+    /// That of each owner, by number.
+    standings: Vec<Arc<OwnerStanding>>,
+    /// Every one there is, once.
+    different: HashSet<Arc<OwnerStanding>>,
+}
+
+/// The owners who have a number. Most are users, and a table of names alone takes a third of the memory.
+#[derive(Default)]
+struct Numbers {
+    users: HashMap<UserName, OwnerNumber>,
+    others: HashMap<Owner, OwnerNumber>,
+}
+
+impl Numbers {
+    fn get(&self, owner: &Owner) -> Option<OwnerNumber> {
+        let known = match owner {
+            Owner::User(user) => self.users.get(user),
+            Owner::Project(_) | Owner::Repository { .. } => self.others.get(owner),
+        };
+        known.copied()
+    }
+
+    fn insert(&mut self, owner: &Owner, number: OwnerNumber) {
+        match owner {
+            Owner::User(user) => self.users.insert(user.clone(), number),
+            Owner::Project(_) | Owner::Repository { .. } => self.others.insert(owner.clone(), number),
+        };
+    }
 }
 
 impl<'a> OwnerBook<'a> {
@@ -70,7 +99,9 @@ impl<'a> OwnerBook<'a> {
             first_of_any_group: None,
             first_for_rest: None,
             census: None,
-            standings: HashMap::new(),
+            numbers: Numbers::default(),
+            standings: Vec::new(),
+            different: HashSet::new(),
         };
         let for_users =
             limits.iter().enumerate().filter(|(_, entry)| entry.limit.kinds().contains(&OwnerKind::User));
@@ -101,12 +132,24 @@ impl<'a> OwnerBook<'a> {
 
     /// How `owner` stands; looked up once.
     pub fn standing(&mut self, owner: &Owner) -> Arc<OwnerStanding> {
-        if let Some(known) = self.standings.get(owner) {
-            return Arc::clone(known);
+        self.look(owner).1
+    }
+
+    /// Which one `owner` is, and how it stands.
+    pub(super) fn look(&mut self, owner: &Owner) -> (OwnerNumber, Arc<OwnerStanding>) {
+        let known = self.numbers.get(owner);
+        if let Some((number, standing)) =
+            known.and_then(|number| Some((number, self.standings.get(number.0)?)))
+        {
+            return (number, Arc::clone(standing));
         }
         let standing = Arc::new(self.look_up(owner));
-        self.standings.insert(owner.clone(), Arc::clone(&standing));
-        standing
+        let standing = self.different.get(&standing).cloned().unwrap_or(standing);
+        self.different.insert(Arc::clone(&standing));
+        let number = OwnerNumber(self.standings.len());
+        self.standings.push(Arc::clone(&standing));
+        self.numbers.insert(owner, number);
+        (number, standing)
     }
 
     /// Where the entry that counts for `owner` has `key`.
@@ -139,7 +182,7 @@ impl<'a> OwnerBook<'a> {
         };
         let may_exceed =
             at_most.is_some_and(|most| self.census.is_none_or(|census| census.may_exceed(owner, most)));
-        OwnerStanding { number: OwnerNumber(self.standings.len()), presence, may_use, limit, may_exceed }
+        OwnerStanding { presence, may_use, limit, may_exceed }
     }
 
     fn limit_of_user(&self, user: &UserName) -> LimitChoice {

@@ -11,7 +11,7 @@ use crate::model::{GroupName, UserName, permission::Groups};
 use super::{List, Missing};
 
 /// What the directory says of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Presence {
     /// The user is there and active.
     Active,
@@ -24,7 +24,7 @@ pub enum Presence {
 }
 
 /// Whether somebody is in one of several groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Membership {
     /// In at least one of them.
     Member,
@@ -35,7 +35,7 @@ pub enum Membership {
 }
 
 /// Why it cannot be told whether somebody is in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Unsure {
     /// The server does not know the group.
     Group(GroupName),
