@@ -101,16 +101,20 @@ pub(super) enum Copies {
 
 pub(super) async fn open(file: &Path, copies: Copies) -> Result<Store, StoreError> {
     let opening = |cause| StoreError::of_opening(file, cause);
+    // An acknowledged change must survive a crash of the machine.
+    let options = plain(file).synchronous(SqliteSynchronous::Full).foreign_keys(true);
+    let mut writer = options.connect().await.map_err(opening)?;
+    let contents = FileContents::of(&mut writer).await.map_err(opening)?;
     // Before anything is changed: what is not a store stays as it is.
-    version(file, &plain(file)).await?;
-    let options = plain(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        // An acknowledged change must survive a crash of the machine.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true);
-    let mut writer = first(&options).await.map_err(opening)?;
-    migrate(&mut writer, file, copies).await?;
-    connected(file, options, Some(writer)).await
+    if matches!(contents, FileContents::Foreign) {
+        writer.close().await.map_err(opening)?;
+        return Err(StoreError::NotAStore(file.to_owned()));
+    }
+    write_ahead(&mut writer).await.map_err(opening)?;
+    if !contents.is_current() {
+        migrate(&mut writer, file, copies).await?;
+    }
+    connected(file, options.journal_mode(SqliteJournalMode::Wal), Some(writer)).await
 }
 
 /// The store at `file`, to which all connections are made with `options`, the one that writes when it is needed.
@@ -166,16 +170,16 @@ pub(super) fn read_only(file: &Path) -> SqliteConnectOptions {
     plain(file).pragma("query_only", "on")
 }
 
-/// The first connection, which is going to write. Going over to a write-ahead log takes the file alone, and SQLite does not
-/// wait for that when others open the file at the same time: this does.
-async fn first(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+/// Has the file behind the first connection written by a write-ahead log. Going over to one takes the file alone, and SQLite
+/// does not wait for that when others open the file at the same time: this does.
+async fn write_ahead(first: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let began = Instant::now();
     loop {
-        match options.connect().await {
+        match sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *first).await {
             Err(error) if is_busy(&error) && began.elapsed() < FIRST => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            connected => return connected,
+            gone_over => return gone_over.map(|_| ()),
         }
     }
 }
@@ -202,9 +206,6 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 /// other processes out meanwhile: two that open a new store at a time would both make its tables.
 async fn migrate(writer: &mut SqliteConnection, file: &Path, copies: Copies) -> Result<(), StoreError> {
     let migrating = |cause| StoreError::Migrate { file: file.to_owned(), cause: Box::new(cause) };
-    if FileContents::of(writer).await?.is_current() {
-        return Ok(());
-    }
     let mut writing = writer.begin_with("BEGIN IMMEDIATE").await?;
     let before = FileContents::of(&mut writing).await?;
     let version = before.version();
