@@ -21,7 +21,7 @@ use super::{
     body::Arrived,
     connections::Peer,
     dialect::error_body,
-    entry::EndpointAccess,
+    entry::{EndpointAccess, reads},
     head,
     problem::Problem,
     random::request_id,
@@ -123,7 +123,7 @@ async fn answer(
     let body = if has_body { app.bodies.read(&parts.headers, body).await? } else { Arrived::default() };
     let present = match (&seen.sender, entry) {
         (Some(caller), EndpointAccess::Permitted) => {
-            Some(app.callers.enter(caller, parts.method.is_safe()).await?)
+            Some(app.callers.enter(caller, reads(&parts.method, parts.uri.path())).await?)
         }
         _ => None,
     };
