@@ -15,7 +15,7 @@ mod waivers;
 
 pub use explain::{Explanation, Trial};
 pub use findings::{Finding, Findings, TokenFindings};
-pub use owner::{LimitChoice, OwnerBook, OwnerNumber, OwnerStanding};
+pub use owner::{LimitChoice, OwnerBook, OwnerNumber, OwnerSet, OwnerStanding};
 pub use statistics::{Statistics, TokenState, Whose};
 pub use waivers::{WaiverStanding, WaiverWarning};
 

@@ -17,6 +17,38 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerNumber(usize);
 
+/// Owners of a book.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerSet {
+    /// Whether the owner of a number is among them.
+    has: Vec<bool>,
+}
+
+impl OwnerSet {
+    /// Adds an owner.
+    pub fn insert(&mut self, OwnerNumber(number): OwnerNumber) {
+        if number >= self.has.len() {
+            self.has.resize(number + 1, false);
+        }
+        if let Some(has) = self.has.get_mut(number) {
+            *has = true;
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.has.iter().filter(|has| **has).count() as u64
+    }
+
+    /// How many of them are not among `others`.
+    #[must_use]
+    pub fn count_without(&self, others: &Self) -> u64 {
+        let is_other = |number: usize| others.has.get(number).copied().unwrap_or(false);
+        self.has.iter().enumerate().filter(|(number, has)| **has && !is_other(*number)).count() as u64
+    }
+}
+
 /// The standing of owners under the policy; those who stand alike share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerStanding {

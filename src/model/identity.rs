@@ -15,11 +15,29 @@ use serde::{Deserialize, Serialize};
 /// A name in both of its forms.
 #[derive(Debug)]
 struct Name {
-    written: Box<str>,
-    /// `None` when that is as it was written.
-    folded: Option<Box<str>>,
+    /// As it was written and, when that is another one, the form that is compared.
+    texts: Box<str>,
+    /// How many bytes of that are as it was written.
+    written: usize,
     /// The same for names that are equal, and mostly another one for those that are not.
     mark: u64,
+}
+
+impl Name {
+    fn new(written: Box<str>) -> Self {
+        let (length, folded) = (written.len(), written.to_lowercase());
+        let mark = mark(&folded);
+        let texts = if folded == *written { written } else { (String::from(written) + &folded).into() };
+        Self { texts, written: length, mark }
+    }
+
+    fn written(&self) -> &str {
+        self.texts.get(..self.written).unwrap_or(&self.texts)
+    }
+
+    fn folded(&self) -> &str {
+        self.texts.get(self.written..).filter(|folded| !folded.is_empty()).unwrap_or(&self.texts)
+    }
 }
 
 /// That of a `text`: FNV-1a, mixed once more, since its last bytes do not reach every bit.
@@ -47,22 +65,19 @@ macro_rules! folded_name {
             /// The name `written`, as its directory spells it.
             #[must_use]
             pub fn new(written: impl Into<Box<str>>) -> Self {
-                let written = written.into();
-                let folded = Some(written.to_lowercase()).filter(|folded| **folded != *written);
-                let mark = mark(folded.as_deref().unwrap_or(&written));
-                Self(Arc::new(Name { written, folded: folded.map(String::into_boxed_str), mark }))
+                Self(Arc::new(Name::new(written.into())))
             }
 
             /// As it was written.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0.written
+                self.0.written()
             }
 
             /// The form that is compared: lower case.
             #[must_use]
             pub fn folded(&self) -> &str {
-                self.0.folded.as_deref().unwrap_or(&self.0.written)
+                self.0.folded()
             }
         }
 

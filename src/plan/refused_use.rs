@@ -5,13 +5,13 @@
 //! where its user would be seen under another `network.client_address`, every address that is possible is one
 //! from which it may be used. A token that was not used lately, or never, has no user who would be refused.
 
-use std::{collections::HashSet, net::IpAddr};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 
 use crate::{
     access::Relocation,
-    compliance::OwnerNumber,
+    compliance::{OwnerNumber, OwnerSet},
     inventory::{Coverage, Inventory, List, Membership, Missing, People},
     model::{
         AddressSet, AllowedNetworks, Holders, Owner, Period, Settings, Token, network::AddressRange,
@@ -52,9 +52,9 @@ pub(super) struct RefusedUseFold<'a> {
     users: Option<(Holders, Holders)>,
     addresses_tell: bool,
     people: &'a People,
-    refused: HashSet<OwnerNumber>,
-    of_unknown_address: HashSet<OwnerNumber>,
-    callers: HashSet<OwnerNumber>,
+    refused: OwnerSet,
+    of_unknown_address: OwnerSet,
+    callers: OwnerSet,
     now: Timestamp,
     /// From when on uses count as lately.
     lately: Timestamp,
@@ -71,9 +71,9 @@ impl<'a> RefusedUseFold<'a> {
             addresses_tell: true,
             entrance: Entrance::new(before, after),
             people: &inventory.people,
-            refused: HashSet::new(),
-            of_unknown_address: HashSet::new(),
-            callers: HashSet::new(),
+            refused: OwnerSet::default(),
+            of_unknown_address: OwnerSet::default(),
+            callers: OwnerSet::default(),
             now: inventory.seen_at,
             lately: LATELY.before(inventory.seen_at),
         }
@@ -121,12 +121,12 @@ impl<'a> RefusedUseFold<'a> {
 
     /// Ends the fold; `seen` says whether there may be tokens that were not looked at.
     pub(super) fn finish(self, seen: &Coverage) -> RefusedUse {
-        let of_unknown_address = self.of_unknown_address.difference(&self.refused).count() as u64;
+        let of_unknown_address = self.of_unknown_address.count_without(&self.refused);
         RefusedUse {
             tokens: self.counts.into_iter().filter(|(_, count)| *count > 0).collect(),
-            owners: self.refused.len() as u64 + of_unknown_address,
+            owners: self.refused.count() + of_unknown_address,
             of_unknown_address,
-            of_owners: self.callers.len() as u64,
+            of_owners: self.callers.count(),
             addresses_tell: self.addresses_tell && seen.unseen().all(is_of_users),
         }
     }
