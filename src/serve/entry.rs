@@ -18,7 +18,7 @@ pub(super) enum EndpointAccess {
 impl EndpointAccess {
     /// Who gets to `path`.
     pub(super) fn of(path: &str) -> Self {
-        match path.strip_suffix('/').unwrap_or(path) {
+        match without_slash(path) {
             "/healthz" | "/readyz" => Self::Outside,
             "/metrics"
             | OPENAPI
@@ -31,7 +31,11 @@ impl EndpointAccess {
 
 /// Whether the store is read for the answer to such a request. Who somebody is was found out before.
 pub(super) fn reads(method: &Method, path: &str) -> bool {
-    method.is_safe() && path.strip_suffix('/').unwrap_or(path) != WHOAMI
+    method.is_safe() && without_slash(path) != WHOAMI
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 #[cfg(test)]
