@@ -216,7 +216,7 @@ impl<'a> Compliance<'a> {
             Some(Expiry::Mark { room }) => Some(room),
             _ => None,
         };
-        let (number, owner) = self.owners.look(&token.owner);
+        let (number, owner) = self.owners.entry(&token.owner);
         let subject = Subject {
             token,
             owner,

@@ -164,11 +164,11 @@ impl<'a> OwnerBook<'a> {
 
     /// How `owner` stands; looked up once.
     pub fn standing(&mut self, owner: &Owner) -> Arc<OwnerStanding> {
-        self.look(owner).1
+        self.entry(owner).1
     }
 
     /// Which one `owner` is, and how it stands.
-    pub(super) fn look(&mut self, owner: &Owner) -> (OwnerNumber, Arc<OwnerStanding>) {
+    pub(super) fn entry(&mut self, owner: &Owner) -> (OwnerNumber, Arc<OwnerStanding>) {
         let known = self.numbers.get(owner);
         if let Some((number, standing)) =
             known.and_then(|number| Some((number, self.standings.get(number.0)?)))
