@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     model::schema::schema_of,
-    yaml::{Diagnostic, Diagnostics, Severity, Sources, Span},
+    yaml::{self, Diagnostic, Diagnostics, Severity, Sources, Span},
 };
 
 /// The longest part of a source line that is shown, in characters.
@@ -103,9 +103,12 @@ struct Lines<'a>(HashMap<&'a Arc<str>, (&'a str, Vec<usize>)>);
 
 impl<'a> Lines<'a> {
     fn of(sources: &'a Sources) -> Self {
-        let starts =
-            |text: &str| std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self(sources.iter().map(|(path, text)| (path, (text.as_ref(), starts(text)))).collect())
+        Self(
+            sources
+                .iter()
+                .map(|(path, text)| (path, (text.as_ref(), yaml::line_starts(text).collect())))
+                .collect(),
+        )
     }
 
     /// The line in which `span` begins, safe to show, and the part of it that is marked.
@@ -113,7 +116,7 @@ impl<'a> Lines<'a> {
         let (text, starts) = self.0.get(&span.place.file)?;
         let start = starts.partition_point(|&start| start <= span.start).checked_sub(1);
         let line_start = start.and_then(|index| starts.get(index)).copied().unwrap_or(0);
-        let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let line = yaml::first_line(text.get(line_start..).unwrap_or_default());
         let from = floor(line, span.start.saturating_sub(line_start));
         let to = floor(line, span.end.saturating_sub(line_start)).max(from);
         Some(cut(line, from..to))

@@ -18,6 +18,7 @@ pub(crate) mod values;
 
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Related, Severity, Sources, Span};
 pub use source::FILE_BYTES_AT_MOST;
+pub(crate) use source::{first_line, line_starts};
 
 /// Where in a file something stands. Ordered by file, then line, then column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

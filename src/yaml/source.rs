@@ -42,7 +42,7 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> ParsedFile {
         Err(problem) => {
             let shown = problem.code != Code::FileTooLarge;
             diagnostics.push(*problem);
-            let text = shown.then(|| String::from_utf8_lossy(bytes).into_owned());
+            let text = shown.then(|| String::from_utf8_lossy(without_mark(bytes)).into_owned());
             return ParsedFile { text, root: None, diagnostics };
         }
     };
@@ -95,20 +95,21 @@ fn decode<'a>(file: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnosti
             "split it into layers",
         );
     }
-    let text = match std::str::from_utf8(bytes) {
+    let content = without_mark(bytes);
+    let text = match std::str::from_utf8(content) {
         Ok(text) => text,
         Err(error) => {
-            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let valid = content.get(..error.valid_up_to()).unwrap_or_default();
             let span = span_at(file, &String::from_utf8_lossy(valid), valid.len());
+            let byte = bytes.len() - content.len() + valid.len() + 1;
             return refuse(
                 Code::NotUtf8,
                 &span,
-                format!("the file is not UTF-8: byte {} cannot be read", valid.len() + 1),
+                format!("the file is not UTF-8: byte {byte} cannot be read"),
                 "save it as UTF-8",
             );
         }
     };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(at) = text.find('\0') {
         let message = "the file holds a NUL character".to_owned();
         return refuse(Code::NulCharacter, &span_at(file, text, at), message, "remove the character");
@@ -116,14 +117,42 @@ fn decode<'a>(file: &Arc<str>, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnosti
     Ok(text)
 }
 
+/// `bytes` behind the byte order mark, from which on every place in a file is counted.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
+}
+
 /// The span of the character that begins at byte `at` of `text`.
 fn span_at(file: &Arc<str>, text: &str, at: usize) -> Span {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    let place = Place { file: Arc::clone(file), line: number(line), column: number(column) };
     let width = text.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
-    Span { place, start: at, end: at + width }
+    Span { place: place_at(file, text, at), start: at, end: at + width }
+}
+
+/// The line and column of byte `at` of `text`.
+fn place_at(file: &Arc<str>, text: &str, at: usize) -> Place {
+    let (mut line, mut line_start) = (0, 0);
+    for start in line_starts(text).take_while(|start| *start <= at) {
+        (line, line_start) = (line + 1, start);
+    }
+    let column = text.get(line_start..at).unwrap_or_default().chars().count() + 1;
+    Place { file: Arc::clone(file), line: number(line), column: number(column) }
+}
+
+/// The bytes at which the lines of `text` begin. They end as YAML's do: with a line feed, a carriage return,
+/// or both (YAML 1.2.2, 5.4).
+pub(crate) fn line_starts(text: &str) -> impl Iterator<Item = usize> {
+    let bytes = text.as_bytes();
+    let ends = move |(at, byte): &(usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    std::iter::once(0).chain(bytes.iter().enumerate().filter(ends).map(|(at, _)| at + 1))
+}
+
+/// The first line of `text`, without its end.
+pub(crate) fn first_line(text: &str) -> &str {
+    text.split(['\n', '\r']).next().unwrap_or_default()
 }
 
 fn number(count: usize) -> u32 {
@@ -207,39 +236,34 @@ fn parser_words(error: &Error) -> String {
 
 /// Where, from the line of `span` on, the first tab is in the white space that begins a line.
 fn indenting_tab(text: &str, span: &Span) -> Option<usize> {
-    let mut line_start = line_start(text, span.start);
-    for line in text.get(line_start..)?.split_inclusive('\n') {
+    let first = line_starts(text).take_while(|start| *start <= span.start).last()?;
+    line_starts(text).skip_while(|start| *start < first).find_map(|start| {
+        let line = first_line(text.get(start..)?);
         let indent = line.len() - line.trim_start().len();
-        if let Some(tab) = line.get(..indent).and_then(|white| white.find('\t')) {
-            return Some(line_start + tab);
-        }
-        line_start += line.len();
-    }
-    None
-}
-
-fn line_start(text: &str, at: usize) -> usize {
-    text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
+        line.get(..indent)?.find('\t').map(|tab| start + tab)
+    })
 }
 
 fn span_of(file: &Arc<str>, text: &str, at: Location) -> Span {
-    let coordinate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).max(1);
-    let place =
-        Place { file: Arc::clone(file), line: coordinate(at.line()), column: coordinate(at.column()) };
     let byte = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
-    // The places of syntax errors come without bytes.
-    let start = byte(at.span().byte_offset()).unwrap_or_else(|| byte_at(text, &place)).min(text.len());
+    let coordinate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).max(1);
+    let (line, column) = (coordinate(at.line()), coordinate(at.column()));
+    let Some(start) = byte(at.span().byte_offset()) else {
+        // The places of syntax errors come without bytes, and some are behind the end of their line.
+        let start = byte_at(text, line, column);
+        return Span { place: place_at(file, text, start), start, end: start };
+    };
+    let start = start.min(text.len());
     let end = start.saturating_add(byte(at.span().byte_len()).unwrap_or(0)).min(text.len());
-    Span { place, start, end: end.max(start) }
+    Span { place: Place { file: Arc::clone(file), line, column }, start, end }
 }
 
-/// The byte at which the character at `place` begins.
-fn byte_at(text: &str, place: &Place) -> usize {
+/// The byte at which the character at this line and column begins, or else the line ends.
+fn byte_at(text: &str, line: u32, column: u32) -> usize {
     let index = |number: u32| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-    let mut lines = text.split_inclusive('\n');
-    let before: usize = lines.by_ref().take(index(place.line)).map(str::len).sum();
-    let line = lines.next().unwrap_or_default();
-    before + line.char_indices().nth(index(place.column)).map_or(line.trim_end().len(), |(at, _)| at)
+    let start = line_starts(text).nth(index(line)).unwrap_or(text.len());
+    let line = first_line(text.get(start..).unwrap_or_default());
+    start + line.char_indices().nth(index(column)).map_or(line.trim_end().len(), |(at, _)| at)
 }
 
 /// Turns what the parser gives into nodes, and reports keys that stand twice.
@@ -305,7 +329,7 @@ impl SpanReader<'_> {
     /// only the opening one.
     fn widen(&self, span: &mut Span) {
         let rest = self.text.get(span.start..).unwrap_or_default();
-        let line = rest.lines().next().unwrap_or_default();
+        let line = first_line(rest);
         let closing = if line.starts_with('[') { line.find(']') } else { line.find('}') };
         span.end = closing.map_or(span.end, |at| span.start + at + 1);
     }

@@ -1,9 +1,15 @@
 //! Files that are no policy: nothing makes the reader panic, hang or grow without bound.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, iter, sync::Arc};
 
 use proptest::prelude::*;
-use tokenwarden::{config, policy, report};
+use tokenwarden::{
+    config, policy, report,
+    yaml::{Diagnostic, Diagnostics, Sources, Span},
+};
+
+/// What some editors put before the text of a file.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The codes found in a file of these bytes.
 fn found(bytes: &[u8]) -> Vec<&'static str> {
@@ -48,6 +54,20 @@ fn a_mistake_of_encoding_is_shown_at_its_line_and_column() {
     assert_eq!(place("a: 1\nä: \0\n".as_bytes()), [(2, 4)]);
     assert_eq!(place(b"a: 1\nb: \xff\n"), [(2, 4)]);
     assert_eq!(place(b"a:\n  b: 1\n\tc: 1\n"), [(3, 1)]);
+    assert_eq!(place(b"a:\r  b: 1\r\tc: 1\r"), [(3, 1)]);
+    assert_eq!(place("\u{feff}ä\u{346}\0\n".as_bytes()), [(1, 3)]);
+    assert_eq!(place(b"\xef\xbb\xbfa: \xff\n"), [(1, 4)]);
+}
+
+#[test]
+fn a_byte_order_mark_moves_no_place_of_a_mistake() {
+    let shown = |bytes: &[u8]| {
+        let reading = policy::read(&[(Arc::from("policy.yaml"), bytes.to_vec())]);
+        report::diagnostics::text(&reading.diagnostics, &reading.sources, false)
+    };
+    for text in ["version: 1\nö: \0\n", "version: 1\nö: [\n", "version: 1\nö: 1\n", "\u{346}\0"] {
+        assert_eq!(shown(&[MARK, text.as_bytes()].concat()), shown(text.as_bytes()));
+    }
 }
 
 #[test]
@@ -109,6 +129,12 @@ const WORDS: &[&str] = &[
     "everyone",
     "? ",
     "!!int",
+    "\u{feff}",
+    "\0",
+    "ä\u{346}",
+    "\r",
+    "\u{85}",
+    "\u{2028}",
 ];
 
 /// `text` with a stretch of less than `longest` bytes replaced by something else.
@@ -125,20 +151,43 @@ fn mutated(text: &'static str, longest: usize) -> impl Strategy<Value = Vec<u8>>
     })
 }
 
-/// Reads `bytes` as a policy and as a config file, and shows what was found.
+/// Reads `bytes` as a policy and as a config file, with a byte order mark and without, and shows what was found.
 fn read_as_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
     let file = Arc::from("file.yaml");
-    let reading = policy::read(&[(Arc::clone(&file), bytes.to_vec())]);
-    prop_assert_eq!(reading.policy.is_some(), !reading.diagnostics.have_errors());
-    let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, true);
-    let reading = config::read(&file, bytes);
-    prop_assert_eq!(reading.config.is_some(), !reading.diagnostics.have_errors());
-    let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
-    for diagnostic in reading.diagnostics.iter() {
-        let text = &reading.sources.get(&file);
-        prop_assert!(text.is_none_or(|text| diagnostic.span.end <= text.len()));
+    for bytes in [bytes.to_vec(), [MARK, bytes].concat()] {
+        let reading = policy::read(&[(Arc::clone(&file), bytes.clone())]);
+        prop_assert_eq!(reading.policy.is_some(), !reading.diagnostics.have_errors());
+        let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, true);
+        for (span, text) in spans(&reading.diagnostics, &reading.sources) {
+            prop_assert!(text.get(span.start..span.end).is_some(), "{span:?} of {text:?}");
+            let place = (span.place.line as usize, span.place.column as usize);
+            prop_assert_eq!(place, line_and_column(text, span.start), "{:?} of {:?}", span, text);
+        }
+        let reading = config::read(&file, &bytes);
+        prop_assert_eq!(reading.config.is_some(), !reading.diagnostics.have_errors());
+        let _ = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
+        for (span, text) in spans(&reading.diagnostics, &reading.sources) {
+            prop_assert!(text.get(span.start..span.end).is_some(), "{span:?} of {text:?}");
+        }
     }
     Ok(())
+}
+
+/// Each part of a text that `diagnostics` mark, and the text.
+fn spans<'a>(
+    diagnostics: &'a Diagnostics,
+    sources: &'a Sources,
+) -> impl Iterator<Item = (&'a Span, &'a str)> {
+    let marked = |it: &'a Diagnostic| iter::once(&it.span).chain(it.related.iter().map(|it| &it.span));
+    let text = |span: &'a Span| Some((span, &**sources.get(&span.place.file)?));
+    diagnostics.iter().flat_map(marked).filter_map(text)
+}
+
+/// The line and column, from 1, of byte `at` of `text`.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text[..at].replace("\r\n", "\n").replace('\r', "\n");
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 /// A config file with the secret `hunter2` in every wrong place.
@@ -159,12 +208,22 @@ targets:
       bearer_env: hunter2 hunter2
     policy: [policy.yaml]
     secret: !hunter2
+  spaced:
+    kind: gateway
+    url: ' https://me:hunter2@example.com'
+    auth: { user: me, password: 'hunter2 ' }
+    policy: [policy.yaml]
+    secret: \"\\thunter2\"
 ";
 
 proptest! {
     // Something is put in and nothing taken out, so that every secret stays under its key.
     #[test]
-    fn no_secret_comes_out_of_a_config_file_however_broken(bytes in mutated(SECRETS, 1)) {
+    fn no_secret_comes_out_of_a_config_file_however_broken(
+        mut bytes in mutated(SECRETS, 1),
+        end in proptest::sample::select(b"\r\n".as_slice()),
+    ) {
+        bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = end);
         let reading = config::read(&Arc::from("tokenwarden.yaml"), &bytes);
         let text = report::diagnostics::text(&reading.diagnostics, &reading.sources, false);
         prop_assert!(reading.diagnostics.have_errors());
