@@ -78,7 +78,7 @@ fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
 
 /// Whether a wrong value may be a secret and is better not shown.
 fn is_secret(at: &At<'_>) -> bool {
-    at.path.contains(".auth") || at.path == "mark_key_env"
+    secrets::is_masked(at, &HARMLESS)
 }
 
 /// An argument of a command.

@@ -6,7 +6,10 @@ use std::{collections::HashSet, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use crate::yaml::node::{Entry, Node, Value};
+use crate::yaml::{
+    self,
+    node::{At, Entry, Node, Value},
+};
 
 /// Keys under which people write a secret itself, with the key to use instead.
 const LITERALS: [(&str, &str); 10] = [
@@ -42,7 +45,7 @@ pub(super) fn has_user_info(text: &str) -> bool {
 pub(super) fn masked(text: &str, root: Option<&Node>, harmless: &HashSet<String>) -> String {
     let mut ranges = Vec::new();
     match root {
-        Some(root) => Masking { text, harmless }.collect("", root, true, &mut ranges),
+        Some(root) => collect(text, root, Under::document(harmless), &mut ranges),
         None => collect_lines(text, harmless, &mut ranges),
     }
     mask(text, &ranges)
@@ -58,37 +61,62 @@ pub(super) fn harmless(mut keys: HashSet<String>) -> HashSet<String> {
     keys
 }
 
+/// Whether the value at `at` is masked where the text of its file is shown, and is not to be shown anywhere else.
+pub(super) fn is_masked(at: &At<'_>, harmless: &HashSet<String>) -> bool {
+    let mut under = Under::document(harmless);
+    at.path.keys().into_iter().for_each(|key| under = under.key(key));
+    under.masks(at.node)
+}
+
 /// Mappings whose keys are names that people choose.
 const NAMED: [&str; 2] = ["targets", "fields"];
 
-/// The masking of one text that could be read.
-struct Masking<'a> {
-    text: &'a str,
-    harmless: &'a HashSet<String>,
+/// What is under a key, of which a part may be a secret.
+#[derive(Clone, Copy)]
+struct Under<'a> {
+    known: &'a HashSet<String>,
+    key: &'a str,
+    is_harmless: bool,
 }
 
-impl Masking<'_> {
-    /// The bytes of every value in `node`, the value of the key `parent`, that may be a secret; of all
-    /// of them unless `harmless`.
-    fn collect(&self, parent: &str, node: &Node, harmless: bool, ranges: &mut Vec<Range<usize>>) {
+impl<'a> Under<'a> {
+    /// The whole document, of which the values under the keys `known` may be shown.
+    fn document(known: &'a HashSet<String>) -> Self {
+        Self { known, key: "", is_harmless: true }
+    }
+
+    /// What is under `key` in there. `user` is below `auth`, and is no secret.
+    fn key(self, key: &'a str) -> Self {
+        let is_known = self.known.contains(key) || NAMED.contains(&self.key);
+        let is_harmless = (self.is_harmless && is_known) || (self.key == "auth" && key == "user");
+        Self { key, is_harmless, ..self }
+    }
+
+    /// Whether the value `node` under this key may be a secret. A list or a mapping is none; what is in it may be.
+    fn masks(self, node: &Node) -> bool {
         match &node.value {
-            Value::Map(map) => {
-                for entry in map.iter().chain(map.repeated()) {
-                    let key = entry.key.as_str();
-                    // `user` is below `auth`, and is not a secret there either.
-                    let known = self.harmless.contains(key) || NAMED.contains(&parent);
-                    let harmless = (harmless && known) || (parent == "auth" && key == "user");
-                    if !harmless {
-                        ranges.push(behind_key(self.text, entry));
-                    }
-                    self.collect(key, &entry.node, harmless, ranges);
-                }
-            }
-            Value::List(items) => items.iter().for_each(|item| self.collect(parent, item, harmless, ranges)),
-            Value::Text(value) if harmless && !has_user_info(value) => {}
-            Value::Null | Value::Bool(_) | Value::Number { .. } if harmless => {}
-            _ => ranges.push(node.span.start..node.span.end),
+            Value::Text(value) => !self.is_harmless || has_user_info(value),
+            Value::Null | Value::Bool(_) | Value::Number { .. } => !self.is_harmless,
+            Value::List(_) | Value::Map(_) => false,
         }
+    }
+}
+
+/// The bytes of every value in `node` that may be a secret, and of what stands before it.
+fn collect(text: &str, node: &Node, under: Under<'_>, ranges: &mut Vec<Range<usize>>) {
+    match &node.value {
+        Value::Map(map) => {
+            for entry in map.iter().chain(map.repeated()) {
+                let under = under.key(&entry.key);
+                if !under.is_harmless {
+                    ranges.push(behind_key(text, entry));
+                }
+                collect(text, &entry.node, under, ranges);
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(text, item, under, ranges)),
+        _ if under.masks(node) => ranges.push(node.span.start..node.span.end),
+        _ => {}
     }
 }
 
@@ -99,8 +127,8 @@ fn behind_key(text: &str, entry: &Entry) -> Range<usize> {
     let rest = text.get(key_end..).unwrap_or_default();
     let start = if rest.starts_with(':') { key_end + 1 } else { key_end };
     let follows = entry.node.span.start >= start && !matches!(entry.node.value, Value::Null);
-    let line = rest.lines().next().map_or(0, str::len);
-    start..if follows { entry.node.span.start } else { (key_end + line).max(start) }
+    let line_end = key_end + yaml::first_line(rest).len();
+    start..if follows { entry.node.span.start } else { line_end.max(start) }
 }
 
 #[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of an unreadable file")]
@@ -111,16 +139,15 @@ static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
 /// The bytes of every line of `text`, which could not be read, that may hold a secret: all but
 /// those that are a harmless key with its value and nothing else.
 fn collect_lines(text: &str, harmless: &HashSet<String>, ranges: &mut Vec<Range<usize>>) {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let end = start + line.trim_end().len();
-        let found = KEY_AND_VALUE.captures(line.trim_end());
+    for start in yaml::line_starts(text) {
+        let line = yaml::first_line(text.get(start..).unwrap_or_default()).trim_end();
+        let end = start + line.len();
+        let found = KEY_AND_VALUE.captures(line);
         match found.as_ref().and_then(|found| Some((found.name("key")?, found.name("value")?))) {
             Some((key, _)) if harmless.contains(key.as_str()) => {}
             Some((_, value)) => ranges.push(start + value.start()..end),
             None => ranges.push(start..end),
         }
-        start += line.len();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The path of a value in its document, such as `tokens.limits[0].max_scope`. It is written out when somebody reads it:
 //! most values are looked at and nothing is said of them.
 
-use std::{cell::OnceCell, fmt, ops::Deref, rc::Rc};
+use std::{cell::OnceCell, fmt, iter, ops::Deref, rc::Rc};
 
 use super::node::key_path;
 
@@ -56,6 +56,18 @@ impl<'a> Path<'a> {
     /// That of the entry at `index` of the list here.
     pub(crate) fn item(&self, index: usize) -> Self {
         self.step(Last::Index(index))
+    }
+
+    /// The keys on the way there, from the outermost on.
+    pub(crate) fn keys(&self) -> Vec<&'a str> {
+        let mut keys: Vec<_> = iter::successors(self.0.as_deref(), |step| step.parent.0.as_deref())
+            .filter_map(|step| match step.last {
+                Last::Key(key) => Some(key),
+                Last::Index(_) => None,
+            })
+            .collect();
+        keys.reverse();
+        keys
     }
 
     /// As people read it.

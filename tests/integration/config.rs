@@ -381,9 +381,21 @@ fn white_space_around_a_text_of_a_config_file_is_warned_of_and_no_secret_is_show
     let keys = "kind: gateway\n    url: https://tokens.example.com\n    auth: { user: 'warden ', password_env: PW }\n    \
                 lockout: { break_glass: ['root ', \"sam\\n\"] }";
     assert_eq!(codes(keys), ["surrounding-space"; 3]);
-    let said = said(keys);
-    assert!(said.contains("help: write `root`"), "{said}");
-    assert!(said.contains("help: remove the white space around it"), "{said}");
+    let harmless = said(keys);
+    assert!(harmless.contains("help: write `warden`"), "{harmless}");
+    assert!(harmless.contains("help: write `root`"), "{harmless}");
+    for secret in [
+        "kind: gateway\n    url: https://tokens.example.com\n    auth: { user: warden, password_env: ' hunter2' }",
+        "kind: gateway\n    url: https://tokens.example.com\n    auth: { user: warden, password: ' hunter2' }",
+        "kind: gateway\n    url: https://tokens.example.com\n    secret: 'hunter2 '",
+        "kind: gateway\n    url: ' https://me:hunter2@tokens.example.com'\n    auth: { bearer_env: X }",
+        "kind: gateway\n    url: https://tokens.example.com\n    unheard_of: [{ of: \" hunter2\" }]",
+    ] {
+        assert!(codes(secret).contains(&"surrounding-space"), "{secret}");
+        let said = said(secret);
+        assert!(said.contains("help: remove the white space around it"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
     let command =
         "kind: gateway\n    url: https://tokens.example.com\n    auth: { command: [print, '-d', ' '] }";
     assert_eq!(codes(command), [""; 0]);

@@ -55,7 +55,7 @@ static STRUCTURE: Structure = Structure::new(
     OwnWords {
         unknown_key,
         has_meaning: |at| values::is_period(at) || is_interval(at),
-        is_secret: |at| at.path.contains(".auth"),
+        is_secret: |at| secrets::is_masked(at, &HARMLESS),
         has_blanks: |at| at.path.contains(".auth.command["),
     },
 );
