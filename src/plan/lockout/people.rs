@@ -101,7 +101,9 @@ impl<'a> PeopleFold<'a> {
         let (before, then) =
             (self.before.way_in(password.clone(), None), self.way_then(password.clone(), None));
         let rests_on_tokens = self.tokens_administer && before.level.min(then.0.level) < Level::Writing;
-        let mut watched = Watched::new(person, !is_seen || is_unsure && rests_on_tokens);
+        let is_doubtful = !is_seen || is_unsure && rests_on_tokens;
+        let counts_tokens = self.tokens_administer && (is_doubtful || rests_on_tokens);
+        let mut watched = Watched::new(person, is_doubtful, counts_tokens);
         watched.add([true; MOMENTS], before, then);
         watched
     }
@@ -121,13 +123,13 @@ impl<'a> PeopleFold<'a> {
 
     /// The people whose tokens may be ways in that must be kept, in no order.
     pub(in crate::plan) fn holders(&self) -> impl Iterator<Item = &UserName> {
-        let holding = |watched: &&Watched| self.tokens_administer && watched.person.active;
+        let holding = |watched: &&Watched| watched.counts_tokens && watched.person.active;
         self.watched.values().filter(holding).map(|watched| &watched.person.name)
     }
 
     /// Looks at one token.
     pub(in crate::plan) fn observe(&mut self, token: &Token) {
-        let Some(watched) = token.owner.user().and_then(|owner| self.watched.get(owner)) else { return };
+        let Some(watched) = self.holder(token) else { return };
         let open = self.is_open(token);
         let (credentials, from) = (holding(&watched.person, token, token.scope), last_address(token));
         let before = self.before.way_in(credentials.clone(), from);
@@ -135,6 +137,11 @@ impl<'a> PeopleFold<'a> {
         if let Some(watched) = token.owner.user().and_then(|owner| self.watched.get_mut(owner)) {
             watched.add(open, before, then);
         }
+    }
+
+    /// Whose way in `token` may be, where it makes a difference.
+    fn holder(&self, token: &Token) -> Option<&Watched> {
+        self.watched.get(token.owner.user()?).filter(|watched| watched.counts_tokens)
     }
 
     /// At which moments somebody could mend the policy with `token`, for all that is known of it by itself.
@@ -227,9 +234,7 @@ impl<'a> PeopleFold<'a> {
         }
         for changes in touched.values() {
             let Some(Object::Token(token)) = changes.first().map(|change| change.object()) else { continue };
-            let Some(watched) = token.owner.user().and_then(|owner| self.watched.get(owner)) else {
-                continue;
-            };
+            let Some(watched) = self.holder(token) else { continue };
             let from = last_address(token);
             let level =
                 |token: &Token| self.way_then(holding(&watched.person, token, token.scope), from).0.level;

@@ -42,6 +42,9 @@ pub(super) struct Watched {
     pub(super) person: Person,
     /// Whether it could not be seen that the user has these ways in.
     is_doubtful: bool,
+    /// Whether a token can make a difference: it makes none to somebody whose password surely leads all the way,
+    /// before and after the plan.
+    pub(super) counts_tokens: bool,
     ways: [Ways; MOMENTS],
     /// What is lost, with the lowest address that would be refused.
     lost: BTreeMap<Axis, Option<IpAddr>>,
@@ -68,8 +71,8 @@ impl Ways {
 }
 
 impl Watched {
-    pub(super) fn new(person: Person, is_doubtful: bool) -> Self {
-        Self { person, is_doubtful, ways: Default::default(), lost: BTreeMap::new() }
+    pub(super) fn new(person: Person, is_doubtful: bool, counts_tokens: bool) -> Self {
+        Self { person, is_doubtful, counts_tokens, ways: Default::default(), lost: BTreeMap::new() }
     }
 
     /// The best way in at each moment under the settings as they are.
