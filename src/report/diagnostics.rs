@@ -116,25 +116,21 @@ impl<'a> Lines<'a> {
         let (text, starts) = self.0.get(&span.place.file)?;
         let start = starts.partition_point(|&start| start <= span.start).checked_sub(1);
         let line_start = start.and_then(|index| starts.get(index)).copied().unwrap_or(0);
-        let line = yaml::first_line(text.get(line_start..).unwrap_or_default());
-        let from = floor(line, span.start.saturating_sub(line_start));
-        let to = floor(line, span.end.saturating_sub(line_start)).max(from);
+        let next = start.and_then(|index| starts.get(index + 1)).copied().unwrap_or(text.len());
+        let line = text.get(line_start..next).unwrap_or_default().trim_end_matches(['\n', '\r']);
+        let from = line.floor_char_boundary(span.start.saturating_sub(line_start));
+        let to = line.floor_char_boundary(span.end.saturating_sub(line_start)).max(from);
         Some(cut(line, from..to))
     }
 }
 
-/// The largest character boundary of `line` that is not behind `at`.
-fn floor(line: &str, at: usize) -> usize {
-    (0..=at.min(line.len())).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0)
-}
-
-/// `line` with everything harmless, no longer than what can be read, and where `span` is in it.
+/// `line` with everything harmless, no longer than what can be read, and where `span` is in it. As much of the line is
+/// looked at as is shown: every mistake in it asks for it.
 fn cut(line: &str, span: Range<usize>) -> (String, Range<usize>) {
     let before = line.get(..span.start).unwrap_or_default();
-    let skipped = before.chars().count().saturating_sub(LINE_AT_MOST / 2);
-    let before: String = before.chars().skip(skipped).collect();
-    let mut shown = if skipped > 0 { "…".to_owned() } else { String::new() };
-    shown.push_str(&escape(&before, LINE_AT_MOST));
+    let from = before.char_indices().rev().nth(LINE_AT_MOST / 2 - 1).map_or(0, |(at, _)| at);
+    let mut shown = if from > 0 { "…".to_owned() } else { String::new() };
+    shown.push_str(&escape(before.get(from..).unwrap_or_default(), LINE_AT_MOST));
     let start = shown.len();
     shown.push_str(&escape(line.get(span.clone()).unwrap_or_default(), LINE_AT_MOST / 2));
     let end = shown.len();
@@ -256,7 +252,7 @@ pub struct PlaceDocument {
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,
-    /// The marked bytes of the file, from 0: the first one and the one behind the last.
+    /// The marked bytes of the file, from 0 and behind a byte order mark: the first one and the one behind the last.
     pub bytes: [usize; 2],
 }
 

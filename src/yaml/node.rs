@@ -272,8 +272,15 @@ impl<'a> At<'a> {
     }
 }
 
-/// The path of `key` below `parent`; a key that is not a plain word is in quotes.
+/// The longest key that a path has whole, in characters.
+const KEY_AT_MOST: usize = 256;
+
+/// The path of `key` below `parent`; a key that is not a plain word is in quotes, and a long one loses its end: each
+/// mistake below it has a path of its own.
 pub(crate) fn key_path(parent: &str, key: &str) -> String {
+    if let Some((end, _)) = key.char_indices().nth(KEY_AT_MOST) {
+        return format!("{parent}[{:?}…]", key.get(..end).unwrap_or_default());
+    }
     let plain = !key.is_empty()
         && key.chars().count() <= 64
         && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');

@@ -325,13 +325,16 @@ impl SpanReader<'_> {
         map
     }
 
-    /// Lets the span of an empty list or mapping reach to its closing bracket: the parser spans
-    /// only the opening one.
+    /// Lets the span of an empty list or mapping reach to its closing bracket, where nothing but white space is
+    /// between: the parser spans only the opening one.
     fn widen(&self, span: &mut Span) {
         let rest = self.text.get(span.start..).unwrap_or_default();
-        let line = first_line(rest);
-        let closing = if line.starts_with('[') { line.find(']') } else { line.find('}') };
-        span.end = closing.map_or(span.end, |at| span.start + at + 1);
+        let inside = rest.get(1..).unwrap_or_default().trim_start();
+        if rest.starts_with('[') && inside.starts_with(']')
+            || rest.starts_with('{') && inside.starts_with('}')
+        {
+            span.end = span.start + (rest.len() - inside.len()) + 1;
+        }
     }
 
     /// `root`, when it is a mapping.

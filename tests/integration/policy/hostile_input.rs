@@ -83,6 +83,18 @@ fn a_file_over_a_mebibyte_is_refused() {
 }
 
 #[test]
+fn a_line_of_a_mebibyte_full_of_mistakes_is_read_and_shown_at_once() {
+    let all = |text: String| (found(text.as_bytes()).len(), text.len() <= 1 << 20);
+    assert_eq!(all(format!("version: 1\nx: [{}]\n", "[],".repeat(190_000))), (1, true));
+    assert_eq!(
+        all(format!("version: 1\npermissions: {{use: [{}]}}\n", "1,".repeat(100_000))),
+        (100_000, true)
+    );
+    let long = "k".repeat(100_000);
+    assert_eq!(all(format!("version: 1\n? {long}\n: [{}]\n", "' a',".repeat(100_000))), (100_001, true));
+}
+
+#[test]
 fn deep_nesting_is_refused_in_every_style() {
     assert_eq!(found(format!("version: 1\nx: {}", "[".repeat(100_000)).as_bytes()), ["nested-too-deeply"]);
     assert_eq!(found(format!("version: 1\nx: {}", "{a: ".repeat(100_000)).as_bytes()), ["nested-too-deeply"]);
