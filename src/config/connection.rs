@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use url::Url;
+
 use crate::{
     model::{
         OwnerKind, is_loopback,
@@ -154,7 +156,9 @@ fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
 pub(super) fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
     let mistake = |code, message: &str| Diagnostic::error(code, at.span(), at.path.as_str(), message);
-    if secrets::has_user_info(text) {
+    let authority =
+        text.split_once("//").map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
+    if text.contains(['@', '\u{ff20}']) || authority.contains('%') {
         out.push(
             mistake(Code::LiteralSecret, "the address holds credentials")
                 .help("remove them, and name their environment variable in `auth`"),
@@ -167,6 +171,7 @@ pub(super) fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
         Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => "it has no host",
         Some(rest) if rest.contains(['?', '#']) => "it has a query or a fragment",
         Some(rest) if rest.chars().any(|c| c.is_whitespace() || c.is_control()) => "it has white space",
+        Some(_) if Url::parse(text).is_err() => "its host or port cannot be read",
         Some(rest) => {
             if let Err(BadRange::LeadingZero(zero)) = network::address(host(rest)) {
                 out.push(mistake(Code::BadUrl, &format!("the host of `{text}`: {zero}")));

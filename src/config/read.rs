@@ -39,11 +39,13 @@ pub struct ConfigReading {
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> ConfigReading {
     let source::ParsedFile { text, root, mut diagnostics } = source::parse(path, bytes);
-    let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &HARMLESS));
+    let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &KEYS));
     let mut policies = Vec::new();
     let config = root.map(|root| {
         STRUCTURE.check(&root, &mut diagnostics);
-        config(&root, &mut policies, &mut diagnostics)
+        let config = config(&root, &mut policies, &mut diagnostics);
+        secrets::hide(&root, &mut diagnostics);
+        config
     });
     ConfigReading {
         config: config.filter(|_| !diagnostics.have_errors()),
@@ -59,7 +61,7 @@ static STRUCTURE: Structure = Structure::new(
     OwnWords { unknown_key, has_meaning, is_secret, has_blanks },
 );
 
-static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(STRUCTURE.keys()));
+static KEYS: LazyLock<HashSet<String>> = LazyLock::new(|| STRUCTURE.keys());
 
 /// Whether [`config`] says more of a wrong word or number here.
 fn has_meaning(at: &At<'_>) -> bool {
@@ -68,7 +70,9 @@ fn has_meaning(at: &At<'_>) -> bool {
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
-    let instead = secrets::instead_of(key)?;
+    let Some(instead) = secrets::instead_of(key) else {
+        return secrets::unknown_key(parent, (key, span), &KEYS);
+    };
     let message = format!("`{key}` would put a secret into the config file");
     let help = format!(
         "put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`"
@@ -78,7 +82,7 @@ fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
 
 /// Whether a wrong value may be a secret and is better not shown.
 fn is_secret(at: &At<'_>) -> bool {
-    secrets::is_masked(at, &HARMLESS)
+    secrets::is_masked(at, &KEYS)
 }
 
 /// An argument of a command.

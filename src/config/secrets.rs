@@ -2,13 +2,16 @@
 //! under a key known to hold no secret. Byte positions stay. Nothing is guessed from what looks like a
 //! secret.
 
-use std::{collections::HashSet, ops::Range, sync::LazyLock};
+use std::{borrow::Cow, cmp::Reverse, collections::HashSet, ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use crate::yaml::{
-    self,
-    node::{At, Entry, Node, Value},
+use crate::{
+    model::address_credential::may_hold_credential,
+    yaml::{
+        self, Code, Diagnostic, Diagnostics, Span,
+        node::{At, Node, Value},
+    },
 };
 
 /// Keys under which people write a secret itself, with the key to use instead.
@@ -31,45 +34,97 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
     LITERALS.iter().find(|(literal, _)| *literal == key).map(|(_, instead)| *instead)
 }
 
-/// Whether `text` is a URL with credentials in it.
-pub(super) fn has_user_info(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(_, rest)| {
-        rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
-    })
-}
+/// Keys under which people write a credential itself, or which say where one comes from.
+const CREDENTIALS: [&str; 9] = [
+    "auth",
+    "mark_key_env",
+    "password_env",
+    "token_env",
+    "bearer_env",
+    "bearer_file",
+    "command",
+    "key",
+    "token_id",
+];
 
-/// `text`, the document `root` unless it could not be read, with every value masked that may be a
-/// secret.
+/// `text`, the document `root` unless it could not be read, with everything masked that may be a secret; `known`
+/// are the keys that the document may have anywhere.
 ///
-/// `harmless` are the keys whose values may be shown.
-pub(super) fn masked(text: &str, root: Option<&Node>, harmless: &HashSet<String>) -> String {
-    let mut ranges = Vec::new();
-    match root {
-        Some(root) => collect(text, root, Under::document(harmless), &mut ranges),
-        None => collect_lines(text, harmless, &mut ranges),
+/// INVARIANT: of a document that could be read only what is known to be harmless is shown. What the tree does not
+/// have, such as a comment, an anchor or what a merge left out, is masked.
+pub(super) fn masked(text: &str, root: Option<&Node>, known: &HashSet<String>) -> String {
+    let mut parts = Parts::default();
+    let mut hidden: Vec<bool> = if let Some(root) = root {
+        parts.collect(root, Under::document(known));
+        text.bytes().map(|byte| !b"{}[],:-".contains(&byte)).collect()
+    } else {
+        collect_lines(text, known, &mut parts.hidden);
+        vec![false; text.len()]
+    };
+    for (ranges, hides) in [(parts.shown, false), (parts.hidden, true)] {
+        for range in ranges {
+            hidden.get_mut(range).into_iter().flatten().for_each(|byte| *byte = hides);
+        }
     }
-    mask(text, &ranges)
-}
-
-/// Those of the `keys` of a document whose values may be shown: all but those that say where a credential comes from,
-/// under which somebody may have written the credential itself.
-pub(super) fn harmless(mut keys: HashSet<String>) -> HashSet<String> {
-    keys.retain(|key| {
-        !["auth", "mark_key_env", "password_env", "token_env", "bearer_env", "bearer_file", "command"]
-            .contains(&key.as_str())
-    });
-    keys
+    mask(text, &hidden)
 }
 
 /// Whether the value at `at` is masked where the text of its file is shown, and is not to be shown anywhere else.
-pub(super) fn is_masked(at: &At<'_>, harmless: &HashSet<String>) -> bool {
-    let mut under = Under::document(harmless);
-    at.path.keys().into_iter().for_each(|key| under = under.key(key));
-    under.masks(at.node)
+pub(super) fn is_masked(at: &At<'_>, known: &HashSet<String>) -> bool {
+    under(at, known).masks(at.node)
 }
 
-/// Mappings whose keys are names that people choose.
-const NAMED: [&str; 2] = ["targets", "fields"];
+/// What to say of `key` in `parent`, which the format does not have, when the key itself may be a secret.
+pub(super) fn unknown_key(
+    parent: &At<'_>,
+    (key, span): (&str, &Span),
+    known: &HashSet<String>,
+) -> Option<Diagnostic> {
+    let message = "unknown key, which is not shown since it may be a secret";
+    (!under(parent, known).shows_key(key)).then(|| {
+        Diagnostic::error(Code::UnknownKey, span, parent.path.as_str(), message)
+            .help("write `key: value`, with a space behind the colon, and text with a comma in it in quotes")
+    })
+}
+
+/// What is said in place of a secret.
+const HIDDEN: &str = "(hidden)";
+
+/// Takes every text of `root` that may be an address with a credential out of what `diagnostics` say.
+pub(super) fn hide(root: &Node, diagnostics: &mut Diagnostics) {
+    let mut texts = Vec::new();
+    collect_addresses(root, &mut texts);
+    if texts.is_empty() || diagnostics.is_empty() {
+        return;
+    }
+    // The longest first: one may be the beginning of another.
+    texts.sort_by_key(|text| Reverse(text.len()));
+    let texts: Vec<String> = texts.into_iter().map(regex::escape).collect();
+    let any = Regex::new(&texts.join("|"));
+    diagnostics.rewrite(|said| {
+        let without = any.as_ref().map_or(Cow::Borrowed(HIDDEN), |any| any.replace_all(said, HIDDEN));
+        *said = without.into_owned();
+    });
+}
+
+fn collect_addresses<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
+    match &node.value {
+        Value::Text(text) if may_hold_credential(text) => texts.push(text),
+        Value::Map(map) => map.iter().for_each(|entry| {
+            if may_hold_credential(&entry.key) {
+                texts.push(&entry.key);
+            }
+            collect_addresses(&entry.node, texts);
+        }),
+        Value::List(items) => items.iter().for_each(|item| collect_addresses(item, texts)),
+        Value::Text(_) | Value::Null | Value::Bool(_) | Value::Number { .. } => {}
+    }
+}
+
+/// What stands above the value at `at`.
+fn under<'a>(at: &At<'a>, known: &'a HashSet<String>) -> Under<'a> {
+    at.path.keys().into_iter().fold(Under::document(known), Under::key)
+}
 
 /// What is under a key, of which a part may be a secret.
 #[derive(Clone, Copy)]
@@ -77,58 +132,87 @@ struct Under<'a> {
     known: &'a HashSet<String>,
     key: &'a str,
     is_harmless: bool,
+    place: Place,
+}
+
+/// What a key is for its document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// None: this is the whole document.
+    Document,
+    /// One whose mapping has names that people choose for keys.
+    Names,
+    /// Such a name, which only a mapping is under.
+    Named,
+    /// Any other one.
+    Elsewhere,
 }
 
 impl<'a> Under<'a> {
-    /// The whole document, of which the values under the keys `known` may be shown.
+    /// The whole document, which has the keys `known` anywhere.
     fn document(known: &'a HashSet<String>) -> Self {
-        Self { known, key: "", is_harmless: true }
+        Self { known, key: "", is_harmless: true, place: Place::Document }
     }
 
     /// What is under `key` in there. `user` is below `auth`, and is no secret.
     fn key(self, key: &'a str) -> Self {
-        let is_known = self.known.contains(key) || NAMED.contains(&self.key);
+        let is_known = is_harmless_key(key, self.known) || self.place == Place::Names;
         let is_harmless = (self.is_harmless && is_known) || (self.key == "auth" && key == "user");
-        Self { key, is_harmless, ..self }
+        let place = match (self.place, self.key, key) {
+            (Place::Names, ..) => Place::Named,
+            (Place::Document, _, "targets") | (_, "settings", "fields") => Place::Names,
+            _ => Place::Elsewhere,
+        };
+        Self { key, is_harmless, place, ..self }
     }
 
     /// Whether the value `node` under this key may be a secret. A list or a mapping is none; what is in it may be.
     fn masks(self, node: &Node) -> bool {
+        let is_harmless = self.is_harmless && !matches!(self.place, Place::Names | Place::Named);
         match &node.value {
-            Value::Text(value) => !self.is_harmless || has_user_info(value),
-            Value::Null | Value::Bool(_) | Value::Number { .. } => !self.is_harmless,
+            Value::Text(value) => !is_harmless || may_hold_credential(value),
+            Value::Null | Value::Bool(_) | Value::Number { .. } => !is_harmless,
             Value::List(_) | Value::Map(_) => false,
         }
     }
-}
 
-/// The bytes of every value in `node` that may be a secret, and of what stands before it.
-fn collect(text: &str, node: &Node, under: Under<'_>, ranges: &mut Vec<Range<usize>>) {
-    match &node.value {
-        Value::Map(map) => {
-            for entry in map.iter().chain(map.repeated()) {
-                let under = under.key(&entry.key);
-                if !under.is_harmless {
-                    ranges.push(behind_key(text, entry));
-                }
-                collect(text, &entry.node, under, ranges);
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| collect(text, item, under, ranges)),
-        _ if under.masks(node) => ranges.push(node.span.start..node.span.end),
-        _ => {}
+    /// Whether `key` in there is shown: a word that the format has, or, where no credential is, one that looks like
+    /// such a word.
+    fn shows_key(self, key: &str) -> bool {
+        let is_word = key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_. ".contains(c));
+        self.known.contains(key) || instead_of(key).is_some() || self.is_harmless && is_word
     }
 }
 
-/// What is between a key and its value, such as an anchor; the rest of the line when the value
-/// is nothing or stands elsewhere.
-fn behind_key(text: &str, entry: &Entry) -> Range<usize> {
-    let key_end = entry.span.end;
-    let rest = text.get(key_end..).unwrap_or_default();
-    let start = if rest.starts_with(':') { key_end + 1 } else { key_end };
-    let follows = entry.node.span.start >= start && !matches!(entry.node.value, Value::Null);
-    let line_end = key_end + yaml::first_line(rest).len();
-    start..if follows { entry.node.span.start } else { line_end.max(start) }
+/// Whether what is under `key`, which is one of the `known`, may be shown.
+fn is_harmless_key(key: &str, known: &HashSet<String>) -> bool {
+    known.contains(key) && !CREDENTIALS.contains(&key)
+}
+
+/// The bytes of a document that are shown, and those that are not, whatever else is said of them.
+#[derive(Default)]
+struct Parts {
+    shown: Vec<Range<usize>>,
+    hidden: Vec<Range<usize>>,
+}
+
+impl Parts {
+    fn collect(&mut self, node: &Node, under: Under<'_>) {
+        match &node.value {
+            Value::Map(map) => {
+                for entry in map.iter().chain(map.repeated()) {
+                    let parts = if under.shows_key(&entry.key) { &mut self.shown } else { &mut self.hidden };
+                    parts.push(entry.span.start..entry.span.end);
+                    self.collect(&entry.node, under.key(&entry.key));
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| self.collect(item, under)),
+            _ => {
+                let parts = if under.masks(node) { &mut self.hidden } else { &mut self.shown };
+                parts.push(node.span.start..node.span.end);
+            }
+        }
+    }
 }
 
 #[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of an unreadable file")]
@@ -138,26 +222,24 @@ static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The bytes of every line of `text`, which could not be read, that may hold a secret: all but
 /// those that are a harmless key with its value and nothing else.
-fn collect_lines(text: &str, harmless: &HashSet<String>, ranges: &mut Vec<Range<usize>>) {
+fn collect_lines(text: &str, known: &HashSet<String>, ranges: &mut Vec<Range<usize>>) {
     for start in yaml::line_starts(text) {
         let line = yaml::first_line(text.get(start..).unwrap_or_default()).trim_end();
         let end = start + line.len();
         let found = KEY_AND_VALUE.captures(line);
         match found.as_ref().and_then(|found| Some((found.name("key")?, found.name("value")?))) {
-            Some((key, _)) if harmless.contains(key.as_str()) => {}
+            Some((key, value))
+                if is_harmless_key(key.as_str(), known) && !may_hold_credential(value.as_str()) => {}
             Some((_, value)) => ranges.push(start + value.start()..end),
             None => ranges.push(start..end),
         }
     }
 }
 
-/// `text` with a star for every byte in `ranges`; white space stays.
-fn mask(text: &str, ranges: &[Range<usize>]) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for range in ranges {
-        let masked = bytes.get_mut(range.clone()).into_iter().flatten();
-        masked.filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b'*');
-    }
+/// `text` with a star for every byte that is `hidden`; white space stays.
+fn mask(text: &str, hidden: &[bool]) -> String {
+    let mask = |(byte, hides): (u8, &bool)| if *hides && !byte.is_ascii_whitespace() { b'*' } else { byte };
+    let bytes = text.bytes().zip(hidden).map(mask).collect();
     // A range that cuts a character, which the parser gives none of, leaves bytes that are none.
     String::from_utf8(bytes).unwrap_or_default()
 }

@@ -5,6 +5,7 @@
 //! clock.
 
 pub mod action;
+pub(crate) mod address_credential;
 pub mod audit;
 mod blank;
 pub mod brief;

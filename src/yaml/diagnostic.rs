@@ -338,6 +338,17 @@ impl Diagnostics {
         self.0.append(&mut others.0);
     }
 
+    /// Has every text that they say, and the path, written anew by `rewrite`.
+    pub(crate) fn rewrite(&mut self, mut rewrite: impl FnMut(&mut String)) {
+        let rewritten = std::mem::take(&mut self.0).into_iter().map(|mut diagnostic| {
+            let Diagnostic { path, message, help, replacement, related, .. } = &mut diagnostic;
+            let related = related.iter_mut().map(|related| &mut related.message);
+            [path, message].into_iter().chain(help).chain(replacement).chain(related).for_each(&mut rewrite);
+            diagnostic
+        });
+        self.0 = rewritten.collect();
+    }
+
     /// Each, in the order of the places.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()

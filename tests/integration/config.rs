@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
+mod secrets;
+
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{

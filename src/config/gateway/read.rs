@@ -37,10 +37,12 @@ pub struct GatewayReading {
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> GatewayReading {
     let source::ParsedFile { text, root, mut diagnostics } = source::parse(path, bytes);
-    let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &HARMLESS));
+    let shown = text.map(|text| secrets::masked(&text, root.as_ref(), &KEYS));
     let config = root.and_then(|root| {
         STRUCTURE.check(&root, &mut diagnostics);
-        gateway(&root, &mut diagnostics)
+        let config = gateway(&root, &mut diagnostics);
+        secrets::hide(&root, &mut diagnostics);
+        config
     });
     GatewayReading {
         config: config.filter(|_| !diagnostics.have_errors()),
@@ -55,16 +57,18 @@ static STRUCTURE: Structure = Structure::new(
     OwnWords {
         unknown_key,
         has_meaning: |at| values::is_period(at) || is_interval(at),
-        is_secret: |at| secrets::is_masked(at, &HARMLESS),
+        is_secret: |at| secrets::is_masked(at, &KEYS),
         has_blanks: |at| at.path.contains(".auth.command["),
     },
 );
 
-static HARMLESS: LazyLock<HashSet<String>> = LazyLock::new(|| secrets::harmless(STRUCTURE.keys()));
+static KEYS: LazyLock<HashSet<String>> = LazyLock::new(|| STRUCTURE.keys());
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
-    let instead = secrets::instead_of(key)?;
+    let Some(instead) = secrets::instead_of(key) else {
+        return secrets::unknown_key(parent, (key, span), &KEYS);
+    };
     let message = format!("`{key}` would put a secret into the gateway file");
     let help =
         format!("put it into an environment variable, and write `{instead}: NAME_OF_THE_VARIABLE` in `auth`");
