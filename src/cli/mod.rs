@@ -4,18 +4,23 @@
 //! wired here.
 
 use std::{
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 use jiff::Timestamp;
 
 mod apply;
 mod atomic;
 mod audit;
 mod auth_command;
+mod base_url;
 mod baseline;
 mod compare;
 mod completions;
@@ -61,7 +66,10 @@ mod validate;
 mod view;
 mod webhook;
 
-use crate::run::{Base, Ending};
+use crate::{
+    model::address_credential::may_hold_credential,
+    run::{Base, Ending},
+};
 pub use exit::{CommandResult, code};
 
 use run_files::RunFiles;
@@ -274,6 +282,17 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     ExitCode::from(code(end(arguments)))
 }
 
+/// Says what is wrong with the command line, without a value that may be an address with a credential.
+fn print(error: &clap::Error) -> io::Result<()> {
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) if may_hold_credential(value) => {
+            let said = error.to_string().replace(value, "(hidden)");
+            io::stderr().write_all(said.as_bytes())
+        }
+        _ => error.print(),
+    }
+}
+
 fn end(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
     core_dumps::prevent();
     let arguments: Vec<_> = arguments.into_iter().collect();
@@ -290,7 +309,7 @@ fn end(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Ending {
         Err(error) => {
             let asked_for = !error.use_stderr();
             // Nothing can be said when even this cannot be written.
-            let _ = error.print();
+            let _ = print(&error);
             return if asked_for { Ending::Done } else { Ending::Usage };
         }
     };

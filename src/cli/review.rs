@@ -15,7 +15,7 @@ use crate::{
     run::{Ending, Failure, credential, reading::read_whole, redact::redact, reviewed},
 };
 
-use super::{CommandResult, Global, log, output, run_files::RunFiles, runtime};
+use super::{CommandResult, Global, base_url::base_url, log, output, run_files::RunFiles, runtime};
 
 /// Publish a saved plan in a pull request of Bitbucket Data Center
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) struct ReviewCommand {
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
     /// Base address of Bitbucket
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
     url: String,
     /// Key of the project, such as OPS
     #[arg(long, value_name = "KEY")]
@@ -83,7 +83,7 @@ impl ReviewCommand {
     async fn work(&self, global: &Global) -> CommandResult {
         let saved = reviewed::open(&self.plan, &global.base())?;
         let shown = saved.shown().map_err(reviewed::refused)?;
-        let base = self.url.trim_end_matches('/');
+        let base = self.url.as_str();
         let client = self.client(base, global)?;
         let publication = Publication::of(&Run::of_shown(&shown), &self.root, &self.key)
             .map_text(&|text| redact(text).into_owned());

@@ -4,7 +4,8 @@ use std::io::{self, BufRead, IsTerminal as _};
 
 use clap::ValueEnum as _;
 
-use super::{base, repository::Kind};
+use super::repository::Kind;
+use crate::cli::base_url::base_url;
 
 /// Nobody answered.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ pub(super) fn server(
     let Some(kind) = kind else { return Ok(None) };
     let url = match url {
         Some(url) => url,
-        None => ask("Its address, e.g. https://bitbucket.example.com: ", &mut answers, &say, base)?,
+        None => ask("Its address, e.g. https://bitbucket.example.com: ", &mut answers, &say, base_url)?,
     };
     Ok(Some((kind, url)))
 }

@@ -10,9 +10,8 @@ use std::{
 
 use clap::{Args, ValueEnum as _};
 use similar::TextDiff;
-use url::Url;
 
-use super::{CommandResult, Global, atomic, output};
+use super::{CommandResult, Global, atomic, base_url::base_url, output};
 use crate::{
     config,
     run::{Ending, Failure, reading::read_regular},
@@ -38,7 +37,7 @@ pub(super) struct Init {
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
     /// The base address of the server, such as `https://bitbucket.example.com`
-    #[arg(long, value_name = "URL", value_parser = base)]
+    #[arg(long, value_name = "URL", value_parser = base_url)]
     url: Option<String>,
     /// The user that runs authenticate as, for Bitbucket and the app
     #[arg(long, value_name = "NAME", default_value = "warden")]
@@ -158,23 +157,6 @@ impl Init {
         );
         format!("\n{first}\n{then}\n{editors}\n{ci}")
     }
-}
-
-/// A base address: `http` or `https`, with a host, and nothing behind the path.
-fn base(text: &str) -> Result<String, String> {
-    let url =
-        Url::parse(text).map_err(|error| format!("{error}; write e.g. https://bitbucket.example.com"))?;
-    let is_base =
-        matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
-    if !is_base {
-        return Err("write a base address, e.g. https://bitbucket.example.com".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "the address has a credential; it comes from a variable, which the config file names".to_owned()
-        );
-    }
-    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// The variables that the config file in `folder` names, or else the one that would be written.

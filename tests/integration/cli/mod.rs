@@ -1,5 +1,6 @@
 //! The commands, as a person and a script use them.
 
+mod arguments;
 mod ci_files;
 mod completions;
 mod doctor;
