@@ -176,13 +176,20 @@ impl<'a> Under<'a> {
         }
     }
 
-    /// Whether `key` in there is shown: a word that the format has, or, where no credential is, one that looks like
-    /// such a word.
+    /// Whether `key` in there is shown: a word that the format has, or nearly has, or, where no credential is, one that
+    /// looks like such a word.
     fn shows_key(self, key: &str) -> bool {
         let is_word = key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_. ".contains(c));
-        self.known.contains(key) || instead_of(key).is_some() || self.is_harmless && is_word
+        let is_nearly = |word: &String| {
+            word.len().abs_diff(key.len()) <= MISSPELT && strsim::osa_distance(word, key) <= MISSPELT
+        };
+        let is_known = || self.known.contains(key) || instead_of(key).is_some();
+        is_known() || is_word && (self.is_harmless || self.known.iter().any(is_nearly))
     }
 }
+
+/// How many letters a misspelt word has wrong, at most.
+const MISSPELT: usize = 2;
 
 /// Whether what is under `key`, which is one of the `known`, may be shown.
 fn is_harmless_key(key: &str, known: &HashSet<String>) -> bool {

@@ -67,6 +67,9 @@ fn a_secret_that_became_a_key_is_not_shown() {
         let upstream = format!("upstream: {{ url: 'https://h', auth: {auth} }}");
         assert_hidden(&of_gateway(&format!("version: 1\n{upstream}\n")), auth);
     }
+    let misspelt =
+        "version: 1\ntargets: { prod: { kind: gateway, auth: { usr: warden, password_env: PW } } }\n";
+    assert!(of_config(misspelt).contains("did you mean `user`?"), "{}", of_config(misspelt));
     let name = "version: 1\ntargets:\n  https://user:hunter2@host: { kind: gateway, polcy: 1 }\n";
     assert_hidden(&of_config(name), name);
 }
