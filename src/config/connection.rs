@@ -156,9 +156,8 @@ fn report_missing(target: &At<'_>, kind: &str, out: &mut Diagnostics) {
 pub(super) fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
     let mistake = |code, message: &str| Diagnostic::error(code, at.span(), at.path.as_str(), message);
-    let authority =
-        text.split_once("//").map_or(text, |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(rest));
-    if text.contains(['@', '\u{ff20}']) || authority.contains('%') {
+    let behind_scheme = text.split_once("//").map_or(text, |(_, rest)| rest);
+    if text.contains(['@', '\u{ff20}']) || authority(behind_scheme).contains('%') {
         out.push(
             mistake(Code::LiteralSecret, "the address holds credentials")
                 .help("remove them, and name their environment variable in `auth`"),
@@ -188,9 +187,14 @@ pub(super) fn base_url(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     None
 }
 
+/// The host and port in what follows the scheme of an address.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
 /// The host in what follows the scheme of an address, an address of IPv6 without its brackets.
 fn host(rest: &str) -> &str {
-    let authority = rest.split('/').next().unwrap_or(rest);
+    let authority = authority(rest);
     let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
     authority.strip_prefix('[').and_then(|v6| v6.split(']').next()).unwrap_or(host)
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     yaml::{
         Code, Diagnostic, Diagnostics, Sources, Span,
-        node::{At, Node, key_path},
+        node::{At, Node},
         source,
         structure::{OwnWords, Structure},
         values,
@@ -70,14 +70,12 @@ fn has_meaning(at: &At<'_>) -> bool {
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
-    let Some(instead) = secrets::instead_of(key) else {
-        return secrets::unknown_key(parent, (key, span), &KEYS);
-    };
-    let message = format!("`{key}` would put a secret into the config file");
-    let help = format!(
-        "put it into an environment variable, and write `auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`"
-    );
-    Some(Diagnostic::error(Code::LiteralSecret, span, key_path(&parent.path, key), message).help(help))
+    secrets::unknown_key(
+        parent,
+        (key, span),
+        &KEYS,
+        ("config file", |instead| format!("`auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`")),
+    )
 }
 
 /// Whether a wrong value may be a secret and is better not shown.

@@ -1,6 +1,5 @@
-//! The masking of secrets in a config file, which may hold one anywhere: every value is masked that is not
-//! under a key known to hold no secret. Byte positions stay. Nothing is guessed from what looks like a
-//! secret.
+//! What is shown of a config file, in which a secret may be anywhere by mistake: all is masked that is not known to hold
+//! none. Byte positions stay. Nothing is guessed from what looks like a secret.
 
 use std::{borrow::Cow, cmp::Reverse, collections::HashSet, ops::Range, sync::LazyLock};
 
@@ -10,7 +9,7 @@ use crate::{
     model::address_credential::may_hold_credential,
     yaml::{
         self, Code, Diagnostic, Diagnostics, Span,
-        node::{At, Node, Value},
+        node::{At, Node, Value, key_path},
     },
 };
 
@@ -74,12 +73,21 @@ pub(super) fn is_masked(at: &At<'_>, known: &HashSet<String>) -> bool {
     under(at, known).masks(at.node)
 }
 
-/// What to say of `key` in `parent`, which the format does not have, when the key itself may be a secret.
+/// What to say of `key` at `span` in `parent`, which the format does not have, when it has a secret for its value or may be
+/// one itself. `write` is what to write in a `file` of this kind in place of the secret, for the key of `auth` that names a
+/// variable.
 pub(super) fn unknown_key(
     parent: &At<'_>,
     (key, span): (&str, &Span),
     known: &HashSet<String>,
+    (file, write): (&str, fn(&str) -> String),
 ) -> Option<Diagnostic> {
+    if let Some(instead) = instead_of(key) {
+        let message = format!("`{key}` would put a secret into the {file}");
+        let help = format!("put it into an environment variable, and write {}", write(instead));
+        let path = key_path(&parent.path, key);
+        return Some(Diagnostic::error(Code::LiteralSecret, span, path, message).help(help));
+    }
     let message = "unknown key, which is not shown since it may be a secret";
     (!under(parent, known).shows_key(key)).then(|| {
         Diagnostic::error(Code::UnknownKey, span, parent.path.as_str(), message)

@@ -12,7 +12,7 @@ use crate::{
     model::{AddressSet, HeaderName},
     yaml::{
         Code, Diagnostic, Diagnostics, Sources, Span,
-        node::{At, Node, Value, key_path},
+        node::{At, Node, Value},
         source,
         structure::{OwnWords, Structure},
         values,
@@ -66,13 +66,12 @@ static KEYS: LazyLock<HashSet<String>> = LazyLock::new(|| STRUCTURE.keys());
 
 /// A secret itself where the name of a variable should be.
 fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
-    let Some(instead) = secrets::instead_of(key) else {
-        return secrets::unknown_key(parent, (key, span), &KEYS);
-    };
-    let message = format!("`{key}` would put a secret into the gateway file");
-    let help =
-        format!("put it into an environment variable, and write `{instead}: NAME_OF_THE_VARIABLE` in `auth`");
-    Some(Diagnostic::error(Code::LiteralSecret, span, key_path(&parent.path, key), message).help(help))
+    secrets::unknown_key(
+        parent,
+        (key, span),
+        &KEYS,
+        ("gateway file", |instead| format!("`{instead}: NAME_OF_THE_VARIABLE` in `auth`")),
+    )
 }
 
 fn gateway(root: &Node, out: &mut Diagnostics) -> Option<GatewayConfig> {
