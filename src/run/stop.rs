@@ -140,10 +140,11 @@ mod signals {
     const MEANINGLESS: [Signal; 6] =
         [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::VTALARM, Signal::PROF, Signal::IO];
 
-    /// Those of Linux beside them: of the power supply and of a coprocessor that nobody has, and in real time.
+    /// Those of Linux beside them: of the power supply and of a coprocessor that nobody has, and in real time, as far as
+    /// they can be handled.
     #[cfg(target_os = "linux")]
     fn further() -> impl Iterator<Item = i32> {
-        [Signal::POWER, Signal::STKFLT].map(Signal::as_raw).into_iter().chain(34..=64)
+        [Signal::POWER, Signal::STKFLT].map(Signal::as_raw).into_iter().chain(32..=64)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -155,14 +156,23 @@ mod signals {
     pub(crate) fn pass_over() -> io::Result<()> {
         // A file that may not grow any more: the write fails, which is enough, and a line of the log may be what fails.
         let _installed = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
-        for number in MEANINGLESS.map(Signal::as_raw).into_iter().chain(further()) {
-            let mut meaningless = signal(SignalKind::from_raw(number))?;
-            tokio::spawn(async move {
-                while meaningless.recv().await.is_some() {
-                    tracing::info!(signal = number, "a signal that means nothing to a server is ignored");
-                }
-            });
+        for number in MEANINGLESS.map(Signal::as_raw) {
+            ignore(number)?;
         }
+        for number in further() {
+            // The C library keeps some of those in real time to itself, glibc two and musl three.
+            let _may_be_kept = ignore(number);
+        }
+        Ok(())
+    }
+
+    fn ignore(number: i32) -> io::Result<()> {
+        let mut meaningless = signal(SignalKind::from_raw(number))?;
+        tokio::spawn(async move {
+            while meaningless.recv().await.is_some() {
+                tracing::info!(signal = number, "a signal that means nothing to a server is ignored");
+            }
+        });
         Ok(())
     }
 
