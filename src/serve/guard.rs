@@ -81,8 +81,8 @@ pub(super) async fn guard(
     }
     tracing::info!(
         request = id,
-        method = shown(method.as_str()),
-        path = shown(&path),
+        method = &*shown(method.as_str()),
+        path = &*shown(&path),
         status = response.status().as_u16(),
         user = seen.sender.as_ref().map(tracing::field::display),
         client = seen.client.map(tracing::field::display),

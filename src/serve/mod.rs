@@ -7,6 +7,7 @@
 //! address, network, credentials, log line), to the handler of its endpoint, which asks for the permit to do what the
 //! request wants and then does it on the store. What is for the server behind a gateway goes to `front` instead.
 
+mod address_text;
 mod api;
 mod authentication;
 mod body;

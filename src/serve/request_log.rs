@@ -1,6 +1,7 @@
 //! What the log shows of requests: no secrets, and only a bounded part of what anybody may send.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
@@ -8,7 +9,7 @@ use std::{
 };
 
 use super::throttle::network;
-use crate::model::leak::BITBUCKET_PREFIX;
+use crate::model::{leak::BITBUCKET_PREFIX, secret::PREFIX};
 
 /// The most bytes shown of what a client sent.
 const SHOWN: usize = 256;
@@ -18,11 +19,31 @@ const WINDOW: Duration = Duration::from_secs(10);
 const LINES: u64 = 50;
 /// The most addresses that are told apart; further ones are counted together.
 const ADDRESSES: usize = 10_000;
+/// A word this long may be a secret of any product, in bytes.
+const SECRET_AT_LEAST: usize = 40;
 /// What replaces a secret.
 const HIDDEN: &str = "(hidden)";
 
 /// `text`, which a client sent, without secrets and cut.
-pub(super) fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    if is_harmless(text) { Cow::Borrowed(text) } else { Cow::Owned(without_secrets(text)) }
+}
+
+/// Whether `text` is short and has nothing in it that could be hidden, as nearly everything that is sent.
+fn is_harmless(text: &str) -> bool {
+    let mut of_one_word = 0;
+    let is_short = |byte: u8| {
+        of_one_word = if is_of_secret(byte.into()) { of_one_word + 1 } else { 0 };
+        of_one_word < SECRET_AT_LEAST
+    };
+    text.len() <= SHOWN
+        && text.is_ascii()
+        && text.bytes().all(is_short)
+        && !text.contains(BITBUCKET_PREFIX)
+        && !text.contains(PREFIX)
+}
+
+fn without_secrets(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_inclusive(|c: char| !is_of_secret(c)) {
         let end = word.find(|c: char| !is_of_secret(c)).unwrap_or(word.len());
@@ -57,7 +78,8 @@ fn looks_secret(word: &str) -> bool {
         word.bytes().any(|byte| byte.is_ascii_uppercase()),
         word.bytes().any(|byte| byte.is_ascii_digit()),
     ];
-    word.contains("tw_") || (word.len() >= 40 && kinds.iter().filter(|kind| **kind).count() >= 2)
+    word.contains(PREFIX)
+        || (word.len() >= SECRET_AT_LEAST && kinds.iter().filter(|kind| **kind).count() >= 2)
 }
 
 /// Counts the requests of unknown senders.
@@ -106,6 +128,8 @@ impl Strangers {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
     use crate::model::TokenSecret;
 
@@ -128,6 +152,16 @@ mod tests {
                 let shown = shown(&path);
                 assert!(!shown.contains(hidden.get(..10).unwrap()), "{shown}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_at_once_is_what_would_be_shown_of_it(
+            words in vec(select(vec!["/", "rest", "tw_", "BBDC-", "a1B2", "%2f", "ä", "...", "tokens", " "]), 0..90),
+        ) {
+            let text = words.concat();
+            prop_assert_eq!(shown(&text), without_secrets(&text));
         }
     }
 

@@ -165,7 +165,7 @@ pub(in crate::serve) async fn answer(
     front.figures.note(Passage { class: contract.word(), reason: code, status, took: began.elapsed() });
     tracing::info!(
         request = id,
-        path = shown(&path),
+        path = &*shown(&path),
         class = contract.word(),
         status = status.as_u16(),
         client = seen.client.map(tracing::field::display),

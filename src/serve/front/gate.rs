@@ -33,6 +33,7 @@ use crate::{
     model::{Owner, Settings, TokenId, UserName},
     serve::{
         App,
+        address_text::address_text,
         callers::Present,
         connections::Peer,
         guard::{counted_address, origin, record_use},
@@ -99,14 +100,14 @@ pub(in crate::serve) async fn pass(
     if seen.is_confirmed || app.strangers.gets_line(address, began) {
         tracing::info!(
             request = id,
-            method = shown(method.as_str()),
-            path = shown(&path),
+            method = &*shown(method.as_str()),
+            path = &*shown(&path),
             class = word,
             status = status.as_u16(),
             token = seen.token.as_ref().map(tracing::field::display),
             owner = seen.owner,
-            client = seen.client.map(tracing::field::display),
-            peer = %connection.ip(),
+            client = seen.client.map(address_text).map(tracing::field::display),
+            peer = %address_text(connection.ip()),
             reason = code,
             cause = cause.map(tracing::field::display),
             microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),

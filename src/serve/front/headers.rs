@@ -6,34 +6,44 @@ use std::{borrow::Cow, net::IpAddr};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::model;
+use crate::{model, serve::address_text::address_text};
 
-/// Headers of one connection, not of the request (RFC 9110, section 7.6.1), beside those that `Connection` names.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Whether a header is of one connection, not of the request (RFC 9110, section 7.6.1), beside those that `Connection`
+/// names.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
-/// Headers by which an upstream may be told who or where a client is. Only a proxy says that, never a client.
-const IDENTITY: [&str; 7] = [
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "true-client-ip",
-    "remote-user",
-    "x-remote-user",
-];
-const IDENTITY_PREFIXES: [&str; 2] = ["x-forwarded-", "x-tokenwarden-"];
-/// What a trusted proxy in front tells of the address that the client called.
-const OF_THE_ADDRESS: [&str; 3] = ["x-forwarded-host", "x-forwarded-port", "x-forwarded-proto"];
+/// Whether an upstream may be told by a header who or where a client is. Only a proxy says that, never a client.
+fn tells_identity(name: &str) -> bool {
+    matches!(
+        name,
+        "forwarded"
+            | "x-real-ip"
+            | "x-client-ip"
+            | "x-cluster-client-ip"
+            | "true-client-ip"
+            | "remote-user"
+            | "x-remote-user"
+    ) || name.starts_with("x-forwarded-")
+        || name.starts_with("x-tokenwarden-")
+}
+
+/// Whether a trusted proxy in front tells by it of the address that the client called.
+fn is_of_the_address(name: &str) -> bool {
+    matches!(name, "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-proto")
+}
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The id under which a request is in the log, at the upstream and here.
@@ -61,11 +71,9 @@ pub(super) struct Up<'a> {
 pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
     let identity = up.identity.as_ref().map(|(header, _)| model::HeaderName::folded(header.as_str()));
     take_out(headers, |name| {
-        let is_of_the_address = up.is_proxied && OF_THE_ADDRESS.contains(&name);
-        IDENTITY.contains(&name)
+        (tells_identity(name) && !(up.is_proxied && is_of_the_address(name)))
             || identity.as_ref().is_some_and(|header| header == name)
-            || (IDENTITY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_of_the_address)
-            || ["authorization", "expect", "host", "x-request-id"].contains(&name)
+            || matches!(name, "authorization" | "expect" | "host" | "x-request-id")
             || (up.drops_cookies && name == "cookie")
     });
     if let Some(authorization) = up.authorization {
@@ -77,7 +85,7 @@ pub(super) fn to_upstream(headers: &mut HeaderMap, up: Up<'_>) {
         headers.insert(header, who);
     }
     headers.insert(header::HOST, up.host);
-    let client = up.client.and_then(|client| HeaderValue::try_from(client.to_string()).ok());
+    let client = up.client.and_then(|client| HeaderValue::try_from(address_text(client)).ok());
     if let Some(client) = client {
         headers.insert(X_FORWARDED_FOR, client);
     }
@@ -105,7 +113,7 @@ fn take_out(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
         .collect();
     let is_out = |name: &str| {
         let name = &*model::HeaderName::folded(name);
-        HOP_BY_HOP.contains(&name) || named.iter().any(|other| other == name) || which(name)
+        is_hop_by_hop(name) || named.iter().any(|other| other == name) || which(name)
     };
     let out: Vec<HeaderName> = headers.keys().filter(|name| is_out(name.as_str())).cloned().collect();
     for name in out {
