@@ -87,11 +87,11 @@ pub fn classify(method: &str, target: &str, prefixes: &Prefixes) -> Result<Class
     Ok(class(kind, method, below, &target))
 }
 
-fn class(kind: Kind, method: &str, segments: &[&str], target: &RequestTarget) -> Class {
+fn class(kind: Kind, method: &str, segments: &[&str], target: &RequestTarget<'_>) -> Class {
     Class {
         kind,
         method: method.to_owned(),
-        path: format!("/{}", segments.join("/")),
+        path: ["/", &segments.join("/")].concat(),
         has_credentials_in_query: target.has_credentials(),
     }
 }
@@ -102,7 +102,7 @@ fn is_own(segments: &[&str]) -> bool {
     matches!(segments, ["healthz" | "readyz" | "metrics"] | ["authz", ..] | ["rest", "tokenwarden", ..])
 }
 
-fn beside_git(method: &str, segments: &[&str], target: &RequestTarget) -> Result<Kind, Ambiguous> {
+fn beside_git(method: &str, segments: &[&str], target: &RequestTarget<'_>) -> Result<Kind, Ambiguous> {
     let (first, second) = (segments.first().copied(), segments.get(1).copied());
     if !target::is_word(first, "rest")? {
         if !Scope::ReadOnly.allows(method)

@@ -14,7 +14,7 @@ const WORDS: [&str; 8] =
 pub(super) fn below_prefix(
     method: &str,
     segments: &[&str],
-    target: &RequestTarget,
+    target: &RequestTarget<'_>,
 ) -> Result<Kind, Ambiguous> {
     // Project and repository can be called anything.
     for segment in segments.iter().skip(2) {
@@ -29,7 +29,7 @@ pub(super) fn below_prefix(
 pub(super) fn kind(
     method: &str,
     segments: &[&str],
-    target: &RequestTarget,
+    target: &RequestTarget<'_>,
 ) -> Result<Option<Kind>, Ambiguous> {
     let mut services = target.values("service");
     let request = GitRequest::of(method, segments, services.next());

@@ -1,5 +1,7 @@
 //! The target of a request, taken apart in the only way in which it can be read.
 
+use std::borrow::Cow;
+
 use crate::model::percent;
 
 /// A target that could be read in two ways, so that nobody is asked which one was meant.
@@ -103,9 +105,9 @@ pub(super) fn folded(text: &str) -> String {
 
 /// A target that can be read in one way alone.
 #[derive(Debug)]
-pub(super) struct RequestTarget {
+pub(super) struct RequestTarget<'a> {
     /// The segments of the path, decoded; the last one is empty when the path ends with a slash.
-    segments: Vec<String>,
+    segments: Vec<Cow<'a, str>>,
     /// Names and values of the query, decoded.
     query: Vec<(String, String)>,
 }
@@ -115,9 +117,9 @@ const CREDENTIALS: [&str; 4] = ["access_token", "oauth_token", "oauth_consumer_k
 /// Names under which a password is carried in a query.
 const PASSWORDS: [&str; 2] = ["os_username", "os_password"];
 
-impl RequestTarget {
+impl<'t> RequestTarget<'t> {
     /// Reads `target`: a path and its query.
-    pub(super) fn read(target: &str) -> Result<Self, Ambiguous> {
+    pub(super) fn read(target: &'t str) -> Result<Self, Ambiguous> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = path.strip_prefix('/').ok_or(Ambiguous::Form)?;
         if !path.bytes().all(is_plain) || !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
@@ -134,7 +136,7 @@ impl RequestTarget {
     }
 
     pub(super) fn segments(&self) -> Vec<&str> {
-        self.segments.iter().map(String::as_str).collect()
+        self.segments.iter().map(AsRef::as_ref).collect()
     }
 
     /// The values of `name` in the query.
@@ -156,13 +158,16 @@ impl RequestTarget {
 
 /// Whether a byte stands for itself in a path, and for nothing else.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b";\\#\"<>`{}".contains(&byte)
+    byte.is_ascii_graphic() && !matches!(byte, b';' | b'\\' | b'#' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}')
 }
 
-/// One segment of a path, decoded.
-fn segment(text: &str, is_last: bool) -> Result<String, Ambiguous> {
+/// One segment of a path, decoded. All its bytes are plain.
+fn segment(text: &str, is_last: bool) -> Result<Cow<'_, str>, Ambiguous> {
     if (text.is_empty() && !is_last) || matches!(text, "." | "..") {
         return Err(Ambiguous::Segment);
+    }
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
     }
     let mut encoded = text.split('%');
     let _ = encoded.next();
@@ -179,7 +184,7 @@ fn segment(text: &str, is_last: bool) -> Result<String, Ambiguous> {
     if decoded.trim() != decoded || decoded.contains(char::is_control) {
         return Err(Ambiguous::Segment);
     }
-    Ok(decoded)
+    Ok(Cow::Owned(decoded))
 }
 
 /// Whether no client encodes this byte, or a server could take it for more than a character once it is decoded.

@@ -5,7 +5,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, zeroize::Zeroizing};
 
 use crate::model::{TokenId, leak::BITBUCKET_PREFIX as PREFIX, secret::PREFIX as OURS};
 
@@ -13,28 +13,22 @@ use crate::model::{TokenId, leak::BITBUCKET_PREFIX as PREFIX, secret::PREFIX as 
 const DIGITS: usize = 12;
 /// All bytes of a secret. They fill their characters, so that no bit of these is without a meaning.
 const BYTES: usize = DIGITS + 1 + 20;
+/// The characters of these in Base64.
+const CHARACTERS: usize = BYTES / 3 * 4;
 
-/// A token that was read from its secret.
-pub(super) struct Found {
-    /// Its identifier.
-    pub(super) id: TokenId,
-    /// The secret, written anew.
-    pub(super) written: SecretString,
-}
-
-/// The token whose secret is `text`, when that has the one form of a secret: what is written anew from what was
-/// read is `text` again.
-pub(super) fn read(text: &str) -> Option<Found> {
-    let body = text.strip_prefix(PREFIX);
-    let (prefix, body) = body.map_or(("", text), |body| (PREFIX, body));
+/// The identifier of the token whose secret is `text`, when that has the one form of a secret: what is written anew from
+/// what was read is `text` again.
+pub(super) fn read(text: &str) -> Option<TokenId> {
+    let body = text.strip_prefix(PREFIX).unwrap_or(text);
     let alphabet = if body.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    let bytes = SecretSlice::from(alphabet.decode(body).ok()?);
-    let bytes = bytes.expose_secret();
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    let mut written = Zeroizing::new([0; CHARACTERS]);
+    let is_whole = alphabet.decode_slice(body, &mut *bytes) == Ok(BYTES);
+    let is_one_form =
+        alphabet.encode_slice(*bytes, &mut *written) == Ok(CHARACTERS) && *written == body.as_bytes();
     let (digits, rest) = bytes.split_at_checked(DIGITS)?;
-    let is_token = bytes.len() == BYTES && digits.iter().all(u8::is_ascii_digit) && rest.starts_with(b":");
-    let id = TokenId::new(str::from_utf8(digits).ok().filter(|_| is_token)?);
-    let written = SecretString::from(format!("{prefix}{}", alphabet.encode(bytes)));
-    (written.expose_secret() == text).then_some(Found { id, written })
+    let is_token = is_whole && is_one_form && digits.iter().all(u8::is_ascii_digit) && rest.starts_with(b":");
+    str::from_utf8(digits).ok().filter(|_| is_token).map(TokenId::new)
 }
 
 /// So many characters of Base64 have the identifier in them, the colon, and something behind that.
