@@ -46,6 +46,9 @@ impl From<BTreeSet<GroupName>> for Memberships {
 
 impl FromIterator<GroupName> for Memberships {
     fn from_iter<I: IntoIterator<Item = GroupName>>(groups: I) -> Self {
-        groups.into_iter().collect::<BTreeSet<_>>().into()
+        let mut groups: Vec<GroupName> = groups.into_iter().collect();
+        groups.sort();
+        groups.dedup();
+        Self(groups.into())
     }
 }

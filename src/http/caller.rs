@@ -33,7 +33,8 @@ pub(crate) fn names(headers: &HeaderMap, user: &UserName) -> Option<bool> {
     let text = std::str::from_utf8(written.as_bytes()).unwrap_or_default();
     let is_user = |reading: String| *user == reading.into();
     Some(
-        is_user(text.to_owned())
+        text == user.as_str()
+            || is_user(text.to_owned())
             || percent::decode(text).is_some_and(is_user)
             || decoded(text).is_some_and(is_user),
     )

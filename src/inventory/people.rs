@@ -143,12 +143,19 @@ impl People {
         !self.known.contains(group)
     }
 
+    /// The name of `user` as the directory writes it, and whether it calls the user active; `None` when it does not know
+    /// the user.
+    #[must_use]
+    pub fn find(&self, user: &UserName) -> Option<(&UserName, bool)> {
+        self.active.get_key_value(user).map(|(name, active)| (name, *active))
+    }
+
     /// What the directory says of `user`.
     #[must_use]
     pub fn presence(&self, user: &UserName) -> Presence {
-        match self.active.get(user) {
-            Some(true) => Presence::Active,
-            Some(false) => Presence::Inactive,
+        match self.find(user) {
+            Some((_, true)) => Presence::Active,
+            Some((_, false)) => Presence::Inactive,
             None if self.users_lacking().is_some() => Presence::NotSeen,
             None => Presence::Unknown,
         }
@@ -157,7 +164,7 @@ impl People {
     /// The name of `user` as the directory writes it; `None` when it does not know the user.
     #[must_use]
     pub fn written(&self, user: &UserName) -> Option<&UserName> {
-        self.active.get_key_value(user).map(|(name, _)| name)
+        self.find(user).map(|(name, _)| name)
     }
 
     /// Every user and whether the directory calls the user active, in the order of the names.

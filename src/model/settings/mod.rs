@@ -5,7 +5,7 @@ mod document;
 pub mod password;
 mod value;
 
-use std::{fmt, iter};
+use std::fmt;
 
 use super::{
     AllowedNetworks, ClientAddressSource, GroupName, Holders, Limit, PasswordAuthentication, Permission,
@@ -102,15 +102,15 @@ impl Settings {
     }
 
     /// The groups that the setting `key` names; some perhaps more than once.
-    #[must_use]
-    pub fn groups_of(&self, key: SettingKey) -> Box<dyn Iterator<Item = &GroupName> + '_> {
-        match key {
-            SettingKey::Permission(permission) => Box::new(self.permissions.of(permission).groups()),
-            SettingKey::Limits => Box::new(value::groups_of(&self.limits)),
+    pub fn groups_of(&self, key: SettingKey) -> impl Iterator<Item = &GroupName> {
+        let (holders, limits) = match key {
+            SettingKey::Permission(permission) => (Some(self.permissions.of(permission)), [].as_slice()),
+            SettingKey::Limits => (None, &*self.limits),
             SettingKey::Networks | SettingKey::ClientAddress | SettingKey::PasswordAuthentication => {
-                Box::new(iter::empty())
+                (None, [].as_slice())
             }
-        }
+        };
+        holders.into_iter().flat_map(Holders::groups).chain(value::groups_of(limits))
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     access::Person,
-    inventory::{People, Presence},
+    inventory::People,
     model::{GroupName, Owner, Scope, Token, TokenId, TokenScope, UserName},
     targets::bitbucket::Found,
 };
@@ -91,7 +91,9 @@ pub fn number(id: &TokenId) -> Option<u64> {
 /// The identifier of the token with this number, as Bitbucket writes it: twelve digits.
 #[must_use]
 pub fn identifier(number: u64) -> TokenId {
-    TokenId::new(format!("{number:012}"))
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number);
+    TokenId::new(["000000000000".get(digits.len()..).unwrap_or_default(), digits].concat())
 }
 
 impl Memory {
@@ -240,16 +242,12 @@ impl Memory {
 
     /// The user `name`, with those of the known groups that one is in; `None` for a stranger.
     pub(super) fn person(&self, name: &UserName, now: Timestamp, max_age: SignedDuration) -> Option<Person> {
-        let active = match self.people.presence(name) {
-            Presence::Active => true,
-            Presence::Inactive => false,
-            Presence::Unknown | Presence::NotSeen => {
-                let (person, at) = self.newcomers.get(name)?;
-                return (now.duration_since(*at) <= max_age).then(|| person.clone());
-            }
+        let Some((written, active)) = self.people.find(name) else {
+            let (person, at) = self.newcomers.get(name)?;
+            return (now.duration_since(*at) <= max_age).then(|| person.clone());
         };
         Some(Person {
-            name: self.people.written(name).unwrap_or(name).clone(),
+            name: written.clone(),
             groups: self.people.groups_of(name).cloned().collect(),
             active,
             administrator: self.administrators.contains(name),
