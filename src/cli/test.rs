@@ -29,7 +29,7 @@ use crate::{
         reading::read_regular,
         workspace::{Workspace, invalid},
     },
-    yaml::{Code, Diagnostic, Diagnostics, Sources, Span},
+    yaml::{Code, Diagnostic, Diagnostics, Sources, Span, structure::quoted_list},
 };
 
 use super::{CommandResult, Global, files, output, run_files::RunFiles, terminal::Terminal};
@@ -202,10 +202,9 @@ fn unknown_target(file: &TestFile, targets: &[&str]) -> Option<Diagnostic> {
     if targets.contains(&written.text.as_str()) {
         return None;
     }
-    let known: Vec<_> = targets.iter().map(|name| format!("`{name}`")).collect();
     let message = format!("unknown target `{}`", written.text);
     let diagnostic = Diagnostic::error(Code::UnknownTarget, &written.span, written.key.as_str(), message)
-        .help(format!("the config file has {}", known.join(", ")))
+        .help(format!("the config file has {}", quoted_list(targets)))
         .suggest(&written.text, targets.iter().copied());
     Some(diagnostic)
 }

@@ -5,7 +5,7 @@ use crate::{
     model::RuleCode,
     policy::Policy,
     policy_tests::file::{CaseSubject, TestFile, WrittenWord},
-    yaml::{Code, Diagnostic, Diagnostics},
+    yaml::{Code, Diagnostic, Diagnostics, structure::quoted_list},
 };
 
 /// The decision that lets a request pass.
@@ -39,10 +39,9 @@ fn unknown(word: &WrittenWord, known: &[&str], code: Code, noun: &str) -> Option
     if known.contains(&word.text.as_str()) {
         return None;
     }
-    let list: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
     let message = format!("unknown {noun} `{}`", word.text);
     let diagnostic = Diagnostic::error(code, &word.span, word.key.as_str(), message)
-        .help(format!("the {noun}s are {}", list.join(", ")))
+        .help(format!("the {noun}s are {}", quoted_list(known)))
         .suggest(&word.text, known.iter().copied());
     Some(diagnostic)
 }

@@ -230,10 +230,14 @@ fn out_of_range(at: &At<'_>, relation: &str, limit: &Json) -> Diagnostic {
         .help(format!("write `{limit}` or {}", if relation == "less" { "more" } else { "less" }))
 }
 
-/// `words` in backticks, with commas.
+/// `words` in backticks, with commas; of very many the first ones: a help is for reading, and each mistake has one.
 pub(crate) fn quoted_list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    quoted.join(", ")
+    const LISTED_AT_MOST: usize = 30;
+    let quoted: Vec<String> = words.iter().take(LISTED_AT_MOST).map(|word| format!("`{word}`")).collect();
+    match words.len().saturating_sub(LISTED_AT_MOST) {
+        0 => quoted.join(", "),
+        more => format!("{} and {more} more", quoted.join(", ")),
+    }
 }
 
 /// The errors that matter among the ways in which a value may be written: those of the one way

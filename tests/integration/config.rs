@@ -4,7 +4,7 @@
 
 mod secrets;
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroU32, sync::Arc};
 
 use tokenwarden::{
     config::{self, Auth, Config, ConfigReading, Connection, Endpoint, Ourselves},
@@ -308,6 +308,43 @@ fn a_server_that_stands_there_twice_is_said_with_both_places() {
       |                                                                         --------------------- the other target
     help: keep one of them: both manage all tokens, and would undo each other's changes
     ");
+}
+
+#[test]
+fn the_projects_of_very_many_patterns_are_compared_at_once() {
+    let helps = |of: &dyn Fn(usize) -> String, targets: usize, each: usize| {
+        let mut text = "version: 1\ntargets:\n".to_owned();
+        for target in 0..targets {
+            let projects: Vec<_> = (0..each).map(|number| of(target * each + number)).collect();
+            let _ = writeln!(
+                text,
+                "  t{target}: {{ policy: [p], kind: bitbucket, url: 'https://h', auth: {{ token_env: A }}, areas: \
+                 [project], projects: [{}] }}",
+                projects.join(", ")
+            );
+        }
+        let reading = read(&text);
+        assert!(reading.config.is_some() && text.len() <= 1 << 20, "{} bytes", text.len());
+        let mut helps: Vec<_> = reading.diagnostics.iter().filter_map(|found| found.help.clone()).collect();
+        let count = helps.len();
+        helps.dedup_by_key(|help| help.split(' ').next().unwrap_or_default().to_owned());
+        (
+            count,
+            helps
+                .iter()
+                .map(|help| help.split(' ').next().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let words = |words: &[&str]| words.iter().copied().map(str::to_owned).collect::<Vec<_>>();
+    let apart = words(&["nothing"]);
+    assert_eq!(helps(&|number| format!("P{number}"), 2, 40_000), (1, apart.clone()));
+    assert_eq!(helps(&|number| format!("P{number:05}*"), 2, 40_000), (1, apart.clone()));
+    assert_eq!(helps(&|number| format!("P{number:05}*"), 100, 500), (99, apart.clone()));
+    assert_eq!(helps(&|number| format!("'*{number:04}'"), 2, 2_000), (1, apart));
+    assert_eq!(helps(&|number| format!("'*{number:05}'"), 2, 40_000), (1, words(&["make"])));
+    assert_eq!(helps(&|number| format!("P{number}"), 5_000, 1).0, 4_999);
+    assert_eq!(helps(&|_| "P*".to_owned(), 5_000, 1), (4_999, words(&["give"])));
 }
 
 #[test]

@@ -72,7 +72,6 @@ impl Known {
     /// Reports the unknown rule `name` at `span`; `also` are other words that are allowed there.
     pub(super) fn unknown(&self, name: &str, span: &Span, path: &str, also: &[&str]) -> Diagnostic {
         let mut known: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).collect();
-        known.extend(self.own.keys().map(AsRef::as_ref));
         known.extend(also);
         Diagnostic::error(Code::UnknownRule, span, path, format!("unknown rule `{name}`"))
             .help(format!("the rules are {}", quoted_list(&known)))
@@ -82,6 +81,7 @@ impl Known {
 
 fn rule(at: &At<'_>, name: Option<&str>, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Option<OwnRule> {
     let message = at.get("message").and_then(|at| said(&at, out));
+        known.extend(self.own.keys().map(AsRef::as_ref));
     let when = at.get("when").and_then(|at| expression(&at, read, out));
     Some(OwnRule { name: name?.into(), when: when?, message: message?, place: at.key.place.clone() })
 }

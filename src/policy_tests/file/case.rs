@@ -253,7 +253,7 @@ impl Reader<'_> {
         out.push(
             Diagnostic::error(Code::UnknownName, at.span(), at.path.as_str(), message)
                 .help("add the user to `owners`: requests come from users in the directory")
-                .suggest(name, self.common.names()),
+                .suggest(name, self.common.names_near(name)),
         );
         None
     }

@@ -1,6 +1,6 @@
 //! What the cases of a file of policy tests have in common.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use jiff::Timestamp;
 
@@ -27,9 +27,16 @@ impl Common<'_> {
         declared.or_else(|| name.parse().ok())
     }
 
-    /// The names of the file, as they are written there.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.owners.values().map(|(written, _)| *written)
+    /// The names of the file that `name` may mean, as they are written there: those near it in their order, which is
+    /// looked through for each mistake.
+    pub(super) fn names_near(&self, name: &str) -> impl Iterator<Item = &str> {
+        const EACH_WAY: usize = 100;
+        let name = values::without_case(name);
+        let before = (Bound::Unbounded, Bound::Excluded(name.as_str()));
+        let behind = (Bound::Included(name.as_str()), Bound::Unbounded);
+        let before: Vec<_> = self.owners.range::<str, _>(before).rev().take(EACH_WAY).collect();
+        let behind: Vec<_> = self.owners.range::<str, _>(behind).take(EACH_WAY).collect();
+        before.into_iter().rev().chain(behind).map(|(_, (written, _))| *written)
     }
 }
 
