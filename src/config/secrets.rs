@@ -61,7 +61,9 @@ pub(super) fn masked(text: &str, root: Option<&Node>, known: &HashSet<String>) -
         vec![false; text.len()]
     };
     for (ranges, hides) in [(parts.shown, false), (parts.hidden, true)] {
-        for range in ranges {
+        // The name of an alias may be anything.
+        let is_alias = |range: &Range<usize>| text.as_bytes().get(range.start) == Some(&b'*');
+        for range in ranges.into_iter().filter(|range| hides || !is_alias(range)) {
             hidden.get_mut(range).into_iter().flatten().for_each(|byte| *byte = hides);
         }
     }

@@ -21,6 +21,7 @@ pub(crate) fn merge(layers: impl IntoIterator<Item = Node>) -> Option<Node> {
 
 /// `later` laid over `earlier`, both at `path`.
 fn over(path: &str, earlier: Node, later: Node) -> Node {
+    let (span, written) = (later.span, later.written);
     let value = match (earlier.value, later.value) {
         (Value::Map(earlier), Value::Map(later)) => Value::Map(maps(path, earlier, later)),
         (Value::List(mut items), Value::List(more)) if APPENDED.contains(&path) => {
@@ -29,7 +30,7 @@ fn over(path: &str, earlier: Node, later: Node) -> Node {
         }
         (_, value) => value,
     };
-    Node { value, span: later.span }
+    Node { value, span, written }
 }
 
 /// The keys of `earlier` in their order, each with what `later` makes of it, then the new ones.
@@ -64,7 +65,7 @@ fn without_unmanaged(node: Node) -> Node {
         ),
         value => value,
     };
-    Node { value, span: node.span }
+    Node { value, span: node.span, written: node.written }
 }
 
 /// Whether a key of the tree is `unmanaged`, so that a policy of this tree alone is without it.

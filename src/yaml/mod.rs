@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 pub mod diagnostic;
 pub(crate) mod node;
 mod path;
+mod part;
 pub(crate) mod plain;
 mod raw;
 mod shape;

@@ -12,6 +12,8 @@ use super::{Span, path::Path};
 pub(crate) struct Node {
     pub(crate) value: Value,
     pub(crate) span: Span,
+    /// How a text is written in the file, unless it is written as it is or in quotes.
+    pub(crate) written: Option<Box<str>>,
 }
 
 /// What YAML can say.
@@ -310,7 +312,7 @@ mod tests {
                 Value::Map(members.iter().map(|(key, value)| entry(key, value)).collect())
             }
         };
-        Node { value, span: Span::of_file(&Arc::from("file.yaml")) }
+        Node { value, span: Span::of_file(&Arc::from("file.yaml")), written: None }
     }
 
     fn entry(key: &str, value: &Json) -> Entry {

@@ -11,6 +11,7 @@ use serde_yaml::{
 use super::{
     Code, Diagnostic, Diagnostics, Place, Span,
     node::{Entry, Map, Node, Value},
+    part,
     path::Trail,
     raw::Raw,
 };
@@ -49,7 +50,7 @@ pub(crate) fn parse(file: &Arc<str>, bytes: &[u8]) -> ParsedFile {
     let root = match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()) {
         Ok(raw) => {
             let mut reader = SpanReader { file, text, diagnostics: &mut diagnostics };
-            let root = reader.node(raw, Trail::Root);
+            let root = reader.node(raw, Trail::Root, false);
             reader.mapping(root)
         }
         Err(error) => {
@@ -274,26 +275,37 @@ struct SpanReader<'a> {
 }
 
 impl SpanReader<'_> {
-    fn node(&mut self, raw: Spanned<Raw>, path: Trail<'_>) -> Node {
+    /// What is at `raw`, which is `inside` of what an alias or a merge stands for.
+    fn node(&mut self, raw: Spanned<Raw>, path: Trail<'_>, inside: bool) -> Node {
         let mut span = span_of(self.file, self.text, raw.defined);
+        let used = span_of(self.file, self.text, raw.referenced);
+        let written = self.text.get(span.start..span.end).unwrap_or_default();
+        let is_alias = !inside
+            && used.start != span.start
+            && self.text.get(used.start..).is_some_and(|text| text.starts_with('*'));
+        let inside = inside || is_alias;
+        let mut unlike = None;
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Bool(value) => Value::Bool(value),
             Raw::Number(number) => {
-                let written =
-                    self.text.get(span.start..span.end).map_or_else(|| number.to_string(), str::to_owned);
+                self.include_tag(&mut span);
+                let written = if written.is_empty() { number.to_string() } else { written.to_owned() };
                 Value::Number { number, written }
             }
-            Raw::Text(text) => Value::Text(text),
+            Raw::Text(text) => {
+                unlike = part::unlike(if is_alias { "" } else { written }, &text);
+                Value::Text(text)
+            }
             Raw::List(items) => {
                 if items.is_empty() {
                     self.widen(&mut span);
                 }
-                let item = |(index, item)| self.node(item, Trail::Item(&path, index));
+                let item = |(index, item)| self.node(item, Trail::Item(&path, index), inside);
                 Value::List(items.into_iter().enumerate().map(item).collect())
             }
             Raw::Map(entries) => {
-                let map = self.map(entries, path);
+                let map = self.map(entries, path, inside);
                 match map.iter().next() {
                     None => self.widen(&mut span),
                     // A mapping without braces is marked by its first key.
@@ -303,14 +315,16 @@ impl SpanReader<'_> {
                 Value::Map(map)
             }
         };
-        Node { value, span }
+        Node { value, span: if is_alias { used } else { span }, written: unlike }
     }
 
-    fn map(&mut self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: Trail<'_>) -> Map {
+    fn map(&mut self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: Trail<'_>, inside: bool) -> Map {
         let mut map = Map::default();
         for (key, value) in entries {
             let span = span_of(self.file, self.text, key.defined);
-            let node = self.node(value, Trail::Key(&path, &key.value));
+            // What a merge takes over keeps its place.
+            let inside = inside || key.referenced != key.defined;
+            let node = self.node(value, Trail::Key(&path, &key.value), inside);
             let entry = Entry { key: key.value, span, node };
             if let Some((first, again)) = map.insert(entry) {
                 let message = format!("duplicate key `{}`", again.key);
@@ -323,6 +337,23 @@ impl SpanReader<'_> {
             }
         }
         map
+    }
+
+    /// Lets the span of a number begin with its tag, such as `!!int`, which is there for nothing but the number.
+    fn include_tag(&self, span: &mut Span) {
+        const LONGEST: usize = 64;
+        let before = self.text.get(..span.start).unwrap_or_default();
+        let before = before.get(before.floor_char_boundary(before.len().saturating_sub(LONGEST))..);
+        let before = before.unwrap_or_default();
+        let Some(tag) = before.trim_end_matches(' ').rsplit([' ', '[', ',', '{', '\n', '\r']).next() else {
+            return;
+        };
+        if tag.starts_with('!') && tag.is_ascii() && before.ends_with(' ') {
+            let start = before.rfind(tag).unwrap_or(before.len());
+            let moved = before.len() - start;
+            span.start -= moved;
+            span.place.column = span.place.column.saturating_sub(number(moved)).max(1);
+        }
     }
 
     /// Lets the span of an empty list or mapping reach to its closing bracket, where nothing but white space is

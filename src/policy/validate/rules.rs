@@ -1,12 +1,12 @@
 //! The list `tokens.rules`: the policy's own rules, and the mistakes in them, each at its place inside the
 //! expression where that can be told.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     model::{Expression, Rule, RuleCode, expression::BadExpression},
     yaml::{
-        Code, Diagnostic, Diagnostics, Place, Span,
+        Code, Diagnostic, Diagnostics, Span,
         node::At,
         structure::quoted_list,
         surrounding_space,
@@ -118,7 +118,7 @@ fn expression(at: &At<'_>, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Opt
     match known.cloned().map_or_else(|| Expression::new(text), Ok) {
         Ok(expression) => {
             for (range, compared) in expression.texts() {
-                let span = range.and_then(|range| inside(at.span(), text, range));
+                let span = range.and_then(|range| at.node.part(range));
                 let span = span.as_ref().unwrap_or(at.span());
                 out.extend_some(surrounding_space::of_literal(compared, span, &at.path));
             }
@@ -133,11 +133,11 @@ fn expression(at: &At<'_>, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Opt
     }
 }
 
-/// The mistake at its place in the file; where the text is not written there in one piece, at the whole
-/// text with the place in words.
+/// The mistake at its place in the file; where the text is written there in another form, at the whole text with the
+/// place in words.
 fn bad_expression(at: &At<'_>, text: &str, mistake: BadExpression) -> Diagnostic {
     let BadExpression { at: range, mut message, help, replacement } = mistake;
-    let span = range.clone().and_then(|range| inside(at.span(), text, range));
+    let span = range.clone().and_then(|range| at.node.part(range));
     if let (None, Some(before)) = (&span, range.and_then(|range| text.get(..range.start))) {
         message = format!("{message}, at character {} of the expression", before.chars().count() + 1);
     }
@@ -154,24 +154,4 @@ fn bad_expression(at: &At<'_>, text: &str, mistake: BadExpression) -> Diagnostic
         Some(replacement) => diagnostic.replace_by(replacement),
         None => diagnostic,
     }
-}
-
-/// The span of the bytes `range` of `text`, which is what `whole` spans; `None` when the
-/// file has it in another form, with escapes or over several lines.
-fn inside(whole: &Span, text: &str, range: Range<usize>) -> Option<Span> {
-    let quote = match whole.end.checked_sub(whole.start)?.checked_sub(text.len())? {
-        0 => 0,
-        2 => 1,
-        _ => return None,
-    };
-    if text.contains('\n') {
-        return None;
-    }
-    let before = u32::try_from(quote + text.get(..range.start)?.chars().count()).ok()?;
-    let Place { file, line, column } = &whole.place;
-    Some(Span {
-        place: Place { file: Arc::clone(file), line: *line, column: column + before },
-        start: whole.start + quote + range.start,
-        end: whole.start + quote + range.end,
-    })
 }

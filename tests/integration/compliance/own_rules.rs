@@ -166,11 +166,11 @@ fn an_unknown_member_is_shown_at_its_place_inside_the_expression() {
     "#);
     let folded = ">-\n        token.scope == \"read-write\"\n        && token.last_use == null";
     insta::assert_snapshot!(shown(folded), @r#"
-    error[bad-expression]: unknown member `last_use`, at character 38 of the expression
-     --> policy.yaml:6:9, at `tokens.rules[0].when`
+    error[bad-expression]: unknown member `last_use`
+     --> policy.yaml:7:18, at `tokens.rules[0].when`
       |
-    6 |         token.scope == "read-write"
-      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    7 |         && token.last_use == null
+      |                  ^^^^^^^^
     help: did you mean `last_used`? (the members are `id`, `description`, `scope`, `created`, `created_by`, `last_used`, `last_used_from`, `expires`)
     "#);
 }

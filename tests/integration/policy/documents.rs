@@ -509,3 +509,43 @@ fn a_length_of_time_with_a_leading_zero_is_refused_wherever_it_stands() {
         assert_eq!((bad.message.as_str(), bad.span.place.line), (said, line), "{yaml}");
     }
 }
+
+#[test]
+fn a_mistake_in_an_expression_of_several_lines_is_marked_at_its_line() {
+    let rule = |when: &str| {
+        format!("version: 1\ntokens:\n  rules:\n    - name: own\n      message: m\n      when: {when}\n")
+    };
+    let places = |when: &str| {
+        let of = |found: &tokenwarden::yaml::Diagnostic| (found.span.place.line, found.span.place.column);
+        read(&rule(when)).diagnostics.iter().map(of).collect::<Vec<_>>()
+    };
+    for (when, place) in [
+        ("token.scope ==\n        \"read-write\" && token.nope", (7, 31)),
+        ("token.description == 'x' ||\n       token.nope", (7, 14)),
+        ("'token.scope == \"read-write\"\n\n        && token.nope'", (8, 18)),
+        (">-\n        token.scope == \"read-write\" &&\n\n        token.nope", (9, 15)),
+        ("|-\n        token.scope == \"read-write\"\n          && token.nope", (8, 20)),
+        ("\"token.scope == 'read-write' \\\n        && token.nope\"", (6, 13)),
+        ("\"token.nope == '\\u0061'\"", (6, 13)),
+    ] {
+        assert_eq!(places(when), [place], "{when}");
+    }
+    insta::assert_snapshot!(rendered(&rule("token.scope ==\n        \"read-write\" && token.scop == \"\"")), @r#"
+    error[bad-expression]: unknown member `scop`
+     --> policy.yaml:7:31, at `tokens.rules[0].when`
+      |
+    7 |         "read-write" && token.scop == ""
+      |                               ^^^^
+    help: did you mean `scope`? (the members are `id`, `description`, `scope`, `created`, `created_by`, `last_used`, `last_used_from`, `expires`)
+    "#);
+    let alias =
+        "version: 1\ntokens:\n  rules:\n    - { name: own, message: &text token.nope, when: *text }\n";
+    insta::assert_snapshot!(rendered(alias), @r"
+    error[bad-expression]: unknown member `nope`, at character 7 of the expression
+     --> policy.yaml:4:53, at `tokens.rules[0].when`
+      |
+    4 |     - { name: own, message: &text token.nope, when: *text }
+      |                                                     ^^^^^
+    help: the members are `id`, `description`, `scope`, `created`, `created_by`, `last_used`, `last_used_from`, `expires`
+    ");
+}
