@@ -240,7 +240,11 @@ pub(super) fn authentication(at: &At<'_>, out: &mut Diagnostics) -> Option<Auth>
         "bearer_env" => Some(Auth::BearerVariable(variable(value, out)?)),
         "bearer_file" => Some(Auth::BearerFile(value.text()?.to_owned())),
         _ => {
-            values::refuse_empty(value, "command", out);
+            if value.is_empty_list() {
+                let help =
+                    "list the program and its arguments, such as `[vault, read, -field=token, secret/x]`";
+                out.push(values::empty_list(value, Code::EmptyList, "command", help));
+            }
             Some(Auth::Command(value.texts().map(|(text, _)| text.to_owned()).collect()))
         }
     }

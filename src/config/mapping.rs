@@ -26,9 +26,10 @@ pub(super) fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapp
         at.get(key).map_or_else(|| Some(default.to_owned()), |at| at.text().map(str::to_owned))
     };
     let mut fields = BTreeMap::new();
-    for (key, field_at) in at.get("fields")?.entries() {
+    let fields_at = at.get("fields")?;
+    for (key, field_at) in fields_at.entries() {
         let Some(setting) = SettingKey::ALL.into_iter().find(|setting| setting.path() == key) else {
-            out.push(unknown(key, &field_at));
+            out.push(unknown(key, &field_at, &fields_at));
             continue;
         };
         if let Some(field) = field(setting, &field_at, out) {
@@ -44,12 +45,12 @@ pub(super) fn mapping(at: &At<'_>, out: &mut Diagnostics) -> Option<SettingsMapp
     })
 }
 
-fn unknown(key: &str, at: &At<'_>) -> Diagnostic {
+fn unknown(key: &str, at: &At<'_>, fields: &At<'_>) -> Diagnostic {
     let known: Vec<&str> = SettingKey::ALL.into_iter().map(SettingKey::path).collect();
     let message = format!("unknown setting `{key}`");
     Diagnostic::error(Code::UnknownKey, at.key, at.path.as_str(), message)
         .help(format!("the settings are {}", quoted_list(&known)))
-        .suggest(key, known)
+        .suggest_new(key, known, |meant| fields.get(meant).is_some())
 }
 
 /// The kinds that a field of `setting` can have.

@@ -74,8 +74,15 @@ fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
         parent,
         (key, span),
         &KEYS,
-        ("config file", |instead| format!("`auth: {{ {instead}: NAME_OF_THE_VARIABLE }}`")),
+        ("config file", |instead| {
+            format!("`auth: {{ {}{instead}: NAME_OF_THE_VARIABLE }}`", user_with(instead))
+        }),
     )
+}
+
+/// What `auth` takes beside the key `way`.
+fn user_with(way: &str) -> &'static str {
+    if way == "password_env" { "user: NAME_OF_THE_USER, " } else { "" }
 }
 
 /// Whether a wrong value may be a secret and is better not shown.

@@ -86,7 +86,13 @@ pub(super) fn unknown_key(
 ) -> Option<Diagnostic> {
     if let Some(instead) = instead_of(key) {
         let message = format!("`{key}` would put a secret into the {file}");
-        let help = format!("put it into an environment variable, and write {}", write(instead));
+        // A server inside the program is reached without a credential.
+        let is_embedded = parent.get("kind").is_some_and(|at| at.text() == Some("embedded"));
+        let help = if is_embedded {
+            "remove it: a target of `kind: embedded` takes no credential".to_owned()
+        } else {
+            format!("put it into an environment variable, and write {}", write(instead))
+        };
         let path = key_path(&parent.path, key);
         return Some(Diagnostic::error(Code::LiteralSecret, span, path, message).help(help));
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::Place;
+use super::{Place, scalar::scalar};
 
 /// A stretch of a file: its place for people, its bytes for showing it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -269,8 +269,7 @@ impl Diagnostic {
         self
     }
 
-    /// The same, with the text to write in place of the marked one; also the help when there is
-    /// none yet.
+    /// The same, with what to write in place of the marked text, as YAML; also the help when there is none yet.
     #[must_use]
     pub fn replace_by(mut self, text: impl Into<String>) -> Self {
         let text = text.into();
@@ -282,9 +281,24 @@ impl Diagnostic {
     /// The same, with "did you mean" when one of `known` is close to `written`.
     #[must_use]
     pub fn suggest<'a>(self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        self.suggest_new(written, known, |_| false)
+    }
+
+    /// The same, where what was meant may not be there twice, and perhaps `is_there` already.
+    #[must_use]
+    pub fn suggest_new<'a>(
+        self,
+        written: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        is_there: impl Fn(&str) -> bool,
+    ) -> Self {
         match closest(written, known) {
+            Some(meant) if is_there(meant) => {
+                self.help(format!("did you mean `{meant}`? It is there already: keep one of the two"))
+            }
             Some(meant) => {
                 let otherwise = self.help.as_ref().map(|help| format!(" ({help})"));
+                let meant = scalar(meant);
                 let help = format!("did you mean `{meant}`?{}", otherwise.unwrap_or_default());
                 self.help(help).replace_by(meant)
             }

@@ -12,6 +12,7 @@ mod part;
 pub(crate) mod plain;
 mod raw;
 mod shape;
+pub(crate) mod scalar;
 pub(crate) mod source;
 pub(crate) mod structure;
 pub(crate) mod surrounding_space;

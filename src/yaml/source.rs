@@ -169,7 +169,7 @@ fn refusal(file: &Arc<str>, text: &str, error: &Error) -> Diagnostic {
         Error::Eof { .. } => refuse(Code::EmptyFile, "the file is empty").help("begin with `version: 1`"),
         Error::MultipleDocuments { .. } => {
             refuse(Code::SeveralDocuments, "the file holds more than one YAML document")
-                .help("remove the line `---`, or make it two files")
+                .help("remove the line `---` or `...` between them, or make it two files")
         }
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(&span),
         Error::Budget { .. }

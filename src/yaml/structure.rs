@@ -108,7 +108,7 @@ impl Structure {
                 let help = if key == "version" {
                     "begin with `version: 1`".to_owned()
                 } else {
-                    format!("add `{key}:`")
+                    format!("add `{key}:` with {}", self.wanted(error, key))
                 };
                 out.push(Diagnostic::error(Code::MissingKey, at.key, at.path.as_str(), message).help(help));
             }
@@ -136,8 +136,9 @@ impl Structure {
         let diagnostic = match &at.node.value {
             Value::Null => {
                 let message = "the key has no value".to_owned();
-                Diagnostic::error(Code::NullValue, at.key, at.path.as_str(), message)
-                    .help(format!("leave the key out, or give it a value: {expected}"))
+                let way_out = if self.is_required(error, at) { "" } else { "leave the key out, or " };
+                let help = format!("{way_out}give it a value: {expected}");
+                Diagnostic::error(Code::NullValue, at.key, at.path.as_str(), message).help(help)
             }
             _ if (self.own_words.is_secret)(at) => {
                 let message = format!("expected {expected}, found something else");
@@ -152,6 +153,12 @@ impl Structure {
             }
             Value::Number { written, .. } if wants_text(error) && words.is_empty() => {
                 let message = format!("expected text, found {}", at.node.describe());
+                let written = written.trim_matches(['"', '\'']);
+                Diagnostic::error(Code::WrongType, at.span(), at.path.as_str(), message)
+                    .replace_by(format!("\"{written}\""))
+            }
+            Value::Bool(written) if wants_text(error) && words.is_empty() => {
+                let message = format!("expected text, found `{written}`");
                 Diagnostic::error(Code::WrongType, at.span(), at.path.as_str(), message)
                     .replace_by(format!("\"{written}\""))
             }
@@ -161,6 +168,32 @@ impl Structure {
             }
         };
         Some(diagnostic)
+    }
+
+    /// What `key`, which `error` misses, takes, in words.
+    fn wanted(&self, error: &ValidationError<'_>, key: &str) -> String {
+        let object = error.schema_path().as_str().rsplit_once('/').map_or("", |(object, _keyword)| object);
+        let schema = &self.compiled().schema;
+        let value = schema.pointer(object).and_then(|object| object.get("properties")?.get(key));
+        let resolved = value.and_then(|value| {
+            let reference = value.get("$ref").and_then(Json::as_str).and_then(|it| it.strip_prefix('#'));
+            reference.map_or(Some(value), |pointer| schema.pointer(pointer))
+        });
+        match resolved.and_then(|value| value.get("type")).and_then(Json::as_str) {
+            Some("object") => "its keys below it".to_owned(),
+            Some("array") => "a list".to_owned(),
+            Some("string") => "a text".to_owned(),
+            _ => "a value".to_owned(),
+        }
+    }
+
+    /// Whether the value at `at`, which `error` is about, cannot be left out.
+    fn is_required(&self, error: &ValidationError<'_>, at: &At<'_>) -> bool {
+        let Some(key) = at.path.keys().pop() else { return false };
+        let object =
+            error.schema_path().as_str().rsplit_once("/properties/").map_or("", |(object, _)| object);
+        let required = self.compiled().schema.pointer(object).and_then(|object| object.get("required"));
+        required.and_then(Json::as_array).is_some_and(|keys| keys.iter().any(|it| it.as_str() == Some(key)))
     }
 
     /// What can stand where `error` was found, in words.
@@ -203,7 +236,7 @@ impl Structure {
             [] => diagnostic,
             known => diagnostic.help(format!("the keys here are {}", quoted_list(known))),
         };
-        diagnostic.suggest(key, known.iter().copied())
+        diagnostic.suggest_new(key, known.iter().copied(), |meant| parent.get(meant).is_some())
     }
 
     /// The keys that the schema has where `error` found another one.
@@ -221,7 +254,12 @@ impl Structure {
 
 fn unknown_version(at: &At<'_>) -> Diagnostic {
     let message = format!("only version `1` of the format is supported, found {}", at.node.describe());
-    Diagnostic::error(Code::UnknownVersion, at.span(), "version", message).replace_by("1")
+    match at.node.value {
+        Value::Null | Value::List(_) | Value::Map(_) => {
+            Diagnostic::error(Code::UnknownVersion, at.key, "version", message).help("write `version: 1`")
+        }
+        _ => Diagnostic::error(Code::UnknownVersion, at.span(), "version", message).replace_by("1"),
+    }
 }
 
 fn out_of_range(at: &At<'_>, relation: &str, limit: &Json) -> Diagnostic {

@@ -6,7 +6,11 @@ use crate::model::is_blank;
 use super::{
     Code, Diagnostic, Diagnostics, Span,
     node::{At, Node, Value},
+    scalar::scalar,
 };
+
+/// How a text over several lines loses its last line end.
+const BLOCKS: &str = "write `>-` in place of `>` or `>+`, and `|-` in place of `|` or `|+`";
 
 /// The longest text that is shown as what to write, in characters.
 const SHOWN_AT_MOST: usize = 80;
@@ -53,9 +57,9 @@ fn warning(text: &str, span: &Span, path: &str, is_secret: bool) -> Option<Diagn
     let message = format!("the text {}", where_space_is(text));
     let is_shown = !is_secret && !meant.contains(line_end) && meant.chars().count() <= SHOWN_AT_MOST;
     let help = match (text.ends_with(line_end), is_shown) {
-        (true, true) => format!("write `>-` in place of `>`, `|-` in place of `|`, or `{meant}`"),
-        (true, false) => "write `>-` in place of `>`, or `|-` in place of `|`".to_owned(),
-        (false, true) => format!("write `{meant}`"),
+        (true, true) => format!("{BLOCKS}, or write `{}`", scalar(meant)),
+        (true, false) => BLOCKS.to_owned(),
+        (false, true) => format!("write `{}`", scalar(meant)),
         (false, false) => "remove the white space around it".to_owned(),
     };
     Some(Diagnostic::warning(Code::SurroundingSpace, span, path, message).help(help))

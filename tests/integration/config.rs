@@ -150,7 +150,7 @@ fn a_literal_secret_names_the_key_to_use_instead() {
       |
     7 |     auth: { user: me, password: ******* }
       |                       ^^^^^^^^
-    help: put it into an environment variable, and write `auth: { password_env: NAME_OF_THE_VARIABLE }`
+    help: put it into an environment variable, and write `auth: { user: NAME_OF_THE_USER, password_env: NAME_OF_THE_VARIABLE }`
     ");
 }
 

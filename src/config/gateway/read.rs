@@ -56,7 +56,7 @@ static STRUCTURE: Structure = Structure::new(
     document::schema,
     OwnWords {
         unknown_key,
-        has_meaning: |at| values::is_period(at) || is_interval(at),
+        has_meaning: |at| values::is_period(at) || is_interval(at) || at.path == "listen",
         is_secret: |at| secrets::is_masked(at, &KEYS),
         has_blanks: |at| at.path.contains(".auth.command["),
     },
@@ -70,7 +70,10 @@ fn unknown_key(parent: &At<'_>, key: &str, span: &Span) -> Option<Diagnostic> {
         parent,
         (key, span),
         &KEYS,
-        ("gateway file", |instead| format!("`{instead}: NAME_OF_THE_VARIABLE` in `auth`")),
+        ("gateway file", |instead| {
+            let user = if instead == "password_env" { "`user: NAME_OF_THE_USER` and " } else { "" };
+            format!("{user}`{instead}: NAME_OF_THE_VARIABLE` in `auth`")
+        }),
     )
 }
 
@@ -114,14 +117,20 @@ fn gateway(root: &Node, out: &mut Diagnostics) -> Option<GatewayConfig> {
 }
 
 fn listen(at: &At<'_>, out: &mut Diagnostics) -> Option<SocketAddr> {
-    let text = at.text()?;
+    let text = match &at.node.value {
+        Value::Text(text) => text,
+        Value::Number { written, .. } => written,
+        _ => return None,
+    };
     let address = text.parse();
     if address.is_err() {
         let message = format!("`{text}` is not an address with a port");
-        out.push(
-            Diagnostic::error(Code::BadAddress, at.span(), at.path.as_str(), message)
-                .help("write e.g. `0.0.0.0:8443`, `127.0.0.1:7991` or `[::]:8443`"),
-        );
+        let mistake = Diagnostic::error(Code::BadAddress, at.span(), at.path.as_str(), message);
+        out.push(match text.parse::<u16>() {
+            Ok(port) => mistake
+                .help(format!("write `127.0.0.1:{port}` for this machine, or `0.0.0.0:{port}` for all")),
+            Err(_) => mistake.help("write e.g. `0.0.0.0:8443`, `127.0.0.1:7991` or `[::]:8443`"),
+        });
     }
     address.ok()
 }

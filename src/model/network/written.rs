@@ -124,7 +124,16 @@ impl FromStr for AddressRange {
         match read(text) {
             Err(BadRange::Form(_)) => {
                 let understood = |text: &str| !matches!(read(text), Err(BadRange::Form(_)));
-                let zero = LeadingZero::find(text, understood);
+                // What is to be written must be valid itself.
+                let meant = |text: String| match read(&text) {
+                    Err(BadRange::HostBits { meant, .. } | BadRange::Reversed { meant, .. }) => meant,
+                    _ => text,
+                };
+                let zero = LeadingZero::find(text, understood).map(|LeadingZero { text, decimal, octal }| {
+                    let (decimal, octal) = (meant(decimal), octal.map(meant));
+                    let octal = octal.filter(|octal| *octal != decimal);
+                    LeadingZero { text, decimal, octal }
+                });
                 Err(zero.map_or_else(|| BadRange::Form(text.to_owned()), BadRange::LeadingZero))
             }
             read => read,
@@ -202,7 +211,7 @@ mod tests {
         both("192.0.2.1 - 192.0.2.011", "192.0.2.1 - 192.0.2.11", "192.0.2.1 - 192.0.2.9");
         both("::ffff:010.0.0.1", "::ffff:10.0.0.1", "::ffff:8.0.0.1");
         both("::ffff:010.0.0.0/104", "::ffff:10.0.0.0/104", "::ffff:8.0.0.0/104");
-        both("2001:db8::/032", "2001:db8::/32", "2001:db8::/26");
+        both("2001:db8::/032", "2001:db8::/32", "2001:d80::/26");
         let one = |text: &str, meant: &str| {
             assert_eq!(
                 error(text),
@@ -211,6 +220,8 @@ mod tests {
         };
         one("10.0.0.0/08", "10.0.0.0/8");
         one("10.0.0.00/8", "10.0.0.0/8");
+        one("10.0.0.009/8", "10.0.0.0/8");
+        one("10.0.0.009-10.0.0.001", "10.0.0.1-10.0.0.9");
         one("00.0.0.0/00", "0.0.0.0/0");
         one("192.0.2.09", "192.0.2.9");
         one("192.0.2.1-192.0.2.09", "192.0.2.1-192.0.2.9");

@@ -34,7 +34,9 @@ pub(super) fn actions(
                 enforcement.rules.insert(rule, sourced(&at, action));
             }
         } else if extent == Extent::Whole {
-            out.push(known.unknown(key, at.key, &at.path, &[EnforcementKeys::DEFAULT]));
+            out.push(known.unknown(key, at.key, &at.path, &[EnforcementKeys::DEFAULT], |rule| {
+                section.get(rule).is_some()
+            }));
         }
     }
     enforcement
@@ -67,9 +69,14 @@ impl Actions<'_> {
         let word = word_at.text()?;
         if let Some(grace_at) = grace_at.filter(|_| word != "expire") {
             let message = format!("`grace` works only with `expire`, not with `{word}`");
+            let help = if self.admitted.contains(&"expire") {
+                "remove `grace`, or write `action: expire`"
+            } else {
+                "remove `grace`"
+            };
             out.push(
                 Diagnostic::error(Code::GraceWithoutExpire, grace_at.key, grace_at.path.as_str(), message)
-                    .help("remove `grace`, or write `action: expire`"),
+                    .help(help),
             );
         }
         self.known(word, &word_at, out).then(|| grace.map(|grace| action(word, grace))).flatten()

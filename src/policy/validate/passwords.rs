@@ -5,6 +5,7 @@ use crate::{
     yaml::{
         Code, Diagnostic, Diagnostics,
         node::At,
+        scalar::scalar,
         values::{names, refuse_empty, without_case},
     },
 };
@@ -88,7 +89,7 @@ fn report_odd_paths(list: &At<'_>, out: &mut Diagnostics) {
         let message = format!("no request path can start like `{path}`");
         out.push(
             Diagnostic::error(Code::BadPath, at.span(), at.path.as_str(), message)
-                .replace_by(format!("/{path}")),
+                .replace_by(scalar(&format!("/{path}"))),
         );
     }
 }

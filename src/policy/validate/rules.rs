@@ -69,19 +69,27 @@ impl Known {
         name.parse().map(Rule::BuiltIn).ok().or_else(own)
     }
 
-    /// Reports the unknown rule `name` at `span`; `also` are other words that are allowed there.
-    pub(super) fn unknown(&self, name: &str, span: &Span, path: &str, also: &[&str]) -> Diagnostic {
+    /// Reports the unknown rule `name` at `span`; `also` are other words that are allowed there, and `is_there` says
+    /// which are there already.
+    pub(super) fn unknown(
+        &self,
+        name: &str,
+        span: &Span,
+        path: &str,
+        also: &[&str],
+        is_there: impl Fn(&str) -> bool,
+    ) -> Diagnostic {
         let mut known: Vec<&str> = RuleCode::ALL.iter().map(|rule| rule.code()).collect();
         known.extend(also);
+        known.extend(self.own.keys().map(AsRef::as_ref));
         Diagnostic::error(Code::UnknownRule, span, path, format!("unknown rule `{name}`"))
             .help(format!("the rules are {}", quoted_list(&known)))
-            .suggest(name, known)
+            .suggest_new(name, known, is_there)
     }
 }
 
 fn rule(at: &At<'_>, name: Option<&str>, read: &[&Arc<OwnRule>], out: &mut Diagnostics) -> Option<OwnRule> {
     let message = at.get("message").and_then(|at| said(&at, out));
-        known.extend(self.own.keys().map(AsRef::as_ref));
     let when = at.get("when").and_then(|at| expression(&at, read, out));
     Some(OwnRule { name: name?.into(), when: when?, message: message?, place: at.key.place.clone() })
 }

@@ -11,7 +11,7 @@ use crate::{
     yaml::{
         Code, Diagnostic, Diagnostics,
         node::{At, Value},
-        values::{names, period, refuse_empty, said, token_id, without_case},
+        values::{empty_list, names, period, refuse_empty, said, token_id, without_case},
     },
 };
 
@@ -129,7 +129,9 @@ fn subject(at: &At<'_>, out: &mut Diagnostics) -> Option<WaiverSubject> {
 }
 
 fn rules(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> BTreeSet<Rule> {
-    refuse_empty(at, "rules", out);
+    if at.is_empty_list() {
+        out.push(empty_list(at, Code::EmptyList, "rules", "list at least one rule, such as `idle`"));
+    }
     let written: BTreeSet<&str> = names(at, Code::DuplicateEntry, without_case, out).into_iter().collect();
     let mut rules = BTreeSet::new();
     for (name, item) in at.texts().filter(|(name, _)| written.contains(name)) {
@@ -138,7 +140,9 @@ fn rules(at: &At<'_>, known: &Known, extent: Extent, out: &mut Diagnostics) -> B
                 rules.insert(rule);
             }
             None if extent == Extent::Layer => {}
-            None => out.push(known.unknown(name, item.span(), &item.path, &[])),
+            None => {
+                out.push(known.unknown(name, item.span(), &item.path, &[], |rule| written.contains(rule)));
+            }
         }
     }
     rules

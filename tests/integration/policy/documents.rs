@@ -205,7 +205,6 @@ fn an_empty_list_names_the_word_to_write_instead() {
 fn the_replacement_of_a_diagnostic_makes_the_file_valid() {
     for text in [
         "version: 2\n",
-        "versio: 1\nversion: 1\n",
         "version: 1\nnetwork: { allow: [10.0.0.1/8] }\n",
         "version: 1\nnetwork: { allow: [10.0.0.9-10.0.0.1] }\n",
         "version: 1\nnetwork: { allow: [] }\n",
@@ -221,9 +220,7 @@ fn the_replacement_of_a_diagnostic_makes_the_file_valid() {
         let mut mended = text.to_owned();
         let replacement = only.replacement.as_deref().expect("a replacement");
         mended.replace_range(only.span.start..only.span.end, replacement);
-        let left: Vec<_> =
-            found_errors(&mended).into_iter().filter(|code| *code != Code::DuplicateKey).collect();
-        assert_eq!(left, [], "{mended}");
+        assert_eq!(found_errors(&mended), [], "{mended}");
     }
 }
 
@@ -429,17 +426,25 @@ waivers:
             (
                 "tokens.limits[0].description",
                 line_end,
-                "write `>-` in place of `>`, `|-` in place of `|`, or `^OPS-[0-9]+`"
+                "write `>-` in place of `>` or `>+`, and `|-` in place of `|` or `|+`, or write `'^OPS-[0-9]+'`"
             ),
             (
                 "tokens.rules[0].when",
                 line_end,
-                "write `>-` in place of `>`, `|-` in place of `|`, or `token.id == \"4711\"`"
+                "write `>-` in place of `>` or `>+`, and `|-` in place of `|` or `|+`, or write `token.id == \"4711\"`"
             ),
-            ("tokens.rules[0].message", line_end, "write `>-` in place of `>`, or `|-` in place of `|`"),
-            ("waivers[0].owner", line_end, "write `>-` in place of `>`, `|-` in place of `|`, or `mary`"),
+            (
+                "tokens.rules[0].message",
+                line_end,
+                "write `>-` in place of `>` or `>+`, and `|-` in place of `|` or `|+`"
+            ),
+            (
+                "waivers[0].owner",
+                line_end,
+                "write `>-` in place of `>` or `>+`, and `|-` in place of `|` or `|+`, or write `mary`"
+            ),
             ("waivers[0].description", ends, "write `nightly`"),
-            ("waivers[1].token", ends, "write `4711`"),
+            ("waivers[1].token", ends, "write `'4711'`"),
             ("waivers[1].reason", ends, "write `r`"),
         ]
     );
