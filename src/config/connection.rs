@@ -6,7 +6,9 @@ use url::Url;
 
 use crate::{
     model::{
-        OwnerKind, is_loopback,
+        OwnerKind,
+        address_credential::is_server,
+        is_loopback,
         mapping::Product,
         network::{self, BadRange},
     },
@@ -136,6 +138,13 @@ fn embedded(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
         out.push(missing(target, "embedded", "store", "tokenwarden.db"));
     }
     Some(Connection::Embedded {
+    if let Some(at) = target.get("store").filter(|at| at.text().is_some_and(is_server)) {
+        let message = "the store of an embedded target is a file, not a server";
+        out.push(
+            Diagnostic::error(Code::BadUrl, at.span(), at.path.as_str(), message)
+                .help("write the path of a file, such as `tokenwarden.db`"),
+        );
+    }
         store: owned(target, "store")?,
         directory: owned(target, "directory"),
         seed: owned(target, "seed"),

@@ -9,9 +9,24 @@ pub(crate) fn may_hold_credential(text: &str) -> bool {
         || text.contains("://") && (text.contains(['?', '#']) || Url::parse(text).is_err())
 }
 
+/// Whether `path`, where a file is asked for, is the address of a server, which errors about the file would repeat.
+pub(crate) fn is_server(path: &str) -> bool {
+    path.contains("://") || path.contains(':') && may_hold_credential(path)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::may_hold_credential;
+    use super::{is_server, may_hold_credential};
+
+    #[test]
+    fn the_path_of_a_file_is_no_server() {
+        for server in ["postgres://u:p@host/db", "//u:p@host/db", "u:p@host/db", "https://h?p=x"] {
+            assert!(is_server(server), "{server}");
+        }
+        for file in ["gateway.db", "/srv/me@host/gateway.db", "//var/lib/gateway.db", "a:b.db"] {
+            assert!(!is_server(file), "{file}");
+        }
+    }
 
     #[test]
     fn a_credential_is_suspected_wherever_it_may_be_in_an_address() {

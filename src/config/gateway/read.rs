@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    model::{AddressSet, HeaderName},
+    model::{AddressSet, HeaderName, address_credential::is_server},
     yaml::{
         Code, Diagnostic, Diagnostics, Sources, Span,
         node::{At, Node, Value},
@@ -159,7 +159,7 @@ fn report_unencrypted(root: &At<'_>, listen: Option<SocketAddr>, out: &mut Diagn
 
 fn store(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let text = at.text()?;
-    let file = text.strip_prefix("sqlite:").filter(|file| !file.is_empty());
+    let file = text.strip_prefix("sqlite:").filter(|file| !file.is_empty() && !is_server(file));
     if file.is_none() {
         let message = format!("`{text}` is not a store");
         out.push(

@@ -3,6 +3,7 @@
 use std::{fs, io, path::PathBuf, str::FromStr};
 
 use super::StoreError;
+use crate::model::address_credential::{is_server, may_hold_credential};
 
 /// Where a store lies: `sqlite:FILE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ impl FromStr for StoreUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest)) {
-            Some(file) if !file.is_empty() => Ok(Self { file: file.into() }),
+            Some(file) if !file.is_empty() && !is_server(file) => Ok(Self { file: file.into() }),
             _ => Err(BadStoreUrl(text.to_owned())),
         }
     }
@@ -42,5 +43,36 @@ impl StoreUrl {
 
 /// The text names no store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid store `{0}`; write `sqlite:` and the path of a file, e.g. `sqlite:tokenwarden.db`")]
+#[error("{}; write `sqlite:` and the path of a file, e.g. `sqlite:tokenwarden.db`", invalid(.0))]
 pub struct BadStoreUrl(pub String);
+
+fn invalid(text: &str) -> String {
+    if may_hold_credential(text) {
+        "invalid store, which may hold a credential and is not shown".to_owned()
+    } else {
+        format!("invalid store `{text}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreUrl;
+
+    #[test]
+    fn an_address_with_a_credential_is_no_store_and_is_not_repeated() {
+        for address in [
+            "postgres://u:hunter2@host/db",
+            "//u:hunter2@host/db",
+            "u:hunter2@host/db",
+            "https://h?p=hunter2",
+        ] {
+            for text in [format!("sqlite:{address}"), address.to_owned()] {
+                let error = text.parse::<StoreUrl>().unwrap_err().to_string();
+                assert!(!error.contains("hunter2"), "{error}");
+            }
+        }
+        for file in ["gateway.db", "/srv/me@host/gateway.db", "//var/lib/gateway.db"] {
+            assert!(format!("sqlite:{file}").parse::<StoreUrl>().is_ok(), "{file}");
+        }
+    }
+}

@@ -124,9 +124,12 @@ fn a_credential_in_an_address_is_not_shown_wherever_in_it_that_is() {
     }
     for text in [
         "targets: { prod: { kind: gateway, policy: ['https://u:hunter2@g/../b', 'https://u:hunter2@g/../b'] } }",
+    let store = "version: 1\nstore: sqlite:postgres://u:hunter2@h/db\n";
+    assert_hidden(&of_gateway(store), store);
         "journal: { window: 's3://key:hunter2@b' }",
         "targets: { prod: { kind: gateway, self: { address: 'https://u:hunter2@h' } } }",
     ] {
+        "targets: { prod: { kind: embedded, store: 'postgres://u:hunter2@h/db', policy: [p] } }",
         assert_hidden(&of_config(&format!("version: 1\n{text}\n")), text);
     }
 }
