@@ -11,6 +11,7 @@ use crate::{
         is_loopback,
         mapping::Product,
         network::{self, BadRange},
+        variable::is_variable_name,
     },
     yaml::{Code, Diagnostic, Diagnostics, node::At, structure::quoted_list, values},
 };
@@ -137,7 +138,6 @@ fn embedded(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
     if target.get("store").is_none() {
         out.push(missing(target, "embedded", "store", "tokenwarden.db"));
     }
-    Some(Connection::Embedded {
     if let Some(at) = target.get("store").filter(|at| at.text().is_some_and(is_server)) {
         let message = "the store of an embedded target is a file, not a server";
         out.push(
@@ -145,6 +145,7 @@ fn embedded(target: &At<'_>, out: &mut Diagnostics) -> Option<Connection> {
                 .help("write the path of a file, such as `tokenwarden.db`"),
         );
     }
+    Some(Connection::Embedded {
         store: owned(target, "store")?,
         directory: owned(target, "directory"),
         seed: owned(target, "seed"),
@@ -274,8 +275,7 @@ fn not_one_way(at: &At<'_>, ways: &[(&str, At<'_>)]) -> Diagnostic {
 /// The name of an environment variable. What is none is not shown: it may be the secret itself.
 pub(super) fn variable(at: &At<'_>, out: &mut Diagnostics) -> Option<String> {
     let name = at.text()?;
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if is_variable_name(name) {
         return Some(name.to_owned());
     }
     let message = "invalid name of an environment variable";

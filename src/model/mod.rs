@@ -36,6 +36,7 @@ pub mod settings;
 mod shift;
 pub mod time_bound;
 pub mod token;
+pub(crate) mod variable;
 mod verb;
 mod verdict;
 mod why;

@@ -1,5 +1,5 @@
-//! Credentials from where the config file says, kept only in memory. What was read is never shown, not even
-//! in errors, and no program runs that was not allowed.
+//! Credentials from where the config file says, kept only in memory. What was read is never shown, not even in errors, nor
+//! what says where it is, in place of which somebody may have written the secret; no program runs that was not allowed.
 
 use std::{path::Path, time::Duration};
 
@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     config::Auth,
     http::HttpCredential,
-    model::{MarkKey, mark::ShortKey},
+    model::{MarkKey, mark::ShortKey, variable::variable_words},
     run::reading::read_text,
     world::environment,
 };
@@ -31,17 +31,18 @@ pub(crate) fn find(
 ) -> Result<HttpCredential, NoCredential> {
     match auth {
         Auth::Password { user, password_env } => {
-            Ok(HttpCredential::Basic { user: user.clone(), secret: variable(password_env)? })
+            Ok(HttpCredential::Basic { user: user.clone(), secret: variable("password_env", password_env)? })
         }
         Auth::Token { user: Some(user), token_env } => {
-            Ok(HttpCredential::Basic { user: user.clone(), secret: variable(token_env)? })
+            Ok(HttpCredential::Basic { user: user.clone(), secret: variable("token_env", token_env)? })
         }
-        Auth::Token { user: None, token_env } => Ok(HttpCredential::Bearer(variable(token_env)?)),
-        Auth::BearerVariable(name) => Ok(HttpCredential::Bearer(variable(name)?)),
+        Auth::Token { user: None, token_env } => {
+            Ok(HttpCredential::Bearer(variable("token_env", token_env)?))
+        }
+        Auth::BearerVariable(name) => Ok(HttpCredential::Bearer(variable("bearer_env", name)?)),
         Auth::BearerFile(path) => {
-            let text = read_text(&folder.join(path))
-                .map_err(|source| NoCredential::File { path: path.clone(), source })?;
-            Ok(HttpCredential::Bearer(one_line(&text, || format!("the file `{path}`"))?))
+            let text = read_text(&folder.join(path)).map_err(|source| NoCredential::File { source })?;
+            Ok(HttpCredential::Bearer(one_line(&text, || "the file of `auth.bearer_file`".to_owned())?))
         }
         Auth::Command(argv) => command(argv, folder, may_run.ok_or(NoCredential::NotAllowed)?),
     }
@@ -53,13 +54,16 @@ pub(crate) fn find(
 ///
 /// When it is not there or too short.
 pub(crate) fn mark_key(name: &str) -> Result<MarkKey, NoCredential> {
-    let text = variable(name)?;
-    MarkKey::new(text.expose_secret()).map_err(|source| NoCredential::Key { name: name.to_owned(), source })
+    let text = variable("mark_key_env", name)?;
+    let of_key = |source| NoCredential::Key { variable: variable_words("mark_key_env", name), source };
+    MarkKey::new(text.expose_secret()).map_err(of_key)
 }
 
-fn variable(name: &str) -> Result<SecretString, NoCredential> {
-    let text = environment::variable(name).ok_or_else(|| NoCredential::Variable { name: name.to_owned() })?;
-    one_line(&text, || format!("the environment variable `{name}`"))
+/// What the variable `name`, which stands under `key`, holds.
+fn variable(key: &str, name: &str) -> Result<SecretString, NoCredential> {
+    let words = || variable_words(key, name);
+    let text = environment::variable(name).ok_or_else(|| NoCredential::Variable { variable: words() })?;
+    one_line(&text, || format!("the environment variable {}", words()))
 }
 
 fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<HttpCredential, NoCredential> {
@@ -67,8 +71,8 @@ fn command(argv: &[String], folder: &Path, limit: Duration) -> Result<HttpCreden
         return Err(NoCredential::Empty { place: "`auth.command`".to_owned() });
     };
     let output = child::output(program, arguments, folder, limit)
-        .map_err(|source| NoCredential::Command { program: program.clone(), source })?;
-    let place = || format!("the output of `{program}`");
+        .map_err(|source| NoCredential::Command { source })?;
+    let place = || "the output of `auth.command`".to_owned();
     let text = String::from_utf8(output).map_err(|_| NoCredential::Empty { place: place() })?;
     one_line(&text, place).map(HttpCredential::Bearer)
 }
@@ -85,17 +89,16 @@ fn one_line(text: &str, place: impl Fn() -> String) -> Result<SecretString, NoCr
 /// There is no credential where the config file says.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoCredential {
-    #[error("the environment variable `{name}` is not set")]
-    Variable { name: String },
-    #[error("the environment variable `{name}`, which `mark_key_env` names, does not hold a key")]
+    #[error("the environment variable {variable} is not set")]
+    Variable { variable: String },
+    #[error("the environment variable {variable} does not hold a key for marks (`mark_key_env`)")]
     Key {
-        name: String,
+        variable: String,
         #[source]
         source: ShortKey,
     },
-    #[error("cannot read the file `{path}`")]
+    #[error("cannot read the file named in `auth.bearer_file`")]
     File {
-        path: String,
         #[source]
         source: std::io::Error,
     },
@@ -103,9 +106,8 @@ pub(crate) enum NoCredential {
     Empty { place: String },
     #[error("{place} holds a credential that is too long")]
     TooLong { place: String },
-    #[error("`{program}` did not give a credential")]
+    #[error("the program of `auth.command` did not give a credential")]
     Command {
-        program: String,
         #[source]
         source: ChildError,
     },

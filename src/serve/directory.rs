@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    model::{GroupName, UserName},
+    model::{
+        GroupName, UserName,
+        variable::{is_variable_name, variable_words},
+    },
     yaml::plain,
 };
 
@@ -15,6 +18,20 @@ use super::{
     passwords::{COSTS, Hasher, PasswordError, is_argon2, is_password_hash},
     store::{DirectoryRows, NewUser, Store, StoreError, slug},
 };
+
+/// The keys of a directory file.
+const KEYS: [&str; 10] = [
+    "users",
+    "groups",
+    "projects",
+    "name",
+    "id",
+    "display_name",
+    "email",
+    "active",
+    "password_env",
+    "password_hash",
+];
 
 /// The directory file, as written.
 #[derive(Deserialize)]
@@ -98,13 +115,22 @@ pub enum DirectoryError {
     #[error("user `{0}` has both `password_env` and `password_hash`; write one of them")]
     TwoPasswords(String),
     /// The environment variable is not set.
-    #[error("the environment variable `{variable}` with the password of `{user}` is not set")]
+    #[error(
+        "the environment variable {} with the password of `{user}` is not set",
+        variable_words("password_env", variable)
+    )]
     Environment {
         /// The user.
         user: String,
         /// The variable.
         variable: String,
     },
+    /// What is no name of a variable may be the password itself, and is not kept.
+    #[error(
+        "`password_env` of `{0}` is not the name of an environment variable; write the name of the one that holds the \
+         password, such as `MARYS_PASSWORD`"
+    )]
+    VariableName(String),
     /// The hash is not valid.
     #[error("`password_hash` of `{0}` is not an argon2 hash, e.g. `$argon2id$v=19$m=19456,t=2,p=1$..`")]
     Hash(String),
@@ -179,7 +205,7 @@ pub fn read(
     environment: impl Fn(&str) -> Option<String>,
     kept: &BTreeMap<UserName, String>,
 ) -> Result<DirectoryRows, DirectoryError> {
-    let document: DirectoryDocument = plain::read(text).map_err(DirectoryError::Form)?;
+    let document: DirectoryDocument = plain::read(text, &KEYS).map_err(DirectoryError::Form)?;
     let mut known = BTreeSet::new();
     let mut users = Vec::with_capacity(document.users.len());
     let mut hasher = Hasher::default();
@@ -236,6 +262,9 @@ fn user(
         (None, Some(hash)) if is_password_hash(&hash) => Some(hash),
         (None, Some(hash)) if is_argon2(&hash) => return Err(DirectoryError::Costs(name)),
         (None, Some(_)) => return Err(DirectoryError::Hash(name)),
+        (Some(variable), None) if !is_variable_name(&variable) => {
+            return Err(DirectoryError::VariableName(name));
+        }
         (Some(variable), None) => match environment(&variable) {
             Some(password) => Some(match same(&password) {
                 Some(hash) => hash,

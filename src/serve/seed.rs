@@ -22,6 +22,22 @@ use super::{
     store::{NewToken, Store, StoreError},
 };
 
+/// The keys of a seed file, and the word that is quoted beside them.
+const KEYS: [&str; 12] = [
+    "tokens",
+    "settings",
+    "owner",
+    "description",
+    "scope",
+    "created",
+    "expires",
+    "last_used",
+    "created_by",
+    "ago",
+    "from",
+    "never",
+];
+
 /// The seed file, as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping with `tokens`")]
@@ -158,7 +174,7 @@ pub async fn plant(
     administrators: GroupName,
     now: Timestamp,
 ) -> Result<bool, SeedError> {
-    let document: SeedDocument = plain::read(text).map_err(SeedError::Form)?;
+    let document: SeedDocument = plain::read(text, &KEYS).map_err(SeedError::Form)?;
     let initial = Settings::initial(administrators);
     store.begin_settings(&settings_text(&initial)?).await?;
     let settings = document.settings.map(|part| settings(&initial, part)).transpose()?;

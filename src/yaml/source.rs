@@ -217,7 +217,7 @@ fn too_deep(span: &Span) -> Diagnostic {
 }
 
 /// The error at the root of one that happened behind an alias.
-fn innermost(error: &Error) -> &Error {
+pub(super) fn innermost(error: &Error) -> &Error {
     match error {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => innermost(error),
         other => other,

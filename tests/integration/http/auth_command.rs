@@ -29,7 +29,11 @@ fn a_program_that_hangs_is_ended_with_everything_that_it_has_started() {
     for script in ["sleep 600 & wait\n", "sleep 600 >/dev/null & exec >&-; wait\n"] {
         let run = plan(script, 1, &["--allow-auth-command"]);
         assert_eq!(run.code, Some(1), "{}", run.stderr);
-        assert!(run.stderr.contains("`sh` did not give a credential"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("the program of `auth.command` did not give a credential"),
+            "{}",
+            run.stderr
+        );
         assert!(run.stderr.contains("it did not end within 1 seconds and was terminated"), "{}", run.stderr);
     }
     assert!(begun.elapsed() < Duration::from_mins(5), "nothing was waited for");
@@ -42,7 +46,11 @@ fn what_a_program_writes_is_the_credential_only_when_it_ends_well() {
     let failing = plan("echo s3cret; exit 3\n", 60, &["--allow-auth-command"]);
     assert!(failing.stderr.contains("it ended with an error"), "{}", failing.stderr);
     let silent = plan("true\n", 60, &["--allow-auth-command"]);
-    assert!(silent.stderr.contains("the output of `sh` must hold exactly one line"), "{}", silent.stderr);
+    assert!(
+        silent.stderr.contains("the output of `auth.command` must hold exactly one line"),
+        "{}",
+        silent.stderr
+    );
     let forbidden = plan("echo s3cret\n", 60, &[]);
     assert!(forbidden.stderr.contains("--allow-auth-command"), "{}", forbidden.stderr);
     for run in [good, failing, silent, forbidden] {

@@ -175,13 +175,13 @@ async fn importing_makes_users_groups_and_passwords_equal_to_the_file_and_keeps_
     let (mary, sam) = (server.make_token("mary", 2).await, server.make_token("sam", 2).await);
     let text = "
 users:
-  - {name: Mary, password_env: new-secret}
+  - {name: Mary, password_env: new_secret}
   - {name: eve}
 groups: {developers: [mary, eve]}
 ";
     server.import(text).await.unwrap();
     assert_eq!(status(server.with_password("mary", Method::GET, WHOAMI)).await, 401, "the old password");
-    let whoami = server.request(Method::GET, WHOAMI).basic_auth("mary", Some("new-secret"));
+    let whoami = server.request(Method::GET, WHOAMI).basic_auth("mary", Some("new_secret"));
     let whoami = answer(whoami, StatusCode::OK).await;
     assert_eq!((&whoami["user"], &whoami["groups"]), (&json!("Mary"), &json!(["developers"])));
     assert_eq!(status(server.with_token(&mary.secret, Method::GET, WHOAMI)).await, 200);
@@ -219,6 +219,8 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
         "users: [{name: 'a:b'}]\n",
         "users: [{name: a, password_env: X, password_hash: y}]\n",
         "users: [{name: a, password_hash: secret}]\n",
+        "users: [{name: a, password_env: 'hunter2!'}]\n",
+        "users:\n  - name: a\n    active: hunter2\n",
         "users: [{name: a, password_hash: '$argon2id$v=19$m=4194304,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}]\n",
         "users: [{name: a, password_hash: '$argon2i$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'}]\n",
         "",
@@ -229,17 +231,19 @@ async fn a_file_with_a_mistake_changes_nothing_and_says_what_is_wrong() {
     let told = told.join("\n");
     assert!(!told.contains("secret") && !told.contains("hunter2"), "what could be a password is not shown");
     insta::assert_snapshot!(told, @"
-    the directory file cannot be read: unknown field `teams`, expected one of users, groups, projects at line 2, column 1
-    the directory file cannot be read: unknown field `password`, expected one of name, id, display_name, email, active, password_env, password_hash at line 3, column 15
+    the directory file cannot be read: line 2, column 1: unknown key; the keys here are `users`, `groups`, `projects`
+    the directory file cannot be read: line 3, column 15: unknown key; the keys here are `name`, `id`, `display_name`, `email`, `active`, `password_env`, `password_hash`
     duplicate name `A`; names are not case-sensitive
     group `g` has the member `b`, who is not among the users
     duplicate name `G`; names are not case-sensitive
     invalid name `a:b`: it is empty, has a colon, a slash, a control character or surrounding space, or begins with `(`
     user `a` has both `password_env` and `password_hash`; write one of them
     `password_hash` of `a` is not an argon2 hash, e.g. `$argon2id$v=19$m=19456,t=2,p=1$..`
+    `password_env` of `a` is not the name of an environment variable; write the name of the one that holds the password, such as `MARYS_PASSWORD`
+    the directory file cannot be read: line 3, column 13, in `active`: this value cannot be used here, or is not valid YAML
     `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
     `password_hash` of `a` must begin with `$argon2id$v=19$m=19456,t=2,p=1$`: how long another one takes would tell who has it; hash the password with these costs, or write `password_env`
-    the directory file cannot be read: unexpected end of input at line 1, column 1
+    the directory file cannot be read: line 1, column 1: the file is empty
     ");
 }
 

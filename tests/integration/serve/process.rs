@@ -379,6 +379,15 @@ fn a_directory_is_imported_without_a_server_and_its_mistakes_exit_with_3() {
     let expected = "error: `directory.yaml` cannot be imported\n  because: the environment variable `NOT_SET` \
         with the password of `x` is not set\n";
     assert_eq!(told.replace("./", ""), expected);
+    for (secret, said) in [
+        ("hunter2", "the environment variable named in `password_env` with the password of `x` is not set"),
+        ("hunter2!", "`password_env` of `x` is not the name of an environment variable"),
+    ] {
+        let text = format!("users: [{{name: x, password_env: {secret}}}]");
+        std::fs::write(folder.path().join("directory.yaml"), text).unwrap();
+        let (code, _, told) = run(&folder, &import, "");
+        assert_eq!((code, told.contains(said), told.contains("hunter2")), (3, true, false), "{told}");
+    }
     let elsewhere = ["directory", "import", "directory.yaml", "--store", "postgres://x"];
     let (code, _, told) = run(&folder, &elsewhere, "");
     assert_eq!((code, told.contains("sqlite:")), (64, true), "{told}");

@@ -108,10 +108,10 @@ async fn a_seed_with_a_mistake_plants_nothing_and_says_what_is_wrong() {
     assert_eq!(store.last_token().await.unwrap(), 0);
     assert!(settings::export(&store).await.unwrap().contains("anywhere"));
     insta::assert_snapshot!(told.join("\n"), @"
-    the seed file cannot be read: `soon` is not an expiry; write `never`, `in 30d` or `10d ago` at line 2, column 55
-    the seed file cannot be read: `3 days` is not a duration; use a number and a unit (h, d, w, mo, y), e.g. `90d` at line 2, column 55
-    the seed file cannot be read: `last_used` takes `never`, or a mapping with `ago` and `from` at line 2, column 73
-    the seed file cannot be read: unknown field `owners`, expected one of owner, description, scope, created, expires, last_used, created_by at line 2, column 80
+    the seed file cannot be read: line 2, column 55: write `never`, `in 30d` or `10d ago`
+    the seed file cannot be read: line 2, column 55: use a number and a unit (h, d, w, mo, y), e.g. `90d`
+    the seed file cannot be read: line 2, column 73: `last_used` takes `never`, or a mapping with `ago` and `from`
+    the seed file cannot be read: line 2, column 80: unknown key; the keys here are `owner`, `description`, `scope`, `created`, `expires`, `last_used`, `created_by`
     the seed file has a token without a valid owner: `repository PLAT` is not an owner; write it as plans show it: `mary`, `project PLAT` or `repository PLAT/app`; `user NAME` is always the user
     the settings in the seed file cannot be enforced: `network.allow`: the list of networks is empty; write `anywhere`
     ");
