@@ -1,14 +1,15 @@
 //! What is shown of a config file, in which a secret may be anywhere by mistake: all is masked that is not known to hold
 //! none. Byte positions stay. Nothing is guessed from what looks like a secret.
 
-use std::{borrow::Cow, cmp::Reverse, collections::HashSet, ops::Range, sync::LazyLock};
+use std::{borrow::Cow, cmp::Reverse, collections::HashSet, ops::Range};
 
 use regex::Regex;
 
 use crate::{
     model::address_credential::may_hold_credential,
     yaml::{
-        self, Code, Diagnostic, Diagnostics, Span,
+        Code, Diagnostic, Diagnostics, Span,
+        masking::{mask, unread_lines},
         node::{At, Node, Value, key_path},
     },
 };
@@ -57,7 +58,8 @@ pub(super) fn masked(text: &str, root: Option<&Node>, known: &HashSet<String>) -
         parts.collect(root, Under::document(known));
         text.bytes().map(|byte| !b"{}[],:-".contains(&byte)).collect()
     } else {
-        collect_lines(text, known, &mut parts.hidden);
+        parts.hidden =
+            unread_lines(text, |key, value| is_harmless_key(key, known) && !may_hold_credential(value));
         vec![false; text.len()]
     };
     for (ranges, hides) in [(parts.shown, false), (parts.hidden, true)] {
@@ -207,9 +209,12 @@ impl<'a> Under<'a> {
 /// How many letters a misspelt word has wrong, at most.
 const MISSPELT: usize = 2;
 
+/// The longest key that is looked up, in bytes: one may be above very many values.
+const LONGEST: usize = 64;
+
 /// Whether what is under `key`, which is one of the `known`, may be shown.
 fn is_harmless_key(key: &str, known: &HashSet<String>) -> bool {
-    known.contains(key) && !CREDENTIALS.contains(&key)
+    key.len() <= LONGEST && known.contains(key) && !CREDENTIALS.contains(&key)
 }
 
 /// The bytes of a document that are shown, and those that are not, whatever else is said of them.
@@ -236,33 +241,4 @@ impl Parts {
             }
         }
     }
-}
-
-#[expect(clippy::expect_used, reason = "a fixed pattern, used by every test of an unreadable file")]
-static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^\s*(?:-\s+)?["']?(?<key>[A-Za-z_]+)["']?\s*:(?<value>[^:]*)$"#).expect("a valid pattern")
-});
-
-/// The bytes of every line of `text`, which could not be read, that may hold a secret: all but
-/// those that are a harmless key with its value and nothing else.
-fn collect_lines(text: &str, known: &HashSet<String>, ranges: &mut Vec<Range<usize>>) {
-    for start in yaml::line_starts(text) {
-        let line = yaml::first_line(text.get(start..).unwrap_or_default()).trim_end();
-        let end = start + line.len();
-        let found = KEY_AND_VALUE.captures(line);
-        match found.as_ref().and_then(|found| Some((found.name("key")?, found.name("value")?))) {
-            Some((key, value))
-                if is_harmless_key(key.as_str(), known) && !may_hold_credential(value.as_str()) => {}
-            Some((_, value)) => ranges.push(start + value.start()..end),
-            None => ranges.push(start..end),
-        }
-    }
-}
-
-/// `text` with a star for every byte that is `hidden`; white space stays.
-fn mask(text: &str, hidden: &[bool]) -> String {
-    let mask = |(byte, hides): (u8, &bool)| if *hides && !byte.is_ascii_whitespace() { b'*' } else { byte };
-    let bytes = text.bytes().zip(hidden).map(mask).collect();
-    // A range that cuts a character, which the parser gives none of, leaves bytes that are none.
-    String::from_utf8(bytes).unwrap_or_default()
 }

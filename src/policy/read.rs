@@ -1,11 +1,12 @@
 //! The valid [`Policy`] that policy files make together, or every mistake in them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use jiff::Timestamp;
 
 use crate::yaml::{
     Code, Diagnostic, Diagnostics, Sources, Span,
+    masking::Keys,
     node::{At, Node, key_path},
     source,
     structure::{OwnWords, Structure},
@@ -43,6 +44,7 @@ impl Layer {
         if let Some(root) = &root {
             STRUCTURE.check(root, &mut diagnostics);
         }
+        let text = text.map(|text| KEYS.masked(text, root.as_ref(), &diagnostics));
         Self { path, text: text.map(Arc::from), root, diagnostics, meaning: OnceLock::new() }
     }
 
@@ -148,8 +150,15 @@ fn reading(policy: Option<Policy>, diagnostics: Diagnostics, sources: Sources) -
 static STRUCTURE: Structure = Structure::new(
     include_str!("../../schema/policy.schema.json"),
     document::schema,
-    OwnWords { unknown_key, has_meaning, is_secret: |_| false, has_blanks },
+    OwnWords { unknown_key, has_meaning, is_secret, has_blanks },
 );
+
+static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys { known: STRUCTURE.keys(), of_names: &["enforcement"] });
+
+/// Whether a value is none of a policy, but of another file that was taken for one.
+fn is_secret(at: &At<'_>) -> bool {
+    KEYS.are_unknown_above(at)
+}
 
 /// Keys that are in the config file, where a pull request against the policy cannot change them.
 const OF_THE_SETTINGS_FILE: [&str; 3] = ["mark_key_env", "journal", "targets"];

@@ -6,13 +6,14 @@
 use std::{fmt, sync::Arc};
 
 pub mod diagnostic;
+pub(crate) mod masking;
 pub(crate) mod node;
-mod path;
 mod part;
+mod path;
 pub(crate) mod plain;
 mod raw;
-mod shape;
 pub(crate) mod scalar;
+mod shape;
 pub(crate) mod source;
 pub(crate) mod structure;
 pub(crate) mod surrounding_space;

@@ -1,6 +1,9 @@
 //! The valid [`TestFile`] from the bytes of a file of policy tests, or every mistake in it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::Timestamp;
 
@@ -8,6 +11,7 @@ use crate::{
     model::{Owner, OwnerKind, UserName},
     yaml::{
         Code, Diagnostic, Diagnostics, Sources, Span,
+        masking::Keys,
         node::{At, Node, Value},
         source,
         structure::{OwnWords, Structure},
@@ -38,10 +42,11 @@ pub struct TestReading {
 #[must_use]
 pub fn read(path: &Arc<str>, bytes: &[u8]) -> TestReading {
     let source::ParsedFile { text, root, mut diagnostics } = source::parse(path, bytes);
-    let file = root.and_then(|root| {
-        STRUCTURE.check(&root, &mut diagnostics);
-        file(path, &root, &mut diagnostics)
-    });
+    if let Some(root) = &root {
+        STRUCTURE.check(root, &mut diagnostics);
+    }
+    let text = text.map(|text| KEYS.masked(text, root.as_ref(), &diagnostics));
+    let file = root.and_then(|root| file(path, &root, &mut diagnostics));
     TestReading {
         file: file.filter(|_| !diagnostics.have_errors()),
         diagnostics,
@@ -55,11 +60,13 @@ static STRUCTURE: Structure = Structure::new(
     OwnWords {
         unknown_key: |_, _, _| None,
         has_meaning,
-        is_secret: |_| false,
+        is_secret: |at| KEYS.are_unknown_above(at),
         // The description of a token may be any text.
         has_blanks: |at| at.path.ends_with(".description"),
     },
 );
+
+static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys { known: STRUCTURE.keys(), of_names: &["owners"] });
 
 /// Whether a moment is at `at`.
 fn has_meaning(at: &At<'_>) -> bool {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokenwarden::{
     config::{self, gateway},
+    policy,
+    policy_tests::file,
     report,
     yaml::{Diagnostics, Sources},
 };
@@ -122,14 +124,14 @@ fn a_credential_in_an_address_is_not_shown_wherever_in_it_that_is() {
         let text = format!("version: 1\nupstream: {{ url: '{url}', header: '{url}', refresh: '{url}' }}\n");
         assert_hidden(&of_gateway(&text), &text);
     }
-    for text in [
-        "targets: { prod: { kind: gateway, policy: ['https://u:hunter2@g/../b', 'https://u:hunter2@g/../b'] } }",
     let store = "version: 1\nstore: sqlite:postgres://u:hunter2@h/db\n";
     assert_hidden(&of_gateway(store), store);
+    for text in [
+        "targets: { prod: { kind: gateway, policy: ['https://u:hunter2@g/../b', 'https://u:hunter2@g/../b'] } }",
         "journal: { window: 's3://key:hunter2@b' }",
+        "targets: { prod: { kind: embedded, store: 'postgres://u:hunter2@h/db', policy: [p] } }",
         "targets: { prod: { kind: gateway, self: { address: 'https://u:hunter2@h' } } }",
     ] {
-        "targets: { prod: { kind: embedded, store: 'postgres://u:hunter2@h/db', policy: [p] } }",
         assert_hidden(&of_config(&format!("version: 1\n{text}\n")), text);
     }
 }
@@ -144,4 +146,44 @@ fn the_key_of_a_certificate_is_not_shown() {
     ] {
         assert_hidden(&of_gateway(&format!("version: 1\ntls: {tls}\n")), tls);
     }
+}
+
+#[test]
+fn a_secret_of_another_file_that_is_taken_for_a_policy_or_a_policy_test_is_not_shown() {
+    for text in [
+        "version: 1\ntargets:\n  prod:\n    kind: gateway\n    auth: { user: me, password: hunter2 }\n",
+        "users:\n  - { name: mary, password_hash: hunter2 }\ngroups: {}\n",
+        "users: [{ name: ' hunter2' }, { name: &hunter2 x }] # hunter2\n",
+        "version: 1\nstore: sqlite:hunter2\nupstream: { auth: { token: hunter2 } } # hunter2\n",
+        "version: 1\npermissions:\n  use: everyone\n  password: |\n    hunter2\n",
+        "version: 1\ntokens: { secret: [hunter2, { a: hunter2 }], limits: [{ password: 'hunter2', max_idle: 90d }] }\n",
+        "version: 1\ncases:\n  - { name: x, auth: hunter2 }\n",
+        "version: 1\npassword: hunter2\npassword: hunter2\n",
+        "users:\n  - name: a\n    password: hunter2\n    broken: [\n",
+        "version: 1\ntargets:\n\tpassword: hunter2\n",
+        "version: 1\nupstream: { auth: { token: hunter2 }\n",
+        "targets: { a: { password: hunter2 } }\n---\n",
+        "store: hunter2\nversion: 1\n? [hunter2]\n",
+    ] {
+        let reading = policy::read(&[(Arc::from("policy.yaml"), text.as_bytes().to_vec())]);
+        assert_hidden(&said(&reading.diagnostics, &reading.sources), text);
+        let reading = file::read(&Arc::from("tests.yaml"), text.as_bytes());
+        assert_hidden(&said(&reading.diagnostics, &reading.sources), text);
+    }
+    let typo = "version: 1\npermissions: { use: [a], creat: [b], create: [c] } # of all\nnetwork: 5\n";
+    let reading = policy::read(&[(Arc::from("policy.yaml"), typo.as_bytes().to_vec())]);
+    insta::assert_snapshot!(report::diagnostics::text(&reading.diagnostics, &reading.sources, false), @r"
+    error[unknown-key]: unknown key `creat`
+     --> policy.yaml:2:26, at `permissions.creat`
+      |
+    2 | permissions: { use: [a], creat: [*], create: [c] } # of all
+      |                          ^^^^^
+    help: did you mean `create`? It is there already: keep one of the two
+
+    error[wrong-type]: expected a mapping with `allow` and `client_address`, or `unmanaged`, found the number `5`
+     --> policy.yaml:3:10, at `network`
+      |
+    3 | network: 5
+      |          ^
+    ");
 }
