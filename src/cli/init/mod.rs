@@ -2,7 +2,7 @@
 //! not touched unless that is asked for.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,6 +15,7 @@ use super::{CommandResult, Global, atomic, base_url::base_url, output};
 use crate::{
     config,
     run::{Ending, Failure, reading::read_regular},
+    yaml::masking,
 };
 use ci::CiSystem;
 use repository::{CONFIG, Kind, Named};
@@ -204,6 +205,29 @@ fn update(folder: &Path, templates: &[Template]) -> CommandResult {
     Ok(Ending::Done)
 }
 
+/// `there`, which is in the place of `template`, as it can be shown: of a line of its own only what is known to hold no
+/// secret, in files in which there may be one.
+fn shown(template: &Template, there: &str) -> String {
+    let masked = match template.path {
+        CONFIG => {
+            let sources = config::read(&Arc::from(CONFIG), there.as_bytes()).sources;
+            sources.into_values().next().map(|text| text.as_ref().to_owned())
+        }
+        repository::DIRECTORY => None,
+        _ => return there.to_owned(),
+    };
+    let masked = masked.unwrap_or_else(|| masking::keys_of(there));
+    let known: HashSet<&str> = template.text.lines().collect();
+    let mut masked = masked.split_inclusive('\n');
+    there
+        .split_inclusive('\n')
+        .map(|line| {
+            let masked = masked.next().unwrap_or_default();
+            if known.contains(line.trim_end()) { line } else { masked }
+        })
+        .collect()
+}
+
 /// Shows how the files that are there differ from `templates`.
 fn show_differences(folder: &Path, templates: &[Template]) -> CommandResult {
     let mut differences = 0;
@@ -211,7 +235,7 @@ fn show_differences(folder: &Path, templates: &[Template]) -> CommandResult {
         let there = match template.found(folder) {
             Found::TheSame => continue,
             Found::Nothing => String::new(),
-            Found::Other(text) => text,
+            Found::Other(text) => shown(template, &text),
             Found::Unreadable => {
                 differences += 1;
                 output::write(&format!("{} is no file that can be read\n", template.path))?;

@@ -64,6 +64,9 @@ impl Named {
     }
 }
 
+/// The users of the server inside the program, with their passwords.
+pub(super) const DIRECTORY: &str = "trial/directory.yaml";
+
 /// The config file.
 pub(super) const CONFIG: &str = "tokenwarden.yaml";
 

@@ -203,3 +203,24 @@ fn completions_and_manual_pages_tell_of_every_command() {
         assert!(complete.contains(&format!("tokenwarden,{command})")), "{command}");
     }
 }
+
+#[test]
+fn how_a_file_differs_is_shown_without_the_secrets_in_it() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("trial")).unwrap();
+    let config = "# hunter2\nversion: 1\ntargets:\n  prod:\n    kind: gateway\n    url: https://tokens.example.com\n    \
+                  auth: { user: me, password: hunter2 }\n    policy: [policy/base.yaml]\n";
+    let users = "users:\n  - name: hunter2\n    password_hash: hunter2\n";
+    for config in [config.to_owned(), format!("{config}    broken: [hunter2\n"), "\0hunter2".to_owned()] {
+        fs::write(folder.path().join("tokenwarden.yaml"), &config).unwrap();
+        fs::write(folder.path().join("trial/directory.yaml"), users).unwrap();
+        let shown = init(folder.path(), &["--diff"]).stdout;
+        assert!(!shown.contains("hunter2") && shown.contains("+++ b/tokenwarden.yaml"), "{shown}");
+        assert!(shown.contains("-    password_hash: *******"), "{shown}");
+    }
+    fs::write(folder.path().join("tokenwarden.yaml"), config).unwrap();
+    let shown = init(folder.path(), &["--diff"]).stdout;
+    for line in ["-    url: https://tokens.example.com", "password: *******", " targets:"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
