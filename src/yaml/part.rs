@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     Place, Span,
     node::{Node, Value},
-    source::line_starts,
+    source::{line_starts, number},
 };
 
 impl Node {
@@ -21,10 +21,10 @@ impl Node {
         let part = if self.written.is_some() { aligned(written, text, &range)? } else { range };
         let before = written.get(..part.start)?;
         let line_start = line_starts(before).last().unwrap_or(0);
-        let breaks = number(line_starts(before).count() - 1)?;
-        let characters = number(before.get(line_start..)?.chars().count())?;
+        let breaks = number(line_starts(before).count() - 1);
+        let characters = number(before.get(line_start..)?.chars().count());
         let Place { file, line, column } = &self.span.place;
-        let column = if breaks == 0 { column + number(quote)? + characters } else { 1 + characters };
+        let column = if breaks == 0 { column + number(quote) + characters } else { 1 + characters };
         Some(Span {
             place: Place { file: Arc::clone(file), line: line + breaks, column },
             start: self.span.start + quote + part.start,
@@ -77,10 +77,6 @@ fn matched(written: &str, text: &str, range: &Range<usize>) -> Option<Range<usiz
 /// The characters of `text` that are no white space.
 fn solid(text: &str) -> impl Iterator<Item = (usize, char)> {
     text.char_indices().filter(|(_, c)| !c.is_whitespace())
-}
-
-fn number(count: usize) -> Option<u32> {
-    u32::try_from(count).ok()
 }
 
 #[cfg(test)]

@@ -18,11 +18,16 @@ pub(crate) fn scalar(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", text.replace('\'', "''")))
 }
 
-/// Whether `text` is a plain word, as most texts are, and certainly read as itself.
-fn is_word(text: &str) -> bool {
-    let has_meaning = ["true", "false", "null"].iter().any(|word| text.eq_ignore_ascii_case(word));
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-    !has_meaning && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_part)
+/// Whether `text` is a plain word, as most texts are, which every version of YAML reads as itself.
+pub(crate) fn is_word(text: &str) -> bool {
+    let has_meaning = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word));
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':');
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(is_part)
+        && !text.ends_with(':')
+        && !has_meaning
 }
 
 /// Whether `text` is read as itself in a list, of either style, and behind a key.

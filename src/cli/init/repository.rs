@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use clap::ValueEnum;
 
 use super::template::{Template, template};
+use crate::yaml::scalar::is_word;
 
 /// The kind of a server that a repository can be written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,12 +73,6 @@ pub(super) const CONFIG: &str = "tokenwarden.yaml";
 
 /// `text` as YAML, with quotation marks where it needs them.
 fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':');
-    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(is_plain)
-        && !text.ends_with(':')
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
-            .contains(&text.to_ascii_lowercase().as_str());
     // A JSON string is a YAML string.
-    if is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if is_word(text) { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
