@@ -18,22 +18,33 @@ use super::{Connection, TargetDeclaration};
 /// The most work that comparing the projects of targets may take, about one for two patterns that begin alike.
 const WORK: usize = 1 << 22;
 
-/// A target, where it stands, and its projects.
-type Located<'a, 'b> = (&'a TargetDeclaration, &'a At<'b>, Projects);
+/// A target of the file.
+struct Located<'a, 'b> {
+    target: &'a TargetDeclaration,
+    at: &'a At<'b>,
+    projects: Projects,
+}
+
+impl<'a> Located<'a, '_> {
+    /// What [`share_tokens`] asks for.
+    fn looks(&self) -> (&'a Connection, &Projects) {
+        (&self.target.connection, &self.projects)
+    }
+}
 
 /// Reports every target that is on the same server as an earlier one; each comes with where it stands.
 pub(super) fn report(targets: &[(TargetDeclaration, At<'_>)], out: &mut Diagnostics) {
-    let known: Vec<Located<'_, '_>> =
-        targets.iter().map(|(target, at)| (target, at, Projects::of(&target.connection))).collect();
+    let known: Vec<Located<'_, '_>> = targets
+        .iter()
+        .map(|(target, at)| Located { target, at, projects: Projects::of(&target.connection) })
+        .collect();
     let mut earlier: HashMap<_, Vec<&Located<'_, '_>>> = HashMap::new();
     let mut work = WORK;
     for one in &known {
-        let servers = servers(&one.0.connection);
+        let servers = servers(&one.target.connection);
         let twins = || servers.iter().filter_map(|server| earlier.get(server)).flatten();
         let found = twins()
-            .map(|twin| {
-                (twin, share_tokens((&one.0.connection, &one.2), (&twin.0.connection, &twin.2), &mut work))
-            })
+            .map(|twin| (twin, share_tokens(one.looks(), twin.looks(), &mut work)))
             .find(|(_, share)| *share != Some(false))
             .or_else(|| Some((twins().next()?, Some(false))));
         if let Some((twin, share)) = found {
@@ -46,8 +57,7 @@ pub(super) fn report(targets: &[(TargetDeclaration, At<'_>)], out: &mut Diagnost
 }
 
 fn diagnostic(one: &Located<'_, '_>, twin: &Located<'_, '_>, share: Option<bool>) -> Option<Diagnostic> {
-    let (target, twin_target) = (one.0, twin.0);
-    let help = match (&target.connection, &twin_target.connection, share) {
+    let help = match (&one.target.connection, &twin.target.connection, share) {
         (_, _, Some(false)) => {
             "nothing to do if this is intended: their rails count together, and runs on them are applied \
              one at a time"
@@ -61,8 +71,8 @@ fn diagnostic(one: &Located<'_, '_>, twin: &Located<'_, '_>, share: Option<bool>
         }
         _ => "keep one of them: both manage all tokens, and would undo each other's changes",
     };
-    let (at, twin_at) = (place(target, one.1)?, place(twin_target, twin.1)?);
-    let message = format!("`{}` is the same server as `{}`", target.name, twin_target.name);
+    let (at, twin_at) = (place(one.target, one.at)?, place(twin.target, twin.at)?);
+    let message = format!("`{}` is the same server as `{}`", one.target.name, twin.target.name);
     let found = Diagnostic::warning(Code::SameServer, at.span(), at.path.as_str(), message);
     Some(found.help(help).relate(twin_at.span(), "the other target"))
 }

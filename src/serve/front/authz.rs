@@ -23,7 +23,10 @@ use super::{
 use crate::{
     access::{RequestOrigin, client_address},
     model::{ClientAddressSource, HeaderName as Named, network::canonical},
-    serve::{App, guard::record_use, problem::Problem, request_log::shown, throttle::network},
+    serve::{
+        App, address_text::address_text, guard::record_use, problem::Problem, request_log::shown,
+        throttle::network,
+    },
 };
 
 const ORIGINAL_METHOD: &str = "x-original-method";
@@ -168,8 +171,8 @@ pub(in crate::serve) async fn answer(
         path = &*shown(&path),
         class = contract.word(),
         status = status.as_u16(),
-        client = seen.client.map(tracing::field::display),
-        %peer,
+        client = seen.client.map(address_text).map(tracing::field::display),
+        peer = %address_text(peer),
         reason = code,
         "decision"
     );
